@@ -1,0 +1,338 @@
+"""Users, organisations, who belongs where, the evidence for it, and API tokens."""
+
+import datetime as dt
+from functools import cached_property
+from typing import Any, ClassVar, Final, Self
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import AnonymousUser, PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import FileExtensionValidator
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from knox.models import AbstractAuthToken
+from knox.models import AuthTokenManager as KnoxTokenManager
+
+from apps.accounts.permissions import KINDS, LAST_TIER, REGIONAL, ROLES, TIERS, OrganisationKind, Permission, Role
+from apps.catalogue.models import Region
+from apps.core.models import TimeStamped
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email__iexact=username)
+
+
+class Language(models.TextChoices):
+    ENGLISH = "en", "English"
+    CHINESE = "zh-hans", "简体中文"
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who logs in by e-mail address."""
+
+    email = models.EmailField(_("e-mail address"), max_length=254)
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    phone = models.CharField(
+        _("mobile phone"), max_length=40, blank=True, help_text=_("For text messages in an emergency.")
+    )
+    language = models.CharField(_("language"), max_length=10, choices=Language.choices, default=Language.CHINESE)
+    time_zone = models.CharField(_("time zone"), max_length=40, default="Asia/Shanghai")
+    is_staff = models.BooleanField(_("may use the back office"), default=False)
+    is_active = models.BooleanField(_("may log in"), default=True)
+    date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
+
+    objects = UserManager()
+
+    EMAIL_FIELD: Final = "email"
+    USERNAME_FIELD: Final = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    # A token may narrow what its user sees to one region; whoever authenticates by it sets this.
+    region_limit: Region | None = None
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                Lower("email"), name="user_email_unique", violation_error_message=_("This address is taken.")
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def get_full_name(self) -> str:
+        return str(self)
+
+    @cached_property
+    def grants(self) -> "list[Membership]":
+        """The user's memberships with their organisations and regions: one query in the life of the object."""
+        return list(self.memberships.select_related("organisation__region").order_by("pk"))
+
+    def organisations_with(self, permission: Permission) -> "list[Organisation]":
+        """The user's own organisations for which the user may do `permission`, oldest first."""
+        return [grant.organisation for grant in self.grants if permission in grant.permissions]
+
+    @property
+    def watched_regions(self) -> list[str]:
+        """Paths of the regions of which the user may see everything but contacts."""
+        return [organisation.region.path for organisation in self.organisations_with(Permission.WATCH_REGION)]
+
+    def in_sight(self, organisation: str, region: str) -> models.Q:
+        """The condition that a row is in the user's sight: it belongs to an organisation of theirs, or lies in a region they watch.
+
+        `organisation` and `region` are the lookups of the two from the row. This is what every `visible_to` is made of.
+        """
+        own = [grant.organisation_id for grant in self.grants]
+        sight = models.Q(**{f"{organisation}__in": own})
+        for path in self.watched_regions:
+            sight |= models.Q(**{f"{region}__path__startswith": path})
+        if self.region_limit:
+            sight &= models.Q(**{f"{region}__path__startswith": self.region_limit.path})
+        return sight
+
+
+class OrganisationState(models.TextChoices):
+    UNVERIFIED = "unverified", _("Not verified yet")
+    PENDING = "pending", _("Waiting for verification")
+    VERIFIED = "verified", _("Verified")
+    REJECTED = "rejected", _("Rejected")
+
+
+class IdentifierKind(models.TextChoices):
+    USCC = "uscc", _("Unified social credit code")
+    GLN = "gln", _("GLN (GS1)")
+    OTHER = "other", _("Another register")
+
+
+class OrganisationQuerySet(models.QuerySet["Organisation"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        if not user.is_authenticated:
+            return self.none()
+        return self.filter(user.in_sight("pk", "region"))
+
+    def verified(self) -> Self:
+        return self.filter(state=OrganisationState.VERIFIED)
+
+    def awaiting_verification(self) -> Self:
+        return self.filter(state=OrganisationState.PENDING)
+
+    def verification_run_out(self, today: dt.date) -> Self:
+        return self.verified().filter(verified_until__lt=today)
+
+    def coordinating(self, region: Region) -> Self:
+        """The verified coordinators in charge of `region`, nearest first: of its city, then province, then nation."""
+        return (
+            self.verified()
+            .filter(kind=OrganisationKind.COORDINATOR, region__in=region.ancestor_codes)
+            .annotate(depth=models.functions.Length("region__path"))
+            .order_by("-depth", "pk")
+        )
+
+
+class Organisation(TimeStamped):
+    """A legal body that needs, offers, carries, watches or coordinates. Only a verified one takes part in matching."""
+
+    name = models.CharField(_("name"), max_length=200)
+    kind = models.CharField(_("kind"), max_length=20, choices=OrganisationKind.choices)
+    identifier_kind = models.CharField(
+        _("register"), max_length=10, choices=IdentifierKind.choices, default=IdentifierKind.USCC, blank=True
+    )
+    identifier = models.CharField(_("registration number"), max_length=40, blank=True)
+    region = models.ForeignKey(Region, models.PROTECT, related_name="organisations", verbose_name=_("region"))
+    address = models.CharField(_("address"), max_length=300, blank=True)
+    contact_name = models.CharField(_("contact person"), max_length=100, blank=True)
+    contact_phone = models.CharField(_("contact phone"), max_length=60, blank=True)
+    contact_email = models.EmailField(_("contact e-mail"), blank=True)
+
+    state = models.CharField(
+        _("verification"), max_length=12, choices=OrganisationState.choices, default=OrganisationState.UNVERIFIED
+    )
+    state_reason = models.CharField(_("reason"), max_length=500, blank=True)
+    verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
+    verified_by = models.ForeignKey(
+        User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("verified by")
+    )
+    verified_until = models.DateField(_("verified until"), null=True, blank=True)
+
+    source = models.CharField(_("imported from"), max_length=60, blank=True)
+    source_key = models.CharField(_("key there"), max_length=200, blank=True)
+
+    objects = OrganisationQuerySet.as_manager()
+
+    # Editing one of these clears the verification: they are what was verified.
+    VERIFIED_FACTS: Final = ("name", "kind", "identifier_kind", "identifier", "region", "address")
+
+    MOVES: ClassVar = {
+        OrganisationState.UNVERIFIED: frozenset({OrganisationState.PENDING, OrganisationState.VERIFIED}),
+        OrganisationState.PENDING: frozenset(
+            {OrganisationState.VERIFIED, OrganisationState.REJECTED, OrganisationState.UNVERIFIED}
+        ),
+        OrganisationState.VERIFIED: frozenset({OrganisationState.UNVERIFIED, OrganisationState.REJECTED}),
+        OrganisationState.REJECTED: frozenset({OrganisationState.PENDING, OrganisationState.VERIFIED}),
+    }
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("organisation")
+        verbose_name_plural = _("organisations")
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=OrganisationState.values), name="organisation_state_known"
+            ),
+            models.CheckConstraint(condition=models.Q(kind__in=OrganisationKind.values), name="organisation_kind_known"),
+            models.CheckConstraint(
+                condition=~models.Q(state=OrganisationState.VERIFIED) | models.Q(verified_at__isnull=False),
+                name="organisation_verified_at_known",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state=OrganisationState.REJECTED) | ~models.Q(state_reason=""),
+                name="organisation_rejected_with_reason",
+            ),
+            models.UniqueConstraint(
+                fields=["source", "source_key"],
+                condition=~models.Q(source=""),
+                name="organisation_imported_once",
+            ),
+            models.UniqueConstraint(
+                fields=["identifier_kind", "identifier"],
+                condition=models.Q(state=OrganisationState.VERIFIED) & ~models.Q(identifier=""),
+                name="organisation_verified_identifier_once",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["state", "kind"], name="organisation_by_state"),
+            models.Index(fields=["updated_at", "id"], name="organisation_by_change"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def tier(self) -> int:
+        """The rank of its needs: 1 is served first."""
+        return TIERS.get(self.kind, LAST_TIER)
+
+    @property
+    def is_verified(self) -> bool:
+        return self.state == OrganisationState.VERIFIED
+
+    @property
+    def can_request(self) -> bool:
+        return Permission.POST_DEMANDS in KINDS[self.kind]
+
+    @property
+    def can_supply(self) -> bool:
+        return Permission.PUBLISH_OFFERS in KINDS[self.kind]
+
+    @property
+    def contact(self) -> dict[str, str]:
+        """What the other side of an accepted match gets to see."""
+        return {"name": self.contact_name, "phone": self.contact_phone, "email": self.contact_email}
+
+
+class Membership(TimeStamped):
+    """A person's role in an organisation."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships", verbose_name=_("user"))
+    organisation = models.ForeignKey(
+        Organisation, models.CASCADE, related_name="memberships", verbose_name=_("organisation")
+    )
+    role = models.CharField(_("role"), max_length=10, choices=Role.choices, default=Role.MEMBER)
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "organisation"], name="membership_once"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} – {self.organisation} ({self.get_role_display()})"
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """What role and kind both allow; the regional ones only while the organisation is verified."""
+        allowed = ROLES[self.role] & KINDS[self.organisation.kind]
+        return allowed if self.organisation.is_verified else allowed - REGIONAL
+
+
+def evidence_path(evidence: "Evidence", filename: str) -> str:
+    """Where a document is kept: by organisation, under a name that says nothing and cannot be guessed."""
+    import secrets
+
+    suffix = filename.rsplit(".", 1)[-1].lower()
+    return f"evidence/{evidence.organisation_id}/{secrets.token_urlsafe(16)}.{suffix}"
+
+
+class Evidence(TimeStamped):
+    """A document that shows that an organisation is what it says: a licence, a certificate, a letter."""
+
+    organisation = models.ForeignKey(
+        Organisation, models.CASCADE, related_name="evidence", verbose_name=_("organisation")
+    )
+    document = models.FileField(
+        _("document"),
+        upload_to=evidence_path,
+        validators=[FileExtensionValidator(["pdf", "jpg", "jpeg", "png"])],
+        help_text=_("PDF, JPEG or PNG, up to 5 MB."),
+    )
+    note = models.CharField(_("what it shows"), max_length=200, blank=True)
+    uploaded_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("uploaded by"))
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("evidence")
+        verbose_name_plural = _("evidence")
+
+    def __str__(self) -> str:
+        return self.note or self.document.name
+
+
+class TokenScope(models.TextChoices):
+    READ = "read", _("read what the user may see")
+    WRITE = "write", _("post, answer, ship and confirm")
+    EXPORTS = "exports", _("pull exports")
+    CONTACTS = "contacts", _("see contacts that are revealed to the user")
+
+
+class ApiTokenManager(KnoxTokenManager):
+    pass
+
+
+class ApiToken(AbstractAuthToken):
+    """A key for programs: kept as a hash, shown once, with scopes, an expiry and optionally one region."""
+
+    name = models.CharField(_("name"), max_length=100, help_text=_("What it is for, e.g. “provincial dashboard”."))
+    scopes = ArrayField(models.CharField(max_length=20, choices=TokenScope.choices), verbose_name=_("scopes"))
+    region = models.ForeignKey(
+        Region, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("only this region")
+    )
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+
+    objects = ApiTokenManager()
+
+    class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(scopes__contained_by=TokenScope.values, scopes__len__gt=0),
+                name="token_scopes_known",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.token_key}…)"

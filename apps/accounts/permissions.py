@@ -1,0 +1,92 @@
+"""What each role in each kind of organisation may do. Roles are sets of permissions; nothing is ordered."""
+
+from typing import TYPE_CHECKING, Final
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from apps.accounts.models import Organisation, User
+
+
+class OrganisationKind(models.TextChoices):
+    HOSPITAL = "hospital", _("Hospital")
+    HEALTH_FACILITY = "health_facility", _("Other health facility (clinic, care home, laboratory)")
+    COMMUNITY = "community", _("Community")
+    ENTERPRISE = "enterprise", _("Enterprise")
+    SUPPLIER = "supplier", _("Supplier (maker, trader or donor)")
+    CARRIER = "carrier", _("Carrier")
+    GOVERNMENT = "government", _("Government department")
+    COORDINATOR = "coordinator", _("Coordinators of this platform")
+
+
+class Role(models.TextChoices):
+    MANAGER = "manager", _("Manager")
+    MEMBER = "member", _("Member")
+    VIEWER = "viewer", _("Viewer")
+
+
+class Permission(models.TextChoices):
+    VIEW = "view", _("see what belongs to the organisation")
+    POST_DEMANDS = "post_demands", _("post needs, and confirm what was received")
+    PUBLISH_OFFERS = "publish_offers", _("publish offers, answer needs and ship")
+    MANAGE_ORGANISATION = "manage_organisation", _("change the organisation, its people, tokens and webhooks")
+    WATCH_REGION = "watch_region", _("see all of a region, without contacts")
+    COORDINATE = "coordinate", _("verify organisations, step in, act on a caller's behalf, set the policy")
+
+
+_WORK: Final = frozenset({Permission.VIEW, Permission.POST_DEMANDS, Permission.PUBLISH_OFFERS})
+
+ROLES: Final[dict[str, frozenset[Permission]]] = {
+    Role.MANAGER: _WORK | {Permission.MANAGE_ORGANISATION, Permission.WATCH_REGION, Permission.COORDINATE},
+    Role.MEMBER: _WORK | {Permission.WATCH_REGION, Permission.COORDINATE},
+    Role.VIEWER: frozenset({Permission.VIEW, Permission.WATCH_REGION}),
+}
+
+_OWN: Final = frozenset({Permission.VIEW, Permission.MANAGE_ORGANISATION})
+_REQUESTER: Final = _OWN | {Permission.POST_DEMANDS}
+
+# What an organisation of a kind can be used for at all: a role never gives more than its organisation has.
+KINDS: Final[dict[str, frozenset[Permission]]] = {
+    OrganisationKind.HOSPITAL: _REQUESTER,
+    OrganisationKind.HEALTH_FACILITY: _REQUESTER,
+    OrganisationKind.COMMUNITY: _REQUESTER,
+    OrganisationKind.ENTERPRISE: _REQUESTER | {Permission.PUBLISH_OFFERS},
+    OrganisationKind.SUPPLIER: _REQUESTER | {Permission.PUBLISH_OFFERS},
+    OrganisationKind.CARRIER: _OWN,
+    OrganisationKind.GOVERNMENT: _OWN | {Permission.WATCH_REGION},
+    OrganisationKind.COORDINATOR: _OWN | {Permission.WATCH_REGION, Permission.COORDINATE},
+}
+
+# The two that reach beyond one's own organisation, into its region; they need a verified organisation.
+REGIONAL: Final = frozenset({Permission.WATCH_REGION, Permission.COORDINATE})
+
+# Kinds that anyone may register; the others are made by coordinators in the back office.
+OPEN_KINDS: Final = frozenset(OrganisationKind) - {OrganisationKind.COORDINATOR}
+
+TIERS: Final[dict[str, int]] = {
+    OrganisationKind.HOSPITAL: 1,
+    OrganisationKind.HEALTH_FACILITY: 2,
+    OrganisationKind.COMMUNITY: 3,
+    OrganisationKind.ENTERPRISE: 4,
+}
+LAST_TIER: Final = 4
+
+
+def can(user: "User | AnonymousUser", permission: Permission, organisation: "Organisation | None" = None) -> bool:
+    """Whether `user` may do `permission` for `organisation`; without one: for any organisation at all.
+
+    A member may do what role and kind both allow. A verified coordinator may do anything for the organisations of its region.
+    """
+    if not user.is_authenticated or not user.is_active:
+        return False
+
+    for grant in user.grants:
+        if organisation is None or organisation.pk == grant.organisation_id:
+            if permission in grant.permissions:
+                return True
+        elif Permission.COORDINATE in grant.permissions and organisation.region.is_within(grant.organisation.region):
+            return permission in KINDS[organisation.kind] | REGIONAL
+
+    return False

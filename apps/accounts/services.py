@@ -1,0 +1,233 @@
+"""The verbs of who acts: the only writer of this app's tables."""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+
+from apps.accounts.models import (
+    ApiToken,
+    Evidence,
+    IdentifierKind,
+    Membership,
+    Organisation,
+    OrganisationState,
+    User,
+)
+from apps.accounts.permissions import OPEN_KINDS, Role
+from apps.catalogue import identifiers
+from apps.catalogue.models import Region
+from apps.core import audit
+from apps.core.errors import RuleViolation
+from apps.core.states import move
+
+VERIFICATION_LASTS = dt.timedelta(days=365)
+EVIDENCE_LIMIT = 5 * 1024 * 1024
+
+
+def check_identifier(kind: str, identifier: str) -> str:
+    """The identifier in its normal form; raises when its check character is wrong."""
+    identifier = identifier.strip().upper()
+    if not identifier:
+        return ""
+    if kind == IdentifierKind.USCC and not identifiers.is_uscc(identifier):
+        raise RuleViolation(
+            "identifier_invalid",
+            _("This is not a valid unified social credit code: 18 characters, and the last one must fit the others."),
+            field="identifier",
+        )
+    if kind == IdentifierKind.GLN and not identifiers.is_gln(identifier):
+        raise RuleViolation(
+            "identifier_invalid",
+            _("This is not a valid GLN: 13 digits, and the last one must fit the others."),
+            field="identifier",
+        )
+    return identifier
+
+
+@transaction.atomic
+def register_organisation(*, by: User, name: str, kind: str, region: Region, **facts: Any) -> Organisation:
+    """Anyone may register and draft; `by` becomes its manager. `facts` are the other fields that people fill in."""
+    if kind not in OPEN_KINDS:
+        raise RuleViolation("kind_closed", _("Coordinators are set up in the back office."), field="kind")
+
+    facts["identifier"] = check_identifier(
+        facts.get("identifier_kind", IdentifierKind.USCC), facts.get("identifier", "")
+    )
+    organisation = Organisation.objects.create(name=name.strip(), kind=kind, region=region, **facts)
+    add_member(organisation, by, role=Role.MANAGER, by=by)
+    audit.record(by, "organisation.registered", organisation)
+    return organisation
+
+
+@transaction.atomic
+def amend_organisation(organisation: Organisation, *, by: User, **changes: Any) -> Organisation:
+    """Change facts; changing one that was verified clears the verification, and the organisation waits for a new one."""
+    organisation = Organisation.objects.select_for_update(of=["self"]).get(pk=organisation.pk)
+    if "identifier" in changes or "identifier_kind" in changes:
+        changes["identifier"] = check_identifier(
+            changes.get("identifier_kind", organisation.identifier_kind),
+            changes.get("identifier", organisation.identifier),
+        )
+    if "kind" in changes and changes["kind"] not in OPEN_KINDS | {organisation.kind}:
+        raise RuleViolation("kind_closed", _("Coordinators are set up in the back office."), field="kind")
+
+    changed = {name: value for name, value in changes.items() if getattr(organisation, name) != value}
+    for name, value in changed.items():
+        setattr(organisation, name, value)
+    organisation.save(update_fields=list(changed))
+
+    touched = sorted(set(changed) & set(Organisation.VERIFIED_FACTS))
+    if touched and organisation.state in {OrganisationState.VERIFIED, OrganisationState.PENDING}:
+        clear_verification(organisation, by=by, reason=gettext_noop("Facts that were verified have changed."))
+    if changed:
+        audit.record(by, "organisation.amended", organisation, fields=sorted(changed))
+    return organisation
+
+
+def clear_verification(organisation: Organisation, *, by: User | None, reason: str) -> None:
+    """Back to unverified: what it has open stays, but nothing new of it is matched until it is verified again."""
+    move(
+        organisation,
+        OrganisationState.UNVERIFIED,
+        state_reason=reason,
+        verified_at=None,
+        verified_by=None,
+        verified_until=None,
+    )
+    audit.record(by, "organisation.verification_cleared", organisation, reason=reason)
+
+
+@transaction.atomic
+def add_evidence(organisation: Organisation, document: UploadedFile, *, by: User, note: str = "") -> Evidence:
+    """Keep a document that speaks for the organisation (at most 5 MB)."""
+    if (document.size or 0) > EVIDENCE_LIMIT:
+        raise RuleViolation("document_too_large", _("The document is larger than 5 MB."), field="document")
+    evidence = Evidence(organisation=organisation, document=document, note=note, uploaded_by=by)
+    evidence.full_clean()
+    evidence.save()
+    audit.record(by, "evidence.added", organisation, evidence=evidence.pk)
+    return evidence
+
+
+@transaction.atomic
+def submit_for_verification(organisation: Organisation, *, by: User) -> None:
+    """Ask the coordinators to verify. Needs an identifier or a document: something to verify by."""
+    if not organisation.identifier and not organisation.evidence.exists():
+        raise RuleViolation(
+            "evidence_missing",
+            _("Give a registration number or upload a document, so that there is something to verify."),
+            field="identifier",
+        )
+    move(organisation, OrganisationState.PENDING, state_reason="")
+    audit.record(by, "organisation.submitted", organisation)
+
+
+@transaction.atomic
+def verify_organisation(
+    organisation: Organisation, *, by: User, until: dt.date | None = None, now: dt.datetime | None = None
+) -> None:
+    """A coordinator has seen the evidence. Lasts a year unless `until` says otherwise."""
+    now = now or timezone.now()
+    if organisation.identifier:
+        twin = (
+            Organisation.objects.verified()
+            .filter(identifier_kind=organisation.identifier_kind, identifier=organisation.identifier)
+            .exclude(pk=organisation.pk)
+            .first()
+        )
+        if twin:
+            raise RuleViolation(
+                "identifier_taken",
+                _("“%(name)s” is already verified with the same registration number.") % {"name": twin.name},
+            )
+    move(
+        organisation,
+        OrganisationState.VERIFIED,
+        state_reason="",
+        verified_at=now,
+        verified_by=by,
+        verified_until=until or (now + VERIFICATION_LASTS).date(),
+    )
+    audit.record(by, "organisation.verified", organisation, until=str(organisation.verified_until))
+
+
+@transaction.atomic
+def reject_organisation(organisation: Organisation, *, by: User, reason: str) -> None:
+    """A coordinator says no, and why; the organisation may mend it and submit again."""
+    if not reason.strip():
+        raise RuleViolation("reason_missing", _("Say why, so that they can mend it."), field="reason")
+    move(
+        organisation,
+        OrganisationState.REJECTED,
+        state_reason=reason.strip(),
+        verified_at=None,
+        verified_by=None,
+        verified_until=None,
+    )
+    audit.record(by, "organisation.rejected", organisation, reason=reason.strip())
+
+
+@transaction.atomic
+def expire_verifications(*, now: dt.datetime | None = None) -> list[Organisation]:
+    """Verification ends with its date. Returns the organisations whose verification has run out."""
+    now = now or timezone.now()
+    expired = list(Organisation.objects.verification_run_out(now.date()).select_for_update(skip_locked=True)[:500])
+    for organisation in expired:
+        clear_verification(organisation, by=None, reason=gettext_noop("The verification has run out."))
+    return expired
+
+
+@transaction.atomic
+def add_member(organisation: Organisation, user: User, *, role: str, by: User) -> Membership:
+    """Give `user` a role in the organisation, or another role than before."""
+    membership, made = Membership.objects.update_or_create(
+        user=user, organisation=organisation, defaults={"role": role}
+    )
+    user.__dict__.pop("grants", None)
+    audit.record(by, "member.added" if made else "member.changed", organisation, user=user.pk, role=role)
+    return membership
+
+
+@transaction.atomic
+def remove_member(membership: Membership, *, by: User) -> None:
+    """Take a person out of an organisation; its last manager stays."""
+    managers = list(
+        Membership.objects.select_for_update()
+        .filter(organisation=membership.organisation, role=Role.MANAGER)
+        .order_by("pk")
+    )
+    if [manager.pk for manager in managers] == [membership.pk]:
+        raise RuleViolation("last_manager", _("This is the last manager. Make somebody else a manager first."))
+    audit.record(by, "member.removed", membership.organisation, user=membership.user_id)
+    membership.delete()
+
+
+@transaction.atomic
+def issue_token(
+    user: User,
+    *,
+    name: str,
+    scopes: Iterable[str],
+    lasts: dt.timedelta | None = None,
+    region: Region | None = None,
+) -> tuple[ApiToken, str]:
+    """A new key and its text, which is shown this once. Lasts `API_TOKEN_LASTS` unless said otherwise."""
+    token, text = ApiToken.objects.create(
+        user, expiry=lasts or settings.API_TOKEN_LASTS, name=name, scopes=sorted(set(scopes)), region=region
+    )
+    audit.record(user, "token.issued", user, key=token.token_key, scopes=token.scopes)
+    return token, text
+
+
+@transaction.atomic
+def revoke_token(token: ApiToken, *, by: User) -> None:
+    """The key opens nothing any more."""
+    audit.record(by, "token.revoked", token.user, key=token.token_key)
+    token.delete()

@@ -1,0 +1,37 @@
+"""The one exception that says "the rules do not allow this", in words for people and a code for programs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.functional import Promise
+
+Text = str | Promise
+
+
+class RuleViolation(Exception):
+    """A request that is well formed but not allowed.
+
+    `code` is public and stable; `message` is for people, already translated or lazy; `status` is the HTTP status that
+    an edge answers with (409 for a conflict with the current state, 422 never: bad input is 400). `field` names
+    the input that is at fault. `params` are facts a program may want, e.g. how much is free.
+    """
+
+    def __init__(
+        self, code: str, message: Text, *, field: str | None = None, status: int | None = None, **params: Any
+    ) -> None:
+        super().__init__(str(code))
+        self.code = code
+        self.message = message
+        self.errors: dict[str, list[Text]] = {field: [message]} if field else {}
+        self.status = status or (400 if field else 409)
+        self.params = params
+
+    @classmethod
+    def of_fields(cls, errors: Mapping[str, list[Text]], message: Text, *, code: str = "invalid") -> "RuleViolation":
+        """Several inputs at fault at once: `{field: [messages]}`."""
+        violation = cls(code, message, status=400)
+        violation.errors = {field: list(messages) for field, messages in errors.items()}
+        return violation
+
+    def __str__(self) -> str:
+        return str(self.message)

@@ -1,0 +1,35 @@
+"""State moves, written once: a conditional UPDATE that either wins or says who did."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.errors import RuleViolation
+
+Moves = Mapping[Any, frozenset[Any]]
+
+
+def move(obj: models.Model, to: Any, **changes: Any) -> None:
+    """Move `obj` to the state `to` and set `changes`, if it is still in the state it was read in.
+
+    The legal moves are the `MOVES` of the model's module, `{state: frozenset of next states}`, covering every state. Raises
+    `RuleViolation` `illegal_move` when the move is not among them, `state_changed` when somebody else was first.
+    The object then carries the new values; expressions (`F()`) are read back by the caller.
+    """
+    was = obj.state  # type: ignore[attr-defined]  # every model that moves has a state
+    if to not in type(obj).MOVES[was]:  # type: ignore[attr-defined]  # and its moves
+        raise RuleViolation(
+            "illegal_move",
+            _("This is not possible any more: it is “%(state)s”.")
+            % {"state": obj.get_state_display()},  # type: ignore[attr-defined]  # made by choices=
+            state=was,
+        )
+
+    won = type(obj)._default_manager.filter(pk=obj.pk, state=was).update(state=to, **changes)
+    if not won:
+        raise RuleViolation("state_changed", _("Somebody else changed this a moment ago. Look again and decide."))
+
+    for name, value in {"state": to, **changes}.items():
+        setattr(obj, name, value)

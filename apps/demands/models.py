@@ -1,0 +1,249 @@
+"""What is needed: one row is one line of a post."""
+
+import datetime as dt
+from typing import ClassVar, Final, Self
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import Organisation, User
+from apps.catalogue.models import Item, Region, Standard
+from apps.core.models import TimeStamped
+from apps.demands import clocks
+
+MAX_QUANTITY: Final = 10**12
+
+
+class DemandState(models.TextChoices):
+    DRAFT = "draft", _("Draft")
+    OPEN = "open", _("Open")
+    MATCHED = "matched", _("Matched")
+    FULFILLED = "fulfilled", _("Received")
+    PAUSED = "paused", _("Paused")
+    STALE = "stale", _("Not confirmed for long")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+class QuantityKind(models.TextChoices):
+    EXACT = "exact", _("exactly")
+    ESTIMATE = "estimate", _("about")
+    AT_LEAST = "at_least", _("at least")
+    UNSPECIFIED = "unspecified", _("not known yet")
+
+
+class Urgency(models.TextChoices):
+    EMERGENCY = "emergency", _("Emergency")
+    URGENT = "urgent", _("Urgent")
+    ROUTINE = "routine", _("Routine")
+
+
+URGENCY_RANK: Final = {Urgency.EMERGENCY: 0, Urgency.URGENT: 1, Urgency.ROUTINE: 2}
+
+LIVE: Final = (DemandState.OPEN, DemandState.MATCHED, DemandState.PAUSED, DemandState.STALE)
+
+
+class DemandQuerySet(models.QuerySet["Demand"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        if not user.is_authenticated:
+            return self.none()
+        return self.filter(user.in_sight("organisation", "region"))
+
+    def open(self) -> Self:
+        return self.filter(state=DemandState.OPEN)
+
+    def live(self) -> Self:
+        return self.filter(state__in=LIVE)
+
+    def in_region(self, region: Region) -> Self:
+        return self.filter(region__path__startswith=region.path)
+
+    def alike(self, organisation: Organisation, item: Item, since: dt.datetime) -> Self:
+        """Live needs of the same organisation for the same item: likely the same need."""
+        return self.live().filter(organisation=organisation, item=item, created_at__gte=since).order_by("-pk")
+
+    def awaiting_match(self, now: dt.datetime) -> Self:
+        """The queue of matching: somebody asked, and nobody is at work on it."""
+        return self.filter(Q(match_claimed_until=None) | Q(match_claimed_until__lt=now), match_requested_at__lte=now)
+
+    def awaiting_review(self) -> Self:
+        return self.filter(state=DemandState.DRAFT, review_requested_at__isnull=False)
+
+    def escalation_due(self, now: dt.datetime) -> Self:
+        return self.open().filter(escalates_at__lte=now)
+
+    def to_be_asked(self, now: dt.datetime) -> Self:
+        return self.open().filter(ask_at__lte=now, asked_at=None)
+
+    def gone_stale(self, now: dt.datetime) -> Self:
+        return self.open().filter(stale_at__lte=now)
+
+    def shown(self) -> Self:
+        """With what every page and export shows of a demand, in one query."""
+        return self.select_related("organisation", "item__unit", "standard", "region")
+
+
+class Demand(TimeStamped):
+    """One item that one organisation needs at one place. The lines of one post share a `reference`."""
+
+    reference = models.CharField(_("reference"), max_length=20, db_index=True, editable=False)
+    organisation = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="demands", verbose_name=_("organisation")
+    )
+    posted_by = models.ForeignKey(
+        User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("posted by")
+    )
+    item = models.ForeignKey(Item, models.PROTECT, related_name="demands", verbose_name=_("item"))
+    quantity = models.BigIntegerField(_("quantity"), null=True, blank=True)
+    quantity_kind = models.CharField(
+        _("quantity is"), max_length=12, choices=QuantityKind.choices, default=QuantityKind.EXACT
+    )
+    quantity_held = models.BigIntegerField(_("asked of suppliers"), default=0, editable=False)
+    quantity_matched = models.BigIntegerField(_("accepted by suppliers"), default=0, editable=False)
+    quantity_received = models.BigIntegerField(_("received"), default=0, editable=False)
+    standard = models.ForeignKey(
+        Standard, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("standard")
+    )
+    accepts_substitutes = models.BooleanField(_("substitutes are welcome"), default=False)
+    region = models.ForeignKey(Region, models.PROTECT, related_name="+", verbose_name=_("region"))
+    address = models.CharField(_("delivery address"), max_length=300, blank=True)
+    contact_name = models.CharField(_("contact person"), max_length=100, blank=True)
+    contact_phone = models.CharField(_("contact phone"), max_length=60, blank=True)
+    needed_by = models.DateTimeField(_("needed by"), null=True, blank=True)
+    urgency = models.CharField(_("urgency"), max_length=10, choices=Urgency.choices, default=Urgency.URGENT)
+    days_of_supply = models.PositiveSmallIntegerField(
+        _("days of supply left"), null=True, blank=True, help_text=_("How many days your stock will last.")
+    )
+    note = models.TextField(_("note"), max_length=2000, blank=True)
+
+    state = models.CharField(
+        _("state"), max_length=10, choices=DemandState.choices, default=DemandState.DRAFT, editable=False
+    )
+    state_reason = models.CharField(_("reason"), max_length=500, blank=True)
+    opened_at = models.DateTimeField(_("opened"), null=True, blank=True, editable=False)
+    confirmed_at = models.DateTimeField(_("last confirmed"), null=True, blank=True, editable=False)
+    review_requested_at = models.DateTimeField(_("waits for a coordinator since"), null=True, blank=True, editable=False)
+
+    # Clocks, set by the services from the urgency, so that every sweep is one indexed comparison.
+    escalates_at = models.DateTimeField(null=True, blank=True, editable=False)
+    ask_at = models.DateTimeField(null=True, blank=True, editable=False)
+    asked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    stale_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    # The queue of matching. The request is cleared only if it is still the one that was worked on.
+    match_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    match_claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    source = models.CharField(_("imported from"), max_length=60, blank=True, editable=False)
+    source_key = models.CharField(_("key there"), max_length=200, blank=True, editable=False)
+
+    objects = DemandQuerySet.as_manager()
+
+    MOVES: ClassVar = {
+        DemandState.DRAFT: frozenset({DemandState.OPEN, DemandState.CANCELLED}),
+        DemandState.OPEN: frozenset(
+            {
+                DemandState.MATCHED,
+                DemandState.FULFILLED,
+                DemandState.PAUSED,
+                DemandState.STALE,
+                DemandState.CANCELLED,
+            }
+        ),
+        DemandState.MATCHED: frozenset({DemandState.OPEN, DemandState.FULFILLED}),
+        DemandState.FULFILLED: frozenset({DemandState.OPEN, DemandState.MATCHED}),
+        DemandState.PAUSED: frozenset({DemandState.OPEN, DemandState.STALE, DemandState.CANCELLED}),
+        DemandState.STALE: frozenset({DemandState.OPEN, DemandState.CANCELLED}),
+        DemandState.CANCELLED: frozenset(),
+    }
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("need")
+        verbose_name_plural = _("needs")
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=DemandState.values), name="demand_state_known"),
+            models.CheckConstraint(condition=Q(urgency__in=Urgency.values), name="demand_urgency_known"),
+            models.CheckConstraint(
+                condition=Q(quantity_kind__in=QuantityKind.values)
+                & (
+                    Q(quantity_kind=QuantityKind.UNSPECIFIED, quantity=None)
+                    | (~Q(quantity_kind=QuantityKind.UNSPECIFIED) & Q(quantity__gt=0, quantity__lte=MAX_QUANTITY))
+                ),
+                name="demand_quantity_honest",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity_held__gte=0, quantity_matched__gte=0, quantity_received__gte=0),
+                name="demand_quantities_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity=None) | Q(quantity__gte=F("quantity_held") + F("quantity_matched")),
+                name="demand_not_overserved",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity_received__lte=F("quantity_matched")), name="demand_received_was_matched"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[DemandState.DRAFT, DemandState.CANCELLED])
+                | Q(opened_at__isnull=False, confirmed_at__isnull=False),
+                name="demand_open_implies_opened_at",
+            ),
+            models.UniqueConstraint(
+                fields=["source", "source_key"], condition=~Q(source=""), name="demand_imported_once"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["organisation", "-id"], name="demand_by_organisation"),
+            models.Index(fields=["item", "state"], name="demand_by_item"),
+            models.Index(fields=["region", "state"], name="demand_by_region"),
+            models.Index(fields=["updated_at", "id"], name="demand_by_change"),
+            models.Index(
+                fields=["match_requested_at"], condition=Q(match_requested_at__isnull=False), name="demand_match_queue"
+            ),
+            models.Index(fields=["escalates_at"], condition=Q(state=DemandState.OPEN), name="demand_escalation_clock"),
+            models.Index(fields=["stale_at"], condition=Q(state=DemandState.OPEN), name="demand_stale_clock"),
+            models.Index(
+                fields=["ask_at"], condition=Q(state=DemandState.OPEN, asked_at=None), name="demand_question_clock"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reference} {self.item}"
+
+    @property
+    def target(self) -> int:
+        """What matching aims at: the quantity, or a trial lot where it is not known yet (base units)."""
+        return self.item.trial_lot if self.quantity is None else self.quantity
+
+    @property
+    def quantity_wanting(self) -> int:
+        """What nobody has been asked for or has promised yet (base units)."""
+        return max(0, self.target - self.quantity_held - self.quantity_matched)
+
+    @property
+    def quantity_unmet(self) -> int:
+        """What has not been received yet (base units)."""
+        return max(0, self.target - self.quantity_received)
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in LIVE
+
+    @property
+    def contact(self) -> dict[str, str]:
+        """What the other side of an accepted match gets to see: of this post, else of the organisation."""
+        contact = self.organisation.contact
+        return {
+            "name": self.contact_name or contact["name"],
+            "phone": self.contact_phone or contact["phone"],
+            "email": contact["email"],
+        }
+
+    def clocks_from(self, now: dt.datetime) -> dict[str, dt.datetime | None]:
+        """The values of the freshness clocks for a need that was confirmed at `now`."""
+        return {
+            "confirmed_at": now,
+            "ask_at": clocks.ask_at(self.urgency, now),
+            "asked_at": None,
+            "stale_at": clocks.stale_at(self.urgency, now),
+        }

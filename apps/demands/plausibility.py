@@ -1,0 +1,40 @@
+"""Is a quantity what such an organisation usually asks for? Pure arithmetic on past quantities."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+# Fewer past quantities than this say nothing about what is usual.
+ENOUGH: Final = 5
+UNUSUAL_RATIO: Final = 10
+ABSURD_RATIO: Final = 1_000
+# In base units: more than the largest single public order known to us, so a slip of the finger even without any history.
+ABSURD_ALWAYS: Final = 100_000_000
+
+
+class Verdict(Enum):
+    PLAUSIBLE = "plausible"
+    UNUSUAL = "unusual"  # asked about before it goes out
+    ABSURD = "absurd"  # waits for a coordinator
+
+
+@dataclass(frozen=True)
+class Judgement:
+    verdict: Verdict
+    usual: int | None  # the median of the past, where there is enough of it
+
+
+def judge(quantity: int, past: Sequence[int]) -> Judgement:
+    """Compare a quantity with past ones of the same item by the same kind of organisation (all in base units, > 0)."""
+    usual = int(statistics.median(past)) if len(past) >= ENOUGH else None
+    if quantity > ABSURD_ALWAYS:
+        return Judgement(Verdict.ABSURD, usual)
+    if usual is None:
+        return Judgement(Verdict.PLAUSIBLE, None)
+
+    ratio = max(quantity / usual, usual / quantity)
+    if ratio > ABSURD_RATIO and quantity > usual:
+        return Judgement(Verdict.ABSURD, usual)
+    return Judgement(Verdict.UNUSUAL if ratio > UNUSUAL_RATIO else Verdict.PLAUSIBLE, usual)

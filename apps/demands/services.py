@@ -1,0 +1,431 @@
+"""The verbs of need: the only writer of this app's tables.
+
+Every change that matters to matching sets `match_requested_at`: the row itself is the queue.
+"""
+
+import datetime as dt
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+
+from apps.accounts.models import Organisation, User
+from apps.accounts.permissions import Permission, can
+from apps.catalogue.models import Item, ItemStandard, Region, Standard
+from apps.core import audit
+from apps.core.errors import RuleViolation
+from apps.core.states import move
+from apps.demands import clocks, plausibility
+from apps.demands.models import MAX_QUANTITY, Demand, DemandState, QuantityKind, Urgency
+from apps.notifications.services import queue
+
+# Without I, L, O and U: a reference is read out over the phone.
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_HISTORY: Final = 200
+LIKELY_DUPLICATE_WITHIN: Final = dt.timedelta(days=7)
+QUANTITY_HELD_FOR_REVIEW: Final = gettext_noop("The quantity is far from usual: a coordinator will look at it first.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What somebody asks for in one line. Quantities are in the item's base unit; no region means the organisation's own."""
+
+    item: Item
+    quantity: int | None = None
+    quantity_kind: str = QuantityKind.EXACT
+    standard: Standard | None = None
+    accepts_substitutes: bool = False
+    region: Region | None = None
+    address: str = ""
+    contact_name: str = ""
+    contact_phone: str = ""
+    needed_by: dt.datetime | None = None
+    urgency: str = Urgency.URGENT
+    days_of_supply: int | None = None
+    note: str = ""
+    source: str = ""
+    source_key: str = ""
+
+
+def check_quantity(quantity: int | None, kind: str) -> None:
+    """A quantity is a whole number above 0, or honestly unspecified; raises for the field otherwise."""
+    if kind == QuantityKind.UNSPECIFIED and quantity is not None:
+        raise RuleViolation(
+            "quantity_given", _("Leave the quantity empty, or say that it is known."), field="quantity"
+        )
+    if kind != QuantityKind.UNSPECIFIED and quantity is None:
+        raise RuleViolation("quantity_missing", _("Give a quantity, or say that it is not known yet."), field="quantity")
+    if quantity is not None and not 0 < quantity <= MAX_QUANTITY:
+        raise RuleViolation(
+            "quantity_out_of_range", _("A quantity is a whole number from 1 to a million million."), field="quantity"
+        )
+
+
+def _check_line(item: Item, standard: Standard | None, needed_by: dt.datetime | None, now: dt.datetime) -> None:
+    if needed_by is not None and needed_by < now - dt.timedelta(days=1):
+        raise RuleViolation("needed_by_past", _("This date has passed."), field="needed_by")
+    if standard is not None and not ItemStandard.objects.filter(item=item, standard=standard).exists():
+        raise RuleViolation(
+            "standard_not_for_item",
+            _("“%(standard)s” is not a standard for %(item)s.") % {"standard": standard, "item": item},
+            field="standard",
+        )
+
+
+def new_reference() -> str:
+    """A name for a post that can be read out: N- and eight characters, one in a million million."""
+    return "N-" + "".join(secrets.choice(_ALPHABET) for _i in range(8))
+
+
+@transaction.atomic
+def post_demands(
+    organisation: Organisation, lines: Sequence[Line], *, by: User | None, now: dt.datetime | None = None
+) -> list[Demand]:
+    """Draft the lines of one post, all or none, under one reference."""
+    now = now or timezone.now()
+    if not lines:
+        raise RuleViolation("lines_missing", _("Add at least one line."), status=400)
+    if not organisation.can_request:
+        raise RuleViolation("not_a_requester", _("This kind of organisation does not post needs."))
+
+    reference = new_reference()
+    rows = []
+    for line in lines:
+        check_quantity(line.quantity, line.quantity_kind)
+        _check_line(line.item, line.standard, line.needed_by, now)
+        values = _values(line)
+        values["region"] = line.region or organisation.region
+        values["address"] = line.address or organisation.address
+        rows.append(Demand(reference=reference, organisation=organisation, posted_by=by, **values))
+    demands = Demand.objects.bulk_create(rows)
+    audit.record(by, "demand.posted", organisation, reference=reference, demands=[demand.pk for demand in demands])
+    return demands
+
+
+def _values(line: Line) -> dict[str, Any]:
+    """The fields of a line as they are: `dataclasses.asdict` would copy the rows behind them."""
+    return {name: getattr(line, name) for name in line.__dataclass_fields__}
+
+
+@transaction.atomic
+def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Demand:
+    """Change what is asked for. Accepted quantities are promises: the quantity cannot go below them.
+
+    Edges call `matching.services.amend_demand`, which first takes back what suppliers have been asked and have not answered.
+    """
+    now = now or timezone.now()
+    demand = Demand.objects.select_for_update(of=["self"]).select_related("item", "organisation").get(pk=demand.pk)
+    if demand.state == DemandState.CANCELLED:
+        raise RuleViolation("illegal_move", _("This need is cancelled."))
+    if "item" in changes and changes["item"] != demand.item and demand.state != DemandState.DRAFT:
+        raise RuleViolation("item_fixed", _("The item is fixed once a need is open. Post a new one."), field="item")
+
+    changed = {name: value for name, value in changes.items() if getattr(demand, name) != value}
+    for name, value in changed.items():
+        setattr(demand, name, value)
+    check_quantity(demand.quantity, demand.quantity_kind)
+    _check_line(demand.item, demand.standard, changed.get("needed_by"), now)
+    promised = demand.quantity_matched + demand.quantity_held
+    if demand.quantity is not None and demand.quantity < promised:
+        raise RuleViolation(
+            "quantity_promised",
+            _("Suppliers have already promised %(promised)s.") % {"promised": promised},
+            field="quantity",
+        )
+
+    demand.save(update_fields=list(changed))
+    if "urgency" in changed and demand.opened_at and demand.confirmed_at:
+        fresh = demand.clocks_from(demand.confirmed_at)
+        Demand.objects.filter(pk=demand.pk).update(
+            escalates_at=clocks.escalates_at(demand.urgency, demand.opened_at), **fresh
+        )
+    if changed:
+        settle(demand.pk, now=now)
+        audit.record(by, "demand.amended", demand, fields=sorted(changed))
+    demand.refresh_from_db()
+    return demand
+
+
+def judge_quantity(demand: Demand) -> plausibility.Judgement:
+    """Compare the demand with what the same kind of organisation usually asks for."""
+    if demand.quantity is None:
+        return plausibility.Judgement(plausibility.Verdict.PLAUSIBLE, None)
+    past = (
+        Demand.objects.filter(item=demand.item, organisation__kind=demand.organisation.kind, quantity__isnull=False)
+        .exclude(state__in=[DemandState.DRAFT, DemandState.CANCELLED])
+        .order_by("-pk")
+        .values_list("quantity", flat=True)[:_HISTORY]
+    )
+    return plausibility.judge(demand.quantity, [quantity for quantity in past if quantity])
+
+
+@transaction.atomic
+def open_demand(
+    demand: Demand, *, by: User | None, quantity_confirmed: bool = False, now: dt.datetime | None = None
+) -> Demand:
+    """Put a draft to work: from this commit on it is matched.
+
+    Raises `organisation_unverified`, and `quantity_unusual` unless the unusual quantity is confirmed. An absurd quantity
+    leaves the draft waiting for a coordinator, who opens it.
+    """
+    now = now or timezone.now()
+    organisation = demand.organisation
+    if not organisation.is_verified:
+        raise RuleViolation(
+            "organisation_unverified",
+            _("Your need is saved. It goes out as soon as “%(name)s” is verified.") % {"name": organisation},
+        )
+    if demand.item.is_unlisted:
+        raise RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
+
+    judgement = judge_quantity(demand)
+    by_coordinator = by is not None and can(by, Permission.COORDINATE, organisation)
+    if judgement.verdict is plausibility.Verdict.ABSURD and not by_coordinator:
+        if demand.state != DemandState.DRAFT:
+            raise RuleViolation("illegal_move", _("This need is not a draft any more."))
+        Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT).update(
+            review_requested_at=now, state_reason=QUANTITY_HELD_FOR_REVIEW
+        )
+        audit.record(by, "demand.held_for_review", demand, quantity=demand.quantity, usual=judgement.usual)
+        demand.refresh_from_db()
+        return demand
+    if judgement.verdict is plausibility.Verdict.UNUSUAL and not quantity_confirmed and not by_coordinator:
+        raise RuleViolation(
+            "quantity_unusual",
+            _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
+            % {"quantity": demand.quantity, "usual": judgement.usual},
+            field="quantity",
+            status=409,
+            usual=judgement.usual,
+        )
+
+    move(
+        demand,
+        DemandState.OPEN,
+        state_reason="",
+        opened_at=now,
+        review_requested_at=None,
+        escalates_at=clocks.escalates_at(demand.urgency, now),
+        match_requested_at=now,
+        **demand.clocks_from(now),
+    )
+    audit.record(by, "demand.opened", demand)
+    return demand
+
+
+@transaction.atomic
+def pause_demand(demand: Demand, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Demand:
+    """Ask nobody for a while. What has been asked and not answered is taken back by the next matching."""
+    move(demand, DemandState.PAUSED, state_reason=reason, match_requested_at=now or timezone.now())
+    audit.record(by, "demand.paused", demand, reason=reason)
+    return demand
+
+
+@transaction.atomic
+def resume_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) -> Demand:
+    """Paused or stale, back to open and freshly confirmed."""
+    now = now or timezone.now()
+    if demand.state not in {DemandState.PAUSED, DemandState.STALE}:
+        raise RuleViolation("illegal_move", _("Only a paused need can be resumed."))
+    move(
+        demand,
+        DemandState.OPEN,
+        state_reason="",
+        match_requested_at=now,
+        escalates_at=clocks.escalates_at(demand.urgency, now),
+        **demand.clocks_from(now),
+    )
+    settle(demand.pk, now=now)
+    audit.record(by, "demand.resumed", demand)
+    demand.refresh_from_db()
+    return demand
+
+
+@transaction.atomic
+def confirm_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) -> Demand:
+    """Still needed: freshness starts again. A stale need opens again."""
+    now = now or timezone.now()
+    if demand.state == DemandState.STALE:
+        return resume_demand(demand, by=by, now=now)
+    fresh = demand.clocks_from(now)
+    if not Demand.objects.open().filter(pk=demand.pk).update(**fresh):
+        raise RuleViolation("illegal_move", _("Only an open need can be confirmed."))
+    audit.record(by, "demand.confirmed", demand)
+    demand.refresh_from_db()
+    return demand
+
+
+@transaction.atomic
+def cancel_demand(demand: Demand, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Demand:
+    """Not needed any more. What was accepted is an order by now and is cancelled as an order."""
+    move(demand, DemandState.CANCELLED, state_reason=reason, match_requested_at=now or timezone.now())
+    audit.record(by, "demand.cancelled", demand, reason=reason)
+    return demand
+
+
+# What matching and fulfilment do to a demand. Each is one conditional UPDATE: the row count is the answer.
+
+
+def hold(demand_id: int, quantity: int) -> bool:
+    """Count `quantity` as asked of a supplier; False when the demand is not open or does not want as much any more."""
+    fits = Q(quantity=None) | Q(quantity__gte=F("quantity_held") + F("quantity_matched") + quantity)
+    won = Demand.objects.open().filter(fits, pk=demand_id).update(quantity_held=F("quantity_held") + quantity)
+    return won == 1
+
+
+def release(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
+    """A hold is gone: the quantity is wanted again, and somebody else is to be asked."""
+    Demand.objects.filter(pk=demand_id).update(quantity_held=F("quantity_held") - quantity, match_requested_at=now)
+
+
+def record_acceptance(demand_id: int, *, held: int, accepted: int, now: dt.datetime) -> bool:
+    """Of `held`, a supplier accepts `accepted` (≤ held). False when the demand is not open any more."""
+    won = (
+        Demand.objects.open()
+        .filter(pk=demand_id, quantity_held__gte=held)
+        .update(quantity_held=F("quantity_held") - held, quantity_matched=F("quantity_matched") + accepted)
+    )
+    if won:
+        settle(demand_id, now=now)
+    return won == 1
+
+
+def record_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
+    """A proven match is ordered again: the need was larger by as much, and as much is promised."""
+    Demand.objects.filter(pk=demand_id).update(
+        quantity=F("quantity") + quantity, quantity_matched=F("quantity_matched") + quantity
+    )
+    settle(demand_id, now=now)
+
+
+def record_loss(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
+    """Promised goods that will not come (order cancelled, goods rejected): wanted again."""
+    Demand.objects.filter(pk=demand_id).update(quantity_matched=F("quantity_matched") - quantity)
+    settle(demand_id, now=now)
+
+
+def record_receipt(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
+    """Goods received and accepted: only these count as met."""
+    Demand.objects.filter(pk=demand_id).update(quantity_received=F("quantity_received") + quantity)
+    settle(demand_id, now=now)
+
+
+def settle(demand_id: int, *, now: dt.datetime) -> None:
+    """Bring the state in line with the quantities, inside the caller's transaction.
+
+    A need of unknown quantity is never fulfilled by its trial lot: it stays matched until somebody says how much it is.
+    """
+    demand = Demand.objects.select_for_update(of=["self"]).select_related("item").get(pk=demand_id)
+    if demand.state not in {DemandState.OPEN, DemandState.MATCHED, DemandState.FULFILLED}:
+        return
+
+    target = DemandState.OPEN
+    if demand.quantity is not None and demand.quantity_received >= demand.quantity:
+        target = DemandState.FULFILLED
+    elif demand.quantity_matched >= demand.target:
+        target = DemandState.MATCHED
+
+    reopened = target == DemandState.OPEN and demand.state != DemandState.OPEN
+    changes: dict[str, Any] = {"match_requested_at": now}
+    if reopened:
+        changes |= {"escalates_at": clocks.escalates_at(demand.urgency, now), **demand.clocks_from(now)}
+    if target != demand.state:
+        move(demand, target, **changes)
+    else:
+        Demand.objects.filter(pk=demand_id).update(**changes)
+
+
+# Sweeps: what time does to a demand.
+
+
+@transaction.atomic
+def ask_whether_still_needed(*, now: dt.datetime | None = None, limit: int = 200) -> int:
+    """Ask, once, the owners of needs whose freshness is running out. Returns how many were asked."""
+    now = now or timezone.now()
+    due = Demand.objects.to_be_asked(now).shown().select_for_update(of=["self"], skip_locked=True).order_by("pk")
+    demands = list(due[:limit])
+    for demand in demands:
+        queue(
+            "demand.freshness_asked",
+            demand.organisation,
+            describe(demand),
+            key=f"demand.freshness_asked:{demand.pk}:{demand.confirmed_at:%Y%m%d%H%M%S}",
+        )
+    Demand.objects.filter(pk__in=[demand.pk for demand in demands]).update(asked_at=now)
+    return len(demands)
+
+
+@transaction.atomic
+def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
+    """Suspend the needs that nobody confirmed in time, and say so. Returns how many."""
+    now = now or timezone.now()
+    due = Demand.objects.gone_stale(now).shown().select_for_update(of=["self"], skip_locked=True).order_by("pk")
+    demands = list(due[:limit])
+    for demand in demands:
+        move(
+            demand,
+            DemandState.STALE,
+            state_reason=gettext_noop("Nobody confirmed that this is still needed."),
+            match_requested_at=now,
+        )
+        queue(
+            "demand.suspended",
+            demand.organisation,
+            describe(demand),
+            key=f"demand.suspended:{demand.pk}:{demand.confirmed_at:%Y%m%d%H%M%S}",
+        )
+    return len(demands)
+
+
+@transaction.atomic
+def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> list[Demand]:
+    """Take needs off the queue for `lease`; a worker that dies loses them to the next sweep when the lease ends."""
+    due = (
+        Demand.objects.awaiting_match(now)
+        .select_for_update(of=["self"], skip_locked=True)
+        .order_by("match_requested_at", "pk")
+    )
+    claimed = list(due.shown()[:limit])
+    Demand.objects.filter(pk__in=[demand.pk for demand in claimed]).update(match_claimed_until=now + lease)
+    return claimed
+
+
+def finish_matching(demands: Sequence[Demand]) -> None:
+    """Take what was claimed off the queue, unless it was asked for again meanwhile."""
+    for demand in demands:
+        Demand.objects.filter(pk=demand.pk, match_requested_at=demand.match_requested_at).update(
+            match_requested_at=None
+        )
+    Demand.objects.filter(pk__in=[demand.pk for demand in demands]).update(match_claimed_until=None)
+
+
+def request_matching(demand_ids: Sequence[int], *, now: dt.datetime) -> int:
+    """Put open needs into the queue of matching, e.g. because a supplier has something new."""
+    return Demand.objects.open().filter(pk__in=demand_ids).update(match_requested_at=now)
+
+
+def set_escalation(demand_id: int, at: dt.datetime | None) -> None:
+    """When the clock rings next; None when there is nobody further up to ask."""
+    Demand.objects.filter(pk=demand_id).update(escalates_at=at)
+
+
+def describe(demand: Demand) -> dict[str, Any]:
+    """The facts of a demand for a message: no contacts."""
+    return {
+        "demand_id": demand.pk,
+        "reference": demand.reference,
+        "organisation": demand.organisation.name,
+        "item": demand.item.names,
+        "unit": demand.item.unit.names,
+        "quantity": demand.quantity,
+        "quantity_kind": demand.quantity_kind,
+        "region": demand.region.names,
+        "urgency": demand.urgency,
+        "needed_by": demand.needed_by.isoformat() if demand.needed_by else None,
+    }

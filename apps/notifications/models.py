@@ -1,0 +1,159 @@
+"""What people and systems are told."""
+
+import datetime as dt
+import uuid
+from typing import Any, ClassVar, Self
+
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import Organisation, User
+from apps.core.models import TimeStamped
+
+
+class Channel(models.TextChoices):
+    EMAIL = "email", _("e-mail")
+    SMS = "sms", _("text message")
+    WEBHOOK = "webhook", _("webhook")
+
+
+class MessageState(models.TextChoices):
+    QUEUED = "queued", _("Waiting to be sent")
+    SENT = "sent", _("Sent")
+    FAILED = "failed", _("Failed for good")
+
+
+class NotificationQuerySet(models.QuerySet["Notification"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        return self.filter(user=user) if user.is_authenticated else self.none()
+
+    def unread(self) -> Self:
+        return self.filter(read_at=None)
+
+
+class Notification(models.Model):
+    """One thing that one person is told in the portal."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="notifications")
+    event = models.CharField(max_length=60)
+    key = models.CharField(max_length=160)
+    context: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=models.functions.Now())
+    read_at = models.DateTimeField(null=True, blank=True)
+
+    objects = NotificationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("notification")
+        verbose_name_plural = _("notifications")
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "key"], name="notification_once")]
+        indexes: ClassVar = [
+            models.Index(fields=["user", "-id"], name="notification_by_user"),
+            models.Index(fields=["user"], condition=Q(read_at=None), name="notification_unread"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} → {self.user_id}"
+
+
+class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Endpoints are the business of the organisation's own people alone."""
+        if not user.is_authenticated:
+            return self.none()
+        return self.filter(organisation__in=[grant.organisation_id for grant in user.grants])
+
+
+class WebhookEndpoint(TimeStamped):
+    """An address of an organisation's own system that is told events, signed after Standard Webhooks."""
+
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="webhooks")
+    url = models.URLField(_("address"), max_length=500)
+    secret = models.CharField(_("signing secret"), max_length=120, editable=False)
+    events = ArrayField(
+        models.CharField(max_length=60), default=list, blank=True, help_text=_("Event names; empty means all.")
+    )
+    is_active = models.BooleanField(_("in use"), default=True)
+
+    objects = WebhookEndpointQuerySet.as_manager()
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("webhook endpoint")
+        verbose_name_plural = _("webhook endpoints")
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def due(self, now: dt.datetime) -> Self:
+        return self.filter(state=MessageState.QUEUED, due_at__lte=now)
+
+    def failed(self) -> Self:
+        return self.filter(state=MessageState.FAILED)
+
+
+class Message(TimeStamped):
+    """One delivery to one address through one channel. Sent at least once; `uid` lets the receiver drop a repeat."""
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    event = models.CharField(max_length=60)
+    key = models.CharField(max_length=160)
+    context: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+    channel = models.CharField(max_length=10, choices=Channel.choices)
+    address = models.CharField(max_length=500)
+    language = models.CharField(max_length=10, default="en")
+    user = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="messages")
+    organisation = models.ForeignKey(Organisation, models.SET_NULL, null=True, blank=True, related_name="messages")
+    endpoint = models.ForeignKey(WebhookEndpoint, models.CASCADE, null=True, blank=True, related_name="messages")
+
+    state = models.CharField(max_length=10, choices=MessageState.choices, default=MessageState.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # Lease and back-off in one: not to be touched before.
+    due_at = models.DateTimeField(db_default=models.functions.Now())
+    sent_at = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+
+    objects = MessageQuerySet.as_manager()
+
+    MOVES: ClassVar = {
+        MessageState.QUEUED: frozenset({MessageState.SENT, MessageState.FAILED}),
+        MessageState.SENT: frozenset(),
+        MessageState.FAILED: frozenset({MessageState.QUEUED}),
+    }
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=MessageState.values), name="message_state_known"),
+            models.CheckConstraint(
+                condition=~Q(state=MessageState.SENT) | Q(sent_at__isnull=False), name="message_sent_at_known"
+            ),
+            models.UniqueConstraint(fields=["key", "channel", "address"], name="message_once"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["due_at"], condition=Q(state=MessageState.QUEUED), name="message_queue"),
+            models.Index(fields=["-id"], condition=Q(state=MessageState.FAILED), name="message_failed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} → {self.address}"
+
+
+class UsedLink(models.Model):
+    """A one-click link that has done its work: the second click finds it here."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    used_at = models.DateTimeField(db_default=models.functions.Now())
+    user = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        verbose_name = _("used link")
+        verbose_name_plural = _("used links")
+
+    def __str__(self) -> str:
+        return self.digest

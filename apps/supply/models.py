@@ -1,0 +1,182 @@
+"""What is offered: one row is one item of one supplier at one place."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any, ClassVar, Final, Self
+
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import Organisation, User
+from apps.catalogue.models import Item, Region, Standard
+from apps.core.models import TimeStamped
+
+MAX_QUANTITY: Final = 10**12
+STALE_AFTER: Final = dt.timedelta(days=14)
+ASK_AFTER: Final = dt.timedelta(days=10)
+
+
+class OfferState(models.TextChoices):
+    DRAFT = "draft", _("Draft")
+    PUBLISHED = "published", _("Published")
+    PAUSED = "paused", _("Paused")
+    STALE = "stale", _("Not confirmed for long")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
+
+
+LIVE: Final = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
+
+
+class OfferQuerySet(models.QuerySet["Offer"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        if not user.is_authenticated:
+            return self.none()
+        return self.filter(user.in_sight("organisation", "origin_region"))
+
+    def published(self) -> Self:
+        return self.filter(state=OfferState.PUBLISHED)
+
+    def live(self) -> Self:
+        return self.filter(state__in=LIVE)
+
+    def alike(self, organisation: Organisation, item: Item, since: dt.datetime) -> Self:
+        """Live offers of the same organisation for the same item: likely the same goods."""
+        return self.live().filter(organisation=organisation, item=item, created_at__gte=since).order_by("-pk")
+
+    def awaiting_match(self, now: dt.datetime) -> Self:
+        """The queue of matching: the offer changed, and nobody has looked yet whom it helps."""
+        return self.filter(Q(match_claimed_until=None) | Q(match_claimed_until__lt=now), match_requested_at__lte=now)
+
+    def to_be_asked(self, now: dt.datetime) -> Self:
+        return self.published().filter(asked_at=None, confirmed_at__lte=now - ASK_AFTER)
+
+    def gone_stale(self, now: dt.datetime) -> Self:
+        return self.published().filter(confirmed_at__lte=now - STALE_AFTER)
+
+    def shown(self) -> Self:
+        """With what every page and export shows of an offer, in one query."""
+        return self.select_related("organisation", "item__unit", "standard", "origin_region")
+
+
+class Offer(TimeStamped):
+    """Goods of one supplier that can be promised: stock on hand, or output within the horizon that the supplier vouches for."""
+
+    organisation = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="offers", verbose_name=_("organisation")
+    )
+    posted_by = models.ForeignKey(
+        User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("posted by")
+    )
+    item = models.ForeignKey(Item, models.PROTECT, related_name="offers", verbose_name=_("item"))
+    standard = models.ForeignKey(
+        Standard, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("standard")
+    )
+    quantity = models.BigIntegerField(_("quantity"), default=0, help_text=_("All that you offer, in base units."))
+    quantity_reserved = models.BigIntegerField(_("promised"), default=0, editable=False)
+    daily_capacity = models.BigIntegerField(_("daily capacity"), null=True, blank=True)
+    minimum_order = models.BigIntegerField(_("minimum order"), default=1)
+    lead_time_days = models.PositiveSmallIntegerField(_("lead time in days"), default=0)
+    unit_price: models.DecimalField[Decimal | None, Decimal | None] = models.DecimalField(
+        _("price per unit"), max_digits=14, decimal_places=4, null=True, blank=True
+    )
+    currency = models.CharField(_("currency"), max_length=3, default="CNY")
+    is_donation = models.BooleanField(_("donation"), default=False)
+    origin_region = models.ForeignKey(Region, models.PROTECT, related_name="+", verbose_name=_("ships from"))
+    ships_to = ArrayField(
+        models.CharField(max_length=10),
+        default=list,
+        blank=True,
+        verbose_name=_("ships to"),
+        help_text=_("Region codes; empty means anywhere."),
+    )
+    certificate_number = models.CharField(_("certificate number"), max_length=60, blank=True)
+    certificate_valid_until = models.DateField(_("certificate valid until"), null=True, blank=True)
+    note = models.TextField(_("note"), max_length=2000, blank=True)
+
+    state = models.CharField(
+        _("state"), max_length=10, choices=OfferState.choices, default=OfferState.DRAFT, editable=False
+    )
+    state_reason = models.CharField(_("reason"), max_length=500, blank=True)
+    published_at = models.DateTimeField(_("published"), null=True, blank=True, editable=False)
+    confirmed_at = models.DateTimeField(_("last confirmed"), null=True, blank=True, editable=False)
+    asked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    match_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    match_claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    source = models.CharField(_("imported from"), max_length=60, blank=True, editable=False)
+    source_key = models.CharField(_("key there"), max_length=200, blank=True, editable=False)
+
+    objects = OfferQuerySet.as_manager()
+
+    MOVES: ClassVar = {
+        OfferState.DRAFT: frozenset({OfferState.PUBLISHED, OfferState.WITHDRAWN}),
+        OfferState.PUBLISHED: frozenset({OfferState.PAUSED, OfferState.STALE, OfferState.WITHDRAWN}),
+        OfferState.PAUSED: frozenset({OfferState.PUBLISHED, OfferState.WITHDRAWN}),
+        OfferState.STALE: frozenset({OfferState.PUBLISHED, OfferState.PAUSED, OfferState.WITHDRAWN}),
+        OfferState.WITHDRAWN: frozenset(),
+    }
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("offer")
+        verbose_name_plural = _("offers")
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=OfferState.values), name="offer_state_known"),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=0, quantity__lte=MAX_QUANTITY), name="offer_quantity_in_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity_reserved__gte=0, quantity_reserved__lte=F("quantity")), name="offer_not_oversold"
+            ),
+            models.CheckConstraint(
+                condition=Q(daily_capacity=None) | Q(daily_capacity__gt=0, daily_capacity__lte=MAX_QUANTITY),
+                name="offer_capacity_in_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(minimum_order__gt=0, minimum_order__lte=MAX_QUANTITY), name="offer_minimum_in_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(unit_price=None) | Q(unit_price__gte=0), name="offer_price_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[OfferState.DRAFT, OfferState.WITHDRAWN])
+                | Q(published_at__isnull=False, confirmed_at__isnull=False, quantity__gt=0),
+                name="offer_published_is_complete",
+            ),
+            models.UniqueConstraint(fields=["source", "source_key"], condition=~Q(source=""), name="offer_imported_once"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["organisation", "-id"], name="offer_by_organisation"),
+            models.Index(fields=["item"], condition=Q(state=OfferState.PUBLISHED), name="offer_published_by_item"),
+            models.Index(fields=["updated_at", "id"], name="offer_by_change"),
+            models.Index(
+                fields=["match_requested_at"], condition=Q(match_requested_at__isnull=False), name="offer_match_queue"
+            ),
+            models.Index(fields=["confirmed_at"], condition=Q(state=OfferState.PUBLISHED), name="offer_fresh_clock"),
+            GinIndex(fields=["ships_to"], name="offer_by_destination"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.item} – {self.organisation}"
+
+    @property
+    def quantity_free(self) -> int:
+        """What can still be promised (base units)."""
+        return self.quantity - self.quantity_reserved
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in LIVE
+
+    def certificate_holds(self, on: dt.date) -> bool:
+        """Whether the certificate, if it has an end, is still valid on that day."""
+        return self.certificate_valid_until is None or self.certificate_valid_until >= on
+
+    @property
+    def contact(self) -> dict[str, Any]:
+        """What the other side of an accepted match gets to see."""
+        return self.organisation.contact

@@ -1,0 +1,279 @@
+"""The verbs of supply: the only writer of this app's tables."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+
+from apps.accounts.models import Organisation, User
+from apps.catalogue.models import Item, ItemStandard, Region
+from apps.core import audit
+from apps.core.errors import RuleViolation, Text
+from apps.core.states import move
+from apps.notifications.services import queue
+from apps.supply.models import MAX_QUANTITY, Offer, OfferState
+
+LIKELY_DUPLICATE_WITHIN = dt.timedelta(days=7)
+
+
+def _check(offer: Offer) -> None:
+    """Every fault of an offer at once, in words."""
+    errors: dict[str, list[Text]] = {}
+    in_range = _("A quantity is a whole number up to a million million.")
+    if not 0 <= offer.quantity <= MAX_QUANTITY:
+        errors["quantity"] = [in_range]
+    elif offer.quantity < offer.quantity_reserved:
+        errors["quantity"] = [
+            _("You have already promised %(promised)s of it.") % {"promised": offer.quantity_reserved}
+        ]
+    if offer.daily_capacity is not None and not 0 < offer.daily_capacity <= MAX_QUANTITY:
+        errors["daily_capacity"] = [in_range]
+    if not 0 < offer.minimum_order <= MAX_QUANTITY:
+        errors["minimum_order"] = [_("The minimum order is at least 1.")]
+    if offer.unit_price is not None and offer.unit_price < 0:
+        errors["unit_price"] = [_("A price cannot be negative.")]
+    if offer.is_donation and offer.unit_price:
+        errors["unit_price"] = [_("A donation has no price.")]
+    if offer.standard and not ItemStandard.objects.filter(item=offer.item, standard=offer.standard).exists():
+        errors["standard"] = [
+            _("“%(standard)s” is not a standard for %(item)s.") % {"standard": offer.standard, "item": offer.item}
+        ]
+    if offer.ships_to:
+        known = set(Region.objects.filter(code__in=offer.ships_to).values_list("code", flat=True))
+        unknown = [code for code in offer.ships_to if code not in known]
+        if unknown:
+            errors["ships_to"] = [_("There is no region %(codes)s.") % {"codes": ", ".join(unknown)}]
+    if errors:
+        raise RuleViolation.of_fields(errors, _("Some of the facts do not fit."))
+
+
+def draft_offer(
+    organisation: Organisation, *, item: Item, by: User | None, origin_region: Region | None = None, **facts: Any
+) -> Offer:
+    """An offer that is checked and not yet saved: for previews and bulk imports."""
+    if not organisation.can_supply:
+        raise RuleViolation("not_a_supplier", _("This kind of organisation does not publish offers."))
+    offer = Offer(
+        organisation=organisation,
+        posted_by=by,
+        item=item,
+        origin_region=origin_region or organisation.region,
+        **facts,
+    )
+    _check(offer)
+    return offer
+
+
+@transaction.atomic
+def create_offer(
+    organisation: Organisation, *, item: Item, by: User | None, origin_region: Region | None = None, **facts: Any
+) -> Offer:
+    """Draft an offer. Ships from the organisation's own region unless said otherwise."""
+    offer = draft_offer(organisation, item=item, by=by, origin_region=origin_region, **facts)
+    offer.save()
+    audit.record(by, "offer.created", offer)
+    return offer
+
+
+@transaction.atomic
+def create_offers(
+    organisation: Organisation, rows: Sequence[Mapping[str, Any]], *, by: User | None, publish: bool = False
+) -> list[Offer]:
+    """Draft many offers, all or none; publish them too if asked to."""
+    offers = Offer.objects.bulk_create([draft_offer(organisation, by=by, **row) for row in rows])
+    audit.record(by, "offers.imported", organisation, offers=[offer.pk for offer in offers])
+    if publish:
+        for offer in offers:
+            publish_offer(offer, by=by)
+    return offers
+
+
+@transaction.atomic
+def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Offer:
+    """Change facts of an offer; what is promised stays promised, so the quantity cannot go below it."""
+    now = now or timezone.now()
+    offer = (
+        Offer.objects.select_for_update(of=["self"])
+        .select_related("item", "organisation", "standard")
+        .get(pk=offer.pk)
+    )
+    if offer.state == OfferState.WITHDRAWN:
+        raise RuleViolation("illegal_move", _("This offer is withdrawn."))
+    if "item" in changes and changes["item"] != offer.item and offer.state != OfferState.DRAFT:
+        raise RuleViolation("item_fixed", _("The item is fixed once an offer is published."), field="item")
+
+    changed = {name: value for name, value in changes.items() if getattr(offer, name) != value}
+    for name, value in changed.items():
+        setattr(offer, name, value)
+    _check(offer)
+    if offer.state != OfferState.DRAFT and offer.quantity == 0:
+        raise RuleViolation(
+            "quantity_missing", _("Nothing left? Then pause or withdraw the offer."), field="quantity"
+        )
+
+    if changed:
+        # Whoever edits an offer has looked at it: that is as good as a confirmation.
+        fresh: dict[str, Any] = {"match_requested_at": now}
+        if offer.confirmed_at:
+            fresh |= {"confirmed_at": now, "asked_at": None}
+        for name, value in fresh.items():
+            setattr(offer, name, value)
+        offer.save(update_fields=[*changed, *fresh])
+        audit.record(by, "offer.amended", offer, fields=sorted(changed))
+    offer.refresh_from_db()
+    return offer
+
+
+@transaction.atomic
+def publish_offer(offer: Offer, *, by: User | None, now: dt.datetime | None = None) -> Offer:
+    """Put a draft, paused or stale offer to work: from this commit on it is matched."""
+    now = now or timezone.now()
+    if not offer.organisation.is_verified:
+        raise RuleViolation(
+            "organisation_unverified",
+            _("Your offer is saved. It can be published as soon as “%(name)s” is verified.")
+            % {"name": offer.organisation},
+        )
+    if offer.item.is_unlisted:
+        raise RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
+    if offer.quantity <= 0:
+        raise RuleViolation("quantity_missing", _("Say how much you offer."), field="quantity")
+    if not offer.certificate_holds(now.date()):
+        raise RuleViolation(
+            "certificate_expired", _("The certificate has expired."), field="certificate_valid_until"
+        )
+    move(
+        offer,
+        OfferState.PUBLISHED,
+        state_reason="",
+        published_at=offer.published_at or now,
+        confirmed_at=now,
+        asked_at=None,
+        match_requested_at=now,
+    )
+    audit.record(by, "offer.published", offer)
+    return offer
+
+
+@transaction.atomic
+def pause_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Offer:
+    """Promise nothing new for a while; what is held and not answered is taken back by the next matching."""
+    move(offer, OfferState.PAUSED, state_reason=reason, match_requested_at=now or timezone.now())
+    audit.record(by, "offer.paused", offer, reason=reason)
+    return offer
+
+
+@transaction.atomic
+def confirm_offer(offer: Offer, *, by: User, now: dt.datetime | None = None) -> Offer:
+    """Still there: freshness starts again. A stale offer is published again."""
+    now = now or timezone.now()
+    if offer.state == OfferState.STALE:
+        return publish_offer(offer, by=by, now=now)
+    if not Offer.objects.published().filter(pk=offer.pk).update(confirmed_at=now, asked_at=None):
+        raise RuleViolation("illegal_move", _("Only a published offer can be confirmed."))
+    audit.record(by, "offer.confirmed", offer)
+    offer.refresh_from_db()
+    return offer
+
+
+@transaction.atomic
+def withdraw_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Offer:
+    """The goods are gone for good. What was accepted is an order by now and is cancelled as an order."""
+    move(offer, OfferState.WITHDRAWN, state_reason=reason, match_requested_at=now or timezone.now())
+    audit.record(by, "offer.withdrawn", offer, reason=reason)
+    return offer
+
+
+def reserve(offer_id: int, quantity: int, *, any_state: bool = False) -> bool:
+    """Promise `quantity` of an offer in one conditional UPDATE; False when it is not there any more.
+
+    A repeat order may take from a paused offer of its proven supplier (`any_state`), never from stock that is not there.
+    """
+    offers = Offer.objects.live() if any_state else Offer.objects.published()
+    won = offers.filter(pk=offer_id, quantity__gte=F("quantity_reserved") + quantity).update(
+        quantity_reserved=F("quantity_reserved") + quantity
+    )
+    return won == 1
+
+
+def release(offer_id: int, quantity: int, *, now: dt.datetime) -> None:
+    """Give back what was promised: others may have it."""
+    Offer.objects.filter(pk=offer_id).update(
+        quantity_reserved=F("quantity_reserved") - quantity, match_requested_at=now
+    )
+
+
+@transaction.atomic
+def ask_whether_still_there(*, now: dt.datetime | None = None, limit: int = 200) -> int:
+    """Ask, once, the suppliers whose offers are about to go stale. Returns how many were asked."""
+    now = now or timezone.now()
+    due = Offer.objects.to_be_asked(now).shown().select_for_update(of=["self"], skip_locked=True).order_by("pk")
+    offers = list(due[:limit])
+    for offer in offers:
+        queue(
+            "offer.freshness_asked",
+            offer.organisation,
+            describe(offer),
+            key=f"offer.freshness_asked:{offer.pk}:{offer.confirmed_at:%Y%m%d%H%M%S}",
+        )
+    Offer.objects.filter(pk__in=[offer.pk for offer in offers]).update(asked_at=now)
+    return len(offers)
+
+
+@transaction.atomic
+def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
+    """Suspend the offers that nobody confirmed in time, and say so. Returns how many."""
+    now = now or timezone.now()
+    due = Offer.objects.gone_stale(now).shown().select_for_update(of=["self"], skip_locked=True).order_by("pk")
+    offers = list(due[:limit])
+    for offer in offers:
+        move(
+            offer,
+            OfferState.STALE,
+            state_reason=gettext_noop("Nobody confirmed that this is still there."),
+            match_requested_at=now,
+        )
+        queue(
+            "offer.suspended",
+            offer.organisation,
+            describe(offer),
+            key=f"offer.suspended:{offer.pk}:{offer.confirmed_at:%Y%m%d%H%M%S}",
+        )
+    return len(offers)
+
+
+@transaction.atomic
+def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> list[Offer]:
+    """Take changed offers off the queue for `lease`."""
+    due = (
+        Offer.objects.awaiting_match(now)
+        .select_for_update(of=["self"], skip_locked=True)
+        .order_by("match_requested_at", "pk")
+    )
+    claimed = list(due.shown()[:limit])
+    Offer.objects.filter(pk__in=[offer.pk for offer in claimed]).update(match_claimed_until=now + lease)
+    return claimed
+
+
+def finish_matching(offers: Sequence[Offer]) -> None:
+    """Take what was claimed off the queue, unless it changed again meanwhile."""
+    for offer in offers:
+        Offer.objects.filter(pk=offer.pk, match_requested_at=offer.match_requested_at).update(match_requested_at=None)
+    Offer.objects.filter(pk__in=[offer.pk for offer in offers]).update(match_claimed_until=None)
+
+
+def describe(offer: Offer) -> dict[str, Any]:
+    """The facts of an offer for a message: no contacts."""
+    return {
+        "offer_id": offer.pk,
+        "organisation": offer.organisation.name,
+        "item": offer.item.names,
+        "unit": offer.item.unit.names,
+        "quantity": offer.quantity,
+        "quantity_free": offer.quantity_free,
+    }
