@@ -1,0 +1,433 @@
+"""Items, units, standards and regions: reference data with its searches."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import pgtrigger
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models.functions import Coalesce, Concat, Greatest, Length, Upper
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from apps.catalogue.search import clean, matches, rank
+from apps.catalogue.standards import normalise
+
+UNLISTED_ITEM = "other"
+"""Key of the item that stands for "not in the catalogue, see the note": nothing of it can be published or matched."""
+
+GROUPING_NAMES = ("市辖区", "县", "省直辖县级行政区划", "自治区直辖县级行政区划")
+"""GB/T 2260 rows that group codes and are not places anybody lives in."""
+
+
+class Language(models.TextChoices):
+    ZH = "zh", _("Chinese")
+    EN = "en", _("English")
+
+
+class Jurisdiction(models.TextChoices):
+    CN = "CN", _("China")
+    EU = "EU", _("European Union")
+    US = "US", _("United States")
+    INTERNATIONAL = "INT", _("International")
+    KR = "KR", _("South Korea")
+    JP = "JP", _("Japan")
+    AU = "AU", _("Australia and New Zealand")
+
+
+class RegionLevel(models.TextChoices):
+    COUNTRY = "country", _("country")
+    PROVINCE = "province", _("province")
+    PREFECTURE = "prefecture", _("prefecture or city")
+    COUNTY = "county", _("county or district")
+
+
+def trigram_index(*fields: str, prefix: str) -> list[models.Index]:
+    """One index per column that serves `icontains` and word similarity, whatever the letters' case."""
+    return [GinIndex(OpClass(Upper(field), name="gin_trgm_ops"), name=f"{prefix}_{field}_trgm") for field in fields]
+
+
+def bumps_revision() -> pgtrigger.Trigger:
+    """Give the catalogue a new revision whenever a statement touches this table, whichever way it came."""
+    return pgtrigger.Trigger(
+        name="bump_revision",
+        level=pgtrigger.Statement,
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+        func=(
+            "INSERT INTO catalogue_revision (id, value) VALUES (1, gen_random_uuid()) "
+            "ON CONFLICT (id) DO UPDATE SET value = excluded.value; RETURN NULL;"
+        ),
+    )
+
+
+class Named(models.Model):
+    """A row with a name in both languages."""
+
+    name_zh = models.CharField(_("name in Chinese"), max_length=120)
+    name_en = models.CharField(_("name in English"), max_length=120)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def label(self) -> str:
+        """The name in the language that is active now."""
+        return self.name_zh if (get_language() or "").startswith("zh") else self.name_en
+
+
+class Revision(models.Model):
+    """The one row that says which state of the catalogue this is; triggers of every other table here renew it."""
+
+    value = models.UUIDField(_("value"))
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=models.Q(pk=1), name="catalogue_one_revision")]
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Category(Named):
+    """A shelf of the catalogue, such as respiratory protection."""
+
+    key = models.SlugField(_("key"), max_length=40, primary_key=True)
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+
+    class Meta:
+        verbose_name = _("category")
+        verbose_name_plural = _("categories")
+        ordering = ("position", "key")
+        triggers: ClassVar = [bumps_revision()]
+
+
+class Unit(Named):
+    """What one of something is counted in: quantities everywhere are whole numbers of these."""
+
+    code = models.CharField(_("code"), max_length=12, primary_key=True)
+    symbol = models.CharField(_("symbol"), max_length=12, help_text=_("As shown after a number in every language."))
+
+    class Meta:
+        verbose_name = _("unit")
+        verbose_name_plural = _("units")
+        ordering = ("code",)
+        triggers: ClassVar = [bumps_revision()]
+
+
+class ItemQuerySet(models.QuerySet["Item"]):
+    def search(self, text: str) -> Self:
+        """Items whose name, key or alias, in either language, holds `text` or comes close to it; the best first."""
+        if not (text := clean(text)):
+            return self
+
+        names = ("name_zh", "name_en", "key")
+        found = Item.objects.order_by().values("pk")
+        hits = found.filter(matches("name_zh", text)).union(
+            found.filter(matches("name_en", text)),
+            found.filter(matches("key", text)),
+            ItemAlias.objects.order_by().filter(matches("text", text)).values("item"),
+            all=True,
+        )
+        by_alias = ItemAlias.objects.filter(item=models.OuterRef("pk")).order_by()
+        best_alias = by_alias.annotate(score=rank("text", text)).order_by("-score").values("score")[:1]
+
+        return (
+            self.filter(pk__in=hits)
+            .annotate(
+                search_rank=Greatest(*(rank(name, text) for name in names), Coalesce(models.Subquery(best_alias), 0.0))
+            )
+            .order_by("-search_rank", "category__position", "position", "key")
+        )
+
+    def listed(self) -> Self:
+        """Without the stand-in for what the catalogue does not have."""
+        return self.exclude(key=UNLISTED_ITEM)
+
+
+class Item(Named):
+    """A kind of thing that can be needed and offered, such as a surgical mask, counted in its base unit."""
+
+    key = models.CharField(_("key"), max_length=60, unique=True, help_text=_("Stable, for programs: mask.surgical"))
+    category = models.ForeignKey(Category, models.PROTECT, related_name="items", verbose_name=_("category"))
+    unit = models.ForeignKey(Unit, models.PROTECT, related_name="+", verbose_name=_("base unit"))
+    trial_lot = models.PositiveBigIntegerField(
+        _("trial lot"), help_text=_("What to offer when the needed quantity is unknown, in base units.")
+    )
+    is_consumable = models.BooleanField(_("consumable"), default=True)
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+    codes: models.JSONField[list[dict[str, str]], list[dict[str, str]]] = models.JSONField(
+        _("codes"), default=list, blank=True, help_text=_("In other systems: a list of system, version and code.")
+    )
+
+    objects = ItemQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("item")
+        verbose_name_plural = _("items")
+        ordering = ("category__position", "position", "key")
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(trial_lot__gt=0), name="catalogue_item_trial_lot_positive")
+        ]
+        indexes: ClassVar = trigram_index("name_zh", "name_en", "key", prefix="item")
+        triggers: ClassVar = [bumps_revision()]
+
+    @property
+    def is_unlisted(self) -> bool:
+        return self.key == UNLISTED_ITEM
+
+
+class ItemAlias(models.Model):
+    """Another word people use for an item: a brand, a spelling, a line of somebody's form."""
+
+    item = models.ForeignKey(Item, models.CASCADE, related_name="aliases", verbose_name=_("item"))
+    language = models.CharField(_("language"), max_length=2, choices=Language)
+    text = models.CharField(_("text"), max_length=120)
+
+    class Meta:
+        verbose_name = _("alias")
+        verbose_name_plural = _("aliases")
+        ordering = ("item", "language", "text")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["item", "text"], name="catalogue_alias_once_per_item"),
+            models.CheckConstraint(condition=models.Q(language__in=Language.values), name="catalogue_alias_language"),
+            models.CheckConstraint(condition=~models.Q(text=""), name="catalogue_alias_not_empty"),
+        ]
+        indexes: ClassVar = trigram_index("text", prefix="alias")
+        triggers: ClassVar = [bumps_revision()]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Pack(Named):
+    """How an item is usually packed: shown beside quantities, never stored instead of them."""
+
+    item = models.ForeignKey(Item, models.CASCADE, related_name="packs", verbose_name=_("item"))
+    size = models.PositiveIntegerField(_("size"), help_text=_("Base units in one pack."))
+
+    class Meta:
+        verbose_name = _("pack")
+        verbose_name_plural = _("packs")
+        ordering = ("item", "size")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["item", "name_en", "size"], name="catalogue_pack_once_per_item"),
+            models.CheckConstraint(condition=models.Q(size__gt=1), name="catalogue_pack_holds_several"),
+        ]
+        triggers: ClassVar = [bumps_revision()]
+
+
+class StandardQuerySet(models.QuerySet["Standard"]):
+    def search(self, text: str) -> Self:
+        """Standards whose code or title holds `text`, however the code is spelt; the best first."""
+        if not (text := clean(text)):
+            return self
+
+        spelling = normalise(text)
+        names = ("code", "title_zh", "title_en")
+        wanted = matches("code", spelling)
+        for name in names:
+            wanted |= matches(name, text)
+
+        return (
+            self.filter(wanted)
+            .annotate(search_rank=Greatest(rank("code", spelling), *(rank(name, text) for name in names)))
+            .order_by("-search_rank", "code")
+        )
+
+    def current(self) -> Self:
+        """Those that no newer edition has replaced."""
+        return self.filter(succeeded_by=None)
+
+
+class Standard(models.Model):
+    """One grade of one edition of a standard, with what it guarantees as comparable attributes."""
+
+    code = models.CharField(_("code"), max_length=60, unique=True)
+    title_zh = models.CharField(_("title in Chinese"), max_length=200)
+    title_en = models.CharField(_("title in English"), max_length=200)
+    jurisdiction = models.CharField(_("jurisdiction"), max_length=3, choices=Jurisdiction)
+    grade = models.CharField(_("grade"), max_length=20, blank=True)
+    attributes: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(
+        _("attributes"), default=dict, blank=True
+    )
+    valid_from = models.DateField(_("in force since"), null=True, blank=True)
+    succeeded_by = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="succeeds", verbose_name=_("replaced by")
+    )
+    items: models.ManyToManyField[Item, ItemStandard] = models.ManyToManyField(
+        Item, through="ItemStandard", related_name="standards", verbose_name=_("items")
+    )
+
+    objects = StandardQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("standard")
+        verbose_name_plural = _("standards")
+        ordering = ("code",)
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(jurisdiction__in=Jurisdiction.values), name="catalogue_standard_jurisdiction"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(succeeded_by=models.F("pk")), name="catalogue_standard_not_its_own_successor"
+            ),
+        ]
+        indexes: ClassVar = trigram_index("code", "title_zh", "title_en", prefix="standard")
+        triggers: ClassVar = [bumps_revision()]
+
+    def __str__(self) -> str:
+        return self.code
+
+    @property
+    def title(self) -> str:
+        return self.title_zh if (get_language() or "").startswith("zh") else self.title_en
+
+
+class ItemStandard(models.Model):
+    """This standard can be asked of, and claimed for, this item."""
+
+    item = models.ForeignKey(Item, models.CASCADE, related_name="+", verbose_name=_("item"))
+    standard = models.ForeignKey(Standard, models.CASCADE, related_name="+", verbose_name=_("standard"))
+
+    class Meta:
+        verbose_name = _("standard of an item")
+        verbose_name_plural = _("standards of items")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["item", "standard"], name="catalogue_standard_once_per_item")
+        ]
+        triggers: ClassVar = [bumps_revision()]
+
+    def __str__(self) -> str:
+        return f"{self.item} · {self.standard}"
+
+
+class Satisfaction(models.Model):
+    """Goods of the offered standard meet or exceed all that the demanded one asks. Directed; every standard satisfies itself."""
+
+    offered = models.ForeignKey(Standard, models.CASCADE, related_name="satisfies", verbose_name=_("offered"))
+    demanded = models.ForeignKey(Standard, models.CASCADE, related_name="satisfied_by", verbose_name=_("demanded"))
+
+    class Meta:
+        verbose_name = _("satisfaction")
+        verbose_name_plural = _("satisfactions")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["demanded", "offered"], name="catalogue_satisfaction_once")
+        ]
+        triggers: ClassVar = [bumps_revision()]
+
+    def __str__(self) -> str:
+        return f"{self.offered} ⊇ {self.demanded}"
+
+
+class Substitution(models.Model):
+    """The offered item may stand in for the demanded one, if the requester accepts it. Directed; always named as a substitute."""
+
+    offered = models.ForeignKey(Item, models.CASCADE, related_name="substitutes_for", verbose_name=_("offered"))
+    demanded = models.ForeignKey(Item, models.CASCADE, related_name="substituted_by", verbose_name=_("demanded"))
+    note_zh = models.CharField(_("note in Chinese"), max_length=200, blank=True)
+    note_en = models.CharField(_("note in English"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("substitution")
+        verbose_name_plural = _("substitutions")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["demanded", "offered"], name="catalogue_substitution_once"),
+            models.CheckConstraint(
+                condition=~models.Q(offered=models.F("demanded")), name="catalogue_substitution_of_another"
+            ),
+        ]
+        triggers: ClassVar = [bumps_revision()]
+
+    def __str__(self) -> str:
+        return f"{self.offered} → {self.demanded}"
+
+    @property
+    def note(self) -> str:
+        return self.note_zh if (get_language() or "").startswith("zh") else self.note_en
+
+
+class RegionQuerySet(models.QuerySet["Region"]):
+    def search(self, text: str) -> Self:
+        """Regions whose code or name, in either language, holds `text`; the best first, large before small."""
+        if not (text := clean(text)):
+            return self
+
+        names = ("code", "name", "name_en")
+        wanted = models.Q()
+        for name in names:
+            wanted |= matches(name, text)
+
+        return (
+            self.places()
+            .filter(wanted)
+            .annotate(search_rank=Greatest(*(rank(name, text) for name in names)))
+            .order_by("-search_rank", Length("path"), "code")
+        )
+
+    def places(self) -> Self:
+        """Without the GB/T 2260 rows that only group codes."""
+        return self.exclude(name__in=GROUPING_NAMES)
+
+    def within(self, region: Region) -> Self:
+        """The region itself and everything in it."""
+        return self.filter(path__startswith=region.path)
+
+
+class Region(models.Model):
+    """A place that is administered: a GB/T 2260 code in China, ISO 3166 elsewhere.
+
+    `path` lists the codes from the country down, each followed by a slash: `CN/420000/420100/420106/`. Counties directly
+    under a province are its children (`CN/420000/429004/`), whatever their digits say.
+    """
+
+    code = models.CharField(_("code"), max_length=10, primary_key=True)
+    name = models.CharField(_("name"), max_length=120)
+    name_en = models.CharField(_("name in English"), max_length=120)
+    level = models.CharField(_("level"), max_length=10, choices=RegionLevel)
+    parent = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="children", verbose_name=_("part of")
+    )
+    path = models.CharField(_("path"), max_length=50, unique=True)
+    latitude = models.FloatField(_("latitude"), null=True, blank=True)
+    longitude = models.FloatField(_("longitude"), null=True, blank=True)
+
+    objects = RegionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("region")
+        verbose_name_plural = _("regions")
+        ordering = ("path",)
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(level__in=RegionLevel.values), name="catalogue_region_level"),
+            models.CheckConstraint(
+                condition=models.Q(path__endswith=Concat("code", models.Value("/"))),
+                name="catalogue_region_path_ends_with_code",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(latitude__isnull=True, longitude__isnull=True)
+                | models.Q(latitude__range=(-90, 90), longitude__range=(-180, 180)),
+                name="catalogue_region_coordinates",
+            ),
+        ]
+        indexes: ClassVar = trigram_index("code", "name", "name_en", prefix="region")
+        triggers: ClassVar = [bumps_revision()]
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def label(self) -> str:
+        return self.name if (get_language() or "").startswith("zh") else self.name_en
+
+    @property
+    def ancestor_codes(self) -> list[str]:
+        """From the country down, without itself."""
+        return self.path.split("/")[:-2]
+
+    @property
+    def is_grouping(self) -> bool:
+        return self.name in GROUPING_NAMES
