@@ -1,0 +1,41 @@
+"""The worker's door, and the clock: what runs how often.
+
+Rows are the queue: every task here only looks for work that rows describe, so losing one run costs the seconds until the next.
+"""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+from django.conf import settings
+from django_structlog.celery.steps import DjangoStructLogInitStep
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cosmomatch.settings")
+
+app = Celery("cosmomatch")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.steps["worker"].add(DjangoStructLogInitStep)  # binds the ids of the request that sent a task
+
+
+def every(seconds: float, task: str) -> dict[str, Any]:
+    """A beat entry that expires when the next one is due: a worker that was away does not find a heap of sweeps."""
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+
+
+app.conf.beat_schedule = {
+    "match what waits": every(5, "apps.matching.tasks.sweep"),
+    "send what is due": every(5, "apps.notifications.tasks.send_due"),
+    "age demands": every(60, "apps.demands.tasks.sweep"),
+    "age offers": every(60, "apps.supply.tasks.sweep"),
+    "prove that beat and worker live": every(10, "apps.ops.tasks.heartbeat"),
+}
+
+
+@setup_logging.connect
+def keep_our_logging(**_: Any) -> None:
+    """Celery would otherwise replace the loggers of `settings.LOGGING`."""
+    from logging.config import dictConfig
+
+    dictConfig(settings.LOGGING)

@@ -1,0 +1,491 @@
+"""All settings, from the environment, refusing bad values.
+
+Readers below note every name that they read: `.env.example` lists exactly those (tests/test_settings.py). A secret comes
+from `X` or from the file named by `X_FILE`. Mistakes that only show in the whole are system checks: apps/ops/checks.py.
+"""
+
+import os
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+import django_stubs_ext
+import structlog
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from apps.ops import embedded
+
+django_stubs_ext.monkeypatch()  # lets `models.Field[str, str]` and `ModelAdmin[User]` be written
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+# --- Reading the environment ------------------------------------------------------------------------------------------
+
+READ: dict[str, bool] = {}
+"""Every variable that was asked for, and whether it is a secret (which may also come as `X_FILE`)."""
+
+
+def text(name: str, default: str = "") -> str:
+    READ[name] = False
+    return os.environ.get(name, "").strip() or default
+
+
+def secret(name: str, default: str = "") -> str:
+    """The value of `X`, or the content of the file `X_FILE`; both at once is a mistake."""
+    value, file = text(name), os.environ.get(f"{name}_FILE", "").strip()
+    READ[name] = True
+    if value and file:
+        raise ImproperlyConfigured(f"Set {name} or {name}_FILE, not both.")
+    if not file:
+        return value or default
+
+    try:
+        value = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE names {file}, which cannot be read: {error}.") from error
+    if not value:
+        raise ImproperlyConfigured(f"{name}_FILE names {file}, which is empty.")
+    return value
+
+
+def one_of(name: str, *allowed: str) -> str:
+    """One of the words given; the first is the default."""
+    value = text(name, allowed[0])
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
+    return value
+
+
+def flag(name: str, *, default: bool) -> bool:
+    return one_of(name, *(("true", "false") if default else ("false", "true"))) == "true"
+
+
+def whole(name: str, default: int, *, least: int, most: int) -> int:
+    value = text(name, str(default))
+    if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+        raise ImproperlyConfigured(f"{name} must be a whole number from {least} to {most}, not {value!r}.")
+    return int(value)
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """A comma-separated list."""
+    return [word for part in text(name, default).split(",") if (word := part.strip())]
+
+
+def address(name: str, default: str, schemes: tuple[str, ...], read: Callable[[str, str], str] = text) -> str:
+    """A URL of one of these schemes. A wrong one is not repeated in the message, as it may hold a password."""
+    value = read(name, default)
+    if not value:
+        return value
+    try:
+        parts = urlsplit(value)
+        _port = parts.port  # raises if it is not a port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is not a URL: {error}.") from error
+    if parts.scheme not in schemes or not (parts.netloc or parts.path.strip("/")):
+        raise ImproperlyConfigured(f"{name} must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}.")
+    return value
+
+
+# --- Where and who ----------------------------------------------------------------------------------------------------
+
+ENVIRONMENT = one_of("ENVIRONMENT", "development", "production")
+PRODUCTION = ENVIRONMENT == "production"
+DEBUG = flag("DEBUG", default=False)
+
+VAR_DIR = Path(text("VAR_DIR", str(BASE_DIR / "var"))).expanduser().absolute()
+PORT = whole("PORT", 8000, least=1, most=65535)
+SITE_URL = address("SITE_URL", f"http://127.0.0.1:{PORT}", ("http", "https")).rstrip("/")
+SITE_HOST = urlsplit(SITE_URL).hostname or ""
+
+
+def development_key() -> str:
+    """A key of this checkout's own, so that sessions outlive a restart; production must bring its own."""
+    file = VAR_DIR / "secret_key"
+    try:
+        VAR_DIR.mkdir(parents=True, exist_ok=True)
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as new:
+            new.write(secrets.token_urlsafe(60))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise ImproperlyConfigured(f"{VAR_DIR} cannot be written to: {error.strerror}.") from error
+    return file.read_text(encoding="ascii") or secrets.token_urlsafe(60)  # empty: another process is at it right now
+
+
+SECRET_KEY = secret("SECRET_KEY") or ("" if PRODUCTION else development_key())
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY (or SECRET_KEY_FILE) must be set in production.")
+SECRET_KEY_FALLBACKS = [key] if (key := secret("SECRET_KEY_PREVIOUS")) else []
+
+ALLOWED_HOSTS = words("ALLOWED_HOSTS", SITE_HOST if PRODUCTION else f"{SITE_HOST},127.0.0.1,localhost,[::1]")
+CSRF_TRUSTED_ORIGINS = [SITE_URL]
+TRUSTED_PROXY_COUNT = whole("TRUSTED_PROXY_COUNT", 0, least=0, most=10)
+
+ROOT_URLCONF = "cosmomatch.urls"
+WSGI_APPLICATION = "cosmomatch.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+OUR_APPS = [
+    f"apps.{name}"
+    for name in (
+        "core", "catalogue", "accounts", "notifications", "demands", "supply", "matching", "fulfilment", "exports", "api",
+        "portal", "ops",
+    )
+    if (BASE_DIR / "apps" / name / "__init__.py").exists()
+]  # fmt: skip
+INSTALLED_APPS = [
+    *OUR_APPS,
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.forms",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "csp",
+    "django_filters",
+    "django_prometheus",
+    "django_structlog",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "knox",
+    "pgtrigger",
+    "phonenumber_field",
+    "rest_framework",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+
+
+# --- Data -------------------------------------------------------------------------------------------------------------
+
+DATABASE_IS_EMBEDDED = not secret("DATABASE_URL")
+DATABASE_URL = address(
+    "DATABASE_URL", embedded.database_url(VAR_DIR), ("postgres", "postgresql"), read=secret
+)
+DATABASE_POOL_SIZE = whole("DATABASE_POOL_SIZE", 8, least=0, most=200)
+
+
+def database(url: str, pool_size: int) -> dict[str, Any]:
+    """Django's form of a `postgresql://` URL; parameters after `?` go to libpq, `host` may be a directory of a socket."""
+    parts = urlsplit(url)
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    if not parts.path.strip("/"):
+        raise ImproperlyConfigured("DATABASE_URL names no database.")
+    settings: dict[str, Any] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": options.pop("host", parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 0,  # the pool keeps connections; keeping them twice would leak them
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": "5", **options},
+    }
+    if pool_size:
+        # The pool's own 30 s would stall every command while the database is away.
+        settings["OPTIONS"]["pool"] = {"min_size": 0, "max_size": pool_size, "timeout": 5, "max_idle": 60}
+    return settings
+
+
+DATABASES = {"default": database(DATABASE_URL, DATABASE_POOL_SIZE)}
+
+REDIS_IS_EMBEDDED = not secret("REDIS_URL")
+REDIS_URL = address("REDIS_URL", embedded.redis_url(VAR_DIR), ("redis", "rediss", "unix"), read=secret)
+
+
+def redis_databases(url: str) -> tuple[str, str]:
+    """Where Celery queues, and where the cache is: the database that the URL names, and the one after it."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    number = query.pop("db", "") or (parts.path.strip("/") if parts.scheme != "unix" else "") or "0"
+    if not number.isdigit():
+        raise ImproperlyConfigured("REDIS_URL must end in the number of a database, such as /0, or in nothing.")
+    queue, cache = number, str(int(number) + 1)
+
+    if parts.scheme == "unix":
+        return (
+            f"redis+socket://{parts.path}?{urlencode({**query, 'virtual_host': queue})}",
+            f"unix://{parts.path}?{urlencode({**query, 'db': cache})}",
+        )
+    rest = urlencode(query)
+    return (
+        urlunsplit((parts.scheme, parts.netloc, f"/{queue}", rest, "")),
+        urlunsplit((parts.scheme, parts.netloc, f"/{cache}", rest, "")),
+    )
+
+
+CELERY_BROKER_URL, CACHE_URL = redis_databases(REDIS_URL)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CACHE_URL,
+        # By default redis-py tries a dead server ten times: 3.4 s a call.
+        "OPTIONS": {"retry": Retry(NoBackoff(), 0), "socket_connect_timeout": 2, "socket_timeout": 2},
+    }
+}
+
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 300,  # a task of a killed worker is given to another after this; no task may take longer
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "max_retries": 0,  # publishing a nudge must not hold up a request: the sweep will find the rows
+}
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TIME_LIMIT = 240
+CELERY_TASK_SOFT_TIME_LIMIT = 210
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 2000
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
+
+# --- People -----------------------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
+
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "optional"  # drafting must not wait for a mail; only verified organisations are matched
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_SESSION_REMEMBER = True
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_TOTP_ISSUER = "CosmoMatch"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION  # browsers allow passkeys on http://localhost
+
+KNOX_TOKEN_MODEL = "accounts.ApiToken"
+REST_KNOX = {
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "TOKEN_MODEL": KNOX_TOKEN_MODEL,
+    "TOKEN_TTL": timedelta(days=365),
+    "TOKEN_PREFIX": "cosmo_",
+}
+
+
+# --- API --------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "knox.auth.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "NUM_PROXIES": TRUSTED_PROXY_COUNT,
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "CosmoMatch",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+
+# --- Safety -----------------------------------------------------------------------------------------------------------
+
+HTTPS = SITE_URL.startswith("https://")
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes speak plain HTTP to the process itself
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
+SECURE_HSTS_SECONDS = whole("HSTS_SECONDS", 31_536_000 if HTTPS else 0, least=0, most=63_072_000)
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains: for the owner of the domain to decide, at the proxy
+    "security.W021",  # HSTS preload: the same
+]
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],  # the QR code of the second factor
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# A larger body is a 400. Files (CSV, XLSX, evidence) are counted apart, by their forms.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+UPLOAD_MAX_BYTES = 10_000_000
+FILE_UPLOAD_PERMISSIONS = 0o640
+MEDIA_ROOT = VAR_DIR / "media"
+
+
+# --- Mail, text messages ----------------------------------------------------------------------------------------------
+
+EMAIL_IS_CAUGHT = not text("EMAIL_HOST")
+EMAIL_HOST = text("EMAIL_HOST", "127.0.0.1")
+EMAIL_PORT = whole("EMAIL_PORT", 8025 if EMAIL_IS_CAUGHT else 587, least=1, most=65535)
+EMAIL_HOST_USER = text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = secret("EMAIL_HOST_PASSWORD")
+EMAIL_SECURITY = one_of("EMAIL_SECURITY", "none" if EMAIL_IS_CAUGHT else "starttls", "none", "starttls", "tls")
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_SECURITY == "starttls", EMAIL_SECURITY == "tls"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = text("DEFAULT_FROM_EMAIL", f"CosmoMatch <noreply@{SITE_HOST or 'localhost'}>")
+
+SMS_GATEWAY_URL = address("SMS_GATEWAY_URL", "", ("http", "https"))
+SMS_GATEWAY_TOKEN = secret("SMS_GATEWAY_TOKEN")
+
+
+# --- Languages, files -------------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = USE_TZ = True
+TIME_ZONE = "UTC"
+PHONENUMBER_DEFAULT_REGION = "CN"
+PHONENUMBER_DB_FORMAT = "E164"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None  # development serves from where the files are
+WHITENOISE_USE_FINDERS = not PRODUCTION  # collecting and compressing takes 43 s: only in the image
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+
+# --- Watching ---------------------------------------------------------------------------------------------------------
+
+METRICS_TOKEN = secret("METRICS_TOKEN")
+PROMETHEUS_EXPORT_MIGRATIONS = False
+LOG_FORMAT = one_of("LOG_FORMAT", *(("json", "console") if PRODUCTION else ("console", "json")))
+LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+
+LOG_STEPS: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+]
+structlog.configure(
+    processors=[structlog.stdlib.filter_by_level, *LOG_STEPS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+            "foreign_pre_chain": LOG_STEPS,
+        },
+        "console": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.dev.ConsoleRenderer(colors=False, pad_event_to=30),
+            ],
+            "foreign_pre_chain": LOG_STEPS,
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"level": "INFO"},
+        "django.server": {"handlers": [], "propagate": True},
+        # Every request is logged once, with its id, by django_structlog.
+        "django.request": {"level": "ERROR"},
+        "celery": {"level": "WARNING"},
+        "django_structlog.celery": {"level": "WARNING"},
+        "faker": {"level": "WARNING"},
+    },
+}

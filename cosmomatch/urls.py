@@ -1,0 +1,21 @@
+"""Every address of the program, by app."""
+
+from pathlib import Path
+
+from allauth.account import views as account_views
+from django.conf import settings
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("apps.ops.urls")),
+    path("admin/", admin.site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("login/", account_views.login, name="login"),
+    path("register/", account_views.signup, name="register"),
+    path("account/", include("allauth.urls")),
+]
+
+for prefix, app in (("api/v1/", "api"), ("", "portal")):
+    if (Path(settings.BASE_DIR) / "apps" / app / "urls.py").exists():
+        urlpatterns.append(path(prefix, include(f"apps.{app}.urls")))

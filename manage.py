@@ -1,0 +1,30 @@
+"""Every command of the program: `python manage.py help` lists them."""
+
+import os
+import sys
+
+# They read no table, so they need no server.
+WITHOUT_SERVERS = frozenset(
+    {"check", "collectstatic", "compilemessages", "diffsettings", "help", "makemessages", "run", "spectacular", "version"}
+)
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cosmomatch.settings")
+
+    from apps.ops import embedded  # after the environment, before Django: both read it
+
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "help")
+    needs_servers = command not in WITHOUT_SERVERS and not {"--help", "--version", "-h"} & set(sys.argv)
+
+    from django.core.management import execute_from_command_line
+
+    try:
+        with embedded.servers_of_environment() if needs_servers else embedded.no_servers():
+            execute_from_command_line(sys.argv)
+    except embedded.ServerProblem as problem:
+        sys.exit(f"{problem}")
+
+
+if __name__ == "__main__":
+    main()
