@@ -370,6 +370,7 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 X_FRAME_OPTIONS = "DENY"
 SILENCED_SYSTEM_CHECKS = [
+    "auth.W004",  # the address is unique whatever its case: a constraint on Lower("email")
     "security.W005",  # HSTS for subdomains: for the owner of the domain to decide, at the proxy
     "security.W021",  # HSTS preload: the same
 ]
