@@ -137,7 +137,7 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
         """The verified coordinators in charge of `region`, nearest first: of its city, then province, then nation."""
         return (
             self.verified()
-            .filter(kind=OrganisationKind.COORDINATOR, region__in=region.ancestor_codes)
+            .filter(kind=OrganisationKind.COORDINATOR, region__in=[*region.ancestor_codes, region.code])
             .annotate(depth=models.functions.Length("region__path"))
             .order_by("-depth", "pk")
         )

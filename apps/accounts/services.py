@@ -218,9 +218,13 @@ def issue_token(
     lasts: dt.timedelta | None = None,
     region: Region | None = None,
 ) -> tuple[ApiToken, str]:
-    """A new key and its text, which is shown this once. Lasts `API_TOKEN_LASTS` unless said otherwise."""
+    """A new key and its text, which is shown this once. Lasts as long as `TOKEN_TTL` of the settings unless said otherwise."""
     token, text = ApiToken.objects.create(
-        user, expiry=lasts or settings.API_TOKEN_LASTS, name=name, scopes=sorted(set(scopes)), region=region
+        user,
+        expiry=lasts or settings.REST_KNOX["TOKEN_TTL"],
+        name=name,
+        scopes=sorted(set(scopes)),
+        region=region,
     )
     audit.record(user, "token.issued", user, key=token.token_key, scopes=token.scopes)
     return token, text

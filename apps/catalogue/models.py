@@ -79,6 +79,11 @@ class Named(models.Model):
         """The name in the language that is active now."""
         return self.name_zh if (get_language() or "").startswith("zh") else self.name_en
 
+    @property
+    def names(self) -> dict[str, str]:
+        """The name by language code, for messages."""
+        return {"en": self.name_en, "zh-hans": self.name_zh}
+
 
 class Revision(models.Model):
     """The one row that says which state of the catalogue this is; triggers of every other table here renew it."""
@@ -422,6 +427,15 @@ class Region(models.Model):
     @property
     def label(self) -> str:
         return self.name if (get_language() or "").startswith("zh") else self.name_en
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The name by language code, for messages."""
+        return {"en": self.name_en, "zh-hans": self.name}
+
+    def is_within(self, other: Region) -> bool:
+        """Whether this is `other` or a part of it."""
+        return self.path.startswith(other.path)
 
     @property
     def ancestor_codes(self) -> list[str]:

@@ -304,6 +304,14 @@ def record_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
     settle(demand_id, now=now)
 
 
+def undo_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
+    """The requester takes a repeat back: neither needed nor promised any more."""
+    Demand.objects.filter(pk=demand_id).update(
+        quantity=F("quantity") - quantity, quantity_matched=F("quantity_matched") - quantity
+    )
+    settle(demand_id, now=now)
+
+
 def record_loss(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
     """Promised goods that will not come (order cancelled, goods rejected): wanted again."""
     Demand.objects.filter(pk=demand_id).update(quantity_matched=F("quantity_matched") - quantity)

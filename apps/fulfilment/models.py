@@ -1,0 +1,174 @@
+"""Orders and what became of them."""
+
+from typing import ClassVar, Self
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import User
+from apps.core.models import TimeStamped
+from apps.matching.models import Match
+
+
+class OrderState(models.TextChoices):
+    CONFIRMED = "confirmed", _("Confirmed")
+    SHIPPED = "shipped", _("On the way")
+    DELIVERED = "delivered", _("Delivered")
+    CLOSED = "closed", _("Closed")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Both sides see an order, and who watches the region of either."""
+        if not user.is_authenticated:
+            return self.none()
+        return self.filter(
+            user.in_sight("match__demand__organisation", "match__demand__region")
+            | user.in_sight("match__offer__organisation", "match__offer__origin_region")
+        )
+
+    def under_way(self) -> Self:
+        return self.filter(state__in=[OrderState.CONFIRMED, OrderState.SHIPPED])
+
+    def shown(self) -> Self:
+        """With what every page and export shows of an order, in two queries."""
+        return self.select_related(
+            "match__demand__organisation",
+            "match__demand__item__unit",
+            "match__demand__region",
+            "match__offer__organisation",
+            "match__offer__item__unit",
+            "match__offer__origin_region",
+        ).prefetch_related("shipments")
+
+
+class Order(TimeStamped):
+    """A quantity that a supplier has promised and a requester expects: the first of an accepted match, or a repeat of it."""
+
+    match = models.ForeignKey(Match, models.PROTECT, related_name="orders", verbose_name=_("match"))
+    repeat_of = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="repeats", verbose_name=_("repeats")
+    )
+    placed_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    quantity = models.BigIntegerField(_("quantity"))
+    quantity_received = models.BigIntegerField(_("received"), default=0)
+    quantity_rejected = models.BigIntegerField(_("rejected"), default=0)
+    state = models.CharField(_("state"), max_length=10, choices=OrderState.choices, default=OrderState.CONFIRMED)
+    state_reason = models.CharField(_("reason"), max_length=500, blank=True)
+
+    objects = OrderQuerySet.as_manager()
+
+    MOVES: ClassVar = {
+        OrderState.CONFIRMED: frozenset({OrderState.SHIPPED, OrderState.DELIVERED, OrderState.CANCELLED}),
+        OrderState.SHIPPED: frozenset({OrderState.DELIVERED, OrderState.CLOSED}),
+        OrderState.DELIVERED: frozenset({OrderState.CLOSED}),
+        OrderState.CLOSED: frozenset(),
+        OrderState.CANCELLED: frozenset(),
+    }
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=OrderState.values), name="order_state_known"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_positive"),
+            models.CheckConstraint(
+                condition=Q(
+                    quantity_received__gte=0,
+                    quantity_rejected__gte=0,
+                    quantity__gte=F("quantity_received") + F("quantity_rejected"),
+                ),
+                name="order_received_was_ordered",
+            ),
+            models.UniqueConstraint(fields=["match"], condition=Q(repeat_of=None), name="order_first_once"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["match", "state"], name="order_by_match"),
+            models.Index(fields=["updated_at", "id"], name="order_by_change"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.match} #{self.pk}"
+
+    @property
+    def quantity_outstanding(self) -> int:
+        """What has neither been received nor rejected yet (base units)."""
+        return self.quantity - self.quantity_received - self.quantity_rejected
+
+
+class Shipment(TimeStamped):
+    """A part of an order, or all of it, that has left the supplier."""
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="shipments", verbose_name=_("order"))
+    quantity = models.BigIntegerField(_("quantity"))
+    carrier = models.CharField(_("carrier"), max_length=100, blank=True)
+    tracking_number = models.CharField(_("tracking number"), max_length=100, blank=True)
+    expected_on = models.DateField(_("expected on"), null=True, blank=True)
+    shipped_at = models.DateTimeField(_("shipped"))
+    shipped_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("shipment")
+        verbose_name_plural = _("shipments")
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="shipment_quantity_positive")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order}: {self.quantity}"
+
+
+class RejectReason(models.TextChoices):
+    DAMAGED = "damaged", _("Damaged")
+    WRONG_ITEM = "wrong_item", _("Not what was ordered")
+    STANDARD = "standard", _("Does not meet the standard")
+    EXPIRED = "expired", _("Past its date")
+    MISSING = "missing", _("Missing from the shipment")
+    OTHER = "other", _("Another reason")
+
+
+class Delivery(TimeStamped):
+    """What the requester took in at one time: how much was accepted, how much rejected, and why."""
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="deliveries", verbose_name=_("order"))
+    quantity_accepted = models.BigIntegerField(_("accepted"))
+    quantity_rejected = models.BigIntegerField(_("rejected"), default=0)
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    received_at = models.DateTimeField(_("received"))
+    received_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(quantity_accepted__gte=0, quantity_rejected__gte=0)
+                & (Q(quantity_accepted__gt=0) | Q(quantity_rejected__gt=0)),
+                name="delivery_of_something",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity_rejected=0) | ~Q(reason=""), name="delivery_rejected_with_reason"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order}: {self.quantity_accepted} + {self.quantity_rejected}"
+
+
+class ContactReveal(models.Model):
+    """One person saw the other side's contact for the first time. Kept for good."""
+
+    match = models.ForeignKey(Match, models.PROTECT, related_name="reveals", verbose_name=_("match"))
+    user = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("who"))
+    at = models.DateTimeField(_("at"), db_default=models.functions.Now())
+
+    class Meta:
+        verbose_name = _("contact reveal")
+        verbose_name_plural = _("contact reveals")
+        constraints: ClassVar = [models.UniqueConstraint(fields=["match", "user"], name="reveal_once")]
+
+    def __str__(self) -> str:
+        return f"{self.match} → {self.user}"

@@ -1,0 +1,273 @@
+"""The verbs of fulfilment: the only writer of this app's tables.
+
+Locks follow the order of matching: the demand, then the offer, then what hangs on them.
+"""
+
+import datetime as dt
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Sum
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import User
+from apps.accounts.permissions import Permission, can
+from apps.core import audit
+from apps.core.errors import RuleViolation
+from apps.core.states import move
+from apps.demands import services as demands_services
+from apps.demands.models import Demand
+from apps.fulfilment.models import ContactReveal, Delivery, Order, OrderState, Shipment
+from apps.matching import services as matching_services
+from apps.matching.models import Match
+from apps.notifications.services import queue
+from apps.supply import services as supply_services
+from apps.supply.models import Offer
+
+
+@transaction.atomic
+def accept_match(
+    match: Match,
+    *,
+    by: User | None,
+    quantity: int | None = None,
+    lead_time_days: int | None = None,
+    now: dt.datetime | None = None,
+) -> Order:
+    """The supplier accepts all or part; from this commit on there is an order and both sides may see each other's contact."""
+    match = matching_services.record_acceptance(
+        match, by=by, quantity=quantity, lead_time_days=lead_time_days, now=now
+    )
+    order = Order.objects.create(match=match, quantity=match.quantity, placed_by=by)
+    queue("order.confirmed", match.offer.organisation, describe(order), key=f"order.confirmed:{order.pk}")
+    return order
+
+
+def _lock(order: Order) -> Order:
+    """The order as it is now, with everything it stands on locked first."""
+    demand_id, offer_id = Match.objects.values_list("demand_id", "offer_id").get(pk=order.match_id)
+    list(Demand.objects.select_for_update().filter(pk=demand_id).values_list("pk"))
+    list(Offer.objects.select_for_update().filter(pk=offer_id).values_list("pk"))
+    return Order.objects.shown().select_for_update(of=["self"]).get(pk=order.pk)
+
+
+@transaction.atomic
+def ship_order(
+    order: Order,
+    *,
+    by: User | None,
+    quantity: int | None = None,
+    carrier: str = "",
+    tracking_number: str = "",
+    expected_on: dt.date | None = None,
+    now: dt.datetime | None = None,
+) -> Shipment:
+    """The supplier has sent all that is left to send (None) or a part of it."""
+    now = now or timezone.now()
+    order = _lock(order)
+    if order.state not in {OrderState.CONFIRMED, OrderState.SHIPPED}:
+        raise RuleViolation("illegal_move", _("This order is not waiting to be shipped."), state=order.state)
+    shipped = order.shipments.aggregate(total=Sum("quantity"))["total"] or 0
+    left = order.quantity - shipped
+    sent = left if quantity is None else quantity
+    if not 0 < sent <= left:
+        raise RuleViolation(
+            "quantity_out_of_range",
+            _("There are %(left)s left to ship.") % {"left": left},
+            field="quantity",
+            left=left,
+        )
+    shipment = Shipment.objects.create(
+        order=order,
+        quantity=sent,
+        carrier=carrier,
+        tracking_number=tracking_number,
+        expected_on=expected_on,
+        shipped_at=now,
+        shipped_by=by,
+    )
+    if order.state == OrderState.CONFIRMED:
+        move(order, OrderState.SHIPPED)
+    else:
+        # What partners pull must change with its shipments.
+        Order.objects.filter(pk=order.pk).update(state=order.state)
+    audit.record(by, "order.shipped", order, quantity=sent)
+    queue(
+        "order.shipped",
+        order.match.demand.organisation,
+        {
+            **describe(order),
+            "shipped": sent,
+            "carrier": carrier,
+            "tracking_number": tracking_number,
+            "expected_on": expected_on.isoformat() if expected_on else None,
+        },
+        key=f"order.shipped:{shipment.pk}",
+    )
+    return shipment
+
+
+@transaction.atomic
+def deliver_order(
+    order: Order,
+    *,
+    by: User | None,
+    quantity_accepted: int,
+    quantity_rejected: int = 0,
+    reason: str = "",
+    now: dt.datetime | None = None,
+) -> Delivery:
+    """The requester says what came: accepted goods count as met, rejected ones are wanted again."""
+    now = now or timezone.now()
+    order = _lock(order)
+    if order.state not in {OrderState.CONFIRMED, OrderState.SHIPPED}:
+        raise RuleViolation("illegal_move", _("Nothing of this order is on its way."), state=order.state)
+    if quantity_accepted < 0 or quantity_rejected < 0 or quantity_accepted + quantity_rejected == 0:
+        raise RuleViolation(
+            "quantity_missing", _("Say how many you accepted or rejected."), field="quantity_accepted"
+        )
+    if quantity_accepted + quantity_rejected > order.quantity_outstanding:
+        raise RuleViolation(
+            "quantity_out_of_range",
+            _("Only %(left)s of this order are outstanding.") % {"left": order.quantity_outstanding},
+            field="quantity_accepted",
+            left=order.quantity_outstanding,
+        )
+    if quantity_rejected and not reason.strip():
+        raise RuleViolation("reason_missing", _("Say why you rejected them."), field="reason")
+
+    delivery = Delivery.objects.create(
+        order=order,
+        quantity_accepted=quantity_accepted,
+        quantity_rejected=quantity_rejected,
+        reason=reason.strip(),
+        received_at=now,
+        received_by=by,
+    )
+    Order.objects.filter(pk=order.pk).update(
+        quantity_received=F("quantity_received") + quantity_accepted,
+        quantity_rejected=F("quantity_rejected") + quantity_rejected,
+    )
+    demand_id = order.match.demand_id
+    if quantity_accepted:
+        demands_services.record_receipt(demand_id, quantity_accepted, now=now)
+    if quantity_rejected:
+        demands_services.record_loss(demand_id, quantity_rejected, now=now)
+    if quantity_accepted + quantity_rejected == order.quantity_outstanding:
+        move(order, OrderState.DELIVERED)
+    audit.record(by, "order.delivered", order, accepted=quantity_accepted, rejected=quantity_rejected)
+    queue(
+        "order.delivered",
+        order.match.offer.organisation,
+        {
+            **describe(order),
+            "accepted": quantity_accepted,
+            "rejected": quantity_rejected,
+            "reason": delivery.reason,
+        },
+        key=f"order.delivered:{delivery.pk}",
+    )
+    return delivery
+
+
+@transaction.atomic
+def close_order(order: Order, *, by: User | None, reason: str = "", now: dt.datetime | None = None) -> Order:
+    """Nothing more will come: what is outstanding of a shipped order is wanted again; a delivered one is just filed."""
+    now = now or timezone.now()
+    order = _lock(order)
+    outstanding = order.quantity_outstanding
+    move(order, OrderState.CLOSED, state_reason=reason)
+    if outstanding:
+        demands_services.record_loss(order.match.demand_id, outstanding, now=now)
+    audit.record(by, "order.closed", order, outstanding=outstanding, reason=reason)
+    return order
+
+
+@transaction.atomic
+def cancel_order(order: Order, *, by: User | None, reason: str = "", now: dt.datetime | None = None) -> Order:
+    """Either side calls it off before anything was shipped or received: stock and need are free again."""
+    now = now or timezone.now()
+    order = _lock(order)
+    if order.quantity_received or order.quantity_rejected:
+        raise RuleViolation("illegal_move", _("Part of this order has arrived. Close it instead."))
+    move(order, OrderState.CANCELLED, state_reason=reason)
+    match = order.match
+    supply_services.release(match.offer_id, order.quantity, now=now)
+    by_requester = by is not None and can(by, Permission.POST_DEMANDS, match.demand.organisation)
+    if order.repeat_of_id and by_requester:
+        demands_services.undo_repeat(match.demand_id, order.quantity, now=now)
+    else:
+        demands_services.record_loss(match.demand_id, order.quantity, now=now)
+    if order.repeat_of_id is None:
+        matching_services.call_off(match, by=by)
+    audit.record(by, "order.cancelled", order, reason=reason)
+    context = {**describe(order), "reason": reason}
+    for organisation in {match.demand.organisation, match.offer.organisation}:
+        queue("order.cancelled", organisation, context, key=f"order.cancelled:{order.pk}")
+    return order
+
+
+@transaction.atomic
+def repeat_order(order: Order, *, by: User | None, quantity: int, now: dt.datetime | None = None) -> Order:
+    """A proven match once more, any quantity that the supplier still has free; the need grows by as much."""
+    now = now or timezone.now()
+    order = _lock(order)
+    match = order.match
+    if order.state == OrderState.CANCELLED or not match.is_contact_revealed:
+        raise RuleViolation("not_proven", _("Only an accepted match can be ordered again."))
+    if quantity <= 0:
+        raise RuleViolation("quantity_out_of_range", _("Order at least 1."), field="quantity")
+    if not match.demand.organisation.is_verified or not match.offer.organisation.is_verified:
+        raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
+    if quantity < match.offer.minimum_order:
+        raise RuleViolation(
+            "below_minimum_order",
+            _("The supplier's minimum order is %(minimum)s.") % {"minimum": match.offer.minimum_order},
+            field="quantity",
+            minimum=match.offer.minimum_order,
+        )
+    if not supply_services.reserve(match.offer_id, quantity, any_state=True):
+        free = Offer.objects.get(pk=match.offer_id).quantity_free
+        raise RuleViolation(
+            "insufficient_stock",
+            _("The supplier has %(free)s free right now. Order at most that, or post a new need.") % {"free": free},
+            field="quantity",
+            status=409,
+            free=free,
+        )
+    demands_services.record_repeat(match.demand_id, quantity, now=now)
+    again = Order.objects.create(match=match, quantity=quantity, repeat_of=order, placed_by=by)
+    audit.record(by, "order.repeated", again, of=order.pk, quantity=quantity)
+    queue("order.repeated", match.offer.organisation, describe(again), key=f"order.repeated:{again.pk}")
+    return again
+
+
+def may_see_contact(match: Match, user: User) -> bool:
+    """Either side once the match is accepted, and the coordinators of the region, who step in when it is stuck."""
+    if not match.is_contact_revealed:
+        return False
+    return can(user, Permission.VIEW, match.demand.organisation) or can(
+        user, Permission.VIEW, match.offer.organisation
+    )
+
+
+@transaction.atomic
+def reveal_contact(match: Match, *, to: User) -> dict[str, dict[str, str]] | None:
+    """Both sides' contacts, `{"requester": …, "supplier": …}`, if `to` may see them; the first look is logged."""
+    if not may_see_contact(match, to):
+        return None
+    _reveal, first = ContactReveal.objects.get_or_create(match=match, user=to)
+    if first:
+        audit.record(to, "contact.revealed", match)
+    return {"requester": match.demand.contact, "supplier": match.offer.contact}
+
+
+def describe(order: Order) -> dict[str, Any]:
+    """The facts of an order for a message: no contacts."""
+    return {
+        **matching_services.describe(order.match),
+        "order_id": order.pk,
+        "ordered": order.quantity,
+        "lead_time_days": order.match.lead_time_days,
+    }

@@ -1,0 +1,217 @@
+"""Matches, the policy they were made under, and escalations."""
+
+import datetime as dt
+from typing import Any, ClassVar, Final, Self
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import Organisation, User
+from apps.core.models import TimeStamped
+from apps.demands.models import Demand
+from apps.matching.policy import PolicyValues
+from apps.supply.models import Offer
+
+BUILT_IN_POLICY: Final = 1
+
+
+class PolicyQuerySet(models.QuerySet["Policy"]):
+    def current(self) -> "Policy":
+        """The newest version; version 1, which stands in the code, while nobody has made another."""
+        return self.order_by("-version").first() or Policy(version=BUILT_IN_POLICY)
+
+
+class Policy(TimeStamped):
+    """One version of the numbers by which goods are given out. Never changed: a change is a new version."""
+
+    version = models.PositiveIntegerField(_("version"), primary_key=True)
+    settings: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("settings"), default=dict)
+    note = models.CharField(_("why"), max_length=500, blank=True)
+    made_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("by"))
+
+    objects = PolicyQuerySet.as_manager()
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("policy")
+        verbose_name_plural = _("policies")
+
+    def __str__(self) -> str:
+        return str(self.version)
+
+    @property
+    def values(self) -> PolicyValues:
+        return PolicyValues.from_json(self.settings)
+
+
+class MatchState(models.TextChoices):
+    HELD = "held", _("Waiting for the supplier's answer")
+    STANDBY = "standby", _("Next best")
+    ACCEPTED = "accepted", _("Accepted")
+    DECLINED = "declined", _("Declined")
+    EXPIRED = "expired", _("Not answered in time")
+    SUPERSEDED = "superseded", _("Given way")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+class DeclineReason(models.TextChoices):
+    GONE = "gone", _("The goods are gone")
+    PRICE = "price", _("The price does not fit")
+    DISTANCE = "distance", _("Too far away")
+    STANDARD = "standard", _("Not the right standard")
+    OTHER = "other", _("Another reason")
+
+
+# In these the offer is spoken for, or next in line, for this demand.
+PENDING: Final = (MatchState.HELD, MatchState.STANDBY)
+
+
+class MatchQuerySet(models.QuerySet["Match"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Both sides see a match, and who watches the region of the need; a supplier does not see that it is merely next best."""
+        if not user.is_authenticated:
+            return self.none()
+        asked = user.in_sight("offer__organisation", "offer__origin_region") & ~Q(state=MatchState.STANDBY)
+        return self.filter(user.in_sight("demand__organisation", "demand__region") | asked)
+
+    def held(self) -> Self:
+        return self.filter(state=MatchState.HELD)
+
+    def accepted(self) -> Self:
+        return self.filter(state=MatchState.ACCEPTED)
+
+    def overdue(self, now: dt.datetime) -> Self:
+        return self.held().filter(respond_by__lte=now)
+
+    def for_suppliers(self, organisations: list[Organisation]) -> Self:
+        return self.filter(offer__organisation__in=organisations)
+
+    def without_ground(self) -> Self:
+        """Unanswered holds whose need is not open, whose offer is not published, or one of whose sides is not verified any more."""
+        return self.held().filter(
+            ~Q(demand__state="open")
+            | ~Q(offer__state="published")
+            | ~Q(demand__organisation__state="verified")
+            | ~Q(offer__organisation__state="verified")
+        )
+
+    def shown(self) -> Self:
+        """With what every page and export shows of a match, in one query."""
+        return self.select_related(
+            "demand__organisation",
+            "demand__item__unit",
+            "demand__region",
+            "demand__standard",
+            "offer__organisation",
+            "offer__item__unit",
+            "offer__standard",
+            "offer__origin_region",
+        )
+
+
+class Match(TimeStamped):
+    """An offer put together with a demand: held until the supplier answers, next in line, or answered."""
+
+    demand = models.ForeignKey(Demand, models.PROTECT, related_name="matches", verbose_name=_("need"))
+    offer = models.ForeignKey(Offer, models.PROTECT, related_name="matches", verbose_name=_("offer"))
+    quantity = models.BigIntegerField(_("quantity"))
+    quantity_asked = models.BigIntegerField(_("quantity asked for"))
+    rank = models.PositiveSmallIntegerField(_("rank"))
+    score = models.FloatField(_("score"))
+    terms: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(_("reasons"), default=list)
+    policy_version = models.PositiveIntegerField(_("policy version"))
+    is_substitute = models.BooleanField(_("substitute"), default=False)
+    tier = models.PositiveSmallIntegerField(_("tier"), help_text=_("Of the need, after ageing, when this was decided."))
+
+    state = models.CharField(_("state"), max_length=12, choices=MatchState.choices, default=MatchState.HELD)
+    respond_by = models.DateTimeField(_("answer by"), null=True, blank=True)
+    responded_at = models.DateTimeField(_("answered"), null=True, blank=True)
+    responded_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    decline_reason = models.CharField(_("reason"), max_length=10, choices=DeclineReason.choices, blank=True)
+    decline_note = models.CharField(_("note"), max_length=500, blank=True)
+    lead_time_days = models.PositiveSmallIntegerField(_("lead time in days"), null=True, blank=True)
+
+    objects = MatchQuerySet.as_manager()
+
+    MOVES: ClassVar = {
+        MatchState.STANDBY: frozenset({MatchState.HELD, MatchState.SUPERSEDED, MatchState.CANCELLED}),
+        MatchState.HELD: frozenset(
+            {
+                MatchState.ACCEPTED,
+                MatchState.DECLINED,
+                MatchState.EXPIRED,
+                MatchState.SUPERSEDED,
+                MatchState.CANCELLED,
+            }
+        ),
+        MatchState.ACCEPTED: frozenset({MatchState.CANCELLED}),
+        MatchState.DECLINED: frozenset(),
+        MatchState.EXPIRED: frozenset(),
+        MatchState.SUPERSEDED: frozenset(),
+        MatchState.CANCELLED: frozenset(),
+    }
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("match")
+        verbose_name_plural = _("matches")
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=MatchState.values), name="match_state_known"),
+            models.CheckConstraint(
+                condition=Q(quantity__gt=0, quantity__lte=F("quantity_asked")), name="match_quantity_in_range"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=MatchState.HELD) | Q(respond_by__isnull=False), name="match_held_has_deadline"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=[MatchState.ACCEPTED, MatchState.DECLINED]) | Q(responded_at__isnull=False),
+                name="match_answered_at_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=MatchState.DECLINED) | ~Q(decline_reason=""), name="match_declined_with_reason"
+            ),
+            models.UniqueConstraint(
+                fields=["demand", "offer"], condition=Q(state__in=PENDING), name="match_pending_once"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["demand", "state"], name="match_by_demand"),
+            models.Index(fields=["offer", "state"], name="match_by_offer"),
+            models.Index(fields=["respond_by"], condition=Q(state=MatchState.HELD), name="match_deadlines"),
+            models.Index(fields=["updated_at", "id"], name="match_by_change"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.demand} ← {self.offer}"
+
+    @property
+    def is_contact_revealed(self) -> bool:
+        return self.state == MatchState.ACCEPTED
+
+
+class EscalationQuerySet(models.QuerySet["Escalation"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        if not user.is_authenticated:
+            return self.none()
+        return self.filter(organisation__in=[grant.organisation_id for grant in user.grants])
+
+
+class Escalation(TimeStamped):
+    """A need whose clock ran out, put before a coordinator with all that was tried."""
+
+    demand = models.ForeignKey(Demand, models.PROTECT, related_name="escalations", verbose_name=_("need"))
+    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="+", verbose_name=_("coordinator"))
+    level = models.PositiveSmallIntegerField(_("level"), help_text=_("1 is the nearest coordinator."))
+    tried: models.JSONField[dict[str, int], dict[str, int]] = models.JSONField(_("what was tried"), default=dict)
+
+    objects = EscalationQuerySet.as_manager()
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("escalation")
+        verbose_name_plural = _("escalations")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["demand", "organisation", "level"], name="escalation_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.demand} → {self.organisation}"

@@ -1,0 +1,77 @@
+"""The numbers that a ministry may set: weights, clocks, shares. Pure data with its defaults; version 1 is what stands here."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
+
+TERMS: Final = ("coverage", "distance", "lead_time", "standard", "freshness", "record", "price")
+
+
+def _weights() -> dict[str, float]:
+    return {
+        "coverage": 0.25,
+        "distance": 0.20,
+        "lead_time": 0.20,
+        "standard": 0.10,
+        "freshness": 0.10,
+        "record": 0.10,
+        "price": 0.05,
+    }
+
+
+def _hold_minutes() -> dict[str, int]:
+    return {"emergency": 15, "urgent": 120, "routine": 1440}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyValues:
+    """One version of the policy. Raises `ValueError` for numbers that make no sense."""
+
+    weights: Mapping[str, float] = field(default_factory=_weights)
+    hold_minutes: Mapping[str, int] = field(default_factory=_hold_minutes)
+    # Waiting this long lifts a need by one tier, again and again: late, not forgotten.
+    ageing_hours_per_tier: float = 24
+    # While an item is contested, no need takes more than this share of it before the others of its tier had their turn.
+    share_cap: float = 0.5
+    # An offer that covers less than this share of a need is not worth a shipment.
+    matter_share: float = 0.01
+    # How many suppliers wait as next best.
+    standbys: int = 3
+    # Where the distance term is one half.
+    half_distance_km: float = 500
+    # How late a delivery may be before its term is 0.
+    lateness_days: float = 14
+    # The record of a supplier counts as if this many matches had gone this well before.
+    record_prior_matches: float = 5
+    record_prior_share: float = 0.8
+    # After this long without confirmation an offer's freshness is 0.
+    offer_fresh_days: float = 14
+
+    def __post_init__(self) -> None:
+        if set(self.weights) != set(TERMS) or any(weight < 0 for weight in self.weights.values()):
+            raise ValueError("weights: one number of at least 0 for each term")
+        if abs(sum(self.weights.values()) - 1) > 1e-9:
+            raise ValueError("weights: must add up to 1")
+        if not 0 < self.share_cap <= 1 or not 0 <= self.matter_share <= 1:
+            raise ValueError("shares: between 0 and 1")
+        if self.ageing_hours_per_tier <= 0 or self.half_distance_km <= 0 or self.lateness_days <= 0:
+            raise ValueError("ageing, distance and lateness: above 0")
+        if self.standbys < 0 or any(minutes <= 0 for minutes in self.hold_minutes.values()):
+            raise ValueError("standbys and hold times: not negative")
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "PolicyValues":
+        """Read what `to_json` wrote; what is missing keeps its default."""
+        known = {one.name for one in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(f"unknown settings: {', '.join(unknown)}")
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def hold(self, urgency: str) -> dt.timedelta:
+        """How long a supplier has to answer."""
+        return dt.timedelta(minutes=self.hold_minutes[urgency])

@@ -1,0 +1,15 @@
+"""Celery's way into supply."""
+
+from celery import shared_task
+
+from apps.supply import services
+from apps.notifications.tasks import nudge, send_due
+
+
+@shared_task
+def sweep() -> dict[str, int]:
+    """What time does to offers: ask before they go stale, suspend what nobody confirmed."""
+    done = {"asked": services.ask_whether_still_there(), "suspended": services.suspend_stale()}
+    if any(done.values()):
+        nudge(send_due)
+    return done
