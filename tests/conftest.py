@@ -1,0 +1,72 @@
+"""The cast, by role. A stranger has an account and nothing else; a rival is a supplier who must not see another's business."""
+
+import pytest
+
+from apps.accounts.models import Organisation, User
+from apps.accounts.permissions import OrganisationKind, Role
+from tests.factories import OrganisationFactory, SupplierFactory, UserFactory, member, region
+
+
+@pytest.fixture
+def hospital(db: None) -> Organisation:
+    """A verified hospital in Wuhan's Wuchang district."""
+    return OrganisationFactory.create(name="Wuchang Hospital")
+
+
+@pytest.fixture
+def buyer(hospital: Organisation) -> User:
+    return member(hospital, Role.MANAGER, email="buyer@example.org", name="Buyer")
+
+
+@pytest.fixture
+def colleague(hospital: Organisation) -> User:
+    """Sees what the buyer sees, changes nothing."""
+    return member(hospital, Role.VIEWER, email="colleague@example.org", name="Colleague")
+
+
+@pytest.fixture
+def maker(db: None) -> Organisation:
+    """A verified supplier in Shenzhen."""
+    return SupplierFactory.create(name="Shenzhen Maker")
+
+
+@pytest.fixture
+def supplier(maker: Organisation) -> User:
+    return member(maker, Role.MANAGER, email="supplier@example.org", name="Supplier")
+
+
+@pytest.fixture
+def rival(db: None) -> User:
+    return member(SupplierFactory.create(name="Rival Trader"), email="rival@example.org", name="Rival")
+
+
+@pytest.fixture
+def coordinator(db: None) -> User:
+    """Of the whole nation."""
+    desk = OrganisationFactory.create(
+        name="National desk", kind=OrganisationKind.COORDINATOR, region=region("CN"), address=""
+    )
+    return member(desk, email="coordinator@example.org", name="Coordinator")
+
+
+@pytest.fixture
+def partner(db: None) -> User:
+    """A government department of Hubei."""
+    office = OrganisationFactory.create(
+        name="Hubei health commission", kind=OrganisationKind.GOVERNMENT, region=region("420000")
+    )
+    return member(office, email="partner@example.org", name="Partner")
+
+
+@pytest.fixture
+def far_partner(db: None) -> User:
+    """A government department of another region: Lombardy."""
+    office = OrganisationFactory.create(
+        name="Regione Lombardia", kind=OrganisationKind.GOVERNMENT, region=region("IT-25")
+    )
+    return member(office, email="far@example.org", name="Far partner")
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    return UserFactory.create(email="stranger@example.org", name="Stranger")

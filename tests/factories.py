@@ -1,0 +1,239 @@
+"""Rows for tests: the least that is valid, believable by default, anything overridable."""
+
+import datetime as dt
+from typing import Any
+
+import factory
+from django.utils import timezone
+from factory.django import DjangoModelFactory
+
+from apps.accounts.models import Membership, Organisation, OrganisationState, User
+from apps.accounts.permissions import OrganisationKind, Role
+from apps.catalogue.models import Category, Item, ItemStandard, Region, Satisfaction, Standard, Unit
+from apps.demands.models import Demand, DemandState, Urgency
+from apps.demands.services import new_reference
+from apps.matching.models import Match, MatchState
+from apps.supply.models import Offer, OfferState
+
+PASSWORD = "correct horse battery staple"
+
+# code: (Chinese, English, level, parent, latitude, longitude)
+REGIONS = {
+    "CN": ("中国", "China", "country", None, 35.0, 103.0),
+    "110000": ("北京市", "Beijing", "province", "CN", 39.904, 116.407),
+    "110102": ("西城区", "Xicheng", "county", "110000", 39.913, 116.366),
+    "420000": ("湖北省", "Hubei", "province", "CN", 30.546, 114.342),
+    "420100": ("武汉市", "Wuhan", "prefecture", "420000", 30.593, 114.305),
+    "420106": ("武昌区", "Wuchang", "county", "420100", 30.554, 114.316),
+    "429004": ("仙桃市", "Xiantao", "county", "420000", 30.362, 113.443),
+    "440000": ("广东省", "Guangdong", "province", "CN", 23.132, 113.266),
+    "440300": ("深圳市", "Shenzhen", "prefecture", "440000", 22.543, 114.058),
+    "650000": ("新疆维吾尔自治区", "Xinjiang", "province", "CN", 43.793, 87.628),
+    "IT": ("意大利", "Italy", "country", None, 42.8, 12.6),
+    "IT-25": ("伦巴第", "Lombardy", "province", "IT", 45.6, 9.8),
+}
+
+
+def region(code: str) -> Region:
+    """One of the few regions that tests live in, with its ancestors."""
+    found = Region.objects.filter(pk=code).first()
+    if found:
+        return found
+    name, name_en, level, parent_code, latitude, longitude = REGIONS[code]
+    parent = region(parent_code) if parent_code else None
+    return Region.objects.create(
+        code=code,
+        name=name,
+        name_en=name_en,
+        level=level,
+        parent=parent,
+        path=f"{parent.path if parent else ''}{code}/",
+        latitude=latitude,
+        longitude=longitude,
+    )
+
+
+class CategoryFactory(DjangoModelFactory[Category]):
+    class Meta:
+        model = Category
+        django_get_or_create = ("key",)
+
+    key = "respiratory"
+    name_zh = "呼吸防护"
+    name_en = "Respiratory protection"
+
+
+class UnitFactory(DjangoModelFactory[Unit]):
+    class Meta:
+        model = Unit
+        django_get_or_create = ("code",)
+
+    code = "piece"
+    name_zh = "只"
+    name_en = "piece"
+    symbol = "pc"
+
+
+class ItemFactory(DjangoModelFactory[Item]):
+    class Meta:
+        model = Item
+        django_get_or_create = ("key",)
+
+    key = "mask.surgical"
+    category = factory.SubFactory(CategoryFactory)
+    unit = factory.SubFactory(UnitFactory)
+    name_zh = "医用外科口罩"
+    name_en = "Surgical mask"
+    trial_lot = 200
+
+
+class StandardFactory(DjangoModelFactory[Standard]):
+    class Meta:
+        model = Standard
+        django_get_or_create = ("code",)
+
+    code = "YY 0469-2011"
+    title_zh = "医用外科口罩"
+    title_en = "Surgical mask"
+    jurisdiction = "CN"
+
+
+def standard_of(item: Item, code: str = "YY 0469-2011") -> Standard:
+    """A standard that can be asked of the item; it satisfies itself."""
+    standard = StandardFactory.create(code=code)
+    ItemStandard.objects.get_or_create(item=item, standard=standard)
+    Satisfaction.objects.get_or_create(offered=standard, demanded=standard)
+    return standard
+
+
+class UserFactory(DjangoModelFactory[User]):
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    email = factory.Sequence(lambda number: f"person{number}@example.org")
+    name = factory.Sequence(lambda number: f"Person {number}")
+    language = "en"
+    password = factory.django.Password(PASSWORD)
+
+
+class OrganisationFactory(DjangoModelFactory[Organisation]):
+    class Meta:
+        model = Organisation
+
+    class Params:
+        unverified = factory.Trait(state=OrganisationState.UNVERIFIED, verified_at=None, verified_until=None)
+
+    name = factory.Sequence(lambda number: f"Organisation {number}")
+    kind = OrganisationKind.HOSPITAL
+    region = factory.LazyFunction(lambda: region("420106"))
+    address = "1 Hospital Road"
+    contact_name = factory.Sequence(lambda number: f"Contact {number}")
+    contact_phone = factory.Sequence(lambda number: f"1380000{number:04d}")
+    contact_email = factory.Sequence(lambda number: f"contact{number}@example.org")
+    state = OrganisationState.VERIFIED
+    verified_at = factory.LazyFunction(timezone.now)
+    verified_until = factory.LazyFunction(lambda: timezone.now().date() + dt.timedelta(days=365))
+
+
+class MembershipFactory(DjangoModelFactory[Membership]):
+    class Meta:
+        model = Membership
+
+    user = factory.SubFactory(UserFactory)
+    organisation = factory.SubFactory(OrganisationFactory)
+    role = Role.MANAGER
+
+
+def member(organisation: Organisation, role: str = Role.MANAGER, **fields: Any) -> User:
+    """A new user with a role in the organisation."""
+    user = UserFactory.create(**fields)
+    MembershipFactory.create(user=user, organisation=organisation, role=role)
+    return user
+
+
+class DemandFactory(DjangoModelFactory[Demand]):
+    """Open and confirmed now, not in the queue of matching unless asked to be."""
+
+    class Meta:
+        model = Demand
+
+    class Params:
+        draft = factory.Trait(
+            state=DemandState.DRAFT, opened_at=None, confirmed_at=None, escalates_at=None, ask_at=None, stale_at=None
+        )
+        queued = factory.Trait(match_requested_at=factory.LazyFunction(timezone.now))
+
+    reference = factory.LazyFunction(new_reference)
+    organisation = factory.SubFactory(OrganisationFactory)
+    item = factory.SubFactory(ItemFactory)
+    quantity = 1000
+    region = factory.SelfAttribute("organisation.region")
+    urgency = Urgency.URGENT
+    state = DemandState.OPEN
+    opened_at = factory.LazyFunction(timezone.now)
+    confirmed_at = factory.SelfAttribute("opened_at")
+    escalates_at = factory.LazyAttribute(lambda demand: demand.opened_at + dt.timedelta(hours=10))
+    ask_at = factory.LazyAttribute(lambda demand: demand.opened_at + dt.timedelta(days=5))
+    stale_at = factory.LazyAttribute(lambda demand: demand.opened_at + dt.timedelta(days=7))
+
+
+class SupplierFactory(OrganisationFactory):
+    kind = OrganisationKind.SUPPLIER
+    region = factory.LazyFunction(lambda: region("440300"))
+
+
+class OfferFactory(DjangoModelFactory[Offer]):
+    """Published and confirmed now, not in the queue of matching unless asked to be."""
+
+    class Meta:
+        model = Offer
+
+    class Params:
+        draft = factory.Trait(state=OfferState.DRAFT, published_at=None, confirmed_at=None)
+        queued = factory.Trait(match_requested_at=factory.LazyFunction(timezone.now))
+
+    organisation = factory.SubFactory(SupplierFactory)
+    item = factory.SubFactory(ItemFactory)
+    quantity = 5000
+    lead_time_days = 2
+    origin_region = factory.SelfAttribute("organisation.region")
+    state = OfferState.PUBLISHED
+    published_at = factory.LazyFunction(timezone.now)
+    confirmed_at = factory.SelfAttribute("published_at")
+
+
+class MatchFactory(DjangoModelFactory[Match]):
+    """Held, with both sides' quantities counted as the services would have counted them."""
+
+    class Meta:
+        model = Match
+
+    demand = factory.SubFactory(DemandFactory)
+    offer = factory.SubFactory(OfferFactory, item=factory.SelfAttribute("..demand.item"))
+    quantity = 400
+    quantity_asked = factory.SelfAttribute("quantity")
+    rank = 1
+    score = 0.75
+    policy_version = 1
+    tier = 1
+    terms = factory.LazyFunction(
+        lambda: [{"name": "coverage", "value": 400, "score": 0.4, "weight": 0.25}]
+    )
+    state = MatchState.HELD
+    respond_by = factory.LazyFunction(lambda: timezone.now() + dt.timedelta(hours=2))
+
+    @factory.post_generation
+    def counted(self: Match, create: bool, extracted: Any, **_kwargs: Any) -> None:  # type: ignore[misc]  # `self` is the match
+        if not create:
+            return
+        demand, offer = self.demand, self.offer
+        if self.state == MatchState.HELD:
+            demand.quantity_held += self.quantity
+        elif self.state == MatchState.ACCEPTED:
+            demand.quantity_matched += self.quantity
+        else:
+            return
+        offer.quantity_reserved += self.quantity
+        demand.save(update_fields=["quantity_held", "quantity_matched"])
+        offer.save(update_fields=["quantity_reserved"])
