@@ -1,4 +1,4 @@
-"""The cast, by role. A stranger has an account and nothing else; a rival is a supplier who must not see another's business."""
+"""The cast, by role. A stranger has an account and nothing else; a rival is a supplier of the same goods."""
 
 import pytest
 

@@ -217,14 +217,12 @@ class MatchFactory(DjangoModelFactory[Match]):
     score = 0.75
     policy_version = 1
     tier = 1
-    terms = factory.LazyFunction(
-        lambda: [{"name": "coverage", "value": 400, "score": 0.4, "weight": 0.25}]
-    )
+    terms = factory.LazyFunction(lambda: [{"name": "coverage", "value": 400, "score": 0.4, "weight": 0.25}])
     state = MatchState.HELD
     respond_by = factory.LazyFunction(lambda: timezone.now() + dt.timedelta(hours=2))
 
     @factory.post_generation
-    def counted(self: Match, create: bool, extracted: Any, **_kwargs: Any) -> None:  # type: ignore[misc]  # `self` is the match
+    def counted(self: Match, create: bool, _extracted: Any, **_kwargs: Any) -> None:
         if not create:
             return
         demand, offer = self.demand, self.offer

@@ -13,7 +13,6 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
-from knox.models import AuthTokenManager as KnoxTokenManager
 
 from apps.accounts.permissions import KINDS, LAST_TIER, REGIONAL, ROLES, TIERS, OrganisationKind, Permission, Role
 from apps.catalogue.models import Region
@@ -92,7 +91,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         return [organisation.region.path for organisation in self.organisations_with(Permission.WATCH_REGION)]
 
     def in_sight(self, organisation: str, region: str) -> models.Q:
-        """The condition that a row is in the user's sight: it belongs to an organisation of theirs, or lies in a region they watch.
+        """The condition that a row is in the user's sight: it belongs to an organisation of theirs, or lies in a
+        region they watch.
 
         `organisation` and `region` are the lookups of the two from the row. This is what every `visible_to` is made of.
         """
@@ -192,7 +192,9 @@ class Organisation(TimeStamped):
             models.CheckConstraint(
                 condition=models.Q(state__in=OrganisationState.values), name="organisation_state_known"
             ),
-            models.CheckConstraint(condition=models.Q(kind__in=OrganisationKind.values), name="organisation_kind_known"),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=OrganisationKind.values), name="organisation_kind_known"
+            ),
             models.CheckConstraint(
                 condition=~models.Q(state=OrganisationState.VERIFIED) | models.Q(verified_at__isnull=False),
                 name="organisation_verified_at_known",
@@ -298,7 +300,7 @@ class Evidence(TimeStamped):
         verbose_name_plural = _("evidence")
 
     def __str__(self) -> str:
-        return self.note or self.document.name
+        return self.note or self.document.name or ""
 
 
 class TokenScope(models.TextChoices):
@@ -306,10 +308,6 @@ class TokenScope(models.TextChoices):
     WRITE = "write", _("post, answer, ship and confirm")
     EXPORTS = "exports", _("pull exports")
     CONTACTS = "contacts", _("see contacts that are revealed to the user")
-
-
-class ApiTokenManager(KnoxTokenManager):
-    pass
 
 
 class ApiToken(AbstractAuthToken):
@@ -321,8 +319,6 @@ class ApiToken(AbstractAuthToken):
         Region, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("only this region")
     )
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
-
-    objects = ApiTokenManager()
 
     class Meta:
         verbose_name = _("API token")

@@ -77,7 +77,8 @@ LAST_TIER: Final = 4
 def can(user: "User | AnonymousUser", permission: Permission, organisation: "Organisation | None" = None) -> bool:
     """Whether `user` may do `permission` for `organisation`; without one: for any organisation at all.
 
-    A member may do what role and kind both allow. A verified coordinator may do anything for the organisations of its region.
+    A member may do what role and kind both allow. A verified coordinator may do anything for the organisations of its
+    region.
     """
     if not user.is_authenticated or not user.is_active:
         return False

@@ -68,7 +68,9 @@ def register_organisation(*, by: User, name: str, kind: str, region: Region, **f
 
 @transaction.atomic
 def amend_organisation(organisation: Organisation, *, by: User, **changes: Any) -> Organisation:
-    """Change facts; changing one that was verified clears the verification, and the organisation waits for a new one."""
+    """Change facts; changing one that was verified clears the verification, and the organisation waits for a new
+    one.
+    """
     organisation = Organisation.objects.select_for_update(of=["self"]).get(pk=organisation.pk)
     if "identifier" in changes or "identifier_kind" in changes:
         changes["identifier"] = check_identifier(
@@ -105,7 +107,7 @@ def clear_verification(organisation: Organisation, *, by: User | None, reason: s
 
 
 @transaction.atomic
-def add_evidence(organisation: Organisation, document: UploadedFile, *, by: User, note: str = "") -> Evidence:
+def add_evidence(organisation: Organisation, document: UploadedFile[bytes], *, by: User, note: str = "") -> Evidence:
     """Keep a document that speaks for the organisation (at most 5 MB)."""
     if (document.size or 0) > EVIDENCE_LIMIT:
         raise RuleViolation("document_too_large", _("The document is larger than 5 MB."), field="document")
@@ -218,8 +220,10 @@ def issue_token(
     lasts: dt.timedelta | None = None,
     region: Region | None = None,
 ) -> tuple[ApiToken, str]:
-    """A new key and its text, which is shown this once. Lasts as long as `TOKEN_TTL` of the settings unless said otherwise."""
-    token, text = ApiToken.objects.create(
+    """A new key and its text, which is shown this once. Lasts as long as `TOKEN_TTL` of the settings unless said
+    otherwise.
+    """
+    token, text = ApiToken.objects.create(  # type: ignore[no-untyped-call]  # knox has no types
         user,
         expiry=lasts or settings.REST_KNOX["TOKEN_TTL"],
         name=name,

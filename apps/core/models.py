@@ -32,7 +32,9 @@ class TimeStamped(models.Model):
 
 
 class AuditEntry(models.Model):
-    """Something that somebody must be able to answer for: who did what to which row, when. Never changed, never deleted."""
+    """Something that somebody must be able to answer for: who did what to which row, when. Never changed, never
+    deleted.
+    """
 
     at = models.DateTimeField(_("at"), db_default=Now(), editable=False)
     actor = models.ForeignKey(

@@ -14,16 +14,15 @@ Moves = Mapping[Any, frozenset[Any]]
 def move(obj: models.Model, to: Any, **changes: Any) -> None:
     """Move `obj` to the state `to` and set `changes`, if it is still in the state it was read in.
 
-    The legal moves are the `MOVES` of the model's module, `{state: frozenset of next states}`, covering every state. Raises
-    `RuleViolation` `illegal_move` when the move is not among them, `state_changed` when somebody else was first.
+    The legal moves are the `MOVES` of the model's module, `{state: frozenset of next states}`, covering every state.
+    Raises `RuleViolation` `illegal_move` when the move is not among them, `state_changed` when somebody else was first.
     The object then carries the new values; expressions (`F()`) are read back by the caller.
     """
     was = obj.state  # type: ignore[attr-defined]  # every model that moves has a state
     if to not in type(obj).MOVES[was]:  # type: ignore[attr-defined]  # and its moves
         raise RuleViolation(
             "illegal_move",
-            _("This is not possible any more: it is “%(state)s”.")
-            % {"state": obj.get_state_display()},  # type: ignore[attr-defined]  # made by choices=
+            _("This is not possible any more: it is “%(state)s”.") % {"state": obj.get_state_display()},  # type: ignore[attr-defined]  # made by choices=
             state=was,
         )
 

@@ -123,7 +123,9 @@ class Demand(TimeStamped):
     state_reason = models.CharField(_("reason"), max_length=500, blank=True)
     opened_at = models.DateTimeField(_("opened"), null=True, blank=True, editable=False)
     confirmed_at = models.DateTimeField(_("last confirmed"), null=True, blank=True, editable=False)
-    review_requested_at = models.DateTimeField(_("waits for a coordinator since"), null=True, blank=True, editable=False)
+    review_requested_at = models.DateTimeField(
+        _("waits for a coordinator since"), null=True, blank=True, editable=False
+    )
 
     # Clocks, set by the services from the urgency, so that every sweep is one indexed comparison.
     escalates_at = models.DateTimeField(null=True, blank=True, editable=False)

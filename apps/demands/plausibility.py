@@ -10,7 +10,8 @@ from typing import Final
 ENOUGH: Final = 5
 UNUSUAL_RATIO: Final = 10
 ABSURD_RATIO: Final = 1_000
-# In base units: more than the largest single public order known to us, so a slip of the finger even without any history.
+# In base units: more than the largest single public order known to us, so a slip of the finger even without any
+# history.
 ABSURD_ALWAYS: Final = 100_000_000
 
 

@@ -34,7 +34,9 @@ QUANTITY_HELD_FOR_REVIEW: Final = gettext_noop("The quantity is far from usual: 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """What somebody asks for in one line. Quantities are in the item's base unit; no region means the organisation's own."""
+    """What somebody asks for in one line. Quantities are in the item's base unit; no region means the organisation's
+    own.
+    """
 
     item: Item
     quantity: int | None = None
@@ -56,11 +58,11 @@ class Line:
 def check_quantity(quantity: int | None, kind: str) -> None:
     """A quantity is a whole number above 0, or honestly unspecified; raises for the field otherwise."""
     if kind == QuantityKind.UNSPECIFIED and quantity is not None:
-        raise RuleViolation(
-            "quantity_given", _("Leave the quantity empty, or say that it is known."), field="quantity"
-        )
+        raise RuleViolation("quantity_given", _("Leave the quantity empty, or say that it is known."), field="quantity")
     if kind != QuantityKind.UNSPECIFIED and quantity is None:
-        raise RuleViolation("quantity_missing", _("Give a quantity, or say that it is not known yet."), field="quantity")
+        raise RuleViolation(
+            "quantity_missing", _("Give a quantity, or say that it is not known yet."), field="quantity"
+        )
     if quantity is not None and not 0 < quantity <= MAX_QUANTITY:
         raise RuleViolation(
             "quantity_out_of_range", _("A quantity is a whole number from 1 to a million million."), field="quantity"
@@ -117,7 +119,8 @@ def _values(line: Line) -> dict[str, Any]:
 def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Demand:
     """Change what is asked for. Accepted quantities are promises: the quantity cannot go below them.
 
-    Edges call `matching.services.amend_demand`, which first takes back what suppliers have been asked and have not answered.
+    Edges call `matching.services.amend_demand`, which first takes back what suppliers have been asked and have not
+    answered.
     """
     now = now or timezone.now()
     demand = Demand.objects.select_for_update(of=["self"]).select_related("item", "organisation").get(pk=demand.pk)
@@ -171,8 +174,8 @@ def open_demand(
 ) -> Demand:
     """Put a draft to work: from this commit on it is matched.
 
-    Raises `organisation_unverified`, and `quantity_unusual` unless the unusual quantity is confirmed. An absurd quantity
-    leaves the draft waiting for a coordinator, who opens it.
+    Raises `organisation_unverified`, and `quantity_unusual` unless the unusual quantity is confirmed. An absurd
+    quantity leaves the draft waiting for a coordinator, who opens it.
     """
     now = now or timezone.now()
     organisation = demand.organisation

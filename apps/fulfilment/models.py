@@ -46,7 +46,9 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
 
 class Order(TimeStamped):
-    """A quantity that a supplier has promised and a requester expects: the first of an accepted match, or a repeat of it."""
+    """A quantity that a supplier has promised and a requester expects: the first of an accepted match, or a repeat of
+    it.
+    """
 
     match = models.ForeignKey(Match, models.PROTECT, related_name="orders", verbose_name=_("match"))
     repeat_of = models.ForeignKey(
@@ -113,9 +115,7 @@ class Shipment(TimeStamped):
     class Meta(TimeStamped.Meta):
         verbose_name = _("shipment")
         verbose_name_plural = _("shipments")
-        constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(quantity__gt=0), name="shipment_quantity_positive")
-        ]
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(quantity__gt=0), name="shipment_quantity_positive")]
 
     def __str__(self) -> str:
         return f"{self.order}: {self.quantity}"

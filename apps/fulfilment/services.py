@@ -35,10 +35,10 @@ def accept_match(
     lead_time_days: int | None = None,
     now: dt.datetime | None = None,
 ) -> Order:
-    """The supplier accepts all or part; from this commit on there is an order and both sides may see each other's contact."""
-    match = matching_services.record_acceptance(
-        match, by=by, quantity=quantity, lead_time_days=lead_time_days, now=now
-    )
+    """The supplier accepts all or part; from this commit on there is an order and both sides may see each other's
+    contact.
+    """
+    match = matching_services.record_acceptance(match, by=by, quantity=quantity, lead_time_days=lead_time_days, now=now)
     order = Order.objects.create(match=match, quantity=match.quantity, placed_by=by)
     queue("order.confirmed", match.offer.organisation, describe(order), key=f"order.confirmed:{order.pk}")
     return order
@@ -124,9 +124,7 @@ def deliver_order(
     if order.state not in {OrderState.CONFIRMED, OrderState.SHIPPED}:
         raise RuleViolation("illegal_move", _("Nothing of this order is on its way."), state=order.state)
     if quantity_accepted < 0 or quantity_rejected < 0 or quantity_accepted + quantity_rejected == 0:
-        raise RuleViolation(
-            "quantity_missing", _("Say how many you accepted or rejected."), field="quantity_accepted"
-        )
+        raise RuleViolation("quantity_missing", _("Say how many you accepted or rejected."), field="quantity_accepted")
     if quantity_accepted + quantity_rejected > order.quantity_outstanding:
         raise RuleViolation(
             "quantity_out_of_range",
@@ -247,9 +245,7 @@ def may_see_contact(match: Match, user: User) -> bool:
     """Either side once the match is accepted, and the coordinators of the region, who step in when it is stuck."""
     if not match.is_contact_revealed:
         return False
-    return can(user, Permission.VIEW, match.demand.organisation) or can(
-        user, Permission.VIEW, match.offer.organisation
-    )
+    return can(user, Permission.VIEW, match.demand.organisation) or can(user, Permission.VIEW, match.offer.organisation)
 
 
 @transaction.atomic

@@ -1,7 +1,8 @@
 """Who gets what, when several needs want the same goods: pure, greedy, tier by tier.
 
-Guarantees, each held by a property test: nothing is oversold, nobody gets more than they want, no need is left wanting while a source
-that would serve it is left, the order of the input does not matter, and no lower tier is given what a higher one lacks.
+Guarantees, each held by a property test: nothing is oversold, nobody gets more than they want, no need is left
+wanting while a source that would serve it is left, the order of the input does not matter, and no lower tier is given
+what a higher one lacks.
 """
 
 import datetime as dt
@@ -59,8 +60,9 @@ def decide(
 ) -> Plan:
     """Serve the needs in order of precedence, each from its best sources; what is not enough is split over several.
 
-    Within a tier each need first gets at most its share of a contested item, then what is still there. When free stock does not
-    suffice, unanswered holds of lower tiers on the need's sources yield, lowest tier and largest id first.
+    Within a tier each need first gets at most its share of a contested item, then what is still there. When free
+    stock does not suffice, unanswered holds of lower tiers on the need's sources yield, lowest tier and largest id
+    first.
     """
     plan = Plan()
     table = _Table(sources)
@@ -75,7 +77,7 @@ def decide(
                 cap = _cap(need, members, plan.ranked, table, policy) if capped else need.wanting
                 _take(need, plan.ranked[need.id].candidates, taken[need.id], table, cap, policy)
         for need in members:
-            _take_over(need, tier, plan, taken[need.id], table, policy)
+            _take_over(need, tier, plan, taken[need.id], table)
         for need in members:
             _record(need, plan, taken[need.id], policy)
     return plan
@@ -92,9 +94,7 @@ class _Table:
             self.held[source.id] = sorted(source.held, key=lambda hold: (hold.tier, hold.match_id))
 
 
-def _cap(
-    need: Need, members: Sequence[Need], ranked: dict[int, Ranked], table: _Table, policy: PolicyValues
-) -> int:
+def _cap(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], table: _Table, policy: PolicyValues) -> int:
     """The share of a need while its item is contested within the tier; all it wants otherwise."""
     rivals = [other for other in members if other.item_id == need.item_id]
     supply = sum(table.free[candidate.source.id] for candidate in ranked[need.id].candidates)
@@ -135,9 +135,7 @@ def _take(
             table.free[source.id] -= quantity
 
 
-def _take_over(
-    need: Need, tier: int, plan: Plan, taken: dict[int, int], table: _Table, policy: PolicyValues
-) -> None:
+def _take_over(need: Need, tier: int, plan: Plan, taken: dict[int, int], table: _Table) -> None:
     """Let unanswered holds of lower tiers yield, source by source, until the need has what it wants."""
     for candidate in plan.ranked[need.id].candidates:
         wanted = need.wanting - sum(taken.values())

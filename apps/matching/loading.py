@@ -55,8 +55,12 @@ def load_needs(demands: Sequence[Demand]) -> list[Need]:
 
 
 def _asked_before(demand_ids: list[int]) -> dict[int, set[int]]:
-    """Offers that hold for a demand, or that said no, nothing or less than asked and have not been touched since."""
-    said_no = Q(state__in=[MatchState.DECLINED, MatchState.EXPIRED, MatchState.CANCELLED])
+    """Offers that hold for a demand, or that said no, nothing or less than asked and have not been touched since.
+
+    What we took back ourselves does not count: the need has changed, and they may be asked anew.
+    """
+    called_off = Q(state=MatchState.CANCELLED, responded_at__isnull=False)
+    said_no = Q(state__in=[MatchState.DECLINED, MatchState.EXPIRED]) | called_off
     said_less = Q(state=MatchState.ACCEPTED, quantity__lt=F("quantity_asked"))
     untouched = Q(offer__confirmed_at__lte=F("updated_at"))
     matches = Match.objects.filter(
@@ -69,14 +73,14 @@ def _asked_before(demand_ids: list[int]) -> dict[int, set[int]]:
 
 
 def items_for(demands: Iterable[Demand], rules: Rules) -> dict[int, set[int]]:
-    """For each demanded item, the items whose offers may serve it: itself, and its substitutes where one is accepted."""
+    """For each demanded item, the items whose offers may serve it: itself, and its substitutes where one is
+    accepted.
+    """
     wanted: dict[int, set[int]] = defaultdict(set)
     for demand in demands:
         wanted[demand.item_id].add(demand.item_id)
         if demand.accepts_substitutes:
-            wanted[demand.item_id] |= {
-                offered for offered, demanded in rules.substitutes if demanded == demand.item_id
-            }
+            wanted[demand.item_id] |= {offered for offered, demanded in rules.substitutes if demanded == demand.item_id}
     return wanted
 
 
@@ -159,7 +163,9 @@ def _holds_on(item_ids: Iterable[int]) -> dict[int, list[HeldFor]]:
 
 
 def _record_of(organisation_ids: Iterable[int], now: dt.datetime) -> dict[int, tuple[int, int]]:
-    """Per supplier over half a year: promises kept (accepted) and broken (let expire, or accepted and then called off)."""
+    """Per supplier over half a year: promises kept (accepted) and broken (let expire, or accepted and then called
+    off).
+    """
     rows = (
         Match.objects.filter(offer__organisation__in=list(organisation_ids), created_at__gte=now - RECORD_WINDOW)
         .values("offer__organisation_id")

@@ -69,7 +69,9 @@ PENDING: Final = (MatchState.HELD, MatchState.STANDBY)
 
 class MatchQuerySet(models.QuerySet["Match"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Both sides see a match, and who watches the region of the need; a supplier does not see that it is merely next best."""
+        """Both sides see a match, and who watches the region of the need; a supplier does not see that it is merely
+        next best.
+        """
         if not user.is_authenticated:
             return self.none()
         asked = user.in_sight("offer__organisation", "offer__origin_region") & ~Q(state=MatchState.STANDBY)
@@ -88,7 +90,9 @@ class MatchQuerySet(models.QuerySet["Match"]):
         return self.filter(offer__organisation__in=organisations)
 
     def without_ground(self) -> Self:
-        """Unanswered holds whose need is not open, whose offer is not published, or one of whose sides is not verified any more."""
+        """Unanswered holds whose need is not open, whose offer is not published, or one of whose sides is not
+        verified any more.
+        """
         return self.held().filter(
             ~Q(demand__state="open")
             | ~Q(offer__state="published")

@@ -1,4 +1,6 @@
-"""The numbers that a ministry may set: weights, clocks, shares. Pure data with its defaults; version 1 is what stands here."""
+"""The numbers that a ministry may set: weights, clocks, shares. Pure data with its defaults; version 1 is what stands
+here.
+"""
 
 import datetime as dt
 from collections.abc import Mapping

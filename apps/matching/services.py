@@ -85,9 +85,7 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
         policy = Policy.objects.current()
         for item_id, offered in items_for(open_ones, rules).items():
             demands = [demand for demand in open_ones if demand.item_id == item_id]
-            plan = decide(
-                load_needs(demands), load_sources(offered, now), rules, policy=policy.values, now=now
-            )
+            plan = decide(load_needs(demands), load_sources(offered, now), rules, policy=policy.values, now=now)
             done += _write(plan, {demand.pk: demand for demand in demands}, policy, now)
     demands_services.finish_matching(claimed)
     return done
@@ -147,9 +145,7 @@ def _facts(candidate: Candidate, demand: Demand, policy: Policy, now: dt.datetim
         "terms": [asdict(term) for term in candidate.terms],
         "policy_version": policy.version,
         "is_substitute": candidate.is_substitute,
-        "tier": effective_tier(
-            demand.organisation.tier, demand.opened_at or demand.created_at, now, policy.values
-        ),
+        "tier": effective_tier(demand.organisation.tier, demand.opened_at or demand.created_at, now, policy.values),
     }
 
 
@@ -163,9 +159,7 @@ def _hold(
 ) -> Match | None:
     """Reserve and ask, by two conditional UPDATEs; None when stock or need went meanwhile."""
     with transaction.atomic():
-        admitted = demands_services.hold(demand.pk, hold.quantity) and supply_services.reserve(
-            offer.pk, hold.quantity
-        )
+        admitted = demands_services.hold(demand.pk, hold.quantity) and supply_services.reserve(offer.pk, hold.quantity)
         if not admitted:
             transaction.set_rollback(True)
             return None
@@ -300,9 +294,7 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
     """For each changed offer with something to give, put the open needs it may help into the queue."""
     now = now or timezone.now()
     offers = supply_services.claim_for_matching(now=now, lease=LEASE, limit=limit)
-    items = {
-        offer.item_id for offer in offers if offer.state == OfferState.PUBLISHED and offer.quantity_free > 0
-    }
+    items = {offer.item_id for offer in offers if offer.state == OfferState.PUBLISHED and offer.quantity_free > 0}
     if items:
         helped = items | set(Substitution.objects.filter(offered__in=items).values_list("demanded_id", flat=True))
         wanting = Q(quantity=None, quantity_matched=0, quantity_held=0) | Q(
@@ -410,7 +402,9 @@ def call_off(match: Match, *, by: User | None) -> None:
 
 @transaction.atomic
 def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Demand:
-    """Change a need: what suppliers were asked and have not answered is taken back first, and asked anew as it now stands."""
+    """Change a need: what suppliers were asked and have not answered is taken back first, and asked anew as it now
+    stands.
+    """
     now = now or timezone.now()
     matters = {"quantity", "quantity_kind", "standard", "accepts_substitutes", "region", "needed_by", "address"}
     held = list(Match.objects.held().filter(demand=demand).values_list("pk", "offer_id"))
@@ -477,9 +471,7 @@ def outlook(demand: Demand, *, now: dt.datetime | None = None) -> Outlook:
     if not needs:
         return Outlook(0, {})
     offered = {demand.item_id} | {offer for offer, demanded in rules.substitutes if demanded == demand.item_id}
-    ranked = rank(
-        needs[0], load_sources(offered, now), rules, policy=Policy.objects.current().values, now=now
-    )
+    ranked = rank(needs[0], load_sources(offered, now), rules, policy=Policy.objects.current().values, now=now)
     return Outlook(
         len(ranked.candidates),
         {reason.value: count for reason, count in ranked.refused.items() if reason is not Refusal.OWN},

@@ -10,7 +10,9 @@ log = structlog.get_logger(__name__)
 
 
 def nudge(task: Task[[], object]) -> None:
-    """Run `task` soon after the caller's commit. Rows are the queue: a nudge that is lost costs seconds, so it never fails."""
+    """Run `task` soon after the caller's commit. Rows are the queue: a nudge that is lost costs seconds, so it never
+    fails.
+    """
 
     def send() -> None:
         try:

@@ -63,7 +63,9 @@ class OfferQuerySet(models.QuerySet["Offer"]):
 
 
 class Offer(TimeStamped):
-    """Goods of one supplier that can be promised: stock on hand, or output within the horizon that the supplier vouches for."""
+    """Goods of one supplier that can be promised: stock on hand, or output within the horizon that the supplier
+    vouches for.
+    """
 
     organisation = models.ForeignKey(
         Organisation, models.PROTECT, related_name="offers", verbose_name=_("organisation")
@@ -147,7 +149,9 @@ class Offer(TimeStamped):
                 | Q(published_at__isnull=False, confirmed_at__isnull=False, quantity__gt=0),
                 name="offer_published_is_complete",
             ),
-            models.UniqueConstraint(fields=["source", "source_key"], condition=~Q(source=""), name="offer_imported_once"),
+            models.UniqueConstraint(
+                fields=["source", "source_key"], condition=~Q(source=""), name="offer_imported_once"
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["organisation", "-id"], name="offer_by_organisation"),

@@ -39,6 +39,14 @@ def _check(offer: Offer) -> None:
         errors["unit_price"] = [_("A price cannot be negative.")]
     if offer.is_donation and offer.unit_price:
         errors["unit_price"] = [_("A donation has no price.")]
+    errors |= _check_references(offer)
+    if errors:
+        raise RuleViolation.of_fields(errors, _("Some of the facts do not fit."))
+
+
+def _check_references(offer: Offer) -> dict[str, list[Text]]:
+    """What is said of the offer in terms of the catalogue must be in the catalogue."""
+    errors: dict[str, list[Text]] = {}
     if offer.standard and not ItemStandard.objects.filter(item=offer.item, standard=offer.standard).exists():
         errors["standard"] = [
             _("“%(standard)s” is not a standard for %(item)s.") % {"standard": offer.standard, "item": offer.item}
@@ -48,8 +56,7 @@ def _check(offer: Offer) -> None:
         unknown = [code for code in offer.ships_to if code not in known]
         if unknown:
             errors["ships_to"] = [_("There is no region %(codes)s.") % {"codes": ", ".join(unknown)}]
-    if errors:
-        raise RuleViolation.of_fields(errors, _("Some of the facts do not fit."))
+    return errors
 
 
 def draft_offer(
@@ -98,9 +105,7 @@ def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **cha
     """Change facts of an offer; what is promised stays promised, so the quantity cannot go below it."""
     now = now or timezone.now()
     offer = (
-        Offer.objects.select_for_update(of=["self"])
-        .select_related("item", "organisation", "standard")
-        .get(pk=offer.pk)
+        Offer.objects.select_for_update(of=["self"]).select_related("item", "organisation", "standard").get(pk=offer.pk)
     )
     if offer.state == OfferState.WITHDRAWN:
         raise RuleViolation("illegal_move", _("This offer is withdrawn."))
@@ -112,9 +117,7 @@ def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **cha
         setattr(offer, name, value)
     _check(offer)
     if offer.state != OfferState.DRAFT and offer.quantity == 0:
-        raise RuleViolation(
-            "quantity_missing", _("Nothing left? Then pause or withdraw the offer."), field="quantity"
-        )
+        raise RuleViolation("quantity_missing", _("Nothing left? Then pause or withdraw the offer."), field="quantity")
 
     if changed:
         # Whoever edits an offer has looked at it: that is as good as a confirmation.
@@ -144,9 +147,7 @@ def publish_offer(offer: Offer, *, by: User | None, now: dt.datetime | None = No
     if offer.quantity <= 0:
         raise RuleViolation("quantity_missing", _("Say how much you offer."), field="quantity")
     if not offer.certificate_holds(now.date()):
-        raise RuleViolation(
-            "certificate_expired", _("The certificate has expired."), field="certificate_valid_until"
-        )
+        raise RuleViolation("certificate_expired", _("The certificate has expired."), field="certificate_valid_until")
     move(
         offer,
         OfferState.PUBLISHED,
@@ -192,7 +193,8 @@ def withdraw_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime
 def reserve(offer_id: int, quantity: int, *, any_state: bool = False) -> bool:
     """Promise `quantity` of an offer in one conditional UPDATE; False when it is not there any more.
 
-    A repeat order may take from a paused offer of its proven supplier (`any_state`), never from stock that is not there.
+    A repeat order may take from a paused offer of its proven supplier (`any_state`), never from stock that is not
+    there.
     """
     offers = Offer.objects.live() if any_state else Offer.objects.published()
     won = offers.filter(pk=offer_id, quantity__gte=F("quantity_reserved") + quantity).update(

@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-from apps.supply import services
 from apps.notifications.tasks import nudge, send_due
+from apps.supply import services
 
 
 @shared_task
