@@ -16,34 +16,34 @@ from apps.catalogue.models import (
 )
 
 
-class AliasInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+class AliasInline(admin.TabularInline[ItemAlias, Item]):
     model = ItemAlias
     extra = 1
 
 
-class PackInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+class PackInline(admin.TabularInline[Pack, Item]):
     model = Pack
     extra = 0
 
 
-class ItemStandardInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+class ItemStandardInline(admin.TabularInline[ItemStandard, Item]):
     model = ItemStandard
     extra = 0
     autocomplete_fields = ("standard",)
 
 
 @admin.register(Category)
-class CategoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class CategoryAdmin(admin.ModelAdmin[Category]):
     list_display = ("key", "name_zh", "name_en", "position")
 
 
 @admin.register(Unit)
-class UnitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class UnitAdmin(admin.ModelAdmin[Unit]):
     list_display = ("code", "name_zh", "name_en", "symbol")
 
 
 @admin.register(Item)
-class ItemAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class ItemAdmin(admin.ModelAdmin[Item]):
     list_display = ("key", "name_zh", "name_en", "category", "unit", "trial_lot", "is_consumable")
     list_filter = ("category", "is_consumable")
     list_select_related = ("category", "unit")
@@ -52,7 +52,7 @@ class ItemAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at r
 
 
 @admin.register(Standard)
-class StandardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class StandardAdmin(admin.ModelAdmin[Standard]):
     list_display = ("code", "title_en", "jurisdiction", "grade", "valid_from", "succeeded_by")
     list_filter = ("jurisdiction",)
     list_select_related = ("succeeded_by",)
@@ -61,7 +61,7 @@ class StandardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic 
 
 
 @admin.register(Satisfaction)
-class SatisfactionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class SatisfactionAdmin(admin.ModelAdmin[Satisfaction]):
     list_display = ("offered", "demanded")
     list_select_related = ("offered", "demanded")
     search_fields = ("offered__code", "demanded__code")
@@ -69,7 +69,7 @@ class SatisfactionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gene
 
 
 @admin.register(Substitution)
-class SubstitutionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class SubstitutionAdmin(admin.ModelAdmin[Substitution]):
     list_display = ("offered", "demanded", "note_en")
     list_select_related = ("offered", "demanded")
     search_fields = ("offered__key", "demanded__key", "note_zh", "note_en")
@@ -77,7 +77,7 @@ class SubstitutionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gene
 
 
 @admin.register(Region)
-class RegionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class RegionAdmin(admin.ModelAdmin[Region]):
     list_display = ("code", "name", "name_en", "level", "parent")
     list_filter = ("level",)
     list_select_related = ("parent",)

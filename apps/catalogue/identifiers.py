@@ -1,27 +1,158 @@
-"""Check characters and structures of the identifiers of organisations, goods and devices."""
+"""Numbers that registers give out, and how to tell a wrong one from its form."""
 
+import re
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
+# --- Unified social credit code, GB 32100-2015 ------------------------------------------------------------------------
+
 USCC_ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-"""GB 32100-2015: digits and letters without I, O, S, V and Z."""
+_USCC_WEIGHTS: Final = tuple(pow(3, position, 31) for position in range(17))
+_USCC: Final = re.compile(rf"[{USCC_ALPHABET}]{{2}}[0-9]{{6}}[{USCC_ALPHABET}]{{10}}")
 
 
-def is_uscc(code: str) -> bool:
-    """Whether this is a unified social credit code: 18 characters whose last fits the others (GB 32100-2015)."""
-    if len(code) != 18 or any(character not in USCC_ALPHABET for character in code):
-        return False
-    total = sum(USCC_ALPHABET.index(character) * pow(3, place, 31) for place, character in enumerate(code[:17]))
-    return USCC_ALPHABET[(31 - total % 31) % 31] == code[17]
+class Sector(StrEnum):
+    """What sort of body a register is for, from the first two characters of the code."""
+
+    GOVERNMENT = "government"
+    PUBLIC_INSTITUTION = "public_institution"
+    ASSOCIATION = "association"
+    PRIVATE_NON_ENTERPRISE = "private_non_enterprise"
+    FOUNDATION = "foundation"
+    ENTERPRISE = "enterprise"
+    SOLE_TRADER = "sole_trader"
+    COOPERATIVE = "cooperative"
+    OTHER = "other"
 
 
-def has_gs1_check_digit(digits: str) -> bool:
-    """Whether the last digit fits the others: weights 3, 1, 3, 1 … from the right, without the check digit (GS1)."""
-    if not (digits.isascii() and digits.isdigit()):
-        return False
-    total = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits[:-1])))
-    return (10 - total % 10) % 10 == int(digits[-1])
+_SECTORS: Final = {
+    "11": Sector.GOVERNMENT,
+    "12": Sector.PUBLIC_INSTITUTION,
+    "51": Sector.ASSOCIATION,
+    "52": Sector.PRIVATE_NON_ENTERPRISE,
+    "53": Sector.FOUNDATION,
+    "91": Sector.ENTERPRISE,
+    "92": Sector.SOLE_TRADER,
+    "93": Sector.COOPERATIVE,
+}
+
+# Kinds of organisation (values of accounts) and the sectors in which such bodies are registered. A hospital is a
+# public institution, a private non-enterprise unit or a company.
+_USUAL_SECTORS: Final[dict[str, frozenset[Sector]]] = {
+    "hospital": frozenset({Sector.PUBLIC_INSTITUTION, Sector.PRIVATE_NON_ENTERPRISE, Sector.ENTERPRISE}),
+    "health_facility": frozenset(Sector) - {Sector.COOPERATIVE},
+    "community": frozenset(Sector) - {Sector.ENTERPRISE, Sector.SOLE_TRADER},
+    "enterprise": frozenset({Sector.ENTERPRISE, Sector.SOLE_TRADER, Sector.COOPERATIVE}),
+    "supplier": frozenset(Sector) - {Sector.GOVERNMENT},
+    "carrier": frozenset({Sector.ENTERPRISE, Sector.SOLE_TRADER, Sector.PUBLIC_INSTITUTION, Sector.COOPERATIVE}),
+    "government": frozenset({Sector.GOVERNMENT, Sector.PUBLIC_INSTITUTION}),
+}
 
 
-def is_gln(code: str) -> bool:
-    """Whether this is a global location number: 13 digits, the last of which checks the others."""
-    return len(code) == 13 and has_gs1_check_digit(code)
+def uscc_check_character(first17: str) -> str:
+    """The 18th character that belongs to the first 17 (GB 32100-2015, modulus 31). They must be of its alphabet."""
+    total = sum(
+        USCC_ALPHABET.index(character) * weight for character, weight in zip(first17, _USCC_WEIGHTS, strict=True)
+    )
+    return USCC_ALPHABET[-total % 31]
+
+
+def is_uscc(text: str) -> bool:
+    """18 characters of the alphabet, digits where the region stands, and the right check character."""
+    return bool(_USCC.fullmatch(text)) and uscc_check_character(text[:17]) == text[17]
+
+
+def uscc_region(code: str) -> str:
+    """The GB/T 2260 code of where the body was registered."""
+    return code[2:8]
+
+
+def uscc_sector(code: str) -> Sector:
+    return _SECTORS.get(code[:2], Sector.OTHER)
+
+
+def is_plausible_for(code: str, kind: str) -> bool:
+    """Whether a body of this kind is usually registered so. A "no" is a question, not a verdict."""
+    usual = _USUAL_SECTORS.get(kind)
+    return usual is None or uscc_sector(code) in usual
+
+
+# --- GS1 --------------------------------------------------------------------------------------------------------------
+
+
+def gs1_check_digit(digits: str) -> str:
+    """The digit that follows: from the right, weights 3, 1, 3, 1… (GS1 General Specifications, 7.9)."""
+    total = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits)))
+    return str(-total % 10)
+
+
+def _is_gs1(text: str, lengths: tuple[int, ...]) -> bool:
+    return len(text) in lengths and text.isascii() and text.isdigit() and gs1_check_digit(text[:-1]) == text[-1]
+
+
+def is_gtin(text: str) -> bool:
+    """A GTIN-8, -12, -13 or -14 with the right check digit."""
+    return _is_gs1(text, (8, 12, 13, 14))
+
+
+def is_gln(text: str) -> bool:
+    return _is_gs1(text, (13,))
+
+
+# --- Chinese medical device certificates ------------------------------------------------------------------------------
+
+_PROVINCES: Final = "京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川贵云滇藏陕甘青宁新兵"
+_REGISTRATION: Final = re.compile(
+    rf"(?P<authority>[国{_PROVINCES}])械注(?P<origin>[准进许])(?P<year>\d{{4}})(?P<klass>[23])(?P<category>\d{{2}})(?P<serial>\d{{4}})"
+)
+_OLD_REGISTRATION: Final = re.compile(
+    rf"(?P<authority>[国{_PROVINCES}])食?药监械\((?P<origin>[准进许])\)字(?P<year>\d{{4}})第"
+    r"(?P<klass>[123])(?P<category>\d{2})(?P<serial>\d{4})号?"
+)
+_FILING: Final = re.compile(r"(?P<authority>[一-龥]{1,2})械备(?P<year>\d{4})(?P<serial>\d{4})号?")
+
+_ORIGINS: Final = {"准": "domestic", "进": "imported", "许": "hong_kong_macao_taiwan"}
+
+
+@dataclass(frozen=True)
+class DeviceCertificate:
+    """A registration (class II and III) or a filing (class I) of a medical device in China."""
+
+    number: str
+    authority: str
+    origin: str
+    year: int
+    device_class: int
+    category: str
+    serial: str
+
+    @property
+    def is_filing(self) -> bool:
+        return self.device_class == 1
+
+
+def parse_device_certificate(text: str) -> DeviceCertificate | None:
+    """The certificate that `text` is, or None. Spaces and full-width brackets do not matter.
+
+    Class III and everything from outside the mainland is registered nationally (国): anything else is no certificate.
+    """
+    number = re.sub(r"\s+", "", text).replace("（", "(").replace("）", ")").removesuffix("号")
+
+    if match := _FILING.fullmatch(number):
+        return DeviceCertificate(number, match["authority"], "domestic", int(match["year"]), 1, "", match["serial"])
+
+    match = _REGISTRATION.fullmatch(number) or _OLD_REGISTRATION.fullmatch(number)
+    if not match or not 1990 <= int(match["year"]) <= 2100:
+        return None
+    if match["authority"] != "国" and (match["klass"] == "3" or match["origin"] != "准"):
+        return None
+    return DeviceCertificate(
+        number=number,
+        authority=match["authority"],
+        origin=_ORIGINS[match["origin"]],
+        year=int(match["year"]),
+        device_class=int(match["klass"]),
+        category=match["category"],
+        serial=match["serial"],
+    )

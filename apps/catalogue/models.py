@@ -11,14 +11,12 @@ from django.db.models.functions import Coalesce, Concat, Greatest, Length, Upper
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from apps.catalogue.regions import GROUPINGS
 from apps.catalogue.search import clean, matches, rank
 from apps.catalogue.standards import normalise
 
 UNLISTED_ITEM = "other"
 """Key of the item that stands for "not in the catalogue, see the note": nothing of it can be published or matched."""
-
-GROUPING_NAMES = ("市辖区", "县", "省直辖县级行政区划", "自治区直辖县级行政区划")
-"""GB/T 2260 rows that group codes and are not places anybody lives in."""
 
 
 class Language(models.TextChoices):
@@ -311,7 +309,10 @@ class ItemStandard(models.Model):
 
 
 class Satisfaction(models.Model):
-    """Goods of the offered standard meet or exceed all that the demanded one asks. Directed; every standard satisfies itself."""
+    """Goods of the offered standard meet or exceed all that the demanded one asks.
+
+    Directed; every standard satisfies itself.
+    """
 
     offered = models.ForeignKey(Standard, models.CASCADE, related_name="satisfies", verbose_name=_("offered"))
     demanded = models.ForeignKey(Standard, models.CASCADE, related_name="satisfied_by", verbose_name=_("demanded"))
@@ -329,7 +330,10 @@ class Satisfaction(models.Model):
 
 
 class Substitution(models.Model):
-    """The offered item may stand in for the demanded one, if the requester accepts it. Directed; always named as a substitute."""
+    """The offered item may stand in for the demanded one, if the requester accepts it.
+
+    Directed; always named as a substitute; both are counted in the same unit.
+    """
 
     offered = models.ForeignKey(Item, models.CASCADE, related_name="substitutes_for", verbose_name=_("offered"))
     demanded = models.ForeignKey(Item, models.CASCADE, related_name="substituted_by", verbose_name=_("demanded"))
@@ -375,7 +379,7 @@ class RegionQuerySet(models.QuerySet["Region"]):
 
     def places(self) -> Self:
         """Without the GB/T 2260 rows that only group codes."""
-        return self.exclude(name__in=GROUPING_NAMES)
+        return self.exclude(name__in=GROUPINGS)
 
     def within(self, region: Region) -> Self:
         """The region itself and everything in it."""
@@ -385,8 +389,8 @@ class RegionQuerySet(models.QuerySet["Region"]):
 class Region(models.Model):
     """A place that is administered: a GB/T 2260 code in China, ISO 3166 elsewhere.
 
-    `path` lists the codes from the country down, each followed by a slash: `CN/420000/420100/420106/`. Counties directly
-    under a province are its children (`CN/420000/429004/`), whatever their digits say.
+    `path` lists the codes from the country down, each followed by a slash: `CN/420000/420100/420106/`. Counties
+    directly under a province are its children (`CN/420000/429004/`), whatever their digits say.
     """
 
     code = models.CharField(_("code"), max_length=10, primary_key=True)
@@ -444,4 +448,4 @@ class Region(models.Model):
 
     @property
     def is_grouping(self) -> bool:
-        return self.name in GROUPING_NAMES
+        return self.name in GROUPINGS

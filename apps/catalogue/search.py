@@ -25,7 +25,7 @@ def matches(field: str, text: str) -> Q:
 
 
 def rank(field: str, text: str) -> CombinedExpression:
-    """How well `field` answers to `text`: equal above beginning above holding above resembling; the closer the higher."""
+    """How well `field` answers to `text`: equal, beginning, holding, resembling; the closer the higher."""
     how = Case(
         When(**{f"{field}__iexact": text}, then=Value(3.0)),
         When(**{f"{field}__istartswith": text}, then=Value(2.0)),

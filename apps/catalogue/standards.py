@@ -1,52 +1,64 @@
 """Standards as people write them, and which goods meet or exceed which standard.
 
-Canonical codes: `GB 19083-2010`, `YY/T 0969-2013`, `EN 14683:2019 Type IIR`, `NIOSH N95`: body, number, edition, grade. A
-*family* is body and number without `/T`, `ISO` prefixes of national editions, or edition.
+Canonical codes are body, number, edition and grade: `GB 19083-2010`, `YY/T 0969-2013`, `EN 14683:2019 Type IIR`, `NIOSH
+N95`. A *family* is body and number alone, without the `/T` of recommended standards, which people forget or add.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
 
-_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_LIKE = str.maketrans(
-    {**_WIDE, **dict.fromkeys(map(ord, "‐‑‒–—―−─－﹣"), "-"), **dict.fromkeys(map(ord, "∕⁄╱／"), "/")}
-    | {ord("\u3000"): " ", ord("\xa0"): " ", ord("："): ":", ord("﹢"): "+"}  # one for one, so that positions hold
-)
+_LIKE: dict[int, int | str] = {
+    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},  # full-width forms
+    **dict.fromkeys(map(ord, "‐‑‒–—―−─－﹣"), "-"),
+    **dict.fromkeys(map(ord, "∕⁄╱／"), "/"),
+    **dict.fromkeys(map(ord, "\u3000\xa0\t\r\n"), " "),
+    ord("﹢"): "+",
+}
+"""One for one, so that positions in the text hold."""
 
 _CODE = re.compile(
     r"""
     (?<![A-Z0-9])
     (?:
       (?P<body>GB|YY|WS|GBZ|FZ|HG|JB) \s* (?P<t>/?\s*T)? [\s:.\-]* (?P<number>\d{3,6}(?:\.\d{1,2})?)
-    | (?:BS\s+|DIN\s+|CEN\s+)? (?P<euro>EN(?:\s*/?\s*ISO)?(?:\s*/?\s*IEC)?) [\s:\-]* (?P<euronumber>\d{2,5}(?:-\d{1,3})*)
+    | (?:BS\s+|DIN\s+|CEN\s+)?
+      (?P<euro>EN(?:\s*/?\s*ISO)?(?:\s*/?\s*IEC)?) [\s:\-]* (?P<euronumber>\d{2,5}(?:-\d{1,3}(?!\d))*)
     | (?P<iso>(?:ISO|IEC)(?:\s*/\s*IEC)?) [\s:\-]* (?P<isonumber>\d{3,5}(?:-\d-\d{1,3}|-\d{1,2}(?!\d))*)
-    | (?P<astm>ASTM) [\s:\-]* (?P<astmnumber>[DEF]\s*\d{3,5})
+    | (?P<astm>ASTM) [\s:\-]* (?P<astmnumber>[DEF]\s*\d{3,5}) (?:-\d{2}(?!\d))?
     | (?:ANSI\s*/\s*)? (?P<aami>AAMI) [\s:\-]* PB\s*70
     | (?:ANSI\s*/\s*(?:ISEA\s*)?|ANSI\s+) (?P<ansi>Z\s*87\.1|105)
     | (?P<niosh>NIOSH|42\s*CFR\s*(?:PART\s*)?84)
     )
-    (?: \s* [-:/(]? \s* (?P<year>(?:19|20)\d{2}) (?!\d) \)? (?P<amended>(?:\s*\+\s*A\d?C?\s*[:\-]?\s*(?:19|20)\d{2})*) )?
+    (?: \s* [-:/(]? \s* (?P<year>(?:19|20)\d{2}) (?!\d) \)?
+        (?P<amended>(?:\s*\+\s*A\d?C?\s*[:\-]?\s*(?:19|20)\d{2})*) )?
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 
-_BARE_GRADES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (family, re.compile(rf"(?<![A-Z0-9])(?:{grades})(?![A-Z0-9])", re.IGNORECASE))
-    for family, grades in (
-        ("NIOSH", r"(?:surgical\s*|医用\s*|外科\s*)?N\s?-?(?:95|99|100)|P100"),
-        ("GB 2626", r"K[NP]\s?-?(?:90|95|100)"),
-        ("EN 149", r"FF\s?P\s?-?[123]"),
-        ("EN 14683", r"(?:Type\s*)?IIR"),
-        ("MFDS", r"KF\s?-?(?:80|94|99)"),
-        ("JIS T 8151", r"DS\s?-?[123]"),
-    )
-)
-"""Grades that name their standard by themselves."""
+_GRADES: dict[str, str] = {
+    # family: what its grades look like where they are written after the code, or by themselves
+    "NIOSH": r"(?:surgical\s*|医用\s*|外科\s*)?N\s?-?(?:95|99|100)|P\s?-?100",
+    "GB 2626": r"K[NP]\s?-?(?:90|95|100)",
+    "EN 149": r"FF\s?P\s?-?[123]",
+    "EN 14683": r"(?:type\s*|类型\s*)?(?:IIR|2R)|(?:type|类型)\s*(?:II|I)|(?:II|I)\s*[类型]",
+    "KF94": r"KF\s?-?94",
+    "JIS T 8151 DS2": r"DS\s?-?2",
+    "ASTM F2100": r"(?:level|L|级别)\s?-?[123]|[123]\s*级",
+    "ANSI/AAMI PB70": r"(?:level|L|级别)\s?-?[1234]|[1234]\s*级",
+    "GB 19083": r"(?:grade|class|level)\s?-?[123]|[1-3一二三ⅠⅡⅢ]\s*级",
+    "EN 14126": r"type\s*[34]\s?-?B",
+}
+_NAMELESS: Final = frozenset({"ASTM F2100", "ANSI/AAMI PB70", "GB 19083", "EN 14126"})
+"""Families whose grades say nothing without the code before them."""
 
-_CHINESE_DIGITS = {"一": "1", "二": "2", "三": "3", "四": "4", "Ⅰ": "1", "Ⅱ": "2", "Ⅲ": "3"}
+_GRADE_PATTERNS: dict[str, re.Pattern[str]] = {
+    family: re.compile(rf"(?<![A-Z0-9])(?:{grades})(?![A-Z0-9])", re.IGNORECASE) for family, grades in _GRADES.items()
+}
+_CHINESE_DIGITS: Final = str.maketrans("一二三ⅠⅡⅢ", "123123")
 
 
 def _plain(text: str) -> str:
@@ -64,9 +76,6 @@ def family_of(code: str) -> str:
     """Body and number of a canonical code: `YY/T 0969-2013` → `YY 0969`, `EN 14683:2019 Type IIR` → `EN 14683`."""
     if match := _CODE.match(_plain(code)):
         return _family(match)
-    for family, _pattern in _BARE_GRADES:
-        if code.startswith(family):
-            return family
     return code
 
 
@@ -97,3 +106,220 @@ def _edition(match: re.Match[str]) -> str:
         return ""
     amended = re.sub(r"\s+", "", match["amended"] or "").upper()
     return ("-" if match["body"] else ":") + year + amended
+
+
+# --- Reading free text ------------------------------------------------------------------------------------------------
+
+
+class Remark(StrEnum):
+    """Why the standard that was found is not spelt like the one that was cited."""
+
+    SUPERSEDED = "superseded"  # a withdrawn edition: its successor is meant
+    OTHER_EDITION = "other_edition"  # an edition nobody knows: the current one is meant
+
+
+@dataclass(frozen=True)
+class Known:
+    """A standard of the catalogue, as far as reading needs it."""
+
+    code: str
+    grade: str = ""
+    successor: str | None = None
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A standard found in a text: its code in the catalogue, the words that cite it, and what had to be changed."""
+
+    code: str
+    words: str
+    remark: Remark | None = None
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a text says about standards. `unknown` are codes that the catalogue lacks; they stay in `rest` too."""
+
+    cited: tuple[Cited, ...]
+    unknown: tuple[str, ...]
+    rest: str
+
+
+class Reader:
+    """Finds the standards of a catalogue in free text."""
+
+    def __init__(self, known: Iterable[Known]) -> None:
+        self._known = {standard.code: standard for standard in known}
+        self._families: defaultdict[str, list[Known]] = defaultdict(list)
+        for standard in self._known.values():
+            self._families[family_of(standard.code)].append(standard)
+
+    def read(self, text: str) -> Parsed:
+        """Every standard cited in `text`, in its order; a year that is unknown or withdrawn gives the current edition.
+
+        `灭菌，GB 10213-2006` gives `GB 10213-2006` and the rest `灭菌`.
+        """
+        plain = _plain(text)
+        found: list[tuple[int, Cited]] = []
+        unknown: list[str] = []
+        used: list[tuple[int, int]] = []
+
+        matches = list(_CODE.finditer(plain))
+        for position, match in enumerate(matches):
+            until = matches[position + 1].start() if position + 1 < len(matches) else len(plain)
+            editions = self._editions(_family(match))
+            if not editions:
+                unknown.append(_spell(match) + _edition(match))
+                continue
+            grade = self._grade_after(_family(match), plain, match.end(), until)
+            spans = [match.span(), *([grade.span()] if grade else [])]
+            used.extend(spans)
+            found.append((match.start(), self._choose(editions, match, grade)))
+
+        for family, start, end in self._bare_grades(plain, used):
+            if standard := self._graded(self._editions(family), plain[start:end]):
+                used.append((start, end))
+                found.append((start, Cited(standard.code, plain[start:end])))
+
+        cited: dict[str, Cited] = {}
+        for _start, citation in sorted(found, key=lambda pair: pair[0]):
+            cited.setdefault(citation.code, citation)
+        return Parsed(tuple(cited.values()), tuple(unknown), _without(text, used))
+
+    def _editions(self, family: str) -> list[Known]:
+        """All rows of a family; where the catalogue has only its one part, or only the whole of a part, those."""
+        if family in self._families:
+            return self._families[family]
+        parts = [name for name in self._families if name.startswith((f"{family}.", f"{family}-"))]
+        if len(parts) == 1:
+            return self._families[parts[0]]
+        return self._families.get(re.sub(r"[.\-]\d+$", "", family), [])
+
+    def _grade_after(self, family: str, plain: str, start: int, until: int) -> re.Match[str] | None:
+        pattern = _GRADE_PATTERNS.get(family)
+        return pattern.search(plain, start, until) if pattern else None
+
+    def _bare_grades(self, plain: str, used: list[tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
+        for family, pattern in _GRADE_PATTERNS.items():
+            if family in _NAMELESS:
+                continue
+            for match in pattern.finditer(plain):
+                if not any(start < match.end() and match.start() < end for start, end in used):
+                    yield family, *match.span()
+
+    def _choose(self, editions: list[Known], match: re.Match[str], grade: re.Match[str] | None) -> Cited:
+        wanted = _edition(match).lstrip("-:")
+        same = [standard for standard in editions if wanted and _year_of(standard.code) == wanted[:4]]
+        pool = same or [standard for standard in editions if standard.successor is None] or editions
+        standard = (grade and self._graded(pool, grade.group())) or min(pool, key=lambda known: len(known.code))
+
+        remark = None
+        if wanted and not same and _year_of(standard.code):
+            remark = Remark.OTHER_EDITION
+        while standard.successor:
+            standard, remark = self._known[standard.successor], Remark.SUPERSEDED
+        return Cited(standard.code, match.group().strip(), remark)
+
+    def _graded(self, pool: list[Known], grade: str) -> Known | None:
+        """The current row of this grade, among the rows of one family."""
+        wanted = _compact(grade)
+        for standard in sorted(pool, key=lambda known: known.successor is not None):
+            if _compact(standard.grade) == wanted or _compact(standard.code).endswith(wanted):
+                return standard
+        return None
+
+
+def _compact(grade: str) -> str:
+    """`Type IIR`, `Level 2`, `2级`, `KN 95`, `医用N95` in one spelling each: `IIR`, `2`, `2`, `KN95`, `SURGICALN95`."""
+    text = re.sub(r"[\s\-]", "", _plain(grade)).upper().translate(_CHINESE_DIGITS)
+    text = re.sub(r"^(?:医用|外科)", "SURGICAL", text)
+    text = re.sub(r"^(?:TYPE|类型|LEVEL|GRADE|CLASS|级别|L(?=\d))|[级类型]$", "", text)
+    return {"2R": "IIR"}.get(text, text)
+
+
+def _year_of(code: str) -> str:
+    return year["year"] or "" if (year := _CODE.match(code)) else ""
+
+
+_SEPARATORS: Final = " \t\r\n,，;；、|/.。:：()（）[]【】-"
+
+
+def _without(text: str, spans: list[tuple[int, int]]) -> str:
+    """What is left of `text` outside `spans`, with the separators around the gaps tidied."""
+    kept, position = [], 0
+    for start, end in sorted(spans):
+        kept.append(text[position:start])
+        position = max(position, end)
+    kept.append(text[position:])
+    return "，".join(part for part in (piece.strip(_SEPARATORS) for piece in kept) if part)
+
+
+# --- Meets or exceeds -------------------------------------------------------------------------------------------------
+
+KIND: Final = "kind"
+_COVERS: Final[dict[str, frozenset[str]]] = {"respirator": frozenset({"respirator", "mask"})}
+"""Kinds of goods that also do the work of another kind, if they have its attributes."""
+
+_LESS_IS_BETTER: Final = frozenset({"valve", "leakage_pct"})
+
+
+def meets_or_exceeds(offered: Mapping[str, Any], demanded: Mapping[str, Any]) -> bool:
+    """Whether goods with the `offered` attributes give all that the `demanded` ones ask.
+
+    The kind must cover the kind; every other attribute asked for must be known of the offer and at least as good: a
+    higher number, or for leakage a lower one; a property that is asked for present, a valve that is ruled out absent.
+    Nothing is known of attributes without a kind, so they satisfy nothing and nobody.
+    """
+    if KIND not in offered or KIND not in demanded:
+        return False
+    if demanded[KIND] not in _COVERS.get(offered[KIND], {offered[KIND]}):
+        return False
+
+    for name, asked in demanded.items():
+        if name == KIND:
+            continue
+        if name not in offered:
+            return False
+        given = offered[name]
+        if (given > asked) if name in _LESS_IS_BETTER else (given < asked):
+            return False
+    return True
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A standard with what it guarantees."""
+
+    code: str
+    attributes: Mapping[str, Any]
+    successor: str | None = None
+
+
+def satisfactions(standards: Iterable[Graded], explicit: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """All pairs (offered, demanded): every standard itself, what the attributes say, and the explicit pairs.
+
+    Goods of a withdrawn edition satisfy only that edition and older ones: whether they still pass as anything else is
+    for a person to say. The result is transitive for what the attributes say; explicit pairs stand for themselves.
+    """
+    rows = {standard.code: standard for standard in standards}
+    pairs = {(code, code) for code in rows}
+    pairs.update(explicit)
+
+    for offered in rows.values():
+        older = _replaced_by(rows, offered.code)
+        for demanded in rows.values():
+            if offered.successor and demanded.code not in older:
+                continue
+            if demanded.code in older or meets_or_exceeds(offered.attributes, demanded.attributes):
+                pairs.add((offered.code, demanded.code))
+    return pairs
+
+
+def _replaced_by(rows: Mapping[str, Graded], code: str) -> set[str]:
+    """The codes of which `code` is the successor, at any remove."""
+    older: set[str] = set()
+    fresh = {code}
+    while fresh:
+        fresh = {row.code for row in rows.values() if row.successor in fresh} - older
+        older |= fresh
+    return older
