@@ -72,10 +72,10 @@ def decide(
         for need in members:
             plan.ranked[need.id] = rank(need, sources, rules, policy=policy, now=now)
         taken: dict[int, dict[int, int]] = {need.id: {} for need in members}
-        for capped in (True, False):
+        shares = {need.id: _share(need, members, plan.ranked, table, policy) for need in members}
+        for cap in (shares, {need.id: need.wanting for need in members}):
             for need in members:
-                cap = _cap(need, members, plan.ranked, table, policy) if capped else need.wanting
-                _take(need, plan.ranked[need.id].candidates, taken[need.id], table, cap, policy)
+                _take(need, plan.ranked[need.id].candidates, taken[need.id], table, cap[need.id], policy)
         for need in members:
             _take_over(need, tier, plan, taken[need.id], table)
         for need in members:
@@ -94,7 +94,7 @@ class _Table:
             self.held[source.id] = sorted(source.held, key=lambda hold: (hold.tier, hold.match_id))
 
 
-def _cap(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], table: _Table, policy: PolicyValues) -> int:
+def _share(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], table: _Table, policy: PolicyValues) -> int:
     """The share of a need while its item is contested within the tier; all it wants otherwise."""
     rivals = [other for other in members if other.item_id == need.item_id]
     supply = sum(table.free[candidate.source.id] for candidate in ranked[need.id].candidates)

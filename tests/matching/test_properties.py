@@ -1,0 +1,323 @@
+"""What ranking and allocation promise, for any input."""
+
+import datetime as dt
+import random
+from collections import defaultdict
+from dataclasses import replace
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from apps.matching.allocation import Plan, decide
+from apps.matching.policy import PolicyValues
+from apps.matching.ranking import (
+    Fit,
+    HeldFor,
+    Need,
+    Place,
+    Refusal,
+    Rules,
+    Source,
+    effective_tier,
+    precedence,
+    rank,
+    score,
+)
+
+NOW = dt.datetime(2020, 1, 30, 12, tzinfo=dt.UTC)
+POLICY = PolicyValues()
+PLACES = (
+    Place("CN/110000/110102/", 39.913, 116.366),
+    Place("CN/420000/420100/", 30.593, 114.305),
+    Place("CN/420000/429004/", 30.362, 113.443),
+    Place("CN/440000/440300/", 22.543, 114.058),
+    Place("IT/IT-25/"),
+)
+# Standard 1 exceeds 2; item 1 may stand in for item 2.
+RULES = Rules(satisfies=frozenset({(1, 1), (2, 2), (1, 2)}), substitutes=frozenset({(1, 2)}))
+
+quantities = st.integers(min_value=1, max_value=3000)
+ages = st.integers(min_value=0, max_value=20 * 24)
+
+
+@st.composite
+def needs(draw: st.DrawFn, id_: int = 1) -> Need:
+    wanting = draw(quantities)
+    due = draw(st.none() | st.integers(min_value=-5, max_value=40))
+    return Need(
+        id=id_,
+        organisation_id=draw(st.integers(min_value=100, max_value=104)),
+        item_id=draw(st.sampled_from([1, 2])),
+        target=wanting + draw(st.integers(min_value=0, max_value=1000)),
+        wanting=wanting,
+        tier=draw(st.integers(min_value=1, max_value=4)),
+        urgency_rank=draw(st.integers(min_value=0, max_value=2)),
+        days_of_supply=draw(st.none() | st.integers(min_value=0, max_value=30)),
+        waiting_since=NOW - dt.timedelta(hours=draw(ages)),
+        needed_by=None if due is None else NOW + dt.timedelta(days=due),
+        place=draw(st.sampled_from(PLACES)),
+        standard_id=draw(st.sampled_from([None, 1, 2])),
+        accepts_substitutes=draw(st.booleans()),
+        excluded=draw(st.frozensets(st.integers(min_value=1, max_value=8), max_size=2)),
+    )
+
+
+@st.composite
+def sources(draw: st.DrawFn, id_: int = 1) -> Source:
+    held = tuple(
+        HeldFor(match_id=id_ * 10 + place, need_id=900 + place, tier=tier, quantity=quantity)
+        for place, (tier, quantity) in enumerate(
+            draw(st.lists(st.tuples(st.integers(min_value=1, max_value=4), quantities), max_size=3))
+        )
+    )
+    return Source(
+        id=id_,
+        organisation_id=draw(st.integers(min_value=103, max_value=110)),
+        item_id=draw(st.sampled_from([1, 1, 2])),
+        free=draw(st.integers(min_value=0, max_value=5000)),
+        minimum_order=draw(st.sampled_from([1, 1, 1, 50, 1000])),
+        lead_time_days=draw(st.integers(min_value=0, max_value=30)),
+        place=draw(st.sampled_from(PLACES)),
+        ships_to=draw(st.sampled_from([frozenset(), frozenset({"CN"}), frozenset({"420000", "IT-25"})])),
+        standard_id=draw(st.sampled_from([None, 1, 2])),
+        confirmed_at=NOW - dt.timedelta(hours=draw(ages)),
+        unit_price=draw(st.none() | st.floats(min_value=0.01, max_value=100)),
+        is_donation=draw(st.booleans()),
+        kept=draw(st.integers(min_value=0, max_value=20)),
+        broken=draw(st.integers(min_value=0, max_value=20)),
+        held=held,
+    )
+
+
+@st.composite
+def markets(draw: st.DrawFn) -> tuple[list[Need], list[Source]]:
+    return (
+        [draw(needs(id_)) for id_ in range(1, draw(st.integers(min_value=1, max_value=6)) + 1)],
+        [draw(sources(id_)) for id_ in range(1, draw(st.integers(min_value=0, max_value=8)) + 1)],
+    )
+
+
+class Books:
+    """A plan added up: what each need got of each source, and what each source has left."""
+
+    def __init__(self, plan: Plan, offers: list[Source]) -> None:
+        self.given: dict[tuple[int, int], int] = defaultdict(int)
+        for hold in plan.holds:
+            self.given[hold.need_id, hold.candidate.source.id] += hold.quantity
+        yielded = {
+            source.id: sum(held.quantity for held in source.held if held.match_id in plan.yielding) for source in offers
+        }
+        self.left = {
+            source.id: source.free
+            + yielded[source.id]
+            - sum(quantity for (_need, offer), quantity in self.given.items() if offer == source.id)
+            for source in offers
+        }
+
+    def got(self, need: Need) -> int:
+        return sum(quantity for (need_id, _offer), quantity in self.given.items() if need_id == need.id)
+
+
+def usable(need: Need, source: Source, available: int, short: int, already: int) -> bool:
+    """Whether `available` of the source would help a need that is `short`: its minimum order, and enough to matter."""
+    quantity = min(short, available)
+    matters = max(1, -(-need.wanting * POLICY.matter_share // 1))
+    return (
+        quantity > 0
+        and quantity + already >= source.minimum_order
+        and quantity + already >= min(matters, short + already)
+    )
+
+
+@given(markets())
+@settings(max_examples=150, deadline=None)
+def test_nothing_is_oversold_and_nobody_gets_more_than_they_want(market: tuple[list[Need], list[Source]]) -> None:
+    demand, supply = market
+    plan = decide(demand, supply, RULES, policy=POLICY, now=NOW)
+    books = Books(plan, supply)
+
+    assert all(left >= 0 for left in books.left.values())
+    assert all(books.got(need) <= need.wanting for need in demand)
+    assert all(hold.quantity > 0 for hold in plan.holds)
+    assert len({(hold.need_id, hold.candidate.source.id) for hold in plan.holds}) == len(plan.holds)
+
+
+@given(markets())
+@settings(max_examples=150, deadline=None)
+def test_every_hold_passes_every_filter_and_respects_minimum_orders(market: tuple[list[Need], list[Source]]) -> None:
+    demand, supply = market
+    wanted = {need.id: need for need in demand}
+    for hold in decide(demand, supply, RULES, policy=POLICY, now=NOW).holds:
+        need, source = wanted[hold.need_id], hold.candidate.source
+        assert source.organisation_id != need.organisation_id
+        assert source.id not in need.excluded
+        assert hold.quantity >= source.minimum_order
+        assert not source.ships_to or source.ships_to & set(need.place.path.split("/"))
+        if source.item_id != need.item_id:
+            assert need.accepts_substitutes
+            assert hold.candidate.is_substitute
+        if need.standard_id is not None:
+            assert (source.standard_id, need.standard_id) in RULES.satisfies
+
+
+@given(markets())
+@settings(max_examples=150, deadline=None)
+def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(
+    market: tuple[list[Need], list[Source]],
+) -> None:
+    demand, supply = market
+    plan = decide(demand, supply, RULES, policy=POLICY, now=NOW)
+    books = Books(plan, supply)
+    for need in demand:
+        short = need.wanting - books.got(need)
+        for candidate in plan.ranked[need.id].candidates:
+            source = candidate.source
+            already = books.given[need.id, source.id]
+            assert not (short and usable(need, source, books.left[source.id], short, already))
+
+
+@given(markets())
+@settings(max_examples=150, deadline=None)
+def test_no_lower_tier_is_given_what_a_higher_one_lacks(market: tuple[list[Need], list[Source]]) -> None:
+    demand, supply = market
+    plan = decide(demand, supply, RULES, policy=POLICY, now=NOW)
+    books = Books(plan, supply)
+    tiers = {need.id: effective_tier(need.tier, need.waiting_since, NOW, POLICY) for need in demand}
+    for need in demand:
+        short = need.wanting - books.got(need)
+        for candidate in plan.ranked[need.id].candidates if short else []:
+            source = candidate.source
+            lower = sum(
+                quantity
+                for (other, offer), quantity in books.given.items()
+                if offer == source.id and tiers[other] > tiers[need.id]
+            )
+            already = books.given[need.id, source.id]
+            assert not (lower and usable(need, source, books.left[source.id] + lower, short, already))
+
+
+@given(markets())
+@settings(max_examples=100, deadline=None)
+def test_only_unanswered_holds_of_lower_tiers_yield(market: tuple[list[Need], list[Source]]) -> None:
+    demand, supply = market
+    plan = decide(demand, supply, RULES, policy=POLICY, now=NOW)
+    best = {source.id: 5 for source in supply}
+    for hold in plan.holds:
+        [need] = [need for need in demand if need.id == hold.need_id]
+        tier = effective_tier(need.tier, need.waiting_since, NOW, POLICY)
+        best[hold.candidate.source.id] = min(best[hold.candidate.source.id], tier)
+    for source in supply:
+        for held in source.held:
+            if held.match_id in plan.yielding:
+                assert held.tier > best[source.id]
+    assert len(plan.yielding) == len(set(plan.yielding))
+
+
+@given(markets(), st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None)
+def test_the_order_of_the_input_does_not_matter(
+    market: tuple[list[Need], list[Source]], shuffler: random.Random
+) -> None:
+    demand, supply = market
+    plan = decide(demand, supply, RULES, policy=POLICY, now=NOW)
+    shuffled_demand, shuffled_supply = list(demand), list(supply)
+    shuffler.shuffle(shuffled_demand)
+    shuffler.shuffle(shuffled_supply)
+
+    again = decide(shuffled_demand, shuffled_supply, RULES, policy=POLICY, now=NOW)
+
+    assert (plan.holds, plan.standbys, plan.yielding) == (again.holds, again.standbys, again.yielding)
+
+
+@given(needs(), st.lists(sources(), max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_every_source_is_a_candidate_or_has_a_reason(need: Need, supply: list[Source]) -> None:
+    supply = [replace(source, id=place) for place, source in enumerate(supply, 1)]
+    ranked = rank(need, supply, RULES, policy=POLICY, now=NOW)
+
+    assert len(ranked.candidates) + sum(ranked.refused.values()) == len(supply)
+    for candidate in ranked.candidates:
+        assert 0 <= candidate.score <= 1
+        assert all(0 <= term.score <= 1 for term in candidate.terms)
+        assert abs(sum(term.score * term.weight for term in candidate.terms) - candidate.score) < 1e-5
+    keys = [(-candidate.score, candidate.source.id) for candidate in ranked.candidates]
+    assert keys == sorted(keys)
+
+
+@given(needs(), sources(), st.integers(min_value=0, max_value=30), st.integers(min_value=1, max_value=5000))
+@settings(max_examples=100, deadline=None)
+def test_sooner_fresher_more_and_cheaper_never_score_less(need: Need, source: Source, earlier: int, more: int) -> None:
+    def of(better: Source) -> float:
+        return score(need, better, Fit.EQUAL, median_price=10, policy=POLICY, now=NOW).score
+
+    base = of(source)
+    assert of(replace(source, lead_time_days=max(0, source.lead_time_days - earlier))) >= base
+    assert of(replace(source, free=source.free + more)) >= base
+    assert of(replace(source, confirmed_at=NOW)) >= base
+    assert of(replace(source, kept=source.kept + 1)) >= base
+    if source.unit_price is not None:
+        assert of(replace(source, unit_price=source.unit_price / 2)) >= base
+    assert of(replace(source, is_donation=True)) >= base
+
+
+@given(needs(), needs(2))
+def test_waiting_lifts_a_need_and_precedence_is_total(one: Need, other: Need) -> None:
+    later = NOW + dt.timedelta(hours=24)
+    assert effective_tier(one.tier, one.waiting_since, later, POLICY) <= effective_tier(
+        one.tier, one.waiting_since, NOW, POLICY
+    )
+    assume(one.tier != other.tier)
+    fresh_one, fresh_other = replace(one, waiting_since=NOW), replace(other, waiting_since=NOW)
+    assert (precedence(fresh_one, NOW, POLICY) < precedence(fresh_other, NOW, POLICY)) == (one.tier < other.tier)
+
+
+def test_a_contested_item_is_shared_within_a_tier() -> None:
+    place = PLACES[1]
+    source = Source(
+        id=1, organisation_id=1, item_id=1, free=1000, minimum_order=1, lead_time_days=1, place=place,
+        ships_to=frozenset(), standard_id=None, confirmed_at=NOW,
+    )  # fmt: skip
+    first, second = (
+        Need(
+            id=id_, organisation_id=10 + id_, item_id=1, target=1000, wanting=1000, tier=1, urgency_rank=1,
+            days_of_supply=None, waiting_since=NOW - dt.timedelta(minutes=10 - id_), needed_by=None, place=place,
+        )
+        for id_ in (1, 2)
+    )  # fmt: skip
+
+    plan = decide([first, second], [source], RULES, policy=POLICY, now=NOW)
+
+    assert {hold.need_id: hold.quantity for hold in plan.holds} == {1: 500, 2: 500}
+
+
+def test_the_reason_for_a_refusal_is_counted() -> None:
+    place = PLACES[1]
+    need = Need(
+        id=1, organisation_id=1, item_id=2, target=10, wanting=10, tier=1, urgency_rank=1, days_of_supply=None,
+        waiting_since=NOW, needed_by=None, place=place, standard_id=2,
+    )  # fmt: skip
+    fine = Source(
+        id=1, organisation_id=2, item_id=2, free=100, minimum_order=1, lead_time_days=1, place=place,
+        ships_to=frozenset(), standard_id=2, confirmed_at=NOW,
+    )  # fmt: skip
+    supply = [
+        fine,
+        replace(fine, id=2, organisation_id=1),
+        replace(fine, id=3, item_id=1),
+        replace(fine, id=4, standard_id=None),
+        replace(fine, id=5, ships_to=frozenset({"440000"})),
+        replace(fine, id=6, minimum_order=11),
+        replace(fine, id=7, free=0),
+    ]
+
+    ranked = rank(need, supply, RULES, policy=POLICY, now=NOW)
+
+    assert [candidate.source.id for candidate in ranked.candidates] == [1]
+    assert ranked.refused == {
+        Refusal.OWN: 1,
+        Refusal.SUBSTITUTE: 1,
+        Refusal.STANDARD: 1,
+        Refusal.REGION: 1,
+        Refusal.MINIMUM: 1,
+        Refusal.STOCK: 1,
+    }
