@@ -5,7 +5,18 @@ import sys
 
 # They read no table, so they need no server.
 WITHOUT_SERVERS = frozenset(
-    {"check", "collectstatic", "compilemessages", "diffsettings", "help", "makemessages", "run", "spectacular", "version"}
+    {
+        "check",
+        "collectstatic",
+        "compilemessages",
+        "diffsettings",
+        "help",
+        "makemessages",
+        "messages",
+        "run",
+        "spectacular",
+        "version",
+    }
 )
 
 

@@ -1,6 +1,7 @@
 """The worker's door, and the clock: what runs how often.
 
-Rows are the queue: every task here only looks for work that rows describe, so losing one run costs the seconds until the next.
+Rows are the queue: every task here only looks for work that rows describe, so losing one run costs the seconds until
+the next.
 """
 
 import os

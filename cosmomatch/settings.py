@@ -1,9 +1,11 @@
 """All settings, from the environment, refusing bad values.
 
-Readers below note every name that they read: `.env.example` lists exactly those (tests/test_settings.py). A secret comes
-from `X` or from the file named by `X_FILE`. Mistakes that only show in the whole are system checks: apps/ops/checks.py.
+The readers note every name that they read, and `.env.example` lists exactly those (tests/test_settings.py). A secret
+comes from `X` or from the file named by `X_FILE`. Mistakes that only show in the whole are system checks:
+apps/ops/checks.py.
 """
 
+import logging
 import os
 import secrets
 from collections.abc import Callable
@@ -137,8 +139,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 OUR_APPS = [
     f"apps.{name}"
     for name in (
-        "core", "catalogue", "accounts", "notifications", "demands", "supply", "matching", "fulfilment", "exports", "api",
-        "portal", "ops",
+        "core", "catalogue", "accounts", "notifications", "demands", "supply", "matching", "fulfilment", "exports",
+        "api", "portal", "ops",
     )
     if (BASE_DIR / "apps" / name / "__init__.py").exists()
 ]  # fmt: skip
@@ -207,14 +209,12 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 # --- Data -------------------------------------------------------------------------------------------------------------
 
 DATABASE_IS_EMBEDDED = not secret("DATABASE_URL")
-DATABASE_URL = address(
-    "DATABASE_URL", embedded.database_url(VAR_DIR), ("postgres", "postgresql"), read=secret
-)
+DATABASE_URL = address("DATABASE_URL", embedded.database_url(VAR_DIR), ("postgres", "postgresql"), read=secret)
 DATABASE_POOL_SIZE = whole("DATABASE_POOL_SIZE", 8, least=0, most=200)
 
 
 def database(url: str, pool_size: int) -> dict[str, Any]:
-    """Django's form of a `postgresql://` URL; parameters after `?` go to libpq, `host` may be a directory of a socket."""
+    """Django's form of a `postgresql://` URL. Parameters after `?` go to libpq; `host` may be a socket's directory."""
     parts = urlsplit(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     if not parts.path.strip("/"):
@@ -235,6 +235,11 @@ def database(url: str, pool_size: int) -> dict[str, Any]:
         settings["OPTIONS"]["pool"] = {"min_size": 0, "max_size": pool_size, "timeout": 5, "max_idle": 60}
     return settings
 
+
+WEB_BIND = text("WEB_BIND", f"127.0.0.1:{PORT}")
+WEB_PROCESSES = whole("WEB_PROCESSES", 2, least=1, most=64)
+WEB_THREADS = whole("WEB_THREADS", 4, least=1, most=64)
+WORKER_PROCESSES = whole("WORKER_PROCESSES", 2, least=1, most=64)
 
 DATABASES = {"default": database(DATABASE_URL, DATABASE_POOL_SIZE)}
 
@@ -321,7 +326,7 @@ MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_TOTP_ISSUER = "CosmoMatch"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION  # browsers allow passkeys on http://localhost
 
-KNOX_TOKEN_MODEL = "accounts.ApiToken"
+KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105  the name of a model
 REST_KNOX = {
     "AUTH_HEADER_PREFIX": "Bearer",
     "TOKEN_MODEL": KNOX_TOKEN_MODEL,
@@ -443,6 +448,16 @@ LOG_FORMAT = one_of("LOG_FORMAT", *(("json", "console") if PRODUCTION else ("con
 LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # each request is one line, when it ends
+
+
+def without_probes(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Probes ask every few seconds; what they find is in their answer."""
+    if str(event.get("request", "")).endswith((" /healthz", " /readyz", " /metrics")):
+        raise structlog.DropEvent
+    return event
+
+
 LOG_STEPS: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -452,7 +467,12 @@ LOG_STEPS: list[structlog.typing.Processor] = [
     structlog.processors.StackInfoRenderer(),
 ]
 structlog.configure(
-    processors=[structlog.stdlib.filter_by_level, *LOG_STEPS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    processors=[
+        structlog.stdlib.filter_by_level,
+        without_probes,
+        *LOG_STEPS,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
     logger_factory=structlog.stdlib.LoggerFactory(),
     cache_logger_on_first_use=True,
 )
@@ -473,7 +493,9 @@ LOGGING = {
             "()": structlog.stdlib.ProcessorFormatter,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.dev.ConsoleRenderer(colors=False, pad_event_to=30),
+                structlog.dev.ConsoleRenderer(
+                    colors=False, pad_event_to=30, exception_formatter=structlog.dev.plain_traceback
+                ),
             ],
             "foreign_pre_chain": LOG_STEPS,
         },
@@ -486,6 +508,7 @@ LOGGING = {
         # Every request is logged once, with its id, by django_structlog.
         "django.request": {"level": "ERROR"},
         "celery": {"level": "WARNING"},
+        "gunicorn.error": {"level": "WARNING"},
         "django_structlog.celery": {"level": "WARNING"},
         "faker": {"level": "WARNING"},
     },

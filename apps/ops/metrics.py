@@ -1,0 +1,50 @@
+"""Facts about the work itself, counted in the database when scraped. Requests are counted by django_prometheus."""
+
+from collections.abc import Iterator
+
+from django.apps import apps
+from django.db import DatabaseError
+from django.db.models import Count
+from django.utils import timezone
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+COUNTED = {
+    "cosmomatch_demands": ("demands", "Demand", "Demands by state"),
+    "cosmomatch_offers": ("supply", "Offer", "Offers by state"),
+    "cosmomatch_matches": ("matching", "Match", "Matches by state"),
+    "cosmomatch_orders": ("fulfilment", "Order", "Orders by state"),
+    "cosmomatch_messages": ("notifications", "Message", "Messages by state"),
+}
+
+
+class Work(Collector):
+    def describe(self) -> list[Metric]:
+        return []  # registering must not ask the database
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("cosmomatch_database_up", "Whether the database answers")
+        try:
+            families = [*self._by_state(), self._overdue()]
+        except DatabaseError:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        yield from families
+
+    def _by_state(self) -> Iterator[Metric]:
+        for name, (app, model, help_text) in COUNTED.items():
+            if not apps.is_installed(f"apps.{app}"):
+                continue
+            family = GaugeMetricFamily(name, help_text, labels=["state"])
+            rows = apps.get_model(app, model)._default_manager.order_by().values_list("state").annotate(Count("pk"))
+            for state, count in rows:
+                family.add_metric([state], count)
+            yield family
+
+    def _overdue(self) -> Metric:
+        family = GaugeMetricFamily("cosmomatch_messages_due", "Messages that could be sent now")
+        family.add_metric([], apps.get_model("notifications", "Message").objects.due(timezone.now()).count())
+        return family

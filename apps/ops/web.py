@@ -1,0 +1,28 @@
+"""How gunicorn serves: `python -m gunicorn -c python:apps.ops.web cosmomatch.wsgi`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cosmomatch.settings")
+
+from django.conf import settings
+
+bind = settings.WEB_BIND
+workers = settings.WEB_PROCESSES
+threads = settings.WEB_THREADS
+worker_class = "gthread"  # a slow export holds a thread, not the process
+graceful_timeout = 20
+keepalive = 5
+forwarded_allow_ips = "*" if settings.TRUSTED_PROXY_COUNT else "127.0.0.1"
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  heartbeats; a disk may stall them
+control_socket_disable = True
+logconfig_dict = settings.LOGGING
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Gauges of a dead process must not be counted for ever."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # the library's
