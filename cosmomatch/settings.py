@@ -185,6 +185,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "apps.portal.middleware.personal_middleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 

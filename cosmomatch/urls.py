@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from allauth.account import views as account_views
 from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
@@ -11,8 +10,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.ops.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
-    path("login/", account_views.login, name="login"),
-    path("register/", account_views.signup, name="register"),
     path("account/", include("allauth.urls")),
 ]
 

@@ -1,0 +1,36 @@
+"""What makes a page a person's own: their language and their time zone."""
+
+import zoneinfo
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone, translation
+
+
+def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Speak the language and the time zone of whoever is logged in; others keep what cookie and browser say.
+
+    Stands after the authentication. Programs send no session cookie and are left alone.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.user.is_authenticated:
+            return get_response(request)
+
+        user = request.user
+        if user.language in dict(settings.LANGUAGES):
+            translation.activate(user.language)
+            request.LANGUAGE_CODE = translation.get_language()
+        try:
+            zone = zoneinfo.ZoneInfo(user.time_zone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+            return get_response(request)
+        with timezone.override(zone):
+            response = get_response(request)
+            # A template that is rendered late would be rendered in UTC.
+            if hasattr(response, "render") and not getattr(response, "is_rendered", True):
+                response.render()
+            return response
+
+    return middleware

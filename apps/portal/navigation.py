@@ -1,0 +1,59 @@
+"""Which pages a person is shown the way to, and what waits there."""
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import User
+from apps.accounts.permissions import Permission
+from apps.matching.models import Match
+from apps.notifications.models import Notification
+
+
+@dataclass(frozen=True)
+class Link:
+    text: str | Promise
+    url: str
+    count: int = 0
+    is_current: bool = False
+
+
+def links_for(request: HttpRequest) -> list[Link]:
+    """By what the user may do. At most three queries, whatever there is."""
+    user = getattr(request, "user", None)
+    entries: list[tuple[str | Promise, str, int]] = [(_("Board"), "board", 0)]
+    if isinstance(user, User):
+        allowed = {permission for grant in user.grants for permission in grant.permissions}
+        if Permission.POST_DEMANDS in allowed or not user.grants:
+            entries.append((_("Needs"), "needs", 0))
+        if Permission.PUBLISH_OFFERS in allowed:
+            entries.append((_("Offers"), "supply", 0))
+            entries.append((_("To answer"), "inbox", waiting_matches(user)))
+        if allowed & {Permission.POST_DEMANDS, Permission.PUBLISH_OFFERS}:
+            entries.append((_("Orders"), "orders", 0))
+        if Permission.COORDINATE in allowed:
+            entries.append((_("Desk"), "desk", 0))
+        if Permission.WATCH_REGION in allowed:
+            entries.append((_("Region"), "partner", 0))
+        unread = Notification.objects.visible_to(user).unread().count()
+        entries.append((_("Messages"), "notifications", unread))
+
+    links = []
+    for text, name, count in entries:
+        try:
+            url = reverse(name)
+        except NoReverseMatch:
+            continue
+        is_current = request.path == url if url == "/" else request.path.startswith(url)
+        links.append(Link(text, url, count, is_current))
+    return links
+
+
+def waiting_matches(user: User) -> int:
+    """How many matches wait for an answer of the user's own organisations."""
+    suppliers = user.organisations_with(Permission.PUBLISH_OFFERS)
+    return Match.objects.held().for_suppliers(suppliers).filter(respond_by__gt=timezone.now()).count()

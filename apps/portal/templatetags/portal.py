@@ -1,0 +1,206 @@
+"""How quantities, places, states and times are written, everywhere the same."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django import template
+from django.forms import BaseForm
+from django.http import HttpRequest
+from django.template import Context
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import get_language, gettext, ngettext
+
+from apps.catalogue.models import Item, Region
+from apps.portal import navigation, places
+
+register = template.Library()
+
+# The tone of a state's badge, by its value; the words always stand beside the colour.
+_TONES: Final = {
+    "draft": "quiet", "open": "active", "matched": "good", "fulfilled": "done", "paused": "quiet", "stale": "warn",
+    "cancelled": "quiet", "published": "active", "withdrawn": "quiet", "held": "warn", "standby": "quiet",
+    "accepted": "good", "declined": "bad", "expired": "bad", "superseded": "quiet", "confirmed": "active",
+    "shipped": "warn", "delivered": "good", "closed": "done", "unverified": "warn", "pending": "active",
+    "verified": "good", "rejected": "bad", "queued": "active", "sent": "good", "failed": "bad",
+    "emergency": "bad", "urgent": "warn", "routine": "quiet",
+}  # fmt: skip
+
+
+@register.simple_tag
+def html_lang() -> str:
+    """The language of the page as HTML wants it: `zh-Hans`."""
+    return "zh-Hans" if (get_language() or "en").startswith("zh") else "en"
+
+
+@register.inclusion_tag("partials/navigation.html", takes_context=True)
+def site_navigation(context: Context) -> dict[str, Any]:
+    request: HttpRequest | None = context.get("request")
+    return {"links": navigation.links_for(request) if request else []}
+
+
+@register.filter
+def grouped(value: int | None) -> str:
+    """12,345"""
+    return "" if value is None else number_format(value, use_l10n=True, force_grouping=True)
+
+
+@register.filter
+def quantity(value: int | None, item: Item) -> str:
+    """A number of base units with its unit: “12,345 pieces”. Nothing known is said in words."""
+    if value is None:
+        return gettext("not known yet")
+    return f"{grouped(value)} {unit_label(item, value)}"
+
+
+@register.filter
+def asked(demand: Any) -> str:
+    """The quantity of a need as it was meant: “about 500 pieces”, “at least 500 pieces”, “not known yet”."""
+    amount = quantity(demand.quantity, demand.item)
+    if demand.quantity is None or demand.quantity_kind == "exact":
+        return amount
+    if demand.quantity_kind == "estimate":
+        return gettext("about %(quantity)s") % {"quantity": amount}
+    return gettext("at least %(quantity)s") % {"quantity": amount}
+
+
+def unit_label(item: Item, value: int) -> str:
+    unit = item.unit
+    if (get_language() or "").startswith("zh"):
+        return str(unit.name_zh)
+    if unit.code in {"ml", "g", "m", "m2"}:
+        return str(unit.symbol)
+    return str(unit.name_en) if value == 1 else f"{unit.name_en}s"
+
+
+@register.simple_tag
+def region(place: Region | None) -> str:
+    """The place with what it lies in: “Wuchang, Wuhan, Hubei”."""
+    return places.full_label(place) if place else ""
+
+
+@register.inclusion_tag("partials/status.html")
+def status(obj: Any, field: str = "state") -> dict[str, str]:
+    """A badge for the state (or the urgency…) of a row: the words, and a tone that only repeats them."""
+    value = getattr(obj, field)
+    return {"tone": _TONES.get(value, "quiet"), "text": getattr(obj, f"get_{field}_display")()}
+
+
+@register.inclusion_tag("partials/status.html")
+def badge(text: str, tone: str = "quiet") -> dict[str, str]:
+    return {"tone": tone, "text": text}
+
+
+@register.inclusion_tag("partials/when.html")
+def when(moment: dt.datetime | None) -> dict[str, Any]:
+    """A time in the reader's zone, with how long ago or ahead it is; exact for machines."""
+    return {"moment": moment, "away": distance(moment) if moment else ""}
+
+
+def distance(moment: dt.datetime) -> str:
+    """“in 2 hours”, “5 minutes ago”."""
+    seconds = (moment - timezone.now()).total_seconds()
+    minutes = round(abs(seconds) / 60)
+    if minutes < 1:
+        return gettext("now")
+    if minutes < 100:
+        span = ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}
+    elif minutes < 48 * 60:
+        hours = round(minutes / 60)
+        span = ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
+    else:
+        days = round(minutes / 1440)
+        span = ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
+    return (gettext("in %(span)s") if seconds > 0 else gettext("%(span)s ago")) % {"span": span}
+
+
+@register.filter
+def lasting(span: dt.timedelta | None) -> str:
+    """How long something took: “9.5 hours”, “3 days”."""
+    if span is None:
+        return "–"
+    hours = span.total_seconds() / 3600
+    if hours < 1:
+        minutes = max(1, round(hours * 60))
+        return ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}
+    if hours < 48:
+        return gettext("%(count)s hours") % {"count": number_format(round(hours, 1), decimal_pos=1)}
+    days = round(hours / 24)
+    return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
+
+
+@register.filter
+def share(part: int | None, whole: int | None) -> int:
+    """Per cent of the whole, 0 to 100."""
+    return max(0, min(100, round(100 * (part or 0) / whole))) if whole else 0
+
+
+@register.inclusion_tag("partials/progress.html")
+def need_progress(demand: Any) -> dict[str, Any]:
+    """How far a need is: received, promised and asked of its target, as a bar and in words."""
+    target = max(demand.target, demand.quantity_matched + demand.quantity_held, 1)
+    received = demand.quantity_received
+    promised = max(0, demand.quantity_matched - received)
+    held = demand.quantity_held
+    widths = [round(100 * part / target, 2) for part in (received, promised, held)]
+    return {
+        "demand": demand,
+        "item": demand.item,
+        "target": target,
+        "is_trial": demand.quantity is None,
+        "received": received,
+        "promised": promised,
+        "held": held,
+        "wanting": demand.quantity_wanting,
+        "bars": [
+            ("received", 0, widths[0]),
+            ("promised", widths[0], widths[1]),
+            ("held", widths[0] + widths[1], widths[2]),
+        ],
+    }
+
+
+@register.simple_tag(takes_context=True)
+def page_url(context: Context, number: int) -> str:
+    """This page's address with another page number."""
+    query = context["request"].GET.copy()
+    query["page"] = str(number)
+    return f"?{query.urlencode()}"
+
+
+@register.simple_tag
+def form_faults(*forms: Any) -> list[dict[str, str]]:
+    """Every error of the forms (formsets are flattened, None is skipped) as text and the id of the field to jump to."""
+    faults: list[dict[str, str]] = []
+    for form in _flat(forms):
+        faults += [{"text": str(error), "label": "", "id": ""} for error in form.non_field_errors()]
+        for bound in form:
+            faults += [
+                {"text": str(error), "label": str(bound.label or ""), "id": bound.id_for_label or bound.auto_id}
+                for error in bound.errors
+            ]
+    return faults
+
+
+def _flat(forms: Any) -> list[BaseForm]:
+    flat: list[BaseForm] = []
+    for form in forms:
+        if form is None or form == "" or not form.is_bound:
+            continue
+        flat += form.forms if hasattr(form, "forms") else [form]
+    return flat
+
+
+@register.filter
+def get(mapping: Mapping[Any, Any], key: Any) -> Any:
+    return mapping.get(key)
+
+
+@register.filter
+def in_my_language(text: Any) -> Any:
+    """A text that may be a dict of languages, as messages carry it."""
+    if not isinstance(text, Mapping):
+        return text
+    language = get_language() or "en"
+    return text.get(language) or text.get("en") or next(iter(text.values()), "")

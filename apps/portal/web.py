@@ -1,0 +1,43 @@
+"""The few gestures that every view makes."""
+
+from django.contrib import messages
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.utils.functional import Promise
+
+from apps.accounts.models import User
+from apps.core.errors import RuleViolation
+from apps.matching.tasks import sweep
+from apps.notifications.tasks import nudge
+
+
+def user_of(request: HttpRequest) -> User:
+    """The user of a request that a login was demanded for."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def done(request: HttpRequest, to: object, message: str | Promise = "", *args: object) -> HttpResponse:
+    """After a service did its work: say so, wake matching, go on to another page (a URL name or an object)."""
+    nudge(sweep)
+    if message:
+        messages.success(request, str(message))
+    return redirect(to, *args)  # type: ignore[call-overload, no-any-return]  # a name, a URL or a model: Django finds out
+
+
+def refused(request: HttpRequest, violation: RuleViolation, to: str, *args: object) -> HttpResponseRedirect:
+    """After a service said no to a plain button: say why, and show the page as it now is."""
+    messages.error(request, str(violation.message))
+    return redirect(to, *args)
+
+
+def blame(form: BaseForm, violation: RuleViolation) -> None:
+    """Put what a service said against the fields that it blames, or above the form."""
+    placed = False
+    for name, texts in violation.errors.items():
+        for text in texts:
+            form.add_error(name if name in form.fields else None, str(text))
+            placed = True
+    if not placed:
+        form.add_error(None, str(violation.message))
