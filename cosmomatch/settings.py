@@ -328,6 +328,7 @@ MFA_TOTP_ISSUER = "CosmoMatch"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION  # browsers allow passkeys on http://localhost
 
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105  the name of a model
+MIGRATION_MODULES = {"knox": None}  # its own table of tokens is replaced by ours, and must not be there beside it
 REST_KNOX = {
     "AUTH_HEADER_PREFIX": "Bearer",
     "TOKEN_MODEL": KNOX_TOKEN_MODEL,

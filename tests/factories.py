@@ -208,6 +208,7 @@ class MatchFactory(DjangoModelFactory[Match]):
 
     class Meta:
         model = Match
+        skip_postgeneration_save = True
 
     demand = factory.SubFactory(DemandFactory)
     offer = factory.SubFactory(OfferFactory, item=factory.SelfAttribute("..demand.item"))

@@ -100,7 +100,10 @@ def test_a_server_that_dies_under_its_owner_is_started_again(var: Path) -> None:
 def test_data_of_another_version_is_refused_with_what_to_do(var: Path) -> None:
     (var / "pgdata").mkdir(parents=True)
     (var / "pgdata" / "PG_VERSION").write_text("9\n")
-    with pytest.raises(embedded.ServerProblem, match="written by PostgreSQL 9.*pg_dumpall"), embedded.use(var, redis=False):
+    with (
+        pytest.raises(embedded.ServerProblem, match="written by PostgreSQL 9.*pg_dumpall"),
+        embedded.use(var, redis=False),
+    ):
         pass
 
 
@@ -147,7 +150,14 @@ def test_chinese_has_trigrams() -> None:
 def test_a_one_off_command_brings_its_own_servers(var: Path) -> None:
     began = time.monotonic()
     said = subprocess.run(
-        [sys.executable, "manage.py", "shell", "--no-imports", "-c", "from django.db import connection as c; print(c.vendor)"],
+        [
+            sys.executable,
+            "manage.py",
+            "shell",
+            "--no-imports",
+            "-c",
+            "from django.db import connection as c; print(c.vendor)",
+        ],
         cwd=ROOT,
         env=clean_environment(VAR_DIR=str(var)),
         capture_output=True,

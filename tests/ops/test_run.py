@@ -47,7 +47,9 @@ def test_the_group_runs_mends_itself_survives_kill_9_and_stops_as_one(tmp_path: 
     command = ("manage.py", "run", "--no-demo")
 
     with program(log, *command, VAR_DIR=str(var), PORT=str(port)) as group:
-        eventually(lambda: b"Ready: http://127.0.0.1:" in log.read_bytes() or group.poll() is not None, "readiness", 120)
+        eventually(
+            lambda: b"Ready: http://127.0.0.1:" in log.read_bytes() or group.poll() is not None, "readiness", 120
+        )
         assert group.poll() is None, log.read_text()
         assert json.loads(get(port, "/readyz")[1]) == {
             "status": "ready",
