@@ -61,7 +61,7 @@ def install_alone(wanted: str) -> None:
 
 def install(wanted: str) -> None:
     """Nothing to do if these very packages, or more than them, are there."""
-    lists = {name: digest(name) for name in ("base", "dev")}
+    lists = {"base": digest("base"), "dev": digest("base", "dev")}
     installed = STAMP.read_text().strip() if STAMP.exists() else ""
     if works(PYTHON) and installed in {lists[wanted], lists["dev"]}:
         return
@@ -123,8 +123,9 @@ def explain(what: str) -> None:
     fail(f"{what}; why is at the end of {LOG}")
 
 
-def digest(name: str) -> str:
-    return name + ":" + hashlib.sha256(Path("requirements", f"{name}.txt").read_bytes()).hexdigest()
+def digest(*names: str) -> str:
+    content = b"".join(Path("requirements", f"{name}.txt").read_bytes() for name in names)
+    return names[-1] + ":" + hashlib.sha256(content).hexdigest()
 
 
 def say(step: str) -> None:

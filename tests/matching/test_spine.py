@@ -30,7 +30,8 @@ pytestmark = pytest.mark.django_db
 
 def post(hospital: Organisation, buyer: User, quantity: int | None = 1000, **facts: object) -> Demand:
     kind = QuantityKind.UNSPECIFIED if quantity is None else QuantityKind.EXACT
-    line = demands.Line(item=ItemFactory.create(), quantity=quantity, quantity_kind=kind, **facts)  # type: ignore[arg-type]
+    item = ItemFactory.create()
+    line = demands.Line(item=item, quantity=quantity, quantity_kind=kind, **facts)  # type: ignore[arg-type]  # any
     [demand] = demands.post_demands(hospital, [line], by=buyer)
     return demands.open_demand(demand, by=buyer)
 

@@ -101,7 +101,7 @@ def test_data_of_another_version_is_refused_with_what_to_do(var: Path) -> None:
     (var / "pgdata").mkdir(parents=True)
     (var / "pgdata" / "PG_VERSION").write_text("9\n")
     with (
-        pytest.raises(embedded.ServerProblem, match="written by PostgreSQL 9.*pg_dumpall"),
+        pytest.raises(embedded.ServerProblem, match=r"written by PostgreSQL 9.*pg_dumpall"),
         embedded.use(var, redis=False),
     ):
         pass
@@ -116,7 +116,7 @@ def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 def test_too_little_room_is_said_before_anything_is_written(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "LEAST_FREE_BYTES", 10**18)
-    with pytest.raises(embedded.ServerProblem, match="disk .* is full"), embedded.use(var):
+    with pytest.raises(embedded.ServerProblem, match=r"disk .* is full"), embedded.use(var):
         pass
     assert not (var / "pgdata").exists()
 

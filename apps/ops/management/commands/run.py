@@ -18,7 +18,6 @@ from redis.exceptions import RedisError
 from apps.ops import embedded, supervisor
 from apps.ops.tasks import BEAT_KEY, WORKER_KEY
 
-
 FIRST_COMMANDS = (("load_reference", "Loading the reference data"), ("demo", "Making an emergency to try it on"))
 
 

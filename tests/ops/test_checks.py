@@ -1,0 +1,57 @@
+"""Each mistake of a deployment is named by its own id, with what to do."""
+
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from apps.ops.checks import check_deployment
+
+WELL: dict[str, Any] = {
+    "PRODUCTION": True,
+    "HTTPS": True,
+    "SITE_HOST": "relief.example",
+    "ALLOWED_HOSTS": ["relief.example"],
+    "DATABASE_IS_EMBEDDED": False,
+    "REDIS_IS_EMBEDDED": False,
+    "DATABASE_POOL_SIZE": 8,
+    "WEB_THREADS": 4,
+    "TRUSTED_PROXY_COUNT": 1,
+    "EMAIL_IS_CAUGHT": False,
+    "EMAIL_SECURITY": "starttls",
+    "EMAIL_HOST_PASSWORD": "password",
+    "DEFAULT_FROM_EMAIL": "CosmoMatch <noreply@relief.example>",
+    "SMS_GATEWAY_URL": "https://sms.example",
+    "SMS_GATEWAY_TOKEN": "token",
+    "METRICS_TOKEN": "m" * 20,
+}
+
+
+@pytest.mark.parametrize(
+    ("mistake", "found"),
+    [
+        ({}, []),
+        ({"PRODUCTION": False}, ["ops.E001"]),
+        ({"HTTPS": False}, ["ops.E002"]),
+        ({"ALLOWED_HOSTS": ["other.example"]}, ["ops.E003"]),
+        ({"ALLOWED_HOSTS": ["relief.example", "*"]}, ["ops.E004"]),
+        ({"DATABASE_IS_EMBEDDED": True}, ["ops.E005"]),
+        ({"REDIS_IS_EMBEDDED": True}, ["ops.E006"]),
+        ({"DATABASE_POOL_SIZE": 2}, ["ops.E007"]),
+        ({"DATABASE_POOL_SIZE": 0}, []),
+        ({"TRUSTED_PROXY_COUNT": 0}, ["ops.W001"]),
+        ({"EMAIL_IS_CAUGHT": True}, ["ops.E008"]),
+        ({"EMAIL_SECURITY": "none"}, ["ops.E009"]),
+        ({"DEFAULT_FROM_EMAIL": "CosmoMatch <noreply@127.0.0.1>"}, ["ops.E010"]),
+        ({"SMS_GATEWAY_TOKEN": ""}, ["ops.E011"]),
+        ({"SMS_GATEWAY_URL": "http://sms.example"}, ["ops.E012"]),
+        ({"METRICS_TOKEN": "short"}, ["ops.E013"]),
+        ({"METRICS_TOKEN": ""}, []),
+    ],
+)
+def test_a_mistake_is_named(settings: Settings, mistake: dict[str, Any], found: list[str]) -> None:
+    for name, value in (WELL | mistake).items():
+        setattr(settings, name, value)
+    messages = check_deployment()
+    assert [message.id for message in messages] == found
+    assert all(message.hint for message in messages)

@@ -1,0 +1,182 @@
+"""What the probes say, of servers that are there and of servers that are not."""
+
+import time
+from datetime import datetime, timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from apps.notifications.models import Channel, Message
+from apps.ops import health
+from apps.ops.tasks import BEAT_KEY, WORKER_KEY, heartbeat
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def heard() -> None:
+    """A beat and a worker that spoke just now."""
+    cache.set_many({BEAT_KEY: time.time(), WORKER_KEY: time.time()})
+
+
+@pytest.fixture(autouse=True)
+def clean_cache() -> None:
+    cache.clear()
+
+
+def dead_redis(settings: Settings, tmp_path: Path) -> None:
+    nowhere = {"default": django_settings.CACHES["default"] | {"LOCATION": f"unix://{tmp_path}/nobody.sock"}}
+    settings.CACHES = nowhere
+
+
+def test_a_living_process_says_so_whatever_else_is_dead(client: Client, settings: Settings, tmp_path: Path) -> None:
+    dead_redis(settings, tmp_path)
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+    assert "no-store" in answer.headers["Cache-Control"]
+
+
+@pytest.mark.usefixtures("heard")
+def test_ready_when_database_redis_worker_and_beat_are(client: Client) -> None:
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "ready", "checks": {"database": "ok", "redis": "ok", "worker": "ok", "beat": "ok"}},
+    )
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_silent_worker_is_named(client: Client) -> None:
+    cache.set(WORKER_KEY, time.time() - 90)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "status": "unready",
+        "checks": {
+            "database": "ok",
+            "redis": "ok",
+            "worker": "The worker was last heard from 90 seconds ago.",
+            "beat": "ok",
+        },
+    }
+
+
+def test_a_dead_redis_is_named_quickly(client: Client, settings: Settings, tmp_path: Path) -> None:
+    dead_redis(settings, tmp_path)
+    began = time.monotonic()
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == {
+        "database": "ok",
+        "redis": "Redis does not answer.",
+        "worker": "Redis does not answer.",
+        "beat": "Redis does not answer.",
+    }
+    assert time.monotonic() - began < 2
+
+
+def test_the_heartbeat_marks_the_worker() -> None:
+    heartbeat.apply()
+    assert time.time() - cache.get(WORKER_KEY) < 5
+    assert cache.get(BEAT_KEY) is None  # that mark is for the process that sends it
+
+
+def test_sending_a_heartbeat_marks_beat() -> None:
+    heartbeat.delay()
+    assert time.time() - cache.get(BEAT_KEY) < 5
+    assert cache.get(WORKER_KEY) is None
+
+
+@pytest.mark.usefixtures("heard")
+def test_the_command_is_silent_about_nothing_and_fails_if_anything_is_wrong() -> None:
+    out = StringIO()
+    call_command("health", stdout=out)
+    assert [line.split(maxsplit=1) for line in out.getvalue().splitlines()] == [["ok", name] for name in health.HEALTH]
+
+    _message(timezone.now() - timedelta(minutes=10))
+    _message(timezone.now() - timedelta(minutes=1))
+    _message(timezone.now() + timedelta(minutes=10))
+    out = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("health", stdout=out)
+    assert ended.value.code == 1
+    assert [line for line in out.getvalue().splitlines() if line.startswith("wrong")] == [
+        "wrong outbox         1 messages wait for more than 0:05:00 to be sent."
+    ]
+
+
+def test_missing_migrations_are_counted() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'catalogue'")
+        missing = cursor.rowcount
+    assert health.migrations() == f"{missing} migrations are not applied: run manage.py migrate."
+
+
+def _message(due_at: datetime) -> Message:
+    return Message.objects.create(
+        event="match.proposed", key=str(due_at), channel=Channel.EMAIL, address="a@example.org", due_at=due_at
+    )
+
+
+# --- Metrics ----------------------------------------------------------------------------------------------------------
+
+
+def test_metrics_count_the_work(client: Client) -> None:
+    _message(timezone.now() - timedelta(minutes=1))
+    page = client.get("/metrics").content.decode()
+    assert 'cosmomatch_messages{state="queued"} 1.0' in page
+    assert "cosmomatch_messages_due 1.0" in page
+    assert "cosmomatch_database_up 1.0" in page
+    assert "django_http_requests_total_by_method_total" in page
+
+
+def test_metrics_are_for_this_machine_or_for_who_has_the_token(client: Client, settings: Settings) -> None:
+    far = Client(REMOTE_ADDR="203.0.113.7")
+    assert far.get("/metrics").status_code == 404
+    assert client.get("/metrics", headers={"X-Forwarded-For": "203.0.113.7"}).status_code == 404
+    assert far.get("/metrics", headers={"Authorization": "Bearer "}).status_code == 404
+
+    settings.METRICS_TOKEN = "a token of twenty characters"
+    assert far.get("/metrics", headers={"Authorization": f"Bearer {settings.METRICS_TOKEN}"}).status_code == 200
+    assert far.get("/metrics", headers={"Authorization": "Bearer another"}).status_code == 404
+    assert far.get("/metrics", headers={"Authorization": "Bearer 令牌"}).status_code == 404
+
+    settings.TRUSTED_PROXY_COUNT = 1
+    assert client.get("/metrics").status_code == 404
+
+
+# --- Caught mail ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mails(settings: Settings, tmp_path: Path) -> Path:
+    settings.VAR_DIR, settings.EMAIL_IS_CAUGHT, settings.PRODUCTION = tmp_path, True, False
+    (tmp_path / "mail").mkdir()
+    (tmp_path / "mail" / "one.eml").write_text(
+        "Subject: =?utf-8?b?6ZyA6KaB?=\nTo: b@example.org\n\nSee http://127.0.0.1:8000/a/x\n", encoding="utf-8"
+    )
+    (tmp_path / "secret_key").write_text("secret", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("mails")
+def test_a_developer_reads_caught_mail(client: Client) -> None:
+    assert "需要" in client.get("/dev/mail/").content.decode()
+    assert 'href="http://127.0.0.1:8000/a/x"' in client.get("/dev/mail/one.eml").content.decode()
+    assert client.get("/dev/mail/secret_key").status_code == 404
+
+
+@pytest.mark.usefixtures("mails")
+def test_nobody_else_does(client: Client, settings: Settings) -> None:
+    assert client.get("/dev/mail/", REMOTE_ADDR="203.0.113.7").status_code == 404
+    settings.PRODUCTION = True
+    assert client.get("/dev/mail/").status_code == 404
+    assert client.get("/dev/mail/one.eml").status_code == 404
