@@ -16,6 +16,10 @@ def clean(text: str) -> str:
     return " ".join(storable.split())[:LONGEST]
 
 
+def is_chinese(text: str) -> bool:
+    return any("\u4e00" <= letter <= "\u9fff" for letter in text)
+
+
 def matches(field: str, text: str) -> Q:
     """`field` holds `text`, or for three characters and more a run of words much like it (spelling mistakes)."""
     holds = Q(**{f"{field}__icontains": text})
@@ -25,10 +29,13 @@ def matches(field: str, text: str) -> Q:
 
 
 def rank(field: str, text: str) -> CombinedExpression:
-    """How well `field` answers to `text`: equal, beginning, holding, resembling; the closer the higher."""
+    """How well `field` answers to `text`: equal, at an end, within, resembling; the closer the higher."""
+    # What a thing is stands at the end of a Chinese name, and mostly at the start of an English search.
+    telling, other = ("iendswith", "istartswith") if is_chinese(text) else ("istartswith", "iendswith")
     how = Case(
-        When(**{f"{field}__iexact": text}, then=Value(3.0)),
-        When(**{f"{field}__istartswith": text}, then=Value(2.0)),
+        When(**{f"{field}__iexact": text}, then=Value(4.0)),
+        When(**{f"{field}__{telling}": text}, then=Value(3.0)),
+        When(**{f"{field}__{other}": text}, then=Value(2.0)),
         When(**{f"{field}__icontains": text}, then=Value(1.0)),
         default=Value(0.0),
         output_field=FloatField(),
