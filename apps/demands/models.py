@@ -170,7 +170,10 @@ class Demand(TimeStamped):
                 condition=Q(quantity_kind__in=QuantityKind.values)
                 & (
                     Q(quantity_kind=QuantityKind.UNSPECIFIED, quantity=None)
-                    | (~Q(quantity_kind=QuantityKind.UNSPECIFIED) & Q(quantity__gt=0, quantity__lte=MAX_QUANTITY))
+                    | (
+                        ~Q(quantity_kind=QuantityKind.UNSPECIFIED)
+                        & Q(quantity__isnull=False, quantity__gt=0, quantity__lte=MAX_QUANTITY)
+                    )
                 ),
                 name="demand_quantity_honest",
             ),

@@ -27,7 +27,7 @@ from apps.matching.models import Match, MatchState
 from apps.supply import services as supply
 from apps.supply.models import Offer
 from tests.factories import DemandFactory, MatchFactory, OfferFactory, OrganisationFactory, SupplierFactory, member
-from tests.invariants import broken_invariants
+from tests.invariants import broken_invariants, untold_matches
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -197,6 +197,7 @@ def test_a_worker_killed_in_the_middle_of_a_match_loses_nothing_and_doubles_noth
     assert Demand.objects.filter(quantity_held=900).count() == 160
     assert sum(Match.objects.held().values_list("quantity", flat=True)) == 160 * 900
     assert broken_invariants() == {}
+    assert untold_matches() == []
 
 
 @pytest.mark.servers

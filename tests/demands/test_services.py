@@ -1,0 +1,191 @@
+"""What may be asked for, and what time does to it."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.accounts.models import Organisation, User
+from apps.core.errors import RuleViolation
+from apps.demands import plausibility, services
+from apps.demands.models import Demand, DemandState, QuantityKind
+from apps.demands.plausibility import Verdict, judge
+from apps.notifications.models import Notification
+from tests.factories import DemandFactory, ItemFactory, OrganisationFactory, StandardFactory, SupplierFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def line(**facts: Any) -> services.Line:
+    return services.Line(**{"item": ItemFactory.create(), "quantity": 100, **facts})
+
+
+def test_the_lines_of_a_post_share_a_reference_and_take_their_place_from_the_organisation(
+    hospital: Organisation, buyer: User
+) -> None:
+    goggles = ItemFactory.create(key="eye.goggles", name_en="Goggles")
+    first, second = services.post_demands(hospital, [line(), line(item=goggles, address="Ward 3")], by=buyer)
+
+    assert first.reference == second.reference
+    assert (first.region, first.address, second.address) == (hospital.region, hospital.address, "Ward 3")
+    assert {first.state, second.state} == {DemandState.DRAFT}
+
+
+@pytest.mark.parametrize(
+    ("facts", "field"),
+    [
+        ({"quantity": 0}, "quantity"),
+        ({"quantity": -5}, "quantity"),
+        ({"quantity": 10**18}, "quantity"),
+        ({"quantity": None}, "quantity"),
+        ({"quantity": 1, "quantity_kind": "unspecified"}, "quantity"),
+        ({"needed_by": dt.datetime(2020, 1, 1, tzinfo=dt.UTC)}, "needed_by"),
+    ],
+)
+def test_one_bad_line_leaves_nothing_of_the_post(
+    hospital: Organisation, buyer: User, facts: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(RuleViolation) as caught:
+        services.post_demands(hospital, [line(), line(**facts)], by=buyer)
+    assert list(caught.value.errors) == [field]
+    assert Demand.objects.count() == 0
+
+
+def test_a_standard_must_be_one_of_the_item(hospital: Organisation, buyer: User) -> None:
+    with pytest.raises(RuleViolation) as caught:
+        services.post_demands(hospital, [line(standard=StandardFactory.create(code="GB 19083-2010"))], by=buyer)
+    assert caught.value.code == "standard_not_for_item"
+
+
+def test_who_does_not_request_cannot_post_and_who_is_not_verified_cannot_open(stranger: User) -> None:
+    carrier = OrganisationFactory.create(kind="carrier")
+    with pytest.raises(RuleViolation, match="does not post"):
+        services.post_demands(carrier, [line()], by=stranger)
+
+    clinic = OrganisationFactory.create(unverified=True)
+    [draft] = services.post_demands(clinic, [line()], by=stranger)
+    with pytest.raises(RuleViolation) as caught:
+        services.open_demand(draft, by=stranger)
+    assert caught.value.code == "organisation_unverified"
+    draft.refresh_from_db()
+    assert draft.state == DemandState.DRAFT
+
+
+def test_an_unusual_quantity_is_asked_back_and_goes_out_when_confirmed(hospital: Organisation, buyer: User) -> None:
+    for _i in range(plausibility.ENOUGH):
+        DemandFactory.create(quantity=500)
+    [draft] = services.post_demands(hospital, [line(quantity=6000)], by=buyer)
+
+    with pytest.raises(RuleViolation) as caught:
+        services.open_demand(draft, by=buyer)
+    assert (caught.value.code, caught.value.params["usual"]) == ("quantity_unusual", 500)
+
+    assert services.open_demand(draft, by=buyer, quantity_confirmed=True).state == DemandState.OPEN
+
+
+def test_an_absurd_quantity_waits_for_a_coordinator(hospital: Organisation, buyer: User, coordinator: User) -> None:
+    [draft] = services.post_demands(hospital, [line(quantity=10**11)], by=buyer)
+
+    held = services.open_demand(draft, by=buyer, quantity_confirmed=True)
+    assert (held.state, held.state_reason) == (DemandState.DRAFT, services.QUANTITY_HELD_FOR_REVIEW)
+    assert list(Demand.objects.awaiting_review()) == [draft]
+
+    opened = services.open_demand(held, by=coordinator)
+    assert (opened.state, opened.review_requested_at) == (DemandState.OPEN, None)
+
+
+@given(st.integers(min_value=1, max_value=10**12), st.lists(st.integers(min_value=1, max_value=10**9), max_size=12))
+def test_a_quantity_is_plausible_when_it_is_near_what_is_usual(quantity: int, past: list[int]) -> None:
+    judgement = judge(quantity, past)
+    if quantity > plausibility.ABSURD_ALWAYS:
+        assert judgement.verdict is Verdict.ABSURD
+    elif len(past) < plausibility.ENOUGH:
+        assert judgement == plausibility.Judgement(Verdict.PLAUSIBLE, None)
+    else:
+        assert judgement.usual is not None
+        assert judge(judgement.usual, past).verdict is not Verdict.UNUSUAL
+
+
+def test_promises_bound_what_can_be_amended(hospital: Organisation, buyer: User) -> None:
+    demand = DemandFactory.create(organisation=hospital, quantity=1000, quantity_matched=400)
+    with pytest.raises(RuleViolation) as caught:
+        services.amend_demand(demand, by=buyer, quantity=399)
+    assert caught.value.code == "quantity_promised"
+
+    assert services.amend_demand(demand, by=buyer, quantity=400).state == DemandState.MATCHED
+    assert services.amend_demand(demand, by=buyer, quantity=900).state == DemandState.OPEN
+    with pytest.raises(RuleViolation, match="item is fixed"):
+        services.amend_demand(demand, by=buyer, item=ItemFactory.create(key="cap"))
+
+
+def test_a_need_is_asked_about_once_then_suspended_and_comes_back_when_confirmed(
+    hospital: Organisation, buyer: User
+) -> None:
+    [draft] = services.post_demands(hospital, [line()], by=buyer)
+    start = timezone.now()
+    demand = services.open_demand(draft, by=buyer, now=start)
+
+    asked = start + dt.timedelta(days=6)
+    assert services.ask_whether_still_needed(now=asked) == 1
+    assert services.ask_whether_still_needed(now=asked) == 0
+    late = start + dt.timedelta(days=8)
+    assert services.suspend_stale(now=late) == 1
+    demand.refresh_from_db()
+    assert demand.state == DemandState.STALE
+    assert list(Notification.objects.filter(user=buyer).order_by("pk").values_list("event", flat=True)) == [
+        "demand.freshness_asked",
+        "demand.suspended",
+    ]
+
+    confirmed = services.confirm_demand(demand, by=buyer, now=late)
+    assert (confirmed.state, confirmed.confirmed_at, confirmed.asked_at) == (DemandState.OPEN, late, None)
+    assert services.suspend_stale(now=late + dt.timedelta(days=6)) == 0
+
+
+def test_a_confirmed_need_is_not_suspended(hospital: Organisation, buyer: User) -> None:
+    demand = DemandFactory.create(organisation=hospital)
+    later = timezone.now() + dt.timedelta(days=6)
+    services.confirm_demand(demand, by=buyer, now=later)
+    assert services.suspend_stale(now=later + dt.timedelta(days=2)) == 0
+
+
+def test_paused_resumed_cancelled_and_nothing_after(hospital: Organisation, buyer: User) -> None:
+    demand = DemandFactory.create(organisation=hospital)
+    services.pause_demand(demand, by=buyer)
+    services.resume_demand(demand, by=buyer)
+    assert demand.state == DemandState.OPEN
+    services.cancel_demand(demand, by=buyer, reason="Found some")
+    for verb in (services.resume_demand, services.confirm_demand, services.pause_demand, services.cancel_demand):
+        with pytest.raises(RuleViolation):
+            verb(demand, by=buyer)
+
+
+def test_a_likely_duplicate_is_found_and_others_are_not(hospital: Organisation) -> None:
+    twin = DemandFactory.create(organisation=hospital)
+    DemandFactory.create()
+    DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="cap"))
+    DemandFactory.create(organisation=hospital, state=DemandState.CANCELLED)
+    week = timezone.now() - services.LIKELY_DUPLICATE_WITHIN
+    assert list(Demand.objects.alike(hospital, twin.item, week)) == [twin]
+
+
+def test_a_request_to_match_that_comes_during_matching_is_not_lost(hospital: Organisation) -> None:
+    demand = DemandFactory.create(organisation=hospital, queued=True)
+    now = timezone.now()
+    claimed = services.claim_for_matching(now=now, lease=dt.timedelta(minutes=1), limit=10)
+    assert claimed == [demand]
+    assert services.claim_for_matching(now=now, lease=dt.timedelta(minutes=1), limit=10) == []
+
+    services.request_matching([demand.pk], now=now)
+    services.finish_matching(claimed)
+
+    assert services.claim_for_matching(now=now, lease=dt.timedelta(minutes=1), limit=10) == [demand]
+
+
+def test_suppliers_may_need_things_too() -> None:
+    maker = SupplierFactory.create()
+    [demand] = services.post_demands(maker, [line(quantity_kind=QuantityKind.AT_LEAST)], by=None)
+    assert demand.organisation.tier == 4

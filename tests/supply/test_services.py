@@ -1,0 +1,120 @@
+"""What may be offered, and what time does to it."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apps.accounts.models import Organisation, User
+from apps.core.errors import RuleViolation
+from apps.notifications.models import Notification
+from apps.supply import services
+from apps.supply.models import Offer, OfferState
+from tests.factories import ItemFactory, OfferFactory, SupplierFactory, standard_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_offer_is_drafted_published_paused_and_withdrawn(maker: Organisation, supplier: User) -> None:
+    offer = services.create_offer(maker, item=ItemFactory.create(), by=supplier, quantity=500)
+    assert (offer.state, offer.origin_region) == (OfferState.DRAFT, maker.region)
+
+    services.publish_offer(offer, by=supplier)
+    assert (offer.state, offer.match_requested_at is not None) == (OfferState.PUBLISHED, True)
+    services.pause_offer(offer, by=supplier)
+    services.publish_offer(offer, by=supplier)
+    services.withdraw_offer(offer, by=supplier)
+    with pytest.raises(RuleViolation):
+        services.publish_offer(offer, by=supplier)
+
+
+@pytest.mark.parametrize(
+    ("facts", "field"),
+    [
+        ({"quantity": -1}, "quantity"),
+        ({"quantity": 10**18}, "quantity"),
+        ({"minimum_order": 0}, "minimum_order"),
+        ({"daily_capacity": 0}, "daily_capacity"),
+        ({"unit_price": -1}, "unit_price"),
+        ({"unit_price": 5, "is_donation": True}, "unit_price"),
+        ({"ships_to": ["420000", "999999"]}, "ships_to"),
+    ],
+)
+def test_each_fault_is_named_by_its_field(
+    maker: Organisation, supplier: User, facts: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(RuleViolation) as caught:
+        services.create_offer(maker, item=ItemFactory.create(), by=supplier, **{"quantity": 5, **facts})
+    assert field in caught.value.errors
+    assert Offer.objects.count() == 0
+
+
+def test_all_faults_come_at_once(maker: Organisation, supplier: User) -> None:
+    alien = standard_of(ItemFactory.create(key="cap"), "GB 1")
+    with pytest.raises(RuleViolation) as caught:
+        services.create_offer(maker, item=ItemFactory.create(), by=supplier, quantity=-1, standard=alien)
+    assert set(caught.value.errors) == {"quantity", "standard"}
+
+
+def test_what_cannot_be_promised_cannot_be_published(maker: Organisation, supplier: User) -> None:
+    empty = services.create_offer(maker, item=ItemFactory.create(), by=supplier)
+    with pytest.raises(RuleViolation, match="how much"):
+        services.publish_offer(empty, by=supplier)
+    expired = services.create_offer(
+        maker, item=ItemFactory.create(), by=supplier, quantity=5, certificate_valid_until=dt.date(2020, 1, 1)
+    )
+    with pytest.raises(RuleViolation, match="expired"):
+        services.publish_offer(expired, by=supplier)
+    unknown = OfferFactory.create(draft=True, organisation=SupplierFactory.create(unverified=True))
+    with pytest.raises(RuleViolation, match="verified"):
+        services.publish_offer(unknown, by=supplier)
+
+
+def test_what_is_promised_bounds_what_can_be_amended(supplier: User, maker: Organisation) -> None:
+    offer = OfferFactory.create(organisation=maker, quantity=100, quantity_reserved=60)
+    with pytest.raises(RuleViolation) as caught:
+        services.amend_offer(offer, by=supplier, quantity=59)
+    assert "already promised 60" in str(caught.value.errors["quantity"][0])
+    assert services.amend_offer(offer, by=supplier, quantity=60).quantity_free == 0
+
+
+def test_a_hospital_has_no_offers(hospital: Organisation, buyer: User) -> None:
+    with pytest.raises(RuleViolation, match="does not publish"):
+        services.create_offer(hospital, item=ItemFactory.create(), by=buyer, quantity=5)
+
+
+def test_many_rows_are_all_or_nothing(maker: Organisation, supplier: User) -> None:
+    item = ItemFactory.create()
+    with pytest.raises(RuleViolation):
+        services.create_offers(maker, [{"item": item, "quantity": 5}, {"item": item, "quantity": -5}], by=supplier)
+    assert Offer.objects.count() == 0
+    made = services.create_offers(maker, [{"item": item, "quantity": 5}] * 3, by=supplier, publish=True)
+    assert {offer.state for offer in made} == {OfferState.PUBLISHED}
+
+
+def test_an_offer_is_asked_about_once_then_suspended_and_comes_back_when_confirmed(
+    maker: Organisation, supplier: User
+) -> None:
+    offer = OfferFactory.create(organisation=maker)
+    start = timezone.now()
+    assert services.ask_whether_still_there(now=start + dt.timedelta(days=11)) == 1
+    assert services.ask_whether_still_there(now=start + dt.timedelta(days=11)) == 0
+    late = start + dt.timedelta(days=15)
+    assert services.suspend_stale(now=late) == 1
+    offer.refresh_from_db()
+    assert offer.state == OfferState.STALE
+    assert Notification.objects.filter(user=supplier).count() == 2
+
+    assert services.confirm_offer(offer, by=supplier, now=late).state == OfferState.PUBLISHED
+    assert services.suspend_stale(now=late + dt.timedelta(days=13)) == 0
+
+
+def test_stock_is_reserved_only_while_it_is_there_and_offered() -> None:
+    offer = OfferFactory.create(quantity=10)
+    assert services.reserve(offer.pk, 7)
+    assert not services.reserve(offer.pk, 4)
+    Offer.objects.filter(pk=offer.pk).update(state=OfferState.PAUSED)
+    assert not services.reserve(offer.pk, 1)
+    assert services.reserve(offer.pk, 3, any_state=True)
+    assert not services.reserve(offer.pk, 1, any_state=True)
