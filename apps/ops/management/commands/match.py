@@ -1,0 +1,43 @@
+"""`manage.py match`: one matching sweep, and what it did."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from apps.matching import services
+from apps.notifications.tasks import nudge, send_due
+
+
+def in_words(done: services.Done) -> list[str]:
+    """A line for each kind of thing that was done."""
+    lines = {
+        "expired": "requests that were not answered in time",
+        "taken_back": "requests taken back, because the need or the offer is not there any more",
+        "offers": "changed offers looked at, for whom they help",
+        "demands": "needs looked at",
+        "yielded": "unanswered requests that gave way to a higher tier",
+        "held": "suppliers asked, their stock held",
+        "standby": "offers that stand by as next best",
+        "escalated": "needs put before a coordinator",
+    }
+    did = asdict(done)
+    return [f"{did[name]:>6} {line}" for name, line in lines.items() if did[name]] or ["There was nothing to do."]
+
+
+class Command(BaseCommand):
+    help = "Do one matching sweep, as the worker does every few seconds, and say what it did."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="one line of JSON instead of words")
+
+    def handle(self, *_args: Any, json: bool, **_options: Any) -> None:
+        done = services.sweep()
+        if done:
+            nudge(send_due)
+        self.stdout.write(_as_json(done) if json else "\n".join(in_words(done)))
+
+
+def _as_json(done: services.Done) -> str:
+    return json.dumps(asdict(done))
