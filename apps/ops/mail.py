@@ -1,4 +1,4 @@
-"""A mail server that keeps everything and sends nothing: `python -m apps.ops.mail PORT DIRECTORY`.
+"""A mail server that keeps everything and sends nothing: `python -m apps.ops.mail [HOST:]PORT DIRECTORY`.
 
 For developers and demonstrations. Each mail becomes a file `time-to-subject.eml`; the newest thousand stay.
 """
@@ -40,16 +40,17 @@ def keep(directory: Path, content: bytes, recipients: list[str]) -> Path:
     return file
 
 
-async def serve(port: int, directory: Path) -> None:
+async def serve(host: str, port: int, directory: Path) -> None:
     keeper, loop, stopped = Keeper(directory), asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     server = await loop.create_server(
-        lambda: SMTP(keeper, data_size_limit=MOST_BYTES, enable_SMTPUTF8=True, loop=loop), "127.0.0.1", port
+        lambda: SMTP(keeper, data_size_limit=MOST_BYTES, enable_SMTPUTF8=True, loop=loop), host or "127.0.0.1", port
     )
     async with server:
         await stopped.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2])))
+    _host, _, _port = sys.argv[1].rpartition(":")
+    asyncio.run(serve(_host, int(_port), Path(sys.argv[2])))
