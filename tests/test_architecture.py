@@ -9,10 +9,12 @@ import pytest
 from django.apps import apps
 from django.db import models
 
+from apps.core.models import TimeStamped
+
 ROOT = Path(__file__).resolve().parent.parent
 APPS = sorted(path.parent for path in (ROOT / "apps").glob("*/__init__.py"))
 BANNED = {"utils", "common", "helpers", "selectors", "managers", "signals", "misc", "base"}
-PURE = {"allocation", "clocks", "identifiers", "plausibility", "ranking", "regions", "standards", "units"}
+PURE = {"allocation", "clocks", "identifiers", "plausibility", "policy", "ranking", "regions", "standards", "units"}
 
 
 def modules() -> Iterator[Path]:
@@ -73,7 +75,7 @@ def test_pure_modules_know_neither_django_nor_chance_nor_the_clock() -> None:
     """The clock is an argument: they may name the types of datetime, not ask it."""
     banned = re.compile(r"^(django|random|time|celery|rest_framework|apps\.\w+\.(models|services))(\.|$)")
     for path in modules():
-        if path.stem not in PURE:
+        if path.stem not in PURE or path.parent not in APPS:
             continue
         assert sorted(module for module in imports(path) if banned.match(module)) == [], name(path)
         assert not re.search(r"\.(now|today|utcnow)\(", path.read_text(encoding="utf-8")), name(path)
@@ -129,3 +131,13 @@ def test_suppressions_have_a_code_and_a_reason() -> None:
         if bare.search(line)
     ]
     assert found == []
+
+
+def test_every_row_with_a_time_of_change_has_the_trigger_that_keeps_it() -> None:
+    forgetful = [
+        model.__name__
+        for model in apps.get_models()
+        if issubclass(model, TimeStamped)
+        and "keep_updated_at" not in {trigger.name for trigger in getattr(model._meta, "triggers", ())}
+    ]
+    assert forgetful == []
