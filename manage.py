@@ -28,13 +28,19 @@ def main() -> None:
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "help")
     needs_servers = command not in WITHOUT_SERVERS and not {"--help", "--version", "-h"} & set(sys.argv)
 
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    try:
+        _ = settings.SECRET_KEY  # reads them all: a bad value is a sentence, not a traceback
+    except ImproperlyConfigured as problem:
+        sys.exit(str(problem))
     try:
         with embedded.servers_of_environment() if needs_servers else embedded.no_servers():
             execute_from_command_line(sys.argv)
     except embedded.ServerProblem as problem:
-        sys.exit(f"{problem}")
+        sys.exit(str(problem))
 
 
 if __name__ == "__main__":

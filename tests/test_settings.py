@@ -94,6 +94,18 @@ def test_a_bad_value_is_refused_by_name(read: Any, name: str, value: str, compla
         read(**{name: value})
 
 
+def test_a_command_says_it_in_one_sentence() -> None:
+    said = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PORT": "eighty"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (said.returncode, said.stderr) == (1, "PORT must be a whole number from 1 to 65535, not 'eighty'.\n")
+
+
 def test_a_refusal_does_not_repeat_a_password(read: Any) -> None:
     with pytest.raises(ImproperlyConfigured) as refusal:
         read(DATABASE_URL="mysql://user:hunter2@host/name")

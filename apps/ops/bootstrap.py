@@ -18,6 +18,7 @@ STAMP = VENV / "installed"
 LOG = ROOT / "var" / "install.log"
 
 NO_ROOM = ("No space left on device", "os error 28", "Disk quota exceeded")
+NO_RIGHT = ("Permission denied", "Read-only file system")
 NO_NETWORK = (
     "Temporary failure in name resolution", "Name or service not known", "nodename nor servname", "dns error",
     "Network is unreachable", "No route to host", "Connection refused", "Failed to establish a new connection",
@@ -118,6 +119,8 @@ def explain(what: str) -> None:
     said = LOG.read_text(errors="replace")
     if any(sign in said for sign in NO_ROOM):
         fail(f"{what}: the disk is full.")
+    if any(sign in said for sign in NO_RIGHT):
+        fail(f"{what}: {ROOT} cannot be written to.")
     if any(sign in said for sign in NO_NETWORK):
         fail(f"{what}: the package index cannot be reached; the network is needed this once.")
     fail(f"{what}; why is at the end of {LOG}")

@@ -336,7 +336,7 @@ class Servers:
 def _failed(what: str, log: Path) -> ServerProblem:
     """One sentence with the last thing that the server said."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
-    if any("No space left on device" in line for line in lines):
+    if any("No space left on device" in line or "could not extend file" in line for line in lines):
         return ServerProblem(f"{what}: the disk that holds {log.parent} is full.")
     said = next((line for line in reversed(lines) if "FATAL" in line or "error" in line.lower()), lines[-1])
     return ServerProblem(f"{what}: {said.strip()} ({log})")

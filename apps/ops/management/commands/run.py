@@ -73,7 +73,7 @@ class Command(BaseCommand):
             cache.delete_many([BEAT_KEY, WORKER_KEY])  # the marks of an earlier run prove nothing
             log_ins = self.load_once()
         except DatabaseError as error:
-            raise supervisor.CannotRun(f"The database does not do its part: {str(error).strip()}") from error
+            raise supervisor.CannotRun(f"The database cannot be used: {str(error).strip()}") from error
         except RedisError as error:
             raise supervisor.CannotRun(f"Redis does not answer: {error}") from error
         connections.close_all()
