@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.ops import demo
+from apps.ops import demo, demo_cast
 
 
 class Command(BaseCommand):
@@ -27,8 +27,8 @@ class Command(BaseCommand):
                     f"The reference data is missing: run `manage.py load_reference` first. ({missing})"
                 ) from missing
 
-        log_ins = demo.log_ins()
+        log_ins = demo_cast.log_ins()
         width = max(len(what) for what, _email in log_ins)
-        self.stdout.write(f"Demo log-ins, all with the password {demo.PASSWORD}")
+        self.stdout.write(f"Demo log-ins, all with the password {demo_cast.PASSWORD}")
         for what, email in log_ins:
             self.stdout.write(f"  {what:<{width}}  {email}")
