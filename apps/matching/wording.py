@@ -1,0 +1,117 @@
+"""The reasons of a match in words: one sentence for each term of the score, in the language that is active now."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+
+def explain(terms: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The stored terms of a match as `{term, value, score, weight, text}`, the weightiest first."""
+    shown = [
+        {
+            "term": term["name"],
+            "value": term["value"],
+            "score": term["score"],
+            "weight": term["weight"],
+            "text": sentence(term["name"], term["value"], term["score"]),
+        }
+        for term in terms
+    ]
+    return sorted(shown, key=lambda term: -term["weight"])
+
+
+def sentence(name: str, value: Any, score: float) -> str:
+    """What one term says. `value` and `score` are as `matching.ranking.score` stores them."""
+    write = _SENTENCES.get(name)
+    if write is None:
+        return f"{name}: {value}"
+    return write(value, score)
+
+
+def _coverage(value: Any, score: float) -> str:
+    if score >= 1:
+        return _("It covers all that is still needed.")
+    # Never "0 %" for a little, nor "100 %" for almost all.
+    share = min(99, max(1, round(score * 100)))
+    return _("It covers %(share)s %% of what is still needed: %(quantity)s.") % {
+        "share": share,
+        "quantity": number_format(value, force_grouping=True),
+    }
+
+
+def _distance(value: Any, _score: float) -> str:
+    if value is None:
+        return _("The distance is not known.")
+    if value < 1:
+        return _("It comes from the same place.")
+    return ngettext("It comes from %(km)s km away.", "It comes from %(km)s km away.", round(value)) % {
+        "km": number_format(value, force_grouping=True)
+    }
+
+
+def _lead_time(value: Any, score: float) -> str:
+    if not value:
+        return _("It can be sent at once.")
+    if score <= 0:
+        return ngettext(
+            "It takes %(days)s day to come, which is too late.",
+            "It takes %(days)s days to come, which is too late.",
+            value,
+        ) % {"days": value}
+    return ngettext("It takes %(days)s day to come.", "It takes %(days)s days to come.", value) % {"days": value}
+
+
+def _standard(value: Any, _score: float) -> str:
+    texts = {
+        "equal": _("It states the standard that is needed."),
+        "exceeds": _("Its standard meets or exceeds the one that is needed."),
+        "unstated": _("No standard was asked for, and none is stated."),
+        "substitute": _("It is a substitute: another item, which was said to be welcome."),
+    }
+    return texts.get(value, str(value))
+
+
+def _freshness(value: Any, _score: float) -> str:
+    days = int(value)
+    if days < 1:
+        return _("The supplier confirmed it within the last day.")
+    return ngettext(
+        "The supplier last confirmed it %(days)s day ago.", "The supplier last confirmed it %(days)s days ago.", days
+    ) % {"days": days}
+
+
+def _record(value: Any, score: float) -> str:
+    if not value:
+        return _("The supplier is new here: neither good nor bad is known of it.")
+    return ngettext(
+        "The supplier has had %(count)s match before; its record is %(share)s of 100.",
+        "The supplier has had %(count)s matches before; its record is %(share)s of 100.",
+        value,
+    ) % {"count": number_format(value, force_grouping=True), "share": round(score * 100)}
+
+
+def _price(value: Any, _score: float) -> str:
+    if value == "donation":
+        return _("It is a donation.")
+    if value is None:
+        return _("There is no price to compare.")
+    percent = round((value - 1) * 100)
+    if percent == 0:
+        return _("Its price is the usual one.")
+    if percent < 0:
+        return _("Its price is %(percent)s %% below the usual one.") % {"percent": -percent}
+    return _("Its price is %(percent)s %% above the usual one.") % {"percent": percent}
+
+
+_SENTENCES = {
+    "coverage": _coverage,
+    "distance": _distance,
+    "lead_time": _lead_time,
+    "standard": _standard,
+    "freshness": _freshness,
+    "record": _record,
+    "price": _price,
+}

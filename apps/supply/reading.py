@@ -1,0 +1,197 @@
+"""From the rows of a sheet to offers: which item, standard and region a name means, and every fault in words."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import Organisation, User
+from apps.catalogue.models import Item, ItemAlias, Region, Standard
+from apps.catalogue.standards import normalise
+from apps.core.errors import RuleViolation, Text
+from apps.supply import services, sheets
+from apps.supply.models import Offer
+
+_FAULTS: Final[dict[str, Text]] = {
+    "missing": _("This is missing."),
+    "not_whole": _("“%(value)s” is not a whole number."),
+    "out_of_range": _("“%(value)s” is out of range."),
+    "not_a_price": _("“%(value)s” is not a price with at most four decimals."),
+    "not_yes_or_no": _("“%(value)s” is neither yes nor no."),
+    "not_a_date": _("“%(value)s” is not a date such as 2026-12-31."),
+    "not_a_currency": _("“%(value)s” is not a currency code such as CNY."),
+    "not_text": _("This holds characters that are not text."),
+    "too_long": _("This is too long."),
+}
+
+
+@dataclass
+class ReadRow:
+    """One row. Without `errors`, `facts` are the keyword arguments of `create_offer`; `offer` is it, not yet saved."""
+
+    number: int
+    facts: dict[str, Any] = field(default_factory=dict)
+    errors: dict[str, list[Text]] = field(default_factory=dict)
+    offer: Offer | None = None
+
+
+@dataclass
+class ReadSheet:
+    rows: list[ReadRow]
+    unknown_columns: list[str]
+
+    @property
+    def faulty(self) -> list[ReadRow]:
+        return [row for row in self.rows if row.errors]
+
+    @property
+    def errors(self) -> dict[str, list[Text]]:
+        """Every fault as `{"row.column": [messages]}`, rows numbered as in the sheet."""
+        return {f"{row.number}.{column}": messages for row in self.faulty for column, messages in row.errors.items()}
+
+
+def read_rows(organisation: Organisation, data: bytes, *, by: User | None) -> ReadSheet:
+    """Read a CSV or XLSX sheet of offers and check each row; nothing is written. Raises `sheet_unusable`."""
+    try:
+        sheet = sheets.read(data)
+    except sheets.UnreadableError as problem:
+        raise RuleViolation("sheet_unusable", _words_for(problem), field="file", reason=problem.code) from problem
+    if not organisation.can_supply:
+        raise RuleViolation("not_a_supplier", _("This kind of organisation does not publish offers."))
+
+    names = _Names(sheet.rows)
+    rows = [_read_row(organisation, row, names, by) for row in sheet.rows]
+    return ReadSheet(rows, sheet.unknown_columns)
+
+
+def import_offers(organisation: Organisation, data: bytes, *, by: User | None, publish: bool = False) -> list[Offer]:
+    """All rows of a sheet as offers, or none: then every fault is named by row and column."""
+    sheet = read_rows(organisation, data, by=by)
+    if sheet.faulty:
+        raise RuleViolation.of_fields(
+            sheet.errors, _("Nothing was imported: some rows have faults."), code="rows_invalid"
+        )
+    return services.create_offers(organisation, [row.facts for row in sheet.rows], by=by, publish=publish)
+
+
+def _words_for(problem: sheets.UnreadableError) -> Text:
+    names = ", ".join(problem.names)
+    texts: dict[str, Text] = {
+        "unreadable": _("This file cannot be read as CSV or XLSX."),
+        "empty": _("There is no row with an offer in this file."),
+        "too_long": _("This file is too long: at most %(most)s rows.") % {"most": sheets.MAX_ROWS},
+        "columns_missing": _("These columns are missing: %(names)s.") % {"names": names},
+        "columns_doubled": _("These columns are there twice: %(names)s.") % {"names": names},
+    }
+    return texts[problem.code]
+
+
+def _read_row(organisation: Organisation, row: sheets.Row, names: "_Names", by: User | None) -> ReadRow:
+    read = ReadRow(row.number)
+    for column, fault in row.faults.items():
+        read.errors[column] = [str(_FAULTS[fault.code]) % {"value": fault.value}]
+
+    for column, value in row.values.items():
+        try:
+            read.facts[column] = names.meaning(column, value)
+        except LookupError as error:
+            read.errors[column] = [str(error.args[0])]
+    if read.errors:
+        return read
+
+    try:
+        read.offer = services.draft_offer(organisation, by=by, **read.facts)
+    except RuleViolation as violation:
+        read.errors = violation.errors or {"item": [violation.message]}
+    return read
+
+
+class _Names:
+    """What the names in a sheet mean, looked up for all rows at once."""
+
+    def __init__(self, rows: Iterable[sheets.Row]) -> None:
+        rows = list(rows)
+        self.items = self._items()
+        self.standards = {_key(standard.code): standard for standard in Standard.objects.all()}
+        self.regions = self._regions(
+            {
+                name
+                for row in rows
+                for name in [row.values.get("origin_region"), *row.values.get("ships_to", [])]
+                if name
+            }
+        )
+
+    @staticmethod
+    def _items() -> dict[str, set[Item]]:
+        items: dict[str, set[Item]] = defaultdict(set)
+        by_id = {item.pk: item for item in Item.objects.listed().select_related("unit")}
+        for item in by_id.values():
+            for name in (item.key, item.name_zh, item.name_en):
+                items[_key(name)].add(item)
+        for item_id, text in ItemAlias.objects.filter(item__in=by_id).values_list("item_id", "text"):
+            items[_key(text)].add(by_id[item_id])
+        # A name of one's own beats another item's alias.
+        for item in by_id.values():
+            for name in (item.key, item.name_zh, item.name_en):
+                items[_key(name)] = {item}
+        return items
+
+    @staticmethod
+    def _regions(names: set[str]) -> dict[str, set[Region]]:
+        regions: dict[str, set[Region]] = defaultdict(set)
+        wanted = Q(code__in=names) | Q(name__in=names) | Q(name_en__in=names)
+        for region in Region.objects.places().filter(wanted):
+            for name in (region.code, region.name, region.name_en):
+                regions[name].add(region)
+        return regions
+
+    def meaning(self, column: str, value: Any) -> Any:
+        if column == "item":
+            return self.item(value)
+        if column == "standard":
+            return self.standard(value)
+        if column == "origin_region":
+            return self.region(value)
+        if column == "ships_to":
+            return [self.region(name).code for name in value]
+        return value
+
+    def item(self, name: str) -> Item:
+        found = self.items.get(_key(name), set())
+        if len(found) == 1:
+            return next(iter(found))
+        if found:
+            keys = ", ".join(sorted(item.key for item in found))
+            raise LookupError(
+                _("“%(name)s” may be several items: write one of %(keys)s.") % {"name": name, "keys": keys}
+            )
+        if near := [item.label for item in Item.objects.listed().search(name)[:3]]:
+            raise LookupError(
+                _("There is no item “%(name)s”. Did you mean %(near)s?") % {"name": name, "near": ", ".join(near)}
+            )
+        raise LookupError(_("There is no item “%(name)s”.") % {"name": name})
+
+    def standard(self, name: str) -> Standard:
+        found = self.standards.get(_key(name)) or self.standards.get(_key(normalise(name)))
+        if found is None:
+            raise LookupError(_("There is no standard “%(name)s”.") % {"name": name})
+        return found
+
+    def region(self, name: str) -> Region:
+        found = self.regions.get(name, set())
+        if len(found) == 1:
+            return next(iter(found))
+        if found:
+            codes = ", ".join(sorted(region.code for region in found))
+            raise LookupError(
+                _("“%(name)s” may be several regions: write one of %(codes)s.") % {"name": name, "codes": codes}
+            )
+        raise LookupError(_("There is no region “%(name)s”.") % {"name": name})
+
+
+def _key(name: str) -> str:
+    return " ".join(name.split()).casefold()
