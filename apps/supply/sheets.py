@@ -117,7 +117,8 @@ def _read_xlsx(data: bytes) -> Iterator[list[Any]]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked <= MAX_UNPACKED:
-            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+            load: Any = openpyxl.load_workbook  # ships no types
+            book = load(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
             sheet = book.worksheets[0]
             sheet.reset_dimensions()  # some writers state them wrong
             for row in sheet.iter_rows(values_only=True):
@@ -135,7 +136,7 @@ def _rows(lines: Iterable[list[Any]]) -> Sheet:
         raise UnreadableError("empty")
     columns, unknown = _columns(header)
 
-    rows = []
+    rows: list[Row] = []
     for number, line in numbered:
         if len(rows) == MAX_ROWS:
             raise UnreadableError("too_long")

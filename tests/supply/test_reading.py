@@ -1,0 +1,52 @@
+import pytest
+
+from apps.accounts.models import Organisation, User
+from apps.catalogue.models import ItemAlias
+from apps.core.errors import RuleViolation
+from apps.supply.models import Offer
+from apps.supply.reading import import_offers, read_rows
+from tests.factories import ItemFactory, region, standard_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_names_in_either_language_aliases_and_places_find_their_rows(maker: Organisation, supplier: User) -> None:
+    mask = ItemFactory.create()
+    ItemAlias.objects.create(item=mask, language="zh", text="外科口罩")
+    standard = standard_of(mask)
+    region("420100")
+    data = "物资,数量,标准,发往\n外科口罩,100,yy0469-2011,武汉市\nsurgical MASK,5,,\n".encode()
+
+    sheet = read_rows(maker, data, by=supplier)
+
+    assert sheet.errors == {}
+    assert [row.facts for row in sheet.rows] == [
+        {"item": mask, "quantity": 100, "standard": standard, "ships_to": ["420100"]},
+        {"item": mask, "quantity": 5},
+    ]
+    assert not Offer.objects.exists()
+
+
+def test_an_import_is_all_or_nothing_and_names_each_fault(maker: Organisation, supplier: User) -> None:
+    ItemFactory.create()
+    data = b"item,quantity,ships_to\nmask.surgical,100,\nmask.surgcal,x,Atlantis\n"
+
+    with pytest.raises(RuleViolation) as violation:
+        import_offers(maker, data, by=supplier)
+
+    assert {key: [str(text) for text in texts] for key, texts in violation.value.errors.items()} == {
+        "3.quantity": ["“x” is not a whole number."],
+        "3.item": ["There is no item “mask.surgcal”. Did you mean Surgical mask?"],
+        "3.ships_to": ["There is no region “Atlantis”."],
+    }
+    assert not Offer.objects.exists()
+
+
+def test_a_clean_sheet_becomes_drafts_or_published_offers(maker: Organisation, supplier: User) -> None:
+    ItemFactory.create()
+    data = b"item,quantity\nmask.surgical,100\n"
+
+    import_offers(maker, data, by=supplier)
+    import_offers(maker, data, by=supplier, publish=True)
+
+    assert list(Offer.objects.order_by("pk").values_list("state", "quantity")) == [("draft", 100), ("published", 100)]
