@@ -30,6 +30,7 @@ app.conf.beat_schedule = {
     "send what is due": every(5, "apps.notifications.tasks.send_due"),
     "age demands": every(60, "apps.demands.tasks.sweep"),
     "age offers": every(60, "apps.supply.tasks.sweep"),
+    "forget answers kept for repeats": every(3600, "apps.api.tasks.forget_old_keys"),
     "prove that beat and worker live": every(10, "apps.ops.tasks.heartbeat"),
 }
 

@@ -340,22 +340,33 @@ REST_KNOX = {
 # --- API --------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.api.authentication.Bearer", "apps.api.authentication.Session"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated", "apps.api.authentication.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.api.throttling.PerMinute"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["apps.api.parsers.Json"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "apps.api.schema.Schema",
+    "EXCEPTION_HANDLER": "apps.api.problems.handle",
+    "URL_FORMAT_OVERRIDE": None,  # `format` is a parameter of the exports
     "NUM_PROXIES": TRUSTED_PROXY_COUNT,
 }
+API_REQUESTS_PER_MINUTE = whole("API_REQUESTS_PER_MINUTE", 600, least=0, most=1_000_000)
+API_ANONYMOUS_REQUESTS_PER_MINUTE = whole("API_ANONYMOUS_REQUESTS_PER_MINUTE", 120, least=0, most=1_000_000)
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "CosmoMatch",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "DESCRIPTION": "Puts a hospital that has run out of something in touch with the suppliers who have it.",
+    "ENUM_NAME_OVERRIDES": {
+        "DemandState": "apps.demands.models.DemandState",
+        "OfferState": "apps.supply.models.OfferState",
+        "MatchState": "apps.matching.models.MatchState",
+        "OrderState": "apps.fulfilment.models.OrderState",
+        "OrganisationState": "apps.accounts.models.OrganisationState",
+        "DeclineReason": "apps.matching.models.DeclineReason",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

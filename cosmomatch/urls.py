@@ -16,3 +16,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
 for prefix, app in (("api/v1/", "api"), ("", "portal")):
     if (Path(settings.BASE_DIR) / "apps" / app / "urls.py").exists():
         urlpatterns.append(path(prefix, include(f"apps.{app}.urls")))
+
+# Under /api/ an error is a problem document, elsewhere a page.
+handler400 = "apps.api.problems.bad_request"
+handler403 = "apps.api.problems.not_allowed"
+handler404 = "apps.api.problems.not_found"
+handler500 = "apps.api.problems.server_error"

@@ -33,5 +33,11 @@ class RuleViolation(Exception):
         violation.errors = {field: list(messages) for field, messages in errors.items()}
         return violation
 
+    def within(self, part: str | int) -> "RuleViolation":
+        """The same, as the fault of one part of what came in: `quantity` of line 1 is `1.quantity`."""
+        violation = RuleViolation(self.code, self.message, status=self.status, **self.params)
+        violation.errors = {f"{part}.{field}": messages for field, messages in self.errors.items()}
+        return violation
+
     def __str__(self) -> str:
         return str(self.message)

@@ -73,7 +73,7 @@ def test_an_xlsx_gives_the_same_rows() -> None:
 
 
 def test_each_fault_is_kept_with_its_row_and_column() -> None:
-    sheet = sheets.read("item,quantity,lead_time_days,currency\n,many,1e99,yuan\nmask,0,-1,cny\n".encode())
+    sheet = sheets.read(b"item,quantity,lead_time_days,currency\n,many,1e99,yuan\nmask,0,-1,cny\n")
 
     assert [row.faults for row in sheet.rows] == [
         {

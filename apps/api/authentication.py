@@ -1,0 +1,80 @@
+"""Who calls: a bearer token, or the session of somebody who is logged in; and what a token's scopes let it do."""
+
+import datetime as dt
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from knox.auth import TokenAuthentication
+from knox.crypto import hash_token
+from rest_framework import exceptions
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+from apps.accounts.models import ApiToken, TokenScope, User
+
+NOTED_EVERY: Final = dt.timedelta(minutes=1)
+
+
+class Bearer(TokenAuthentication):
+    """One key lookup. Whatever is not a live token of an active user is 401, however it is malformed."""
+
+    def authenticate_credentials(self, token: bytes) -> tuple[User, ApiToken]:
+        try:
+            digest = hash_token(token.decode("ascii"))
+        except UnicodeDecodeError as error:
+            raise exceptions.AuthenticationFailed(_("This token is not known or has ended.")) from error
+
+        found = ApiToken.objects.filter(digest=digest).select_related("user", "region").first()
+        now = timezone.now()
+        if found is None or (found.expiry is not None and found.expiry <= now) or not found.user.is_active:
+            raise exceptions.AuthenticationFailed(_("This token is not known or has ended."))
+
+        found.user.region_limit = found.region
+        if found.last_used_at is None or found.last_used_at < now - NOTED_EVERY:
+            # After the request's transaction, so that two requests with one token do not wait for each other.
+            transaction.on_commit(lambda: _note_use(found, now))
+        return found.user, found
+
+
+def _note_use(token: ApiToken, now: dt.datetime) -> None:
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=now - NOTED_EVERY)
+    ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+
+
+class Session(SessionAuthentication):
+    """The portal's cookie, with CSRF."""
+
+    def enforce_csrf(self, request: Request) -> None:
+        try:
+            super().enforce_csrf(request)
+        except exceptions.PermissionDenied as error:
+            raise exceptions.PermissionDenied(_("The CSRF token is missing or wrong."), code="csrf_failed") from error
+
+
+class ScopeMissingError(exceptions.PermissionDenied):
+    default_code = "scope_missing"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(_("This token lacks the scope “%(scope)s”.") % {"scope": scope})
+        self.params = {"scope": scope}
+
+
+class HasScope(BasePermission):
+    """A token may read, write or export only with that scope; a session may do what its user may."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        scope = getattr(view, "scope", None) or (
+            TokenScope.READ if request.method in SAFE_METHODS else TokenScope.WRITE
+        )
+        if not has_scope(request, scope):
+            raise ScopeMissingError(scope)
+        return True
+
+
+def has_scope(request: Request, scope: str) -> bool:
+    token: Any = request.auth
+    return not isinstance(token, ApiToken) or scope in token.scopes

@@ -1,0 +1,251 @@
+"""`/items/`, `/standards/`, `/regions/`, `/units/`: public reference data, with an ETag that changes when they do."""
+
+from typing import Any, ClassVar
+
+import django_filters as filters
+from django.db.models import QuerySet
+from django.http import Http404
+from django.utils.cache import patch_cache_control
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import condition
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import serializers, viewsets
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.fields import Filled, Keyed, Row, Rows
+from apps.api.filters import InRegion
+from apps.api.pagination import PageByCode, PageByKey, page_size
+from apps.catalogue.models import Item, ItemAlias, ItemStandard, Jurisdiction, Pack, Region, RegionLevel, Standard, Unit
+from apps.catalogue.services import catalogue_version
+
+# Raise it when what is shown of reference data changes: what clients keep is then asked for anew.
+FORM = "1"
+
+
+def etag(_request: Any, **_kwargs: Any) -> str:
+    return f'W/"{catalogue_version()}.{FORM}"'
+
+
+@method_decorator(condition(etag_func=etag), name="dispatch")
+@extend_schema_view(
+    list=extend_schema(
+        parameters=[
+            OpenApiParameter("search", OpenApiTypes.STR, description="In either language, by a piece or an alias.")
+        ]
+    )
+)
+class Reference(viewsets.GenericViewSet[Any]):
+    """Rows of reference data by their public name. A search gives one page, the best first."""
+
+    permission_classes = (AllowAny,)
+    pagination_class: Any = PageByCode
+    lookup_field = "code"
+    lookup_value_regex = "[^/]+"
+    shown: type[Row]
+    model: Any
+
+    def get_queryset(self) -> QuerySet[Any]:
+        queryset: QuerySet[Any] = self.model.objects.all()
+        return queryset
+
+    def get_serializer_class(self) -> Any:
+        return self.shown
+
+    def list(self, request: Request, **_kwargs: Any) -> Response:
+        queryset: Any = self.filter_queryset(self.get_queryset())
+        body: dict[str, Any]
+        text = request.query_params.get("search", "").strip()
+        if text:
+            found = queryset.search(text)[: page_size(request)]
+            body = {"next": None, "previous": None, "results": [row for _extra, row in self.shown.read(found)]}
+        else:
+            paginator = self.pagination_class()
+
+            def read(rows: QuerySet[Any]) -> Keyed:
+                return [(extra[0], row) for extra, row in self.shown.read(rows, paginator.column)]
+
+            body = paginator.answer(request, queryset, read)
+        self.complete(body["results"])
+        return self._keep(Response(body))
+
+    def retrieve(self, _request: Request, **kwargs: Any) -> Response:
+        name = kwargs[self.lookup_field]
+        if not name.isprintable() or len(name) > 120:
+            raise Http404
+        rows = [row for _extra, row in self.shown.read(self.get_queryset().filter(**{self.lookup_field: name}))]
+        if not rows:
+            raise Http404
+        self.complete(rows)
+        return self._keep(Response(rows[0]))
+
+    def complete(self, rows: Rows) -> None:
+        """Fill in what does not come straight from columns, for all rows at once."""
+
+    @staticmethod
+    def _keep(response: Response) -> Response:
+        patch_cache_control(response, public=True, max_age=60)
+        return response
+
+
+class UnitRow(Row):
+    code = serializers.CharField()
+    name_zh = serializers.CharField()
+    name_en = serializers.CharField()
+    symbol = serializers.CharField()
+
+
+class Alias(serializers.Serializer[Any]):
+    language = serializers.CharField()
+    text = serializers.CharField()
+
+
+class Aliases(Filled, serializers.ListField):
+    child = Alias()
+
+
+class PackRow(Row):
+    name_zh = serializers.CharField()
+    name_en = serializers.CharField()
+    size = serializers.IntegerField(help_text="Base units in one pack.")
+
+
+class Packs(Filled, serializers.ListField):
+    child = PackRow()
+
+
+class Codes(Filled, serializers.ListField):
+    child = serializers.CharField()
+
+
+class OtherCode(serializers.Serializer[Any]):
+    system = serializers.CharField()
+    version = serializers.CharField(required=False)
+    code = serializers.CharField()
+
+
+class ItemRow(Row):
+    key = serializers.CharField()
+    category = serializers.CharField(source="category_id")
+    name_zh = serializers.CharField()
+    name_en = serializers.CharField()
+    unit = serializers.CharField(source="unit_id")
+    trial_lot = serializers.IntegerField(
+        help_text="What is offered while the needed quantity is unknown, in base units."
+    )
+    is_consumable = serializers.BooleanField()
+    aliases = Aliases()
+    packs = Packs()
+    standards = Codes(help_text="Codes of the standards that can be asked of it.")
+    codes = serializers.ListField(child=OtherCode(), help_text="In other systems.")
+
+
+class StandardRow(Row):
+    code = serializers.CharField()
+    title_zh = serializers.CharField()
+    title_en = serializers.CharField()
+    jurisdiction = serializers.ChoiceField(choices=Jurisdiction.choices)
+    grade = serializers.CharField()
+    attributes = serializers.DictField(child=serializers.JSONField())
+    valid_from = serializers.DateField(allow_null=True)
+    succeeded_by = serializers.CharField(source="succeeded_by.code", allow_null=True)
+
+
+class RegionRow(Row):
+    code = serializers.CharField()
+    name = serializers.CharField()
+    name_en = serializers.CharField()
+    level = serializers.ChoiceField(choices=RegionLevel.choices)
+    parent = serializers.CharField(  # type: ignore[assignment]  # the metaclass takes it away
+        source="parent_id", allow_null=True
+    )
+    path = serializers.CharField(help_text="The codes from the country down, each followed by a slash.")
+    latitude = serializers.FloatField(allow_null=True)
+    longitude = serializers.FloatField(allow_null=True)
+
+
+class ItemFilter(filters.FilterSet):
+    category = filters.CharFilter()
+    is_consumable = filters.BooleanFilter()
+
+    class Meta:
+        model = Item
+        fields: ClassVar[list[str]] = []
+
+
+class StandardFilter(filters.FilterSet):
+    jurisdiction = filters.ChoiceFilter(choices=Jurisdiction.choices)
+
+    class Meta:
+        model = Standard
+        fields: ClassVar[list[str]] = []
+
+
+class Within(InRegion):
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        return qs.filter(path__startswith=value.path) if value else qs
+
+
+class RegionFilter(filters.FilterSet):
+    level = filters.ChoiceFilter(choices=RegionLevel.choices)
+    parent = filters.CharFilter(field_name="parent_id")
+    within = Within()
+
+    class Meta:
+        model = Region
+        fields: ClassVar[list[str]] = []
+
+
+class Units(Reference):
+    """What things are counted in."""
+
+    shown = UnitRow
+    model = Unit
+
+    @extend_schema(parameters=[OpenApiParameter("search", exclude=True)])
+    def list(self, request: Request, **kwargs: Any) -> Response:
+        return super().list(request, **kwargs)
+
+
+class Items(Reference):
+    """Kinds of things that can be needed and offered."""
+
+    shown = ItemRow
+    model = Item
+    filterset_class = ItemFilter
+    pagination_class = PageByKey
+    lookup_field = "key"
+
+    def complete(self, rows: Rows) -> None:
+        by_key = {row["key"]: row for row in rows}
+        for row in rows:
+            row.update(aliases=[], packs=[], standards=[])
+        named = ItemAlias.objects.filter(item__key__in=by_key).order_by("item", "pk")
+        for key, language, text in named.values_list("item__key", "language", "text"):
+            by_key[key]["aliases"].append({"language": language, "text": text})
+        for (key,), pack in PackRow.read(Pack.objects.filter(item__key__in=by_key).order_by("size"), "item__key"):
+            by_key[key]["packs"].append(pack)
+        asked = ItemStandard.objects.filter(item__key__in=by_key).order_by("standard__code")
+        for key, code in asked.values_list("item__key", "standard__code"):
+            by_key[key]["standards"].append(code)
+
+
+class Standards(Reference):
+    """Grades of editions of standards, with what they guarantee."""
+
+    shown = StandardRow
+    model = Standard
+    filterset_class = StandardFilter
+
+
+class Regions(Reference):
+    """Places: GB/T 2260 in China, ISO 3166-2 elsewhere."""
+
+    shown = RegionRow
+    model = Region
+    filterset_class = RegionFilter
+
+    def get_queryset(self) -> QuerySet[Region]:
+        return Region.objects.places()

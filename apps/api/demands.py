@@ -1,0 +1,258 @@
+"""`/demands/`: what is needed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Final
+
+import django_filters as filters
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django_filters.utils import translate_validation
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.models import Organisation
+from apps.accounts.permissions import Permission
+from apps.api.fields import (
+    Amount,
+    Code,
+    Deadline,
+    Id,
+    Input,
+    Nothing,
+    Quantity,
+    Row,
+    Rows,
+    Text,
+    Truth,
+    VisibleRow,
+    Whole,
+    Why,
+    find_item,
+    find_region,
+    find_standard,
+)
+from apps.api.filters import ById, ByItem, InRegion, Since
+from apps.api.matches import MatchFilter, MatchRow, fill_matches
+from apps.api.resource import Resource
+from apps.api.schema import one_or_many
+from apps.core.errors import RuleViolation
+from apps.demands import services
+from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
+from apps.matching import services as matching
+from apps.matching.models import Match
+
+MOST_LINES: Final = 200
+
+
+class DemandRow(Row):
+    id = Id()
+    reference = serializers.CharField()
+    organisation = Id(source="organisation_id")
+    organisation_name = serializers.CharField(source="organisation.name")
+    item = serializers.CharField(source="item.key")
+    quantity = Amount(allow_null=True)
+    quantity_kind = serializers.ChoiceField(choices=QuantityKind.choices)
+    quantity_held = Amount()
+    quantity_matched = Amount()
+    quantity_received = Amount()
+    unit = serializers.CharField(source="item.unit_id")
+    standard = serializers.CharField(source="standard.code", allow_null=True)
+    accepts_substitutes = serializers.BooleanField()
+    region = serializers.CharField(source="region_id")
+    address = serializers.CharField()
+    needed_by = serializers.DateTimeField(allow_null=True)
+    urgency = serializers.ChoiceField(choices=Urgency.choices)
+    days_of_supply = serializers.IntegerField(allow_null=True)
+    note = serializers.CharField()
+    state = serializers.ChoiceField(choices=DemandState.choices)
+    state_reason = serializers.CharField()
+    confirmed_at = serializers.DateTimeField(allow_null=True)
+    opened_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class DemandChange(Input):
+    IGNORED = tuple(DemandRow().fields)
+
+    item = Code(find_item)
+    quantity = Quantity(required=False, allow_null=True)
+    quantity_kind = serializers.ChoiceField(choices=QuantityKind.choices, required=False)
+    standard = Code(find_standard, required=False, allow_null=True)
+    accepts_substitutes = Truth(required=False)
+    region = Code(find_region, required=False)
+    address = Text(required=False, allow_blank=True, max_length=300)
+    contact_name = Text(required=False, allow_blank=True, max_length=100)
+    contact_phone = Text(required=False, allow_blank=True, max_length=60)
+    needed_by = Deadline(required=False, allow_null=True)
+    urgency = serializers.ChoiceField(choices=Urgency.choices, required=False)
+    days_of_supply = Whole(required=False, allow_null=True, min_value=0, max_value=3650)
+    note = Text(required=False, allow_blank=True, max_length=2000)
+
+
+class DemandLine(DemandChange):
+    organisation = VisibleRow(
+        lambda user: Organisation.objects.visible_to(user).select_related("region"),
+        required=False,
+        help_text="For whom; needed only by somebody who acts for several.",
+    )
+    open = Truth(required=False, help_text="Put it to work at once instead of leaving a draft.")
+    confirm_quantity = Truth(required=False, help_text="The quantity is unusual, and right.")
+
+
+class Opening(Input):
+    confirm_quantity = Truth(required=False, help_text="The quantity is unusual, and right.")
+
+
+class DemandFilter(filters.FilterSet):
+    state = filters.MultipleChoiceFilter(choices=DemandState.choices)
+    urgency = filters.MultipleChoiceFilter(choices=Urgency.choices)
+    item = ByItem()
+    region = InRegion(field_name="region")
+    organisation = ById(field_name="organisation")
+    reference = filters.CharFilter()
+    updated_since = Since()
+
+    class Meta:
+        model = Demand
+        fields: ClassVar[list[str]] = []
+
+
+class Demands(Resource):
+    """What is needed: one row is one line of a post."""
+
+    shown = DemandRow
+    filterset_class = DemandFilter
+
+    def get_queryset(self) -> QuerySet[Demand]:
+        return Demand.objects.visible_to(self.request.user)
+
+    def get_object(self) -> Demand:
+        found: Demand = super().get_object()
+        return found
+
+    def mine(self) -> Demand:
+        """The need, if the caller may do things with it."""
+        demand = self.get_object()
+        self.require(Permission.POST_DEMANDS, demand.organisation)
+        return demand
+
+    @extend_schema(
+        request=one_or_many(DemandLine, "DemandPost"), responses={201: one_or_many(DemandRow, "DemandsPosted")}
+    )
+    def create(self, request: Request) -> Response:
+        """Post one line, or a list of lines under one reference: all or nothing."""
+        data: Any = request.data
+        many = isinstance(data, list)
+        lines = self._lines(data if many else [data], many=many)
+        organisation = self.organisation_for(Permission.POST_DEMANDS, lines[0].pop("organisation", None))
+        for line in lines[1:]:
+            if line.pop("organisation", organisation) != organisation:
+                raise ValidationError({"organisation": [_("The lines of one post are of one organisation.")]})
+
+        opening = [(line.pop("open", False), line.pop("confirm_quantity", False)) for line in lines]
+        if any(wanted for wanted, _confirmed in opening) and not organisation.is_verified:
+            raise RuleViolation(
+                "organisation_unverified",
+                _("“%(name)s” is not verified yet. Post without “open” to save drafts.") % {"name": organisation},
+            )
+        with naming(0, many=many and len(lines) == 1):
+            demands = services.post_demands(organisation, [services.Line(**line) for line in lines], by=self.user)
+        for index, (demand, (wanted, confirmed)) in enumerate(zip(demands, opening, strict=True)):
+            if wanted:
+                with naming(index, many=many):
+                    services.open_demand(demand, by=self.user, quantity_confirmed=confirmed)
+
+        if not many:
+            return self.answer(demands[0].pk, status=201)
+        keys = [demand.pk for demand in demands]
+        rows = [row for _pk, row in DemandRow.read(Demand.objects.filter(pk__in=keys).order_by("pk"))]
+        return Response(rows, status=201)
+
+    def _lines(self, data: list[Any], *, many: bool) -> Rows:
+        if not 1 <= len(data) <= MOST_LINES:
+            raise ValidationError([_("A post has from 1 to %(most)s lines.") % {"most": MOST_LINES}])
+        serializer = DemandLine(data=data if many else data[0], many=many, context=self.get_serializer_context())
+        serializer.is_valid(raise_exception=True)
+        return [dict(line) for line in serializer.validated_data] if many else [dict(serializer.validated_data)]
+
+    @extend_schema(request=DemandChange, responses=DemandRow)
+    def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
+        """Change what is asked for; what suppliers have not answered yet is taken back and asked anew."""
+        demand = self.mine()
+        matching.amend_demand(demand, by=self.user, **self.taken(DemandChange, partial=True))
+        return self.answer(demand.pk)
+
+    @extend_schema(request=Opening, responses=DemandRow)
+    @action(detail=True, methods=["post"])
+    def open(self, _request: Request, **_kwargs: Any) -> Response:
+        """Put a draft to work."""
+        demand = self.mine()
+        confirmed = self.taken(Opening).get("confirm_quantity", False)
+        services.open_demand(demand, by=self.user, quantity_confirmed=confirmed)
+        return self.answer(demand.pk)
+
+    @extend_schema(request=Why, responses=DemandRow)
+    @action(detail=True, methods=["post"])
+    def pause(self, _request: Request, **_kwargs: Any) -> Response:
+        """Ask nobody for a while."""
+        demand = self.mine()
+        services.pause_demand(demand, by=self.user, **self.taken(Why))
+        return self.answer(demand.pk)
+
+    @extend_schema(request=Nothing, responses=DemandRow)
+    @action(detail=True, methods=["post"])
+    def resume(self, _request: Request, **_kwargs: Any) -> Response:
+        """Open a paused or stale need again."""
+        demand = self.mine()
+        self.taken(Nothing)
+        services.resume_demand(demand, by=self.user)
+        return self.answer(demand.pk)
+
+    @extend_schema(request=Nothing, responses=DemandRow)
+    @action(detail=True, methods=["post"])
+    def confirm(self, _request: Request, **_kwargs: Any) -> Response:
+        """Still needed."""
+        demand = self.mine()
+        self.taken(Nothing)
+        services.confirm_demand(demand, by=self.user)
+        return self.answer(demand.pk)
+
+    @extend_schema(request=Why, responses=DemandRow)
+    @action(detail=True, methods=["post"])
+    def cancel(self, _request: Request, **_kwargs: Any) -> Response:
+        """Not needed any more."""
+        demand = self.mine()
+        services.cancel_demand(demand, by=self.user, **self.taken(Why))
+        return self.answer(demand.pk)
+
+    @extend_schema(responses=MatchRow(many=True), parameters=[OpenApiParameter("state", OpenApiTypes.STR, many=True)])
+    @action(detail=True, methods=["get"], filterset_class=None)
+    def matches(self, request: Request, **_kwargs: Any) -> Response:
+        """Who was asked, and why."""
+        demand = self.get_object()
+        wanted = MatchFilter(request.query_params, Match.objects.visible_to(self.user).filter(demand=demand))
+        if not wanted.is_valid():
+            raise translate_validation(wanted.errors)
+        return self.page(wanted.qs, MatchRow)
+
+    def complete(self, rows: Rows) -> None:
+        if self.action == "matches":
+            fill_matches(rows)
+
+
+@contextmanager
+def naming(index: int, *, many: bool) -> Iterator[None]:
+    """In a list of lines, a fault is named by its line."""
+    try:
+        yield
+    except RuleViolation as violation:
+        if many:
+            raise violation.within(index) from violation
+        raise

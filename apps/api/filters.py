@@ -1,0 +1,71 @@
+"""Filters that several lists share."""
+
+from typing import Any
+
+import django_filters as filters
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.forms import CharField
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
+
+from apps.api.times import parse_instant
+from apps.catalogue.models import Item, Region
+
+
+class InstantField(CharField):
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            return parse_instant(text)
+        except ValueError as error:
+            raise ValidationError(_("Write a time with its offset, such as 2026-11-30T12:00:00Z.")) from error
+
+
+@extend_schema_field({"type": "string", "format": "date-time"})
+class Since(filters.Filter):
+    """Rows that changed then or later."""
+
+    field_class = InstantField
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            **{"field_name": "updated_at", "lookup_expr": "gte", "label": "Changed then or later.", **kwargs}
+        )
+
+
+@extend_schema_field({"type": "string"})
+class ByItem(filters.ModelChoiceFilter):
+    """By the item's key."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            **{"queryset": Item.objects.all(), "to_field_name": "key", "label": "Key of the item.", **kwargs}
+        )
+
+
+@extend_schema_field({"type": "string"})
+class InRegion(filters.ModelChoiceFilter):
+    """The region and everything in it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"queryset": Region.objects.all(), "label": "Code of a region: it and all in it.", **kwargs})
+
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        return qs.filter(**{f"{self.field_name}__path__startswith": value.path}) if value else qs
+
+
+class ById(filters.Filter):
+    """By the id of a related row; nothing has an id that is none."""
+
+    field_class = CharField
+
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        from apps.api.fields import as_id
+
+        if not value:
+            return qs
+        pk = as_id(value)
+        return qs.none() if pk is None else qs.filter(**{self.field_name: pk})

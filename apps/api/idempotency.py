@@ -1,0 +1,86 @@
+"""POSTs that can be repeated: same key and same body, same answer; same key and another body, 409.
+
+The key's row is inserted in the transaction of the action, so of two at once the second waits on the unique index until
+the first is done, and then finds its answer. What failed has changed nothing and keeps no key: it may be mended and
+sent again.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from typing import Any, Final
+
+from django.http import HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.models import User
+from apps.api.models import IdempotencyKey
+from apps.core.errors import RuleViolation
+
+KEPT_FOR: Final = dt.timedelta(hours=48)
+
+
+class ReplayedError(Exception):
+    """This request was answered before: `response` is that answer."""
+
+    def __init__(self, record: IdempotencyKey) -> None:
+        super().__init__(record.key)
+        self.response = HttpResponse(record.body, status=record.status, content_type="application/json")
+        self.response["Idempotent-Replayed"] = "true"
+
+
+def claim(request: Request) -> IdempotencyKey | None:
+    """The row of this request's key, new and locked until the transaction ends; None without the header."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None or request.method != "POST":
+        return None
+    if not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise exceptions.ParseError(_("An Idempotency-Key is 1 to 255 printable ASCII characters."))
+
+    assert isinstance(request.user, User)
+    wanted = IdempotencyKey(user=request.user, key=key, fingerprint=_fingerprint(request))
+    while True:
+        IdempotencyKey.objects.bulk_create([wanted], ignore_conflicts=True)
+        record = IdempotencyKey.objects.filter(user=request.user, key=key).first()
+        if record is not None:
+            break  # else it was cleaned away between the two statements
+    if record.status is None:
+        return record
+    if record.fingerprint != wanted.fingerprint:
+        raise RuleViolation("idempotency_key_reused", _("This Idempotency-Key was used for another request."))
+    raise ReplayedError(record)
+
+
+def keep(record: IdempotencyKey, response: Response, *, hide: tuple[str, ...] = ()) -> None:
+    """Remember the answer; members named in `hide` are shown once and kept nowhere."""
+    data = response.data
+    if hide and isinstance(data, dict):
+        data = {name: value for name, value in data.items() if name not in hide}
+        record.body = json.dumps(data, ensure_ascii=False, default=str)
+    else:
+        record.body = response.rendered_content.decode()
+    record.status = response.status_code
+    record.save(update_fields=["status", "body"])
+
+
+def forget_old(*, now: dt.datetime | None = None) -> int:
+    deleted, _by_model = IdempotencyKey.objects.filter(created_at__lt=(now or timezone.now()) - KEPT_FOR).delete()
+    return deleted
+
+
+def _fingerprint(request: Request) -> str:
+    """Of method, address and content: not of white space or the order of members."""
+    digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode("utf-8", "replace"))
+    if request.FILES:
+        for name, file in sorted(request.FILES.items()):
+            digest.update(f"{name}\n".encode("utf-8", "replace"))
+            for chunk in file.chunks():
+                digest.update(chunk)
+            file.seek(0)
+    content: Any = request.data if not request.FILES else dict(request.POST.lists())
+    digest.update(json.dumps(content, sort_keys=True, default=str).encode())
+    return digest.hexdigest()

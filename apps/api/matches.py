@@ -1,0 +1,149 @@
+"""`/matches/`: offers held for needs, and the suppliers' answers."""
+
+from typing import Any, ClassVar
+
+import django_filters as filters
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.models import TokenScope
+from apps.accounts.permissions import Permission
+from apps.api.authentication import has_scope
+from apps.api.fields import Amount, Filled, Id, Input, Quantity, Row, Rows, Text, Whole
+from apps.api.filters import ById, ByItem, InRegion, Since
+from apps.api.resource import Resource
+from apps.demands.models import Urgency
+from apps.fulfilment import services as fulfilment
+from apps.matching import services, wording
+from apps.matching.models import DeclineReason, Match, MatchState
+
+
+class Reason(serializers.Serializer[Any]):
+    term = serializers.CharField()
+    value = serializers.JSONField(allow_null=True, help_text="What was measured: a number, a word or null.")
+    score = serializers.FloatField(help_text="From 0 to 1.")
+    weight = serializers.FloatField()
+    text = serializers.CharField(help_text="The same in words, in the language of the request.")
+
+
+class Explanation(serializers.ListField):
+    child = Reason()
+    shown = staticmethod(wording.explain)
+
+
+class Contact(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    phone = serializers.CharField()
+    email = serializers.CharField()
+
+
+class Contacts(Filled, serializers.Serializer[Any]):
+    requester = Contact()
+    supplier = Contact()
+
+
+class MatchRow(Row):
+    id = Id()
+    demand = Id(source="demand_id")
+    reference = serializers.CharField(source="demand.reference")
+    requester = serializers.CharField(source="demand.organisation.name")
+    offer = Id(source="offer_id")
+    supplier = serializers.CharField(source="offer.organisation.name")
+    item = serializers.CharField(source="demand.item.key", help_text="What is needed.")
+    offered_item = serializers.CharField(source="offer.item.key", help_text="Another one, if this is a substitute.")
+    standard = serializers.CharField(source="demand.standard.code", allow_null=True)
+    unit = serializers.CharField(source="demand.item.unit_id")
+    region = serializers.CharField(source="demand.region_id")
+    needed_by = serializers.DateTimeField(source="demand.needed_by", allow_null=True)
+    urgency = serializers.ChoiceField(source="demand.urgency", choices=Urgency.choices)
+    quantity = Amount()
+    quantity_asked = Amount()
+    rank = serializers.IntegerField()
+    score = serializers.FloatField()
+    explanation = Explanation(source="terms")
+    policy_version = serializers.IntegerField()
+    is_substitute = serializers.BooleanField()
+    state = serializers.ChoiceField(choices=MatchState.choices)
+    respond_by = serializers.DateTimeField(allow_null=True)
+    responded_at = serializers.DateTimeField(allow_null=True)
+    lead_time_days = serializers.IntegerField(allow_null=True)
+    decline_reason = serializers.ChoiceField(choices=DeclineReason.choices, allow_blank=True)
+    decline_note = serializers.CharField()
+    contact = Contacts(
+        allow_null=True,
+        help_text="Both sides', once accepted, where a single match is asked for. In lists null: each look is logged.",
+    )
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class Acceptance(Input):
+    quantity = Quantity(required=False, help_text="All that was asked for, unless less is said.")
+    lead_time_days = Whole(required=False, min_value=0, max_value=3650)
+
+
+class Refusal(Input):
+    reason = serializers.ChoiceField(choices=DeclineReason.choices)
+    note = Text(required=False, allow_blank=True, max_length=500)
+
+
+class MatchFilter(filters.FilterSet):
+    state = filters.MultipleChoiceFilter(choices=MatchState.choices)
+    item = ByItem(field_name="demand__item")
+    region = InRegion(field_name="demand__region")
+    demand = ById(field_name="demand")
+    offer = ById(field_name="offer")
+    updated_since = Since()
+
+    class Meta:
+        model = Match
+        fields: ClassVar[list[str]] = []
+
+
+def fill_matches(rows: Rows) -> None:
+    for row in rows:
+        row["contact"] = None
+
+
+class Matches(Resource):
+    """Offers held for needs until the supplier answers."""
+
+    shown = MatchRow
+    filterset_class = MatchFilter
+
+    def get_queryset(self) -> QuerySet[Match]:
+        return Match.objects.visible_to(self.request.user)
+
+    def complete(self, rows: Rows) -> None:
+        fill_matches(rows)
+
+    def complete_one(self, row: dict[str, Any]) -> None:
+        if row["state"] == MatchState.ACCEPTED and has_scope(self.request, TokenScope.CONTACTS):
+            match = Match.objects.shown().get(pk=row["id"])
+            row["contact"] = fulfilment.reveal_contact(match, to=self.user)
+
+    def asked(self) -> Match:
+        """The match, if the caller may answer it."""
+        match: Match = self.get_object()
+        self.require(Permission.PUBLISH_OFFERS, match.offer.organisation)
+        return match
+
+    @extend_schema(request=Acceptance, responses=MatchRow)
+    @action(detail=True, methods=["post"])
+    def accept(self, _request: Request, **_kwargs: Any) -> Response:
+        """Accept all or part; there is an order then, and both sides may see each other's contact."""
+        match = self.asked()
+        fulfilment.accept_match(match, by=self.user, **self.taken(Acceptance))
+        return self.answer(match.pk)
+
+    @extend_schema(request=Refusal, responses=MatchRow)
+    @action(detail=True, methods=["post"])
+    def decline(self, _request: Request, **_kwargs: Any) -> Response:
+        """Say no, and why; the next best is asked."""
+        match = self.asked()
+        services.decline(match, by=self.user, **self.taken(Refusal))
+        return self.answer(match.pk)

@@ -1,0 +1,252 @@
+"""`/offers/`: what suppliers have."""
+
+from typing import Any, ClassVar
+
+import django_filters as filters
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.models import Organisation
+from apps.accounts.permissions import Permission
+from apps.api.fields import (
+    Amount,
+    Code,
+    Day,
+    Id,
+    Input,
+    Money,
+    Nothing,
+    Price,
+    Quantity,
+    Row,
+    Text,
+    Truth,
+    VisibleRow,
+    Whole,
+    Why,
+    find_item,
+    find_region,
+    find_standard,
+)
+from apps.api.filters import ById, ByItem, InRegion, Since
+from apps.api.resource import Resource
+from apps.supply import services
+from apps.supply.models import Offer, OfferState
+from apps.supply.reading import ReadRow, import_offers, read_rows
+
+
+class OfferRow(Row):
+    id = Id()
+    organisation = Id(source="organisation_id")
+    organisation_name = serializers.CharField(source="organisation.name")
+    item = serializers.CharField(source="item.key")
+    standard = serializers.CharField(source="standard.code", allow_null=True)
+    quantity = Amount()
+    quantity_reserved = Amount()
+    unit = serializers.CharField(source="item.unit_id")
+    daily_capacity = Amount(allow_null=True)
+    minimum_order = Amount()
+    lead_time_days = serializers.IntegerField()
+    unit_price = Money(allow_null=True)
+    currency = serializers.CharField()
+    is_donation = serializers.BooleanField()
+    origin_region = serializers.CharField(source="origin_region_id")
+    ships_to = serializers.ListField(child=serializers.CharField(), help_text="Region codes; empty means anywhere.")
+    certificate_number = serializers.CharField()
+    certificate_valid_until = serializers.DateField(allow_null=True)
+    note = serializers.CharField()
+    state = serializers.ChoiceField(choices=OfferState.choices)
+    state_reason = serializers.CharField()
+    confirmed_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class OfferChange(Input):
+    IGNORED = tuple(OfferRow().fields)
+
+    item = Code(find_item)
+    standard = Code(find_standard, required=False, allow_null=True)
+    quantity = Quantity()
+    daily_capacity = Quantity(required=False, allow_null=True)
+    minimum_order = Quantity(required=False)
+    lead_time_days = Whole(required=False, min_value=0, max_value=3650)
+    unit_price = Price(required=False, allow_null=True)
+    currency = serializers.RegexField(r"^[A-Z]{3}\Z", required=False, help_text="ISO 4217.")
+    is_donation = Truth(required=False)
+    origin_region = Code(find_region, required=False, help_text="Your organisation's own region unless said otherwise.")
+    ships_to = serializers.ListField(child=Code(find_region), required=False, max_length=500)
+    certificate_number = Text(required=False, allow_blank=True, max_length=60)
+    certificate_valid_until = Day(required=False, allow_null=True)
+    note = Text(required=False, allow_blank=True, max_length=2000)
+
+    def validate_ships_to(self, regions: list[Any]) -> list[str]:
+        return list(dict.fromkeys(region.code for region in regions))
+
+
+class NewOffer(OfferChange):
+    organisation = VisibleRow(
+        lambda user: Organisation.objects.visible_to(user).select_related("region"),
+        required=False,
+        help_text="Whose; needed only by somebody who acts for several.",
+    )
+    publish = Truth(required=False, help_text="Put it to work at once instead of leaving a draft.")
+
+
+class SheetInput(Input):
+    file = serializers.FileField(help_text="CSV or XLSX, at most 2,000 rows.")
+    organisation = VisibleRow(
+        lambda user: Organisation.objects.visible_to(user).select_related("region"), required=False
+    )
+
+
+class SheetRowShown(serializers.Serializer[Any]):
+    row = serializers.IntegerField(help_text="As a person counts: the header is row 1.")
+    item = serializers.CharField(allow_null=True)
+    quantity = serializers.IntegerField(allow_null=True)
+    errors = serializers.DictField(  # type: ignore[assignment]  # the metaclass takes it away
+        child=serializers.ListField(child=serializers.CharField())
+    )
+
+
+class SheetShown(serializers.Serializer[Any]):
+    rows = SheetRowShown(many=True)
+    faulty = serializers.IntegerField(help_text="How many rows have faults.")
+    unknown_columns = serializers.ListField(child=serializers.CharField())
+    offers = serializers.ListField(child=serializers.CharField(), help_text="Ids of what was imported.")
+
+
+class OfferFilter(filters.FilterSet):
+    state = filters.MultipleChoiceFilter(choices=OfferState.choices)
+    item = ByItem()
+    region = InRegion(field_name="origin_region")
+    organisation = ById(field_name="organisation")
+    updated_since = Since()
+
+    class Meta:
+        model = Offer
+        fields: ClassVar[list[str]] = []
+
+
+class Offers(Resource):
+    """What suppliers have and can make."""
+
+    shown = OfferRow
+    filterset_class = OfferFilter
+
+    def get_queryset(self) -> QuerySet[Offer]:
+        return Offer.objects.visible_to(self.request.user)
+
+    def mine(self) -> Offer:
+        """The offer, if the caller may do things with it."""
+        offer: Offer = self.get_object()
+        self.require(Permission.PUBLISH_OFFERS, offer.organisation)
+        return offer
+
+    @extend_schema(request=NewOffer, responses={201: OfferRow})
+    def create(self, _request: Request) -> Response:
+        """Draft an offer, or publish it at once."""
+        facts = self.taken(NewOffer)
+        publish = facts.pop("publish", False)
+        organisation = self.organisation_for(Permission.PUBLISH_OFFERS, facts.pop("organisation", None))
+        offer = services.create_offer(organisation, by=self.user, **facts)
+        if publish:
+            services.publish_offer(offer, by=self.user)
+        return self.answer(offer.pk, status=201)
+
+    @extend_schema(request=OfferChange, responses=OfferRow)
+    def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
+        """Change an offer; what is promised stays promised."""
+        offer = self.mine()
+        services.amend_offer(offer, by=self.user, **self.taken(OfferChange, partial=True))
+        return self.answer(offer.pk)
+
+    @extend_schema(request=Nothing, responses=OfferRow)
+    @action(detail=True, methods=["post"])
+    def publish(self, _request: Request, **_kwargs: Any) -> Response:
+        """Put a draft, paused or stale offer to work."""
+        offer = self.mine()
+        self.taken(Nothing)
+        services.publish_offer(offer, by=self.user)
+        return self.answer(offer.pk)
+
+    @extend_schema(request=Why, responses=OfferRow)
+    @action(detail=True, methods=["post"])
+    def pause(self, _request: Request, **_kwargs: Any) -> Response:
+        """Promise nothing new for a while."""
+        offer = self.mine()
+        services.pause_offer(offer, by=self.user, **self.taken(Why))
+        return self.answer(offer.pk)
+
+    @extend_schema(request=Nothing, responses=OfferRow)
+    @action(detail=True, methods=["post"])
+    def confirm(self, _request: Request, **_kwargs: Any) -> Response:
+        """Still there."""
+        offer = self.mine()
+        self.taken(Nothing)
+        services.confirm_offer(offer, by=self.user)
+        return self.answer(offer.pk)
+
+    @extend_schema(request=Why, responses=OfferRow)
+    @action(detail=True, methods=["post"])
+    def withdraw(self, _request: Request, **_kwargs: Any) -> Response:
+        """The goods are gone for good."""
+        offer = self.mine()
+        services.withdraw_offer(offer, by=self.user, **self.taken(Why))
+        return self.answer(offer.pk)
+
+    @extend_schema(
+        operation_id="offers_import",
+        request={"multipart/form-data": SheetInput},
+        responses={200: SheetShown, 201: SheetShown},
+        parameters=[
+            OpenApiParameter("preview", OpenApiTypes.BOOL, description="Only say what would be imported."),
+            OpenApiParameter("publish", OpenApiTypes.BOOL, description="Publish what is imported."),
+        ],
+    )
+    @action(detail=False, methods=["post"], url_path="import", url_name="import", parser_classes=[MultiPartParser])
+    def import_sheet(self, request: Request) -> Response:
+        """Import a sheet of offers, all rows or none; with `preview`, show each row and its faults."""
+        taken = self.taken(SheetInput)
+        file = taken["file"]
+        if file.size > settings.UPLOAD_MAX_BYTES:
+            raise ValidationError({"file": [_("This file is too large.")]})
+        organisation = self.organisation_for(Permission.PUBLISH_OFFERS, taken.get("organisation"))
+        data = file.read()
+        sheet = read_rows(organisation, data, by=self.user)
+        body: dict[str, Any] = {
+            "rows": [_show(row) for row in sheet.rows],
+            "faulty": len(sheet.faulty),
+            "unknown_columns": sheet.unknown_columns,
+            "offers": [],
+        }
+        if _is_on(request, "preview"):
+            return Response(body)
+        offers = import_offers(organisation, data, by=self.user, publish=_is_on(request, "publish"))
+        body["offers"] = [str(offer.pk) for offer in offers]
+        return Response(body, status=201)
+
+
+def _show(row: ReadRow) -> dict[str, Any]:
+    return {
+        "row": row.number,
+        "item": row.facts["item"].key if "item" in row.facts else None,
+        "quantity": row.facts.get("quantity"),
+        "errors": {column: [str(text) for text in texts] for column, texts in row.errors.items()},
+    }
+
+
+def _is_on(request: Request, name: str) -> bool:
+    value = request.query_params.get(name, "false").lower()
+    if value not in {"true", "false", "1", "0"}:
+        raise ValidationError({name: [_("Write true or false.")]})
+    return value in {"true", "1"}

@@ -1,0 +1,116 @@
+"""Pages by cursor: a page is one index range, however far in, and nothing is ever counted."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from django.db.models import Model, QuerySet
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import ValidationError
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.utils.urls import replace_query_param
+
+M = TypeVar("M", bound=Model)
+
+DEFAULT_SIZE: Final = 100
+LARGEST: Final = 500
+
+
+class Page(BasePagination):
+    """`{"next", "previous", "results"}`, ordered by one unique column: by id, newest first, or by code."""
+
+    column = "pk"
+    newest_first = True
+    kind: type[int | str] = int
+
+    def answer(
+        self, request: Request, queryset: QuerySet[M], read: Callable[[QuerySet[M]], list[tuple[Any, dict[str, Any]]]]
+    ) -> dict[str, Any]:
+        """`read` gives the rows of a slice as (value of the column, what is shown)."""
+        size = page_size(request)
+        backwards, position = self._cursor(request)
+        descending = self.newest_first != backwards
+        if position is not None:
+            queryset = queryset.filter(**{f"{self.column}__{'lt' if descending else 'gt'}": position})
+        rows = read(queryset.order_by(f"{'-' if descending else ''}{self.column}")[: size + 1])
+
+        more, rows = len(rows) > size, rows[:size]
+        if backwards:
+            rows.reverse()
+        has_next = bool(rows) and (more or backwards)
+        has_previous = bool(rows) and (more if backwards else position is not None)
+        return {
+            "next": self._link(request, "n", rows[-1][0]) if has_next else None,
+            "previous": self._link(request, "p", rows[0][0]) if has_previous else None,
+            "results": [row for _value, row in rows],
+        }
+
+    def _cursor(self, request: Request) -> tuple[bool, Any]:
+        text = request.query_params.get("cursor")
+        if not text:
+            return False, None
+        try:
+            way, value = json.loads(base64.urlsafe_b64decode(text.encode("ascii")))
+        except (ValueError, TypeError, binascii.Error, UnicodeError, RecursionError):
+            way, value = None, None
+        good = way in {"n", "p"} and type(value) is self.kind
+        if (
+            not good
+            or (isinstance(value, int) and not 0 <= value < 2**63)
+            or (isinstance(value, str) and "\0" in value)
+        ):
+            raise ValidationError({"cursor": [_("Take the cursor from “next” or “previous” of a page.")]})
+        return way == "p", value
+
+    @staticmethod
+    def _link(request: Request, way: str, value: Any) -> str:
+        cursor = base64.urlsafe_b64encode(json.dumps([way, value]).encode()).decode()
+        return replace_query_param(request.build_absolute_uri(), "cursor", cursor)
+
+    def get_schema_operation_parameters(self, _view: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": "page_size",
+                "in": "query",
+                "required": False,
+                "description": f"Rows per page, {DEFAULT_SIZE} unless said otherwise.",
+                "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST},
+            },
+            {
+                "name": "cursor",
+                "in": "query",
+                "required": False,
+                "description": "From the links `next` and `previous`.",
+                "schema": {"type": "string"},
+            },
+        ]
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {"next": link, "previous": link, "results": schema},
+        }
+
+
+class PageByCode(Page):
+    column = "code"
+    newest_first = False
+    kind = str
+
+
+class PageByKey(PageByCode):
+    column = "key"
+
+
+def page_size(request: Request) -> int:
+    text = request.query_params.get("page_size")
+    if text is None:
+        return DEFAULT_SIZE
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= LARGEST):
+        raise ValidationError({"page_size": [_("A page has from 1 to %(most)s rows.") % {"most": LARGEST}]})
+    return int(text)

@@ -1,0 +1,170 @@
+"""Every answer that is not a success, as one RFC 9457 problem document."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views import defaults
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+
+from apps.core.errors import RuleViolation
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+TITLES: Final = {
+    400: gettext_lazy("The request is not valid"),
+    401: gettext_lazy("Log in first"),
+    403: gettext_lazy("Not allowed"),
+    404: gettext_lazy("Not found"),
+    405: gettext_lazy("This method is not possible here"),
+    406: gettext_lazy("This form of answer is not available"),
+    409: gettext_lazy("Not possible as things stand"),
+    413: gettext_lazy("The request is too large"),
+    415: gettext_lazy("This form of request is not understood"),
+    429: gettext_lazy("Too many requests"),
+    500: gettext_lazy("Our fault"),
+    503: gettext_lazy("Not available right now"),
+}
+
+
+class NotAllowedError(exceptions.PermissionDenied):
+    """The caller may see it, but may not do this with it."""
+
+    default_code = "not_allowed"
+    default_detail = gettext_lazy("You may see this, but not do this.")
+
+
+class UnavailableError(exceptions.APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "unavailable"
+    default_detail = gettext_lazy("Try again in a moment.")
+
+
+def document(
+    status_code: int, code: str, detail: Any, errors: Mapping[str, list[Any]] | None = None, **more: Any
+) -> dict[str, Any]:
+    """The members of a problem; `more` are facts for programs, such as how much is left."""
+    problem: dict[str, Any] = {
+        "type": f"urn:cosmomatch:problem:{code}",
+        "title": str(TITLES.get(status_code, TITLES[400])),
+        "status": status_code,
+        "detail": _text(detail),
+        "code": code,
+    }
+    if errors:
+        problem["errors"] = {_text(name): [_text(message) for message in texts] for name, texts in errors.items()}
+    return {**{name: value for name, value in more.items() if name not in problem}, **problem}
+
+
+def _text(value: Any) -> str:
+    """A message may quote what came in, and half a surrogate pair cannot be sent back."""
+    return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def handle(error: Exception, _context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: None for what is our own fault, which then is a 500."""
+    if isinstance(error, RuleViolation):
+        body = document(error.status, error.code, error.message, error.errors, **error.params)
+        return _respond(body)
+    if isinstance(error, exceptions.ValidationError):
+        return _respond(document(400, "invalid", _("Some of the facts do not fit."), flatten(error.detail)))
+
+    error = _translated(error)
+    if not isinstance(error, exceptions.APIException):
+        return None
+
+    code = error.get_codes()
+    response = _respond(
+        document(
+            error.status_code,
+            "not_allowed" if code == "permission_denied" else str(code),
+            error.detail,
+            **getattr(error, "params", {}),
+        )
+    )
+    if header := getattr(error, "auth_header", None):
+        response["WWW-Authenticate"] = header
+    if isinstance(error, exceptions.Throttled):
+        response["Retry-After"] = str(math.ceil(getattr(error, "wait", None) or 1))
+    if isinstance(error, UnavailableError):
+        response["Retry-After"] = "5"
+    return response
+
+
+def _translated(error: Exception) -> Exception:
+    """Django's exceptions as DRF's."""
+    if isinstance(error, Http404):
+        return exceptions.NotFound()
+    if isinstance(error, PermissionDenied):
+        return NotAllowedError()
+    if isinstance(error, SuspiciousOperation | UnreadablePostError):
+        return exceptions.ParseError(_("The request is too large or malformed."))
+    if isinstance(error, OperationalError):
+        log.warning("database_unavailable", error=str(error))
+        return UnavailableError()
+    return error
+
+
+def _respond(body: dict[str, Any]) -> Response:
+    return Response(body, status=body["status"], content_type=MEDIA_TYPE)
+
+
+def flatten(detail: Any, prefix: str = "") -> dict[str, list[Any]]:
+    """DRF's nested errors as `{"1.quantity": [messages]}`; what concerns the whole stands under `body`."""
+    if isinstance(detail, dict):
+        flat: dict[str, list[Any]] = {}
+        for name, inner in detail.items():
+            key = prefix if name == "non_field_errors" else f"{prefix}.{name}" if prefix else str(name)
+            flat.update(flatten(inner, key))
+        return flat
+    if isinstance(detail, list) and any(isinstance(inner, dict | list) for inner in detail):
+        flat = {}
+        for index, inner in enumerate(detail):
+            flat.update(flatten(inner, f"{prefix}.{index}" if prefix else str(index)))
+        return flat
+    messages = list(detail) if isinstance(detail, list) else [detail]
+    return {prefix or "body": messages} if messages else {}
+
+
+# What Django answers before or after any view of ours: `handler404` and its like in cosmomatch/urls.py.
+
+
+def _is_ours(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def _plain(status_code: int, code: str, detail: Any) -> HttpResponse:
+    return JsonResponse(document(status_code, code, detail), status=status_code, content_type=MEDIA_TYPE)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_ours(request):
+        return _plain(400, "invalid", _("The request is too large or malformed."))
+    return defaults.bad_request(request, exception)
+
+
+def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_ours(request):
+        return _plain(403, "not_allowed", NotAllowedError.default_detail)
+    return defaults.permission_denied(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_ours(request):
+        return _plain(404, "not_found", _("There is nothing here that you may see."))
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if _is_ours(request):
+        return _plain(500, "error", _("Something went wrong on our side. It is noted."))
+    return defaults.server_error(request)

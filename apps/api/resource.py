@@ -1,0 +1,158 @@
+"""What every resource does alike: one transaction per change, answers kept for repeats, pages, and who may do what."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import Http404
+from django.http.response import HttpResponseBase
+from django.utils import translation
+from django.utils.translation import gettext as _
+from rest_framework import viewsets
+from rest_framework.exceptions import ValidationError
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.models import Organisation, User
+from apps.accounts.permissions import Permission, can
+from apps.api import idempotency
+from apps.api.fields import Input, Keyed, Row, Rows, as_id
+from apps.api.models import IdempotencyKey
+from apps.api.pagination import Page
+from apps.api.problems import NotAllowedError
+from apps.matching.tasks import sweep
+from apps.notifications.tasks import nudge, send_due
+
+
+class Changing(APIView):
+    """A view whose changes are whole or not at all, and repeatable by an Idempotency-Key."""
+
+    # Members of an answer that are shown once and must not be kept.
+    shown_once: ClassVar[tuple[str, ...]] = ()
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        if request.method in SAFE_METHODS:
+            return super().dispatch(request, *args, **kwargs)
+
+        self.claimed: IdempotencyKey | None = None
+        with transaction.atomic():
+            response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
+            if response.status_code >= 400:
+                transaction.set_rollback(True)
+                return response
+            self._keep_answer(response)
+            nudge(sweep)
+            nudge(send_due)
+        return response
+
+    def _keep_answer(self, response: HttpResponseBase) -> None:
+        if self.claimed is not None and isinstance(response, Response):
+            idempotency.keep(self.claimed, response.render(), hide=self.shown_once)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.auth is not None and "Accept-Language" not in request.headers:
+            # A program says nothing about languages: its errors are read by the person who set it up.
+            translation.activate(request.auth.user.language)
+        if request.method not in SAFE_METHODS:
+            self.claimed = idempotency.claim(request)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        if isinstance(exc, idempotency.ReplayedError):
+            return exc.response
+        return super().handle_exception(exc)
+
+
+class Resource(Changing, viewsets.GenericViewSet[Any]):
+    """Rows that the caller may see, by id."""
+
+    pagination_class = Page
+    lookup_value_regex = "[^/]+"
+    shown: type[Row]
+
+    def list(self, _request: Request, *_args: Any, **_kwargs: Any) -> Response:
+        return self.page(self.filter_queryset(self.get_queryset()))
+
+    def retrieve(self, _request: Request, *_args: Any, **_kwargs: Any) -> Response:
+        return self.answer(self._pk())
+
+    @property
+    def user(self) -> User:
+        user = self.request.user
+        assert isinstance(user, User)
+        return user
+
+    def _pk(self) -> int:
+        pk = as_id(self.kwargs["pk"])
+        if pk is None:
+            raise Http404
+        return pk
+
+    def get_object(self) -> Any:
+        found = self.get_queryset().filter(pk=self._pk()).first()
+        if found is None:
+            raise Http404
+        return found
+
+    def get_serializer_class(self) -> Any:
+        return self.shown
+
+    def page(self, queryset: QuerySet[Any], shown: type[Row] | None = None) -> Response:
+        """A page of rows as they are shown."""
+        paginator = self.pagination_class()
+        kind = shown or self.shown
+
+        def read(rows: QuerySet[Any]) -> Keyed:
+            return [(extra[0], row) for extra, row in kind.read(rows, paginator.column)]
+
+        body = paginator.answer(self.request, queryset, read)
+        self.complete(body["results"])
+        return Response(body)
+
+    def answer(self, pk: int, status: int = 200) -> Response:
+        """One row as it is now."""
+        rows = [row for _extra, row in self.shown.read(self.get_queryset().filter(pk=pk))]
+        if not rows:
+            raise Http404
+        self.complete(rows)
+        self.complete_one(rows[0])
+        return Response(rows[0], status=status)
+
+    def complete(self, rows: Rows) -> None:
+        """Fill in what does not come straight from columns, for all rows at once."""
+
+    def complete_one(self, row: dict[str, Any]) -> None:
+        """Fill in what only the view of a single row shows."""
+
+    def taken(self, kind: type[Input], *, partial: bool = False) -> dict[str, Any]:
+        """What came in, checked."""
+        serializer = kind(data=self.request.data, partial=partial, context=self.get_serializer_context())
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+    def require(self, permission: Permission, organisation: Organisation) -> None:
+        """The caller may do this for this organisation, else 403: they see the row already."""
+        self.require_one([(permission, organisation)])
+
+    def require_one(self, allowed: Iterable[tuple[Permission, Organisation]]) -> None:
+        if not any(can(self.user, permission, organisation) for permission, organisation in allowed):
+            raise NotAllowedError
+
+    def organisation_for(self, permission: Permission, given: Organisation | None) -> Organisation:
+        """On whose behalf: the one that was named, or the only one that it can be."""
+        if given is not None:
+            self.require(permission, given)
+            return given
+        own = [
+            organisation
+            for organisation in self.user.organisations_with(permission)
+            if not self.user.region_limit or organisation.region.is_within(self.user.region_limit)
+        ]
+        if len(own) == 1:
+            return own[0]
+        if not own:
+            raise NotAllowedError
+        raise ValidationError({"organisation": [_("You act for several organisations: say for which.")]})

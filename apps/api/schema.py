@@ -1,0 +1,76 @@
+"""How the API describes itself."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer
+from rest_framework import serializers
+
+
+class Problem(serializers.Serializer[Any]):
+    """RFC 9457. Codes are stable; texts are for people and come in the language of the request."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+    errors = serializers.DictField(  # type: ignore[assignment]  # the metaclass takes it away
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="Messages by field; of the second line of a list: `1.quantity`; of the whole: `body`.",
+    )
+
+
+class Schema(AutoSchema):
+    """Every operation may answer with a problem, and every POST can be repeated."""
+
+    def get_override_parameters(self) -> list[Any]:
+        parameters = list(super().get_override_parameters())
+        if self.method == "POST":
+            parameters.append(
+                OpenApiParameter(
+                    "Idempotency-Key",
+                    OpenApiTypes.STR,
+                    OpenApiParameter.HEADER,
+                    description="Same key and body: the same answer, done once. Same key, another body: 409.",
+                )
+            )
+        return parameters
+
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+        problem = self.resolve_serializer(Problem, "response")
+        bodies["default"] = {
+            "description": "Anything else is a problem document.",
+            "content": {"application/problem+json": {"schema": problem.ref}},
+        }
+        return bodies
+
+    def get_operation_id(self) -> str:
+        action = getattr(self.view, "action", None) or self.method.lower()
+        name = self.path.strip("/").split("/")[2] if self.path.startswith("/api/") else self.view.__class__.__name__
+        return f"{name}_{action}"
+
+
+def one_or_many(kind: type[serializers.Serializer[Any]], name: str) -> PolymorphicProxySerializer:
+    """An object, or a list of such objects."""
+    return PolymorphicProxySerializer(name, [kind, kind(many=True)], resource_type_field_name=None, many=False)
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself when made
+    target_class = "apps.api.authentication.Bearer"
+    name = "token"
+
+    def get_security_definition(self, _auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "An API token, made in the portal or at /tokens/."}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself when made
+    target_class = "apps.api.authentication.Session"
+    name = "session"
+
+    def get_security_definition(self, _auto_schema: Any) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}

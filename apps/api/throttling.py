@@ -1,0 +1,58 @@
+"""How much one caller may ask per minute. Counts live in Redis; without it, nobody is turned away."""
+
+import time
+from typing import Any, Final
+
+import structlog
+from django.conf import settings
+from django.core.cache import cache
+from redis.exceptions import RedisError
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+log = structlog.get_logger(__name__)
+
+WINDOW: Final = 60
+# A server that hangs would cost every request its time-out.
+REST_AFTER_FAILURE: Final = 10.0
+
+
+class PerMinute(BaseThrottle):
+    """Counts in fixed windows of a minute, per token, else per user, else per address."""
+
+    resting_until = 0.0
+
+    def __init__(self) -> None:
+        self.left = 1.0
+
+    def allow_request(self, request: Request, _view: Any) -> bool:
+        caller, rate = self._caller(request)
+        if not rate or time.monotonic() < PerMinute.resting_until:
+            return True
+
+        now = time.time()
+        self.left = WINDOW - now % WINDOW
+        try:
+            return self._count(f"throttle:{caller}:{int(now // WINDOW)}") <= rate
+        except (RedisError, OSError) as error:
+            log.warning("throttling_without_redis", error=str(error))
+            PerMinute.resting_until = time.monotonic() + REST_AFTER_FAILURE
+            return True
+
+    def wait(self) -> float:
+        return self.left
+
+    def _caller(self, request: Request) -> tuple[str, int]:
+        if request.auth is not None:
+            return f"token:{request.auth.pk[:32]}", settings.API_REQUESTS_PER_MINUTE
+        if request.user.is_authenticated:
+            return f"user:{request.user.pk}", settings.API_REQUESTS_PER_MINUTE
+        return f"anonymous:{self.get_ident(request)}", settings.API_ANONYMOUS_REQUESTS_PER_MINUTE
+
+    @staticmethod
+    def _count(key: str) -> int:
+        try:
+            return cache.incr(key)
+        except ValueError:
+            cache.add(key, 0, timeout=2 * WINDOW)
+            return cache.incr(key)

@@ -1,0 +1,42 @@
+"""Times as programs write them: RFC 3339, with an offset."""
+
+import datetime as dt
+import re
+import zoneinfo
+from typing import Final
+
+# Beyond these, a time zone's arithmetic overflows somewhere.
+EARLIEST: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+LATEST: Final = dt.datetime(2999, 12, 31, tzinfo=dt.UTC)
+
+_INSTANT: Final = re.compile(
+    r"(?P<time>\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?)(?P<offset>Z|[+-]\d{2}:\d{2})", re.ASCII
+)
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def parse_instant(text: str) -> dt.datetime:
+    """`2026-11-30T12:00:00Z` or with another offset, whose `+` may have become a space in an address."""
+    found = _INSTANT.fullmatch(text.strip().replace(" ", "+").upper())
+    if found is None:
+        raise ValueError(text)
+    time, _dot, fraction = found["time"].partition(".")
+    offset = "+00:00" if found["offset"] == "Z" else found["offset"]
+    moment = dt.datetime.fromisoformat(f"{time}.{fraction[:6]:0<6}{offset}")
+    if not EARLIEST <= moment <= LATEST:
+        raise ValueError(text)
+    return moment.astimezone(dt.UTC)
+
+
+def parse_deadline(text: str, zone: str) -> dt.datetime:
+    """An instant, or a day, which means the end of that day in the time zone `zone`."""
+    if not _DAY.fullmatch(text.strip()):
+        return parse_instant(text)
+    try:
+        place: dt.tzinfo = zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        place = dt.UTC
+    day = dt.date.fromisoformat(text.strip())
+    if not EARLIEST.date() < day < LATEST.date():
+        raise ValueError(text)
+    return dt.datetime.combine(day, dt.time(23, 59, 59), place).astimezone(dt.UTC)
