@@ -55,3 +55,10 @@ if not WORKER:
         raise SystemExit(str(problem)) from problem
 elif os.environ["REDIS_URL"].startswith("unix:"):
     os.environ["REDIS_URL"] += f"?db={2 * (int(WORKER.removeprefix('gw')) + 1)}"
+
+
+def pytest_configure() -> None:
+    """Hashing a password as slowly as in earnest would take half of the time of the tests."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
