@@ -71,7 +71,7 @@ def amend_organisation(organisation: Organisation, *, by: User, **changes: Any) 
     """Change facts; changing one that was verified clears the verification, and the organisation waits for a new
     one.
     """
-    organisation = Organisation.objects.select_for_update(of=["self"]).get(pk=organisation.pk)
+    organisation = Organisation.objects.select_for_update(of=["self"], no_key=True).get(pk=organisation.pk)
     if "identifier" in changes or "identifier_kind" in changes:
         changes["identifier"] = check_identifier(
             changes.get("identifier_kind", organisation.identifier_kind),
@@ -180,7 +180,9 @@ def reject_organisation(organisation: Organisation, *, by: User, reason: str) ->
 def expire_verifications(*, now: dt.datetime | None = None) -> list[Organisation]:
     """Verification ends with its date. Returns the organisations whose verification has run out."""
     now = now or timezone.now()
-    expired = list(Organisation.objects.verification_run_out(now.date()).select_for_update(skip_locked=True)[:500])
+    expired = list(
+        Organisation.objects.verification_run_out(now.date()).select_for_update(skip_locked=True, no_key=True)[:500]
+    )
     for organisation in expired:
         clear_verification(organisation, by=None, reason=gettext_noop("The verification has run out."))
     return expired
@@ -201,7 +203,7 @@ def add_member(organisation: Organisation, user: User, *, role: str, by: User) -
 def remove_member(membership: Membership, *, by: User) -> None:
     """Take a person out of an organisation; its last manager stays."""
     managers = list(
-        Membership.objects.select_for_update()
+        Membership.objects.select_for_update(no_key=True)
         .filter(organisation=membership.organisation, role=Role.MANAGER)
         .order_by("pk")
     )

@@ -123,7 +123,11 @@ def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **
     answered.
     """
     now = now or timezone.now()
-    demand = Demand.objects.select_for_update(of=["self"]).select_related("item", "organisation").get(pk=demand.pk)
+    demand = (
+        Demand.objects.select_for_update(of=["self"], no_key=True)
+        .select_related("item", "organisation")
+        .get(pk=demand.pk)
+    )
     if demand.state == DemandState.CANCELLED:
         raise RuleViolation("illegal_move", _("This need is cancelled."))
     if "item" in changes and changes["item"] != demand.item and demand.state != DemandState.DRAFT:
@@ -332,7 +336,7 @@ def settle(demand_id: int, *, now: dt.datetime) -> None:
 
     A need of unknown quantity is never fulfilled by its trial lot: it stays matched until somebody says how much it is.
     """
-    demand = Demand.objects.select_for_update(of=["self"]).select_related("item").get(pk=demand_id)
+    demand = Demand.objects.select_for_update(of=["self"], no_key=True).select_related("item").get(pk=demand_id)
     if demand.state not in {DemandState.OPEN, DemandState.MATCHED, DemandState.FULFILLED}:
         return
 
@@ -359,7 +363,12 @@ def settle(demand_id: int, *, now: dt.datetime) -> None:
 def ask_whether_still_needed(*, now: dt.datetime | None = None, limit: int = 200) -> int:
     """Ask, once, the owners of needs whose freshness is running out. Returns how many were asked."""
     now = now or timezone.now()
-    due = Demand.objects.to_be_asked(now).shown().select_for_update(of=["self"], skip_locked=True).order_by("pk")
+    due = (
+        Demand.objects.to_be_asked(now)
+        .shown()
+        .select_for_update(of=["self"], skip_locked=True, no_key=True)
+        .order_by("pk")
+    )
     demands = list(due[:limit])
     for demand in demands:
         queue(
@@ -376,7 +385,12 @@ def ask_whether_still_needed(*, now: dt.datetime | None = None, limit: int = 200
 def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
     """Suspend the needs that nobody confirmed in time, and say so. Returns how many."""
     now = now or timezone.now()
-    due = Demand.objects.gone_stale(now).shown().select_for_update(of=["self"], skip_locked=True).order_by("pk")
+    due = (
+        Demand.objects.gone_stale(now)
+        .shown()
+        .select_for_update(of=["self"], skip_locked=True, no_key=True)
+        .order_by("pk")
+    )
     demands = list(due[:limit])
     for demand in demands:
         move(
@@ -399,7 +413,7 @@ def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> 
     """Take needs off the queue for `lease`; a worker that dies loses them to the next sweep when the lease ends."""
     due = (
         Demand.objects.awaiting_match(now)
-        .select_for_update(of=["self"], skip_locked=True)
+        .select_for_update(of=["self"], skip_locked=True, no_key=True)
         .order_by("match_requested_at", "pk")
     )
     claimed = list(due.shown()[:limit])

@@ -47,9 +47,9 @@ def accept_match(
 def _lock(order: Order) -> Order:
     """The order as it is now, with everything it stands on locked first."""
     demand_id, offer_id = Match.objects.values_list("demand_id", "offer_id").get(pk=order.match_id)
-    list(Demand.objects.select_for_update().filter(pk=demand_id).values_list("pk"))
-    list(Offer.objects.select_for_update().filter(pk=offer_id).values_list("pk"))
-    return Order.objects.shown().select_for_update(of=["self"]).get(pk=order.pk)
+    list(Demand.objects.select_for_update(no_key=True).filter(pk=demand_id).values_list("pk"))
+    list(Offer.objects.select_for_update(no_key=True).filter(pk=offer_id).values_list("pk"))
+    return Order.objects.shown().select_for_update(of=["self"], no_key=True).get(pk=order.pk)
 
 
 @transaction.atomic

@@ -93,9 +93,9 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
 
 def _lock(demand_ids: Iterable[int], offer_ids: Iterable[int] = ()) -> dict[int, Demand]:
     """Take the rows of a decision in the order that everybody takes them."""
-    demands = Demand.objects.select_for_update(of=["self"]).filter(pk__in=set(demand_ids)).order_by("pk")
+    demands = Demand.objects.select_for_update(of=["self"], no_key=True).filter(pk__in=set(demand_ids)).order_by("pk")
     locked = {demand.pk: demand for demand in demands.shown()}
-    list(Offer.objects.select_for_update().filter(pk__in=set(offer_ids)).order_by("pk").values_list("pk"))
+    list(Offer.objects.select_for_update(no_key=True).filter(pk__in=set(offer_ids)).order_by("pk").values_list("pk"))
     return locked
 
 
@@ -421,7 +421,7 @@ def escalate_due(*, now: dt.datetime | None = None, limit: int = 200) -> Done:
     done = Done()
     for pk in Demand.objects.escalation_due(now).order_by("pk").values_list("pk", flat=True)[:limit]:
         with transaction.atomic():
-            due = Demand.objects.escalation_due(now).select_for_update(of=["self"], skip_locked=True)
+            due = Demand.objects.escalation_due(now).select_for_update(of=["self"], skip_locked=True, no_key=True)
             demand = due.shown().filter(pk=pk).first()
             if demand is not None:
                 done.escalated += _escalate(demand, now)

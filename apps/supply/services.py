@@ -105,7 +105,9 @@ def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **cha
     """Change facts of an offer; what is promised stays promised, so the quantity cannot go below it."""
     now = now or timezone.now()
     offer = (
-        Offer.objects.select_for_update(of=["self"]).select_related("item", "organisation", "standard").get(pk=offer.pk)
+        Offer.objects.select_for_update(of=["self"], no_key=True)
+        .select_related("item", "organisation", "standard")
+        .get(pk=offer.pk)
     )
     if offer.state == OfferState.WITHDRAWN:
         raise RuleViolation("illegal_move", _("This offer is withdrawn."))
@@ -214,7 +216,12 @@ def release(offer_id: int, quantity: int, *, now: dt.datetime) -> None:
 def ask_whether_still_there(*, now: dt.datetime | None = None, limit: int = 200) -> int:
     """Ask, once, the suppliers whose offers are about to go stale. Returns how many were asked."""
     now = now or timezone.now()
-    due = Offer.objects.to_be_asked(now).shown().select_for_update(of=["self"], skip_locked=True).order_by("pk")
+    due = (
+        Offer.objects.to_be_asked(now)
+        .shown()
+        .select_for_update(of=["self"], skip_locked=True, no_key=True)
+        .order_by("pk")
+    )
     offers = list(due[:limit])
     for offer in offers:
         queue(
@@ -231,7 +238,12 @@ def ask_whether_still_there(*, now: dt.datetime | None = None, limit: int = 200)
 def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
     """Suspend the offers that nobody confirmed in time, and say so. Returns how many."""
     now = now or timezone.now()
-    due = Offer.objects.gone_stale(now).shown().select_for_update(of=["self"], skip_locked=True).order_by("pk")
+    due = (
+        Offer.objects.gone_stale(now)
+        .shown()
+        .select_for_update(of=["self"], skip_locked=True, no_key=True)
+        .order_by("pk")
+    )
     offers = list(due[:limit])
     for offer in offers:
         move(
@@ -254,7 +266,7 @@ def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> 
     """Take changed offers off the queue for `lease`."""
     due = (
         Offer.objects.awaiting_match(now)
-        .select_for_update(of=["self"], skip_locked=True)
+        .select_for_update(of=["self"], skip_locked=True, no_key=True)
         .order_by("match_requested_at", "pk")
     )
     claimed = list(due.shown()[:limit])

@@ -1,0 +1,125 @@
+"""One member of a crowd: posts, answers, cancels and sweeps at random until its time is over or it is killed."""
+
+import datetime as dt
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import connections, models
+from django.utils import timezone
+
+from apps.accounts.models import Organisation, User
+from apps.catalogue.models import Item
+from apps.core.errors import RuleViolation
+from apps.demands import services as demands
+from apps.demands.models import Demand, Urgency
+from apps.fulfilment import services as fulfilment
+from apps.fulfilment.models import Order
+from apps.matching import services as matching
+from apps.matching.models import DeclineReason, Match
+from apps.supply import services as supply
+from apps.supply.models import Offer, OfferState
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+class Member:
+    """Acts on rows it picks at random. What the rules refuse is part of the game; anything else ends its process."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.items = list(Item.objects.order_by("pk"))
+        kinds = ["hospital", "community", "enterprise"]
+        self.requesters = list(Organisation.objects.filter(kind__in=kinds).order_by("pk"))
+        self.person = User.objects.order_by("pk")[0]
+        self.verbs: dict[Callable[[], object], int] = {
+            self.post: 5,
+            self.accept: 6,
+            self.decline: 2,
+            self.expire: 1,
+            self.change_demand: 2,
+            self.change_offer: 2,
+            self.fulfil: 4,
+            self.sweep: 4,
+        }
+
+    def play(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                self.chance.choices(list(self.verbs), list(self.verbs.values()))[0]()
+            except RuleViolation:
+                continue
+
+    def one_of(self, rows: models.QuerySet[Row]) -> Row:
+        found = rows.order_by("?").first()
+        if found is None:
+            raise RuleViolation("nothing_there", "There is nothing to act on yet.")
+        return found
+
+    def post(self) -> None:
+        line = demands.Line(
+            item=self.chance.choice(self.items),
+            quantity=self.chance.randint(1, 3000),
+            urgency=self.chance.choice(Urgency.values),
+        )
+        [draft] = demands.post_demands(self.chance.choice(self.requesters), [line], by=self.person)
+        demands.open_demand(draft, by=self.person, quantity_confirmed=True)
+
+    def accept(self) -> None:
+        match = self.one_of(Match.objects.held())
+        part = self.chance.choice([None, max(1, match.quantity // 2)])
+        fulfilment.accept_match(match, by=self.person, quantity=part)
+
+    def decline(self) -> None:
+        reason = self.chance.choice(DeclineReason.values)
+        matching.decline(self.one_of(Match.objects.held()), by=self.person, reason=reason)
+
+    def expire(self) -> None:
+        matching.expire_holds(now=timezone.now() + dt.timedelta(hours=self.chance.choice([0, 1, 3])), limit=5)
+
+    def sweep(self) -> None:
+        matching.sweep(limit=20)
+
+    def change_demand(self) -> None:
+        demand = self.one_of(Demand.objects.live())
+        if self.chance.random() < 0.5:
+            matching.amend_demand(demand, by=self.person, quantity=self.chance.randint(1, 4000))
+            return
+        verbs = [demands.pause_demand, demands.resume_demand, demands.cancel_demand]
+        self.chance.choice(verbs)(demand, by=self.person)
+
+    def change_offer(self) -> None:
+        offer = self.one_of(Offer.objects.live())
+        if self.chance.random() < 0.6:
+            more = offer.quantity_reserved + self.chance.randint(0, 4000)
+            supply.amend_offer(offer, by=self.person, quantity=more)
+        elif offer.state == OfferState.PUBLISHED:
+            supply.pause_offer(offer, by=self.person)
+        else:
+            supply.publish_offer(offer, by=self.person)
+
+    def fulfil(self) -> None:
+        order = self.one_of(Order.objects.under_way())
+        left = order.quantity_outstanding
+        part = self.chance.randint(0, left)
+        chosen = self.chance.choice(["ship", "deliver", "cancel", "repeat", "close"])
+        if chosen == "ship":
+            fulfilment.ship_order(order, by=self.person)
+        elif chosen == "deliver":
+            fulfilment.deliver_order(
+                order, by=self.person, quantity_accepted=part, quantity_rejected=left - part, reason="wet"
+            )
+        elif chosen == "cancel":
+            fulfilment.cancel_order(order, by=self.person)
+        elif chosen == "repeat":
+            fulfilment.repeat_order(order, by=self.person, quantity=self.chance.randint(1, 500))
+        else:
+            fulfilment.close_order(order, by=self.person)
+
+
+def play(seed: int, seconds: float) -> None:
+    """The life of one process of the crowd, which was forked and must not use what it inherited."""
+    connections.close_all()
+    Member(seed).play(seconds)
