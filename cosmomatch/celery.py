@@ -27,7 +27,9 @@ def every(seconds: float, task: str) -> dict[str, Any]:
 
 app.conf.beat_schedule = {
     "match what waits": every(5, "apps.matching.tasks.sweep"),
+    "watch verifications": every(10, "apps.matching.tasks.watch_verifications"),
     "send what is due": every(5, "apps.notifications.tasks.send_due"),
+    "forget what was sent long ago": every(3600, "apps.notifications.tasks.purge"),
     "age demands": every(60, "apps.demands.tasks.sweep"),
     "age offers": every(60, "apps.supply.tasks.sweep"),
     "forget answers kept for repeats": every(3600, "apps.api.tasks.forget_old_keys"),

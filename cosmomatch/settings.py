@@ -429,6 +429,8 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = text("DEFAULT_FROM_EMAIL", f"CosmoMatch <nor
 SMS_GATEWAY_URL = address("SMS_GATEWAY_URL", "", ("http", "https"))
 SMS_GATEWAY_TOKEN = secret("SMS_GATEWAY_TOKEN")
 
+WEBHOOKS_MAY_BE_PRIVATE = not PRODUCTION  # an address typed in by anybody must not reach into our own network
+
 
 # --- Languages, files -------------------------------------------------------------------------------------------------
 
@@ -436,6 +438,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = USE_TZ = True
+FORMAT_MODULE_PATH = ["cosmomatch.formats"]
 TIME_ZONE = "UTC"
 PHONENUMBER_DEFAULT_REGION = "CN"
 PHONENUMBER_DB_FORMAT = "E164"

@@ -130,6 +130,10 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
     def awaiting_verification(self) -> Self:
         return self.filter(state=OrganisationState.PENDING)
 
+    def unannounced(self) -> Self:
+        """Whose people have not been told yet that their verification is not what it was."""
+        return self.exclude(state=models.F("announced_state"))
+
     def verification_run_out(self, today: dt.date) -> Self:
         return self.verified().filter(verified_until__lt=today)
 
@@ -167,6 +171,8 @@ class Organisation(TimeStamped):
         User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("verified by")
     )
     verified_until = models.DateField(_("verified until"), null=True, blank=True)
+    # What its people were told last: whichever way the state changes, the row itself asks for the news to be told.
+    announced_state = models.CharField(max_length=12, default=OrganisationState.UNVERIFIED, editable=False)
 
     source = models.CharField(_("imported from"), max_length=60, blank=True)
     source_key = models.CharField(_("key there"), max_length=200, blank=True)
@@ -216,6 +222,9 @@ class Organisation(TimeStamped):
         ]
         indexes: ClassVar = [
             models.Index(fields=["state", "kind"], name="organisation_by_state"),
+            models.Index(
+                fields=["id"], condition=~models.Q(state=models.F("announced_state")), name="organisation_unannounced"
+            ),
             models.Index(fields=["updated_at", "id"], name="organisation_by_change"),
         ]
 

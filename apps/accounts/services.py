@@ -188,6 +188,15 @@ def expire_verifications(*, now: dt.datetime | None = None) -> list[Organisation
     return expired
 
 
+def take_unannounced(limit: int = 200) -> list[Organisation]:
+    """Organisations whose people do not know its state yet, taken in the caller's transaction, which tells them."""
+    due = Organisation.objects.unannounced().select_related("region").select_for_update(of=["self"], skip_locked=True)
+    organisations = list(due.order_by("pk")[:limit])
+    for organisation in organisations:
+        Organisation.objects.filter(pk=organisation.pk).update(announced_state=organisation.state)
+    return organisations
+
+
 @transaction.atomic
 def add_member(organisation: Organisation, user: User, *, role: str, by: User) -> Membership:
     """Give `user` a role in the organisation, or another role than before."""

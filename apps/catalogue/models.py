@@ -120,6 +120,11 @@ class Unit(Named):
         ordering = ("code",)
         triggers: ClassVar = [bumps_revision()]
 
+    @property
+    def short_names(self) -> dict[str, str]:
+        """What stands after a number, by language code: Chinese needs no symbol."""
+        return {"en": self.symbol, "zh-hans": self.name_zh}
+
 
 class ItemQuerySet(models.QuerySet["Item"]):
     def search(self, text: str) -> Self:

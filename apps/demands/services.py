@@ -200,6 +200,14 @@ def open_demand(
             review_requested_at=now, state_reason=QUANTITY_HELD_FOR_REVIEW
         )
         audit.record(by, "demand.held_for_review", demand, quantity=demand.quantity, usual=judgement.usual)
+        coordinator = Organisation.objects.coordinating(demand.region).first()
+        if coordinator:
+            queue(
+                "demand.held_for_review",
+                coordinator,
+                {**describe(demand), "usual": judgement.usual},
+                key=f"demand.held_for_review:{demand.pk}:{now:%Y%m%d%H%M%S}",
+            )
         demand.refresh_from_db()
         return demand
     if judgement.verdict is plausibility.Verdict.UNUSUAL and not quantity_confirmed and not by_coordinator:
@@ -447,7 +455,7 @@ def describe(demand: Demand) -> dict[str, Any]:
         "reference": demand.reference,
         "organisation": demand.organisation.name,
         "item": demand.item.names,
-        "unit": demand.item.unit.names,
+        "unit": demand.item.unit.short_names,
         "quantity": demand.quantity,
         "quantity_kind": demand.quantity_kind,
         "region": demand.region.names,

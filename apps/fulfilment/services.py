@@ -178,6 +178,9 @@ def close_order(order: Order, *, by: User | None, reason: str = "", now: dt.date
     move(order, OrderState.CLOSED, state_reason=reason)
     if outstanding:
         demands_services.record_loss(order.match.demand_id, outstanding, now=now)
+        context = {**describe(order), "outstanding": outstanding, "reason": reason}
+        for organisation in (order.match.demand.organisation, order.match.offer.organisation):
+            queue("order.closed", organisation, context, key=f"order.closed:{order.pk}")
     audit.record(by, "order.closed", order, outstanding=outstanding, reason=reason)
     return order
 

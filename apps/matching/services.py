@@ -12,7 +12,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.models import Organisation, User
+from apps.accounts import services as accounts_services
+from apps.accounts.models import Organisation, OrganisationState, User
 from apps.catalogue.models import Substitution
 from apps.core import audit
 from apps.core.errors import RuleViolation
@@ -453,6 +454,55 @@ def _escalate(demand: Demand, now: dt.datetime) -> int:
     queue("demand.escalated", coordinator, context, key=key)
     queue("demand.passed_on", demand.organisation, context, key=f"demand.passed_on:{demand.pk}:{coordinator.pk}")
     return 1
+
+
+@transaction.atomic
+def announce_verifications(*, now: dt.datetime | None = None, limit: int = 200) -> int:
+    """Tell organisations what became of their verification, and coordinators who asks for one. Returns how many news.
+
+    Accounts stands below the outbox and cannot tell anybody anything itself. What a newly verified organisation has
+    open is matched again, as matching passed over it while it was not verified.
+    """
+    now = now or timezone.now()
+    organisations = accounts_services.take_unannounced(limit)
+    verified = [organisation for organisation in organisations if organisation.is_verified]
+    needs = Demand.objects.open().filter(organisation__in=verified)
+    demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
+    offers = Offer.objects.published().filter(organisation__in=verified)
+    supply_services.request_matching(list(offers.values_list("pk", flat=True)), now=now)
+    return sum(_announce(organisation, now) for organisation in organisations)
+
+
+def _announce(organisation: Organisation, now: dt.datetime) -> bool:
+    recipient: Organisation | None = organisation
+    match OrganisationState(organisation.state):
+        case OrganisationState.PENDING:
+            event, recipient = "organisation.submitted", Organisation.objects.coordinating(organisation.region).first()
+        case OrganisationState.VERIFIED if organisation.verified_by_id:
+            event = "organisation.verified"
+        case OrganisationState.REJECTED:
+            event = "organisation.rejected"
+        case OrganisationState.UNVERIFIED if organisation.state_reason:
+            event = "organisation.unverified"
+        case _:
+            return False  # imported as verified, or never anything else than unverified
+    if recipient is None:
+        log.warning("verification_without_coordinator", organisation=organisation.pk, region=organisation.region_id)
+        return False
+    queue(
+        event,
+        recipient,
+        {
+            "organisation_id": organisation.pk,
+            "name": organisation.name,
+            "region": organisation.region.names,
+            "reason": organisation.state_reason,
+            "verified_until": organisation.verified_until.isoformat() if organisation.verified_until else None,
+            "can_request": organisation.can_request,
+        },
+        key=f"{event}:{organisation.pk}:{now:%Y%m%d%H%M%S}",
+    )
+    return True
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from celery import shared_task
 
+from apps.accounts import services as accounts_services
 from apps.matching import services
 from apps.notifications.tasks import nudge, send_due
 
@@ -15,3 +16,13 @@ def sweep() -> dict[str, int]:
     if done:
         nudge(send_due)
     return asdict(done)
+
+
+@shared_task
+def watch_verifications() -> int:
+    """End verifications that have run out, and tell everybody concerned what became of theirs."""
+    accounts_services.expire_verifications()
+    told = services.announce_verifications()
+    if told:
+        nudge(send_due)
+    return told

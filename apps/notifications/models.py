@@ -136,8 +136,9 @@ class Message(TimeStamped):
             models.UniqueConstraint(fields=["key", "channel", "address"], name="message_once"),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["due_at"], condition=Q(state=MessageState.QUEUED), name="message_queue"),
+            models.Index(fields=["channel", "due_at"], condition=Q(state=MessageState.QUEUED), name="message_queue"),
             models.Index(fields=["-id"], condition=Q(state=MessageState.FAILED), name="message_failed"),
+            models.Index(fields=["sent_at"], condition=Q(state=MessageState.SENT), name="message_sent"),
         ]
 
     def __str__(self) -> str:

@@ -29,3 +29,11 @@ def send_due() -> int:
     from apps.notifications import sending
 
     return sending.send_due()
+
+
+@shared_task
+def purge() -> dict[str, int]:
+    """Forget what was sent long ago."""
+    from apps.notifications import services
+
+    return services.purge()

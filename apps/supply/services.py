@@ -274,6 +274,11 @@ def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> 
     return claimed
 
 
+def request_matching(offer_ids: Sequence[int], *, now: dt.datetime) -> int:
+    """Have matching look whom published offers help, e.g. because their supplier is verified again."""
+    return Offer.objects.published().filter(pk__in=offer_ids).update(match_requested_at=now)
+
+
 def finish_matching(offers: Sequence[Offer]) -> None:
     """Take what was claimed off the queue, unless it changed again meanwhile."""
     for offer in offers:
@@ -287,7 +292,7 @@ def describe(offer: Offer) -> dict[str, Any]:
         "offer_id": offer.pk,
         "organisation": offer.organisation.name,
         "item": offer.item.names,
-        "unit": offer.item.unit.names,
+        "unit": offer.item.unit.short_names,
         "quantity": offer.quantity,
         "quantity_free": offer.quantity_free,
     }

@@ -1,0 +1,39 @@
+"""The ways out, one module each, with one class: `Sender`, a context that keeps its connection for a batch."""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from apps.notifications.models import Message
+
+
+class DeliveryError(Exception):
+    """A message that was not handed over.
+
+    `permanent`: trying again is of no use. `unreachable`: the other side is not there at all, so that other messages
+    on the same route need not be tried now.
+    """
+
+    def __init__(self, reason: str, *, permanent: bool = False, unreachable: bool = False) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
+        self.unreachable = unreachable
+
+
+class EndpointGoneError(DeliveryError):
+    """The receiver wants no more messages, ever."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, permanent=True)
+
+
+class Sender(Protocol):
+    """One batch through one channel."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def send(self, message: Message) -> None:
+        """Hand the message over, or raise `DeliveryError`."""

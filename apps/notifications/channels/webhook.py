@@ -1,0 +1,176 @@
+"""Webhooks after the Standard Webhooks specification: a signed JSON body `{type, timestamp, data}`.
+
+The address was typed in by an organisation, so it may point anywhere: in production only public addresses are
+connected to, decided on what the name resolves to at that very moment; redirects are not followed; and a receiver that
+answers a byte at a time cannot hold the sender longer than `PATIENCE`.
+"""
+
+import ipaddress
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpcore
+from django.conf import settings
+from django.utils import timezone
+from standardwebhooks import Webhook
+
+from apps.notifications.channels import DeliveryError, EndpointGoneError
+from apps.notifications.models import Message, WebhookEndpoint
+
+CONNECT_TIMEOUT: Final = 5.0
+PATIENCE: Final = 15.0
+BUSY: Final = frozenset({408, 429})
+
+
+class AddressRefusedError(httpcore.ConnectError):
+    """The name leads into a network that is not public."""
+
+
+class Sender:
+    def __init__(self) -> None:
+        self._backend = _GuardedBackend()
+        self._pool = httpcore.ConnectionPool(network_backend=self._backend, max_connections=10, retries=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.close()
+
+    def send(self, message: Message) -> None:
+        endpoint = message.endpoint
+        if endpoint is None or not endpoint.is_active:
+            raise DeliveryError("The endpoint has been switched off.", permanent=True)
+
+        body, headers = compose(message, endpoint)
+        self._backend.deadline = time.monotonic() + PATIENCE
+        try:
+            with self._pool.stream(
+                "POST",
+                endpoint.url,
+                headers=headers,
+                content=body,
+                extensions={"timeout": {"connect": CONNECT_TIMEOUT, "read": PATIENCE, "write": PATIENCE, "pool": 1}},
+            ) as response:
+                status = response.status  # the body is of no interest
+        except AddressRefusedError as error:
+            raise DeliveryError(str(error), permanent=True) from error
+        except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError, UnicodeError, ValueError) as error:
+            raise DeliveryError(f"The address cannot be used: {error}", permanent=True) from error
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.RemoteProtocolError, OSError) as error:
+            raise DeliveryError(f"The endpoint cannot be reached: {error!r}", unreachable=True) from error
+        _judge(status)
+
+
+def _judge(status: int) -> None:
+    if 200 <= status < 300:
+        return
+    if status == 410:
+        raise EndpointGoneError("The endpoint answered 410: it wants no more messages.")
+    permanent = 300 <= status < 500 and status not in BUSY
+    raise DeliveryError(f"The endpoint answered {status}.", permanent=permanent, unreachable=not permanent)
+
+
+def compose(message: Message, endpoint: WebhookEndpoint) -> tuple[bytes, dict[bytes | str, bytes | str]]:
+    """The body and the headers; the id stays the same when a message is sent again, the time of signing does not."""
+    now = timezone.now()
+    body = json.dumps(
+        {"type": message.event, "timestamp": message.created_at.isoformat(), "data": message.context},
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+    return body.encode(), {
+        "Content-Type": "application/json",
+        "User-Agent": "CosmoMatch-Webhooks/1",
+        "webhook-id": str(message.uid),
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(endpoint.secret).sign(str(message.uid), now, body),
+    }
+
+
+def is_public(address: str) -> bool:
+    """Whether the address is one of the open internet; IPv6 that carries an IPv4 address is judged by that."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
+        if inner is None and ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        ip = inner or ip
+    return ip.is_global and not ip.is_multicast
+
+
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+
+
+class _GuardedBackend(httpcore.NetworkBackend):
+    """Connects to public addresses alone, and gives up at a deadline however busy the other side looks."""
+
+    def __init__(self) -> None:
+        self._plain = httpcore.SyncBackend()
+        self.deadline = 0.0
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(f"{host} is not known: {error}") from error
+        addresses = [str(entry[4][0]) for entry in found]
+        if not settings.WEBHOOKS_MAY_BE_PRIVATE and not all(is_public(address) for address in addresses):
+            raise AddressRefusedError(f"{host} leads to an address that is not public.")
+        # What was judged is what is connected to: a name that changes its mind in between changes nothing.
+        failure: Exception = httpcore.ConnectError(f"{host} has no address.")
+        for address in dict.fromkeys(addresses):
+            try:
+                stream = self._plain.connect_tcp(address, port, timeout, local_address, socket_options)
+                return _Stream(stream, self)
+            except (httpcore.NetworkError, httpcore.TimeoutException) as error:
+                failure = error
+        raise failure
+
+
+class _Stream(httpcore.NetworkStream):
+    """A stream on which no wait goes past the deadline."""
+
+    def __init__(self, stream: httpcore.NetworkStream, backend: _GuardedBackend) -> None:
+        self._stream = stream
+        self._backend = backend
+
+    def _left(self) -> float:
+        left = self._backend.deadline - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout(f"No answer within {PATIENCE:.0f} s.")
+        return left
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 – the deadline decides
+        return self._stream.read(max_bytes, self._left())
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 – the deadline decides
+        self._stream.write(buffer, self._left())
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002 – the deadline decides
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, self._left()), self._backend)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)

@@ -1,0 +1,100 @@
+"""One-click answers from mail: signed, expiring, good for one use.
+
+A link acts as the user it was made for, without a log-in: its page shows what will happen (GET) and, on POST, calls
+`use_link` and the service that belongs to the action, in one transaction. Which service that is, and whether the user
+may still do it, is for the edge to say: this app knows neither needs nor offers.
+"""
+
+import datetime as dt
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.conf import settings
+from django.core import signing
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import User
+from apps.core.errors import RuleViolation
+from apps.notifications.models import UsedLink
+
+_SALT: Final = "apps.notifications.links"
+_LONGEST: Final = 600
+LASTS: Final = dt.timedelta(days=14)
+
+
+class Action(models.TextChoices):
+    """What a link may do. The target is a match, a demand or an offer, as the first word says."""
+
+    MATCH_ACCEPT = "match.accept", _("Accept all")
+    MATCH_DECLINE = "match.decline", _("Decline")
+    DEMAND_CONFIRM = "demand.confirm", _("Still needed")
+    DEMAND_CLOSE = "demand.close", _("No longer needed")
+    OFFER_CONFIRM = "offer.confirm", _("Still available")
+    OFFER_WITHDRAW = "offer.withdraw", _("No longer available")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A link that was made by us, has not expired and, when it was read, had not been used.
+
+    `user` is active and is who acts; that they may do `action` to row `target_id` is checked by whoever carries it out.
+    """
+
+    action: Action
+    target_id: int
+    user: User
+    expires_at: dt.datetime
+    digest: str
+
+
+def make_link(action: str, target_id: int, user: User, expires_at: dt.datetime, *, nonce: str = "") -> str:
+    """The absolute URL of a one-click answer. A message that is sent again gives its `nonce` again: the same link."""
+    payload = [Action(action).value, target_id, user.pk, int(expires_at.timestamp()), nonce or secrets.token_urlsafe(9)]
+    return f"{settings.SITE_URL}/a/{_signer().sign_object(payload)}/"
+
+
+def read_link(signed: str, *, now: dt.datetime | None = None) -> Link:
+    """What a link says. Raises `link_invalid`, `link_used` or `link_expired`, in words for people."""
+    now = now or timezone.now()
+    invalid = RuleViolation("link_invalid", _("This link is not valid. Log in to answer."), status=404)
+    if len(signed) > _LONGEST:
+        raise invalid
+    try:
+        action, target_id, user_id, expires, nonce = _signer().unsign_object(signed)
+        link = Link(
+            action=Action(action),
+            target_id=int(target_id),
+            user=User.objects.get(pk=user_id, is_active=True),
+            expires_at=dt.datetime.fromtimestamp(expires, dt.UTC),
+            digest=hashlib.sha256(f"{action}:{target_id}:{user_id}:{nonce}".encode()).hexdigest(),
+        )
+    except (signing.BadSignature, ValueError, TypeError, User.DoesNotExist):
+        raise invalid from None
+
+    if UsedLink.objects.filter(digest=link.digest).exists():
+        raise _used()
+    if link.expires_at <= now:
+        raise RuleViolation("link_expired", _("This link has expired. Log in to see how things stand now."), status=410)
+    return link
+
+
+def use_link(link: Link) -> None:
+    """Use the link up, in the caller's transaction. Of two at once one waits: `link_used` if the first commits."""
+    try:
+        with transaction.atomic():
+            UsedLink.objects.create(digest=link.digest, user=link.user)
+    except IntegrityError:
+        raise _used() from None
+
+
+def _used() -> RuleViolation:
+    return RuleViolation("link_used", _("This link has been used. Log in to see how things stand now."), status=410)
+
+
+def _signer() -> Any:
+    # A dot survives in every mail program's idea of an address; Django's colon does not.
+    return signing.Signer(sep=".", salt=_SALT)

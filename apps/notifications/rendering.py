@@ -1,0 +1,159 @@
+"""From an event and its facts to words: `templates/notifications/<event>.txt`, in the reader's language and time zone.
+
+One file per event holds three blocks: `subject` (also the line in the portal's inbox, and the text message), `path`
+(the page that it is about) and `body`. The body is rendered once as text and once as HTML, where everything that people
+wrote is escaped; blank lines make paragraphs in both.
+"""
+
+import datetime as dt
+import re
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+from django.template import Context, Engine
+from django.utils import timezone, translation
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from apps.accounts.models import User
+from apps.notifications.models import Message, Notification
+
+DIRECTORY: Final = Path(settings.BASE_DIR) / "templates" / "notifications"
+SUBJECT_LENGTH: Final = 160
+_LANGUAGES: Final = frozenset(code for code, _name in settings.LANGUAGES)
+_TIME_NAMES: Final = ("_at", "_by", "_on", "_until")
+
+
+@dataclass(frozen=True)
+class Mail:
+    subject: str
+    text: str
+    html: str
+
+
+@cache
+def engine(missing: str = "") -> Engine:
+    """The templates of messages; a test sets `missing` to find facts that are not in the context."""
+    return Engine(
+        dirs=[str(DIRECTORY)],
+        builtins=["django.templatetags.i18n", "apps.notifications.wording"],
+        string_if_invalid=missing,
+    )
+
+
+@cache
+def events() -> tuple[str, ...]:
+    """The name of every event that people are told."""
+    return tuple(sorted(path.stem for path in DIRECTORY.glob("*.*.txt")))
+
+
+def render_inbox(notification: Notification, language: str) -> tuple[str, str]:
+    """What the portal's inbox shows: one line, and the path of the page that it is about."""
+    facts = _Facts(notification.event, notification.context, language, notification.user)
+    return facts.subject(), facts.path()
+
+
+def render_mail(message: Message) -> Mail:
+    facts = _Facts(message.event, message.context, message.language, message.user, message)
+    return Mail(facts.subject(), facts.text(), facts.html())
+
+
+def render_sms(message: Message) -> str:
+    """The subject and the page: what fits on a phone. One-click links are too long for it."""
+    facts = _Facts(message.event, message.context, message.language, message.user, message)
+    return f"{facts.subject()} {settings.SITE_URL}{facts.path()}"
+
+
+class _Facts:
+    """The facts of one event, for one reader."""
+
+    def __init__(
+        self, event: str, context: Mapping[str, Any], language: str, user: User | None, message: Message | None = None
+    ) -> None:
+        self.template = engine().get_template(f"{event}.txt")
+        self.language = language if language in _LANGUAGES else settings.LANGUAGE_CODE
+        self.zone = _zone(user)
+        self.facts = {**resolve(context, self.language), "user": user, "message": message}
+
+    def subject(self) -> str:
+        """One line, whatever people wrote into the facts: nothing of it can begin another header."""
+        subject = " ".join(self._render("subject").split())
+        return subject if len(subject) <= SUBJECT_LENGTH else f"{subject[: SUBJECT_LENGTH - 1]}…"
+
+    def path(self) -> str:
+        return self._render("path").strip()
+
+    def text(self) -> str:
+        return self._layout("layout.txt", _tidy(self._render("body")))
+
+    def html(self) -> str:
+        paragraphs = _tidy(self._render("body", html=True)).split("\n\n")
+        # The engine has escaped every fact already.
+        body = format_html_join(
+            "\n", "<p>{}</p>", ((SafeString(one.replace("\n", "<br>\n")),) for one in paragraphs if one)
+        )
+        return self._layout("layout.html", body, html=True)
+
+    def _layout(self, name: str, body: str, *, html: bool = False) -> str:
+        facts = {"subject": self.subject(), "body": body, "page": f"{settings.SITE_URL}{self.path()}"}
+        with translation.override(self.language):
+            rendered = (
+                engine()
+                .get_template(name)
+                .render(Context({**facts, "html": html, "language": self.language}, autoescape=html))
+            )
+        return rendered if html else f"{_tidy(rendered)}\n"
+
+    def _render(self, part: str, *, html: bool = False) -> str:
+        with translation.override(self.language), timezone.override(self.zone):
+            return self.template.render(Context({**self.facts, "part": part, "html": html}, autoescape=html))
+
+
+def resolve(value: Any, language: str, name: str = "") -> Any:
+    """Facts as a template wants them: of a text in several languages one, ISO times as times, every text on one line.
+
+    A time is known by its name, which ends in `_at`, `_by`, `_on` or `_until`.
+    """
+    if isinstance(value, Mapping):
+        if value and set(value) <= _LANGUAGES:
+            texts = [value.get(language), value.get(settings.LANGUAGE_CODE), *value.values()]
+            return resolve(next((text for text in texts if text), ""), language)
+        return {key: resolve(one, language, key) for key, one in value.items()}
+    if isinstance(value, list):
+        return [resolve(one, language) for one in value]
+    if not isinstance(value, str):
+        return value
+    if name.endswith(_TIME_NAMES):
+        return _time(value) or value
+    return " ".join(value.split())
+
+
+def _time(value: str) -> dt.date | None:
+    try:
+        moment = parse_datetime(value) if "T" in value else parse_date(value)
+    except ValueError:
+        return None
+    return (
+        timezone.make_aware(moment, dt.UTC) if isinstance(moment, dt.datetime) and timezone.is_naive(moment) else moment
+    )
+
+
+def _zone(user: User | None) -> zoneinfo.ZoneInfo:
+    names = [user.time_zone] if user else []
+    for name in [*names, User._meta.get_field("time_zone").default]:
+        try:
+            return zoneinfo.ZoneInfo(name)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+            continue
+    return zoneinfo.ZoneInfo("UTC")
+
+
+def _tidy(text: str) -> str:
+    """Tags that print nothing leave blank lines behind: keep one between paragraphs, none at the ends."""
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]*\n[ \t]*", "\n", text)).strip()

@@ -1,0 +1,138 @@
+"""From the outbox into the world: claim a batch, send it outside any transaction, mark each message.
+
+At least once: a worker that dies after handing a message over and before marking it has it sent again when its lease
+ends, with the same id. `due_at` is lease and back-off in one; together with the number of attempts it says who owns a
+message, so a worker that was slow marks nothing that is not its own any more.
+"""
+
+import datetime as dt
+import random
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from apps.notifications import backoff
+from apps.notifications.channels import DeliveryError, EndpointGoneError, Sender, email, sms, webhook
+from apps.notifications.models import Channel, Message, MessageState, WebhookEndpoint
+
+log = structlog.get_logger(__name__)
+
+BATCH: Final = 50
+# Longer than the slowest batch, which stops taking up messages after BATCH_SECONDS.
+LEASE: Final = dt.timedelta(seconds=120)
+BATCH_SECONDS: Final = 60
+RUN_SECONDS: Final = 60
+# How soon the rest of a batch is tried again when its route is down.
+ROUTE_DOWN: Final = dt.timedelta(seconds=20)
+
+_SENDERS: Final[dict[str, Callable[[], Sender]]] = {
+    Channel.WEBHOOK: webhook.Sender,
+    Channel.SMS: sms.Sender,
+    Channel.EMAIL: email.Sender,
+}
+
+
+def send_due(*, now: dt.datetime | None = None) -> int:
+    """Send what is due, channel by channel in turn; returns how many messages were handed over.
+
+    Safe to run twice and side by side. A channel that is down is left alone for the rest of the run.
+    """
+    until = time.monotonic() + RUN_SECONDS
+    up = dict(_SENDERS)
+    sent = 0
+    while up and time.monotonic() < until:
+        for channel, sender in list(up.items()):
+            batch = _claim(channel, now or timezone.now())
+            handed_over, is_up = _send_batch(batch, sender, now) if batch else (0, True)
+            sent += handed_over
+            if len(batch) < BATCH or not is_up:
+                del up[channel]
+    return sent
+
+
+@transaction.atomic
+def _claim(channel: str, now: dt.datetime) -> list[Message]:
+    """Take up to `BATCH` due messages for the time of the lease."""
+    due = Message.objects.due(now).filter(channel=channel).select_related("user", "endpoint")
+    batch = list(due.select_for_update(of=["self"], skip_locked=True).order_by("due_at", "pk")[:BATCH])
+    lease_ends = now + LEASE
+    Message.objects.filter(pk__in=[message.pk for message in batch]).update(
+        attempts=F("attempts") + 1, due_at=lease_ends
+    )
+    for message in batch:
+        message.attempts += 1
+        message.due_at = lease_ends
+    return batch
+
+
+def _send_batch(batch: list[Message], sender: Callable[[], Sender], now: dt.datetime | None) -> tuple[int, bool]:
+    """How many were handed over, and whether the channel as a whole is up."""
+    until = time.monotonic() + BATCH_SECONDS
+    down: set[str] = set()
+    sent = 0
+    with sender() as channel:
+        for message in batch:
+            route = _route(message)
+            if route in down or time.monotonic() > until:
+                _put_back(message, now or timezone.now())
+                continue
+            try:
+                channel.send(message)
+            except DeliveryError as error:
+                if error.unreachable:
+                    down.add(route)
+                _mark_failure(message, error, now or timezone.now())
+            except Exception as error:  # one message that cannot be rendered must not hold up the others
+                log.exception("message_broken", message=message.pk, message_event=message.event)
+                _mark_failure(message, DeliveryError(f"{type(error).__name__}: {error}"), now or timezone.now())
+            else:
+                sent += _mark_sent(message, now or timezone.now())
+    return sent, not (down & {Channel.EMAIL, Channel.SMS})
+
+
+def _route(message: Message) -> str:
+    """What is down when this message meets nobody: the one server of the channel, or its own endpoint alone."""
+    return message.address if message.channel == Channel.WEBHOOK else message.channel
+
+
+def _own(message: Message, **changes: object) -> int:
+    """Change the message if its lease is still ours."""
+    mine = Message.objects.filter(
+        pk=message.pk, state=MessageState.QUEUED, attempts=message.attempts, due_at=message.due_at
+    )
+    return mine.update(**changes)
+
+
+def _mark_sent(message: Message, now: dt.datetime) -> int:
+    return _own(message, state=MessageState.SENT, sent_at=now, error="")
+
+
+def _put_back(message: Message, now: dt.datetime) -> None:
+    """Not tried: it costs the message no attempt."""
+    _own(message, attempts=message.attempts - 1, due_at=now + ROUTE_DOWN)
+
+
+def _mark_failure(message: Message, error: DeliveryError, now: dt.datetime) -> None:
+    reason = str(error).replace("\x00", "")[:500]
+    for_good = error.permanent or message.attempts >= backoff.MAX_ATTEMPTS
+    log.warning(
+        "message_failed" if for_good else "message_delayed",
+        message=message.pk,
+        channel=message.channel,
+        message_event=message.event,
+        attempts=message.attempts,
+        reason=reason,
+    )
+    if for_good:
+        _own(message, state=MessageState.FAILED, error=reason)
+    else:
+        # Jitter is no secret.
+        due_at = now + backoff.wait(message.attempts, random.random())  # noqa: S311
+        _own(message, due_at=due_at, error=reason)
+    if isinstance(error, EndpointGoneError) and message.endpoint_id:
+        WebhookEndpoint.objects.filter(pk=message.endpoint_id).update(is_active=False)

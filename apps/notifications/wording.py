@@ -1,0 +1,168 @@
+"""Tags and filters of the message templates, built into their engine: no template has to load them.
+
+A template is written once and rendered twice, as plain text and as HTML; what differs between the two is decided here.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.template import Context, Library
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.html import format_html
+from django.utils.translation import gettext, gettext_noop, ngettext, pgettext
+
+from apps.accounts.models import User
+from apps.notifications import links
+
+register = Library()
+
+_BUTTON = (
+    "display:inline-block;padding:10px 18px;border-radius:6px;background:#0b5cad;color:#ffffff;"
+    "text-decoration:none;font-weight:bold"
+)
+
+
+@register.filter
+def number(value: Any) -> str:
+    """Grouped as the language groups: 20,000."""
+    return number_format(value, use_l10n=True, force_grouping=True)
+
+
+@register.filter
+def percent(value: float) -> int:
+    return round(value * 100)
+
+
+@register.filter
+def when(value: dt.date | dt.datetime) -> str:
+    """A day, or a time with its distance from UTC: two sides of a match may live in different zones."""
+    if not isinstance(value, dt.datetime):
+        return date_format(value, "DATE_FORMAT")
+    local = timezone.localtime(value)
+    minutes = round((local.utcoffset() or dt.timedelta()).total_seconds() / 60)
+    hours, rest = divmod(abs(minutes), 60)
+    zone = f"UTC{'-' if minutes < 0 else '+'}{hours}{f':{rest:02}' if rest else ''}"
+    return f"{date_format(local, 'DATETIME_FORMAT')} ({zone})"
+
+
+@register.simple_tag(takes_context=True)
+def amount(context: Context, quantity: int) -> str:
+    """A quantity in the unit of the message: 1,000 pcs."""
+    return pgettext("a quantity and its unit", "%(number)s %(unit)s") % {
+        "number": number(quantity),
+        "unit": context.get("unit", ""),
+    }
+
+
+@register.simple_tag(takes_context=True)
+def fact(context: Context, label: str, value: Any) -> str:
+    """A line “label: value” of its own; nothing where the value is not known."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, dt.date):
+        value = when(value)
+    return _line(context, label, value, "<b>{}</b>")
+
+
+@register.simple_tag(takes_context=True)
+def one_click(context: Context, action: str, target_id: int, until: dt.datetime | None = None) -> str:
+    """A button that answers without a log-in; nothing where the recipient is an address and not a person."""
+    user, message = context.get("user"), context.get("message")
+    if not isinstance(user, User) or message is None:
+        return ""
+    expires_at = until or message.created_at + links.LASTS
+    url = links.make_link(action, target_id, user, expires_at, nonce=message.uid.hex[:16])
+    return button(context, url, str(links.Action(action).label))
+
+
+@register.simple_tag(takes_context=True)
+def button(context: Context, url: str, label: str) -> str:
+    if context.get("html"):
+        return format_html('\n\n<a href="{}" style="{}">{}</a>\n\n', url, _BUTTON, label)
+    return f"\n{_line(context, label, url)}\n\n"
+
+
+def _line(context: Context, label: str, value: Any, markup: str = "{}") -> str:
+    line = "\n" + pgettext("a fact in a message", "{label}: {value}")
+    if context.get("html"):
+        return format_html(line, label=label, value=format_html(markup, value))
+    return line.format(label=label, value=value)
+
+
+@register.simple_tag
+def site() -> str:
+    return str(settings.SITE_URL)
+
+
+@register.simple_tag
+def reason(term: dict[str, Any]) -> str:
+    """One reason for a match in words: `{name, value, score, weight}`; nothing where the value is not known."""
+    words = _REASONS.get(term["name"])
+    return words(term["value"], term["score"]) if words and term["value"] is not None else ""
+
+
+def _coverage(_quantity: int, score: float) -> str:
+    if score >= 1:
+        return gettext("covers all that is still needed")
+    return gettext("covers {share} % of what is still needed").format(share=percent(score))
+
+
+def _distance(km: int, _score: float) -> str:
+    return gettext("about {km} km away").format(km=number(km))
+
+
+def _lead_time(days: int, _score: float) -> str:
+    if not days:
+        return gettext("ships at once")
+    return ngettext("ships within {days} day", "ships within {days} days", days).format(days=days)
+
+
+_STANDARDS = {
+    "equal": gettext_noop("meets the standard"),
+    "exceeds": gettext_noop("exceeds the standard"),
+    "unstated": gettext_noop("no standard asked for, none stated"),
+    "substitute": gettext_noop("a substitute"),
+}
+
+
+def _standard(fit: str, _score: float) -> str:
+    return gettext(_STANDARDS[fit])
+
+
+def _freshness(age_in_days: float, _score: float) -> str:
+    days = int(age_in_days)
+    if not days:
+        return gettext("confirmed today")
+    return ngettext("confirmed {days} day ago", "confirmed {days} days ago", days).format(days=days)
+
+
+def _record(matches: int, _score: float) -> str:
+    if not matches:
+        return gettext("no earlier deliveries here")
+    return ngettext("{number} earlier match here", "{number} earlier matches here", matches).format(number=matches)
+
+
+def _price(relative: float | str, _score: float) -> str:
+    """`relative`: 1 is the median price of all offers of the item."""
+    if isinstance(relative, str):
+        return gettext("a donation")
+    difference = percent(abs(relative - 1))
+    if not difference:
+        return gettext("at the median price")
+    if relative < 1:
+        return gettext("{share} % below the median price").format(share=difference)
+    return gettext("{share} % above the median price").format(share=difference)
+
+
+_REASONS: dict[str, Callable[[Any, float], str]] = {
+    "coverage": _coverage,
+    "distance": _distance,
+    "lead_time": _lead_time,
+    "standard": _standard,
+    "freshness": _freshness,
+    "record": _record,
+    "price": _price,
+}

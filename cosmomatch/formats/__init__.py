@@ -1,0 +1,1 @@
+"""How numbers, days and times are written, where Django's own choice is not ours."""

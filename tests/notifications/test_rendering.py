@@ -1,0 +1,260 @@
+"""Every event that any service queues, in both languages, from the facts that the services really give."""
+
+import datetime as dt
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.template import Context
+from django.utils import timezone
+
+from apps.accounts import services as accounts
+from apps.accounts.models import Organisation, OrganisationState, User
+from apps.accounts.permissions import OrganisationKind
+from apps.core.errors import RuleViolation
+from apps.demands import services as demands
+from apps.demands.models import Demand, QuantityKind
+from apps.fulfilment import services as fulfilment
+from apps.fulfilment.models import Order
+from apps.matching import services as matching
+from apps.matching.models import Match
+from apps.notifications import rendering
+from apps.notifications.models import Channel, Message, Notification
+from apps.notifications.services import queue
+from apps.supply import services as supply
+from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, member, region
+
+pytestmark = pytest.mark.django_db
+
+MISSING = "MISSING-FACT"
+
+
+def queued_events() -> set[str]:
+    """The first argument of every `queue(` in the program, and of what `_announce` chooses between."""
+    found: set[str] = set()
+    for file in Path(settings.BASE_DIR, "apps").rglob("services.py"):
+        text = file.read_text()
+        found |= set(re.findall(r'\bqueue\(\s*"([a-z_.]+)"', text))
+        found |= set(re.findall(r'\bevent(?:, recipient)? = "([a-z_.]+)"', text))
+    return found
+
+
+def test_the_events_that_are_queued_are_the_events_that_have_a_template() -> None:
+    assert queued_events() == set(rendering.events())
+
+
+@pytest.fixture
+def everything(hospital: Organisation, buyer: User, maker: Organisation, supplier: User, coordinator: User) -> None:
+    """A history in which everything happened that anybody is told."""
+    now = timezone.now()
+    OfferFactory.create(organisation=maker, quantity=900_000, unit_price=2)
+    OfferFactory.create(organisation__region=region("650000"), quantity=90_000, unit_price=3, is_donation=False)
+    lines = [
+        demands.Line(item=ItemFactory.create(), quantity=1_000, needed_by=now + dt.timedelta(days=9)),
+        demands.Line(item=ItemFactory.create(), quantity_kind=QuantityKind.UNSPECIFIED, urgency="emergency"),
+        demands.Line(
+            item=ItemFactory.create(), quantity=70_000, quantity_kind=QuantityKind.AT_LEAST, urgency="routine"
+        ),
+        demands.Line(item=ItemFactory.create(), quantity=300, quantity_kind=QuantityKind.ESTIMATE),
+    ]
+    posted = [demands.open_demand(demand, by=buyer) for demand in demands.post_demands(hospital, lines, by=buyer)]
+    matching.sweep()
+
+    first = Match.objects.held().filter(demand=posted[0]).order_by("pk")[0]
+    order = fulfilment.accept_match(first, by=supplier)
+    again = fulfilment.repeat_order(order, by=buyer, quantity=20_000)
+    fulfilment.ship_order(again, by=supplier, carrier="SF <Express>", tracking_number="SF1", expected_on=now.date())
+    fulfilment.deliver_order(again, by=buyer, quantity_accepted=19_000, quantity_rejected=10, reason="Torn <b>open</b>")
+    fulfilment.close_order(Order.objects.get(pk=again.pk), by=buyer, reason="Lost")
+    fulfilment.cancel_order(order, by=supplier, reason="Fire")
+    demands.pause_demand(Demand.objects.get(pk=posted[2].pk), by=buyer)
+    matching.take_back_without_ground()
+    matching.expire_holds(now=now + dt.timedelta(hours=3))
+
+    DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="gown"), escalates_at=now)
+    matching.escalate_due(now=now + dt.timedelta(hours=1))
+    demands.ask_whether_still_needed(now=now + dt.timedelta(days=6))
+    demands.suspend_stale(now=now + dt.timedelta(days=20))
+    supply.ask_whether_still_there(now=now + dt.timedelta(days=11))
+    supply.suspend_stale(now=now + dt.timedelta(days=20))
+
+    [absurd] = demands.post_demands(hospital, [demands.Line(item=ItemFactory.create(), quantity=10**11)], by=buyer)
+    demands.open_demand(absurd, by=buyer)
+
+    clinic = OrganisationFactory.create(unverified=True, kind=OrganisationKind.HEALTH_FACILITY, identifier="X1")
+    owner = member(clinic, email="clinic@example.org")
+    desk = coordinator
+    accounts.submit_for_verification(clinic, by=owner)
+    matching.announce_verifications()
+    accounts.reject_organisation(clinic, by=desk, reason="The stamp is missing.")
+    matching.announce_verifications()
+    accounts.verify_organisation(clinic, by=desk)
+    matching.announce_verifications()
+    accounts.amend_organisation(clinic, by=owner, name="Clinic of another name")
+    matching.announce_verifications()
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Templates that shout about a fact that is not there."""
+    shouting = rendering.engine(MISSING)
+    monkeypatch.setattr(rendering, "engine", lambda: shouting)
+
+
+@pytest.mark.usefixtures("everything", "strict")
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_every_event_is_rendered_from_real_facts_and_misses_none(language: str) -> None:
+    told = {message.event: message for message in Message.objects.filter(channel=Channel.EMAIL).select_related("user")}
+    assert set(told) == set(rendering.events())
+
+    for message in Message.objects.filter(channel=Channel.EMAIL).select_related("user"):
+        message.language = language
+        mail = rendering.render_mail(message)
+        sms = rendering.render_sms(message)
+        for text in (mail.subject, mail.text, mail.html, sms):
+            assert MISSING not in text, (message.event, text)
+            assert "None" not in text, (message.event, text)
+            assert "%(" not in text
+            assert "{{" not in text
+        assert "\n\n\n" not in mail.text
+        assert mail.subject.strip() == mail.subject
+        assert "\n" not in mail.subject
+        assert f"{settings.SITE_URL}/" in mail.text
+        assert "<b>open</b>" not in mail.html
+        assert "<Express>" not in mail.html
+
+    for notification in Notification.objects.all():
+        subject, path = rendering.render_inbox(notification, language)
+        assert subject
+        assert re.fullmatch(r"/([a-z]+/(\d+/)?)?", path), path
+
+
+def message_of(event: str, **context: object) -> Message:
+    return Message(event=event, key="k", context=context, channel=Channel.EMAIL, address="a@example.org", language="en")
+
+
+PLACE = {
+    "demand_id": 7,
+    "item": {"en": "Surgical mask", "zh-hans": "医用外科口罩"},
+    "unit": {"en": "pcs", "zh-hans": "只"},
+}
+ORDER = {**PLACE, "offered_item": PLACE["item"], "organisation": "H", "supplier": "S", "ordered": 20_000, "region": "R"}
+
+
+def test_what_people_wrote_is_escaped_in_html_and_cannot_begin_a_header() -> None:
+    message = message_of("order.cancelled", **ORDER | {"reason": "<script>x</script>\r\n\r\nSubject: y & z"})
+    message.context["offered_item"] = "Mask\r\nBcc: everyone@example.org"
+
+    mail = rendering.render_mail(message)
+
+    assert mail.subject == "Cancelled: the order of 20,000 pcs of Mask Bcc: everyone@example.org"
+    assert "<script>" not in mail.html
+    assert "&lt;script&gt;x&lt;/script&gt; Subject: y &amp; z" in mail.html
+    assert "Reason: <script>x</script> Subject: y & z\n" in mail.text
+
+
+def test_a_very_long_name_is_cut_in_the_subject() -> None:
+    message = message_of("order.cancelled", **ORDER | {"reason": "", "offered_item": "long " * 100})
+
+    assert len(rendering.render_mail(message).subject) == rendering.SUBJECT_LENGTH
+
+
+def test_texts_in_several_languages_numbers_and_times_are_those_of_the_reader(buyer: User) -> None:
+    buyer.time_zone = "Asia/Kolkata"
+    facts = {
+        **PLACE, "asked": 20_000, "respond_by": "2026-11-22T05:30:00+00:00", "match_id": 1, "terms": [],
+        "is_substitute": False, "organisation": "H", "quantity": 20_000, "quantity_kind": "exact", "urgency": "urgent",
+    }  # fmt: skip
+    message = Message(event="match.proposed", context=facts, language="en", user=buyer, created_at=timezone.now())
+
+    english = rendering.render_mail(message)
+    assert english.subject == "Can you supply 20,000 pcs of Surgical mask? Answer by 22 Nov 2026, 11:00 (UTC+5:30)"
+    assert english.text.count("/a/") == 2
+    assert "Needed by" not in english.text
+
+    message.language = "zh-hans"
+    chinese = rendering.render_mail(message)
+    assert "20,000 只" in chinese.subject
+    assert "医用外科口罩" in chinese.subject
+    assert '<html lang="zh-hans">' in chinese.html
+
+
+def test_a_message_that_is_sent_again_has_the_same_links(buyer: User) -> None:
+    context = PLACE | {"quantity": 5, "quantity_kind": "exact", "urgency": "urgent"}
+    queue("demand.freshness_asked", buyer, context, key="1")
+    message = Message.objects.select_related("user").get()
+
+    assert rendering.render_mail(message) == rendering.render_mail(message)
+
+
+def test_an_address_without_a_person_gets_no_one_click_links(hospital: Organisation) -> None:
+    context = PLACE | {"quantity": 5, "quantity_kind": "exact", "urgency": "urgent"}
+    queue("demand.freshness_asked", hospital, context, key="1")
+    message = Message.objects.get()
+
+    assert message.address == hospital.contact_email
+    assert "/a/" not in rendering.render_mail(message).text
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "expected"),
+    [
+        ({"en": "a", "zh-hans": "b"}, "", "b"),
+        ({"en": "a"}, "", "a"),
+        ({"en": "a", "zh-hans": ""}, "", "a"),
+        ([{"region": {"en": "a", "zh-hans": "b"}}], "", [{"region": "b"}]),
+        ({"needed_by": "2026-11-22T05:30:00Z"}, "", {"needed_by": dt.datetime(2026, 11, 22, 5, 30, tzinfo=dt.UTC)}),
+        ("2026-11-22", "expected_on", dt.date(2026, 11, 22)),
+        ("2026-99-22", "expected_on", "2026-99-22"),
+        ("2026-11-22", "reason", "2026-11-22"),
+        ({}, "", {}),
+        (None, "needed_by", None),
+    ],
+)
+def test_facts_are_resolved_for_the_reader(value: object, name: str, expected: object) -> None:
+    assert rendering.resolve(value, "zh-hans", name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "score", "words"),
+    [
+        ("coverage", 1000, 1, "covers all that is still needed"),
+        ("coverage", 400, 0.4, "covers 40 % of what is still needed"),
+        ("distance", 1043, 0.3, "about 1,043 km away"),
+        ("distance", None, 0.5, ""),
+        ("lead_time", 0, 1, "ships at once"),
+        ("lead_time", 1, 1, "ships within 1 day"),
+        ("lead_time", 3, 1, "ships within 3 days"),
+        ("standard", "exceeds", 0.9, "exceeds the standard"),
+        ("freshness", 0.4, 0.9, "confirmed today"),
+        ("freshness", 2.7, 0.9, "confirmed 2 days ago"),
+        ("record", 0, 0.8, "no earlier deliveries here"),
+        ("record", 4, 0.8, "4 earlier matches here"),
+        ("price", None, 0.5, ""),
+        ("price", "donation", 1, "a donation"),
+        ("price", 0.9, 0.6, "10 % below the median price"),
+        ("price", 1.25, 0.25, "25 % above the median price"),
+        ("price", 1, 0.5, "at the median price"),
+        ("unheard_of", 1, 0.5, ""),
+    ],
+)
+def test_reasons_are_given_in_words(name: str, value: object, score: float, words: str) -> None:
+    from apps.notifications.wording import reason
+
+    assert reason({"name": name, "value": value, "score": score, "weight": 0.2}) == words
+
+
+def test_every_template_compiles_and_an_unknown_event_does_not_exist() -> None:
+    for event in rendering.events():
+        rendering.engine().get_template(f"{event}.txt").render(Context({"part": "path", "demand_id": 1}))
+    with pytest.raises(Exception, match=r"unheard\.of"):
+        rendering.render_mail(message_of("unheard.of"))
+
+
+def test_a_state_that_was_imported_is_no_news(hospital: Organisation) -> None:
+    assert hospital.state == OrganisationState.VERIFIED
+    assert matching.announce_verifications() == 0
+    assert matching.announce_verifications() == 0
+    with pytest.raises(RuleViolation):
+        accounts.verify_organisation(hospital, by=User())
