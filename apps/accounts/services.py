@@ -190,8 +190,8 @@ def expire_verifications(*, now: dt.datetime | None = None) -> list[Organisation
 
 def take_unannounced(limit: int = 200) -> list[Organisation]:
     """Organisations whose people do not know its state yet, taken in the caller's transaction, which tells them."""
-    due = Organisation.objects.unannounced().select_related("region").select_for_update(of=["self"], skip_locked=True)
-    organisations = list(due.order_by("pk")[:limit])
+    due = Organisation.objects.unannounced().select_related("region").order_by("pk")
+    organisations = list(due.select_for_update(of=["self"], skip_locked=True, no_key=True)[:limit])
     for organisation in organisations:
         Organisation.objects.filter(pk=organisation.pk).update(announced_state=organisation.state)
     return organisations

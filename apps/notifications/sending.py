@@ -59,7 +59,7 @@ def send_due(*, now: dt.datetime | None = None) -> int:
 def _claim(channel: str, now: dt.datetime) -> list[Message]:
     """Take up to `BATCH` due messages for the time of the lease."""
     due = Message.objects.due(now).filter(channel=channel).select_related("user", "endpoint")
-    batch = list(due.select_for_update(of=["self"], skip_locked=True).order_by("due_at", "pk")[:BATCH])
+    batch = list(due.select_for_update(of=["self"], skip_locked=True, no_key=True).order_by("due_at", "pk")[:BATCH])
     lease_ends = now + LEASE
     Message.objects.filter(pk__in=[message.pk for message in batch]).update(
         attempts=F("attempts") + 1, due_at=lease_ends

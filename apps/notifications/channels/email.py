@@ -28,13 +28,13 @@ class Sender:
 
     def send(self, message: Message) -> None:
         mail = compose(message, self._connection)
+        worked_before = self._sent > 0
         try:
             self._deliver(mail)
         except DeliveryError as error:
-            if not error.unreachable or not self._sent:
+            if not (error.unreachable and worked_before):
                 raise
             # Servers hang up after so many messages, or when they restart: a new connection says whether they are back.
-            self._close()
             self._deliver(mail)
 
     def _deliver(self, mail: EmailMultiAlternatives) -> None:

@@ -1,4 +1,4 @@
-"""Text messages through an HTTP gateway: `POST {to, text, id}` as JSON, with a bearer token; a repeat has the same id."""
+"""Text messages through an HTTP gateway: `POST {to, text, id}` as JSON, with a bearer token. A repeat has its old id."""
 
 from types import TracebackType
 from typing import Self
