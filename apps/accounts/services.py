@@ -67,6 +67,25 @@ def register_organisation(*, by: User, name: str, kind: str, region: Region, **f
 
 
 @transaction.atomic
+def import_organisation(
+    *, source: str, source_key: str, name: str, kind: str, region: Region, by: User | None = None, **facts: Any
+) -> tuple[Organisation, bool]:
+    """The organisation that another system knows by `source_key`, and whether it is new here.
+
+    It has no members and is unverified; one that is here already stays as people have made it since.
+    """
+    if kind not in OPEN_KINDS:
+        raise RuleViolation("kind_closed", _("Coordinators are set up in the back office."), field="kind")
+
+    organisation, made = Organisation.objects.get_or_create(
+        source=source, source_key=source_key, defaults={"name": name, "kind": kind, "region": region, **facts}
+    )
+    if made:
+        audit.record(by, "organisation.imported", organisation, source=source)
+    return organisation, made
+
+
+@transaction.atomic
 def amend_organisation(organisation: Organisation, *, by: User, **changes: Any) -> Organisation:
     """Change facts; changing one that was verified clears the verification, and the organisation waits for a new
     one.
