@@ -31,6 +31,7 @@ _CODE = re.compile(
     | (?P<astm>ASTM) [\s:\-]* (?P<astmnumber>[DEF]\s*\d{3,5}) (?:-\d{2}(?!\d))?
     | (?:ANSI\s*/\s*)? (?P<aami>AAMI) [\s:\-]* PB\s*70
     | (?:ANSI\s*/\s*(?:ISEA\s*)?|ANSI\s+) (?P<ansi>Z\s*87\.1|105)
+    | (?P<asnzs>AS\s*/?\s*NZS) [\s:\-]* (?P<asnzsnumber>\d{4})
     | (?P<niosh>NIOSH|42\s*CFR\s*(?:PART\s*)?84)
     )
     (?: \s* [-:/(]? \s* (?P<year>(?:19|20)\d{2}) (?!\d) \)?
@@ -50,9 +51,10 @@ _GRADES: dict[str, str] = {
     "ASTM F2100": r"(?:level|L|级别)\s?-?[123]|[123]\s*级",
     "ANSI/AAMI PB70": r"(?:level|L|级别)\s?-?[1234]|[1234]\s*级",
     "GB 19083": r"(?:grade|class|level)\s?-?[123]|[1-3一二三ⅠⅡⅢ]\s*级",
+    "AS/NZS 1716": r"P\s?-?2",
     "EN 14126": r"type\s*[34]\s?-?B",
 }
-_NAMELESS: Final = frozenset({"ASTM F2100", "ANSI/AAMI PB70", "GB 19083", "EN 14126"})
+_NAMELESS: Final = frozenset({"ASTM F2100", "ANSI/AAMI PB70", "GB 19083", "AS/NZS 1716", "EN 14126"})
 """Families whose grades say nothing without the code before them."""
 
 _GRADE_PATTERNS: dict[str, re.Pattern[str]] = {
@@ -94,6 +96,8 @@ def _spell(match: re.Match[str]) -> str:
         return f"{part['iso']} {part['isonumber']}"
     if "astm" in part:
         return f"ASTM {part['astmnumber']}"
+    if "asnzs" in part:
+        return f"AS/NZS {part['asnzsnumber']}"
     if "aami" in part:
         return "ANSI/AAMI PB70"
     if "ansi" in part:
@@ -224,7 +228,9 @@ class Reader:
         """The current row of this grade, among the rows of one family."""
         wanted = _compact(grade)
         for standard in sorted(pool, key=lambda known: known.successor is not None):
-            if _compact(standard.grade) == wanted or _compact(standard.code).endswith(wanted):
+            # Some codes end in their grade and have no other (KF94, Surgical N95); a mere digit says nothing.
+            own = _compact(standard.grade)
+            if own == wanted or (not own and not wanted.isdigit() and _compact(standard.code).endswith(wanted)):
                 return standard
         return None
 

@@ -1,0 +1,54 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.catalogue.units import Word, describe, in_packs, packs_to_cover, plural, to_base
+
+PIECE, BOX = Word("只", "piece"), Word("盒", "box")
+quantities, sizes = st.integers(0, 10**12), st.integers(1, 10**6)
+
+
+@given(quantities, sizes)
+def test_packs_and_rest_are_the_quantity_again(quantity: int, size: int) -> None:
+    packs, rest = in_packs(quantity, size)
+    assert to_base(packs, size, rest) == quantity
+    assert 0 <= rest < size
+
+
+@given(quantities, sizes)
+def test_packs_to_cover_are_enough_and_not_one_too_many(quantity: int, size: int) -> None:
+    packs = packs_to_cover(quantity, size)
+    assert packs * size >= quantity
+    assert packs == 0 or (packs - 1) * size < quantity
+
+
+def test_a_quantity_is_told_in_packs() -> None:
+    assert describe(600, PIECE, language="en", pack=BOX, size=50) == "12 boxes × 50 = 600 pieces"
+    assert describe(600, PIECE, language="zh-hans", pack=BOX, size=50) == "12 盒 × 50 = 600 只"
+
+
+def test_what_fills_no_pack_is_told_in_base_units() -> None:
+    assert describe(30, PIECE, language="en", pack=BOX, size=50) == "30 pieces"
+    assert describe(1, PIECE, language="en") == "1 piece"
+
+
+def test_loose_ones_are_told_beside_the_packs() -> None:
+    assert describe(607, PIECE, language="en", pack=BOX, size=50) == "12 boxes × 50 + 7 = 607 pieces"
+    assert describe(50, PIECE, language="en", pack=BOX, size=50) == "1 box × 50 = 50 pieces"
+
+
+@pytest.mark.parametrize(
+    ("word", "many"),
+    [
+        ("box", "boxes"),
+        ("bag", "bags"),
+        ("pair", "pairs"),
+        ("dish", "dishes"),
+        ("tray", "trays"),
+        ("body", "bodies"),
+        ("m²", "m²"),
+    ],
+)
+def test_plurals_follow_english_spelling(word: str, many: str) -> None:
+    assert plural(word, 2) == many
+    assert plural(word, 1) == word
