@@ -175,6 +175,7 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.ops.middleware.body_limit_middleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -404,7 +405,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# A larger body is a 400. Files (CSV, XLSX, evidence) are counted apart, by their forms.
+# A larger body is a 400; one with files (CSV, XLSX, evidence) may have UPLOAD_MAX_BYTES: apps/ops/middleware.py.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
 DATA_UPLOAD_MAX_NUMBER_FILES = 10

@@ -4,8 +4,10 @@ import time
 from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.core.management import call_command
@@ -17,6 +19,7 @@ from pytest_django import Settings
 from apps.notifications.models import Channel, Message
 from apps.ops import health
 from apps.ops.tasks import BEAT_KEY, WORKER_KEY, heartbeat
+from cosmomatch import celery_app
 
 pytestmark = pytest.mark.django_db
 
@@ -180,3 +183,18 @@ def test_nobody_else_does(client: Client, settings: Settings) -> None:
     settings.PRODUCTION = True
     assert client.get("/dev/mail/").status_code == 404
     assert client.get("/dev/mail/one.eml").status_code == 404
+
+
+# --- Request ids ------------------------------------------------------------------------------------------------------
+
+
+def test_a_task_carries_the_id_of_the_request_that_sent_it() -> None:
+    with celery_app.connection_for_write() as broker:
+        queue = broker.SimpleQueue("celery")
+        queue.clear()
+        with structlog.contextvars.bound_contextvars(request_id="0123"):
+            heartbeat.delay()
+        message = queue.get(timeout=5)
+        message.ack()
+    headers: Any = message.headers
+    assert headers["__django_structlog__"]["request_id"] == "0123"
