@@ -142,7 +142,7 @@ def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **
     if demand.quantity is not None and demand.quantity < promised:
         raise RuleViolation(
             "quantity_promised",
-            _("Suppliers have already promised %(promised)s.") % {"promised": promised},
+            _("Suppliers have already promised %(promised)s.") % {"promised": f"{promised:,}"},
             field="quantity",
         )
 
@@ -214,7 +214,7 @@ def open_demand(
         raise RuleViolation(
             "quantity_unusual",
             _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
-            % {"quantity": demand.quantity, "usual": judgement.usual},
+            % {"quantity": f"{demand.quantity:,}", "usual": f"{judgement.usual:,}"},
             field="quantity",
             status=409,
             usual=judgement.usual,

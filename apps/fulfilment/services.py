@@ -52,6 +52,14 @@ def _lock(order: Order) -> Order:
     return Order.objects.shown().select_for_update(of=["self"], no_key=True).get(pk=order.pk)
 
 
+def _check_seen(order: Order, seen: dt.datetime | None) -> None:
+    """Refuse what was decided on an older state of the order, such as the same form sent twice."""
+    if seen is not None and order.updated_at != seen:
+        raise RuleViolation(
+            "state_changed", _("This order changed a moment ago, maybe by yourself. Look again and decide.")
+        )
+
+
 @transaction.atomic
 def ship_order(
     order: Order,
@@ -61,11 +69,16 @@ def ship_order(
     carrier: str = "",
     tracking_number: str = "",
     expected_on: dt.date | None = None,
+    seen: dt.datetime | None = None,
     now: dt.datetime | None = None,
 ) -> Shipment:
-    """The supplier has sent all that is left to send (None) or a part of it."""
+    """The supplier has sent all that is left to send (None) or a part of it.
+
+    `seen`: the `updated_at` that whoever decided this looked at; if the order changed since, `state_changed`.
+    """
     now = now or timezone.now()
     order = _lock(order)
+    _check_seen(order, seen)
     if order.state not in {OrderState.CONFIRMED, OrderState.SHIPPED}:
         raise RuleViolation("illegal_move", _("This order is not waiting to be shipped."), state=order.state)
     shipped = order.shipments.aggregate(total=Sum("quantity"))["total"] or 0
@@ -74,7 +87,7 @@ def ship_order(
     if not 0 < sent <= left:
         raise RuleViolation(
             "quantity_out_of_range",
-            _("There are %(left)s left to ship.") % {"left": left},
+            _("There are %(left)s left to ship.") % {"left": f"{left:,}"},
             field="quantity",
             left=left,
         )
@@ -116,11 +129,16 @@ def deliver_order(
     quantity_accepted: int,
     quantity_rejected: int = 0,
     reason: str = "",
+    seen: dt.datetime | None = None,
     now: dt.datetime | None = None,
 ) -> Delivery:
-    """The requester says what came: accepted goods count as met, rejected ones are wanted again."""
+    """The requester says what came: accepted goods count as met, rejected ones are wanted again.
+
+    `seen` as in `ship_order`.
+    """
     now = now or timezone.now()
     order = _lock(order)
+    _check_seen(order, seen)
     if order.state not in {OrderState.CONFIRMED, OrderState.SHIPPED}:
         raise RuleViolation("illegal_move", _("Nothing of this order is on its way."), state=order.state)
     if quantity_accepted < 0 or quantity_rejected < 0 or quantity_accepted + quantity_rejected == 0:
@@ -128,7 +146,7 @@ def deliver_order(
     if quantity_accepted + quantity_rejected > order.quantity_outstanding:
         raise RuleViolation(
             "quantity_out_of_range",
-            _("Only %(left)s of this order are outstanding.") % {"left": order.quantity_outstanding},
+            _("Only %(left)s of this order are outstanding.") % {"left": f"{order.quantity_outstanding:,}"},
             field="quantity_accepted",
             left=order.quantity_outstanding,
         )
@@ -210,11 +228,21 @@ def cancel_order(order: Order, *, by: User | None, reason: str = "", now: dt.dat
 
 
 @transaction.atomic
-def repeat_order(order: Order, *, by: User | None, quantity: int, now: dt.datetime | None = None) -> Order:
-    """A proven match once more, any quantity that the supplier still has free; the need grows by as much."""
+def repeat_order(
+    order: Order, *, by: User | None, quantity: int, newest_seen: int | None = None, now: dt.datetime | None = None
+) -> Order:
+    """A proven match once more, any quantity that the supplier still has free; the need grows by as much.
+
+    `newest_seen`: the key of the newest order of the match that whoever decided this looked at; if there is a newer one
+    by now, `state_changed`.
+    """
     now = now or timezone.now()
     order = _lock(order)
     match = order.match
+    if newest_seen is not None and match.orders.filter(pk__gt=newest_seen).exists():
+        raise RuleViolation(
+            "state_changed", _("More was ordered a moment ago, maybe by yourself. Look again and decide.")
+        )
     if order.state == OrderState.CANCELLED or not match.is_contact_revealed:
         raise RuleViolation("not_proven", _("Only an accepted match can be ordered again."))
     if quantity <= 0:
@@ -224,7 +252,7 @@ def repeat_order(order: Order, *, by: User | None, quantity: int, now: dt.dateti
     if quantity < match.offer.minimum_order:
         raise RuleViolation(
             "below_minimum_order",
-            _("The supplier's minimum order is %(minimum)s.") % {"minimum": match.offer.minimum_order},
+            _("The supplier's minimum order is %(minimum)s.") % {"minimum": f"{match.offer.minimum_order:,}"},
             field="quantity",
             minimum=match.offer.minimum_order,
         )
@@ -232,7 +260,8 @@ def repeat_order(order: Order, *, by: User | None, quantity: int, now: dt.dateti
         free = Offer.objects.get(pk=match.offer_id).quantity_free
         raise RuleViolation(
             "insufficient_stock",
-            _("The supplier has %(free)s free right now. Order at most that, or post a new need.") % {"free": free},
+            _("The supplier has %(free)s free right now. Order at most that, or post a new need.")
+            % {"free": f"{free:,}"},
             field="quantity",
             status=409,
             free=free,

@@ -345,7 +345,7 @@ def record_acceptance(
     if not 0 < accepted <= held:
         raise RuleViolation(
             "quantity_out_of_range",
-            _("You can accept from 1 to %(held)s.") % {"held": held},
+            _("You can accept from 1 to %(held)s.") % {"held": f"{held:,}"},
             field="quantity",
             held=held,
         )

@@ -3,7 +3,7 @@
 from allauth.account import views as entrance
 from django.urls import URLPattern, URLResolver, path
 
-from apps.portal.views import account, public
+from apps.portal.views import account, answers, inbox, needs, orders, public, supply
 
 everybody = [
     path("", public.board, name="board"),
@@ -20,6 +20,12 @@ everybody = [
 ]
 
 # Who needs and who supplies: names in use by the navigation are needs, supply, inbox, orders.
-work: list[URLPattern | URLResolver] = []
+work: list[URLPattern | URLResolver] = [
+    *needs.urlpatterns,
+    *supply.urlpatterns,
+    *inbox.urlpatterns,
+    *orders.urlpatterns,
+    *answers.urlpatterns,
+]
 
 urlpatterns = [*everybody, *work]

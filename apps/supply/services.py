@@ -29,7 +29,7 @@ def _check(offer: Offer) -> None:
         errors["quantity"] = [in_range]
     elif offer.quantity < offer.quantity_reserved:
         errors["quantity"] = [
-            _("You have already promised %(promised)s of it.") % {"promised": offer.quantity_reserved}
+            _("You have already promised %(promised)s of it.") % {"promised": f"{offer.quantity_reserved:,}"}
         ]
     if offer.daily_capacity is not None and not 0 < offer.daily_capacity <= MAX_QUANTITY:
         errors["daily_capacity"] = [in_range]

@@ -1,0 +1,94 @@
+"""Answering a request, shipping, receiving, ending and repeating an order."""
+
+import datetime as dt
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.fulfilment.models import Order, OrderState, RejectReason
+from apps.matching.models import DeclineReason, Match
+from apps.portal.forms.quantities import QuantityField
+
+
+class AcceptForm(forms.Form):
+    """How much of what was asked, and how soon."""
+
+    quantity = QuantityField(label=_("How much can you send?"))
+    lead_time_days = QuantityField(label=_("In how many days can it be there?"), required=False, least=0, most=3650)
+
+    def __init__(self, *args: Any, match: Match, **kwargs: Any) -> None:
+        kwargs.setdefault("initial", {"quantity": match.quantity, "lead_time_days": match.offer.lead_time_days})
+        super().__init__(*args, **kwargs)
+
+
+class DeclineForm(forms.Form):
+    reason = forms.ChoiceField(
+        label=_("Why not?"),
+        choices=DeclineReason.choices,
+        widget=forms.RadioSelect,
+        error_messages={"required": _("Choose one of the reasons."), "invalid_choice": _("Choose one of the reasons.")},
+    )
+    note = forms.CharField(label=_("In your words"), required=False, max_length=500)
+
+
+class ShipForm(forms.Form):
+    """What leaves now; all that is left unless said otherwise."""
+
+    quantity = QuantityField(label=_("How much do you send now?"))
+    carrier = forms.CharField(label=_("Carrier"), required=False, max_length=100)
+    tracking_number = forms.CharField(label=_("Tracking number"), required=False, max_length=100)
+    expected_on = forms.DateField(
+        label=_("Expected to arrive on"),
+        required=False,
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+        input_formats=["%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d"],
+        error_messages={"invalid": _("Write a date such as 2026-02-15.")},
+    )
+
+    def clean_expected_on(self) -> dt.date | None:
+        day: dt.date | None = self.cleaned_data["expected_on"]
+        if day is not None and abs((day - timezone.localdate()).days) > 366:
+            raise ValidationError(_("This is more than a year away. Is the year right?"), code="too_far")
+        return day
+
+
+class DeliverForm(forms.Form):
+    """What came: accepted, rejected, and why."""
+
+    quantity_accepted = QuantityField(label=_("Accepted"), least=0)
+    quantity_rejected = QuantityField(label=_("Rejected"), least=0, required=False)
+    reason_kind = forms.ChoiceField(
+        label=_("Why rejected?"), choices=[("", "–"), *RejectReason.choices], required=False
+    )
+    reason = forms.CharField(
+        label=_("In your words"), required=False, max_length=400, help_text=_("The supplier will read this.")
+    )
+
+    def facts(self) -> dict[str, Any]:
+        """As the service takes them: the kind and the words are one reason."""
+        data = self.cleaned_data
+        kind = dict(RejectReason.choices).get(data["reason_kind"], "")
+        reason = ": ".join(str(part) for part in (kind, data["reason"].strip()) if part)
+        rejected = data["quantity_rejected"] or 0
+        return {
+            "quantity_accepted": data["quantity_accepted"],
+            "quantity_rejected": rejected,
+            "reason": reason if rejected else "",
+        }
+
+
+class RepeatForm(forms.Form):
+    quantity = QuantityField(label=_("How much more?"))
+
+
+class OrdersFilter(forms.Form):
+    state = forms.ChoiceField(label=_("State"), choices=[("", _("all")), *OrderState.choices], required=False)
+    q = forms.CharField(label=_("Item or reference"), required=False, max_length=200)
+
+
+def left_to_ship(order: Order) -> int:
+    """What has not left the supplier yet (base units); of an order fetched with `shown()`."""
+    return order.quantity - sum(shipment.quantity for shipment in order.shipments.all())

@@ -1,0 +1,210 @@
+"""Publishing offers, one by one or from a sheet."""
+
+import base64
+import binascii
+import datetime as dt
+from typing import Any, Final
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import Organisation
+from apps.catalogue.models import Item, Pack, Region, Standard
+from apps.portal.forms.items import Shelf
+from apps.portal.forms.needs import CountedForm
+from apps.portal.forms.quantities import QuantityField
+from apps.portal.forms.regions import RegionField, find
+from apps.portal.places import full_label
+from apps.supply.models import Offer, OfferState
+
+# The sheet goes to the browser and back between preview and confirmation, so it must fit into a form.
+MAX_SHEET_BYTES: Final = 1_500_000
+MAX_DESTINATIONS: Final = 50
+CURRENCIES: Final = ["CNY", "USD", "EUR", "HKD", "JPY", "KRW", "GBP"]
+
+
+class DestinationsField(forms.CharField):
+    """Places, one on each line; empty means anywhere. Gives their codes."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("widget", forms.Textarea(attrs={"rows": 3, "maxlength": 3000}))
+        super().__init__(required=False, max_length=3000, **kwargs)
+
+    def clean(self, value: Any) -> list[str]:
+        text = super().clean(value)
+        names = [
+            name.strip() for line in text.splitlines() for name in line.replace("；", ";").split(";") if name.strip()
+        ]
+        if len(names) > MAX_DESTINATIONS:
+            raise ValidationError(_("At most %(most)s places.") % {"most": MAX_DESTINATIONS}, code="too_many")
+        codes: list[str] = []
+        faults: list[ValidationError] = []
+        for name in names:
+            found = find(name)
+            if len(found) == 1:
+                codes.append(found[0].pk)
+            elif found:
+                several = " / ".join(full_label(region) for region in found[:4])
+                faults.append(
+                    ValidationError(
+                        _("“%(name)s” may be several places: %(several)s.") % {"name": name, "several": several}
+                    )
+                )
+            else:
+                faults.append(ValidationError(_("No place called “%(name)s” was found.") % {"name": name}))
+        if faults:
+            raise ValidationError(faults)
+        return list(dict.fromkeys(codes))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(str(initial or "").split() != str(data or "").split())
+
+
+class OfferForm(CountedForm):
+    """One offer: goods that can be promised."""
+
+    find = forms.CharField(label=_("Search"), required=False, max_length=200)
+    item = forms.ModelChoiceField(
+        Item.objects.listed(), label=_("What do you offer?"), error_messages={"required": _("Choose what you offer.")}
+    )
+    quantity = QuantityField(
+        label=_("How much?"), help_text=_("All that you can promise: stock on hand, or what you vouch to make in time.")
+    )
+    pack = forms.ModelChoiceField(Pack.objects.all(), label=_("Counted in"), required=False)
+    standard = forms.ModelChoiceField(
+        Standard.objects.all(), label=_("Standard that the goods meet"), required=False,
+        help_text=_("With a standard, many more needs fit."),
+    )  # fmt: skip
+    daily_capacity = QuantityField(label=_("You can make per day"), required=False)
+    minimum_order = QuantityField(label=_("Minimum order"), required=False)
+    lead_time_days = QuantityField(
+        label=_("Days until it arrives"),
+        required=False,
+        least=0,
+        most=3650,
+        help_text=_("From the order on; 0 means at once."),
+    )
+    unit_price = forms.DecimalField(
+        label=_("Price per unit"), required=False, min_value=0, max_digits=14, decimal_places=4,
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+    )  # fmt: skip
+    currency = forms.ChoiceField(
+        label=_("Currency"), choices=[(code, code) for code in CURRENCIES], initial="CNY", required=False
+    )
+    is_donation = forms.BooleanField(label=_("It is a donation"), required=False)
+    origin_region = RegionField(label=_("Ships from"))
+    ships_to = DestinationsField(
+        label=_("Ships to"), help_text=_("Places, one on each line: 湖北, Wuhan, IT-25. Empty means anywhere.")
+    )
+    certificate_number = forms.CharField(
+        label=_("Certificate number"), required=False, max_length=60, help_text=_("Such as 国械注准20153640000.")
+    )
+    certificate_valid_until = forms.DateField(
+        label=_("Certificate valid until"),
+        required=False,
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+        input_formats=["%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d"],
+        error_messages={"invalid": _("Write a date such as 2026-02-15.")},
+    )
+    note = forms.CharField(
+        label=_("Note"), required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2, "maxlength": 2000})
+    )
+
+    def __init__(
+        self, *args: Any, organisation: Organisation, shelf: Shelf, offer: Offer | None = None, **kwargs: Any
+    ) -> None:
+        now: dict[str, Any] = {"origin_region": organisation.region}
+        if offer is not None:
+            now |= {name: getattr(offer, name) for name in _AMENDED if name != "ships_to"}
+            now["standard"] = offer.standard_id
+            now["ships_to"] = "\n".join(destinations(offer.ships_to))
+        kwargs["initial"] = now | dict(kwargs.get("initial") or {})
+        fixed = shelf.item(offer.item) if offer is not None and offer.state != OfferState.DRAFT else None
+        super().__init__(*args, shelf=shelf, keep_item=fixed, **kwargs)
+        if offer is not None:
+            currency = self.fields["currency"]
+            assert isinstance(currency, forms.ChoiceField)
+            if offer.currency not in CURRENCIES:
+                currency.choices = [(code, code) for code in [*CURRENCIES, offer.currency]]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        pack: Pack | None = data.get("pack")
+        for name in ("daily_capacity", "minimum_order"):
+            if (
+                data.get(name) is not None
+                and pack is not None
+                and pack.item_id == getattr(data.get("item"), "pk", None)
+            ):
+                data[name] *= pack.size
+        day: dt.date | None = data.get("certificate_valid_until")
+        if day is not None and day.year > 2200:
+            self.add_error("certificate_valid_until", _("Is the year right?"))
+        if data.get("amount") == 0:
+            self.add_error("quantity", _("Say how much you offer."))
+        return data
+
+    def facts(self) -> dict[str, Any]:
+        """As the services take them."""
+        data = self.cleaned_data
+        facts: dict[str, Any] = {name: data[name] for name in _AMENDED if name in data}
+        facts["quantity"] = data["amount"]
+        facts["minimum_order"] = data["minimum_order"] or 1
+        facts["lead_time_days"] = data["lead_time_days"] or 0
+        facts["currency"] = data["currency"] or "CNY"
+        return facts
+
+
+_AMENDED: Final = ("item", "quantity", "standard", "daily_capacity", "minimum_order", "lead_time_days", "unit_price",
+                   "currency", "is_donation", "origin_region", "ships_to", "certificate_number",
+                   "certificate_valid_until", "note")  # fmt: skip
+
+
+def destinations(codes: list[str]) -> list[str]:
+    """The full names of places, in the order of their codes."""
+    regions = Region.objects.in_bulk(codes)
+    return [full_label(regions[code]) if code in regions else code for code in codes]
+
+
+class OffersFilter(forms.Form):
+    state = forms.ChoiceField(label=_("State"), choices=[("", _("all")), *OfferState.choices], required=False)
+    q = forms.CharField(label=_("Item"), required=False, max_length=200)
+
+
+class SheetForm(forms.Form):
+    """A sheet, uploaded, or sent back by the preview."""
+
+    file = forms.FileField(
+        label=_("CSV or XLSX file"),
+        required=False,
+        allow_empty_file=True,
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.xlsx"}),
+        help_text=_("Up to 2,000 rows."),
+    )
+    content = forms.CharField(required=False, widget=forms.HiddenInput)
+    publish = forms.BooleanField(label=_("Publish them at once"), required=False, initial=True)
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        upload: UploadedFile[bytes] | None = data.get("file")
+        content = data.get("content") or ""
+        if upload is not None:
+            if upload.size is not None and upload.size > MAX_SHEET_BYTES:
+                self.add_error("file", _("The file is too large: at most 1.5 MB. Divide it into several."))
+            else:
+                data["bytes"] = upload.read()
+        elif content:
+            try:
+                data["bytes"] = base64.b64decode(content, validate=True)
+            except (binascii.Error, ValueError):
+                self.add_error("file", _("The file did not come back whole. Choose it again."))
+        elif "file" not in self.errors:
+            self.add_error("file", _("Choose a file."))
+        return data
+
+    @property
+    def encoded(self) -> str:
+        """The sheet as the preview sends it back."""
+        return base64.b64encode(self.cleaned_data.get("bytes", b"")).decode("ascii")

@@ -1,0 +1,69 @@
+"""Long lists page by the key of the last row: as fast on the last page as on the first, and nothing is shown twice."""
+
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
+
+from apps.matching.models import Match
+
+SIZE: Final = 25
+PARAMETER: Final = "after"
+
+Row = TypeVar("Row", bound=Model)
+
+
+@dataclass(frozen=True)
+class Slice(Generic[Row]):
+    """One page of a list: its rows, where the next begins, and whether this is not the first."""
+
+    rows: list[Row]
+    next_url: str
+    first_url: str
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+
+def newest_first(
+    request: HttpRequest, rows: QuerySet[Row], *, size: int = SIZE, parameter: str = PARAMETER
+) -> Slice[Row]:
+    """A page by descending key; whatever else stands in the address stays there."""
+    raw = request.GET.get(parameter, "")
+    after = int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 19 else None
+    if after is not None:
+        rows = rows.filter(pk__lt=after)
+    found = list(rows.order_by("-pk")[: size + 1])
+    shown = found[:size]
+    return Slice(
+        rows=shown,
+        next_url=_url(request, parameter, str(shown[-1].pk)) if len(found) > size else "",
+        first_url=_url(request, parameter, None) if after is not None else "",
+    )
+
+
+def soonest_first(
+    request: HttpRequest, matches: QuerySet[Match], *, size: int = SIZE, parameter: str = PARAMETER
+) -> Slice[Match]:
+    """A page of requests by the time to answer; the cursor is the key of the last one shown."""
+    raw = request.GET.get(parameter, "")
+    if raw.isascii() and raw.isdigit() and len(raw) < 19:
+        last = Match.objects.filter(pk=int(raw)).values_list("respond_by", flat=True).first()
+        if last is not None:
+            matches = matches.filter(Q(respond_by__gt=last) | Q(respond_by=last, pk__gt=int(raw)))
+    found = list(matches.order_by("respond_by", "pk")[: size + 1])
+    shown = found[:size]
+    return Slice(
+        rows=shown,
+        next_url=_url(request, parameter, str(shown[-1].pk)) if len(found) > size else "",
+        first_url=_url(request, parameter, None) if raw else "",
+    )
+
+
+def _url(request: HttpRequest, parameter: str, value: str | None) -> str:
+    query = request.GET.copy()
+    query.pop(parameter, None)
+    if value is not None:
+        query[parameter] = value
+    return f"?{query.urlencode()}"

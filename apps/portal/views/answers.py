@@ -1,0 +1,219 @@
+"""One-click answers from mail: GET shows what will happen and changes nothing, POST does it, once, as the link's user.
+
+Mail scanners open every link in a mail, so nothing may happen on GET. Nobody need be logged in: the signature says who
+acts, and what is shown never names a contact.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import path, reverse
+from django.utils import timezone, translation
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods
+
+from apps.accounts.permissions import Permission, can
+from apps.core.errors import RuleViolation
+from apps.demands import services as demands_services
+from apps.demands.models import Demand, DemandState
+from apps.fulfilment.services import accept_match
+from apps.matching import services as matching_services
+from apps.matching.models import Match, MatchState
+from apps.matching.tasks import sweep
+from apps.notifications.links import Action, Link, read_link, use_link
+from apps.notifications.tasks import nudge
+from apps.portal.forms.orders import DeclineForm
+from apps.portal.templatetags.portal import quantity
+from apps.supply import services as supply_services
+from apps.supply.models import Offer, OfferState
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What an action is about, who may do it, and in which words it is offered."""
+
+    rows: Callable[[], Any]
+    permission: Permission
+    organisation: Callable[[Any], Any]
+    is_open: Callable[[Any], bool]
+    act: Callable[[Any, Link, dict[str, Any]], object]
+    title: str | Promise
+    button: str | Promise
+    finished: str | Promise
+    template: str
+    page: str
+    is_grave: bool = False
+
+
+def _match_waits(match: Match) -> bool:
+    return match.state == MatchState.HELD and match.respond_by is not None and match.respond_by > timezone.now()
+
+
+_MATCH: Final[dict[str, Any]] = {
+    "rows": lambda: Match.objects.shown().select_related("offer__organisation__region"),
+    "permission": Permission.PUBLISH_OFFERS,
+    "organisation": lambda match: match.offer.organisation,
+    "is_open": _match_waits,
+    "template": "match",
+    "page": "match",
+}
+_DEMAND: Final[dict[str, Any]] = {
+    "rows": lambda: Demand.objects.shown().select_related("organisation__region"),
+    "permission": Permission.POST_DEMANDS,
+    "organisation": lambda demand: demand.organisation,
+    "template": "demand",
+    "page": "need",
+}
+_OFFER: Final[dict[str, Any]] = {
+    "rows": lambda: Offer.objects.shown().select_related("organisation__region"),
+    "permission": Permission.PUBLISH_OFFERS,
+    "organisation": lambda offer: offer.organisation,
+    "template": "offer",
+    "page": "offer",
+}
+
+KINDS: Final[dict[str, Kind]] = {
+    Action.MATCH_ACCEPT: Kind(
+        **_MATCH,
+        act=lambda match, link, _data: accept_match(match, by=link.user),
+        title=gettext_lazy("Accept this request?"),
+        button=gettext_lazy("Accept all"),
+        finished=gettext_lazy("Accepted. Both sides now see each other's contact: log in to see it and to ship."),
+    ),
+    Action.MATCH_DECLINE: Kind(
+        **_MATCH,
+        act=lambda match, link, data: matching_services.decline(match, by=link.user, **data),
+        title=gettext_lazy("Decline this request?"),
+        button=gettext_lazy("Decline"),
+        finished=gettext_lazy("Declined. Thank you for saying so: the next supplier is asked at once."),
+    ),
+    Action.DEMAND_CONFIRM: Kind(
+        **_DEMAND,
+        is_open=lambda demand: demand.state in {DemandState.OPEN, DemandState.STALE},
+        act=lambda demand, link, _data: demands_services.confirm_demand(demand, by=link.user),
+        title=gettext_lazy("Is this still needed?"),
+        button=gettext_lazy("Yes, still needed"),
+        finished=gettext_lazy("Thank you. We go on looking."),
+    ),
+    Action.DEMAND_CLOSE: Kind(
+        **_DEMAND,
+        is_open=lambda demand: demand.state in {DemandState.OPEN, DemandState.STALE, DemandState.PAUSED},
+        act=lambda demand, link, _data: demands_services.cancel_demand(demand, by=link.user),
+        title=gettext_lazy("No longer needed?"),
+        button=gettext_lazy("No longer needed: cancel it"),
+        finished=gettext_lazy("Cancelled. Suppliers that were asked are told."),
+        is_grave=True,
+    ),
+    Action.OFFER_CONFIRM: Kind(
+        **_OFFER,
+        is_open=lambda offer: offer.state in {OfferState.PUBLISHED, OfferState.STALE},
+        act=lambda offer, link, _data: supply_services.confirm_offer(offer, by=link.user),
+        title=gettext_lazy("Is this still available?"),
+        button=gettext_lazy("Yes, still available"),
+        finished=gettext_lazy("Thank you. The offer stays published."),
+    ),
+    Action.OFFER_WITHDRAW: Kind(
+        **_OFFER,
+        is_open=lambda offer: offer.state in {OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED},
+        act=lambda offer, link, _data: supply_services.withdraw_offer(offer, by=link.user),
+        title=gettext_lazy("No longer available?"),
+        button=gettext_lazy("No longer available: withdraw it"),
+        finished=gettext_lazy("Withdrawn. Nobody is sent to you for it any more."),
+        is_grave=True,
+    ),
+}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def answer(request: HttpRequest, signed: str) -> HttpResponse:
+    """The page behind a link of a mail."""
+    try:
+        link = read_link(signed)
+        # In the language of whom the mail went to, unless whoever reads it chose another here.
+        chosen = settings.LANGUAGE_COOKIE_NAME in request.COOKIES
+        with translation.override(translation.get_language() if chosen else link.user.language):
+            response = _answer(request, link)
+    except RuleViolation as violation:
+        response = _page(request, "over", status=violation.status, text=str(violation.message))
+    # Not no-referrer: browsers would then send `Origin: null` with the form, which the CSRF protection refuses.
+    response["Referrer-Policy"] = "same-origin"
+    response["Cache-Control"] = "no-store"
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    return response
+
+
+def _answer(request: HttpRequest, link: Link) -> HttpResponse:
+    kind = KINDS[link.action]
+    row = kind.rows().filter(pk=link.target_id).first()
+    if row is None or not can(link.user, kind.permission, kind.organisation(row)):
+        text = _(
+            "This link is not valid any more: you may not answer for this organisation. Log in to see what you may do."
+        )
+        return _page(request, "over", status=410, text=text)
+
+    context: dict[str, Any] = {
+        "kind": kind,
+        "row": row,
+        "link": link,
+        "for_whom": kind.organisation(row),
+        "about": f"portal/answers/{kind.template}.html",
+        "button": _button(kind, row),
+        "page_url": reverse(kind.page, args=[row.pk]),
+    }
+    form = DeclineForm(request.POST or None) if link.action == Action.MATCH_DECLINE else None
+    if request.method == "POST" and kind.is_open(row):
+        if form is not None and not form.is_valid():
+            return _page(request, "ask", status=400, form=form, **context)
+        return _carry_out(request, link, kind, row, form, context)
+    if not kind.is_open(row):
+        return _page(request, "over", status=410, text=_overtaken(row), **context)
+    return _page(request, "ask", form=form, **context)
+
+
+def _carry_out(
+    request: HttpRequest, link: Link, kind: Kind, row: Any, form: DeclineForm | None, context: dict[str, Any]
+) -> HttpResponse:
+    """Use the link up and do it, together or not at all."""
+    try:
+        with transaction.atomic():
+            use_link(link)
+            kind.act(row, link, form.cleaned_data if form is not None else {})
+            nudge(sweep)
+    except RuleViolation as violation:
+        return _page(request, "over", status=violation.status, text=str(violation.message), **context)
+    return _page(request, "done", **context)
+
+
+def _button(kind: Kind, row: Any) -> str:
+    """What the button says: accepting names the quantity that is accepted."""
+    if kind is KINDS[Action.MATCH_ACCEPT]:
+        return _("Accept all: %(quantity)s") % {"quantity": quantity(row.quantity, row.offer.item)}
+    return str(kind.button)
+
+
+def _overtaken(row: Match | Demand | Offer) -> str:
+    """Why there is nothing to answer any more."""
+    if isinstance(row, Match):
+        texts = {
+            MatchState.HELD: _("The time to answer has passed. The need has gone to the next supplier."),
+            MatchState.EXPIRED: _("The time to answer has passed. The need has gone to the next supplier."),
+            MatchState.ACCEPTED: _("This is already accepted."),
+            MatchState.DECLINED: _("This is already declined."),
+            MatchState.SUPERSEDED: _("A hospital needed it more urgently: this request is withdrawn."),
+        }
+        return texts.get(MatchState(row.state), _("This request is withdrawn."))
+    return _("There is nothing to answer any more: it is “%(state)s”.") % {"state": row.get_state_display()}
+
+
+def _page(request: HttpRequest, name: str, *, status: int = 200, **context: Any) -> HttpResponse:
+    return render(request, f"portal/answers/{name}.html", context, status=status)
+
+
+urlpatterns = [path("a/<str:signed>/", answer, name="answer")]

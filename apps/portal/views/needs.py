@@ -1,0 +1,438 @@
+"""What one's organisation needs: list, post, follow, amend, and the buttons of a need's life."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.accounts.models import Organisation, User
+from apps.accounts.permissions import Permission, can
+from apps.catalogue.models import Item
+from apps.core.errors import RuleViolation
+from apps.demands import services
+from apps.demands.models import Demand, DemandState
+from apps.fulfilment.models import Order, OrderState
+from apps.fulfilment.services import reveal_contact
+from apps.matching import services as matching_services
+from apps.matching.models import PENDING, Escalation, Match, MatchState
+from apps.portal.access import named_organisation, organisation_for
+from apps.portal.forms.items import Shelf
+from apps.portal.forms.needs import (
+    AmendForm,
+    DetailsForm,
+    LineFormSet,
+    NeedsFilter,
+    ReasonForm,
+    alike_for,
+    lines_of,
+    page_token,
+    typed_lines,
+)
+from apps.portal.forms.regions import RegionWidget
+from apps.portal.paging import newest_first
+from apps.portal.web import blame, done, refused, user_of
+
+WAITING_SHOWN: Final = 8
+
+
+# --- Whose needs ------------------------------------------------------------------------------------------------------
+
+
+def own_needs(request: HttpRequest, user: User) -> tuple[Any, Organisation | None]:
+    """The needs to list: of the user's organisations and posted by the user for others, or of `?organisation=`."""
+    visible = Demand.objects.visible_to(user)
+    if organisation := named_organisation(request, user):
+        return visible.filter(organisation=organisation), organisation
+    own = [grant.organisation_id for grant in user.grants]
+    return visible.filter(Q(organisation__in=own) | Q(posted_by=user)), None
+
+
+def need_for(user: User, pk: int, permission: Permission = Permission.VIEW) -> Demand:
+    """A need that the user may see; 404 as well when it may be seen and `permission` is missing."""
+    demand = get_object_or_404(Demand.objects.visible_to(user).shown().select_related("organisation__region"), pk=pk)
+    if permission != Permission.VIEW and not can(user, permission, demand.organisation):
+        raise Http404
+    return demand
+
+
+# --- The list ---------------------------------------------------------------------------------------------------------
+
+
+@login_required
+def listing(request: HttpRequest) -> HttpResponse:
+    user = user_of(request)
+    everything, organisation = own_needs(request, user)
+    form = NeedsFilter(request.GET)
+    rows = everything
+    is_filtered = False
+    if form.is_valid():
+        if state := form.cleaned_data["state"]:
+            rows, is_filtered = rows.filter(state=state), True
+        if text := form.cleaned_data["q"].strip():
+            named = Item.objects.order_by().search(text).order_by().values("pk")
+            rows, is_filtered = rows.filter(Q(reference__iexact=text) | Q(item__in=named)), True
+    page = newest_first(request, rows.shown())
+    first_page = not is_filtered and not page.first_url
+    return render(
+        request,
+        "portal/requester/needs.html",
+        {
+            "page": page,
+            "form": form,
+            "is_filtered": is_filtered,
+            "of_organisation": organisation,
+            "can_post": bool(user.organisations_with(Permission.POST_DEMANDS)) or organisation is not None,
+            "waiting": waiting_for(everything) if first_page else [],
+            "arriving": arriving_for(user) if first_page and organisation is None else [],
+        },
+    )
+
+
+def waiting_for(needs: Any) -> list[Demand]:
+    """Needs that go on only when somebody of the organisation does something."""
+    of_mine = needs.filter(
+        Q(state=DemandState.DRAFT, review_requested_at=None)
+        | Q(state=DemandState.STALE)
+        | Q(state=DemandState.OPEN, asked_at__isnull=False)
+    )
+    return list(of_mine.shown().order_by("-pk")[:WAITING_SHOWN])
+
+
+def arriving_for(user: User) -> list[Order]:
+    """Shipped orders whose receipt the user can confirm."""
+    own = user.organisations_with(Permission.POST_DEMANDS)
+    orders = Order.objects.visible_to(user).filter(state=OrderState.SHIPPED, match__demand__organisation__in=own)
+    return list(orders.shown().order_by("pk")[:WAITING_SHOWN])
+
+
+# --- Posting ----------------------------------------------------------------------------------------------------------
+
+
+class Unusual(Exception):
+    """Quantities far from usual, by line: nothing was posted, somebody is asked."""
+
+    def __init__(self, by_line: dict[int, RuleViolation]) -> None:
+        super().__init__()
+        self.by_line = by_line
+
+
+@dataclass
+class Posted:
+    """What became of a post."""
+
+    demands: list[Demand]
+    kept_back: list[str] = field(default_factory=list)
+
+    def count(self, state: str) -> int:
+        return sum(demand.state == state for demand in self.demands)
+
+
+@transaction.atomic
+def post(organisation: Organisation, formset: LineFormSet, details: DetailsForm, token: str, *, by: User) -> Posted:
+    """Draft and open every line, all or none. What may not go out yet stays a draft, and why is said."""
+    posted = Posted(services.post_demands(organisation, lines_of(formset, details, token), by=by))
+    unusual: dict[int, RuleViolation] = {}
+    for number, (form, demand) in enumerate(zip(formset.filled, posted.demands, strict=True)):
+        try:
+            services.open_demand(demand, by=by, quantity_confirmed=form.is_confirmed)
+        except RuleViolation as violation:
+            if violation.code == "quantity_unusual":
+                unusual[number] = violation
+            elif violation.code in {"organisation_unverified", "item_unlisted"}:
+                posted.kept_back.append(str(violation.message))
+            else:
+                raise
+    if unusual:
+        raise Unusual(unusual)
+    return posted
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    user = user_of(request)
+    organisation = organisation_for(request, user, Permission.POST_DEMANDS)
+    if organisation is None:
+        return render(request, "portal/requester/no_organisation.html", {"for_what": "needs"})
+    shelf = Shelf(organisation)
+    if request.method == "POST":
+        return _posted(request, user, organisation, shelf)
+
+    chosen = shelf.item(request.GET.get("item"))
+    first = {"item": str(chosen.pk) if chosen else "", "find": request.GET.get("find", "")[:200]}
+    lines = LineFormSet(prefix="lines", initial=[first], form_kwargs={"shelf": shelf})
+    return _page(request, organisation, lines, DetailsForm(organisation=organisation))
+
+
+def _posted(request: HttpRequest, user: User, organisation: Organisation, shelf: Shelf) -> HttpResponse:
+    data = request.POST
+    lines = LineFormSet(data, prefix="lines", form_kwargs={"shelf": shelf})
+    details = DetailsForm(data, organisation=organisation)
+    if "search" in data or "add" in data or "remove" in data or not lines.forms:
+        return _again(request, organisation, shelf)
+    if not (lines.is_valid() & details.is_valid()):
+        return _page(request, organisation, lines, details, status=400)
+
+    items = [form.cleaned_data["item"] for form in lines.filled]
+    alike = alike_for(organisation, items, timezone.now() - services.LIKELY_DUPLICATE_WITHIN)
+    token = page_token(data.get("token"))
+    if already := _posted_before(user, token):
+        messages.info(request, _("This was posted already: here it is."))
+        return _to_posted(already)
+    if alike and "post_anyway" not in data:
+        return _page(request, organisation, lines, details, alike=alike, ask_alike=True)
+    try:
+        posted = post(organisation, lines, details, token, by=user)
+    except Unusual as asked:
+        for number, violation in asked.by_line.items():
+            lines.filled[number].question = str(violation.message)  # type: ignore[attr-defined]  # for the template
+        return _page(request, organisation, lines, details, alike=alike, ask_quantity=True)
+    except RuleViolation as violation:
+        blame(details, violation)
+        return _page(request, organisation, lines, details, status=400)
+    except IntegrityError:
+        # The same page was sent twice at the same time: the other one won.
+        if already := _posted_before(user, token):
+            return _to_posted(already)
+        raise
+    _tell(request, posted)
+    return done(request, _url_of(posted.demands))
+
+
+def _again(request: HttpRequest, organisation: Organisation, shelf: Shelf) -> HttpResponse:
+    """The form with all that was typed, unjudged: after a search, or with a line more or less."""
+    data = request.POST
+    typed = typed_lines(data)
+    if "add" in data:
+        typed.append({})
+    remove = data.get("remove", "")
+    if remove.isascii() and remove.isdigit() and len(typed) > 1 and int(remove[:4]) < len(typed):
+        typed.pop(int(remove[:4]))
+    for line in typed:
+        if line.get("find") and not line.get("item"):
+            found = shelf.found(str(line["find"]))
+            if len(found) == 1:
+                line["item"] = str(found[0].pk)
+    lines = LineFormSet(prefix="lines", initial=typed[: LineFormSet.max_num], form_kwargs={"shelf": shelf})
+    names = DetailsForm.base_fields
+    typed_details: dict[str, Any] = {name: data[name] for name in names if name in data}
+    if "region" in data:
+        typed_details["region"] = RegionWidget().value_from_datadict(data, request.FILES, "region")
+    details = DetailsForm(organisation=organisation, initial=typed_details)
+    items = [form.chosen for form in lines.forms if form.chosen is not None]
+    alike = alike_for(organisation, items, timezone.now() - services.LIKELY_DUPLICATE_WITHIN) if items else []
+    return _page(request, organisation, lines, details, alike=alike)
+
+
+def _page(
+    request: HttpRequest,
+    organisation: Organisation,
+    lines: LineFormSet,
+    details: DetailsForm,
+    *,
+    status: int = 200,
+    **more: Any,
+) -> HttpResponse:
+    context = {
+        "organisation": organisation,
+        "on_behalf": organisation.pk not in {grant.organisation_id for grant in user_of(request).grants},
+        "lines": lines,
+        "details": details,
+        "token": page_token(request.POST.get("token")),
+        "post_anyway": "post_anyway" in request.POST,
+        "can_add": len(lines.forms) < LineFormSet.max_num,
+        **more,
+    }
+    return render(request, "portal/requester/need_new.html", context, status=status)
+
+
+def _posted_before(user: User, token: str) -> list[Demand]:
+    found = Demand.objects.visible_to(user).filter(source="portal", source_key__startswith=f"{token}:")
+    return list(found.order_by("pk"))
+
+
+def _url_of(demands: list[Demand]) -> str:
+    if len(demands) == 1:
+        return reverse("need", args=[demands[0].pk])
+    return f"{reverse('needs')}?q={demands[0].reference}"
+
+
+def _to_posted(demands: list[Demand]) -> HttpResponse:
+    return redirect(_url_of(demands))
+
+
+def _tell(request: HttpRequest, posted: Posted) -> None:
+    opened = posted.count(DemandState.OPEN)
+    if opened:
+        text = ngettext(
+            "Posted. We are asking suppliers right now.",
+            "Posted: %(count)d needs. We are asking suppliers right now.",
+            opened,
+        )
+        messages.success(request, text % {"count": opened})
+    for text in dict.fromkeys(posted.kept_back):
+        messages.warning(request, text)
+    if any(demand.review_requested_at for demand in posted.demands):
+        messages.warning(
+            request,
+            _("The quantity is far from usual. A coordinator will look at it and send it out; you need do nothing."),
+        )
+
+
+# --- One need ---------------------------------------------------------------------------------------------------------
+
+
+@login_required
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    user = user_of(request)
+    return _detail(request, user, need_for(user, pk))
+
+
+def _detail(request: HttpRequest, user: User, demand: Demand, *, question: str = "", status: int = 200) -> HttpResponse:
+    now = timezone.now()
+    matches = asked_about(demand, user)
+    orders = list(Order.objects.visible_to(user).filter(match__demand=demand).shown().order_by("pk"))
+    may_act = can(user, Permission.POST_DEMANDS, demand.organisation)
+    held = [match for match in matches if match.state == MatchState.HELD]
+    accepted = [match for match in matches if match.state == MatchState.ACCEPTED]
+    nobody = demand.state == DemandState.OPEN and not held and demand.quantity_wanting > 0
+    contacts = {match.pk: contact for match in accepted if (contact := reveal_contact(match, to=user))}
+    return render(
+        request,
+        "portal/requester/need.html",
+        {
+            "demand": demand,
+            "may_act": may_act,
+            "matches": matches,
+            "held": held,
+            "next_answer": min((match.respond_by for match in held if match.respond_by), default=None),
+            "contacts": contacts,
+            "orders": orders,
+            "is_searching": demand.state == DemandState.OPEN and demand.match_requested_at is not None,
+            "outlook": matching_services.outlook(demand, now=now) if nobody else None,
+            "escalation": Escalation.objects.filter(demand=demand)
+            .select_related("organisation")
+            .order_by("-pk")
+            .first(),
+            "question": question,
+            "is_mine": demand.organisation_id in {grant.organisation_id for grant in user.grants},
+        },
+        status=status,
+    )
+
+
+def asked_about(demand: Demand, user: User) -> list[Match]:
+    """Who was asked for a need: those who count now in rank order, then what is over."""
+    matches = list(Match.objects.visible_to(user).filter(demand=demand).shown())
+    now = {MatchState.ACCEPTED, *PENDING}
+    return sorted(matches, key=lambda match: (match.state not in now, match.rank, match.pk))
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def amend(request: HttpRequest, pk: int) -> HttpResponse:
+    user = user_of(request)
+    demand = need_for(user, pk, Permission.POST_DEMANDS)
+    if demand.state == DemandState.CANCELLED:
+        return refused(request, RuleViolation("illegal_move", _("This need is cancelled.")), "need", pk)
+    shelf = Shelf(demand.organisation)
+    form = AmendForm(request.POST or None, demand=demand, shelf=shelf)
+    status = 200
+    if request.method == "POST" and "search" in request.POST:
+        typed: dict[str, Any] = {name: request.POST.get(name, "") for name in form.fields}
+        typed["region"] = RegionWidget().value_from_datadict(request.POST, request.FILES, "region")
+        form = AmendForm(demand=demand, shelf=shelf, initial=typed)
+    elif request.method == "POST":
+        if form.is_valid():
+            try:
+                matching_services.amend_demand(demand, by=user, **form.changes())
+            except RuleViolation as violation:
+                blame(form, violation)
+            else:
+                return done(request, "need", _("Changed."), pk)
+        status = 400
+    held = Match.objects.held().filter(demand=demand).count()
+    return render(
+        request, "portal/requester/need_amend.html", {"form": form, "demand": demand, "held": held}, status=status
+    )
+
+
+_BUTTONS: Final[dict[str, tuple[Callable[..., Demand], Any]]] = {
+    "pause": (services.pause_demand, gettext_lazy("Paused. Nobody new is asked.")),
+    "resume": (services.resume_demand, gettext_lazy("Open again. We are asking suppliers.")),
+    "confirm": (services.confirm_demand, gettext_lazy("Thank you. We go on looking.")),
+}
+
+
+@login_required
+@require_POST
+def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+    """The plain buttons of a need."""
+    user = user_of(request)
+    demand = need_for(user, pk, Permission.POST_DEMANDS)
+    service, text = _BUTTONS[verb]
+    try:
+        service(demand, by=user)
+    except RuleViolation as violation:
+        return refused(request, violation, "need", pk)
+    return done(request, "need", text, pk)
+
+
+@login_required
+@require_POST
+def open_draft(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send a draft out; a quantity far from usual is asked about first."""
+    user = user_of(request)
+    demand = need_for(user, pk, Permission.POST_DEMANDS)
+    confirmed = request.POST.get("confirmed_quantity") == str(demand.quantity)
+    try:
+        opened = services.open_demand(demand, by=user, quantity_confirmed=confirmed)
+    except RuleViolation as violation:
+        if violation.code == "quantity_unusual":
+            return _detail(request, user, demand, question=str(violation.message), status=409)
+        return refused(request, violation, "need", pk)
+    _tell(request, Posted([opened]))
+    return done(request, "need", "", pk)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    user = user_of(request)
+    demand = need_for(user, pk, Permission.POST_DEMANDS)
+    form = ReasonForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.cancel_demand(demand, by=user, reason=form.cleaned_data["reason"])
+        except RuleViolation as violation:
+            return refused(request, violation, "need", pk)
+        return done(request, "need", _("Cancelled. Suppliers that were asked are told."), pk)
+    context = {
+        "demand": demand,
+        "form": form,
+        "held": Match.objects.held().filter(demand=demand).count(),
+        "promised": demand.quantity_matched - demand.quantity_received,
+    }
+    return render(request, "portal/requester/need_cancel.html", context, status=400 if form.errors else 200)
+
+
+urlpatterns = [
+    path("needs/", listing, name="needs"),
+    path("needs/new/", new, name="need-new"),
+    path("needs/<int:pk>/", detail, name="need"),
+    path("needs/<int:pk>/amend/", amend, name="need-amend"),
+    path("needs/<int:pk>/open/", open_draft, name="need-open"),
+    path("needs/<int:pk>/cancel/", cancel, name="need-cancel"),
+    *(path(f"needs/<int:pk>/{verb}/", act, {"verb": verb}, name=f"need-{verb}") for verb in _BUTTONS),
+]

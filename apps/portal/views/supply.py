@@ -1,0 +1,387 @@
+"""What one's organisation offers: list, publish, follow, amend, import."""
+
+import csv
+import datetime as dt
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.accounts.models import Organisation, User
+from apps.accounts.permissions import Permission, can
+from apps.catalogue.models import Item
+from apps.core.errors import RuleViolation
+from apps.matching.models import PENDING, Match, MatchState
+from apps.portal.access import organisation_for, suppliers_of
+from apps.portal.forms.items import Shelf
+from apps.portal.forms.needs import ReasonForm, page_token
+from apps.portal.forms.regions import RegionWidget
+from apps.portal.forms.supply import OfferForm, OffersFilter, SheetForm, destinations
+from apps.portal.paging import newest_first
+from apps.portal.web import blame, done, refused, user_of
+from apps.supply import services
+from apps.supply.models import STALE_AFTER, Offer, OfferState
+from apps.supply.reading import ReadSheet, read_rows
+from apps.supply.sheets import HEADERS
+
+WAITING_SHOWN: Final = 8
+FAULTS_SHOWN: Final = 50
+
+
+def offer_for(user: User, pk: int, permission: Permission = Permission.VIEW) -> Offer:
+    """An offer that the user may see; 404 as well when it may be seen and `permission` is missing."""
+    offer = get_object_or_404(Offer.objects.visible_to(user).shown().select_related("organisation__region"), pk=pk)
+    if permission != Permission.VIEW and not can(user, permission, offer.organisation):
+        raise Http404
+    return offer
+
+
+# --- The list ---------------------------------------------------------------------------------------------------------
+
+
+@login_required
+def listing(request: HttpRequest) -> HttpResponse:
+    user = user_of(request)
+    suppliers, organisation = suppliers_of(request, user)
+    everything = Offer.objects.visible_to(user).filter(organisation__in=suppliers)
+    form = OffersFilter(request.GET)
+    rows = everything
+    is_filtered = False
+    if form.is_valid():
+        if state := form.cleaned_data["state"]:
+            rows, is_filtered = rows.filter(state=state), True
+        if text := form.cleaned_data["q"].strip():
+            named = Item.objects.order_by().search(text).order_by().values("pk")
+            rows, is_filtered = rows.filter(item__in=named), True
+    page = newest_first(request, rows.shown())
+    first_page = not is_filtered and not page.first_url
+    requests = Match.objects.held().for_suppliers(suppliers).filter(respond_by__gt=timezone.now())
+    return render(
+        request,
+        "portal/supplier/offers.html",
+        {
+            "page": page,
+            "form": form,
+            "is_filtered": is_filtered,
+            "of_organisation": organisation,
+            "can_publish": any(can(user, Permission.PUBLISH_OFFERS, one) for one in suppliers),
+            "waiting": waiting_for(everything) if first_page else [],
+            "requests": requests.count() if first_page else 0,
+            "stale_after": STALE_AFTER,
+        },
+    )
+
+
+def waiting_for(offers: Any) -> list[Offer]:
+    """Offers that go on only when somebody of the organisation does something."""
+    mine = offers.filter(
+        Q(state=OfferState.DRAFT) | Q(state=OfferState.STALE) | Q(state=OfferState.PUBLISHED, asked_at__isnull=False)
+    )
+    return list(mine.shown().order_by("-pk")[:WAITING_SHOWN])
+
+
+# --- Publishing -------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    user = user_of(request)
+    organisation = organisation_for(request, user, Permission.PUBLISH_OFFERS)
+    if organisation is None:
+        return render(request, "portal/requester/no_organisation.html", {"for_what": "offers"})
+    shelf = Shelf(organisation, of=Offer)
+    if request.method == "POST":
+        return _posted(request, user, organisation, shelf)
+
+    chosen = shelf.item(request.GET.get("item"))
+    form = OfferForm(organisation=organisation, shelf=shelf, initial={"item": str(chosen.pk)} if chosen else {})
+    return _page(request, organisation, form)
+
+
+def typed(request: HttpRequest, form: OfferForm) -> dict[str, Any]:
+    """What was typed, as it was typed, to show the form again without judging it yet."""
+    values: dict[str, Any] = {name: request.POST.get(name, "") for name in form.fields}
+    values["is_donation"] = bool(values.get("is_donation"))
+    values["origin_region"] = RegionWidget().value_from_datadict(request.POST, request.FILES, "origin_region")
+    if values.get("find") and not values.get("item"):
+        found = form.shelf.found(str(values["find"]))
+        if len(found) == 1:
+            values["item"] = str(found[0].pk)
+    return values
+
+
+def _posted(request: HttpRequest, user: User, organisation: Organisation, shelf: Shelf) -> HttpResponse:
+    data = request.POST
+    form = OfferForm(data, organisation=organisation, shelf=shelf)
+    if "search" in data:
+        form = OfferForm(organisation=organisation, shelf=shelf, initial=typed(request, form))
+        return _page(request, organisation, form, alike=_alike(organisation, form.chosen))
+    if not form.is_valid():
+        return _page(request, organisation, form, status=400)
+
+    token = page_token(data.get("token"))
+    if already := Offer.objects.visible_to(user).filter(source="portal", source_key=token).first():
+        messages.info(request, _("This was saved already: here it is."))
+        return redirect("offer", already.pk)
+    alike = _alike(organisation, form.cleaned_data["item"])
+    if alike and "post_anyway" not in data:
+        return _page(request, organisation, form, alike=alike, ask_alike=True)
+    try:
+        offer, problem = _create(organisation, form.facts(), token, by=user, publish="draft" not in data)
+    except RuleViolation as violation:
+        blame(form, violation)
+        return _page(request, organisation, form, status=400)
+    except IntegrityError:
+        # The same page was sent twice at the same time: the other one won.
+        already = Offer.objects.visible_to(user).filter(source="portal", source_key=token).first()
+        if already is None:
+            raise
+        return redirect("offer", already.pk)
+    if problem:
+        messages.warning(request, problem)
+    is_out = offer.state == OfferState.PUBLISHED
+    text = _("Published. You are told by mail when somebody needs it.") if is_out else _("Saved as a draft.")
+    return done(request, "offer", text, offer.pk)
+
+
+@transaction.atomic
+def _create(
+    organisation: Organisation, facts: dict[str, Any], token: str, *, by: User, publish: bool
+) -> tuple[Offer, str]:
+    """The offer, published if asked for; what may not be published yet stays a draft, and why is said."""
+    offer = services.create_offer(organisation, by=by, source="portal", source_key=token, **facts)
+    if not publish:
+        return offer, ""
+    try:
+        return services.publish_offer(offer, by=by), ""
+    except RuleViolation as violation:
+        if violation.code not in {"organisation_unverified", "item_unlisted", "certificate_expired"}:
+            raise
+        return offer, str(violation.message)
+
+
+def _alike(organisation: Organisation, item: Item | None) -> list[Offer]:
+    """Live offers of the same goods within a week: likely the same."""
+    if item is None:
+        return []
+    since = timezone.now() - services.LIKELY_DUPLICATE_WITHIN
+    return list(Offer.objects.alike(organisation, item, since).shown()[:5])
+
+
+def _page(
+    request: HttpRequest, organisation: Organisation, form: OfferForm, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    context = {
+        "organisation": organisation,
+        "on_behalf": organisation.pk not in {grant.organisation_id for grant in user_of(request).grants},
+        "form": form,
+        "token": page_token(request.POST.get("token")),
+        "post_anyway": "post_anyway" in request.POST,
+        **more,
+    }
+    return render(request, "portal/supplier/offer_new.html", context, status=status)
+
+
+# --- One offer --------------------------------------------------------------------------------------------------------
+
+
+@login_required
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    user = user_of(request)
+    offer = offer_for(user, pk)
+    matches = Match.objects.visible_to(user).filter(offer=offer).exclude(state=MatchState.STANDBY)
+    page = newest_first(request, matches.shown())
+    context = {
+        "offer": offer,
+        "page": page,
+        "may_act": can(user, Permission.PUBLISH_OFFERS, offer.organisation),
+        "ships_to": destinations(offer.ships_to),
+        "goes_stale_at": offer.confirmed_at + STALE_AFTER if offer.confirmed_at else None,
+        "is_mine": offer.organisation_id in {grant.organisation_id for grant in user.grants},
+        "today": timezone.localdate(),
+    }
+    return render(request, "portal/supplier/offer.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def amend(request: HttpRequest, pk: int) -> HttpResponse:
+    user = user_of(request)
+    offer = offer_for(user, pk, Permission.PUBLISH_OFFERS)
+    if offer.state == OfferState.WITHDRAWN:
+        return refused(request, RuleViolation("illegal_move", _("This offer is withdrawn.")), "offer", pk)
+    shelf = Shelf(offer.organisation, of=Offer)
+    form = OfferForm(request.POST or None, organisation=offer.organisation, shelf=shelf, offer=offer)
+    status = 200
+    if request.method == "POST" and "search" in request.POST:
+        form = OfferForm(organisation=offer.organisation, shelf=shelf, offer=offer, initial=typed(request, form))
+    elif request.method == "POST":
+        if form.is_valid():
+            try:
+                services.amend_offer(offer, by=user, **form.facts())
+            except RuleViolation as violation:
+                blame(form, violation)
+            else:
+                return done(request, "offer", _("Changed."), pk)
+        status = 400
+    return render(request, "portal/supplier/offer_amend.html", {"form": form, "offer": offer}, status=status)
+
+
+_BUTTONS: Final[dict[str, tuple[Callable[..., Offer], Any]]] = {
+    "publish": (services.publish_offer, gettext_lazy("Published. You are told by mail when somebody needs it.")),
+    "pause": (services.pause_offer, gettext_lazy("Paused. Nothing new is promised of it.")),
+    "confirm": (services.confirm_offer, gettext_lazy("Thank you. The offer stays published.")),
+}
+
+
+@login_required
+@require_POST
+def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+    """The plain buttons of an offer."""
+    user = user_of(request)
+    offer = offer_for(user, pk, Permission.PUBLISH_OFFERS)
+    service, text = _BUTTONS[verb]
+    try:
+        service(offer, by=user)
+    except RuleViolation as violation:
+        return refused(request, violation, "offer", pk)
+    return done(request, "offer", text, pk)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
+    user = user_of(request)
+    offer = offer_for(user, pk, Permission.PUBLISH_OFFERS)
+    form = ReasonForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.withdraw_offer(offer, by=user, reason=form.cleaned_data["reason"])
+        except RuleViolation as violation:
+            return refused(request, violation, "offer", pk)
+        return done(request, "offer", _("Withdrawn. Nobody is sent to you for it any more."), pk)
+    pending = Match.objects.filter(offer=offer, state__in=PENDING).count()
+    context = {"offer": offer, "form": form, "pending": pending}
+    return render(request, "portal/supplier/offer_withdraw.html", context, status=400 if form.errors else 200)
+
+
+# --- From a sheet -----------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def import_sheet(request: HttpRequest) -> HttpResponse:
+    """Upload, see every row as it was understood, then confirm: the same sheet comes back and is checked again."""
+    user = user_of(request)
+    organisation = organisation_for(request, user, Permission.PUBLISH_OFFERS)
+    if organisation is None:
+        return render(request, "portal/requester/no_organisation.html", {"for_what": "offers"})
+    context: dict[str, Any] = {
+        "organisation": organisation,
+        "on_behalf": organisation.pk not in {grant.organisation_id for grant in user.grants},
+        "form": SheetForm(),
+    }
+    if request.method != "POST":
+        return render(request, "portal/supplier/import.html", context)
+
+    context["form"] = form = SheetForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return render(request, "portal/supplier/import.html", context, status=400)
+    try:
+        sheet = read_rows(organisation, form.cleaned_data["bytes"], by=user)
+    except RuleViolation as violation:
+        blame(form, violation)
+        return render(request, "portal/supplier/import.html", context, status=400)
+
+    if "confirm" in request.POST and not sheet.faulty:
+        return _imported(request, user, organisation, sheet, publish=form.cleaned_data["publish"])
+    context |= {
+        "sheet": sheet,
+        "faulty": sheet.faulty[:FAULTS_SHOWN],
+        "rows": [row for row in sheet.rows if not row.errors][:FAULTS_SHOWN],
+        "good": len(sheet.rows) - len(sheet.faulty),
+        "more": max(0, len(sheet.rows) - len(sheet.faulty) - FAULTS_SHOWN),
+        "content": form.encoded,
+        "token": page_token(request.POST.get("token")),
+    }
+    return render(request, "portal/supplier/import_preview.html", context, status=400 if sheet.faulty else 200)
+
+
+def _imported(
+    request: HttpRequest, user: User, organisation: Organisation, sheet: ReadSheet, *, publish: bool
+) -> HttpResponse:
+    token = page_token(request.POST.get("token"))
+    facts = [{**row.facts, "source": "portal", "source_key": f"{token}:{row.number}"} for row in sheet.rows]
+    wants_publishing = publish and organisation.is_verified
+    try:
+        offers = services.create_offers(organisation, facts, by=user, publish=wants_publishing)
+    except IntegrityError:
+        messages.info(request, _("This sheet was imported already."))
+        return redirect("supply")
+    except RuleViolation as violation:
+        return refused(request, violation, "supply-import")
+    if publish and not wants_publishing:
+        messages.warning(
+            request,
+            _("They are saved as drafts: they can be published once “%(name)s” is verified.") % {"name": organisation},
+        )
+    text = ngettext("%(count)s offer imported.", "%(count)s offers imported.", len(offers)) % {"count": len(offers)}
+    return done(request, "supply", text)
+
+
+@login_required
+def template(request: HttpRequest) -> HttpResponse:
+    """A sheet to fill in: the columns, in the language of the page, and one row as an example."""
+    is_chinese = request.LANGUAGE_CODE.startswith("zh")
+    item = Item.objects.listed().filter(key="mask.surgical").first() or Item.objects.listed().first()
+    valid = (timezone.localdate() + dt.timedelta(days=365)).isoformat()
+    example = {
+        "item": item.label if item else "",
+        "standard": "",
+        "quantity": "10000",
+        "daily_capacity": "2000",
+        "minimum_order": "100",
+        "lead_time_days": "2",
+        "unit_price": "0.85",
+        "currency": "CNY",
+        "is_donation": "否" if is_chinese else "no",
+        "origin_region": "",
+        "ships_to": "",
+        "certificate_number": "",
+        "certificate_valid_until": valid,
+        "note": "",
+    }
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="cosmomatch-offers.csv"'
+    response.write("\ufeff")  # Excel takes it for UTF-8 only with this
+    writer = csv.writer(response)
+    writer.writerow([_heading(names, is_chinese=is_chinese) for names in HEADERS.values()])
+    writer.writerow([example[column] for column in HEADERS])
+    return response
+
+
+def _heading(names: tuple[str, ...], *, is_chinese: bool) -> str:
+    return next((name for name in names if not name.isascii()), names[0]) if is_chinese else names[0]
+
+
+urlpatterns = [
+    path("supply/", listing, name="supply"),
+    path("supply/new/", new, name="offer-new"),
+    path("supply/import/", import_sheet, name="supply-import"),
+    path("supply/import/template.csv", template, name="supply-template"),
+    path("supply/<int:pk>/", detail, name="offer"),
+    path("supply/<int:pk>/amend/", amend, name="offer-amend"),
+    path("supply/<int:pk>/withdraw/", withdraw, name="offer-withdraw"),
+    *(path(f"supply/<int:pk>/{verb}/", act, {"verb": verb}, name=f"offer-{verb}") for verb in _BUTTONS),
+]

@@ -1,0 +1,50 @@
+"""Clients of the cast, logged in."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from apps.accounts.models import User
+
+Login = Callable[[User], Client]
+
+
+@pytest.fixture
+def log_in() -> Login:
+    def log_in(user: User) -> Client:
+        client = Client(headers={"accept-language": "en"})
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+def queries(client: Client, path: str) -> int:
+    """How often a page asks the database, once the process remembers what it remembers."""
+    client.get(path)
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(path).status_code == 200
+    return len(captured)
+
+
+def lines(*rows: Mapping[str, Any], **details: Any) -> dict[str, Any]:
+    """What a browser sends for a post of these lines."""
+    data: dict[str, Any] = {
+        "lines-TOTAL_FORMS": len(rows),
+        "lines-INITIAL_FORMS": 0,
+        "urgency": "urgent",
+        "region": "420106",
+        "address": "1 Hospital Road",
+        "needed_by": "",
+        "contact_name": "",
+        "contact_phone": "",
+        **details,
+    }
+    for number, row in enumerate(rows):
+        for name, value in {"quantity_kind": "exact", **row}.items():
+            data[f"lines-{number}-{name}"] = value
+    return data
