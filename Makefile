@@ -25,7 +25,7 @@ lint:  ## everything of `check` but the tests
 check: lint test  ## all of CI
 
 bench:  ## the benchmarks
-	$(DEV) -m pytest tests/benchmarks -s
+	$(DEV) -m tests.benchmarks
 
 lock:  ## the newest packages that requirements/*.in allow
 	$(COMPILE) --upgrade requirements/base.in -o requirements/base.txt

@@ -291,7 +291,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True  # they are handed out again anyway
 CELERY_TASK_TIME_LIMIT = 240
 CELERY_TASK_SOFT_TIME_LIMIT = 210
 CELERY_TASK_IGNORE_RESULT = True
@@ -447,7 +446,7 @@ PHONENUMBER_DB_FORMAT = "E164"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None  # development serves from where the files are
-WHITENOISE_USE_FINDERS = not PRODUCTION  # collecting and compressing them is for the image
+WHITENOISE_USE_FINDERS = not PRODUCTION  # collecting and compressing takes 43 s: only in the image
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -418,13 +418,20 @@ def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
 
 @transaction.atomic
 def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> list[Demand]:
-    """Take needs off the queue for `lease`; a worker that dies loses them to the next sweep when the lease ends."""
+    """Take off the queue, for `lease`, the need that waits longest and those that want the same item.
+
+    So they are decided together, the offers of the item are read once, and no two workers are after the same goods. A
+    worker that dies loses them to the next sweep when the lease ends.
+    """
     due = (
         Demand.objects.awaiting_match(now)
         .select_for_update(of=["self"], skip_locked=True, no_key=True)
         .order_by("match_requested_at", "pk")
     )
-    claimed = list(due.shown()[:limit])
+    first = due.only("item_id").first()
+    if first is None:
+        return []
+    claimed = list(due.filter(item=first.item_id).shown()[:limit])
     Demand.objects.filter(pk__in=[demand.pk for demand in claimed]).update(match_claimed_until=now + lease)
     return claimed
 

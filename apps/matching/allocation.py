@@ -19,6 +19,7 @@ from apps.matching.ranking import (
     Need,
     Ranked,
     Rules,
+    Shelf,
     Source,
     effective_tier,
     precedence,
@@ -66,16 +67,17 @@ def decide(
     """
     plan = Plan()
     table = _Table(sources)
+    shelf = Shelf(sources, policy=policy, now=now)
     queue = sorted(needs, key=lambda need: precedence(need, now, policy))
     for tier, group in groupby(queue, key=lambda need: effective_tier(need.tier, need.waiting_since, now, policy)):
         members = list(group)
         for need in members:
-            plan.ranked[need.id] = rank(need, sources, rules, policy=policy, now=now)
+            plan.ranked[need.id] = rank(need, shelf, rules, policy=policy, now=now)
         taken: dict[int, dict[int, int]] = {need.id: {} for need in members}
         shares = {need.id: _share(need, members, plan.ranked, table, policy) for need in members}
         for cap in (shares, {need.id: need.wanting for need in members}):
             for need in members:
-                _take(need, plan.ranked[need.id].candidates, taken[need.id], table, cap[need.id], policy)
+                _take(need, plan.ranked[need.id].candidates.sources(), taken[need.id], table, cap[need.id], policy)
         for need in members:
             _take_over(need, tier, plan, taken[need.id], table)
         for need in members:
@@ -86,19 +88,21 @@ def decide(
 class _Table:
     """What is still there while the decision is being made."""
 
-    def __init__(self, sources: Iterable[Source]) -> None:
-        self.free: dict[int, int] = {}
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.free: dict[int, int] = {source.id: source.free for source in sources}
         self.held: dict[int, list[HeldFor]] = defaultdict(list)
         for source in sources:
-            self.free[source.id] = source.free
-            self.held[source.id] = sorted(source.held, key=lambda hold: (hold.tier, hold.match_id))
+            if source.held:
+                self.held[source.id] = sorted(source.held, key=lambda hold: (hold.tier, hold.match_id))
 
 
 def _share(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], table: _Table, policy: PolicyValues) -> int:
     """The share of a need while its item is contested within the tier; all it wants otherwise."""
     rivals = [other for other in members if other.item_id == need.item_id]
-    supply = sum(table.free[candidate.source.id] for candidate in ranked[need.id].candidates)
-    if len(rivals) < 2 or sum(other.wanting for other in rivals) <= supply:
+    if len(rivals) < 2:
+        return need.wanting
+    supply = sum(table.free[source.id] for source in ranked[need.id].candidates.sources())
+    if sum(other.wanting for other in rivals) <= supply:
         return need.wanting
     return min(need.wanting, max(1, math.floor(supply * policy.share_cap)))
 
@@ -111,7 +115,7 @@ def _fitting(wanted: int, available: int, minimum: int) -> int:
 
 def _take(
     need: Need,
-    candidates: Sequence[Candidate],
+    sources: Iterable[Source],
     taken: dict[int, int],
     table: _Table,
     cap: int,
@@ -119,11 +123,10 @@ def _take(
 ) -> None:
     """Take from the best sources with enough free stock to matter, up to `cap` in all."""
     matters = max(1, math.ceil(need.wanting * policy.matter_share))
-    for candidate in candidates:
+    for source in sources:
         wanted = cap - sum(taken.values())
         if wanted <= 0:
             return
-        source = candidate.source
         already = taken.get(source.id, 0)
         available = table.free[source.id]
         if already + available < min(matters, wanted + already):
@@ -137,11 +140,10 @@ def _take(
 
 def _take_over(need: Need, tier: int, plan: Plan, taken: dict[int, int], table: _Table) -> None:
     """Let unanswered holds of lower tiers yield, source by source, until the need has what it wants."""
-    for candidate in plan.ranked[need.id].candidates:
+    for source in plan.ranked[need.id].candidates.sources():
         wanted = need.wanting - sum(taken.values())
         if wanted <= 0:
             return
-        source = candidate.source
         lower = [hold for hold in table.held[source.id] if hold.tier > tier]
         minimum = max(1, source.minimum_order - taken.get(source.id, 0))
         if table.free[source.id] + sum(hold.quantity for hold in lower) < minimum or wanted < minimum:
@@ -159,14 +161,20 @@ def _take_over(need: Need, tier: int, plan: Plan, taken: dict[int, int], table: 
 
 def _record(need: Need, plan: Plan, taken: dict[int, int], policy: PolicyValues) -> None:
     """Write down holds and standbys, ranked in the order of the candidates."""
-    place = 0
-    waiting = 0
-    for candidate in plan.ranked[need.id].candidates:
-        quantity = taken.get(candidate.source.id, 0)
-        if quantity:
-            place += 1
-            plan.holds.append(Hold(need.id, candidate, quantity, place))
-    for candidate in plan.ranked[need.id].candidates:
-        if candidate.source.id not in taken and waiting < policy.standbys and taken:
-            waiting += 1
-            plan.standbys.append(Standby(need.id, candidate, place + waiting))
+    if not taken:
+        return
+    candidates = plan.ranked[need.id].candidates
+    chosen: list[int] = []
+    waiting: list[int] = []
+    for place, source in enumerate(candidates.sources()):
+        if source.id in taken:
+            chosen.append(place)
+        elif len(waiting) < policy.standbys:
+            waiting.append(place)
+        if len(chosen) == len(taken) and len(waiting) == policy.standbys:
+            break
+    for rank_, place in enumerate(chosen, 1):
+        candidate = candidates[place]
+        plan.holds.append(Hold(need.id, candidate, taken[candidate.source.id], rank_))
+    for rank_, place in enumerate(waiting, len(chosen) + 1):
+        plan.standbys.append(Standby(need.id, candidates[place], rank_))

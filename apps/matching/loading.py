@@ -4,7 +4,8 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from django.db.models import Case, Count, F, IntegerField, Q, When
+from django.db.models import Case, Count, F, FloatField, IntegerField, Q, QuerySet, When
+from django.db.models.functions import Cast
 
 from apps.accounts.models import OrganisationState
 from apps.accounts.permissions import LAST_TIER, TIERS
@@ -15,6 +16,7 @@ from apps.matching.ranking import HeldFor, Need, Place, Rules, Source
 from apps.supply.models import Offer
 
 RECORD_WINDOW = dt.timedelta(days=180)
+ANYWHERE: frozenset[str] = frozenset()
 
 
 def place_of(region: Region) -> Place:
@@ -89,57 +91,57 @@ def load_sources(item_ids: Iterable[int], now: dt.datetime) -> list[Source]:
     held = _holds_on(item_ids)
     # What has nothing free can still serve through a hold that yields.
     has_something = Q(quantity__gt=F("quantity_reserved")) | Q(pk__in=list(held))
-    rows = list(
-        Offer.objects.published()
-        .filter(
-            has_something,
-            Q(certificate_valid_until=None) | Q(certificate_valid_until__gte=now.date()),
-            item__in=list(item_ids),
-            organisation__state=OrganisationState.VERIFIED,
-        )
-        .values_list(
-            "pk",
-            "organisation_id",
-            "item_id",
-            F("quantity") - F("quantity_reserved"),
-            "minimum_order",
-            "lead_time_days",
-            "origin_region_id",
-            "ships_to",
-            "standard_id",
-            "confirmed_at",
-            "unit_price",
-            "is_donation",
-        )
-        .order_by("pk")
+    offers = Offer.objects.published().filter(
+        has_something,
+        Q(certificate_valid_until=None) | Q(certificate_valid_until__gte=now.date()),
+        item__in=list(item_ids),
+        organisation__state=OrganisationState.VERIFIED,
     )
-    places = {
-        code: Place(path, latitude, longitude)
-        for code, path, latitude, longitude in Region.objects.filter(code__in={row[6] for row in rows}).values_list(
-            "code", "path", "latitude", "longitude"
+    rows = offers.order_by("pk").values_list(
+        "pk",
+        "organisation_id",
+        "item_id",
+        F("quantity") - F("quantity_reserved"),
+        "minimum_order",
+        "lead_time_days",
+        "ships_to",
+        "standard_id",
+        "confirmed_at",
+        Cast("unit_price", FloatField()),
+        "is_donation",
+        "origin_region__path",
+        "origin_region__latitude",
+        "origin_region__longitude",
+    )
+    record = _record_of(offers, now)
+    # Few places and many offers: each place is made once.
+    places: dict[str, Place] = {}
+    sources = []
+    for pk, organisation, item, free, minimum, lead, ships, standard, confirmed, price, gift, path, north, east in rows:
+        place = places.get(path)
+        if place is None:
+            place = places[path] = Place(path, north, east)
+        kept, broken = record.get(organisation, (0, 0))
+        sources.append(
+            Source(
+                id=pk,
+                organisation_id=organisation,
+                item_id=item,
+                free=free,
+                minimum_order=minimum,
+                lead_time_days=lead,
+                place=place,
+                ships_to=frozenset(ships) if ships else ANYWHERE,
+                standard_id=standard,
+                confirmed_at=confirmed,
+                unit_price=price,
+                is_donation=gift,
+                kept=kept,
+                broken=broken,
+                held=tuple(held.get(pk, ())),
+            )
         )
-    }
-    record = _record_of({row[1] for row in rows}, now)
-    return [
-        Source(
-            id=pk,
-            organisation_id=organisation,
-            item_id=item,
-            free=free,
-            minimum_order=minimum,
-            lead_time_days=lead,
-            place=places[origin],
-            ships_to=frozenset(ships_to),
-            standard_id=standard,
-            confirmed_at=confirmed,
-            unit_price=None if price is None else float(price),
-            is_donation=donation,
-            kept=record.get(organisation, (0, 0))[0],
-            broken=record.get(organisation, (0, 0))[1],
-            held=tuple(held.get(pk, ())),
-        )
-        for pk, organisation, item, free, minimum, lead, origin, ships_to, standard, confirmed, price, donation in rows
-    ]
+    return sources
 
 
 def _holds_on(item_ids: Iterable[int]) -> dict[int, list[HeldFor]]:
@@ -162,12 +164,12 @@ def _holds_on(item_ids: Iterable[int]) -> dict[int, list[HeldFor]]:
     return held
 
 
-def _record_of(organisation_ids: Iterable[int], now: dt.datetime) -> dict[int, tuple[int, int]]:
-    """Per supplier over half a year: promises kept (accepted) and broken (let expire, or accepted and then called
-    off).
+def _record_of(offers: QuerySet[Offer], now: dt.datetime) -> dict[int, tuple[int, int]]:
+    """Per supplier of these offers, over half a year: promises kept (accepted) and broken (let expire, or accepted and
+    then called off).
     """
     rows = (
-        Match.objects.filter(offer__organisation__in=list(organisation_ids), created_at__gte=now - RECORD_WINDOW)
+        Match.objects.filter(offer__organisation__in=offers.values("organisation"), created_at__gte=now - RECORD_WINDOW)
         .values("offer__organisation_id")
         .annotate(
             kept=Count("pk", filter=Q(state=MatchState.ACCEPTED)),

@@ -5,10 +5,11 @@ All quantities are in the item's base unit, distances in kilometres, times in UT
 
 import datetime as dt
 import math
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
+from typing import overload
 
 from apps.catalogue.regions import distance_km
 from apps.matching.policy import PolicyValues
@@ -127,7 +128,7 @@ class Refusal(Enum):
 class Ranked:
     """The candidates of a need, best first, and how many offers each filter took out."""
 
-    candidates: list[Candidate] = field(default_factory=list)
+    candidates: "Candidates"
     refused: dict[Refusal, int] = field(default_factory=dict)
 
 
@@ -149,58 +150,68 @@ def precedence(need: Need, now: dt.datetime, policy: PolicyValues) -> tuple[int,
     )
 
 
-def fit_of(need: Need, source: Source, rules: Rules) -> Fit | Refusal:
-    """How the goods relate to what was asked for, or why they will not do."""
-    if source.item_id != need.item_id:
-        if not need.accepts_substitutes or (source.item_id, need.item_id) not in rules.substitutes:
+def fit_of(need: Need, item_id: int, standard_id: int | None, rules: Rules) -> Fit | Refusal:
+    """How goods of this item and standard relate to what was asked for, or why they will not do."""
+    if item_id != need.item_id:
+        if not need.accepts_substitutes or (item_id, need.item_id) not in rules.substitutes:
             return Refusal.SUBSTITUTE
         if need.standard_id is not None and (
-            source.standard_id is None or (source.standard_id, need.standard_id) not in rules.satisfies
+            standard_id is None or (standard_id, need.standard_id) not in rules.satisfies
         ):
             return Refusal.STANDARD
         return Fit.SUBSTITUTE
     if need.standard_id is None:
-        return Fit.UNSTATED if source.standard_id is None else Fit.EQUAL
-    if source.standard_id == need.standard_id:
+        return Fit.UNSTATED if standard_id is None else Fit.EQUAL
+    if standard_id == need.standard_id:
         return Fit.EQUAL
-    if source.standard_id is not None and (source.standard_id, need.standard_id) in rules.satisfies:
+    if standard_id is not None and (standard_id, need.standard_id) in rules.satisfies:
         return Fit.EXCEEDS
     return Refusal.STANDARD
 
 
-def ships_there(source: Source, place: Place) -> bool:
-    return not source.ships_to or any(code in source.ships_to for code in place.path.split("/") if code)
-
-
-def worth_asking(need: Need, source: Source, available: int, policy: PolicyValues) -> Refusal | None:
-    """Whether `available` of the source is enough to matter, and the need enough for its minimum order."""
-    if need.wanting < source.minimum_order:
-        return Refusal.MINIMUM
-    if available < max(1, source.minimum_order, math.ceil(min(need.wanting, need.target) * policy.matter_share)):
-        return Refusal.STOCK
-    return None
-
-
-def refusal_of(need: Need, source: Source, rules: Rules, policy: PolicyValues) -> Fit | Refusal:
-    """The hard filters, cheapest first. Stock counts what a higher tier could take over."""
-    if source.organisation_id == need.organisation_id:
-        return Refusal.OWN
-    fit = fit_of(need, source, rules)
-    if isinstance(fit, Refusal):
-        return fit
-    if not ships_there(source, need.place):
-        return Refusal.REGION
-    if source.id in need.excluded:
-        return Refusal.ASKED_BEFORE
-    available = source.free + sum(hold.quantity for hold in source.held)
-    return worth_asking(need, source, available, policy) or fit
-
-
-@lru_cache(maxsize=200_000)
 def _distance(a: Place, b: Place) -> float | None:
     if a.latitude is None or a.longitude is None or b.latitude is None or b.longitude is None:
         return None
     return distance_km((a.latitude, a.longitude), (b.latitude, b.longitude))
+
+
+# The terms of a score, each between 0 and 1 and rounded, so that they are the same on every machine.
+
+
+def _coverage(free: int, wanting: int) -> float:
+    return round(min(1.0, free / wanting), 6) if wanting else 0.0
+
+
+def _nearness(km: float | None, policy: PolicyValues) -> float:
+    return 0.5 if km is None else round(1 / (1 + km / policy.half_distance_km), 6)
+
+
+def _timeliness(lead_time_days: int, needed_by: dt.datetime | None, policy: PolicyValues, now: dt.datetime) -> float:
+    if needed_by is None:
+        return round(1 / (1 + lead_time_days / 7), 6)
+    late = lead_time_days - (needed_by - now).total_seconds() / 86_400
+    return round(min(1.0, max(0.0, 1 - late / policy.lateness_days)), 6)
+
+
+def _age_days(source: Source, now: dt.datetime) -> float:
+    return max(0.0, (now - source.confirmed_at).total_seconds() / 86_400)
+
+
+def _freshness(source: Source, policy: PolicyValues, now: dt.datetime) -> float:
+    return round(max(0.0, 1 - _age_days(source, now) / policy.offer_fresh_days), 6)
+
+
+def _record(source: Source, policy: PolicyValues) -> float:
+    prior = policy.record_prior_matches
+    return round((source.kept + policy.record_prior_share * prior) / (source.kept + source.broken + prior), 6)
+
+
+def _cheapness(source: Source, median_price: float | None) -> float:
+    if source.is_donation:
+        return 1.0
+    if source.unit_price is None or not median_price:
+        return 0.5
+    return round(min(1.0, max(0.0, 1.5 - source.unit_price / median_price)), 6)
 
 
 def score(
@@ -217,48 +228,32 @@ def score(
     price      1 at half the median or below, ½ at the median, 0 from 1½ times; donations 1; ½ where not known
     """
     weights = policy.weights
-    covered = min(1.0, source.free / need.wanting) if need.wanting else 0.0
-
     km = _distance(need.place, source.place)
-    near = 0.5 if km is None else 1 / (1 + km / policy.half_distance_km)
-
-    if need.needed_by is None:
-        timely = 1 / (1 + source.lead_time_days / 7)
-    else:
-        late = source.lead_time_days - (need.needed_by - now).total_seconds() / 86_400
-        timely = min(1.0, max(0.0, 1 - late / policy.lateness_days))
-
-    age_days = max(0.0, (now - source.confirmed_at).total_seconds() / 86_400)
-    fresh = max(0.0, 1 - age_days / policy.offer_fresh_days)
-
-    prior = policy.record_prior_matches
-    record = (source.kept + policy.record_prior_share * prior) / (source.kept + source.broken + prior)
-
-    relative: float | None = None
-    if source.is_donation:
-        cheap = 1.0
-    elif source.unit_price is None or not median_price:
-        cheap = 0.5
-    else:
-        relative = source.unit_price / median_price
-        cheap = min(1.0, max(0.0, 1.5 - relative))
-
+    priced = source.unit_price is not None and bool(median_price) and not source.is_donation
+    relative = source.unit_price / median_price if priced and source.unit_price and median_price else None
     terms = (
-        Term("coverage", min(source.free, need.wanting), round(covered, 6), weights["coverage"]),
-        Term("distance", None if km is None else round(km), round(near, 6), weights["distance"]),
-        Term("lead_time", source.lead_time_days, round(timely, 6), weights["lead_time"]),
+        Term("coverage", min(source.free, need.wanting), _coverage(source.free, need.wanting), weights["coverage"]),
+        Term("distance", None if km is None else round(km), _nearness(km, policy), weights["distance"]),
+        Term(
+            "lead_time",
+            source.lead_time_days,
+            _timeliness(source.lead_time_days, need.needed_by, policy, now),
+            weights["lead_time"],
+        ),
         Term("standard", fit.name.lower(), fit.value, weights["standard"]),
-        Term("freshness", round(age_days, 1), round(fresh, 6), weights["freshness"]),
-        Term("record", source.kept + source.broken, round(record, 6), weights["record"]),
+        Term("freshness", round(_age_days(source, now), 1), _freshness(source, policy, now), weights["freshness"]),
+        Term("record", source.kept + source.broken, _record(source, policy), weights["record"]),
         Term(
             "price",
             "donation" if source.is_donation else None if relative is None else round(relative, 2),
-            round(cheap, 6),
+            _cheapness(source, median_price),
             weights["price"],
         ),
     )
-    total = round(sum(term.score * term.weight for term in terms), 6)
-    return Candidate(source, total, terms, fit is Fit.SUBSTITUTE)
+    total = 0.0
+    for term in terms:  # from left to right, as `rank` adds them; sum() is cleverer in some versions of Python
+        total += term.score * term.weight
+    return Candidate(source, round(total, 6), terms, fit is Fit.SUBSTITUTE)
 
 
 def median(prices: Iterable[float | None]) -> float | None:
@@ -270,16 +265,138 @@ def median(prices: Iterable[float | None]) -> float | None:
     return known[middle] if len(known) % 2 else (known[middle - 1] + known[middle]) / 2
 
 
-def rank(need: Need, sources: Iterable[Source], rules: Rules, *, policy: PolicyValues, now: dt.datetime) -> Ranked:
-    """The sources that can serve a need, best first; ties go to the older offer (smaller id)."""
-    ranked = Ranked()
-    sources = list(sources)
-    median_price = median(source.unit_price for source in sources if source.item_id == need.item_id)
-    for source in sources:
-        fit = refusal_of(need, source, rules, policy)
-        if isinstance(fit, Refusal):
-            ranked.refused[fit] = ranked.refused.get(fit, 0) + 1
+class Shelf:
+    """The sources of one decision, with all that does not depend on the need worked out once for all needs."""
+
+    def __init__(self, sources: Iterable[Source], *, policy: PolicyValues, now: dt.datetime) -> None:
+        self.policy = policy
+        self.now = now
+        self.sources = list(sources)
+        # Sources of the same place, of the same item and standard, of the same record get the same answer.
+        places: dict[Place, int] = {}
+        kinds: dict[tuple[int, int | None], int] = {}
+        records: dict[tuple[int, int], float] = {}
+        fresh = policy.weights["freshness"]
+        self.rows = []
+        for source in self.sources:
+            record = records.get((source.kept, source.broken))
+            if record is None:
+                record = _record(source, policy) * policy.weights["record"]
+                records[source.kept, source.broken] = record
+            self.rows.append(
+                (
+                    source.id,
+                    source.organisation_id,
+                    kinds.setdefault((source.item_id, source.standard_id), len(kinds)),
+                    source.ships_to,
+                    source.free,
+                    source.free + sum(hold.quantity for hold in source.held) if source.held else source.free,
+                    source.minimum_order,
+                    places.setdefault(source.place, len(places)),
+                    source.lead_time_days,
+                    _freshness(source, policy, now) * fresh,
+                    record,
+                )
+            )
+        self.places = list(places)
+        self.kinds = list(kinds)
+        self._prices: dict[int, tuple[float | None, list[float]]] = {}
+
+    def prices(self, item_id: int) -> tuple[float | None, list[float]]:
+        """The median price of an item, and the weighted price terms of all sources beside it."""
+        if item_id not in self._prices:
+            middle = median(source.unit_price for source in self.sources if source.item_id == item_id)
+            weight = self.policy.weights["price"]
+            self._prices[item_id] = middle, [_cheapness(source, middle) * weight for source in self.sources]
+        return self._prices[item_id]
+
+
+class Candidates(Sequence[Candidate]):
+    """The candidates of a need, best first. Reasons are worked out for those that are looked at: few of thousands."""
+
+    def __init__(self, need: Need, shelf: Shelf, rules: Rules, order: Sequence[int]) -> None:
+        self._need = need
+        self._shelf = shelf
+        self._rules = rules
+        self._order = order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Candidate]: ...
+
+    def __getitem__(self, index: int | slice) -> Candidate | list[Candidate]:
+        if isinstance(index, slice):
+            return [self._candidate(place) for place in self._order[index]]
+        return self._candidate(self._order[index])
+
+    def _candidate(self, place: int) -> Candidate:
+        source = self._shelf.sources[place]
+        fit = fit_of(self._need, source.item_id, source.standard_id, self._rules)
+        assert isinstance(fit, Fit), "what does not fit is no candidate"
+        middle, _terms = self._shelf.prices(self._need.item_id)
+        return score(self._need, source, fit, median_price=middle, policy=self._shelf.policy, now=self._shelf.now)
+
+    def sources(self) -> Iterator[Source]:
+        """Their sources alone, best first: the same order without the reasons."""
+        return map(self._shelf.sources.__getitem__, self._order)
+
+
+def rank(  # noqa: C901  one loop over every offer of an item: a call for each would cost more than all the rest
+    need: Need, sources: Iterable[Source] | Shelf, rules: Rules, *, policy: PolicyValues, now: dt.datetime
+) -> Ranked:
+    """The sources that can serve a need, best first; ties go to the older offer (smaller id).
+
+    The hard filters come first, cheapest first; stock counts what a higher tier could take over. Then the same sum as
+    `score` makes, without its reasons: this loop runs over every offer of an item.
+    """
+    shelf = sources if isinstance(sources, Shelf) else Shelf(sources, policy=policy, now=now)
+    weights = policy.weights
+    fits = [fit_of(need, item_id, standard_id, rules) for item_id, standard_id in shelf.kinds]
+    unfit = [fit if isinstance(fit, Refusal) else None for fit in fits]
+    fitting = [0.0 if isinstance(fit, Refusal) else fit.value * weights["standard"] for fit in fits]
+    near: list[float | None] = [None] * len(shelf.places)
+    timely: dict[int, float] = {}
+    _middle, cheap = shelf.prices(need.item_id)
+    codes = {code for code in need.place.path.split("/") if code}
+    matters = max(1, math.ceil(min(need.wanting, need.target) * policy.matter_share))
+    own, wanting, excluded = need.organisation_id, need.wanting, need.excluded
+    coverage, whole = weights["coverage"], 1.0 * weights["coverage"]
+
+    refused: dict[Refusal, int] = {}
+    found: list[tuple[float, int, int]] = []
+    for index, (id_, organisation, kind, ships_to, free, available, minimum, place, lead, fresh, record) in enumerate(
+        shelf.rows
+    ):
+        refusal = unfit[kind]
+        if organisation == own:
+            refusal = Refusal.OWN
+        elif refusal is not None:
+            pass
+        elif ships_to and ships_to.isdisjoint(codes):
+            refusal = Refusal.REGION
+        elif id_ in excluded:
+            refusal = Refusal.ASKED_BEFORE
+        elif wanting < minimum:
+            refusal = Refusal.MINIMUM
+        elif available < matters or available < minimum:
+            refusal = Refusal.STOCK
+        if refusal is not None:
+            refused[refusal] = refused.get(refusal, 0) + 1
             continue
-        ranked.candidates.append(score(need, source, fit, median_price=median_price, policy=policy, now=now))
-    ranked.candidates.sort(key=lambda candidate: (-candidate.score, candidate.source.id))
-    return ranked
+
+        close = near[place]
+        if close is None:
+            close = _nearness(_distance(need.place, shelf.places[place]), policy) * weights["distance"]
+            near[place] = close
+        if lead not in timely:
+            timely[lead] = _timeliness(lead, need.needed_by, policy, now) * weights["lead_time"]
+        covered = whole if free >= wanting > 0 else _coverage(free, wanting) * coverage
+        total = covered + close + timely[lead] + fitting[kind] + fresh + record + cheap[index]
+        found.append((-round(total, 6), id_, index))
+    found.sort()
+    return Ranked(Candidates(need, shelf, rules, array("L", [index for _total, _id, index in found])), refused)

@@ -124,22 +124,13 @@ def _write(plan: Plan, demands: dict[int, Demand], policy: Policy, now: dt.datet
     }
     asked: dict[int, list[Match]] = {}
     for hold in plan.holds:
-        need, offer = locked[hold.need_id], offers[hold.candidate.source.id]
-        # Whoever amends a need asks anew, and whoever amends an offer confirms it: then this was decided on old facts.
-        as_decided = (
-            need.match_requested_at == demands[need.pk].match_requested_at
-            and offer.confirmed_at == hold.candidate.source.confirmed_at
-        )
-        made = _hold(hold, need, offer, pending, policy, now) if as_decided else None
+        made = _hold(hold, locked[hold.need_id], offers[hold.candidate.source.id], pending, policy, now)
         if made is None:
             demands_services.request_matching([hold.need_id], now=now)
             continue
         asked.setdefault(hold.need_id, []).append(made)
         done.held += 1
-    for standby in plan.standbys:
-        if standby.need_id in asked:
-            _stand_by(standby, locked[standby.need_id], pending, policy, now)
-            done.standby += 1
+    done.standby += _stand_by([one for one in plan.standbys if one.need_id in asked], locked, pending, policy, now)
     _clear_old_standbys(plan, asked)
     for need_id, matches in asked.items():
         _tell_requester(locked[need_id], matches)
@@ -189,25 +180,32 @@ def _hold(
 
 
 def _stand_by(
-    standby: Standby,
-    demand: Demand,
+    standbys: Sequence[Standby],
+    demands: dict[int, Demand],
     pending: dict[tuple[int, int], Match],
     policy: Policy,
     now: dt.datetime,
-) -> None:
-    source = standby.candidate.source
-    if (demand.pk, source.id) in pending:
-        return
-    quantity = max(1, min(demand.target, source.free))
-    Match.objects.create(
-        demand=demand,
-        offer_id=source.id,
-        state=MatchState.STANDBY,
-        quantity=quantity,
-        quantity_asked=quantity,
-        rank=standby.rank,
-        **_facts(standby.candidate, demand, policy, now),
-    )
+) -> int:
+    """Write down the next best; those that are so already stay. Returns how many there are."""
+    new = []
+    for standby in standbys:
+        demand, source = demands[standby.need_id], standby.candidate.source
+        if (demand.pk, source.id) in pending:
+            continue
+        quantity = max(1, min(demand.target, source.free))
+        new.append(
+            Match(
+                demand=demand,
+                offer_id=source.id,
+                state=MatchState.STANDBY,
+                quantity=quantity,
+                quantity_asked=quantity,
+                rank=standby.rank,
+                **_facts(standby.candidate, demand, policy, now),
+            )
+        )
+    Match.objects.bulk_create(new)
+    return len(standbys)
 
 
 def _clear_old_standbys(plan: Plan, asked: Iterable[int]) -> None:

@@ -56,14 +56,18 @@ class _Mapping:
 
         if first and first.is_general:
             # "口罩" with GB 19083 is a medical respirator; with "N95" it is a respirator.
-            shelf = self.words.shelves[first.key]
-            made_for = [
-                items[0]
+            special = [
+                key
                 for code in cited
-                if (items := self.words.items_of.get(code)) and self.words.shelves[items[0]] == shelf
+                if len(self.words.items_of.get(code, ())) == 1
+                for key in self.words.items_of[code]
             ]
-            if made_for:
-                return first if made_for[0] == first.key else replace(first, key=made_for[0], how=How.PART, others=())
+            if (
+                special
+                and special[0] != first.key
+                and not any(first.key in self.words.items_of[code] for code in cited)
+            ):
+                return replace(first, key=special[0], how=How.PART, others=())
             if second and not second.is_general and not by_specification and second.how in {How.NAME, How.PART}:
                 return second
         return first or second
@@ -317,7 +321,7 @@ def map_board(contents: Mapping[str, list[Any]], words: Words, reasons: list[Rea
                 party = readers[file](row)
                 known = parties.get(party.key)
                 parties[party.key] = _joined(known, party) if known else party
-                unused.update((file, str(name)) for name in row.unused())
+                unused.update((file, str(name)) for name in fields if name not in row.used)
             else:
                 row.say(Why.NAME_MISSING, json.dumps(fields, ensure_ascii=True, default=str)[:300])
             reasons.extend(row.reasons)

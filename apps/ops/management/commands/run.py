@@ -80,7 +80,7 @@ class Command(BaseCommand):
         return log_ins
 
     def load_once(self) -> str:
-        """What was loaded is noted in `var/`, under the name of this very database, after it was loaded as a whole."""
+        """What was loaded is noted in `var/` under the name of this very database, after it was loaded as a whole."""
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT format('%s/%s', system_identifier, oid) FROM pg_control_system(), pg_database"
@@ -88,19 +88,22 @@ class Command(BaseCommand):
             )
             [name] = cursor.fetchone()
         notes: Path = settings.VAR_DIR / "loaded.json"
-        loaded: dict[str, dict[str, str]] = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
-        said = loaded.setdefault(name, {})
+        loaded: dict[str, str] = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
+        if name in loaded:
+            return loaded[name]
+
+        output = io.StringIO()
         for command, step in self.commands:
-            if command in said or command not in get_commands():
+            if command not in get_commands():
                 continue
             self.say(step)
             output = io.StringIO()
             call_command(command, stdout=output)
-            said[command] = output.getvalue().strip()
-            part = notes.with_suffix(".part")
-            part.write_text(json.dumps(loaded, ensure_ascii=False), encoding="utf-8")
-            part.replace(notes)
-        return said.get("demo", "")
+        loaded[name] = output.getvalue().strip()
+        part = notes.with_suffix(".part")
+        part.write_text(json.dumps(loaded, ensure_ascii=False), encoding="utf-8")
+        part.replace(notes)
+        return loaded[name]
 
     def welcome(self, log_ins: str) -> None:
         self.say(f"Ready: {settings.SITE_URL}")

@@ -1,0 +1,102 @@
+"""`python -m tests.benchmarks`: servers of its own in a folder of its own, a crowded market, and the figures."""
+
+import argparse
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PARTS = ("sweep", "burst", "paced", "export")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all when none is given")
+    parser.add_argument("--offers", type=int, default=100_000, help="published offers (100000)")
+    parser.add_argument("--suppliers", type=int, default=20_000, help="who offer them (20000)")
+    parser.add_argument("--hospitals", type=int, default=500, help="who need (500)")
+    parser.add_argument("--posts", type=int, default=1_000, help="needs posted as fast as possible (1000)")
+    parser.add_argument("--sweep-posts", type=int, default=200, help="needs in the queue of the measured sweep (200)")
+    parser.add_argument("--rate", type=int, default=100, help="needs a minute of the paced run (100)")
+    parser.add_argument("--seconds", type=int, default=90, help="how long the paced run posts (90)")
+    parser.add_argument("--rows", type=int, default=200_000, help="rows to export (200000)")
+    parser.add_argument("--seed", type=int, default=2020)
+    parser.add_argument("--profile", action="store_true", help="print where Python spends the sweep's time")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    options.parts = options.parts or list(PARTS)
+    return options
+
+
+@contextmanager
+def environment(mail_port: int) -> Iterator[Path]:
+    """Durable servers, as in `make run`, in a folder that goes away."""
+    from apps.ops import embedded
+
+    with tempfile.TemporaryDirectory(prefix="cosmomatch-bench-") as folder:
+        var = Path(folder)
+        for name in [name for name in os.environ if name.startswith(("EMAIL_", "DATABASE_", "REDIS_"))]:
+            del os.environ[name]
+        os.environ |= {
+            "VAR_DIR": str(var),
+            "DATABASE_URL": embedded.database_url(var),
+            "REDIS_URL": embedded.redis_url(var),
+            "DJANGO_SETTINGS_MODULE": "cosmomatch.settings",
+            "LOG_LEVEL": "WARNING",
+            "EMAIL_PORT": str(mail_port),
+        }
+        with embedded.use(var, must_own=True):
+            yield var
+
+
+def main() -> None:
+    options = arguments()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        mail_port: int = probe.getsockname()[1]
+
+    with environment(mail_port) as var:
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+        from django.db import connections
+
+        began = time.monotonic()
+        call_command("migrate", verbosity=0)
+        call_command("load_reference", stdout=sys.stderr)
+        try:
+            run(options, var, mail_port, began)
+        finally:
+            connections.close_all()
+
+
+def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
+    from tests.benchmarks import exports, flow, sweep, world
+
+    size = world.Size(options.offers, options.suppliers, options.hospitals)
+    market, hospitals = world.build(size, options.seed)
+    print(
+        f"{size.offers:,} published offers of {size.suppliers:,} suppliers, {len(market.items)} items,"
+        f" {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; made in {time.monotonic() - began:.0f} s"
+    )
+    if "sweep" in options.parts:
+        sweep.run(market, hospitals, posts=options.sweep_posts, profile=options.profile)
+    if {"burst", "paced"} & set(options.parts):
+        with flow.running(var, mail_port) as mails:
+            if "paced" in options.parts:
+                posts = max(1, options.rate * options.seconds // 60)
+                flow.run(market, hospitals, mails, posts=posts, every=60 / options.rate)
+            if "burst" in options.parts:
+                flow.run(market, hospitals, mails, posts=options.posts, every=0)
+    if "export" in options.parts:
+        exports.run(options.rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""One sweep over a full queue, in this process, so that its share of SQL can be seen."""
+
+import cProfile
+import pstats
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from apps.accounts.models import Organisation, User
+from apps.demands import services as demands
+from apps.demands.models import Demand
+from apps.matching import services as matching
+from apps.matching.models import Match
+from apps.notifications.models import Message, Notification
+from tests.benchmarks.figures import median_time, milliseconds, row, watched
+from tests.benchmarks.world import Market
+
+Hospitals = Sequence[tuple[Organisation, User]]
+
+
+def post(market: Market, hospitals: Hospitals) -> Demand:
+    """One need, as a form posts it: the draft, then opened."""
+    hospital, buyer = market.draw.choice(hospitals)
+    with transaction.atomic():
+        [demand] = demands.post_demands(hospital, [market.line()], by=buyer)
+        return demands.open_demand(demand, by=buyer, quantity_confirmed=True)
+
+
+def run(market: Market, hospitals: Hospitals, *, posts: int, profile: bool) -> None:
+    print(f"\nOne sweep over {posts} needs in the queue")
+    floor = median_time(lambda: connection.cursor().execute("SELECT 1"), 200)
+    items = [post(market, hospitals).item_id for _ in range(posts)]
+    fetch = sum(median_time(partial(_fetch, item), 1) for item in items) / posts
+    before = {model: model.objects.count() for model in (Match, Message, Notification)}
+
+    profiler = cProfile.Profile()
+    with watched() as queries:
+        if profile:
+            profiler.enable()
+        began, cpu = time.perf_counter(), time.process_time()
+        done = matching.sweep(limit=posts)
+        took, cpu = time.perf_counter() - began, time.process_time() - cpu
+        profiler.disable()
+
+    written = {model.__name__: model.objects.count() - number for model, number in before.items()}
+    insert = _bare_inserts(sum(written.values()))
+    row("needs matched per second", f"{posts / took:,.1f}", f"{done.held} suppliers asked, {done.standby} standbys")
+    row("per need", milliseconds(took / posts), f"{queries.number / posts:.1f} queries")
+    row("of that, on the processor in Python", milliseconds(cpu / posts))
+    row("share of SQL in the sweep's time", f"{queries.seconds / took:.0%}")
+    row("SELECT 1", milliseconds(floor), f"the sweep is {took / posts / floor:,.0f} times that per need")
+    row("fetch of all offers of the item, bare", milliseconds(fetch), f"{took / posts / fetch:,.1f} times")
+    row(
+        "bare insert of as many rows, one by one",
+        milliseconds(insert / posts),
+        f"{took / insert:,.1f} times; rows: {', '.join(f'{n} {name}' for name, n in written.items())}",
+    )
+    if profile:
+        pstats.Stats(profiler).sort_stats("cumulative").print_stats(45)
+        for sql, took_each in sorted(queries.by_statement.items(), key=lambda one: -sum(one[1]))[:25]:
+            row(f"{sql[:58]}", milliseconds(sum(took_each)), f"{len(took_each)} × {sql[58:]}")
+
+
+def _fetch(item: int) -> None:
+    """What matching reads of an offer, by its index, without anything made of it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, organisation_id, item_id, quantity - quantity_reserved, minimum_order, lead_time_days,"
+            " origin_region_id, ships_to, standard_id, confirmed_at, unit_price, is_donation"
+            " FROM supply_offer WHERE item_id = %s AND state = 'published'",
+            [item],
+        )
+        cursor.fetchall()
+
+
+def _bare_inserts(rows: int) -> float:
+    """As many rows of about the size of a match, each its own statement, in one transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMP TABLE bare (id bigserial PRIMARY KEY, a bigint, b bigint, body jsonb, at timestamptz)"
+        )
+        body, now = '{"terms": "' + "x" * 900 + '"}', timezone.now()
+        began = time.perf_counter()
+        with transaction.atomic():
+            for number in range(rows):
+                cursor.execute("INSERT INTO bare (a, b, body, at) VALUES (%s, %s, %s, %s)", [number, number, body, now])
+        took = time.perf_counter() - began
+        cursor.execute("DROP TABLE bare")
+    return took
