@@ -24,6 +24,7 @@ from apps.demands.models import Demand
 from apps.matching.allocation import Hold, Plan, Standby, decide
 from apps.matching.loading import items_for, load_needs, load_rules, load_sources
 from apps.matching.models import (
+    BUILT_IN_POLICY,
     PENDING,
     DeclineReason,
     Escalation,
@@ -31,7 +32,9 @@ from apps.matching.models import (
     MatchState,
     Policy,
 )
+from apps.matching.policy import PolicyValues
 from apps.matching.ranking import Candidate, Refusal, effective_tier, rank
+from apps.matching.wording import explain_in_every_language
 from apps.notifications.services import queue
 from apps.supply import services as supply_services
 from apps.supply.models import Offer, OfferState
@@ -228,7 +231,7 @@ def _tell_requester(demand: Demand, matches: Sequence[Match]) -> None:
                     "name": match.offer.organisation.name,
                     "quantity": match.quantity,
                     "region": match.offer.origin_region.names,
-                    "terms": match.terms,
+                    "reasons": explain_in_every_language(match.terms),
                     "is_substitute": match.is_substitute,
                     "item": match.offer.item.names,
                 }
@@ -249,7 +252,7 @@ def describe(match: Match) -> dict[str, Any]:
         "is_substitute": match.is_substitute,
         "asked": match.quantity,
         "respond_by": match.respond_by.isoformat() if match.respond_by else None,
-        "terms": match.terms,
+        "reasons": explain_in_every_language(match.terms),
     }
 
 
@@ -507,6 +510,23 @@ def _announce(organisation: Organisation, now: dt.datetime) -> bool:
         key=f"{event}:{organisation.pk}:{now:%Y%m%d%H%M%S}",
     )
     return True
+
+
+@transaction.atomic
+def make_policy(settings: dict[str, Any], *, note: str, by: User) -> Policy:
+    """Put a new version of the policy into force, from the next matching on.
+
+    `settings` are what differs from the built-in values. Raises `policy_invalid` for numbers that make no sense.
+    """
+    try:
+        PolicyValues.from_json(settings)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RuleViolation("policy_invalid", str(error), field="settings") from error
+    newest = Policy.objects.select_for_update().order_by("-version").first()
+    version = (newest.version if newest else BUILT_IN_POLICY) + 1
+    policy = Policy.objects.create(version=version, settings=settings, note=note, made_by=by)
+    audit.record(by, "policy.made", policy, version=version)
+    return policy
 
 
 @dataclass(frozen=True)

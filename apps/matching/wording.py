@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.conf import settings
+from django.utils import translation
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -21,6 +23,19 @@ def explain(terms: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for term in terms
     ]
     return sorted(shown, key=lambda term: -term["weight"])
+
+
+def explain_in_every_language(terms: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """As `explain`, with `text` by language: a message is written in the language of whoever reads it, later."""
+    terms = list(terms)
+    by_language = {}
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            by_language[language] = explain(terms)
+    return [
+        {**reason, "text": {language: reasons[place]["text"] for language, reasons in by_language.items()}}
+        for place, reason in enumerate(explain(terms))
+    ]
 
 
 def sentence(name: str, value: Any, score: float) -> str:

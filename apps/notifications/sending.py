@@ -131,8 +131,7 @@ def _mark_failure(message: Message, error: DeliveryError, now: dt.datetime) -> N
     if for_good:
         _own(message, state=MessageState.FAILED, error=reason)
     else:
-        # Jitter is no secret.
-        due_at = now + backoff.wait(message.attempts, random.random())  # noqa: S311
+        due_at = now + backoff.wait(message.attempts, random.random())  # noqa: S311  # jitter is no secret
         _own(message, due_at=due_at, error=reason)
     if isinstance(error, EndpointGoneError) and message.endpoint_id:
         WebhookEndpoint.objects.filter(pk=message.endpoint_id).update(is_active=False)

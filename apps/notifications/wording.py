@@ -4,7 +4,6 @@ A template is written once and rendered twice, as plain text and as HTML; what d
 """
 
 import datetime as dt
-from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +11,7 @@ from django.template import Context, Library
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
-from django.utils.translation import gettext, gettext_noop, ngettext, pgettext
+from django.utils.translation import pgettext
 
 from apps.accounts.models import User
 from apps.notifications import links
@@ -95,74 +94,3 @@ def _line(context: Context, label: str, value: Any, markup: str = "{}") -> str:
 @register.simple_tag
 def site() -> str:
     return str(settings.SITE_URL)
-
-
-@register.simple_tag
-def reason(term: dict[str, Any]) -> str:
-    """One reason for a match in words: `{name, value, score, weight}`; nothing where the value is not known."""
-    words = _REASONS.get(term["name"])
-    return words(term["value"], term["score"]) if words and term["value"] is not None else ""
-
-
-def _coverage(_quantity: int, score: float) -> str:
-    if score >= 1:
-        return gettext("covers all that is still needed")
-    return gettext("covers {share} % of what is still needed").format(share=percent(score))
-
-
-def _distance(km: int, _score: float) -> str:
-    return gettext("about {km} km away").format(km=number(km))
-
-
-def _lead_time(days: int, _score: float) -> str:
-    if not days:
-        return gettext("ships at once")
-    return ngettext("ships within {days} day", "ships within {days} days", days).format(days=days)
-
-
-_STANDARDS = {
-    "equal": gettext_noop("meets the standard"),
-    "exceeds": gettext_noop("exceeds the standard"),
-    "unstated": gettext_noop("no standard asked for, none stated"),
-    "substitute": gettext_noop("a substitute"),
-}
-
-
-def _standard(fit: str, _score: float) -> str:
-    return gettext(_STANDARDS[fit])
-
-
-def _freshness(age_in_days: float, _score: float) -> str:
-    days = int(age_in_days)
-    if not days:
-        return gettext("confirmed today")
-    return ngettext("confirmed {days} day ago", "confirmed {days} days ago", days).format(days=days)
-
-
-def _record(matches: int, _score: float) -> str:
-    if not matches:
-        return gettext("no earlier deliveries here")
-    return ngettext("{number} earlier match here", "{number} earlier matches here", matches).format(number=matches)
-
-
-def _price(relative: float | str, _score: float) -> str:
-    """`relative`: 1 is the median price of all offers of the item."""
-    if isinstance(relative, str):
-        return gettext("a donation")
-    difference = percent(abs(relative - 1))
-    if not difference:
-        return gettext("at the median price")
-    if relative < 1:
-        return gettext("{share} % below the median price").format(share=difference)
-    return gettext("{share} % above the median price").format(share=difference)
-
-
-_REASONS: dict[str, Callable[[Any, float], str]] = {
-    "coverage": _coverage,
-    "distance": _distance,
-    "lead_time": _lead_time,
-    "standard": _standard,
-    "freshness": _freshness,
-    "record": _record,
-    "price": _price,
-}

@@ -1,5 +1,6 @@
 """The other sides, for real, on loopback: a mail server and an HTTP server that do as they are told."""
 
+import asyncio
 import email
 import email.message
 import email.policy
@@ -65,8 +66,6 @@ class PostOffice:
         return "250 known"
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 – as above
-        import asyncio
-
         await asyncio.sleep(self.seconds_per_mail)
         if self.answer.startswith("250"):
             content = envelope.content
@@ -74,7 +73,7 @@ class PostOffice:
             self.mails.append(email.message_from_bytes(content, policy=email.policy.default))
         if self.hang_up_after is not None and len(self.mails) >= self.hang_up_after:
             self.hang_up_after = None
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
         return self.answer
 

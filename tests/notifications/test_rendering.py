@@ -163,7 +163,7 @@ def test_a_very_long_name_is_cut_in_the_subject() -> None:
 def test_texts_in_several_languages_numbers_and_times_are_those_of_the_reader(buyer: User) -> None:
     buyer.time_zone = "Asia/Kolkata"
     facts = {
-        **PLACE, "asked": 20_000, "respond_by": "2026-11-22T05:30:00+00:00", "match_id": 1, "terms": [],
+        **PLACE, "asked": 20_000, "respond_by": "2026-11-22T05:30:00+00:00", "match_id": 1, "reasons": [],
         "is_substitute": False, "organisation": "H", "quantity": 20_000, "quantity_kind": "exact", "urgency": "urgent",
     }  # fmt: skip
     message = Message(event="match.proposed", context=facts, language="en", user=buyer, created_at=timezone.now())
@@ -214,35 +214,6 @@ def test_an_address_without_a_person_gets_no_one_click_links(hospital: Organisat
 )
 def test_facts_are_resolved_for_the_reader(value: object, name: str, expected: object) -> None:
     assert rendering.resolve(value, "zh-hans", name) == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "score", "words"),
-    [
-        ("coverage", 1000, 1, "covers all that is still needed"),
-        ("coverage", 400, 0.4, "covers 40 % of what is still needed"),
-        ("distance", 1043, 0.3, "about 1,043 km away"),
-        ("distance", None, 0.5, ""),
-        ("lead_time", 0, 1, "ships at once"),
-        ("lead_time", 1, 1, "ships within 1 day"),
-        ("lead_time", 3, 1, "ships within 3 days"),
-        ("standard", "exceeds", 0.9, "exceeds the standard"),
-        ("freshness", 0.4, 0.9, "confirmed today"),
-        ("freshness", 2.7, 0.9, "confirmed 2 days ago"),
-        ("record", 0, 0.8, "no earlier deliveries here"),
-        ("record", 4, 0.8, "4 earlier matches here"),
-        ("price", None, 0.5, ""),
-        ("price", "donation", 1, "a donation"),
-        ("price", 0.9, 0.6, "10 % below the median price"),
-        ("price", 1.25, 0.25, "25 % above the median price"),
-        ("price", 1, 0.5, "at the median price"),
-        ("unheard_of", 1, 0.5, ""),
-    ],
-)
-def test_reasons_are_given_in_words(name: str, value: object, score: float, words: str) -> None:
-    from apps.notifications.wording import reason
-
-    assert reason({"name": name, "value": value, "score": score, "weight": 0.2}) == words
 
 
 def test_every_template_compiles_and_an_unknown_event_does_not_exist() -> None:

@@ -65,8 +65,8 @@ def test_a_mail_arrives_with_both_bodies_in_the_language_of_its_reader(office: P
     assert mail["Message-ID"] == f"<{message.uid}@{settings.SITE_HOST}>"
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail["Content-Language"] == "zh-hans"
-    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]  # type: ignore[attr-defined]  # an EmailMessage has it
-    plain, html = [part.get_content() for part in mail.iter_parts()]  # type: ignore[attr-defined]  # an EmailMessage has it
+    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
+    plain, html = [part.get_content() for part in mail.iter_parts()]
     assert "着火" in plain
     assert "着火" in html
 

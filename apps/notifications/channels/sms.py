@@ -1,4 +1,4 @@
-"""Text messages through an HTTP gateway: `POST {to, text, id}` as JSON, with a bearer token. A repeat has its old id."""
+"""Text messages through an HTTP gateway: `POST {to, text, id}`, JSON with a bearer token. A repeat has the same id."""
 
 from types import TracebackType
 from typing import Self

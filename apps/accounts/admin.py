@@ -1,0 +1,271 @@
+"""The back office: what its pages have in common; people, organisations and keys; and the audit trail of core."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.auth.admin import UserAdmin as StockUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from apps.accounts import services
+from apps.accounts.models import ApiToken, Evidence, IdentifierKind, Membership, Organisation, User
+from apps.core import audit
+from apps.core.errors import RuleViolation
+from apps.core.models import AuditEntry
+
+M = TypeVar("M", bound=models.Model)
+
+
+class KeptAdmin(admin.ModelAdmin[M]):
+    """Rows that others point at and somebody must be able to answer for: they are never deleted here."""
+
+    show_full_result_count = False  # counting is what makes large lists slow
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+
+class WatchedAdmin(KeptAdmin[M]):
+    """Rows that services own: shown whole, changed by actions that call the services and by nothing else."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may use the actions: who was given the right to change such rows."""
+        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+
+class WatchedInline(admin.TabularInline[Any, Any]):
+    """Rows of services beside the row that they belong to."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReasonForm(ActionForm):
+    """The action, and why: for verbs that tell somebody a reason."""
+
+    reason = forms.CharField(label=_("Reason"), max_length=500, required=False)
+
+
+def do_each(
+    page: admin.ModelAdmin[M], request: HttpRequest, rows: models.QuerySet[M], verb: Callable[[M], object]
+) -> None:
+    """Let a service do `verb` to each row; what the rules do not allow is said, row by row."""
+    done = 0
+    for row in rows:
+        try:
+            verb(row)
+        except RuleViolation as violation:
+            page.message_user(request, f"{row}: {violation}", messages.ERROR)
+        else:
+            done += 1
+    if done:
+        said = ngettext("%(count)d row: done.", "%(count)d rows: done.", done) % {"count": done}
+        page.message_user(request, said, messages.SUCCESS)
+
+
+def acting(request: HttpRequest) -> User:
+    """Who acts: the site lets nobody else in."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+class NewUserForm(AdminUserCreationForm[User]):
+    class Meta:
+        model = User
+        fields = ("email", "name", "language")
+
+
+class MembershipInline(WatchedInline):
+    model = Membership
+    fields = ("user", "organisation", "role")
+
+
+@admin.register(User)
+class UserAdmin(StockUserAdmin[User]):
+    """A person who leaves is not deleted but may not log in any more: others answer for what they did together."""
+
+    add_form = NewUserForm
+    list_display = ("email", "name", "language", "is_active", "is_staff", "last_login")
+    list_filter = ("is_active", "is_staff", "language")
+    search_fields = ("email", "name")
+    ordering = ("email",)
+    inlines = (MembershipInline,)
+    readonly_fields = ("date_joined", "last_login")
+    fieldsets = (
+        (None, {"fields": ("email", "password")}),
+        (_("Person"), {"fields": ("name", "phone", "language", "time_zone")}),
+        (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (_("Dates"), {"fields": ("date_joined", "last_login")}),
+    )
+    add_fieldsets: Any = (
+        (None, {"fields": ("email", "name", "language", "usable_password", "password1", "password2")}),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Only who has every right hands out rights."""
+        fields = super().get_readonly_fields(request, obj)
+        if request.user.is_superuser:
+            return fields
+        return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Setting the password of somebody with more rights would be taking them."""
+        beyond = obj is not None and (obj.is_superuser or obj.is_staff) and obj != request.user
+        return super().has_change_permission(request, obj) and (request.user.is_superuser or not beyond)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+
+class OrganisationForm(forms.ModelForm[Organisation]):
+    class Meta:
+        model = Organisation
+        fields = (
+            "name",
+            "kind",
+            "identifier_kind",
+            "identifier",
+            "region",
+            "address",
+            "contact_name",
+            "contact_phone",
+            "contact_email",
+        )
+
+    def clean(self) -> dict[str, Any] | None:
+        given = super().clean()
+        kind = self.cleaned_data.get("identifier_kind") or IdentifierKind.OTHER
+        try:
+            services.check_identifier(kind, self.cleaned_data.get("identifier", ""))
+        except RuleViolation as violation:
+            self.add_error("identifier", str(violation))
+        return given
+
+
+class EvidenceInline(WatchedInline):
+    model = Evidence
+    fields = ("note", "file", "uploaded_by", "created_at")
+    readonly_fields = ("file", "created_at")
+
+    @admin.display(description=_("document"))
+    def file(self, evidence: Evidence) -> str:
+        """Its name: the document itself is shown by the desk, to coordinators."""
+        return str(evidence.document.name)
+
+
+@admin.register(Organisation)
+class OrganisationAdmin(KeptAdmin[Organisation]):
+    """Coordinators are set up here. Editing facts that were verified clears the verification, as everywhere."""
+
+    form = OrganisationForm
+    action_form = ReasonForm
+    actions = ("verify", "reject")
+    inlines = (MembershipInline, EvidenceInline)
+    list_display = ("name", "kind", "region", "state", "verified_until", "created_at")
+    list_filter = ("state", "kind")
+    list_select_related = ("region",)
+    search_fields = ("name", "identifier")
+    autocomplete_fields = ("region",)
+    readonly_fields = (
+        "state",
+        "state_reason",
+        "verified_at",
+        "verified_by",
+        "verified_until",
+        "source",
+        "source_key",
+        "created_at",
+        "updated_at",
+    )
+    fields = (*OrganisationForm.Meta.fields, *readonly_fields)
+
+    def save_model(self, request: HttpRequest, obj: Organisation, form: Any, change: bool) -> None:
+        if change:
+            given = {name: form.cleaned_data[name] for name in form.changed_data}
+            services.amend_organisation(Organisation.objects.get(pk=obj.pk), by=acting(request), **given)
+            return
+        super().save_model(request, obj, form, change)
+        audit.record(acting(request), "organisation.registered", obj)
+
+    @admin.action(description=_("Verify"), permissions=["change"])
+    def verify(self, request: HttpRequest, rows: QuerySet[Organisation]) -> None:
+        do_each(self, request, rows, lambda row: services.verify_organisation(row, by=acting(request)))
+
+    @admin.action(description=_("Reject, with the reason given"), permissions=["change"])
+    def reject(self, request: HttpRequest, rows: QuerySet[Organisation]) -> None:
+        reason = request.POST.get("reason", "")
+        do_each(self, request, rows, lambda row: services.reject_organisation(row, by=acting(request), reason=reason))
+
+
+@admin.register(Membership)
+class MembershipAdmin(admin.ModelAdmin[Membership]):
+    list_display = ("user", "organisation", "role")
+    list_filter = ("role",)
+    list_select_related = ("user", "organisation")
+    search_fields = ("user__email", "organisation__name")
+    autocomplete_fields = ("user", "organisation")
+    actions = ("remove",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> tuple[str, ...]:
+        return ("user", "organisation") if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Membership | None = None) -> bool:
+        """The action keeps the last manager; deleting would not."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
+        made = services.add_member(obj.organisation, obj.user, role=obj.role, by=acting(request))
+        obj.pk = made.pk
+
+    @admin.action(description=_("Remove from the organisation"), permissions=["change"])
+    def remove(self, request: HttpRequest, rows: QuerySet[Membership]) -> None:
+        do_each(self, request, rows, lambda row: services.remove_member(row, by=acting(request)))
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(WatchedAdmin[ApiToken]):
+    """A key is made by its owner and shown to its owner; here it can only be revoked."""
+
+    list_display = ("name", "user", "token_key", "scopes", "region", "created", "expiry", "last_used_at")
+    list_select_related = ("user", "region")
+    search_fields = ("name", "user__email", "token_key")
+    exclude: ClassVar = ("digest",)
+    actions = ("revoke",)
+
+    @admin.action(description=_("Revoke"), permissions=["operate"])
+    def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
+        do_each(self, request, rows, lambda row: services.revoke_token(row, by=acting(request)))
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # the site lets nobody else in
+    return request.user
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(WatchedAdmin[AuditEntry]):
+    list_display = ("at", "actor", "event", "target_type", "target_id")
+    list_filter = ("target_type",)
+    list_select_related = ("actor",)
+    search_fields = ("=event", "=target_id", "=actor__email")
+    ordering: ClassVar = ("-pk",)

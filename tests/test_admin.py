@@ -1,0 +1,293 @@
+"""The back office: every list and page opens, what services own cannot be edited, and actions call the services."""
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission as ModelPermission
+from django.db import models
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from apps.accounts import services as accounts
+from apps.accounts.admin import KeptAdmin
+from apps.accounts.models import ApiToken, Membership, Organisation, OrganisationState, User
+from apps.accounts.permissions import OrganisationKind, Role
+from apps.core.models import AuditEntry
+from apps.demands.models import Demand, DemandState
+from apps.fulfilment import services as fulfilment
+from apps.fulfilment.models import Order, OrderState
+from apps.matching.models import Escalation, Match, MatchState, Policy
+from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
+from apps.notifications.services import add_webhook, queue
+from apps.supply.models import Offer, OfferState
+from tests.factories import (
+    PASSWORD,
+    DemandFactory,
+    MatchFactory,
+    OfferFactory,
+    OrganisationFactory,
+    UserFactory,
+    region,
+)
+
+pytestmark = pytest.mark.django_db
+
+OURS = [model for model in admin.site._registry if model.__module__.startswith("apps.")]
+
+
+@pytest.fixture
+def root(db: None) -> User:
+    return UserFactory.create(email="root@example.org", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def office(client: Client, root: User) -> Client:
+    client.force_login(root)
+    return client
+
+
+def clerk(*rights: str) -> User:
+    """Staff with these rights alone, such as `view_demand`."""
+    user = UserFactory.create(is_staff=True)
+    user.user_permissions.set(ModelPermission.objects.filter(codename__in=rights))
+    return user
+
+
+def page(model: type[models.Model], view: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{view}", args=args)
+
+
+def act(client: Client, action: str, row: models.Model, reason: str = "") -> list[str]:
+    """Choose one row and an action; gives what was said."""
+    response = client.post(
+        page(type(row), "changelist"), {"action": action, "_selected_action": [row.pk], "reason": reason}, follow=True
+    )
+    assert response.status_code == 200
+    return [str(message) for message in response.context["messages"]]
+
+
+def fill(hospital: Organisation, buyer: User, number: int) -> None:
+    """So many of everything."""
+    for index in range(number):
+        match = MatchFactory.create(demand=DemandFactory.create(organisation=OrganisationFactory.create()))
+        order = fulfilment.accept_match(match, by=None)
+        fulfilment.ship_order(order, by=None, quantity=10)
+        fulfilment.deliver_order(order, by=None, quantity_accepted=5)
+        fulfilment.reveal_contact(match, to=buyer)
+        Escalation.objects.create(demand=match.demand, organisation=OrganisationFactory.create(), level=1)
+        Policy.objects.create(version=index + 2, made_by=UserFactory.create())
+        accounts.issue_token(UserFactory.create(), name="t", scopes=["read"], region=region("420000"))
+        add_webhook(OrganisationFactory.create(), url=f"http://example.org/{index}", by=buyer)
+        accounts.add_member(OrganisationFactory.create(), UserFactory.create(), role=Role.MEMBER, by=buyer)
+        queue("order.closed", UserFactory.create(), {}, key="1")
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.label_lower)
+def test_every_list_and_every_page_opens_with_as_many_queries_for_few_rows_as_for_many(
+    model: type[models.Model],
+    office: Client,
+    hospital: Organisation,
+    buyer: User,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    fill(hospital, buyer, 1)
+    Policy.objects.all().delete()
+    office.get(page(model, "changelist"))
+    with django_assert_max_num_queries(12) as few:
+        assert office.get(page(model, "changelist")).status_code == 200
+    fill(hospital, buyer, 4)
+    with django_assert_max_num_queries(len(few)):
+        response = office.get(
+            page(model, "changelist"), {"q": "x"} if admin.site._registry[model].search_fields else {}
+        )
+        assert response.status_code == 200
+    with django_assert_max_num_queries(len(few)):
+        assert office.get(page(model, "changelist")).status_code == 200
+
+    row = model._default_manager.first()
+    if row is not None:
+        assert office.get(page(model, "change", row.pk)).status_code == 200
+
+
+def test_what_is_kept_cannot_be_deleted_nor_what_services_own_be_changed(office: Client) -> None:
+    demand, offer = DemandFactory.create(), OfferFactory.create()
+    for row in (demand, offer, demand.organisation):
+        assert isinstance(admin.site._registry[type(row)], KeptAdmin)
+        assert office.post(page(type(row), "delete", row.pk), {"post": "yes"}).status_code == 403
+        assert "delete_selected" not in str(office.get(page(type(row), "changelist")).content)
+    for row in (demand, offer):
+        assert office.post(page(type(row), "change", row.pk), {"quantity": 1}).status_code == 403
+        assert office.get(page(type(row), "add")).status_code == 403
+    assert (Demand.objects.get().quantity, Offer.objects.get().quantity) == (1000, 5000)
+    entry = AuditEntry.objects.first() or AuditEntry.objects.create(event="a.b", target_type="x", target_id="1")
+    assert office.post(page(AuditEntry, "change", entry.pk), {"event": "x"}).status_code == 403
+    assert office.post(page(AuditEntry, "delete", entry.pk), {"post": "yes"}).status_code == 403
+
+
+def test_nobody_but_staff_gets_in(client: Client, buyer: User, coordinator: User) -> None:
+    for user in (None, buyer, coordinator):
+        if user:
+            client.force_login(user)
+        response = client.get(page(Demand, "changelist"))
+        assert response.status_code == 302
+        assert "/login/" in response.headers["Location"]
+
+
+def test_who_may_only_look_has_no_actions(client: Client) -> None:
+    demand = DemandFactory.create()
+    client.force_login(clerk("view_demand"))
+
+    act(client, "cancel", demand)
+    assert Demand.objects.get().state == DemandState.OPEN
+
+    client.force_login(clerk("view_demand", "change_demand"))
+    act(client, "cancel", demand, "Double")
+    assert (Demand.objects.get().state, Demand.objects.get().state_reason) == (DemandState.CANCELLED, "Double")
+
+
+def test_organisations_are_verified_and_rejected_with_a_reason(office: Client, root: User) -> None:
+    organisation = OrganisationFactory.create(unverified=True, state=OrganisationState.PENDING)
+
+    assert act(office, "reject", organisation) == [f"{organisation}: Say why, so that they can mend it."]
+    assert act(office, "reject", organisation, "No stamp") == ["1 row: done."]
+    organisation.refresh_from_db()
+    assert (organisation.state, organisation.state_reason) == (OrganisationState.REJECTED, "No stamp")
+
+    act(office, "verify", organisation)
+    organisation.refresh_from_db()
+    assert (organisation.state, organisation.verified_by) == (OrganisationState.VERIFIED, root)
+
+
+def test_editing_verified_facts_in_the_back_office_clears_the_verification_too(
+    office: Client, hospital: Organisation
+) -> None:
+    form = {
+        "name": "Another name", "kind": hospital.kind, "identifier_kind": "other", "identifier": "",
+        "region": hospital.region_id, "address": hospital.address, "contact_name": "C",
+        "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0, "evidence-TOTAL_FORMS": 0,
+        "evidence-INITIAL_FORMS": 0,
+    }  # fmt: skip
+    response = office.post(page(Organisation, "change", hospital.pk), form)
+
+    assert response.status_code == 302, response.context["errors"]
+    hospital.refresh_from_db()
+    assert (hospital.name, hospital.state) == ("Another name", OrganisationState.UNVERIFIED)
+
+    response = office.post(
+        page(Organisation, "change", hospital.pk), form | {"identifier_kind": "uscc", "identifier": "91"}
+    )
+    assert "18 characters" in str(response.context["errors"])
+
+
+def test_coordinators_are_set_up_here(office: Client) -> None:
+    response = office.post(
+        page(Organisation, "add"),
+        {
+            "name": "Hubei desk", "kind": "coordinator", "region": region("420000").pk, "memberships-TOTAL_FORMS": 0,
+            "memberships-INITIAL_FORMS": 0, "evidence-TOTAL_FORMS": 0, "evidence-INITIAL_FORMS": 0,
+        },
+    )  # fmt: skip
+
+    assert response.status_code == 302, response.context["errors"]
+    assert Organisation.objects.get().kind == OrganisationKind.COORDINATOR
+    assert AuditEntry.objects.get().event == "organisation.registered"
+
+
+def test_members_are_added_changed_and_removed_but_not_the_last_manager(
+    office: Client, hospital: Organisation, buyer: User
+) -> None:
+    person = UserFactory.create()
+    office.post(page(Membership, "add"), {"user": person.pk, "organisation": hospital.pk, "role": "viewer"})
+    membership = Membership.objects.get(user=person)
+    assert membership.role == Role.VIEWER
+
+    office.post(page(Membership, "change", membership.pk), {"role": "member"})
+    membership.refresh_from_db()
+    assert membership.role == Role.MEMBER
+
+    act(office, "remove", membership)
+    assert not Membership.objects.filter(user=person).exists()
+    [said] = act(office, "remove", Membership.objects.get(user=buyer))
+    assert "last manager" in said
+
+
+def test_a_user_is_made_with_a_password_and_can_log_in(office: Client) -> None:
+    response = office.post(
+        page(User, "add"),
+        {
+            "email": "new@example.org", "name": "New", "language": "en", "usable_password": "true",
+            "password1": PASSWORD, "password2": PASSWORD, "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0,
+        },
+    )  # fmt: skip
+
+    assert response.status_code == 302, response.context["errors"]
+    assert User.objects.get(email="new@example.org").check_password(PASSWORD)
+
+
+def test_staff_cannot_take_the_rights_of_others(client: Client, root: User) -> None:
+    helper = clerk("view_user", "change_user")
+    client.force_login(helper)
+
+    assert client.post(page(User, "change", root.pk), {"email": "taken@example.org"}).status_code == 403
+    assert client.get(reverse("admin:auth_user_password_change", args=[root.pk])).status_code == 403
+    client.post(
+        page(User, "change", helper.pk),
+        {
+            "email": helper.email, "name": "N", "language": "en", "time_zone": "UTC", "is_active": "on",
+            "is_superuser": "on", "is_staff": "on", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0,
+        },
+    )  # fmt: skip
+    helper.refresh_from_db()
+    assert (helper.name, helper.is_superuser) == ("N", False)
+
+
+def test_offers_orders_messages_keys_and_endpoints_have_their_actions(
+    office: Client, root: User, hospital: Organisation, buyer: User
+) -> None:
+    offer = OfferFactory.create()
+    act(office, "pause", offer, "Holiday")
+    offer.refresh_from_db()
+    assert (offer.state, offer.state_reason) == (OfferState.PAUSED, "Holiday")
+    act(office, "withdraw", offer)
+    offer.refresh_from_db()
+    assert offer.state == OfferState.WITHDRAWN
+
+    order = fulfilment.accept_match(MatchFactory.create(), by=None)
+    act(office, "cancel", order, "Fire")
+    order.refresh_from_db()
+    assert (order.state, order.state_reason) == (OrderState.CANCELLED, "Fire")
+    assert Match.objects.get(pk=order.match_id).state == MatchState.CANCELLED
+    assert Order.objects.count() == 1
+
+    message = Message.objects.create(
+        event="order.closed", key="k", channel=Channel.EMAIL, address="a@example.org", state=MessageState.FAILED
+    )
+    act(office, "retry", message)
+    message.refresh_from_db()
+    assert message.state == MessageState.QUEUED
+    [said] = act(office, "retry", message)
+    assert "not possible any more" in said
+
+    token, text = accounts.issue_token(buyer, name="t", scopes=["read"])
+    shown = office.get(page(ApiToken, "change", token.pk)).content.decode()
+    assert text not in shown
+    act(office, "revoke", token)
+    assert not ApiToken.objects.exists()
+
+    endpoint = add_webhook(hospital, url="http://example.org/", by=buyer)
+    assert endpoint.secret not in office.get(page(WebhookEndpoint, "change", endpoint.pk)).content.decode()
+    act(office, "remove", endpoint)
+    assert not WebhookEndpoint.objects.exists()
+    assert not Notification.objects.filter(user=root).exists()
+
+
+def test_a_policy_is_checked_and_a_change_is_a_new_version(office: Client, root: User) -> None:
+    response = office.post(page(Policy, "add"), {"settings": '{"share_cap": 7}', "note": "x"})
+    assert "between 0 and 1" in str(response.context["errors"])
+
+    office.post(page(Policy, "add"), {"settings": '{"share_cap": 0.4}', "note": "Less for each"})
+    policy = Policy.objects.get()
+    assert (policy.version, policy.values.share_cap, policy.made_by) == (2, 0.4, root)
+    assert office.post(page(Policy, "change", policy.pk), {"note": "y"}).status_code == 403
