@@ -4,7 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
-from apps.api import catalogue, demands, matches, offers, orders
+from apps.api import catalogue, demands, exports, matches, offers, orders, organisations, stats, tokens, webhooks
 
 router = SimpleRouter()
 router.register("items", catalogue.Items, "item")
@@ -15,11 +15,17 @@ router.register("demands", demands.Demands, "demand")
 router.register("offers", offers.Offers, "offer")
 router.register("matches", matches.Matches, "match")
 router.register("orders", orders.Orders, "order")
+router.register("organisations", organisations.Organisations, "organisation")
+router.register("tokens", tokens.Tokens, "token")
+router.register("webhooks", webhooks.Webhooks, "webhook")
 
 app_name = "api"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
+    path("exports/<str:dataset>", exports.Exports.as_view(), name="export"),
+    path("exports/<str:dataset>/", exports.Exports.as_view(schema=None)),
+    path("stats/", stats.Stats.as_view(), name="stats"),
     path("schema/", SpectacularAPIView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
     path(
         "docs/",

@@ -1,0 +1,102 @@
+"""`/exports/{dataset}`: everything that the caller may see of a dataset, or only what changed."""
+
+from typing import Any, Final
+
+from django.http import Http404, StreamingHttpResponse
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import ValidationError
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from apps.accounts.models import TokenScope, User
+from apps.api.fields import find_item, find_region
+from apps.api.times import parse_instant
+from apps.exports.datasets import DATASETS
+from apps.exports.services import MEDIA_TYPES, Format, pull
+
+NEXT_SINCE: Final = "X-Next-Since"
+
+
+class AnyAccept(BaseContentNegotiation):
+    """The form is asked for by `format`; problems are JSON, whatever `Accept` says."""
+
+    def select_parser(self, _request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, _request: Request, renderers: Any, _format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class Exports(APIView):
+    """One dataset, streamed in the order of change."""
+
+    scope = TokenScope.EXPORTS
+    content_negotiation_class = AnyAccept
+
+    @extend_schema(
+        operation_id="exports_pull",
+        parameters=[
+            OpenApiParameter("dataset", OpenApiTypes.STR, OpenApiParameter.PATH, enum=list(DATASETS)),
+            OpenApiParameter("format", OpenApiTypes.STR, enum=[str(form) for form in Format], default=str(Format.CSV)),
+            OpenApiParameter("updated_since", OpenApiTypes.DATETIME, description=f"The {NEXT_SINCE} of the last pull."),
+            OpenApiParameter("region", OpenApiTypes.STR, description="Code of a region: it and all in it."),
+            OpenApiParameter("item", OpenApiTypes.STR, description="Key of the item."),
+            OpenApiParameter("state", OpenApiTypes.STR, many=True),
+            OpenApiParameter(
+                NEXT_SINCE,
+                OpenApiTypes.DATETIME,
+                OpenApiParameter.HEADER,
+                response=[200],
+                description="Pass it as `updated_since` the next time, and nothing is missed; a few rows come again.",
+            ),
+        ],
+        responses={
+            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "application/jsonl"): OpenApiResponse(OpenApiTypes.STR),
+        },
+    )
+    def get(self, request: Request, dataset: str) -> StreamingHttpResponse:
+        """Pull a dataset as CSV or JSON Lines. No contacts; a token's region narrows what comes."""
+        if dataset not in DATASETS:
+            raise Http404
+        assert isinstance(request.user, User)
+        form = request.query_params.get("format", Format.CSV)
+        begun = pull(
+            DATASETS[dataset],
+            request.user,
+            form=form,
+            states=tuple(state for text in request.query_params.getlist("state") for state in text.split(",") if state),
+            **_narrowed(request),
+        )
+        response = StreamingHttpResponse(begun, content_type=MEDIA_TYPES[Format(form)])
+        response["Content-Disposition"] = f'inline; filename="{dataset}.{form}"'
+        response[NEXT_SINCE] = begun.next_since.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        response["Cache-Control"] = "no-store"
+        response["X-Accel-Buffering"] = "no"
+        return response
+
+
+def _narrowed(request: Request) -> dict[str, Any]:
+    """The filters, every wrong one named."""
+    found: dict[str, Any] = {"region": None, "item": None, "updated_since": None}
+    errors: dict[str, list[str]] = {}
+    for name, find, what in (
+        ("region", find_region, _("There is no such region.")),
+        ("item", find_item, _("There is no such item.")),
+    ):
+        text = request.query_params.get(name)
+        if text:
+            found[name] = find(text) if text.isprintable() and len(text) <= 120 else None
+            if found[name] is None:
+                errors[name] = [what]
+    if text := request.query_params.get("updated_since"):
+        try:
+            found["updated_since"] = parse_instant(text)
+        except ValueError:
+            errors["updated_since"] = [_("Write a time with its offset, such as 2026-11-30T12:00:00Z.")]
+    if errors:
+        raise ValidationError(errors)
+    return found

@@ -1,0 +1,139 @@
+"""`/organisations/`: who needs, offers, carries, watches or coordinates."""
+
+from typing import Any, ClassVar
+
+import django_filters as filters
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts import services
+from apps.accounts.models import IdentifierKind, Organisation, OrganisationState, TokenScope
+from apps.accounts.permissions import OrganisationKind, Permission
+from apps.api.authentication import has_scope
+from apps.api.fields import Code, Day, Filled, Id, Input, Nothing, Row, Rows, Text, find_region
+from apps.api.filters import InRegion, Since
+from apps.api.resource import Resource
+
+
+class OwnContact(Filled, serializers.Serializer[Any]):
+    name = serializers.CharField()
+    phone = serializers.CharField()
+    email = serializers.CharField()
+
+
+class OrganisationRow(Row):
+    id = Id()
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(choices=OrganisationKind.choices)
+    identifier_kind = serializers.ChoiceField(choices=IdentifierKind.choices, allow_blank=True)
+    identifier = serializers.CharField()
+    region = serializers.CharField(source="region_id")
+    address = serializers.CharField()
+    contact = OwnContact(allow_null=True, help_text="Only for its own people.")
+    state = serializers.ChoiceField(choices=OrganisationState.choices)
+    state_reason = serializers.CharField()
+    verified_at = serializers.DateTimeField(allow_null=True)
+    verified_until = serializers.DateField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class OrganisationFacts(Input):
+    IGNORED = tuple(OrganisationRow().fields)
+
+    name = Text(max_length=200)
+    kind = serializers.ChoiceField(choices=OrganisationKind.choices)
+    region = Code(find_region)
+    identifier_kind = serializers.ChoiceField(choices=IdentifierKind.choices, required=False)
+    identifier = Text(required=False, allow_blank=True, max_length=40)
+    address = Text(required=False, allow_blank=True, max_length=300)
+    contact_name = Text(required=False, allow_blank=True, max_length=100)
+    contact_phone = Text(required=False, allow_blank=True, max_length=60)
+    contact_email = serializers.EmailField(required=False, allow_blank=True, max_length=254)
+
+
+class Verification(Input):
+    until = Day(required=False, allow_null=True, help_text="A year from now unless said otherwise.")
+
+
+class Rejection(Input):
+    reason = Text(max_length=500)
+
+
+class OrganisationFilter(filters.FilterSet):
+    state = filters.MultipleChoiceFilter(choices=OrganisationState.choices)
+    kind = filters.MultipleChoiceFilter(choices=OrganisationKind.choices)
+    region = InRegion(field_name="region")
+    updated_since = Since()
+
+    class Meta:
+        model = Organisation
+        fields: ClassVar[list[str]] = []
+
+
+class Organisations(Resource):
+    """Legal bodies; only verified ones take part in matching."""
+
+    shown = OrganisationRow
+    filterset_class = OrganisationFilter
+
+    def get_queryset(self) -> QuerySet[Organisation]:
+        return Organisation.objects.visible_to(self.request.user)
+
+    def get_object(self) -> Organisation:
+        found: Organisation = super().get_object()
+        return found
+
+    def complete(self, rows: Rows) -> None:
+        own: dict[str, dict[str, str]] = {}
+        if has_scope(self.request, TokenScope.CONTACTS):
+            own = {str(grant.organisation_id): grant.organisation.contact for grant in self.user.grants}
+        for row in rows:
+            row["contact"] = own.get(row["id"])
+
+    @extend_schema(request=OrganisationFacts, responses={201: OrganisationRow})
+    def create(self, _request: Request) -> Response:
+        """Register an organisation; you become its manager."""
+        organisation = services.register_organisation(by=self.user, **self.taken(OrganisationFacts))
+        return self.answer(organisation.pk, status=201)
+
+    @extend_schema(request=OrganisationFacts, responses=OrganisationRow)
+    def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
+        """Change facts; changing a verified one clears the verification."""
+        organisation = self.get_object()
+        self.require(Permission.MANAGE_ORGANISATION, organisation)
+        services.amend_organisation(organisation, by=self.user, **self.taken(OrganisationFacts, partial=True))
+        self.user.__dict__.pop("grants", None)  # they hold the facts as they were
+        return self.answer(organisation.pk)
+
+    @extend_schema(request=Nothing, responses=OrganisationRow)
+    @action(detail=True, methods=["post"])
+    def submit(self, _request: Request, **_kwargs: Any) -> Response:
+        """Ask the coordinators to verify."""
+        organisation = self.get_object()
+        self.require(Permission.MANAGE_ORGANISATION, organisation)
+        self.taken(Nothing)
+        services.submit_for_verification(organisation, by=self.user)
+        return self.answer(organisation.pk)
+
+    @extend_schema(request=Verification, responses=OrganisationRow)
+    @action(detail=True, methods=["post"])
+    def verify(self, _request: Request, **_kwargs: Any) -> Response:
+        """A coordinator has seen the evidence."""
+        organisation = self.get_object()
+        self.require(Permission.COORDINATE, organisation)
+        services.verify_organisation(organisation, by=self.user, **self.taken(Verification))
+        return self.answer(organisation.pk)
+
+    @extend_schema(request=Rejection, responses=OrganisationRow)
+    @action(detail=True, methods=["post"])
+    def reject(self, _request: Request, **_kwargs: Any) -> Response:
+        """A coordinator says no, and why."""
+        organisation = self.get_object()
+        self.require(Permission.COORDINATE, organisation)
+        services.reject_organisation(organisation, by=self.user, **self.taken(Rejection))
+        return self.answer(organisation.pk)

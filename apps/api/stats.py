@@ -1,0 +1,64 @@
+"""`/stats/`: public sums."""
+
+from typing import Any, Final
+
+import structlog
+from django.core.cache import cache
+from django.utils.cache import patch_cache_control
+from drf_spectacular.utils import extend_schema
+from redis.exceptions import RedisError
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.exports.stats import public_stats
+
+log = structlog.get_logger(__name__)
+
+KEPT_FOR: Final = 60
+KEY: Final = "public-stats:1"
+
+
+class CellShown(serializers.Serializer[Any]):
+    item = serializers.CharField()
+    region = serializers.CharField(help_text="A province, or a country where that is all that is known.")
+    unit = serializers.CharField()
+    needs = serializers.IntegerField(allow_null=True)
+    quantity_needed = serializers.IntegerField(allow_null=True, help_text="Of the needs that state a quantity.")
+    quantity_matched = serializers.IntegerField(allow_null=True)
+    quantity_received = serializers.IntegerField(allow_null=True)
+    offers = serializers.IntegerField(allow_null=True)
+    quantity_offered = serializers.IntegerField(allow_null=True, help_text="Not promised yet.")
+
+
+class StatsShown(serializers.Serializer[Any]):
+    as_of = serializers.DateTimeField()
+    cells = CellShown(many=True)
+
+
+class Stats(APIView):
+    """Sums by item and province."""
+
+    permission_classes = (AllowAny,)
+
+    @extend_schema(operation_id="stats_show", responses=StatsShown)
+    def get(self, _request: Request) -> Response:
+        """What is needed, offered and received, with the time of counting. Null: fewer than three organisations."""
+        response = Response(_kept())
+        patch_cache_control(response, public=True, max_age=KEPT_FOR)
+        return response
+
+
+def _kept() -> dict[str, Any]:
+    """The sums of the last minute; without Redis they are made anew."""
+    try:
+        kept: dict[str, Any] | None = cache.get(KEY)
+    except (RedisError, OSError) as error:
+        log.warning("stats_without_redis", error=str(error))
+        return public_stats().as_json()
+    if kept is None:
+        kept = public_stats().as_json()
+        cache.set(KEY, kept, KEPT_FOR)
+    return kept

@@ -1,0 +1,98 @@
+"""`/tokens/`: one's own keys for programs."""
+
+import datetime as dt
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import Http404
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts import services
+from apps.accounts.models import ApiToken, TokenScope
+from apps.api.fields import Code, Input, Row, Text, Whole, find_region
+from apps.api.pagination import Page
+from apps.api.resource import Resource
+
+
+class TokenRow(Row):
+    id = serializers.CharField(source="token_key", help_text="The beginning of the token.")
+    name = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.ChoiceField(choices=TokenScope.choices))
+    region = serializers.CharField(source="region_id", allow_null=True)
+    created_at = serializers.DateTimeField(source="created")
+    expires_at = serializers.DateTimeField(source="expiry", allow_null=True)
+    last_used_at = serializers.DateTimeField(allow_null=True)
+
+
+class TokenMade(TokenRow):
+    token = serializers.CharField(help_text="Shown this once; a repeated request does not show it again.")
+
+
+class NewToken(Input):
+    IGNORED = tuple(TokenRow().fields)
+
+    name = Text(max_length=100)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=TokenScope.choices), min_length=1, max_length=len(TokenScope)
+    )
+    region = Code(find_region, required=False, allow_null=True)
+    lasts_days = Whole(required=False, min_value=1, max_value=365, help_text="A year unless said otherwise.")
+
+
+class PageByTokenKey(Page):
+    column = "token_key"
+    kind = str
+
+
+class Tokens(Resource):
+    """Keys for programs that act as you, within their scopes and region."""
+
+    shown = TokenRow
+    shown_once = ("token",)
+    pagination_class = PageByTokenKey
+    lookup_field = "id"
+
+    def get_queryset(self) -> QuerySet[ApiToken]:
+        return ApiToken.objects.filter(user=self.request.user.pk)
+
+    @extend_schema(request=NewToken, responses={201: TokenMade})
+    def create(self, request: Request) -> Response:
+        """Make a token. By a token, only one that may do no more than itself."""
+        wanted = self.taken(NewToken)
+        lasts: dt.timedelta = dt.timedelta(days=wanted.pop("lasts_days", 0)) or settings.REST_KNOX["TOKEN_TTL"]
+        region = wanted.pop("region", None)
+        if isinstance(request.auth, ApiToken):
+            _stay_within(request.auth, wanted["scopes"], region, timezone.now() + lasts)
+        token, text = services.issue_token(self.user, lasts=lasts, region=region, **wanted)
+        ((_extra, row),) = TokenRow.read(self.get_queryset().filter(pk=token.pk))
+        return Response({**row, "token": text}, status=201)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, _request: Request, **kwargs: Any) -> Response:
+        """Revoke a token: it opens nothing any more."""
+        name = kwargs[self.lookup_field]
+        token = self.get_queryset().filter(token_key=name).first() if name.isprintable() and len(name) < 60 else None
+        if token is None:
+            raise Http404
+        services.revoke_token(token, by=self.user)
+        return Response(status=204)
+
+
+def _stay_within(token: ApiToken, scopes: list[str], region: Any, until: dt.datetime) -> None:
+    """A key does not open what it does not open itself."""
+    errors: dict[str, list[str]] = {}
+    if more := sorted(set(scopes) - set(token.scopes)):
+        errors["scopes"] = [_("This token itself lacks: %(scopes)s.") % {"scopes": ", ".join(more)}]
+    if token.region is not None and (region is None or not region.is_within(token.region)):
+        errors["region"] = [_("This token is itself for %(region)s only.") % {"region": token.region_id}]
+    if token.expiry is not None and until > token.expiry:
+        errors["lasts_days"] = [_("This token itself ends sooner.")]
+    if errors:
+        raise ValidationError(errors)

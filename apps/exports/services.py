@@ -1,0 +1,138 @@
+"""Pulling a dataset: PostgreSQL writes the format, we pass blocks on.
+
+Measured against the copy command of psql: rows passed on one by one take eight times as long, the csv module five
+times, blocks of 64 KiB hardly longer.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from enum import StrEnum
+from typing import Any, Final
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import User
+from apps.catalogue.models import Item, Region
+from apps.core.errors import RuleViolation
+from apps.exports.datasets import Column, Dataset, for_csv, for_json
+
+BLOCK: Final = 64 * 1024
+
+# Between reading the clock and reading who is at work, a transaction may have begun that does not show yet.
+MARGIN: Final = dt.timedelta(milliseconds=100)
+
+
+class Format(StrEnum):
+    CSV = "csv"
+    JSONL = "jsonl"
+    XLSX = "xlsx"
+    PARQUET = "parquet"
+
+
+MEDIA_TYPES: Final = {Format.CSV: "text/csv; charset=utf-8; header=present", Format.JSONL: "application/jsonl"}
+
+
+class Pull:
+    """One pull: blocks of bytes to pass on, and since when to ask the next time.
+
+    The query begins with the first block, not before: until the server of the web has taken over, the request still
+    needs its connection, and one that is copying serves nothing else.
+    """
+
+    def __init__(self, blocks: Generator[bytes, None, None], next_since: dt.datetime) -> None:
+        self._blocks = blocks
+        self.next_since = next_since
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._blocks
+
+    def close(self) -> None:
+        """Stop PostgreSQL in the middle if need be, and leave the connection clean."""
+        self._blocks.close()
+
+
+def pull(
+    dataset: Dataset,
+    user: User,
+    *,
+    form: str = Format.CSV,
+    region: Region | None = None,
+    item: Item | None = None,
+    states: tuple[str, ...] = (),
+    updated_since: dt.datetime | None = None,
+) -> Pull:
+    """What `user` may see of `dataset`, changed at `updated_since` or later, in the order of change."""
+    if form not in MEDIA_TYPES:
+        raise RuleViolation(
+            "format_not_available",
+            _("The format “%(format)s” is not available. Take csv or jsonl.") % {"format": form[:20]},
+            field="format",
+        )
+    unknown = [state for state in states if state not in dataset.states]
+    if unknown:
+        raise RuleViolation(
+            "state_unknown",
+            _("The states of this dataset are: %(states)s.") % {"states": ", ".join(dataset.states)},
+            field="state",
+        )
+    if item is not None and dataset.item is None:
+        raise RuleViolation("item_not_possible", _("This dataset cannot be narrowed to an item."), field="item")
+
+    rows = dataset.rows(user, region=region, item=item, states=states, updated_since=updated_since)
+    statement, parameters = _csv(dataset, rows) if form == Format.CSV else _json_lines(dataset, rows)
+    since = next_since()
+    return Pull(_blocks(statement, parameters), since)
+
+
+def next_since() -> dt.datetime:
+    """From when on something may change that a snapshot taken after this call does not show.
+
+    Rows are stamped with the time of their statement, and appear when their transaction ends: one that is under way now
+    may appear later with a stamp as old as its beginning.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now) "
+            "SELECT least((SELECT now FROM clock), min(xact_start)) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        (moment,) = cursor.fetchone()
+    return moment - MARGIN  # type: ignore[no-any-return]  # a timestamptz
+
+
+def _csv(dataset: Dataset, rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
+    select, parameters = _select(rows, dataset, for_csv)
+    return f"COPY ({select}) TO STDOUT (FORMAT csv, HEADER)", parameters
+
+
+def _json_lines(dataset: Dataset, rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
+    select, parameters = _select(rows, dataset, for_json)
+    # JSON escapes every control character, so with these as delimiter and quote a line is written as it is.
+    options = r"FORMAT csv, DELIMITER E'\x02', QUOTE E'\x01'"
+    lines = f"SELECT row_to_json(line) FROM ({select}) AS line"  # noqa: S608  # the names and expressions are ours
+    return f"COPY ({lines}) TO STDOUT ({options})", parameters
+
+
+def _select(rows: QuerySet[Any], dataset: Dataset, write: Callable[[Column], Any]) -> tuple[str, tuple[Any, ...]]:
+    """The rows with the dataset's columns under their public names."""
+    select, parameters = rows.values_list(*(write(column) for column in dataset.columns)).query.sql_with_params()
+    names = ", ".join(f'"{column.name}"' for column in dataset.columns)
+    return f"SELECT * FROM ({select}) AS row ({names})", tuple(parameters)  # noqa: S608  # the names and expressions are ours
+
+
+def _blocks(statement: str, parameters: tuple[Any, ...]) -> Generator[bytes, None, None]:
+    """The output of a COPY in blocks. Closing the generator cancels the query and ends its transaction."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION READ ONLY")
+        with closing(connection.connection.cursor()) as raw, raw.copy(statement, parameters) as copy:
+            block = bytearray()
+            for row in copy:
+                block += row
+                if len(block) >= BLOCK:
+                    yield bytes(block)
+                    block.clear()
+            if block:
+                yield bytes(block)

@@ -1,0 +1,277 @@
+import csv
+import datetime as dt
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection, transaction
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from apps.accounts.models import Organisation, User
+from apps.accounts.permissions import OrganisationKind
+from apps.accounts.services import issue_token
+from apps.demands.models import Demand
+from apps.exports import services
+from apps.exports.datasets import DATASETS, DEMANDS
+from apps.fulfilment.models import Order
+from tests.factories import (
+    DemandFactory,
+    ItemFactory,
+    MatchFactory,
+    OfferFactory,
+    OrganisationFactory,
+    region,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def rows(user: User, dataset: str = "demands", **filters: Any) -> list[dict[str, str]]:
+    text = b"".join(services.pull(DATASETS[dataset], user, **filters)).decode()
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def lines(user: User, dataset: str = "demands", **filters: Any) -> list[dict[str, Any]]:
+    text = b"".join(services.pull(DATASETS[dataset], user, form="jsonl", **filters)).decode()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_partner_pulls_the_needs_of_its_region_and_no_other(partner: User, far_partner: User) -> None:
+    here = DemandFactory.create()
+    DemandFactory.create(organisation=OrganisationFactory.create(region=region("110102")))
+
+    assert [row["id"] for row in rows(partner)] == [str(here.pk)]
+    assert rows(far_partner) == []
+
+
+def test_values_are_written_for_programs(partner: User) -> None:
+    need = DemandFactory.create(
+        quantity=1500, needed_by=dt.datetime(2026, 12, 31, 15, 59, 59, tzinfo=dt.UTC), accepts_substitutes=True, note=""
+    )
+
+    (row,) = rows(partner)
+    assert (row["quantity"], row["accepts_substitutes"], row["needed_by"], row["standard"], row["region"]) == (
+        "1500",
+        "true",
+        "2026-12-31T15:59:59.000000Z",
+        "",
+        "420106",
+    )
+    (line,) = lines(partner)
+    assert (line["id"], line["quantity"], line["accepts_substitutes"], line["standard"], line["item"]) == (
+        str(need.pk),
+        1500,
+        True,
+        None,
+        "mask.surgical",
+    )
+    assert list(line) == list(row) == [column.name for column in DEMANDS.columns]
+
+
+def test_text_that_is_awkward_comes_through_whole(partner: User) -> None:
+    awkward = 'two\nlines, "quotes", back\\slash, tab\tand 口罩 😷'
+    DemandFactory.create(note=awkward)
+
+    assert rows(partner)[0]["note"] == awkward
+    assert lines(partner)[0]["note"] == awkward
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_spreadsheet_is_not_given_formulas(partner: User, start: str) -> None:
+    DemandFactory.create(note=f"{start}HYPERLINK(1)")
+
+    assert rows(partner)[0]["note"] == f"'{start}HYPERLINK(1)"
+    assert lines(partner)[0]["note"] == f"{start}HYPERLINK(1)"
+
+
+def test_filters_narrow_what_comes(partner: User) -> None:
+    mask = DemandFactory.create()
+    gown = DemandFactory.create(item=ItemFactory.create(key="gown", name_en="Gown"), draft=True)
+    elsewhere = DemandFactory.create(region=region("429004"))
+
+    def ids(**filters: Any) -> set[str]:
+        return {row["id"] for row in rows(partner, **filters)}
+
+    assert ids(item=gown.item) == {str(gown.pk)}
+    assert ids(region=region("420100")) == {str(mask.pk), str(gown.pk)}
+    assert ids(states=("open",)) == {str(mask.pk), str(elsewhere.pk)}
+    assert ids(updated_since=elsewhere.created_at + dt.timedelta(days=1)) == set()
+
+
+def test_no_dataset_holds_a_contact(partner: User) -> None:
+    hospital = OrganisationFactory.create(contact_name="Dr Secret", contact_phone="555-0100", contact_email="s@e.org")
+    need = DemandFactory.create(organisation=hospital, contact_name="Nurse Secret", contact_phone="555-0101")
+    match = MatchFactory.create(demand=need, state="accepted", responded_at=need.created_at)
+    Order.objects.create(match=match, quantity=match.quantity)
+    OfferFactory.create(organisation=OrganisationFactory.create(kind=OrganisationKind.SUPPLIER))
+
+    for dataset in DATASETS.values():
+        text = b"".join(services.pull(dataset, partner)) + b"".join(services.pull(dataset, partner, form="jsonl"))
+        assert text.count(b"\n") > 2, dataset.name
+        for secret in (b"Secret", b"555-01", b"s@e.org"):
+            assert secret not in text, dataset.name
+
+
+def test_a_token_for_one_region_narrows_the_pull(client: Client, partner: User) -> None:
+    DemandFactory.create(region=region("420106"))
+    there = DemandFactory.create(region=region("429004"))
+    _token, text = issue_token(partner, name="county", scopes=["exports"], region=region("429004"))
+
+    answer = client.get("/api/v1/exports/demands?format=jsonl", headers={"Authorization": f"Bearer {text}"})
+
+    assert [json.loads(line)["id"] for line in b"".join(answer).splitlines()] == [str(there.pk)]
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_pull_costs_the_same_queries_at_every_size(
+    partner: User, dataset: str, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    def fill(count: int) -> None:
+        for _number in range(count):
+            match = MatchFactory.create(state="accepted", responded_at=dt.datetime.now(dt.UTC))
+            Order.objects.create(match=match, quantity=match.quantity)
+
+    fill(1)
+    rows(partner, dataset)  # reads the memberships once in the life of the user
+    for more in (1, 5):
+        with django_assert_num_queries(
+            4, exact=True
+        ):  # the clock; a savepoint, read only, its release; COPY is not counted
+            rows(partner, dataset)
+        fill(more)
+
+
+def test_what_is_not_there_yet_says_so(client: Client, partner: User) -> None:
+    client.force_login(partner)
+    for form in ("xlsx", "parquet", "pdf"):
+        answer = client.get(f"/api/v1/exports/demands?format={form}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "format_not_available")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("region=999999", "region"),
+        ("item=nothing", "item"),
+        ("item=%00", "item"),
+        ("state=asleep", "state"),
+        ("updated_since=yesterday", "updated_since"),
+        ("updated_since=10000-01-01T00:00:00Z", "updated_since"),
+        ("updated_since=2026-01-01T00:00:00", "updated_since"),
+    ],
+)
+def test_a_wrong_filter_is_named(client: Client, partner: User, query: str, field: str) -> None:
+    client.force_login(partner)
+    answer = client.get(f"/api/v1/exports/demands?{query}")
+    assert answer.status_code == 400
+    assert list(answer.json()["errors"]) == [field]
+
+
+def test_a_plus_in_the_offset_may_have_become_a_space(client: Client, partner: User) -> None:
+    client.force_login(partner)
+    assert client.get("/api/v1/exports/demands?updated_since=2026-01-01T08:00:00+08:00").status_code == 200
+
+
+def test_an_answer_that_nobody_reads_holds_nothing(client: Client, partner: User) -> None:
+    """A connection that is copying would hang whoever needs it before the web server takes over, to save a session."""
+    client.force_login(partner)
+    client.get("/api/v1/exports/demands")
+    assert Demand.objects.count() == 0
+
+
+def test_an_unknown_dataset_is_not_found(client: Client, partner: User) -> None:
+    client.force_login(partner)
+    assert client.get("/api/v1/exports/secrets").status_code == 404
+
+
+# What follows needs real transactions.
+
+
+@pytest.fixture
+def other() -> Any:
+    """A second connection to the test database."""
+    settings = connection.get_connection_params()
+    settings.pop("cursor_factory", None)
+    settings.pop("context", None)
+    settings.pop("prepare_threshold", None)
+    with psycopg.connect(**settings) as session:
+        yield session
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_missed_by_pulling_while_somebody_writes(partner: User, other: Any) -> None:
+    """A transaction that began before the pull and ends after it is in the next pull, however old its stamp."""
+    need = DemandFactory.create(note="before")
+    other.execute("UPDATE demands_demand SET note = 'after' WHERE id = %s", [need.pk])
+
+    first = services.pull(DEMANDS, partner)
+    assert b"before" in b"".join(first)
+    late = DemandFactory.create(note="late")
+    other.commit()
+
+    second = rows(partner, updated_since=first.next_since)
+    assert {(row["id"], row["note"]) for row in second} == {(str(need.pk), "after"), (str(late.pk), "late")}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_when_nothing_happens_the_pulls_run_dry(partner: User) -> None:
+    DemandFactory.create()
+    since = rows_and_since(partner)
+    connection.cursor().execute("SELECT pg_sleep(0.25)")
+
+    assert rows(partner, updated_since=rows_and_since(partner, updated_since=since)) == []
+
+
+def rows_and_since(user: User, **filters: Any) -> dt.datetime:
+    begun = services.pull(DEMANDS, user, **filters)
+    b"".join(begun)
+    return begun.next_since
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_client_that_goes_away_midway_leaves_a_clean_connection(
+    partner: User, hospital: Organisation, other: Any, many_needs: Callable[[int], None]
+) -> None:
+    many_needs(20_000)
+    mine = connection.connection.info.backend_pid
+
+    begun = services.pull(DEMANDS, partner)
+    assert len(next(iter(begun))) >= services.BLOCK
+    begun.close()
+
+    (state, query) = other.execute("SELECT state, query FROM pg_stat_activity WHERE pid = %s", [mine]).fetchone()
+    assert (state, query.startswith("COPY")) == ("idle", False)
+    assert not connection.in_atomic_block
+    assert len(rows(partner)) == 20_000
+    with transaction.atomic():  # the connection is not left read-only
+        Demand.objects.update(note="still here")
+
+
+@pytest.fixture
+def many_needs(hospital: Organisation) -> Callable[[int], None]:
+    def make(count: int) -> None:
+        need = DemandFactory.create(organisation=hospital)
+        columns = ", ".join(field.column for field in Demand._meta.concrete_fields if not field.primary_key)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO demands_demand ({columns}) "  # noqa: S608  # the columns are the model's
+                f"SELECT {columns} FROM demands_demand, generate_series(2, %s) WHERE id = %s",
+                [count, need.pk],
+            )
+
+    return make
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_pull_comes_in_few_blocks(partner: User, many_needs: Callable[[int], None]) -> None:
+    many_needs(5_000)
+
+    blocks = list(services.pull(DEMANDS, partner))
+
+    assert sum(block.count(b"\n") for block in blocks) == 5_001
+    assert all(len(block) >= services.BLOCK for block in blocks[:-1])
+    assert {len(block) < services.BLOCK + 4096 for block in blocks} == {True}
