@@ -318,7 +318,9 @@ LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
 
 ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_FORMS = {"signup": "apps.portal.forms.account.SignupForm"}
+ACCOUNT_SIGNUP_REDIRECT_URL = "/organisation/new/"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "optional"  # drafting must not wait for a mail; only verified organisations are matched
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""

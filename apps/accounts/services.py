@@ -52,8 +52,13 @@ def check_identifier(kind: str, identifier: str) -> str:
 
 
 @transaction.atomic
-def register_organisation(*, by: User, name: str, kind: str, region: Region, **facts: Any) -> Organisation:
-    """Anyone may register and draft; `by` becomes its manager. `facts` are the other fields that people fill in."""
+def register_organisation(
+    *, by: User, name: str, kind: str, region: Region, joins: bool = True, **facts: Any
+) -> Organisation:
+    """Anyone may register and draft; `by` becomes its manager, unless it is registered for a caller (`joins=False`).
+
+    `facts` are the other fields that people fill in.
+    """
     if kind not in OPEN_KINDS:
         raise RuleViolation("kind_closed", _("Coordinators are set up in the back office."), field="kind")
 
@@ -61,7 +66,8 @@ def register_organisation(*, by: User, name: str, kind: str, region: Region, **f
         facts.get("identifier_kind", IdentifierKind.USCC), facts.get("identifier", "")
     )
     organisation = Organisation.objects.create(name=name.strip(), kind=kind, region=region, **facts)
-    add_member(organisation, by, role=Role.MANAGER, by=by)
+    if joins:
+        add_member(organisation, by, role=Role.MANAGER, by=by)
     audit.record(by, "organisation.registered", organisation)
     return organisation
 
@@ -217,8 +223,26 @@ def take_unannounced(limit: int = 200) -> list[Organisation]:
 
 
 @transaction.atomic
+def amend_user(user: User, **changes: Any) -> User:
+    """Change what a person says about themselves: name, phone, language, time zone."""
+    for name, value in changes.items():
+        setattr(user, name, value)
+    user.save(update_fields=list(changes))
+    return user
+
+
+def _keep_a_manager(organisation: Organisation, user_id: int) -> None:
+    """Raises `last_manager` if nobody but this person manages the organisation."""
+    managers = Membership.objects.select_for_update(no_key=True).filter(organisation=organisation, role=Role.MANAGER)
+    if [manager.user_id for manager in managers.order_by("pk")] == [user_id]:
+        raise RuleViolation("last_manager", _("This is the last manager. Make somebody else a manager first."))
+
+
+@transaction.atomic
 def add_member(organisation: Organisation, user: User, *, role: str, by: User) -> Membership:
-    """Give `user` a role in the organisation, or another role than before."""
+    """Give `user` a role in the organisation, or another role than before; its last manager stays one."""
+    if role != Role.MANAGER:
+        _keep_a_manager(organisation, user.pk)
     membership, made = Membership.objects.update_or_create(
         user=user, organisation=organisation, defaults={"role": role}
     )
@@ -230,13 +254,7 @@ def add_member(organisation: Organisation, user: User, *, role: str, by: User) -
 @transaction.atomic
 def remove_member(membership: Membership, *, by: User) -> None:
     """Take a person out of an organisation; its last manager stays."""
-    managers = list(
-        Membership.objects.select_for_update(no_key=True)
-        .filter(organisation=membership.organisation, role=Role.MANAGER)
-        .order_by("pk")
-    )
-    if [manager.pk for manager in managers] == [membership.pk]:
-        raise RuleViolation("last_manager", _("This is the last manager. Make somebody else a manager first."))
+    _keep_a_manager(membership.organisation, membership.user_id)
     audit.record(by, "member.removed", membership.organisation, user=membership.user_id)
     membership.delete()
 

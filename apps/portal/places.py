@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 
 from apps.catalogue.models import Region
 
@@ -14,7 +14,7 @@ _since = [0.0]
 
 
 def names_of(codes: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """(Chinese, English) by code. A process remembers them for ten minutes: hardly anything changes its name more slowly."""
+    """(Chinese, English) by code. A process remembers them for ten minutes: names change rarely."""
     if time.monotonic() - _since[0] > _KEPT_FOR:
         _names.clear()
         _since[0] = time.monotonic()
@@ -34,3 +34,10 @@ def full_label(region: Region) -> str:
     if (get_language() or "").startswith("zh"):
         return "".join(name for name, _english in known)
     return ", ".join(dict.fromkeys(english for _name, english in reversed(known)))
+
+
+def in_words(names: tuple[str, str] | None) -> str:
+    """One of the pairs of `names_of` in the reader's language."""
+    if names is None:
+        return gettext("other places")
+    return names[0] if (get_language() or "").startswith("zh") else names[1]

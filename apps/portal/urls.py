@@ -3,7 +3,18 @@
 from allauth.account import views as entrance
 from django.urls import URLPattern, URLResolver, path
 
-from apps.portal.views import account, answers, inbox, needs, orders, public, supply
+from apps.portal.views import (
+    account,
+    answers,
+    desk,
+    inbox,
+    needs,
+    orders,
+    organisation,
+    partner,
+    public,
+    supply,
+)
 
 everybody = [
     path("", public.board, name="board"),
@@ -16,8 +27,44 @@ everybody = [
     path("register/", entrance.signup, name="account_signup"),
     path("register/", entrance.signup, name="register"),
     path("account/", account.profile, name="account"),
+    path("account/tokens/", account.tokens, name="tokens"),
+    path("account/tokens/<str:key>/revoke/", account.revoke_token, name="token-revoke"),
     path("notifications/", account.notifications, name="notifications"),
+    path("notifications/read/", account.read_all_notifications, name="notifications-read"),
+    path("notifications/<int:pk>/", account.read_notification, name="notification"),
 ]
+
+organisations = [
+    path("organisation/new/", organisation.create, name="organisation-new"),
+    path("organisation/<int:pk>/", organisation.detail, name="organisation"),
+    path("organisation/<int:pk>/edit/", organisation.edit, name="organisation-edit"),
+    path("organisation/<int:pk>/submit/", organisation.submit, name="organisation-submit"),
+    path("organisation/<int:pk>/evidence/", organisation.upload, name="organisation-upload"),
+    path("organisation/<int:pk>/evidence/<int:evidence_pk>/", organisation.evidence, name="organisation-evidence"),
+    path("organisation/<int:pk>/members/", organisation.invite, name="organisation-invite"),
+    path("organisation/<int:pk>/members/<int:member_pk>/", organisation.member, name="organisation-member"),
+    path("organisation/<int:pk>/webhooks/", organisation.add_webhook, name="webhook-new"),
+    path("organisation/<int:pk>/webhooks/<int:endpoint_pk>/test/", organisation.test_webhook, name="webhook-test"),
+    path(
+        "organisation/<int:pk>/webhooks/<int:endpoint_pk>/remove/", organisation.delete_webhook, name="webhook-remove"
+    ),
+]
+
+coordinators = [
+    path("desk/", desk.desk, name="desk"),
+    path("desk/search/", desk.search, name="desk-search"),
+    path("desk/waiting/<slug:name>/", desk.waiting, name="desk-waiting"),
+    path("desk/caller/", desk.register_caller, name="desk-caller"),
+    path("desk/organisations/<int:pk>/", desk.organisation, name="desk-organisation"),
+    path("desk/organisations/<int:pk>/contact/", desk.contact, name="desk-contact"),
+    path("desk/organisations/<int:pk>/verify/", desk.verify, name="desk-verify"),
+    path("desk/organisations/<int:pk>/reject/", desk.reject, name="desk-reject"),
+    path("desk/needs/<int:pk>/", desk.need, name="desk-need"),
+    path("desk/needs/<int:pk>/<slug:step>/", desk.step_in, name="desk-step"),
+    path("desk/messages/<int:pk>/retry/", desk.retry, name="desk-retry"),
+]
+
+partners = [path("partner/", partner.dashboard, name="partner")]
 
 # Who needs and who supplies: names in use by the navigation are needs, supply, inbox, orders.
 work: list[URLPattern | URLResolver] = [
@@ -28,4 +75,4 @@ work: list[URLPattern | URLResolver] = [
     *answers.urlpatterns,
 ]
 
-urlpatterns = [*everybody, *work]
+urlpatterns = [*everybody, *organisations, *coordinators, *partners, *work]

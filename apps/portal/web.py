@@ -32,6 +32,11 @@ def refused(request: HttpRequest, violation: RuleViolation, to: str, *args: obje
     return redirect(to, *args)
 
 
+def status_of(*forms: BaseForm | None) -> int:
+    """400 for a page that shows what is wrong with what was sent, else 200."""
+    return 400 if any(form is not None and form.is_bound and form.errors for form in forms) else 200
+
+
 def blame(form: BaseForm, violation: RuleViolation) -> None:
     """Put what a service said against the fields that it blames, or above the form."""
     placed = False

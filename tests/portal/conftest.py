@@ -4,13 +4,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
+from apps.portal import places
 
 Login = Callable[[User], Client]
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(db: None) -> None:
+    """The board and the names of places are remembered for a while: not from test to test."""
+    cache.clear()
+    places._names.clear()
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def link_to(action: str, match: Match, supplier: User, buyer: User) -> str:
         "demand": (match.demand, buyer),
         "offer": (match.offer, supplier),
     }
-    return path(action, *target[action.split(".")[0]])
+    return path(action, *target[action.split(".", maxsplit=1)[0]])
 
 
 def states(match: Match) -> tuple[str, str, str, int]:

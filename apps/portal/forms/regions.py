@@ -10,12 +10,11 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
 from apps.catalogue.models import Region
+from apps.catalogue.regions import Gazetteer, Place, stem
+from apps.catalogue.search import clean
 from apps.portal.places import full_label
 
 _SHOWN: Final = 12
-_SUFFIXES: Final = (
-    "特别行政区", "维吾尔自治区", "壮族自治区", "回族自治区", "自治区", "自治州", "自治县", "地区", "新区", "省", "市", "区", "县", "盟", "旗",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,32 +25,41 @@ class Said:
     code: str
 
 
-def _bare(name: str) -> str:
-    name = name.strip().casefold()
-    for suffix in _SUFFIXES:
-        if len(name) > len(suffix) + 1 and name.endswith(suffix):
-            return name.removesuffix(suffix)
-    return name
-
-
 def _is_called(region: Region, text: str) -> bool:
     wanted = text.strip().casefold()
     names = {region.code.casefold(), region.name.casefold(), region.name_en.casefold()}
-    return wanted in names or _bare(text) in {_bare(region.name), _bare(region.name_en)}
+    return wanted in names or stem(text.strip()) == stem(region.name)
 
 
 def find(text: str) -> list[Region]:
-    """The places that `text` may mean; a single one if it is clear. “Wuchang, Wuhan” and “湖北 武汉 武昌” are understood."""
+    """The places that `text` may mean; a single one if it is clear.
+
+    “Wuchang, Wuhan”, “湖北 武汉 武昌” and “湖北省武汉市武昌区” are understood.
+    """
     text = text.strip()
     if exact := Region.objects.places().filter(pk__iexact=text).first():
         return [exact]
 
-    parts = [part for part in text.replace("，", ",").replace("›", ",").replace("/", ",").split(",") if part.strip()]
-    if len(parts) == 1:
-        parts = parts[0].split() if len(found := _search(text)) == 0 else parts
-        if len(parts) <= 1:
-            return _clear_or_all(found, text)
-    return _nested([part.strip() for part in parts])
+    commas = text.replace("，", ",").replace("、", ",").replace("›", ",").replace("/", ",")
+    parts = [part.strip() for part in commas.split(",") if part.strip()]
+    if len(parts) > 1:
+        return _nested(parts)
+
+    found = _search(text)
+    if any(_is_called(region, text) for region in found):
+        return _clear_or_all(found, text)
+    if len(words := text.split()) > 1 and (nested := _nested(words)):
+        return nested
+    return _written(text) or _clear_or_all(found, text)
+
+
+def _written(text: str) -> list[Region]:
+    """The place of an address in Chinese, written in one piece."""
+    if text.isascii():
+        return []
+    places = (Place(*row) for row in Region.objects.values_list("code", "name", "path"))
+    code = Gazetteer(places).resolve(address=text).code
+    return list(Region.objects.filter(pk=code))
 
 
 def _search(text: str) -> list[Region]:
@@ -91,13 +99,13 @@ class RegionWidget(forms.Widget):
         self.candidates: list[Region] = []
 
     def value_from_datadict(
-        self, data: Mapping[str, Any], files: MultiValueDict[str, Any] | Mapping[str, Any], name: str
+        self, data: Mapping[str, Any], _files: MultiValueDict[str, Any] | Mapping[str, Any], name: str
     ) -> Said:
         text = str(data.get(name) or "").strip()
         picked, picked_for = str(data.get(f"{name}_picked") or ""), str(data.get(f"{name}_picked_for") or "")
         return Said(text, picked if text and text == picked_for.strip() else "")
 
-    def value_omitted_from_data(self, data: Mapping[str, Any], files: Any, name: str) -> bool:
+    def value_omitted_from_data(self, data: Mapping[str, Any], _files: Any, name: str) -> bool:
         return name not in data
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
@@ -156,12 +164,12 @@ class RegionField(forms.Field):
             if picked is not None:
                 return picked
 
-        text = said.text[:200].replace("\0", " ")
-        found = find(text)
+        text = clean(said.text)
+        found = find(text) if any(letter.isalnum() for letter in text) else []
         if len(found) == 1:
             return found[0]
         if not found:
             raise ValidationError(self.error_messages["unknown"], code="unknown")
-        assert isinstance(self.widget, RegionWidget)
-        self.widget.candidates = found
+        widget: Any = self.widget
+        widget.candidates = found
         raise ValidationError(self.error_messages["ambiguous"], code="ambiguous")

@@ -11,8 +11,11 @@ from django.template import Context
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
+from apps.catalogue import units
 from apps.catalogue.models import Item, Region
+from apps.matching.models import MatchState
 from apps.portal import navigation, places
 
 register = template.Library()
@@ -26,6 +29,22 @@ _TONES: Final = {
     "verified": "good", "rejected": "bad", "queued": "active", "sent": "good", "failed": "bad",
     "emergency": "bad", "urgent": "warn", "routine": "quiet",
 }  # fmt: skip
+
+
+_REFUSALS: Final = {
+    "asked_before": _("asked before"),
+    "substitute": _("a substitute, which is not wanted"),
+    "standard": _("not the standard that is asked for"),
+    "region": _("does not ship there"),
+    "minimum": _("minimum order too large"),
+    "stock": _("too little is free"),
+}
+_DATASETS: Final = {
+    "demands": _("Needs"),
+    "offers": _("Offers"),
+    "matches": _("Matches"),
+    "orders": _("Orders"),
+}
 
 
 @register.simple_tag
@@ -43,7 +62,7 @@ def site_navigation(context: Context) -> dict[str, Any]:
 @register.filter
 def grouped(value: int | None) -> str:
     """12,345"""
-    return "" if value is None else number_format(value, use_l10n=True, force_grouping=True)
+    return "" if value is None else f"{value:,}"
 
 
 @register.filter
@@ -52,6 +71,12 @@ def quantity(value: int | None, item: Item) -> str:
     if value is None:
         return gettext("not known yet")
     return f"{grouped(value)} {unit_label(item, value)}"
+
+
+@register.filter
+def sum_of(value: int, item: Item) -> str:
+    """A sum in a table: a dash where there is nothing."""
+    return quantity(value, item) if value else "–"
 
 
 @register.filter
@@ -69,9 +94,7 @@ def unit_label(item: Item, value: int) -> str:
     unit = item.unit
     if (get_language() or "").startswith("zh"):
         return str(unit.name_zh)
-    if unit.code in {"ml", "g", "m", "m2"}:
-        return str(unit.symbol)
-    return str(unit.name_en) if value == 1 else f"{unit.name_en}s"
+    return str(unit.symbol) if unit.code in {"ml", "g", "m", "m2"} else units.plural(unit.name_en, value)
 
 
 @register.simple_tag
@@ -204,3 +227,48 @@ def in_my_language(text: Any) -> Any:
         return text
     language = get_language() or "en"
     return text.get(language) or text.get("en") or next(iter(text.values()), "")
+
+
+@register.filter
+def packed(value: int | None, item: Item) -> str:
+    """“12 boxes × 50 = 600 pieces” where full packs fit, else as `quantity`. One query: for the page of one row."""
+    if not value:
+        return quantity(value, item)
+    packs = sorted(item.packs.all(), key=lambda pack: pack.size, reverse=True)
+    pack = next((one for one in packs if value % one.size == 0), None)
+    if pack is None:
+        return quantity(value, item)
+    return units.describe(
+        value,
+        units.Word(item.unit.name_zh, item.unit.name_en),
+        language=get_language() or "en",
+        pack=units.Word(pack.name_zh, pack.name_en),
+        size=pack.size,
+    )
+
+
+@register.filter
+def in_words(text: str | None) -> str:
+    """A text that a service noted in English because it did not know who would read it."""
+    return gettext(text) if text else ""
+
+
+@register.filter
+def as_percent(part: float) -> int:
+    return round(part * 100)
+
+
+@register.filter
+def match_state(value: str) -> str:
+    return str(MatchState(value).label) if value in MatchState.values else value
+
+
+@register.filter
+def refusal(reason: str) -> str:
+    """Why an offer of the right goods cannot serve a need."""
+    return str(_REFUSALS.get(reason, reason))
+
+
+@register.filter
+def dataset_name(name: str) -> str:
+    return str(_DATASETS.get(name, name))

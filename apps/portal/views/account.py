@@ -1,44 +1,166 @@
-"""A person's own pages: profile, language, notifications."""
+"""A person's own pages: profile, language, notifications, keys for programs."""
+
+import datetime as dt
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template import TemplateDoesNotExist
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.accounts.models import User
+from apps.accounts import services
+from apps.accounts.models import ApiToken
+from apps.accounts.permissions import Permission
+from apps.notifications import services as outbox
+from apps.notifications.models import Notification
+from apps.notifications.rendering import render_inbox
+from apps.portal.forms.account import ProfileForm, TokenForm
+from apps.portal.web import done, status_of, user_of
+
+_NOTIFICATIONS_A_PAGE = 20
+
+
+def _safe(request: HttpRequest, target: str, otherwise: str) -> str:
+    """A path of ours, never another site's."""
+    fits = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if fits else otherwise
 
 
 @require_POST
 def switch_language(request: HttpRequest) -> HttpResponse:
     """Kept with the person who is logged in, and in a cookie for when nobody is."""
-    target = request.POST.get("next", "/")
-    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
-        target = "/"
-    response = redirect(target)
+    response = redirect(_safe(request, request.POST.get("next", "/"), "/"))
     language = request.POST.get("language", "")
     if language not in dict(settings.LANGUAGES):
         return response
 
     if request.user.is_authenticated:
-        User.objects.filter(pk=request.user.pk).update(language=language)
+        services.amend_user(user_of(request), language=language)
     response.set_cookie(
         settings.LANGUAGE_COOKIE_NAME,
         language,
         max_age=365 * 24 * 3600,
         secure=settings.LANGUAGE_COOKIE_SECURE,
         httponly=settings.LANGUAGE_COOKIE_HTTPONLY,
-        samesite=settings.LANGUAGE_COOKIE_SAMESITE,
+        samesite="Lax",
     )
     return response
 
 
 @login_required
+@require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
-    return render(request, "portal/account/profile.html")
+    user = user_of(request)
+    form = ProfileForm(request.POST or None, instance=user)
+    if request.method == "POST" and form.is_valid():
+        services.amend_user(user, **form.cleaned_data)
+        return done(request, "account", _("Saved."))
+    return render(
+        request, "portal/account/profile.html", {"form": form, "memberships": user.grants}, status=status_of(form)
+    )
 
 
 @login_required
+@require_GET
 def notifications(request: HttpRequest) -> HttpResponse:
-    return render(request, "portal/account/notifications.html")
+    user = user_of(request)
+    rows = Notification.objects.visible_to(user).order_by("-pk")
+    unread_only = request.GET.get("show") == "unread"
+    if unread_only:
+        rows = rows.unread()
+    page = Paginator(rows, _NOTIFICATIONS_A_PAGE).get_page(request.GET.get("page"))
+    for one in page:
+        one.user = user  # or each line would ask the database whose it is
+    context = {
+        "page": page,
+        "lines": [(one, *_line(one, user.language)) for one in page],
+        "unread": Notification.objects.visible_to(user).unread().count(),
+        "unread_only": unread_only,
+    }
+    return render(request, "portal/account/notifications.html", context)
+
+
+def _line(notification: Notification, language: str) -> tuple[str, str]:
+    """The words of a notification and where they lead; its bare name where nobody has worded it yet."""
+    try:
+        return render_inbox(notification, language)
+    except TemplateDoesNotExist:
+        return notification.event, ""
+
+
+@login_required
+@require_POST
+def read_notification(request: HttpRequest, pk: int) -> HttpResponse:
+    """Marks it as read and leads to what it is about."""
+    user = user_of(request)
+    notification = get_object_or_404(Notification.objects.visible_to(user), pk=pk)
+    outbox.mark_read(user, [notification.pk])
+    _text, path = _line(notification, user.language)
+    return redirect(_safe(request, path, reverse("notifications")))
+
+
+@login_required
+@require_POST
+def read_all_notifications(request: HttpRequest) -> HttpResponse:
+    outbox.mark_read(user_of(request))
+    return redirect("notifications")
+
+
+def own_tokens(request: HttpRequest) -> list[ApiToken]:
+    return list(
+        ApiToken.objects.filter(Q(expiry=None) | Q(expiry__gt=timezone.now()), user=user_of(request))
+        .select_related("region")
+        .order_by("-created")
+    )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def tokens(request: HttpRequest) -> HttpResponse:
+    """Keys for programs that act as this person: made here, shown once, listed, taken back."""
+    user = user_of(request)
+    watched = user.organisations_with(Permission.WATCH_REGION)
+    form = TokenForm(
+        request.POST or None,
+        initial={"region": watched[0].region, "scopes": ["read", "exports"]} if watched else None,
+    )
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        token, text = services.issue_token(
+            user,
+            name=given["name"],
+            scopes=given["scopes"],
+            lasts=dt.timedelta(days=given["days"]),
+            region=given["region"],
+        )
+        response = render(request, "portal/account/token_made.html", {"token": token, "text": text})
+        response["Cache-Control"] = "no-store"
+        return response
+    return render(
+        request, "portal/account/tokens.html", {"form": form, "tokens": own_tokens(request)}, status=status_of(form)
+    )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def revoke_token(request: HttpRequest, key: str) -> HttpResponse:
+    token = get_object_or_404(ApiToken, user=user_of(request), token_key=key)
+    if request.method == "POST":
+        services.revoke_token(token, by=user_of(request))
+        return done(request, "tokens", _("The token opens nothing any more."))
+    context = {
+        "title": _("Take this token back?"),
+        "text": _("Programs that use it are locked out at once."),
+        "facts": [(_("Name"), token.name), (_("Begins with"), token.token_key)],
+        "submit": _("Take back"),
+        "danger": True,
+        "back": reverse("tokens"),
+    }
+    return render(request, "partials/confirm.html", context)

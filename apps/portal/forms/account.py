@@ -1,0 +1,72 @@
+"""What people say about themselves."""
+
+import zoneinfo
+from functools import cache
+from typing import Any
+
+from allauth.account.forms import SignupForm as AllauthSignupForm
+from django import forms
+from django.http import HttpRequest
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import Language, TokenScope, User
+from apps.accounts.services import amend_user
+from apps.portal.forms.regions import RegionField
+
+
+@cache
+def zones() -> list[tuple[str, str]]:
+    """Time zones by the places that people know them by."""
+    continents = ("Africa/", "America/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/")
+    return [
+        (name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones()) if name.startswith(continents)
+    ] + [("UTC", "UTC")]
+
+
+class SignupForm(AllauthSignupForm):
+    """Name, address, password, language; the organisation comes on the next page."""
+
+    name = forms.CharField(label=_("Your name"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    language = forms.ChoiceField(
+        label=_("Language of the site and of messages"), choices=Language.choices, widget=forms.RadioSelect
+    )
+    field_order = ("name", "email", "password1", "language")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        chinese = (get_language() or "").startswith("zh")
+        self.fields["language"].initial = Language.CHINESE if chinese else Language.ENGLISH
+        for field in self.fields.values():
+            field.widget.attrs.pop("placeholder", None)
+
+    def save(self, request: HttpRequest) -> User:
+        user = super().save(request)
+        assert isinstance(user, User)
+        return amend_user(user, name=self.cleaned_data["name"], language=self.cleaned_data["language"])
+
+
+class ProfileForm(forms.ModelForm[User]):
+    time_zone = forms.ChoiceField(label=_("Time zone"), choices=zones)
+
+    class Meta:
+        model = User
+        fields = ("name", "phone", "language", "time_zone")
+        widgets = {
+            "name": forms.TextInput(attrs={"autocomplete": "name"}),
+            "phone": forms.TextInput(attrs={"autocomplete": "tel", "inputmode": "tel"}),
+        }
+
+
+class TokenForm(forms.Form):
+    """A key for a program."""
+
+    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("What it is for, e.g. “provincial dashboard”."))
+    scopes = forms.MultipleChoiceField(
+        label=_("It may"),
+        choices=TokenScope.choices,
+        widget=forms.CheckboxSelectMultiple,
+        initial=[TokenScope.READ],
+    )
+    days = forms.IntegerField(label=_("Days until it ends"), min_value=1, max_value=730, initial=365)
+    region = RegionField(label=_("Only this region"), required=False)

@@ -1,0 +1,259 @@
+"""An organisation's own pages: facts, evidence, verification, people, systems."""
+
+from pathlib import Path
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.forms import BaseForm
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.accounts import services
+from apps.accounts.models import Evidence, Membership, Organisation, User
+from apps.accounts.permissions import Permission, can
+from apps.core.errors import RuleViolation
+from apps.notifications import services as outbox
+from apps.notifications.models import WebhookEndpoint
+from apps.notifications.tasks import nudge, send_due
+from apps.portal.forms.organisation import EvidenceForm, MemberForm, OrganisationForm, RoleForm, WebhookForm
+from apps.portal.web import blame, done, refused, status_of, user_of
+
+_DELIVERIES_SHOWN = 5
+
+
+def visible(request: HttpRequest, pk: int) -> Organisation:
+    return get_object_or_404(
+        Organisation.objects.visible_to(user_of(request)).select_related("region", "verified_by"), pk=pk
+    )
+
+
+def managed(request: HttpRequest, pk: int) -> Organisation:
+    """The organisation, if the user may change it; 404 if they may not even see it, 403 if they may only see it."""
+    organisation = visible(request, pk)
+    if not can(user_of(request), Permission.MANAGE_ORGANISATION, organisation):
+        raise PermissionDenied
+    return organisation
+
+
+def is_insider(user: User, organisation: Organisation) -> bool:
+    """Members and the coordinators in charge see contacts, people and evidence; who merely watches does not."""
+    return can(user, Permission.VIEW, organisation)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def create(request: HttpRequest) -> HttpResponse:
+    """The second page of registering."""
+    user = user_of(request)
+    mine = {"contact_name": user.name, "contact_email": user.email, "contact_phone": user.phone}
+    form = OrganisationForm(request.POST or None, initial=mine)
+    if request.method == "POST" and form.is_valid():
+        try:
+            organisation = services.register_organisation(by=user, **form.cleaned_data)
+        except RuleViolation as violation:
+            blame(form, violation)
+        else:
+            return done(request, "organisation", _("Saved. Now have it verified."), organisation.pk)
+    return render(request, "portal/organisation/create.html", {"form": form}, status=status_of(form))
+
+
+@login_required
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    return _page(request, visible(request, pk))
+
+
+def _page(request: HttpRequest, organisation: Organisation, **forms: BaseForm) -> HttpResponse:
+    user = user_of(request)
+    insider = is_insider(user, organisation)
+    manages = can(user, Permission.MANAGE_ORGANISATION, organisation)
+    endpoints: list[WebhookEndpoint] = []
+    if insider:
+        endpoints = list(WebhookEndpoint.objects.visible_to(user).filter(organisation=organisation).order_by("pk"))
+    deliveries = {
+        endpoint.pk: list(endpoint.messages.order_by("-pk")[:_DELIVERIES_SHOWN]) for endpoint in endpoints[:10]
+    }
+    context = {
+        "organisation": organisation,
+        "insider": insider,
+        "manages": manages,
+        "coordinates": can(user, Permission.COORDINATE, organisation),
+        "evidence": organisation.evidence.order_by("-pk") if insider else [],
+        "members": organisation.memberships.select_related("user").order_by("pk") if insider else [],
+        "endpoints": [(endpoint, deliveries.get(endpoint.pk, [])) for endpoint in endpoints],
+        "evidence_form": EvidenceForm(prefix="evidence"),
+        "member_form": MemberForm(prefix="member"),
+        "webhook_form": WebhookForm(prefix="webhook"),
+        **forms,
+    }
+    return render(request, "portal/organisation/detail.html", context, status=status_of(*forms.values()))
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    organisation = managed(request, pk)
+    form = OrganisationForm(request.POST or None, organisation=organisation)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.amend_organisation(organisation, by=user_of(request), **form.cleaned_data)
+        except RuleViolation as violation:
+            blame(form, violation)
+        else:
+            return done(request, "organisation", _("Saved."), organisation.pk)
+    return render(
+        request, "portal/organisation/edit.html", {"form": form, "organisation": organisation}, status=status_of(form)
+    )
+
+
+@login_required
+@require_POST
+def submit(request: HttpRequest, pk: int) -> HttpResponse:
+    organisation = managed(request, pk)
+    try:
+        services.submit_for_verification(organisation, by=user_of(request))
+    except RuleViolation as violation:
+        return refused(request, violation, "organisation", organisation.pk)
+    return done(request, "organisation", _("Submitted. A coordinator will look at it."), organisation.pk)
+
+
+@login_required
+@require_POST
+def upload(request: HttpRequest, pk: int) -> HttpResponse:
+    organisation = managed(request, pk)
+    form = EvidenceForm(request.POST, request.FILES, prefix="evidence")
+    if form.is_valid():
+        try:
+            services.add_evidence(
+                organisation, form.cleaned_data["document"], by=user_of(request), note=form.cleaned_data["note"]
+            )
+        except RuleViolation as violation:
+            blame(form, violation)
+        except ValidationError as error:
+            form.add_error("document", error.messages)
+        else:
+            return done(request, "organisation", _("The document is kept."), organisation.pk)
+    return _page(request, organisation, evidence_form=form)
+
+
+@login_required
+@require_GET
+def evidence(request: HttpRequest, pk: int, evidence_pk: int) -> FileResponse:
+    """The document itself, as a download: only for members and the coordinators in charge."""
+    organisation = visible(request, pk)
+    if not is_insider(user_of(request), organisation):
+        raise Http404
+    document = get_object_or_404(Evidence, organisation=organisation, pk=evidence_pk).document
+    try:
+        content = document.open("rb")
+    except FileNotFoundError as error:
+        raise Http404 from error
+    suffix = Path(document.name or "").suffix
+    response = FileResponse(content, as_attachment=True, filename=f"evidence-{evidence_pk}{suffix}")
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+@login_required
+@require_POST
+def invite(request: HttpRequest, pk: int) -> HttpResponse:
+    organisation = managed(request, pk)
+    form = MemberForm(request.POST, prefix="member")
+    if form.is_valid():
+        user = User.objects.filter(email__iexact=form.cleaned_data["email"], is_active=True).first()
+        if user is None:
+            nobody = _("Nobody has registered with this address yet. Ask the person to register, then add them here.")
+            form.add_error("email", nobody)
+        elif organisation.memberships.filter(user=user).exists():
+            form.add_error("email", _("This person belongs to the organisation already."))
+        else:
+            services.add_member(organisation, user, role=form.cleaned_data["role"], by=user_of(request))
+            return done(request, "organisation", _("Added."), organisation.pk)
+    return _page(request, organisation, member_form=form)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def member(request: HttpRequest, pk: int, member_pk: int) -> HttpResponse:
+    """Another role for a person, or none."""
+    organisation = managed(request, pk)
+    membership = get_object_or_404(Membership.objects.select_related("user"), organisation=organisation, pk=member_pk)
+    form = RoleForm(request.POST if "change" in request.POST else None, initial={"role": membership.role})
+    if request.method == "POST":
+        try:
+            if "remove" in request.POST:
+                services.remove_member(membership, by=user_of(request))
+                to = "organisation" if membership.user_id != user_of(request).pk else "account"
+                return done(request, to, _("Removed."), *([organisation.pk] if to == "organisation" else []))
+            if form.is_valid():
+                role = form.cleaned_data["role"]
+                services.add_member(organisation, membership.user, role=role, by=user_of(request))
+                return done(request, "organisation", _("Saved."), organisation.pk)
+        except RuleViolation as violation:
+            return refused(request, violation, "organisation-member", organisation.pk, membership.pk)
+    return render(
+        request,
+        "portal/organisation/member.html",
+        {"organisation": organisation, "membership": membership, "form": form},
+        status=status_of(form),
+    )
+
+
+@login_required
+@require_POST
+def add_webhook(request: HttpRequest, pk: int) -> HttpResponse:
+    organisation = managed(request, pk)
+    form = WebhookForm(request.POST, prefix="webhook")
+    if form.is_valid():
+        try:
+            endpoint = outbox.add_webhook(organisation, by=user_of(request), **form.cleaned_data)
+        except RuleViolation as violation:
+            blame(form, violation)
+        else:
+            # The only page that ever shows the secret.
+            response = render(
+                request,
+                "portal/organisation/webhook_made.html",
+                {"organisation": organisation, "endpoint": endpoint},
+            )
+            response["Cache-Control"] = "no-store"
+            return response
+    return _page(request, organisation, webhook_form=form)
+
+
+def _endpoint(request: HttpRequest, organisation: Organisation, endpoint_pk: int) -> WebhookEndpoint:
+    return get_object_or_404(
+        WebhookEndpoint.objects.visible_to(user_of(request)), organisation=organisation, pk=endpoint_pk
+    )
+
+
+@login_required
+@require_POST
+def test_webhook(request: HttpRequest, pk: int, endpoint_pk: int) -> HttpResponse:
+    organisation = managed(request, pk)
+    outbox.test_webhook(_endpoint(request, organisation, endpoint_pk), by=user_of(request))
+    nudge(send_due)
+    return done(request, "organisation", _("A test message is on its way; it appears below."), organisation.pk)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete_webhook(request: HttpRequest, pk: int, endpoint_pk: int) -> HttpResponse:
+    organisation = managed(request, pk)
+    endpoint = _endpoint(request, organisation, endpoint_pk)
+    if request.method == "POST":
+        outbox.remove_webhook(endpoint, by=user_of(request))
+        return done(request, "organisation", _("Removed."), organisation.pk)
+    context = {
+        "title": _("Remove this webhook?"),
+        "text": _("Your system will be told nothing more at this address."),
+        "facts": [(_("Address"), endpoint.url)],
+        "submit": _("Remove"),
+        "danger": True,
+        "back": reverse("organisation", args=[organisation.pk]),
+    }
+    return render(request, "partials/confirm.html", context)

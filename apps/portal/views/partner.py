@@ -1,0 +1,72 @@
+"""What a government department sees of its region: everything but contacts."""
+
+import datetime as dt
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Count, F, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from apps.accounts.permissions import Permission, can
+from apps.demands.models import Demand, DemandState
+from apps.portal import figures, places
+from apps.portal.views.account import own_tokens
+from apps.portal.web import user_of
+
+_STUCK_A_PAGE = 20
+DATASETS = ("demands", "offers", "matches", "orders")
+
+
+@login_required
+@require_GET
+def dashboard(request: HttpRequest) -> HttpResponse:
+    user = user_of(request)
+    if not can(user, Permission.WATCH_REGION):
+        raise PermissionDenied
+    paths = user.watched_regions
+    rows = figures.in_region(paths)
+    items = figures.items_of(rows)
+    ordered = sorted(rows.items(), key=lambda one: one[1].weight, reverse=True)
+
+    now = timezone.now()
+    mine = Q()
+    for path in paths:
+        mine |= Q(region__path__startswith=path)
+    in_sight = Demand.objects.filter(mine)
+    stuck = (
+        in_sight.open()
+        .filter(
+            Q(escalations__isnull=False) | Q(escalates_at__lte=now) | Q(opened_at__lte=now - dt.timedelta(days=1)),
+            quantity_matched__lte=F("quantity_received"),
+        )
+        .distinct()
+        .shown()
+        .annotate(times_escalated=Count("escalations"))
+        .order_by("opened_at", "pk")
+    )
+    waits: dict[str, figures.Wait] = {}
+    for path in figures.outermost(paths):
+        waits |= figures.waits(path)
+    overall = waits.pop("", None)
+    names = places.names_of(waits)
+    context = {
+        "regions": [organisation.region for organisation in user.organisations_with(Permission.WATCH_REGION)],
+        "rows": [(items[key], row.cells, figures.bars(row)) for key, row in ordered if key in items],
+        "stuck": Paginator(stuck, _STUCK_A_PAGE).get_page(request.GET.get("page")),
+        "counts": in_sight.aggregate(
+            open=Count("pk", filter=Q(state=DemandState.OPEN)),
+            matched=Count("pk", filter=Q(state=DemandState.MATCHED)),
+            fulfilled=Count("pk", filter=Q(state=DemandState.FULFILLED)),
+            stale=Count("pk", filter=Q(state=DemandState.STALE)),
+        ),
+        "overall": overall,
+        "waits": [(places.in_words(names.get(code)), wait) for code, wait in sorted(waits.items())],
+        "datasets": DATASETS,
+        "tokens": own_tokens(request),
+        "now": now,
+    }
+    return render(request, "portal/partner/dashboard.html", context)

@@ -1,0 +1,200 @@
+"""An organisation's own pages."""
+
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from apps.accounts.models import Evidence, Membership, Organisation, OrganisationState, User
+from apps.accounts.permissions import Role
+from apps.accounts.services import add_evidence
+from apps.notifications.models import Message, WebhookEndpoint
+from tests.factories import OrganisationFactory, member
+
+PDF = b"%PDF-1.7 licence"
+PNG = b"\x89PNG\r\n\x1a\n rest"
+
+
+@pytest.fixture(autouse=True)
+def own_media(settings: Settings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
+
+
+@pytest.fixture
+def page(client: Client, hospital: Organisation, buyer: User) -> str:
+    client.force_login(buyer)
+    return f"/organisation/{hospital.pk}/"
+
+
+def upload(client: Client, page: str, name: str, content: bytes) -> str:
+    file = SimpleUploadedFile(name, content)
+    return client.post(f"{page}evidence/", {"evidence-document": file, "evidence-note": "kept"}, follow=True).text
+
+
+def test_a_document_is_uploaded_and_comes_back_as_a_download(client: Client, page: str) -> None:
+    upload(client, page, "licence.pdf", PDF)
+    document = Evidence.objects.get()
+
+    response = client.get(f"{page}evidence/{document.pk}/")
+
+    assert b"".join(response.streaming_content) == PDF  # type: ignore[attr-defined]  # a FileResponse streams
+    assert response["Content-Disposition"].startswith("attachment")
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["Content-Type"] == "application/pdf"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("licence.exe", b"MZ"),
+        ("licence.pdf", b"<html><script>alert(1)</script>"),
+        ("licence.png", PDF),
+        ("licence.svg", b"<svg/>"),
+        ("licence", PDF),
+        ("licence.pdf", b""),
+        ("big.pdf", PDF + b"0" * 5 * 1024 * 1024),
+        ("../../etc/passwd", PDF),
+    ],
+)
+def test_what_is_not_a_small_pdf_jpeg_or_png_is_refused(client: Client, page: str, name: str, content: bytes) -> None:
+    text = upload(client, page, name, content)
+
+    assert "error-summary" in text
+    assert 'value="kept"' in text
+    assert not Evidence.objects.exists()
+
+
+def test_a_hostile_name_of_a_file_does_not_choose_where_it_is_kept(client: Client, page: str) -> None:
+    upload(client, page, "../../../evil.png", PNG)
+
+    kept = Path(Evidence.objects.get().document.path)
+    assert kept.resolve().is_relative_to(Path(settings.MEDIA_ROOT).resolve())
+    assert "evil" not in kept.name
+
+
+def test_an_organisation_is_submitted_once_there_is_something_to_verify_by(client: Client, buyer: User) -> None:
+    body = OrganisationFactory.create(unverified=True)
+    user = member(body)
+    client.force_login(user)
+    page = f"/organisation/{body.pk}/"
+
+    assert "Give a registration number or upload a document" in client.post(f"{page}submit/", follow=True).text
+    add_evidence(body, SimpleUploadedFile("licence.pdf", PDF), by=user)
+    client.post(f"{page}submit/")
+
+    body.refresh_from_db()
+    assert body.state == OrganisationState.PENDING
+    assert "A coordinator looks at it" in client.get(page).text
+
+
+def test_a_rejected_organisation_reads_why_and_what_to_do(client: Client) -> None:
+    body = OrganisationFactory.create(
+        unverified=True, state=OrganisationState.REJECTED, state_reason="The licence cannot be read."
+    )
+    client.force_login(member(body))
+
+    text = client.get(f"/organisation/{body.pk}/").text
+
+    assert "The licence cannot be read." in text
+    assert "Submit for verification" in text
+
+
+def test_changing_what_was_verified_clears_the_verification(client: Client, page: str, hospital: Organisation) -> None:
+    form = {
+        "name": "Another name",
+        "kind": "hospital",
+        "identifier_kind": "uscc",
+        "identifier": "",
+        "region": "Wuchang, Wuhan, Hubei",
+        "region_picked": "420106",
+        "region_picked_for": "Wuchang, Wuhan, Hubei",
+        "address": hospital.address,
+        "contact_name": "New contact",
+        "contact_phone": "anything at all",
+        "contact_email": "",
+    }
+
+    client.post(f"{page}edit/", form | {"name": hospital.name})
+    hospital.refresh_from_db()
+    assert (hospital.contact_name, hospital.state) == ("New contact", OrganisationState.VERIFIED)
+
+    client.post(f"{page}edit/", form)
+    hospital.refresh_from_db()
+    assert (hospital.name, hospital.state) == ("Another name", OrganisationState.UNVERIFIED)
+
+
+def test_a_person_is_added_given_another_role_and_taken_out(
+    client: Client, page: str, hospital: Organisation, stranger: User
+) -> None:
+    client.post(f"{page}members/", {"member-email": stranger.email.upper(), "member-role": "member"})
+    membership = Membership.objects.get(user=stranger)
+    assert (membership.organisation, membership.role) == (hospital, Role.MEMBER)
+
+    client.post(f"{page}members/{membership.pk}/", {"change": "1", "role": "viewer"})
+    membership.refresh_from_db()
+    assert membership.role == Role.VIEWER
+
+    client.post(f"{page}members/{membership.pk}/", {"remove": "1"})
+    assert not Membership.objects.filter(user=stranger).exists()
+
+
+def test_who_has_not_registered_cannot_be_added_and_the_address_is_kept(client: Client, page: str) -> None:
+    text = client.post(f"{page}members/", {"member-email": "nobody@example.org", "member-role": "member"}).text
+
+    assert "Nobody has registered with this address yet" in text
+    assert 'value="nobody@example.org"' in text
+
+
+def test_the_last_manager_stays_one(client: Client, page: str, buyer: User) -> None:
+    membership = buyer.memberships.get()
+
+    for attempt in ({"remove": "1"}, {"change": "1", "role": "viewer"}):
+        text = client.post(f"{page}members/{membership.pk}/", attempt, follow=True).text
+        assert "This is the last manager" in text
+    membership.refresh_from_db()
+    assert membership.role == Role.MANAGER
+
+
+def test_a_webhook_is_made_tested_and_removed_and_its_secret_shown_once(
+    client: Client, page: str, hospital: Organisation
+) -> None:
+    url = "https://hooks.example.org/in"
+    made = client.post(f"{page}webhooks/", {"webhook-url": url, "webhook-events": ""})
+    endpoint = WebhookEndpoint.objects.get()
+    assert endpoint.secret in made.text
+    assert endpoint.secret not in client.get(page).text
+
+    client.post(f"{page}webhooks/{endpoint.pk}/test/")
+    assert Message.objects.get().endpoint == endpoint
+    assert "webhook.test" in client.get(page).text
+
+    client.post(f"{page}webhooks/{endpoint.pk}/remove/")
+    assert not WebhookEndpoint.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "ftp://example.org/", "javascript:alert(1)", "https://user:pw@example.org/"]
+)
+def test_an_address_that_is_no_webhook_is_refused_and_kept(client: Client, page: str, url: str) -> None:
+    text = client.post(f"{page}webhooks/", {"webhook-url": url, "webhook-events": ""}).text
+
+    assert "error-summary" in text
+    assert f'value="{url}"' in text or not url
+    assert not WebhookEndpoint.objects.exists()
+
+
+@pytest.mark.parametrize("size", [1, 8])
+def test_the_page_takes_as_many_queries_whatever_its_size(
+    client: Client, page: str, hospital: Organisation, buyer: User,
+    django_assert_num_queries: DjangoAssertNumQueries, size: int,
+) -> None:  # fmt: skip
+    for _ in range(size):
+        member(hospital)
+        add_evidence(hospital, SimpleUploadedFile("licence.pdf", PDF), by=buyer)
+    client.get(page)  # the names of places are remembered
+
+    with django_assert_num_queries(8):  # session, user, it, memberships; documents, people, webhooks; unread
+        assert client.get(page).status_code == 200

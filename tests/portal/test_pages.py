@@ -1,0 +1,304 @@
+"""Every page of everybody, coordinators and partners: as anonymous, as a stranger, as who it is for."""
+
+import re
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from apps.accounts import services
+from apps.accounts.models import Organisation, User
+from apps.matching.models import Escalation
+from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
+from tests.factories import DemandFactory, MatchFactory, OfferFactory, OrganisationFactory, member
+
+PUBLIC = ["/", "/promise/", "/login/", "/register/", "/account/password/reset/"]
+PERSONAL = [
+    "/account/",
+    "/account/tokens/",
+    "/notifications/",
+    "/organisation/new/",
+    "/account/2fa/",
+    "/account/email/",
+    "/account/password/change/",
+    "/logout/",
+]
+PDF = b"%PDF-1.7 licence"
+
+
+@pytest.fixture
+def world(hospital: Organisation, buyer: User, maker: Organisation) -> dict[str, int]:
+    """Something of everything that belongs to the hospital; ids by name."""
+    document = services.add_evidence(hospital, SimpleUploadedFile("licence.pdf", PDF), by=buyer)
+    endpoint = WebhookEndpoint.objects.create(organisation=hospital, url="https://example.org/hook", secret="whsec_x")
+    demand = DemandFactory.create(organisation=hospital)
+    MatchFactory.create(demand=demand, offer=OfferFactory.create(organisation=maker))
+    message = Message.objects.create(
+        event="match.proposed",
+        key="m",
+        channel=Channel.EMAIL,
+        address="gone@example.org",
+        organisation=hospital,
+        state=MessageState.FAILED,
+        error="550 no such user",
+    )
+    notification = Notification.objects.create(user=buyer, event="nobody.worded", key="n", context={})
+    return {
+        "organisation": hospital.pk,
+        "evidence": document.pk,
+        "member": hospital.memberships.get(user=buyer).pk,
+        "endpoint": endpoint.pk,
+        "demand": demand.pk,
+        "message": message.pk,
+        "notification": notification.pk,
+    }
+
+
+OWN = [
+    "/organisation/{organisation}/",
+    "/organisation/{organisation}/edit/",
+    "/organisation/{organisation}/evidence/{evidence}/",
+    "/organisation/{organisation}/members/{member}/",
+    "/organisation/{organisation}/webhooks/{endpoint}/remove/",
+]
+OWN_POSTS = [
+    "/organisation/{organisation}/submit/",
+    "/organisation/{organisation}/evidence/",
+    "/organisation/{organisation}/members/",
+    "/organisation/{organisation}/webhooks/",
+    "/organisation/{organisation}/webhooks/{endpoint}/test/",
+    "/notifications/{notification}/",
+]
+DESK = [
+    "/desk/",
+    "/desk/search/?q=Wuchang",
+    "/desk/caller/",
+    *(f"/desk/waiting/{name}/" for name in ("escalated", "review", "verify", "clock", "failed", "offers")),
+    "/desk/organisations/{organisation}/",
+    "/desk/needs/{demand}/",
+    "/desk/needs/{demand}/pause/",
+    "/desk/needs/{demand}/cancel/",
+]
+DESK_POSTS = [
+    "/desk/organisations/{organisation}/contact/",
+    "/desk/organisations/{organisation}/verify/",
+    "/desk/organisations/{organisation}/reject/",
+    "/desk/needs/{demand}/pause/",
+    "/desk/messages/{message}/retry/",
+]
+
+
+def assert_sound(page: str) -> None:
+    """One language, one heading, no script, nothing that a strict policy would refuse, every field with a label."""
+    assert re.search(r'<html lang="(en|zh-Hans)">', page)
+    assert len(re.findall(r"<h1[ >]", page)) == 1
+    assert "<style" not in page
+    assert not re.search(r'<[^>]*\sstyle="', page)
+    assert not re.search(r'<[^>]*\son[a-z]+="', page)
+    assert not re.search(r"<script(?![^>]*(src=|application/json))", page)
+    ids = re.findall(r'\sid="([^"]*)"', page)
+    assert sorted(set(ids)) == sorted(ids)
+    labelled = set(re.findall(r'<label for="([^"]*)"', page))
+    fields = re.findall(r'<(?:input|select|textarea)(?![^>]*type="(?:hidden|submit)")[^>]*\sid="([^"]*)"', page)
+    assert set(fields) <= labelled
+    assert len(page.encode()) < 100_000
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_a_public_page_is_for_everybody_in_both_languages(client: Client, path: str, language: str) -> None:
+    response = client.get(path, headers={"accept-language": language})
+
+    assert response.status_code == 200
+    assert_sound(response.text)
+    assert f'<html lang="{"en" if language == "en" else "zh-Hans"}">' in response.text
+
+
+@pytest.mark.parametrize("path", [*PERSONAL, *OWN, *DESK, "/partner/"])
+def test_a_personal_page_sends_a_stranger_without_account_to_the_log_in(
+    client: Client, world: dict[str, int], path: str
+) -> None:
+    response = client.get(path.format(**world))
+
+    assert response.status_code == 302
+    assert response["Location"].startswith(("/login/?next=", "/"))
+    assert "Wuchang" not in response.text
+
+
+@pytest.mark.parametrize("path", [*OWN_POSTS, *DESK_POSTS])
+def test_nothing_is_posted_without_a_log_in(client: Client, world: dict[str, int], path: str) -> None:
+    response = client.post(path.format(**world))
+
+    assert response.status_code == 302
+    assert response["Location"].startswith("/login/?next=")
+
+
+@pytest.mark.parametrize("path", PERSONAL)
+def test_a_person_sees_their_own_pages(client: Client, stranger: User, path: str) -> None:
+    client.force_login(stranger)
+
+    response = client.get(path)
+
+    if response.status_code == 302:  # allauth asks for the password again before it shows keys
+        response = client.get(response["Location"])
+    assert response.status_code == 200
+    assert_sound(response.text)
+
+
+@pytest.mark.parametrize("path", OWN)
+@pytest.mark.parametrize("who", ["stranger", "rival", "far_partner"])
+def test_an_organisation_is_not_there_for_others(
+    client: Client, world: dict[str, int], path: str, who: str, request: pytest.FixtureRequest
+) -> None:
+    client.force_login(request.getfixturevalue(who))
+
+    assert client.get(path.format(**world)).status_code == 404
+
+
+@pytest.mark.parametrize("path", OWN_POSTS)
+@pytest.mark.parametrize("who", ["stranger", "rival", "far_partner"])
+def test_nothing_of_an_organisation_is_changed_by_others(
+    client: Client, world: dict[str, int], path: str, who: str, request: pytest.FixtureRequest
+) -> None:
+    client.force_login(request.getfixturevalue(who))
+
+    assert client.post(path.format(**world)).status_code == 404
+
+
+def test_a_manager_sees_every_page_of_the_organisation(client: Client, world: dict[str, int], buyer: User) -> None:
+    client.force_login(buyer)
+
+    for path in OWN:
+        response = client.get(path.format(**world))
+        assert response.status_code == 200, path
+        if "evidence" not in path:
+            assert_sound(response.text)
+
+
+def test_a_viewer_sees_the_organisation_and_changes_nothing(
+    client: Client, world: dict[str, int], colleague: User
+) -> None:
+    client.force_login(colleague)
+
+    assert "buyer@example.org" in client.get("/organisation/{organisation}/".format(**world)).text
+    assert client.get("/organisation/{organisation}/edit/".format(**world)).status_code == 403
+    for path in OWN_POSTS[:-1]:
+        assert client.post(path.format(**world)).status_code == 403, path
+
+
+def test_who_watches_the_region_sees_the_organisation_without_contacts_people_and_documents(
+    client: Client, world: dict[str, int], hospital: Organisation, partner: User
+) -> None:
+    client.force_login(partner)
+
+    page = client.get(f"/organisation/{hospital.pk}/").text
+
+    assert hospital.name in page
+    for hidden in (hospital.contact_phone, hospital.contact_email, "buyer@example.org", "example.org/hook"):
+        assert hidden not in page
+    assert client.get("/organisation/{organisation}/evidence/{evidence}/".format(**world)).status_code == 404
+
+
+@pytest.mark.parametrize("who", ["stranger", "buyer", "supplier", "partner"])
+def test_the_desk_is_for_coordinators_alone(
+    client: Client, world: dict[str, int], who: str, request: pytest.FixtureRequest
+) -> None:
+    client.force_login(request.getfixturevalue(who))
+
+    for path in DESK:
+        assert client.get(path.format(**world)).status_code == 403, path
+    for path in DESK_POSTS:
+        assert client.post(path.format(**world)).status_code == 403, path
+
+
+def test_a_coordinator_sees_every_page_of_the_desk(client: Client, world: dict[str, int], coordinator: User) -> None:
+    desk = coordinator.grants[0].organisation
+    demand_id = world["demand"]
+    Escalation.objects.create(demand_id=demand_id, organisation=desk, level=1, tried={"declined": 2})
+    OrganisationFactory.create(unverified=True, name="Waiting Clinic", state="pending")
+    client.force_login(coordinator)
+
+    for path in DESK:
+        response = client.get(path.format(**world))
+        assert response.status_code == 200, path
+        assert_sound(response.text)
+    page = client.get("/desk/").text
+    assert "Waiting Clinic" in page
+    assert "550 no such user" in page
+    assert "Declined 2" in page
+
+
+def test_a_coordinator_of_another_region_finds_nothing_here(client: Client, world: dict[str, int]) -> None:
+    from apps.accounts.permissions import OrganisationKind
+    from tests.factories import region
+
+    far = OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("IT-25"))
+    client.force_login(member(far))
+
+    assert client.get("/desk/organisations/{organisation}/".format(**world)).status_code == 404
+    assert client.get("/desk/needs/{demand}/".format(**world)).status_code == 404
+    assert client.post("/desk/messages/{message}/retry/".format(**world)).status_code == 404
+    assert "Wuchang" not in client.get("/desk/").text
+    assert "Wuchang Hospital" not in client.get("/desk/search/?q=Wuchang").text
+
+
+@pytest.mark.parametrize(("who", "status"), [("stranger", 403), ("buyer", 403), ("partner", 200), ("coordinator", 200)])
+def test_the_dashboard_is_for_who_watches_a_region(
+    client: Client, world: dict[str, int], who: str, status: int, request: pytest.FixtureRequest
+) -> None:
+    client.force_login(request.getfixturevalue(who))
+
+    response = client.get("/partner/")
+
+    assert response.status_code == status
+    assert_sound(response.text)
+    assert "buyer@example.org" not in response.text
+
+
+def test_a_partner_sees_the_sums_and_the_stuck_needs_of_their_region_only(
+    client: Client, hospital: Organisation, partner: User, far_partner: User
+) -> None:
+    import datetime as dt
+
+    from django.utils import timezone
+
+    DemandFactory.create(organisation=hospital, quantity=4321, opened_at=timezone.now() - dt.timedelta(days=2))
+
+    client.force_login(partner)
+    assert client.get("/partner/").text.count("4,321") == 2
+
+    client.force_login(far_partner)
+    assert "4,321" not in client.get("/partner/").text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/nowhere/", 404), ("/organisation/99999999999999999999/", 404), ("/desk/waiting/nothing/", 404)],
+)
+def test_a_page_that_is_not_there_says_so_in_words(client: Client, coordinator: User, path: str, status: int) -> None:
+    client.force_login(coordinator)
+
+    response = client.get(path)
+
+    assert response.status_code == status
+    assert_sound(response.text)
+
+
+def test_a_form_without_its_token_is_asked_for_again(stranger: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(stranger)
+
+    response = client.post("/account/", {"name": "x"})
+
+    assert response.status_code == 403
+    assert "send the form again" in response.text
+    assert_sound(response.text)
+
+
+@pytest.mark.parametrize(
+    "path", ["/?item=%00", "/?item=%ED%A0%80", "/notifications/?page=9" + "9" * 5000, "/desk/search/?q=%00"]
+)
+def test_a_broken_query_is_never_an_error_of_ours(client: Client, coordinator: User, path: str) -> None:
+    client.force_login(coordinator)
+
+    assert client.get(path).status_code == 200
