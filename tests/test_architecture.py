@@ -14,7 +14,23 @@ from apps.core.models import TimeStamped
 ROOT = Path(__file__).resolve().parent.parent
 APPS = sorted(path.parent for path in (ROOT / "apps").glob("*/__init__.py"))
 BANNED = {"utils", "common", "helpers", "selectors", "managers", "signals", "misc", "base"}
-PURE = {"allocation", "backoff", "clocks", "identifiers", "plausibility", "policy", "ranking", "regions", "standards", "units"}
+PURE = {
+    "allocation",
+    "arcs",
+    "clocks",
+    "contest",
+    "flow",
+    "identifiers",
+    "ladder",
+    "market",
+    "outcome",
+    "plausibility",
+    "policy",
+    "ranking",
+    "regions",
+    "standards",
+    "units",
+}
 
 
 def modules() -> Iterator[Path]:

@@ -5,9 +5,18 @@ here.
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 from typing import Any, Final
 
 TERMS: Final = ("coverage", "distance", "lead_time", "standard", "freshness", "record", "price")
+
+
+class Fairness(StrEnum):
+    """Among whom a contested item is shared evenly, instead of serving one need in full before the next."""
+
+    OFF = "off"
+    URGENCY = "urgency"  # among the needs of the same tier and urgency
+    TIER = "tier"  # among all needs of the same tier; urgency decides only within an equal part
 
 
 def _weights() -> dict[str, float]:
@@ -36,6 +45,13 @@ class PolicyValues:
     ageing_hours_per_tier: float = 24
     # While an item is contested, no need takes more than this share of it before the others of its tier had their turn.
     share_cap: float = 0.5
+    # While an item is contested, a need is served in this many equal parts, each behind the same part of the others.
+    fairness: str = Fairness.URGENCY
+    fair_parts: int = 8
+    # A further shipment for a need weighs as much as this much score on the whole need; 0: as many as it takes.
+    shipment_weight: float = 0.05
+    # A supplier who was asked already counts as this much score better: small gains make nobody's phone ring.
+    stay_bonus: float = 0.1
     # An offer that covers less than this share of a need is not worth a shipment.
     matter_share: float = 0.01
     # How many suppliers wait as next best.
@@ -57,6 +73,10 @@ class PolicyValues:
             raise ValueError("weights: must add up to 1")
         if not 0 < self.share_cap <= 1 or not 0 <= self.matter_share <= 1:
             raise ValueError("shares: between 0 and 1")
+        if self.fairness not in set(Fairness) or not 1 <= self.fair_parts <= 100:
+            raise ValueError("fairness: off, urgency or tier, in 1 to 100 parts")
+        if not 0 <= self.shipment_weight <= 1 or not 0 <= self.stay_bonus <= 1:
+            raise ValueError("shipment weight and stay bonus: between 0 and 1")
         if self.ageing_hours_per_tier <= 0 or self.half_distance_km <= 0 or self.lateness_days <= 0:
             raise ValueError("ageing, distance and lateness: above 0")
         if self.standbys < 0 or any(minutes <= 0 for minutes in self.hold_minutes.values()):

@@ -1,0 +1,197 @@
+"""Contested supply, solved together: who gets what when all open needs of an item are looked at at once. Pure.
+
+`allocation.decide` serves one need after the other, at once; this looks at all of them and improves on it, and never
+answers with less. Time is the caller's: `expired` says when to stop improving.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from apps.matching import ladder as ladders
+from apps.matching import outcome
+from apps.matching.allocation import Plan
+from apps.matching.arcs import Arcs, Given, every, greedy, scarce, survey
+from apps.matching.flow import price_all, prices, solve
+from apps.matching.ladder import Ladder
+from apps.matching.market import THOUSAND, Ints, Market
+from apps.matching.outcome import Method, Outcome
+from apps.matching.policy import PolicyValues
+from apps.matching.ranking import Need, Rules, Source
+
+SMALL: Final = 40_000  # up to so many pairs, all of them are used
+GOAL: Final = 1e-4  # a certified gap that is good enough
+FINE: Final = 10.0  # and what may be missing of the score then, in thousandths per unit
+_SPREAD: Final = 16
+_COLUMN_ROUNDS: Final = 20
+_REPAIRS: Final = 6
+_SMOOTHINGS: Final = 2
+
+
+@dataclass(frozen=True)
+class _Relaxed:
+    """The best flow found over some arcs, and an upper bound over all."""
+
+    arcs: Arcs
+    quantity: Ints
+    bound: float
+    rounds: int
+
+
+def allocate(
+    needs: Iterable[Need],
+    sources: Iterable[Source],
+    rules: Rules,
+    *,
+    policy: PolicyValues,
+    now: dt.datetime,
+    kept: Collection[tuple[int, int]] = (),
+    expired: Callable[[], bool] = lambda: False,
+    small: int = SMALL,
+    goal: float = GOAL,
+    fine: float = FINE,
+) -> Outcome:
+    """The allocation that is lexicographically best by tier and precedence, then by score.
+
+    `kept` are (need id, source id) that were asked already and should not be bothered for a small gain.
+    """
+    market = Market(
+        (need for need in needs if need.wanting > 0),
+        (source for source in sources if source.free > 0),
+        rules,
+        policy=policy,
+        now=now,
+        kept=kept,
+        bonus=round(policy.stay_bonus * THOUSAND),
+    )
+    reach = survey(market, spread=_SPREAD)
+    ladder = ladders.build(market, reach.supply)
+    first = greedy(market, ladder.tier, ladder.cap)
+    if not first.parts:
+        found = outcome.report(Method.NONE, market, ladder, reach, first)
+        return Outcome(Plan(), found, outcome.verdicts(market, ladder, reach, first))
+
+    few = len(market.needs) * len(market.sources) <= small
+    if few:
+        arcs = every(market)
+    else:
+        arcs = Arcs.joined([first.arcs(), reach.spread, scarce(market, reach, most=2 * _SPREAD)])
+    relaxed = _relax(market, ladder, arcs, expired, goal=goal, fine=fine, grow=not few)
+    best, repairs = _settle(market, ladder, relaxed, expired)
+    method = Method.FLOW if few else Method.COLUMNS
+    if _merit(market, ladder, first) > _merit(market, ladder, best):
+        best, method = first, Method.GREEDY
+    found = outcome.report(
+        method,
+        market,
+        ladder,
+        reach,
+        best,
+        bound=relaxed.bound,
+        greedy_value=ladder.worth(first.got) + first.score,
+        rounds=relaxed.rounds,
+        repairs=repairs,
+    )
+    made = outcome.plan(market, rules, best, relaxed.arcs)
+    return Outcome(made, found, outcome.verdicts(market, ladder, reach, best))
+
+
+def _relax(
+    market: Market, ladder: Ladder, arcs: Arcs, expired: Callable[[], bool], *, goal: float, fine: float, grow: bool
+) -> _Relaxed:
+    """Solve, price what is missing, add what helps, and again, until the gap is certified or the time is up."""
+    bound = float("inf")
+    for rounds in range(1, _COLUMN_ROUNDS + 1):
+        quantity = solve(market, arcs, ladder)
+        value = _value(ladder, arcs, quantity)
+        if not grow:
+            return _Relaxed(arcs, quantity, value, rounds)
+        price = prices(market, arcs, ladder, quantity)
+        limit, missing = price_all(market, ladder, price)
+        bound = min(bound, limit)
+        good = bound - value <= min(goal * bound, fine * float(quantity.sum()))
+        if good or not len(missing) or expired():
+            break
+        arcs = Arcs.joined([arcs, missing])
+    return _Relaxed(arcs, quantity, bound, rounds)
+
+
+def _settle(market: Market, ladder: Ladder, relaxed: _Relaxed, expired: Callable[[], bool]) -> tuple[Given, int]:
+    """Make a plan of the flow: nothing below a minimum order, few shipments, nothing left lying that somebody can use.
+
+    Arcs that carry less than the minimum order go, all but the largest of each source at first, and it is solved
+    again. Shipments cost by slope scaling: each arc is charged, per unit, what a shipment costs divided by what it
+    carried last time (D. Kim, P. Pardalos, Operations Research Letters 24, 1999).
+    """
+    arcs, quantity = relaxed.arcs, relaxed.quantity
+    carried = np.minimum(market.free[arcs.column], market.wanting[arcs.row])
+    best = _finish(market, ladder, arcs, quantity)
+    smoothings = _SMOOTHINGS if market.policy.shipment_weight and len(arcs) <= 5 * SMALL else 0
+    repairs = 0
+    for turn in range(_REPAIRS):
+        violates = (quantity > 0) & (quantity < market.minimum[arcs.column])
+        if (not violates.any() and turn >= smoothings) or expired():
+            break
+        repairs += bool(violates.any())
+        if turn < _REPAIRS // 2:
+            violates &= ~_largest_of_source(arcs, quantity)
+        carried = np.where(quantity > 0, quantity, carried)[~violates]
+        arcs = arcs.only(~violates)
+        charge = THOUSAND * market.policy.shipment_weight * market.wanting[arcs.row] / carried
+        quantity = solve(market, arcs, ladder, np.minimum(THOUSAND, charge).astype(np.int64) if smoothings else None)
+        plan = _finish(market, ladder, arcs, quantity)
+        if _merit(market, ladder, plan) > _merit(market, ladder, best):
+            best = plan
+    return best, repairs
+
+
+def _largest_of_source(arcs: Arcs, quantity: Ints) -> "np.typing.NDArray[np.bool_]":
+    order = np.lexsort((arcs.row, -quantity, arcs.column))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = np.diff(arcs.column[order]) != 0
+    largest = np.zeros(len(order), dtype=bool)
+    largest[order[first]] = True
+    return largest
+
+
+def _finish(market: Market, ladder: Ladder, arcs: Arcs, quantity: Ints) -> Given:
+    """Drop what is below a minimum order or too little to matter, and give what is free then, one after the other."""
+    got = np.bincount(arcs.row, quantity, minlength=len(market.needs)).astype(np.int64)
+    trifle = (quantity < market.least[arcs.row]) & (got[arcs.row] < market.wanting[arcs.row])
+    fine = np.where((quantity < market.minimum[arcs.column]) | trifle, 0, quantity)
+    given = greedy(market, ladder.tier, ladder.cap, Given.of(market, arcs, fine))
+    for row in [row for row, parts in given.parts.items() if len(parts) > 1]:
+        _ship_together(market, row, given)
+    return given
+
+
+def _ship_together(market: Market, row: int, given: Given) -> None:
+    """Let one of the sources of a need send all of it, where that is worth the saved shipments."""
+    parts, all_of_it = given.parts[row], int(given.got[row])
+    charge = THOUSAND * market.policy.shipment_weight * int(market.wanting[row])
+    now = sum(part.units * part.score for part in parts.values()) - charge * (len(parts) - 1)
+    able = [column for column, part in parts.items() if given.left[column] >= all_of_it - part.units]
+    best = max(able, key=lambda column: (parts[column].score, -column), default=None)
+    if best is None or parts[best].score * all_of_it <= now:
+        return
+    score = parts[best].score
+    for column, part in list(parts.items()):
+        given.give(row, column, -part.units, part.score)
+    parts.clear()
+    given.give(row, best, all_of_it, score)
+
+
+def _merit(market: Market, ladder: Ladder, given: Given) -> tuple[tuple[int, ...], float]:
+    """What is compared: units served by tier, then the value less what shipments cost."""
+    charge = market.policy.shipment_weight * THOUSAND
+    shipping = sum(len(parts) * int(market.wanting[row]) for row, parts in given.parts.items())
+    tiers = tuple(units for _tier, units in sorted(ladder.tiers(given.got).items()))
+    return tiers, ladder.worth(given.got) + given.score - charge * shipping
+
+
+def _value(ladder: Ladder, arcs: Arcs, quantity: Ints) -> float:
+    got = np.bincount(arcs.row, quantity, minlength=len(ladder.tier)).astype(np.int64)
+    return ladder.worth(got) + float(arcs.score @ quantity)

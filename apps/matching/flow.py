@@ -1,0 +1,140 @@
+"""Who gets what when many want the same: the flow of least cost from sources to needs. Pure."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from apps.matching.arcs import Arcs
+from apps.matching.ladder import Ladder
+from apps.matching.market import REFUSED, Ints, Market, Scores
+
+
+def solve(market: Market, arcs: Arcs, ladder: Ladder, cost: Ints | None = None) -> Ints:
+    """Units on each arc, so that steps' weights plus scores less `cost` per unit are the most they can be."""
+    from ortools.graph.python import min_cost_flow
+
+    needs, sources = len(market.needs), len(market.sources)
+    ground = needs + sources
+    network = min_cost_flow.SimpleMinCostFlow()
+    gain = arcs.score if cost is None else arcs.score - cost
+    network.add_arcs_with_capacity_and_unit_cost(
+        arcs.column, sources + arcs.row, np.minimum(market.free[arcs.column], market.wanting[arcs.row]), -gain
+    )
+    network.add_arcs_with_capacity_and_unit_cost(
+        sources + ladder.row, np.full(len(ladder.row), ground), ladder.capacity, -ladder.weight
+    )
+    network.add_arcs_with_capacity_and_unit_cost(
+        np.arange(sources), np.full(sources, ground), market.free, np.zeros(sources, dtype=np.int64)
+    )
+    network.set_nodes_supplies(np.arange(sources), market.free)
+    network.set_node_supply(ground, -int(market.free.sum()))
+    status = network.solve()
+    if status != network.OPTIMAL:
+        raise ArithmeticError(f"min-cost flow: {status.name}")
+    return np.asarray(network.flows(np.arange(len(arcs))), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What another unit is worth: at each source, and delivered to each need (before the pair's own score)."""
+
+    source: Ints
+    need: Ints
+
+
+_NOTHING = -(1 << 62)
+
+
+def prices(market: Market, arcs: Arcs, ladder: Ladder, quantity: Ints, *, rounds: int = 500) -> Prices:
+    """The dual prices of an optimal flow: the best chain of exchanges that one more unit sets off.
+
+    The solver does not say them. Values are passed along until nothing changes; stopping early costs only a looser
+    bound, since any prices give a valid one.
+    """
+    got = np.bincount(arcs.row, quantity, minlength=len(market.needs)).astype(np.int64)
+    filled = ladder.filled(got)
+    base = np.full(len(market.needs), _NOTHING)
+    room = filled < ladder.capacity
+    np.maximum.at(base, ladder.row[room], ladder.weight[room])
+
+    by_column = np.argsort(arcs.column, kind="stable")
+    columns, first_of_column = np.unique(arcs.column[by_column], return_index=True)
+    row_there, score_there = arcs.row[by_column], arcs.score[by_column]
+    used = np.flatnonzero(quantity)  # in the order of rows, as arcs are
+    rows, first_of_row = np.unique(arcs.row[used], return_index=True)
+    column_used, score_used = arcs.column[used], arcs.score[used]
+
+    need, source = base.copy(), np.zeros(len(market.sources), dtype=np.int64)
+    for _round in range(rounds if len(arcs) else 0):
+        offer = np.maximum.reduceat(need[row_there] + score_there, first_of_column)
+        fresh = source.copy()
+        fresh[columns] = np.maximum(source[columns], offer)
+        if len(used):
+            instead = np.maximum.reduceat(fresh[column_used] - score_used, first_of_row)
+            need[rows] = np.maximum(base[rows], instead)
+        if _round and (fresh == source).all():
+            break
+        source = fresh
+    return Prices(source, need)
+
+
+def price_all(market: Market, ladder: Ladder, price: Prices, *, few: int = 8) -> tuple[float, Arcs]:
+    """An upper bound on what any plan over all pairs is worth, and for each need and source the missing pairs that
+    promise most.
+
+    By duality: with any prices of at least 0, free stock at its price plus, for each need, its steps' weight where it
+    exceeds what its cheapest source costs.
+    """
+    cheapest = np.full(len(market.needs), float(_NOTHING))
+    parts: list[Arcs] = []
+    best = _BestRows(len(market.sources))
+    flush = max(1, len(market) // few)
+    for rows, scores in market.blocks():
+        net = scores - price.source
+        net[scores == REFUSED] = _NOTHING
+        cheapest[rows] = net.max(axis=1)
+        net += price.need[rows, None]
+        lines = np.flatnonzero(cheapest[rows] + price.need[rows] > 0)
+        if len(lines):
+            line, column = _largest(net[lines], few)
+            parts.append(Arcs.found(rows, scores, lines[line], column))
+            best.see(net, rows, scores)
+        if rows[-1] // flush > rows[0] // flush or rows[-1] == len(market) - 1:
+            parts.append(best.taken())
+    gains = np.maximum(0.0, ladder.weight + cheapest[ladder.row])
+    bound = float(market.free @ price.source.astype(np.float64)) + float(gains @ ladder.capacity)
+    return bound, Arcs.joined(parts)
+
+
+def _largest(promise: Ints, count: int) -> tuple[Ints, Ints]:
+    """Of each row the columns that promise more than nothing, at most `count`."""
+    line, column = np.nonzero(promise > 0)
+    if len(line) <= count * len(promise):
+        return line, column
+    top = np.argpartition(promise.astype(np.float32), promise.shape[1] - count, axis=1)[:, -count:]
+    line, place = np.nonzero(np.take_along_axis(promise, top, axis=1) > 0)
+    return line, top[line, place]
+
+
+class _BestRows:
+    """For each source the need that promises most, among those seen since the last were taken."""
+
+    def __init__(self, columns: int) -> None:
+        self.promise = np.zeros(columns, dtype=np.int64)
+        self.row = np.zeros(columns, dtype=np.int64)
+        self.score = np.zeros(columns, dtype=np.int64)
+
+    def see(self, promise: Ints, rows: Ints, scores: Scores) -> None:
+        line = promise.argmax(axis=0)
+        columns = np.arange(len(line))
+        value = promise[line, columns]
+        better = np.flatnonzero(value > self.promise)
+        self.promise[better] = value[better]
+        self.row[better] = rows[line[better]]
+        self.score[better] = scores[line[better], better]
+
+    def taken(self) -> Arcs:
+        chosen = np.flatnonzero(self.promise > 0)
+        found = Arcs(self.row[chosen], chosen, self.score[chosen])
+        self.promise[:] = 0
+        return found

@@ -1,0 +1,123 @@
+"""The order in which units of need are served, as steps with falling weight: tier first, then the rest. Pure.
+
+What can be served of each need forms a polymatroid, so for any weights that fall from level to level the heaviest plan
+is the lexicographic one: weights that fall by equal amounts will do, as long as one level is worth more than all that
+the scores along a chain of exchanges can differ by.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from apps.matching.market import THOUSAND, Ints, Market
+from apps.matching.policy import Fairness
+from apps.matching.ranking import Need, effective_tier
+
+_MOST = 1 << 60  # the solver multiplies costs by the number of nodes; the product must stay below 2 ** 63
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Steps, of one need after the other and each need's best first: whose, how many units, how much each is worth."""
+
+    row: Ints
+    capacity: Ints
+    level: Ints  # 0 is served first
+    weight: Ints
+    start: Ints  # of each need: its first step; one more at the end
+    tier: Ints  # of each need, after ageing
+    cap: Ints  # of each need: its share while the item is contested
+
+    def filled(self, got: Ints) -> Ints:
+        """How much of each step is served when each need got so much."""
+        before = np.cumsum(self.capacity) - self.capacity
+        before -= before[self.start[:-1]][self.row]
+        return np.clip(got[self.row] - before, 0, self.capacity)
+
+    def worth(self, got: Ints) -> float:
+        return float(self.filled(got).astype(np.float64) @ self.weight)
+
+    def levels(self, got: Ints) -> list[int]:
+        """Units served on each level, best first: what is compared lexicographically."""
+        totals = np.zeros(int(self.level.max(initial=-1)) + 1, dtype=np.int64)
+        np.add.at(totals, self.level, self.filled(got))
+        return totals.tolist()
+
+    def tiers(self, got: Ints) -> dict[int, int]:
+        """Units served in each tier."""
+        return {int(tier): int(got[self.tier == tier].sum()) for tier in np.unique(self.tier)}
+
+
+def build(market: Market, supply: Ints) -> Ladder:
+    """The steps of all needs; `supply` is what is free at the sources that could serve each."""
+    policy = market.policy
+    tier = np.array(
+        [effective_tier(need.tier, need.waiting_since, market.now, policy) for need in market.needs], dtype=np.int64
+    )
+    asked = {number: int(market.wanting[tier == number].sum()) for number in np.unique(tier).tolist()}
+    members = {number: int((tier == number).sum()) for number in asked}
+    above = {number: sum(quantity for other, quantity in asked.items() if other <= number) for number in asked}
+
+    rows: list[int] = []
+    capacities: list[int] = []
+    keys: list[tuple[int, ...]] = []
+    caps: list[int] = []
+    for row, (need, number, available) in enumerate(zip(market.needs, tier.tolist(), supply.tolist(), strict=True)):
+        rivals = members[number] > 1 and asked[number] > available
+        cap = min(need.wanting, max(1, int(available * policy.share_cap))) if rivals else need.wanting
+        parts = policy.fair_parts if above[number] > available and policy.fairness != Fairness.OFF else 1
+        caps.append(cap)
+        edges = sorted({need.wanting * part // parts for part in range(1, parts + 1)} | {cap})
+        done = 0
+        for edge in edges:
+            if edge > done:
+                rows.append(row)
+                capacities.append(edge - done)
+                part = (edge * parts - 1) // need.wanting
+                keys.append(_key(need, number, part, edge > cap, market))
+                done = edge
+
+    row_of = np.array(rows, dtype=np.int64)
+    _keys, level = np.unique(np.array(keys, dtype=np.int64).reshape(-1, 6), axis=0, return_inverse=True)
+    level = level.reshape(-1).astype(np.int64)
+    return Ladder(
+        row=row_of,
+        capacity=np.array(capacities, dtype=np.int64),
+        level=level,
+        weight=_weights(level, market),
+        start=np.searchsorted(row_of, np.arange(len(market) + 1)),
+        tier=tier,
+        cap=np.array(caps, dtype=np.int64),
+    )
+
+
+def _key(need: Need, tier: int, part: int, over_cap: bool, market: Market) -> tuple[int, ...]:
+    """What decides before distance and the other terms do: the smaller is served first."""
+    policy = market.policy
+    waited = (market.now - need.waiting_since).total_seconds() / 3600
+    eighths = int(max(0.0, waited) * 8 / policy.ageing_hours_per_tier)
+    days = 10_000 if need.days_of_supply is None else need.days_of_supply
+    order = (part, need.urgency_rank) if policy.fairness == Fairness.TIER else (need.urgency_rank, part)
+    return (tier, int(over_cap), *order, days, -eighths)
+
+
+def _weights(level: Ints, market: Market) -> Ints:
+    """Levels apart by more than an exchange along the longest chain can gain in score."""
+    count = int(level.max(initial=0)) + 1
+    nodes = len(market.needs) + len(market.sources) + 2
+    gap = 4 * (THOUSAND + market.bonus) * (min(len(market.needs), len(market.sources)) + 1)
+    gap = max(1, min(gap, _MOST // nodes // count))
+    return (count - level) * gap
+
+
+def jain(market: Market, ladder: Ladder, got: Ints, reachable: Ints) -> float:
+    """Jain's index of the shares served in the first tier that is not served in full (1: all alike).
+
+    Of the needs that some source could serve. R. Jain, D. Chiu, W. Hawe, DEC-TR-301, 1984.
+    """
+    for tier in np.unique(ladder.tier):
+        members = (ladder.tier == tier) & (reachable > 0)
+        share = got[members] / market.wanting[members]
+        if len(share) and share.min() < 1 and share.max() > 0:
+            return float(share.sum() ** 2 / (len(share) * (share**2).sum()))
+    return 1.0

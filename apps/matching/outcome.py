@@ -1,0 +1,162 @@
+"""What came of solving a contested market: the plan, how good it is, and for each need why it got no more. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from apps.matching import ladder as ladders
+from apps.matching.allocation import Hold, Plan, Standby
+from apps.matching.arcs import Arcs, Given, Reach
+from apps.matching.ladder import Ladder
+from apps.matching.market import REFUSED, THOUSAND, Ints, Market
+from apps.matching.ranking import Candidate, Fit, Rules, fit_of, median, score
+
+
+class Method(StrEnum):
+    FLOW = "flow"  # every compatible pair
+    COLUMNS = "columns"  # some pairs, and those that the prices ask for
+    GREEDY = "greedy"  # one need after the other: it was not beaten
+    NONE = "none"  # nothing to give, or nobody to give it to
+
+
+class Because(StrEnum):
+    """Why a need was not given all it wants."""
+
+    NO_SOURCE = "no_source"  # no offer fits
+    MINIMUM = "minimum"  # what is left is below minimum orders, or too little to matter
+    CAPPED = "capped"  # its share of a contested item
+    SHARED = "shared"  # others of its tier need it too
+    HIGHER = "higher"  # higher tiers were served first
+    EXHAUSTED = "exhausted"  # all that fits is given
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a need was given of what it wants, and why not more (None: it was). `others` of its tier and `above` it
+    were given some of the same item.
+    """
+
+    need_id: int
+    given: int
+    wanting: int
+    because: Because | None = None
+    others: int = 0
+    above: int = 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """How good an allocation is. `gap` is certified: minimum orders aside, no plan is worth more than
+    value ÷ (1 - gap). `score` is the mean per unit given, between 0 and 1.
+    """
+
+    method: Method
+    value: float
+    gap: float
+    score: float
+    greedy_value: float
+    rounds: int
+    repairs: int
+    shipments: int
+    tiers: dict[int, int]
+    jain: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    plan: Plan
+    report: Report
+    verdicts: dict[int, Verdict]
+
+
+def report(method: Method, market: Market, ladder: Ladder, reach: Reach, given: Given, **facts: float) -> Report:
+    value = ladder.worth(given.got) + given.score
+    bound = max(value, facts.pop("bound", value))
+    return Report(
+        method=method,
+        value=value,
+        gap=(bound - value) / bound if bound else 0.0,
+        score=given.score / THOUSAND / max(1, int(given.got.sum())),
+        greedy_value=facts.pop("greedy_value", value),
+        rounds=int(facts.pop("rounds", 0)),
+        repairs=int(facts.pop("repairs", 0)),
+        shipments=given.shipments,
+        tiers=ladder.tiers(given.got),
+        jain=ladders.jain(market, ladder, given.got, reach.supply),
+    )
+
+
+def plan(market: Market, rules: Rules, given: Given, arcs: Arcs) -> Plan:
+    """Holds and, from the pairs that were looked at, the next best."""
+    made = Plan()
+    medians = {
+        item: median(source.unit_price for source in market.sources if source.item_id == item)
+        for item in {need.item_id for need in market.needs}
+    }
+
+    def candidate(row: int, column: int) -> Candidate:
+        need, source = market.needs[row], market.sources[column]
+        fit = fit_of(need, source.item_id, source.standard_id, rules)
+        assert isinstance(fit, Fit), "only pairs that fit are looked at"
+        return score(need, source, fit, median_price=medians[need.item_id], policy=market.policy, now=market.now)
+
+    next_best = dict(_next_best(market, given, arcs))
+    for row in sorted(given.parts):
+        parts = given.parts[row]
+        chosen = sorted(
+            ((candidate(row, column), part.units) for column, part in parts.items()),
+            key=lambda pair: (-pair[0].score, pair[0].source.id),
+        )
+        need_id = market.needs[row].id
+        made.holds += [Hold(need_id, one, units, place) for place, (one, units) in enumerate(chosen, 1)]
+        waiting = [candidate(row, column) for column in next_best.get(row, ())]
+        made.standbys += [Standby(need_id, one, place) for place, one in enumerate(waiting, len(chosen) + 1)]
+    return made
+
+
+def _next_best(market: Market, given: Given, arcs: Arcs) -> Iterator[tuple[int, list[int]]]:
+    """For each need, the best scored columns that it was not given."""
+    order = np.lexsort((arcs.column, -arcs.score, arcs.row))
+    rows, first = np.unique(arcs.row[order], return_index=True)
+    for row, columns in zip(rows.tolist(), np.split(arcs.column[order], first[1:]), strict=True):
+        parts = given.parts.get(row, {})
+        best = columns[: len(parts) + market.policy.standbys].tolist()
+        yield row, [column for column in best if column not in parts][: market.policy.standbys]
+
+
+def verdicts(market: Market, ladder: Ladder, reach: Reach, given: Given) -> dict[int, Verdict]:
+    served = {tier: int((given.got[ladder.tier == tier] > 0).sum()) for tier in np.unique(ladder.tier).tolist()}
+    short = np.flatnonzero(given.got < market.wanting)
+    left_over = _could_be_helped(market, given, short)
+
+    def why(row: int, others: int, above: int) -> Because:
+        if not reach.supply[row]:
+            return Because.NO_SOURCE
+        if row in left_over:
+            return Because.MINIMUM
+        if given.got[row] >= ladder.cap[row]:
+            return Because.CAPPED
+        if others:
+            return Because.SHARED
+        return Because.HIGHER if above else Because.EXHAUSTED
+
+    told = {}
+    for row, (need, got, tier) in enumerate(zip(market.needs, given.got.tolist(), ladder.tier.tolist(), strict=True)):
+        if got == need.wanting:
+            told[need.id] = Verdict(need.id, got, need.wanting)
+            continue
+        others = served[tier] - (got > 0)
+        above = sum(count for other, count in served.items() if other < tier)
+        told[need.id] = Verdict(need.id, got, need.wanting, why(row, others, above), others, above)
+    return told
+
+
+def _could_be_helped(market: Market, given: Given, short: Ints) -> set[int]:
+    """Of the needs that are short, those with something left at a source that fits: it must be too little."""
+    columns = np.flatnonzero(given.left)
+    found: set[int] = set()
+    for rows, scores in market.blocks(short, columns) if len(columns) else ():
+        found.update(rows[(scores != REFUSED).any(axis=1)].tolist())
+    return found

@@ -1,0 +1,114 @@
+"""Small markets at random, and the books of a plan: for the property tests of matching."""
+
+import datetime as dt
+from collections import defaultdict
+
+from hypothesis import strategies as st
+
+from apps.matching.allocation import Plan
+from apps.matching.policy import PolicyValues
+from apps.matching.ranking import HeldFor, Need, Place, Rules, Source
+
+NOW = dt.datetime(2020, 1, 30, 12, tzinfo=dt.UTC)
+POLICY = PolicyValues()
+PLACES = (
+    Place("CN/110000/110102/", 39.913, 116.366),
+    Place("CN/420000/420100/", 30.593, 114.305),
+    Place("CN/420000/429004/", 30.362, 113.443),
+    Place("CN/440000/440300/", 22.543, 114.058),
+    Place("IT/IT-25/"),
+)
+# Standard 1 exceeds 2; item 1 may stand in for item 2.
+RULES = Rules(satisfies=frozenset({(1, 1), (2, 2), (1, 2)}), substitutes=frozenset({(1, 2)}))
+
+quantities = st.integers(min_value=1, max_value=3000)
+ages = st.integers(min_value=0, max_value=20 * 24)
+
+
+@st.composite
+def needs(draw: st.DrawFn, id_: int = 1) -> Need:
+    wanting = draw(quantities)
+    due = draw(st.none() | st.integers(min_value=-5, max_value=40))
+    return Need(
+        id=id_,
+        organisation_id=draw(st.integers(min_value=100, max_value=104)),
+        item_id=draw(st.sampled_from([1, 2])),
+        target=wanting + draw(st.integers(min_value=0, max_value=1000)),
+        wanting=wanting,
+        tier=draw(st.integers(min_value=1, max_value=4)),
+        urgency_rank=draw(st.integers(min_value=0, max_value=2)),
+        days_of_supply=draw(st.none() | st.integers(min_value=0, max_value=30)),
+        waiting_since=NOW - dt.timedelta(hours=draw(ages)),
+        needed_by=None if due is None else NOW + dt.timedelta(days=due),
+        place=draw(st.sampled_from(PLACES)),
+        standard_id=draw(st.sampled_from([None, 1, 2])),
+        accepts_substitutes=draw(st.booleans()),
+        excluded=draw(st.frozensets(st.integers(min_value=1, max_value=8), max_size=2)),
+    )
+
+
+@st.composite
+def sources(draw: st.DrawFn, id_: int = 1) -> Source:
+    held = tuple(
+        HeldFor(match_id=id_ * 10 + place, need_id=900 + place, tier=tier, quantity=quantity)
+        for place, (tier, quantity) in enumerate(
+            draw(st.lists(st.tuples(st.integers(min_value=1, max_value=4), quantities), max_size=3))
+        )
+    )
+    return Source(
+        id=id_,
+        organisation_id=draw(st.integers(min_value=103, max_value=110)),
+        item_id=draw(st.sampled_from([1, 1, 2])),
+        free=draw(st.integers(min_value=0, max_value=5000)),
+        minimum_order=draw(st.sampled_from([1, 1, 1, 50, 1000])),
+        lead_time_days=draw(st.integers(min_value=0, max_value=30)),
+        place=draw(st.sampled_from(PLACES)),
+        ships_to=draw(st.sampled_from([frozenset(), frozenset({"CN"}), frozenset({"420000", "IT-25"})])),
+        standard_id=draw(st.sampled_from([None, 1, 2])),
+        confirmed_at=NOW - dt.timedelta(hours=draw(ages)),
+        unit_price=draw(st.none() | st.floats(min_value=0.01, max_value=100)),
+        is_donation=draw(st.booleans()),
+        kept=draw(st.integers(min_value=0, max_value=20)),
+        broken=draw(st.integers(min_value=0, max_value=20)),
+        held=held,
+    )
+
+
+@st.composite
+def markets(draw: st.DrawFn) -> tuple[list[Need], list[Source]]:
+    return (
+        [draw(needs(id_)) for id_ in range(1, draw(st.integers(min_value=1, max_value=6)) + 1)],
+        [draw(sources(id_)) for id_ in range(1, draw(st.integers(min_value=0, max_value=8)) + 1)],
+    )
+
+
+class Books:
+    """A plan added up: what each need got of each source, and what each source has left."""
+
+    def __init__(self, plan: Plan, offers: list[Source]) -> None:
+        self.given: dict[tuple[int, int], int] = defaultdict(int)
+        for hold in plan.holds:
+            self.given[hold.need_id, hold.candidate.source.id] += hold.quantity
+        yielded = {
+            source.id: sum(held.quantity for held in source.held if held.match_id in plan.yielding) for source in offers
+        }
+        self.left = {
+            source.id: source.free
+            + yielded[source.id]
+            - sum(quantity for (_need, offer), quantity in self.given.items() if offer == source.id)
+            for source in offers
+        }
+
+    def got(self, need: Need) -> int:
+        return sum(quantity for (need_id, _offer), quantity in self.given.items() if need_id == need.id)
+
+
+def usable(need: Need, source: Source, available: int, short: int, already: int) -> bool:
+    """Whether `available` of the source would help a need that is `short`: its minimum order, and enough to matter."""
+    quantity = min(short, available)
+    matters = max(1, -(-need.wanting * POLICY.matter_share // 1))
+    return (
+        quantity > 0
+        and quantity + already >= source.minimum_order
+        and quantity + already >= min(matters, short + already)
+    )
