@@ -448,7 +448,7 @@ PHONENUMBER_DB_FORMAT = "E164"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None  # development serves from where the files are
-WHITENOISE_USE_FINDERS = not PRODUCTION  # collecting and compressing takes 43 s: only in the image
+WHITENOISE_USE_FINDERS = not PRODUCTION  # collecting and compressing them is for the image
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

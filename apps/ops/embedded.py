@@ -104,10 +104,7 @@ def use(
     finally:
         fcntl.flock(users, fcntl.LOCK_UN)
         if owned:
-            with _locked(var / "start.lock"):
-                _wait_for_other_users(users)
-                servers.stop()
-                fcntl.flock(owner, fcntl.LOCK_UN)
+            _stop_after_last_user(var, users, owner, servers)
         users.close()
         owner.close()
 
@@ -134,10 +131,20 @@ def _start_or_join(var: Path, users: IO[str], owner: IO[str], servers: "Servers"
         time.sleep(0.3)
 
 
-def _wait_for_other_users(users: IO[str]) -> None:
-    if not _try_lock(users):
-        sys.stderr.write("Other commands still use the database; it stops when they end.\n")
-        fcntl.flock(users, fcntl.LOCK_EX)
+def _stop_after_last_user(var: Path, users: IO[str], owner: IO[str], servers: "Servers") -> None:
+    """The wait leaves `start.lock` free: a command that others wait for may come and use the servers too."""
+    waiting = False
+    while True:
+        with _locked(var / "start.lock"):
+            if _try_lock(users):
+                servers.stop()
+                fcntl.flock(owner, fcntl.LOCK_UN)
+                return
+
+        if not waiting:
+            sys.stderr.write("Other commands still use the database; it stops when they end.\n")
+            waiting = True
+        time.sleep(0.3)
 
 
 def _open_lock(path: Path) -> IO[str]:

@@ -80,6 +80,8 @@ def test_an_owner_that_ends_waits_for_the_others(var: Path, tmp_path: Path) -> N
         eventually(lambda: b"up" in log.read_bytes(), "servers")
         with program(other_log, "-c", HOLD, str(var), "2.5") as user:
             eventually(lambda: b"Other commands still use" in log.read_bytes(), "the owner's waiting")
+            with program(tmp_path / "third", "-c", HOLD, str(var), "0") as newcomer:
+                assert newcomer.wait(10) == 0
             assert sql(var, "SELECT 1") == [(1,)]
             assert user.wait(10) == 0
         assert owner.wait(10) == 0
