@@ -321,7 +321,7 @@ def map_board(contents: Mapping[str, list[Any]], words: Words, reasons: list[Rea
                 party = readers[file](row)
                 known = parties.get(party.key)
                 parties[party.key] = _joined(known, party) if known else party
-                unused.update((file, str(name)) for name in fields if name not in row.used)
+                unused.update((file, str(name)) for name in row.unused())
             else:
                 row.say(Why.NAME_MISSING, json.dumps(fields, ensure_ascii=True, default=str)[:300])
             reasons.extend(row.reasons)

@@ -29,18 +29,24 @@ class Row:
 
     def text(self, *names: str, longest: int) -> str:
         """The first of these fields that says something, on one line."""
-        self.used.update(names)
         for name in names:
             value = self.fields.get(name)
             if isinstance(value, (str, int, float)) and not isinstance(value, bool) and str(value).strip():
+                self.used.add(name)
                 return self.clean(str(value), longest=longest)
         return ""
 
-    def left(self) -> str:
-        """What no reader asked for, as it stands, so that it is not lost."""
-        rest = {
-            name: value for name, value in self.fields.items() if name not in self.used and value not in ("", None, [])
+    def unused(self) -> dict[str, Any]:
+        """The fields that say something and that no reader asked for."""
+        return {
+            name: value
+            for name, value in self.fields.items()
+            if name not in self.used and value not in (None, [], {}) and str(value).strip()
         }
+
+    def left(self) -> str:
+        """What is unused, as it stands, so that it is not lost."""
+        rest = self.unused()
         return self.clean(json.dumps(rest, ensure_ascii=False, default=str), longest=800) if rest else ""
 
     def clean(self, text: str, *, longest: int, line: int = 0) -> str:
