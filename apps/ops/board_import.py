@@ -64,9 +64,9 @@ def words_of_catalogue() -> Words:
     for item_id, text in ItemAlias.objects.order_by("pk").values_list("item", "text"):
         aliases[item_id].append(text)
     known = Standard.objects.order_by("code").values_list("code", "grade", "succeeded_by__code")
-    applies: defaultdict[str, set[str]] = defaultdict(set)
-    for code, key in ItemStandard.objects.values_list("standard__code", "item__key"):
-        applies[code].add(key)
+    applies: defaultdict[str, list[str]] = defaultdict(list)
+    for code, key in ItemStandard.objects.order_by("pk").values_list("standard__code", "item__key"):
+        applies[code].append(key)
     portions: dict[str, int] = {}
     for key, size in (
         Pack.objects.filter(item__unit__in=("ml", "g", "m", "m2")).order_by("size").values_list("item__key", "size")
@@ -79,7 +79,8 @@ def words_of_catalogue() -> Words:
         gazetteer=regions.Gazetteer(
             regions.Place(code, name, path) for code, name, path in Region.objects.values_list("code", "name", "path")
         ),
-        items_of={code: frozenset(keys) for code, keys in applies.items()},
+        items_of={code: tuple(keys) for code, keys in applies.items()},
+        shelves={item.key: item.category_id for item in items},
         consumables=frozenset(item.key for item in items if item.is_consumable),
         portions=portions,
     )

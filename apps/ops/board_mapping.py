@@ -56,18 +56,14 @@ class _Mapping:
 
         if first and first.is_general:
             # "口罩" with GB 19083 is a medical respirator; with "N95" it is a respirator.
-            special = [
-                key
+            shelf = self.words.shelves[first.key]
+            made_for = [
+                items[0]
                 for code in cited
-                if len(self.words.items_of.get(code, ())) == 1
-                for key in self.words.items_of[code]
+                if (items := self.words.items_of.get(code)) and self.words.shelves[items[0]] == shelf
             ]
-            if (
-                special
-                and special[0] != first.key
-                and not any(first.key in self.words.items_of[code] for code in cited)
-            ):
-                return replace(first, key=special[0], how=How.PART, others=())
+            if made_for:
+                return first if made_for[0] == first.key else replace(first, key=made_for[0], how=How.PART, others=())
             if second and not second.is_general and not by_specification and second.how in {How.NAME, How.PART}:
                 return second
         return first or second

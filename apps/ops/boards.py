@@ -119,8 +119,10 @@ class Words:
     names: Names
     reader: standards.Reader
     gazetteer: regions.Gazetteer
-    items_of: Mapping[str, frozenset[str]]
-    """Standard code → keys of the items that it applies to."""
+    items_of: Mapping[str, tuple[str, ...]]
+    """Standard code → keys of the items that it can be asked of, the one it was made for first."""
+    shelves: Mapping[str, str]
+    """Item key → category key."""
     consumables: frozenset[str]
     portions: Mapping[str, int]
     """Items counted in millilitres, grams or metres, which nobody asks for by the one: key → base units of a pack."""

@@ -26,7 +26,8 @@ def words() -> Words:
         names=Names((row.key, name) for row in items for names in row.names.values() for name in names),
         reader=standards.Reader(standards.Known(row.code, row.grade, row.successor) for row in rows),
         gazetteer=regions.Gazetteer(regions.Place(row.code, row.name, row.path) for row in reference.region_rows()),
-        items_of={row.code: frozenset(row.items) for row in rows},
+        items_of={row.code: row.items for row in rows},
+        shelves={row.key: row.category for row in items},
         consumables=frozenset(row.key for row in items if row.is_consumable),
         portions={row.key: row.packs[0][2] for row in items if row.unit in {"ml", "g", "m", "m2"} and row.packs},
     )
@@ -165,6 +166,16 @@ def test_a_general_name_is_made_special_by_its_standard_or_specification() -> No
     assert only_line({"key": "口罩", "value": 500, "specification": "GB 19083-2010"}).item == "resp.medical"
     assert only_line({"key": "口罩", "value": 500}).item == "mask.medical.disposable"
     assert only_line({"key": "手套", "value": 500, "specification": "GB 7543-2006"}).item == "glove.surgical"
+    assert only_line({"key": "医用口罩", "value": 500, "specification": "YY0469-2011"}).item == "mask.surgical"
+    gloves = only_line({"key": "手套", "value": 500, "specification": "GB 19083-2010"})
+    assert (gloves.item, gloves.standard, gloves.note) == ("glove.exam", None, "GB 19083-2010")
+
+
+def test_more_may_be_asked_of_an_item_than_its_own_standard() -> None:
+    plain = only_line({"key": "普通医用口罩", "value": 500, "specification": "YY0469-2011"})
+    assert (plain.item, plain.standard) == ("mask.medical.disposable", "YY 0469-2011")
+    respirator = only_line({"key": "医用防护口罩", "value": 500, "specification": "N95"})
+    assert (respirator.item, respirator.standard) == ("resp.medical", "NIOSH N95")
 
 
 def test_a_line_without_an_item_keeps_its_words() -> None:
