@@ -39,7 +39,7 @@ class Command(BaseCommand):
         """Whether the compiled file says what the source says."""
         import polib
 
-        compiled = polib.pofile(str(po)).to_binary()  # type: ignore[no-untyped-call]  # the library's
+        compiled = polib.pofile(str(po)).to_binary()
         mo = po.with_suffix(".mo")
         fresh = mo.exists() and mo.read_bytes() == compiled
         if write and not fresh:
