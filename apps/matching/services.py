@@ -127,7 +127,13 @@ def _write(plan: Plan, demands: dict[int, Demand], policy: Policy, now: dt.datet
     }
     asked: dict[int, list[Match]] = {}
     for hold in plan.holds:
-        made = _hold(hold, locked[hold.need_id], offers[hold.candidate.source.id], pending, policy, now)
+        need, offer = locked[hold.need_id], offers[hold.candidate.source.id]
+        # Whoever amends a need asks anew, and whoever amends an offer confirms it: then this was decided on old facts.
+        as_decided = (
+            need.match_requested_at == demands[need.pk].match_requested_at
+            and offer.confirmed_at == hold.candidate.source.confirmed_at
+        )
+        made = _hold(hold, need, offer, pending, policy, now) if as_decided else None
         if made is None:
             demands_services.request_matching([hold.need_id], now=now)
             continue

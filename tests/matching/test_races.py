@@ -26,7 +26,15 @@ from apps.matching import services as matching
 from apps.matching.models import Match, MatchState
 from apps.supply import services as supply
 from apps.supply.models import Offer
-from tests.factories import DemandFactory, MatchFactory, OfferFactory, OrganisationFactory, SupplierFactory, member
+from tests.factories import (
+    DemandFactory,
+    MatchFactory,
+    OfferFactory,
+    OrganisationFactory,
+    SupplierFactory,
+    member,
+    region,
+)
 from tests.invariants import broken_invariants, untold_matches
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -230,3 +238,34 @@ def test_redis_flushed_between_commit_and_task_costs_seconds_and_no_match(hospit
     assert Match.objects.held().get().offer == offer
     assert Order.objects.count() == 0
     assert broken_invariants() == {}
+
+
+def test_what_is_amended_between_reading_and_writing_is_decided_anew() -> None:
+    from django.db import transaction
+
+    from apps.matching.loading import load_needs, load_rules, load_sources
+    from apps.matching.models import Policy
+
+    buyer_org = OrganisationFactory.create()
+    person = member(buyer_org)
+    demand = DemandFactory.create(organisation=buyer_org, queued=True)
+    offer = OfferFactory.create()
+    now = timezone.now()
+
+    [claimed] = demands.claim_for_matching(now=now, lease=matching.LEASE, limit=1)
+    policy = Policy.objects.current()
+    sources = load_sources([demand.item_id], now)
+    plan = matching.decide(load_needs([claimed]), sources, load_rules(), policy=policy.values, now=now)
+    region("440000")
+    supply.amend_offer(offer, by=person, ships_to=["440000"])
+    with transaction.atomic():
+        matching._write(plan, {claimed.pk: claimed}, policy, now)
+    demands.finish_matching([claimed])
+
+    assert Match.objects.count() == 0
+    matching.sweep()
+    assert Match.objects.count() == 0
+    supply.amend_offer(offer, by=person, ships_to=[])
+    matching.sweep()
+    matching.sweep()
+    assert Match.objects.held().get().offer == offer
