@@ -139,6 +139,11 @@ class Cited:
     words: str
     remark: Remark | None = None
 
+    @property
+    def is_by_code(self) -> bool:
+        """Whether it was cited by its number, not only by a grade such as N95, which is a name of goods too."""
+        return bool(_CODE.match(_plain(self.words)))
+
 
 @dataclass(frozen=True)
 class Parsed:
@@ -178,12 +183,12 @@ class Reader:
             grade = self._grade_after(_family(match), plain, match.end(), until)
             spans = [match.span(), *([grade.span()] if grade else [])]
             used.extend(spans)
-            found.append((match.start(), self._choose(editions, match, grade)))
+            found.append((match.start(), self._choose(editions, match, grade, text[slice(*match.span())])))
 
         for family, start, end in self._bare_grades(plain, used):
             if standard := self._graded(self._editions(family), plain[start:end]):
                 used.append((start, end))
-                found.append((start, Cited(standard.code, plain[start:end])))
+                found.append((start, Cited(standard.code, text[start:end])))
 
         cited: dict[str, Cited] = {}
         for _start, citation in sorted(found, key=lambda pair: pair[0]):
@@ -211,7 +216,7 @@ class Reader:
                 if not any(start < match.end() and match.start() < end for start, end in used):
                     yield family, *match.span()
 
-    def _choose(self, editions: list[Known], match: re.Match[str], grade: re.Match[str] | None) -> Cited:
+    def _choose(self, editions: list[Known], match: re.Match[str], grade: re.Match[str] | None, words: str) -> Cited:
         wanted = _edition(match).lstrip("-:")
         same = [standard for standard in editions if wanted and _year_of(standard.code) == wanted[:4]]
         pool = same or [standard for standard in editions if standard.successor is None] or editions
@@ -222,7 +227,7 @@ class Reader:
             remark = Remark.OTHER_EDITION
         while standard.successor:
             standard, remark = self._known[standard.successor], Remark.SUPERSEDED
-        return Cited(standard.code, match.group().strip(), remark)
+        return Cited(standard.code, words.strip(), remark)
 
     def _graded(self, pool: list[Known], grade: str) -> Known | None:
         """The current row of this grade, among the rows of one family."""

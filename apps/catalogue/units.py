@@ -1,6 +1,36 @@
 """Packs and base units: "12 boxes × 50 = 600 pieces". Quantities are counted in base units; packs are only shown."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+# How many base units one of a written unit is. Whatever counts single things is 1 of a piece, a unit or a test.
+_SINGLE: Final = frozenset(
+    {"个", "只", "件", "套", "副", "台", "支", "片", "条", "张", "枚", "顶", "把", "辆", "架", "人份", "份", "次"}
+    | {"piece", "pieces", "pc", "pcs", "unit", "units", "ea", "each", "set", "sets", "test", "tests"}
+)
+_MEASURES: Final[dict[str, dict[str, int]]] = {
+    "piece": {"双": 2, "对": 2, "pair": 2, "pairs": 2},
+    "pair": {"双": 1, "对": 1, "pair": 1, "pairs": 1, "套": 1, "副": 1},
+    "ml": {"毫升": 1, "ml": 1, "升": 1_000, "l": 1_000, "公升": 1_000, "liter": 1_000, "litre": 1_000, "liters": 1_000,
+           "litres": 1_000, "吨": 1_000_000, "公斤": 1_000, "千克": 1_000, "kg": 1_000},
+    "g": {"克": 1, "g": 1, "公斤": 1_000, "千克": 1_000, "kg": 1_000, "斤": 500, "吨": 1_000_000, "t": 1_000_000},
+    "m": {"米": 1, "m": 1, "公里": 1_000, "千米": 1_000, "km": 1_000},
+    "m2": {"平方米": 1, "平方": 1, "平米": 1, "m²": 1, "m2": 1},
+}  # fmt: skip
+
+
+def base_units_in(word: str, *, base: str, packs: Mapping[str, int]) -> int | None:
+    """How many `base` units (by code) one `word` is: a measure, a single thing, or a pack of the item. None: not known.
+
+    `packs` are sizes by their names in either language. A litre of a disinfectant is taken to weigh a kilogram.
+    """
+    word = word.strip().casefold()
+    if word in _MEASURES.get(base, {}):
+        return _MEASURES[base][word]
+    if word in _SINGLE and base in {"piece", "unit", "test"}:
+        return 1
+    return packs.get(word) or packs.get(word.removesuffix("s")) or packs.get(word.removesuffix("es"))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.demands.services import Line as DemandLine
 from apps.demands.services import open_demand, post_demands
 from apps.ops.board_mapping import read_board
-from apps.ops.boards import Board, Line, Party, Reason, Why, Words
+from apps.ops.boards import Board, Line, Measure, Party, Reason, Why, Words
 from apps.supply.models import Offer, OfferState
 from apps.supply.services import create_offers, publish_offer
 
@@ -67,11 +67,10 @@ def words_of_catalogue() -> Words:
     applies: defaultdict[str, list[str]] = defaultdict(list)
     for code, key in ItemStandard.objects.order_by("pk").values_list("standard__code", "item__key"):
         applies[code].append(key)
-    portions: dict[str, int] = {}
-    for key, size in (
-        Pack.objects.filter(item__unit__in=("ml", "g", "m", "m2")).order_by("size").values_list("item__key", "size")
-    ):
-        portions.setdefault(key, size)
+    packs: defaultdict[int, dict[str, int]] = defaultdict(dict)
+    for pack in Pack.objects.order_by("size"):
+        for name in (pack.name_zh, pack.name_en):
+            packs[pack.item_id].setdefault(name.casefold(), pack.size)
 
     return Words(
         names=Names((item.key, name) for item in items for name in (item.name_zh, item.name_en, *aliases[item.pk])),
@@ -81,8 +80,7 @@ def words_of_catalogue() -> Words:
         ),
         items_of={code: tuple(keys) for code, keys in applies.items()},
         shelves={item.key: item.category_id for item in items},
-        consumables=frozenset(item.key for item in items if item.is_consumable),
-        portions=portions,
+        measures={item.key: Measure(item.unit_id, item.is_consumable, packs[item.pk]) for item in items},
     )
 
 

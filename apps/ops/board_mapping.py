@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from apps.catalogue import identifiers, regions, standards
 from apps.catalogue.recognition import How, Recognised
+from apps.catalogue.units import base_units_in
 from apps.ops.board_rows import (
     CONTACT_EMAIL,
     CONTACT_NAME,
@@ -18,12 +19,25 @@ from apps.ops.board_rows import (
     MOST,
     Row,
     Unreadable,
+    amount_of,
     digest,
     kind_of,
-    quantity_of,
     shown,
 )
-from apps.ops.boards import CARRIERS, FACTORIES, FILES, HOSPITALS, Board, Line, Party, Reason, Why, Words, read_file
+from apps.ops.boards import (
+    CARRIERS,
+    FACTORIES,
+    FILES,
+    HOSPITALS,
+    Board,
+    Line,
+    Measure,
+    Party,
+    Reason,
+    Why,
+    Words,
+    read_file,
+)
 
 CHINA_TIME: Final = dt.timezone(dt.timedelta(hours=8))
 
@@ -81,9 +95,17 @@ class _Mapping:
         left = inner.left()
         row.reasons.extend(replace(reason, line=number) for reason in inner.reasons)
 
-        parsed = self.words.reader.read(specification) if specification else standards.Parsed((), (), "")
+        parsed = self.words.reader.read(specification)
+        name = written
+        in_name = tuple(cited for cited in self.words.reader.read(written).cited if cited.is_by_code)
+        for cited in in_name:
+            name = name.replace(cited.words, " ")  # "N95口罩 GB19083-2010"
+        parsed = parsed if parsed.cited else replace(parsed, cited=in_name)
         found = self.item(
-            written, specification, [cited.code for cited in parsed.cited], by_specification=by_specification
+            name,
+            specification,
+            [cited.code for cited in parsed.cited],
+            by_specification=by_specification,
         )
         if found is None:
             row.say(Why.ITEM_UNKNOWN, written or specification, line=number)
@@ -131,7 +153,7 @@ class _Mapping:
         names_goods: bool,
     ) -> tuple[str | None, bool]:
         """The standard that the specification asks for, and whether its words must be kept in full."""
-        if not specification:
+        if not specification and not parsed.cited:
             return None, False
         if parsed.unknown:
             row.say(Why.STANDARD_UNKNOWN, ", ".join(parsed.unknown), line=number)
@@ -157,29 +179,48 @@ class _Mapping:
     def _quantity(
         self, row: Row, number: int, value: Any, found: Recognised | None, *, is_capacity: bool
     ) -> tuple[int | None, bool, str]:
-        """Base units or None, whether they are an estimate, and the written value if it could not be used."""
-        written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
+        """Base units or None, whether they are an estimate, and the written value if it is not told by them."""
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
+        written = row.clean(text, longest=100, line=number)
         try:
-            quantity = quantity_of(value)
+            amount = amount_of(value)
         except Unreadable:
             row.say(Why.QUANTITY_UNREADABLE, written[:60], line=number)
-            return None, False, row.clean(written, longest=100, line=number)
-        if quantity is None:
+            return None, False, written
+        if amount is None:
             return None, False, ""
-        if not 0 < quantity <= MOST:
+        if not 0 < amount.number <= MOST:
             row.say(Why.QUANTITY_IMPOSSIBLE, written[:60], line=number)
-            return None, False, row.clean(written, longest=100, line=number)
+            return None, False, written
 
-        key = found.key if found else ""
-        if quantity == 1 and (is_capacity or not key or key in self.words.consumables):
+        measure = self.words.measures.get(found.key) if found else None
+        if amount.number == 1 and not amount.unit and (is_capacity or measure is None or measure.is_consumable):
             return None, False, ""  # the board's way of saying "unknown"
-        if portion := self.words.portions.get(key):
-            if quantity * portion > MOST:
-                row.say(Why.QUANTITY_IMPOSSIBLE, written[:60], line=number)
-                return None, False, written
-            row.say(Why.QUANTITY_UNIT_ASSUMED, f"{quantity} × {portion}", line=number)
-            return quantity * portion, True, f"{quantity} × {portion}"
-        return quantity, False, ""
+        size, is_assumed = self._size(amount.unit, measure)
+        if size is None:
+            row.say(Why.QUANTITY_UNREADABLE, written[:60], line=number)
+            return None, False, written
+        if amount.number * size > MOST:
+            row.say(Why.QUANTITY_IMPOSSIBLE, written[:60], line=number)
+            return None, False, written
+        if is_assumed:
+            told = f"{amount.number}{amount.unit} × {size}"
+            row.say(Why.QUANTITY_UNIT_ASSUMED, told, line=number)
+            return amount.number * size, True, told
+        return amount.number * size, False, ""
+
+    @staticmethod
+    def _size(unit: str, measure: Measure | None) -> tuple[int | None, bool]:
+        """Base units in one of what was counted, and whether that is our assumption."""
+        if measure is None:
+            return (None if unit else 1), False
+        if unit:
+            size = base_units_in(unit, base=measure.unit, packs=measure.packs)
+            return size, unit in measure.packs
+        # Nobody asks for alcohol by the millilitre: without a unit, usual bottles are meant.
+        if measure.unit in {"ml", "g", "m", "m2"} and measure.packs:
+            return min(measure.packs.values()), True
+        return 1, False
 
     def lines(self, row: Row, *, by_specification: bool) -> list[Line]:
         row.used.add("supplies")

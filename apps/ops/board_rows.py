@@ -93,43 +93,50 @@ def digest(*parts: object) -> str:
 
 _UNKNOWN_WORDS: Final = frozenset({"", "若干", "不限", "大量", "越多越好", "急需", "未知", "无", "unknown", "n/a", "-"})
 _NUMBER: Final = re.compile(
-    r"(?P<number>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?)\s*(?P<scale>千|万|百万|亿|k|m)?\s*(?P<unit>[^\d\s.,+\-]{0,4})"
+    r"(?:约|大约|至少|about )?(?P<number>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?)\s*"
+    r"(?P<scale>千(?!克|米)|百万|万|亿|k(?![a-z]))?\s*"
+    r"(?P<unit>[^\d\s.,+\-][^\s.,+\-]{0,9})?(?:/日|/天|每天|每日| a day)?"
 )
-_SCALES: Final = {"千": 1_000, "k": 1_000, "万": 10_000, "百万": 1_000_000, "m": 1_000_000, "亿": 100_000_000}
+_SCALES: Final = {"千": 1_000, "k": 1_000, "万": 10_000, "百万": 1_000_000, "亿": 100_000_000}
 
 
 class Unreadable(ValueError):
     """Not a number at all."""
 
 
-def quantity_of(value: Any) -> int | None:
-    """A written quantity as a whole number, whatever its sign and size; None when nothing is said.
+@dataclass(frozen=True)
+class Amount:
+    """A written quantity, whatever its sign and size, and the unit that stands behind it, if any."""
 
-    Raises `Unreadable` for what is no number.
-    """
+    number: int
+    unit: str = ""
+
+
+def amount_of(value: Any) -> Amount | None:
+    """What a value says; None when it says nothing. Raises `Unreadable` for what is no number."""
     if value is None:
         return None
     if isinstance(value, bool):
         raise Unreadable
     if isinstance(value, str):
-        return _quantity_in(unicodedata.normalize("NFKC", value).strip().casefold())
+        return _amount_in(unicodedata.normalize("NFKC", value).strip().casefold())
     if isinstance(value, float) and (not math.isfinite(value) or value != int(value)):
         raise Unreadable
     if isinstance(value, (int, float)):
-        return int(value)
+        return Amount(int(value))
     raise Unreadable
 
 
-def _quantity_in(text: str) -> int | None:
+def _amount_in(text: str) -> Amount | None:
     if text in _UNKNOWN_WORDS:
         return None
     sign, digits = (-1, text[1:].strip()) if text.startswith("-") else (1, text.removeprefix("+").strip())
     if re.fullmatch(r"\d{30,}", digits):
-        return sign * (MOST + 1)  # too long to be converted, and too large anyway
+        return Amount(sign * (MOST + 1))  # too long to be converted, and too large anyway
     match = _NUMBER.fullmatch(digits)
     if not match:
         raise Unreadable
     number = float(match["number"].replace(",", "")) * _SCALES.get(match["scale"] or "", 1)
     if number != int(number):
         raise Unreadable
-    return sign * int(number)
+    return Amount(sign * int(number), match["unit"] or "")

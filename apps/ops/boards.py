@@ -113,6 +113,15 @@ class Board:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """How an item is counted: its base unit, and its packs by their names in lower case, the smallest of each name."""
+
+    unit: str
+    is_consumable: bool
+    packs: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Words:
     """What of the catalogue a board is read with."""
 
@@ -123,9 +132,8 @@ class Words:
     """Standard code → keys of the items that it can be asked of, the one it was made for first."""
     shelves: Mapping[str, str]
     """Item key → category key."""
-    consumables: frozenset[str]
-    portions: Mapping[str, int]
-    """Items counted in millilitres, grams or metres, which nobody asks for by the one: key → base units of a pack."""
+    measures: Mapping[str, Measure]
+    """Item key → how it is counted."""
 
 
 # --- Reading the files ------------------------------------------------------------------------------------------------

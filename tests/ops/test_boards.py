@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from apps.catalogue import reference, regions, standards
 from apps.catalogue.recognition import Names
 from apps.ops.board_mapping import map_board, read_board
-from apps.ops.board_rows import MOST, Unreadable, kind_of, quantity_of
-from apps.ops.boards import CARRIERS, FACTORIES, FILES, HOSPITALS, Board, Line, Why, Words, read_file
+from apps.ops.board_rows import MOST, Unreadable, amount_of, kind_of
+from apps.ops.boards import CARRIERS, FACTORIES, FILES, HOSPITALS, Board, Line, Measure, Why, Words, read_file
 
 WUHAN = Path(__file__).parents[1] / "data" / "wuhan2020"
 
@@ -28,8 +28,14 @@ def words() -> Words:
         gazetteer=regions.Gazetteer(regions.Place(row.code, row.name, row.path) for row in reference.region_rows()),
         items_of={row.code: row.items for row in rows},
         shelves={row.key: row.category for row in items},
-        consumables=frozenset(row.key for row in items if row.is_consumable),
-        portions={row.key: row.packs[0][2] for row in items if row.unit in {"ml", "g", "m", "m2"} and row.packs},
+        measures={
+            row.key: Measure(
+                row.unit,
+                row.is_consumable,
+                {name: size for zh, en, size in reversed(row.packs) for name in (zh, en)},
+            )
+            for row in items
+        },
     )
 
 
@@ -94,7 +100,7 @@ def test_the_number_one_on_a_consumable_means_unknown(wuhan: Board) -> None:
     by_value = Counter(
         (value, line.quantity)
         for value, line in zip(raw, (line for row in _by_row(wuhan) for line in row), strict=True)
-        if value in {1, None} and line.item in WORDS.consumables
+        if value in {1, None} and line.item and WORDS.measures[line.item].is_consumable
     )
     assert {quantity for (_value, quantity) in by_value} == {None}
     equipment = [line for line in wuhan.lines(HOSPITALS) if line.item == "dev.uv"]
@@ -226,6 +232,37 @@ def test_an_impossible_quantity_is_unknown_and_kept_as_written(value: Any) -> No
     assert (reason.row, reason.line) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "quantity", "is_estimate"),
+    [
+        ("医用外科口罩", "500只", 500, False),
+        ("医用外科口罩", "500盒", 25_000, True),
+        ("医用外科口罩", "2万个", 20_000, False),
+        ("医用外科口罩", "1箱", 2_000, True),
+        ("检查手套", "500双", 1_000, False),
+        ("手术手套", "500双", 500, False),
+        ("75%酒精", "20升", 20_000, False),
+        ("75%酒精", "20瓶", 10_000, True),
+        ("84消毒液", "3桶", 75_000, True),
+        ("熔喷布", "5吨", 5_000_000, False),
+        ("呼吸机", "1台", 1, False),
+        ("医用外科口罩", "500车", None, False),
+    ],
+)
+def test_units_and_packs_beside_a_number_are_counted_in_base_units(
+    key: str, value: str, quantity: int | None, is_estimate: bool
+) -> None:
+    line = only_line({"key": key, "value": value})
+    assert (line.quantity, line.is_estimate) == (quantity, is_estimate)
+
+
+def test_a_standard_that_stands_in_the_name_is_read() -> None:
+    line = only_line({"key": "N95口罩 GB19083-2010", "value": 500})
+    assert (line.item, line.standard) == ("resp.medical", "GB 19083-2010")
+    line = only_line({"key": "医用外科口罩（YY 0469-2011）", "value": 500})
+    assert (line.item, line.standard) == ("mask.surgical", "YY 0469-2011")
+
+
 @pytest.mark.parametrize("value", [None, "", "若干", "不限"])
 def test_a_quantity_that_nobody_gives_is_simply_unknown(value: Any) -> None:
     board = board_of(hospital({"key": "医用外科口罩", "value": value}))
@@ -330,10 +367,10 @@ def test_any_json_is_read_and_every_line_comes_out(
 @given(anything)
 def test_any_value_is_a_quantity_or_unreadable(value: Any) -> None:
     try:
-        quantity = quantity_of(value)
+        amount = amount_of(value)
     except Unreadable:
         return
-    assert quantity is None or isinstance(quantity, int)
+    assert amount is None or isinstance(amount.number, int)
 
 
 # --- Files ------------------------------------------------------------------------------------------------------------
