@@ -39,7 +39,7 @@ def test_the_gateway_is_told_whom_what_and_under_which_id(gateway: Receiver) -> 
     assert request.headers["authorization"] == "Bearer gateway token"
     assert request.json == {
         "to": "+8613800000000",
-        "text": f"Cancelled: the order of 20,000 pcs of Surgical mask {django_settings.SITE_URL}/orders/",
+        "text": f"Cancelled: the order of 20,000 pcs of Surgical mask {django_settings.SITE_URL}/orders/3/",
         "id": str(Message.objects.get().uid),
     }
 
