@@ -23,7 +23,7 @@ _BRACKETS: Final = re.compile(r"[(\[【{「]([^()\[\]【】{}「」]*)[)\]】}�
 _JOINTS: Final = re.compile(r"\s*(?:[|/\\、,;&+\n]|或者?|以及|及|和|\bor\b|\band\b)\s*")
 _NOISE_BEFORE: Final = re.compile(r"^(?:急需|紧急|需要|采购|各类|各种|其他|其它|医院用|优质|合格|普通|标准)+")
 _NOISE_AFTER: Final = re.compile(
-    r"(?:类产能|类|产能|等等|等|若干|用品|物资|产品|系列|大号|中号|小号|均码|各型号|大中小号|[0-9.,*x×#%-]*(?:只|个|件|套|双|副|盒|箱|包|瓶|桶|升|毫升|台|人份|片|支|ml|l|kg|g)?"
+    r"(?:类产能|类|产能|等等|等|若干|用品|物资|产品|系列|大号|中号|小号|均码|各型号|大中小号|[0-9.,*x×#-]*(?:只|个|件|套|双|副|盒|箱|包|瓶|桶|升|毫升|台|人份|片|支|ml|l|kg|g)?"
     r"|\b(?:size)?\s*(?:xs|s|m|l|xl|xxl|small|medium|large))$"
 )
 _SIMILAR: Final = 0.82
@@ -116,7 +116,8 @@ class Names:
         outer = _BRACKETS.sub(" ", whole)
         unbracketed = re.sub(r"[()\[\]【】{}「」]", "", whole)
         joined = [part for piece in (outer, *inner) for part in _JOINTS.split(piece) if part.strip()]
-        return list(dict.fromkeys([unbracketed, *joined]))
+        qualified = [part + outer.strip() for part in inner]  # 酒精（95%） is 95%酒精
+        return list(dict.fromkeys([unbracketed, *qualified, *joined]))
 
     @staticmethod
     def _variants(text: str) -> list[str]:

@@ -78,6 +78,10 @@ class _Mapping:
             ]
             if made_for:
                 return first if made_for[0] == first.key else replace(first, key=made_for[0], how=How.PART, others=())
+            # "手套" with "无菌" are 无菌手套, and "酒精" with "95%" is not the usual one.
+            together = self.words.names.recognise(specification + written) if 0 < len(specification) < 12 else None
+            if together and together.how is How.NAME:
+                return together
             if second and not second.is_general and not by_specification and second.how in {How.NAME, How.PART}:
                 return second
         return first or second

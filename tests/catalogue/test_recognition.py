@@ -40,6 +40,9 @@ def key_of(text: str) -> str | None:
         ("nitrile gloves size M", "glove.exam"),
         ("forehead thermometers", "thermo.ir"),
         ("口罩机", "eq.maskline"),
+        ("口罩（医用外科）", "mask.surgical"),
+        ("酒精（95%）", "dis.alcohol95"),
+        ("酒精 95%", "dis.alcohol95"),
     ],
 )
 def test_a_written_name_finds_its_item(written: str, key: str) -> None:

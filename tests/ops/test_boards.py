@@ -173,6 +173,8 @@ def test_a_general_name_is_made_special_by_its_standard_or_specification() -> No
     assert only_line({"key": "口罩", "value": 500}).item == "mask.medical.disposable"
     assert only_line({"key": "手套", "value": 500, "specification": "GB 7543-2006"}).item == "glove.surgical"
     assert only_line({"key": "医用口罩", "value": 500, "specification": "YY0469-2011"}).item == "mask.surgical"
+    assert only_line({"key": "手套", "value": 500, "specification": "无菌"}).item == "glove.surgical"
+    assert only_line({"key": "医用酒精", "value": 500, "specification": "95%"}).item == "dis.alcohol95"
     gloves = only_line({"key": "手套", "value": 500, "specification": "GB 19083-2010"})
     assert (gloves.item, gloves.standard, gloves.note) == ("glove.exam", None, "GB 19083-2010")
 
