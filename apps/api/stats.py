@@ -18,7 +18,7 @@ from apps.exports.stats import public_stats
 log = structlog.get_logger(__name__)
 
 KEPT_FOR: Final = 60
-KEY: Final = "public-stats:1"
+KEY: Final = "public-stats:2"
 
 
 class CellShown(serializers.Serializer[Any]):
@@ -36,6 +36,7 @@ class CellShown(serializers.Serializer[Any]):
 class StatsShown(serializers.Serializer[Any]):
     as_of = serializers.DateTimeField()
     cells = CellShown(many=True)
+    totals = CellShown(many=True, help_text="By item, everywhere: the region is empty.")
 
 
 class Stats(APIView):

@@ -1,8 +1,12 @@
-"""What everybody may see: sums by item and province. What fewer than three organisations stand behind is left out."""
+"""What everybody may see: sums by item and province, and by item.
+
+What fewer than three organisations stand behind is left out, and what would give it away by subtraction.
+"""
 
 import datetime as dt
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from django.db.models import Count, F, Func, IntegerField, QuerySet, Sum, TextField, Value
@@ -18,7 +22,7 @@ LEAST_ORGANISATIONS: Final = 3
 
 @dataclass(frozen=True)
 class Cell:
-    """One item in one province (or country, where that is all that is known). None: too few to show."""
+    """One item in one province, or country where that is all that is known; "" is everywhere. None: too few to show."""
 
     item: str
     region: str
@@ -35,6 +39,7 @@ class Cell:
 class Stats:
     as_of: dt.datetime
     cells: list[Cell]
+    totals: list[Cell]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -48,52 +53,73 @@ class Province(Func):
 
 
 def public_stats(*, now: dt.datetime | None = None) -> Stats:
-    """Two sums over live rows of verified organisations. Edges keep the answer for a minute."""
-    demanded = (
-        Demand.objects.filter(state__in=[*LIVE_DEMANDS, DemandState.FULFILLED], organisation__state="verified")
-        .annotate(province=Province("region__path"))
-        .values("item__key", "item__unit_id", "province")
-        .annotate(
-            organisations=Count("organisation", distinct=True),
-            needs=Count("pk"),
-            quantity_needed=Coalesce(Sum("quantity"), Value(0), output_field=IntegerField()),
-            matched=Sum("quantity_matched"),
-            received=Sum("quantity_received"),
-        )
-        .order_by()
-    )
-    offered = (
-        Offer.objects.published()
-        .filter(organisation__state="verified")
-        .annotate(province=Province("origin_region__path"))
-        .values("item__key", "item__unit_id", "province")
-        .annotate(
-            organisations=Count("organisation", distinct=True),
-            offers=Count("pk"),
-            quantity_offered=Sum(F("quantity") - F("quantity_reserved")),
-        )
-        .order_by()
-    )
+    """Sums over live rows of verified organisations, by four queries. Edges keep the answer for a minute."""
+    demands = Demand.objects.filter(state__in=[*LIVE_DEMANDS, DemandState.FULFILLED], organisation__state="verified")
+    needed = {
+        "organisations": Count("organisation", distinct=True),
+        "needs": Count("pk"),
+        "quantity_needed": Coalesce(Sum("quantity"), Value(0), output_field=IntegerField()),
+        # Aggregates may not bear the names of the columns that they sum up.
+        "matched": Sum("quantity_matched"),
+        "received": Sum("quantity_received"),
+    }
+    offers = Offer.objects.published().filter(organisation__state="verified")
+    offered = {
+        "organisations": Count("organisation", distinct=True),
+        "offers": Count("pk"),
+        "quantity_offered": Sum(F("quantity") - F("quantity_reserved")),
+    }
 
-    cells: dict[tuple[str, str, str], dict[str, int]] = {}
-    for row in _shown(demanded):
-        cells.setdefault(_key(row), {}).update(
-            needs=row["needs"],
-            quantity_needed=row["quantity_needed"],
-            quantity_matched=row["matched"],
-            quantity_received=row["received"],
-        )
-    for row in _shown(offered):
-        cells.setdefault(_key(row), {}).update(offers=row["offers"], quantity_offered=row["quantity_offered"])
-    return Stats(
-        now or timezone.now(),
-        [Cell(item, region, unit, **sums) for (item, region, unit), sums in sorted(cells.items())],
-    )
+    cells: dict[_Key, dict[str, int]] = {}
+    totals: dict[_Key, dict[str, int]] = {}
+    for rows, sums in (
+        (demands.annotate(province=Province("region__path")), needed),
+        (offers.annotate(province=Province("origin_region__path")), offered),
+    ):
+        everywhere = rows.annotate(place=Value("")).values("item__key", "item__unit_id", "place").annotate(**sums)
+        by_province = rows.annotate(place=F("province")).values("item__key", "item__unit_id", "place").annotate(**sums)
+        _collect(everywhere.order_by(), totals)
+        _collect(by_province.order_by(), cells)
+    return Stats(now or timezone.now(), _listed(cells), _listed(totals))
 
 
-def _shown(rows: QuerySet[Any, Any]) -> Iterable[dict[str, Any]]:
-    return rows.filter(organisations__gte=LEAST_ORGANISATIONS)
+_Key = tuple[str, str, str]
 
 
-def _key(row: dict[str, Any]) -> tuple[str, str, str]:
-    return row["item__key"], row["province"], row["item__unit_id"]
+def _collect(rows: QuerySet[Any, Any], into: dict[_Key, dict[str, int]]) -> None:
+    """Add what may be shown of the rows, item by item, to the sums of its place."""
+    by_item: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in rows:
+        by_item[row["item__key"]][row["place"]] = row
+    for item, places in by_item.items():
+        hidden = too_few({place: row["organisations"] for place, row in places.items()})
+        for place, row in places.items():
+            if place in hidden:
+                continue
+            sums = {
+                name if name in _FIELDS else f"quantity_{name}": value for name, value in row.items() if name in _SUMS
+            }
+            into.setdefault((item, place, row["item__unit_id"]), {}).update(sums)
+
+
+_SUMS: Final = frozenset({"needs", "quantity_needed", "matched", "received", "offers", "quantity_offered"})
+_FIELDS: Final = frozenset(field.name for field in fields(Cell))
+
+
+def _listed(cells: dict[_Key, dict[str, int]]) -> list[Cell]:
+    return [Cell(item, region, unit, **sums) for (item, region, unit), sums in sorted(cells.items())]
+
+
+def too_few(organisations: Mapping[str, int]) -> set[str]:
+    """Which cells of one row are hidden, by how many organisations stand behind each.
+
+    Those of fewer than three. A single hidden cell could be had by subtracting the others from the total: the next
+    smallest is hidden with it, until the hidden ones together stand for enough.
+    """
+    filled = sorted((count, key) for key, count in organisations.items() if count)
+    hidden = [one for one in filled if one[0] < LEAST_ORGANISATIONS]
+    for one in filled[len(hidden) :]:
+        if not hidden or (len(hidden) > 1 and sum(count for count, _key in hidden) >= LEAST_ORGANISATIONS):
+            break
+        hidden.append(one)
+    return {key for _count, key in hidden}

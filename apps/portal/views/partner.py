@@ -30,7 +30,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     paths = user.watched_regions
     rows = figures.in_region(paths)
     items = figures.items_of(rows)
-    ordered = sorted(rows.items(), key=lambda one: one[1].weight, reverse=True)
+    ordered = sorted(rows.items(), key=lambda one: (one[1]["needed"], one[1]["offered"]), reverse=True)
 
     now = timezone.now()
     mine = Q()
@@ -55,7 +55,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     names = places.names_of(waits)
     context = {
         "regions": [organisation.region for organisation in user.organisations_with(Permission.WATCH_REGION)],
-        "rows": [(items[key], row.cells, figures.bars(row)) for key, row in ordered if key in items],
+        "rows": [(items[key], row, figures.bars(row)) for key, row in ordered if key in items],
         "stuck": Paginator(stuck, _STUCK_A_PAGE).get_page(request.GET.get("page")),
         "counts": in_sight.aggregate(
             open=Count("pk", filter=Q(state=DemandState.OPEN)),
