@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.catalogue.units import Word, describe, in_packs, packs_to_cover, plural, to_base
+from apps.catalogue.units import Word, base_units_in, describe, in_packs, packs_to_cover, plural, to_base
 
 PIECE, BOX = Word("只", "piece"), Word("盒", "box")
 quantities, sizes = st.integers(0, 10**12), st.integers(1, 10**6)
@@ -52,3 +52,23 @@ def test_loose_ones_are_told_beside_the_packs() -> None:
 def test_plurals_follow_english_spelling(word: str, many: str) -> None:
     assert plural(word, 2) == many
     assert plural(word, 1) == word
+
+
+@pytest.mark.parametrize(
+    ("word", "base", "units"),
+    [
+        ("双", "piece", 2),
+        ("双", "pair", 1),
+        ("只", "piece", 1),
+        ("只", "pair", None),  # one boot is no pair
+        ("升", "ml", 1_000),
+        ("L", "ml", 1_000),
+        ("吨", "g", 1_000_000),
+        ("盒", "piece", 50),
+        ("Boxes", "piece", 50),
+        ("箱", "piece", None),
+        ("", "piece", None),
+    ],
+)
+def test_a_written_unit_is_so_many_base_units_or_not_known(word: str, base: str, units: int | None) -> None:
+    assert base_units_in(word, base=base, packs={"盒": 50, "box": 50}) == units

@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.catalogue.models import Item
 from apps.catalogue.services import load_reference
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.ops.board_import import import_board
+from apps.ops.boards import Why
+from apps.ops.management.commands.import_board import WORDS
 from apps.supply.models import Offer, OfferState
 
 pytestmark = pytest.mark.django_db
@@ -186,3 +190,19 @@ def test_mistakes_of_the_caller_are_one_sentence(tmp_path: Path, buyer: User) ->
         with pytest.raises(CommandError, match=sentence):
             command(folder, **options)
     assert not Organisation.objects.exclude(source="").exists()
+
+
+def test_every_reason_has_its_words() -> None:
+    assert set(WORDS) == set(Why)
+
+
+def test_an_organisation_costs_a_handful_of_queries(tmp_path: Path) -> None:
+    def cost(many: int) -> int:
+        names = ("手术衣", "口罩", "护目镜", "防护服", "隔离衣", "鞋套")
+        rows = [hospital(*({"key": key} for key in names), name=f"{many}-{number}医院") for number in range(many)]
+        with CaptureQueriesContext(connection) as queries:
+            import_board(written(tmp_path, *rows))
+        return sum("SAVEPOINT" not in query["sql"] for query in queries)
+
+    few, many = cost(2), cost(12)
+    assert (many - few) / 10 <= 10
