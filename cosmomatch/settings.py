@@ -136,16 +136,19 @@ ROOT_URLCONF = "cosmomatch.urls"
 WSGI_APPLICATION = "cosmomatch.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-OUR_APPS = [
-    f"apps.{name}"
-    for name in (
-        "core", "catalogue", "accounts", "notifications", "demands", "supply", "matching", "fulfilment", "exports",
-        "api", "portal", "ops",
-    )
-    if (BASE_DIR / "apps" / name / "__init__.py").exists()
-]  # fmt: skip
 INSTALLED_APPS = [
-    *OUR_APPS,
+    "apps.core",
+    "apps.catalogue",
+    "apps.accounts",
+    "apps.notifications",
+    "apps.demands",
+    "apps.supply",
+    "apps.matching",
+    "apps.fulfilment",
+    "apps.exports",
+    "apps.api",
+    "apps.portal",
+    "apps.ops",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -208,6 +211,14 @@ TEMPLATES = [
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 
+# --- Processes --------------------------------------------------------------------------------------------------------
+
+WEB_BIND = text("WEB_BIND", f"127.0.0.1:{PORT}")
+WEB_PROCESSES = whole("WEB_PROCESSES", 2, least=1, most=64)
+WEB_THREADS = whole("WEB_THREADS", 4, least=1, most=64)
+WORKER_PROCESSES = whole("WORKER_PROCESSES", 2, least=1, most=64)
+
+
 # --- Data -------------------------------------------------------------------------------------------------------------
 
 DATABASE_IS_EMBEDDED = not secret("DATABASE_URL")
@@ -237,11 +248,6 @@ def database(url: str, pool_size: int) -> dict[str, Any]:
         settings["OPTIONS"]["pool"] = {"min_size": 0, "max_size": pool_size, "timeout": 5, "max_idle": 60}
     return settings
 
-
-WEB_BIND = text("WEB_BIND", f"127.0.0.1:{PORT}")
-WEB_PROCESSES = whole("WEB_PROCESSES", 2, least=1, most=64)
-WEB_THREADS = whole("WEB_THREADS", 4, least=1, most=64)
-WORKER_PROCESSES = whole("WORKER_PROCESSES", 2, least=1, most=64)
 
 DATABASES = {"default": database(DATABASE_URL, DATABASE_POOL_SIZE)}
 
@@ -466,7 +472,6 @@ PROMETHEUS_EXPORT_MIGRATIONS = False
 LOG_FORMAT = one_of("LOG_FORMAT", *(("json", "console") if PRODUCTION else ("console", "json")))
 LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
-
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # each request is one line, when it ends
 
 

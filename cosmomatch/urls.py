@@ -1,8 +1,5 @@
 """Every address of the program, by app."""
 
-from pathlib import Path
-
-from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
@@ -11,11 +8,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("account/", include("allauth.urls")),
+    path("api/v1/", include("apps.api.urls")),
+    path("", include("apps.portal.urls")),
 ]
-
-for prefix, app in (("api/v1/", "api"), ("", "portal")):
-    if (Path(settings.BASE_DIR) / "apps" / app / "urls.py").exists():
-        urlpatterns.append(path(prefix, include(f"apps.{app}.urls")))
 
 # Under /api/ an error is a problem document, elsewhere a page.
 handler400 = "apps.api.problems.bad_request"

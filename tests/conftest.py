@@ -1,10 +1,18 @@
 """The cast, by role. A stranger has an account and nothing else; a rival is a supplier of the same goods."""
 
 import pytest
+from django.utils import timezone, translation
 
 from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind, Role
 from tests.factories import OrganisationFactory, SupplierFactory, UserFactory, member, region
+
+
+@pytest.fixture(autouse=True)
+def nobodys_language() -> None:
+    """A request leaves its language and time zone with the thread; the next test must not inherit them."""
+    translation.deactivate()
+    timezone.deactivate()
 
 
 @pytest.fixture
