@@ -1,0 +1,91 @@
+"""What a change of verification sets going: somebody is told, and what was passed over is matched."""
+
+import datetime as dt
+
+import pytest
+from django.utils import timezone
+
+from apps.accounts import services as accounts
+from apps.accounts.models import Organisation, OrganisationState, User
+from apps.demands import services as demands
+from apps.matching import services as matching
+from apps.matching.models import Match, MatchState
+from apps.matching.tasks import watch_verifications
+from apps.notifications.models import Message
+from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, member
+
+pytestmark = pytest.mark.django_db
+
+
+def told() -> set[tuple[str, str]]:
+    return set(Message.objects.values_list("event", "address"))
+
+
+def test_a_need_that_was_passed_over_is_matched_when_its_hospital_is_verified_again(
+    hospital: Organisation, buyer: User, coordinator: User
+) -> None:
+    OfferFactory.create()
+    accounts.amend_organisation(hospital, by=buyer, name="New name")
+    DemandFactory.create(organisation=hospital, queued=True)
+    matching.sweep()
+    assert not Match.objects.exists()
+
+    accounts.verify_organisation(Organisation.objects.get(pk=hospital.pk), by=coordinator)
+    matching.announce_verifications()
+    matching.sweep()
+
+    assert Match.objects.get().state == MatchState.HELD
+    assert ("organisation.verified", buyer.email) in told()
+
+
+def test_an_offer_that_was_passed_over_is_used_when_its_supplier_is_verified_again(
+    maker: Organisation, supplier: User, coordinator: User
+) -> None:
+    offer = OfferFactory.create(organisation=maker)
+    accounts.amend_organisation(maker, by=supplier, name="New name")
+    DemandFactory.create(queued=True)
+    matching.sweep()
+    assert not Match.objects.exists()
+
+    accounts.verify_organisation(Organisation.objects.get(pk=maker.pk), by=coordinator)
+    matching.announce_verifications()
+    matching.sweep()
+
+    assert Match.objects.get().offer == offer
+
+
+def test_each_news_is_told_once_and_only_the_latest(hospital: Organisation, buyer: User, coordinator: User) -> None:
+    clinic = OrganisationFactory.create(unverified=True, identifier="X1")
+    owner = member(clinic)
+    accounts.submit_for_verification(clinic, by=owner)
+
+    assert matching.announce_verifications() == 1
+    assert matching.announce_verifications() == 0
+    assert told() == {("organisation.submitted", coordinator.email)}
+
+    accounts.reject_organisation(clinic, by=coordinator, reason="No stamp")
+    accounts.verify_organisation(clinic, by=coordinator)
+    assert matching.announce_verifications() == 1
+    assert told() == {("organisation.submitted", coordinator.email), ("organisation.verified", owner.email)}
+
+
+def test_a_verification_that_runs_out_is_ended_and_told(hospital: Organisation, buyer: User) -> None:
+    Organisation.objects.filter(pk=hospital.pk).update(
+        announced_state=OrganisationState.VERIFIED, verified_until=timezone.now().date() - dt.timedelta(days=1)
+    )
+
+    assert watch_verifications() == 1
+
+    hospital.refresh_from_db()
+    assert hospital.state == OrganisationState.UNVERIFIED
+    assert told() == {("organisation.unverified", buyer.email)}
+
+
+def test_an_absurd_quantity_is_put_before_the_nearest_coordinator(
+    hospital: Organisation, buyer: User, coordinator: User
+) -> None:
+    [demand] = demands.post_demands(hospital, [demands.Line(item=ItemFactory.create(), quantity=10**11)], by=buyer)
+
+    demands.open_demand(demand, by=buyer)
+
+    assert told() == {("demand.held_for_review", coordinator.email)}
