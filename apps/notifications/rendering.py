@@ -10,7 +10,7 @@ import re
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,18 +56,18 @@ def events() -> tuple[str, ...]:
 def render_inbox(notification: Notification, language: str) -> tuple[str, str]:
     """What the portal's inbox shows: one line, and the path of the page that it is about."""
     facts = _Facts(notification.event, notification.context, language, notification.user)
-    return facts.subject(), facts.path()
+    return facts.subject, facts.path
 
 
 def render_mail(message: Message) -> Mail:
     facts = _Facts(message.event, message.context, message.language, message.user, message)
-    return Mail(facts.subject(), facts.text(), facts.html())
+    return Mail(facts.subject, facts.text(), facts.html())
 
 
 def render_sms(message: Message) -> str:
     """The subject and the page: what fits on a phone. One-click links are too long for it."""
     facts = _Facts(message.event, message.context, message.language, message.user, message)
-    return f"{facts.subject()} {settings.SITE_URL}{facts.path()}"
+    return f"{facts.subject} {settings.SITE_URL}{facts.path}"
 
 
 class _Facts:
@@ -81,11 +81,13 @@ class _Facts:
         self.zone = _zone(user)
         self.facts = {**resolve(context, self.language), "user": user, "message": message}
 
+    @cached_property
     def subject(self) -> str:
         """One line, whatever people wrote into the facts: nothing of it can begin another header."""
         subject = " ".join(self._render("subject").split())
         return subject if len(subject) <= SUBJECT_LENGTH else f"{subject[: SUBJECT_LENGTH - 1]}…"
 
+    @cached_property
     def path(self) -> str:
         return self._render("path").strip()
 
@@ -101,7 +103,7 @@ class _Facts:
         return self._layout("layout.html", body, html=True)
 
     def _layout(self, name: str, body: str, *, html: bool = False) -> str:
-        facts = {"subject": self.subject(), "body": body, "page": f"{settings.SITE_URL}{self.path()}"}
+        facts = {"subject": self.subject, "body": body, "page": f"{settings.SITE_URL}{self.path}"}
         with translation.override(self.language):
             rendered = (
                 engine()
