@@ -141,7 +141,7 @@ class Stage:
         region = self.regions[player.region]
         is_uscc = player.identifier_kind == IdentifierKind.USCC
         register = region.code if region.code.isdigit() else "100000"  # 100000: registered with the State
-        facts = {
+        facts: dict[str, Any] = {
             "identifier_kind": player.identifier_kind,
             "identifier": uscc(player.sector, register, serial) if is_uscc else f"RUNTS-{serial:06d}",
             "address": player.address,

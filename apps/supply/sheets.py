@@ -97,11 +97,8 @@ def _read_csv(data: bytes) -> Iterator[list[Any]]:
 
 
 def _decode(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ("utf-16",)
-    else:
-        encodings = ("utf-8-sig", "gb18030")
-    for encoding in encodings:
+    is_utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    for encoding in ["utf-16"] if is_utf16 else ["utf-8-sig", "gb18030"]:
         try:
             return data.decode(encoding)
         except UnicodeDecodeError:

@@ -26,14 +26,13 @@ class Caller:
         self.headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def __call__(self, method: str, path: str, data: Any = None, **headers: str) -> Any:
-        response = self.client.generic(
+        return self.client.generic(
             method,
             ROOT + path,
             b"" if data is None else data if isinstance(data, bytes) else _json(data),
             content_type="application/json",
             headers={**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}},
         )
-        return response
 
     def get(self, path: str, **headers: str) -> Any:
         return self("GET", path, **headers)

@@ -23,6 +23,7 @@ from apps.demands.models import Demand, DemandState
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order
 from apps.matching import services as matching
+from apps.matching.allocation import decide
 from apps.matching.models import Match, MatchState
 from apps.supply import services as supply
 from apps.supply.models import Offer
@@ -255,7 +256,7 @@ def test_what_is_amended_between_reading_and_writing_is_decided_anew() -> None:
     [claimed] = demands.claim_for_matching(now=now, lease=matching.LEASE, limit=1)
     policy = Policy.objects.current()
     sources = load_sources([demand.item_id], now)
-    plan = matching.decide(load_needs([claimed]), sources, load_rules(), policy=policy.values, now=now)
+    plan = decide(load_needs([claimed]), sources, load_rules(), policy=policy.values, now=now)
     region("440000")
     supply.amend_offer(offer, by=person, ships_to=["440000"])
     with transaction.atomic():

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from django.utils import translation
 
@@ -39,7 +41,7 @@ def test_every_term_of_the_policy_has_its_sentence() -> None:
 
 
 def test_the_weightiest_reason_comes_first() -> None:
-    terms = [
+    terms: list[dict[str, Any]] = [
         {"name": "price", "value": None, "score": 0.5, "weight": 0.05},
         {"name": "coverage", "value": 5, "score": 1.0, "weight": 0.25},
     ]
