@@ -44,11 +44,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Board:
-    """What everybody may see. `waits` by province code, and "" for all together."""
+    """What everybody may see. `waits` by province code, and "" for all together.
+
+    `also_needed` are the items of which no number is shown: a supplier wants to know of them all the same, and the bare
+    name tells nothing of who and where.
+    """
 
     as_of: dt.datetime
     items: list[Line]
     places: list[Line]
+    also_needed: list[str]
     headline: dict[str, int]
     waits: dict[str, "Wait"]
 
@@ -72,9 +77,13 @@ def board() -> Board:
 def _board() -> Board:
     sums = stats.public_stats()
     enough = stats.LEAST_ORGANISATIONS
+    items = _lines(sums.totals)
+    told = {line.item for line in items if line.needed is not None}
+    open_now = Demand.objects.open().filter(organisation__state="verified").order_by()
     return Board(
         as_of=sums.as_of,
-        items=_lines(sums.totals),
+        items=items,
+        also_needed=sorted(set(open_now.values_list("item__key", flat=True).distinct()) - told),
         places=_lines(sums.cells),
         headline=_headline(),
         waits={place: wait for place, wait in waits().items() if wait.organisations >= enough},

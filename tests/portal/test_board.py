@@ -79,6 +79,15 @@ def test_no_name_and_no_contact_is_on_the_board(client: Client) -> None:
     assert "1390000000" not in page
 
 
+def test_what_is_needed_is_named_even_where_no_number_may_be_shown(client: Client) -> None:
+    DemandFactory.create(item=ItemFactory.create(key="goggles", name_en="goggles"), quantity=987)
+
+    page = client.get("/").text
+
+    assert "Also needed right now: goggles." in page
+    assert "987" not in page
+
+
 def test_the_promise_is_measured_from_posting_to_the_first_order() -> None:
     opened = timezone.now() - dt.timedelta(hours=30)
     for hours in (1, 3, 26):
@@ -116,7 +125,7 @@ def test_the_board_takes_as_many_queries_whatever_its_size(
 ) -> None:
     _rows(size)
 
-    with django_assert_num_queries(9):  # four sums, three of the headline, waits, items
+    with django_assert_num_queries(10):  # four sums, what else is needed, three of the headline, waits, items
         assert client.get("/").status_code == 200
 
 
@@ -126,5 +135,5 @@ def test_the_page_of_an_item_takes_as_many_queries_whatever_its_size(
 ) -> None:
     _rows(size)
 
-    with django_assert_num_queries(10):  # and the names of places
+    with django_assert_num_queries(11):  # and the names of places
         assert client.get(f"/?item=item.0.{size}").status_code == 200

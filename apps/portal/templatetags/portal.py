@@ -148,7 +148,11 @@ def lasting(span: dt.timedelta | None) -> str:
         minutes = max(1, round(hours * 60))
         return ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}
     if hours < 48:
-        return gettext("%(count)s hours") % {"count": number_format(round(hours, 1), decimal_pos=1)}
+        tenths = round(hours, 1)
+        count = int(tenths) if tenths == int(tenths) else tenths
+        # The plural in English follows what is written: 1 hour, 1.5 hours.
+        word = ngettext("%(count)s hour", "%(count)s hours", 1 if count == 1 else 2)
+        return word % {"count": number_format(count)}
     days = round(hours / 24)
     return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
 

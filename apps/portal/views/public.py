@@ -14,7 +14,7 @@ from apps.portal import figures, places
 def board(request: HttpRequest) -> HttpResponse:
     """What is needed, offered and delivered: by item, and for one item by province."""
     found = figures.board()
-    items = figures.items_of(line.item for line in found.items)
+    items = figures.items_of([line.item for line in found.items] + found.also_needed)
     chosen = items.get(request.GET.get("item", ""))
     lines = [line for line in found.places if chosen and line.item == chosen.key]
     names = places.names_of([line.place for line in lines] + [place for place in found.waits if place])
@@ -26,6 +26,7 @@ def board(request: HttpRequest) -> HttpResponse:
         "lines": [(places.in_words(names.get(line.place)), chosen, line) for line in lines]
         if chosen
         else [(items[line.item].label, items[line.item], line) for line in found.items if line.item in items],
+        "also_needed": [items[key] for key in found.also_needed if key in items],
         "waits": sorted(waits, key=lambda one: one[1].median),
     }
     return render(request, "portal/public/board.html", context)
