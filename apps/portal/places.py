@@ -7,6 +7,7 @@ from typing import Final
 from django.utils.translation import get_language, gettext
 
 from apps.catalogue.models import Region
+from apps.catalogue.regions import GROUPINGS
 
 _KEPT_FOR: Final = 600.0
 _names: dict[str, tuple[str, str]] = {}
@@ -31,6 +32,7 @@ def full_label(region: Region) -> str:
     codes = [*above[1:], region.pk] if len(above) >= 1 else [region.pk]
     names = names_of(codes[:-1]) | {region.pk: (region.name, region.name_en)}
     known = [names[code] for code in codes if code in names]
+    known = [pair for pair in known[:-1] if pair[0] not in GROUPINGS] + known[-1:]
     if (get_language() or "").startswith("zh"):
         return "".join(name for name, _english in known)
     return ", ".join(dict.fromkeys(english for _name, english in reversed(known)))

@@ -23,6 +23,7 @@ from apps.portal.web import blame
 
 MAX_LINES: Final = 20
 YEARS_AHEAD: Final = 2
+_FOLDED: Final = ("standard", "accepts_substitutes", "days_of_supply", "note")
 
 
 class LenientTextField(forms.CharField):
@@ -140,6 +141,11 @@ class LineForm(CountedForm):
         data = self.cleaned_data
         names = ("quantity_kind", "standard", "accepts_substitutes", "days_of_supply", "note")
         return {"quantity": data["amount"], **{name: data[name] for name in names}}
+
+    @property
+    def is_unfolded(self) -> bool:
+        """Whether something stands, or is to be mended, in the fields that few people need."""
+        return any(self[name].value() or self[name].errors for name in _FOLDED)
 
     @property
     def is_confirmed(self) -> bool:

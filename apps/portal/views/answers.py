@@ -4,6 +4,8 @@ Mail scanners open every link in a mail, so nothing may happen on GET. Nobody ne
 acts, and what is shown never names a contact.
 """
 
+import datetime as dt
+import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
+from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands_services
@@ -136,9 +139,10 @@ def answer(request: HttpRequest, signed: str) -> HttpResponse:
     """The page behind a link of a mail."""
     try:
         link = read_link(signed)
-        # In the language of whom the mail went to, unless whoever reads it chose another here.
+        # In the language and time zone of whom the mail went to, unless whoever reads it chose another language here.
         chosen = settings.LANGUAGE_COOKIE_NAME in request.COOKIES
-        with translation.override(translation.get_language() if chosen else link.user.language):
+        language = translation.get_language() if chosen else link.user.language
+        with translation.override(language), timezone.override(zone_of(link.user)):
             response = _answer(request, link)
     except RuleViolation as violation:
         response = _page(request, "over", status=violation.status, text=str(violation.message))
@@ -147,6 +151,13 @@ def answer(request: HttpRequest, signed: str) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     response["X-Robots-Tag"] = "noindex, nofollow"
     return response
+
+
+def zone_of(user: User) -> dt.tzinfo:
+    try:
+        return zoneinfo.ZoneInfo(user.time_zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        return dt.UTC
 
 
 def _answer(request: HttpRequest, link: Link) -> HttpResponse:

@@ -334,7 +334,10 @@ def _detail(request: HttpRequest, user: User, demand: Demand, *, question: str =
 
 def asked_about(demand: Demand, user: User) -> list[Match]:
     """Who was asked for a need: those who count now in rank order, then what is over."""
-    matches = list(Match.objects.visible_to(user).filter(demand=demand).shown())
+    rows = Match.objects.visible_to(user).filter(demand=demand)
+    if demand.state != DemandState.OPEN:
+        rows = rows.exclude(state=MatchState.STANDBY)  # next in line for nothing
+    matches = list(rows.shown())
     now = {MatchState.ACCEPTED, *PENDING}
     return sorted(matches, key=lambda match: (match.state not in now, match.rank, match.pk))
 
