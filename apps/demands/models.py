@@ -53,6 +53,13 @@ class DemandQuerySet(models.QuerySet["Demand"]):
     def open(self) -> Self:
         return self.filter(state=DemandState.OPEN)
 
+    def short(self) -> Self:
+        """Of which something is wanted that nobody was asked for or has promised yet."""
+        return self.filter(
+            Q(quantity=None, quantity_matched=0, quantity_held=0)
+            | Q(quantity__gt=F("quantity_held") + F("quantity_matched"))
+        )
+
     def live(self) -> Self:
         return self.filter(state__in=LIVE)
 

@@ -39,6 +39,15 @@ class Arcs:
         return cls(row[first], column[first], score[first])
 
     @classmethod
+    def at(cls, market: Market, row: Ints, column: Ints) -> "Arcs":
+        """These pairs, as far as no filter refuses them. Both in the order of rows."""
+        parts = []
+        for rows, scores in market.blocks(np.unique(row)):
+            here = slice(*np.searchsorted(row, [rows[0], rows[-1] + 1]))
+            parts.append(cls.found(rows, scores, np.searchsorted(rows, row[here]), column[here]))
+        return cls.joined(parts)
+
+    @classmethod
     def found(cls, rows: Ints, scores: Scores, line: Ints, column: Ints) -> "Arcs":
         """Those pairs of a block of scores that no filter refuses."""
         score = scores[line, column].astype(np.int64)
@@ -73,11 +82,13 @@ class Given:
         return given
 
     def give(self, row: int, column: int, units: int, score: int) -> None:
-        mine = self.parts.setdefault(row, {})
-        already = mine[column].units if column in mine else 0
-        mine[column] = Part(already + units, score)
+        self.parts.setdefault(row, {})[column] = Part(self.units(row, column) + units, score)
         self.got[row] += units
         self.left[column] -= units
+
+    def units(self, row: int, column: int) -> int:
+        mine = self.parts.get(row, {})
+        return mine[column].units if column in mine else 0
 
     @property
     def shipments(self) -> int:
@@ -168,10 +179,9 @@ def _take(market: Market, row: int, scores: Scores, columns: Ints, most: int, gi
     """One need takes from its best sources. True when it got something and wants more: what was too little to matter
     may now be what is missing.
     """
-    mine = given.parts.get(row, {})
     enough = given.left[columns] >= market.minimum[columns]
-    if mine:
-        enough |= np.isin(columns, list(mine))
+    if row in given.parts:
+        enough |= np.isin(columns, list(given.parts[row]))
     scores = np.where(enough, scores, REFUSED)
     before, least = int(given.got[row]), int(market.least[row])
     while (wanted := most - int(given.got[row])) > 0:
@@ -180,9 +190,8 @@ def _take(market: Market, row: int, scores: Scores, columns: Ints, most: int, gi
             return int(given.got[row]) > before
         score, scores[place] = int(scores[place]), REFUSED
         column = int(columns[place])
-        left, already = int(given.left[column]), mine[column].units if column in mine else 0
+        left, already = int(given.left[column]), given.units(row, column)
         units = min(wanted, left)
         if units > 0 and units + already >= market.minimum[column] and left + already >= min(least, wanted + already):
             given.give(row, column, units, score)
-            mine = given.parts[row]
     return False

@@ -5,7 +5,7 @@ answers with less. Time is the caller's: `expired` says when to stop improving.
 """
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,7 +48,7 @@ def allocate(
     *,
     policy: PolicyValues,
     now: dt.datetime,
-    kept: Collection[tuple[int, int]] = (),
+    present: Mapping[tuple[int, int], int] | None = None,
     expired: Callable[[], bool] = lambda: False,
     small: int = SMALL,
     goal: float = GOAL,
@@ -56,7 +56,8 @@ def allocate(
 ) -> Outcome:
     """The allocation that is lexicographically best by tier and precedence, then by score.
 
-    `kept` are (need id, source id) that were asked already and should not be bothered for a small gain.
+    `present` is what was asked already and not answered, by (need id, source id): it stays as it is where a change
+    would gain little. The needs and sources are as if it had not been asked.
     """
     market = Market(
         (need for need in needs if need.wanting > 0),
@@ -64,7 +65,7 @@ def allocate(
         rules,
         policy=policy,
         now=now,
-        kept=kept,
+        kept=present or (),
         bonus=round(policy.stay_bonus * THOUSAND),
     )
     reach = survey(market, spread=_SPREAD)
@@ -84,6 +85,8 @@ def allocate(
     method = Method.FLOW if few else Method.COLUMNS
     if _merit(market, ladder, first) > _merit(market, ladder, best):
         best, method = first, Method.GREEDY
+    if present:
+        best = _gently(market, ladder, best, present)
     found = outcome.report(
         method,
         market,
@@ -95,8 +98,8 @@ def allocate(
         rounds=relaxed.rounds,
         repairs=repairs,
     )
-    made = outcome.plan(market, rules, best, relaxed.arcs)
-    return Outcome(made, found, outcome.verdicts(market, ladder, reach, best))
+    told = outcome.verdicts(market, ladder, reach, best)
+    return Outcome(outcome.plan(market, rules, best, relaxed.arcs, told), found, told)
 
 
 def _relax(
@@ -166,6 +169,35 @@ def _finish(market: Market, ladder: Ladder, arcs: Arcs, quantity: Ints) -> Given
     for row in [row for row, parts in given.parts.items() if len(parts) > 1]:
         _ship_together(market, row, given)
     return given
+
+
+def _gently(market: Market, ladder: Ladder, best: Given, present: Mapping[tuple[int, int], int]) -> Given:
+    """The best plan with as few changes as are worth it to those who were asked already."""
+    policy = market.policy
+    pairs = sorted(
+        (market.row[need], market.column[source], units)
+        for (need, source), units in present.items()
+        if need in market.row and source in market.column
+    )
+    row, column, units = np.array(pairs, dtype=np.int64).reshape(-1, 3).T
+    asked = Arcs.at(market, row, column)
+    quantity = dict(zip(zip(row.tolist(), column.tolist(), strict=True), units.tolist(), strict=True))
+    here, after = Given.nothing(market), Given.nothing(market)
+    for pair in zip(asked.row.tolist(), asked.column.tolist(), asked.score.tolist(), strict=True):
+        now, then = quantity[pair[:2]], best.units(*pair[:2])
+        here.give(*pair[:2], now, pair[2])
+        if abs(now - then) <= policy.stay_share * max(now, then):
+            after.give(*pair[:2], now, pair[2])
+    # What the others were to get, as far as it is still there.
+    for place in np.lexsort((np.arange(len(market)), ladder.tier)).tolist():
+        for other, part in sorted(best.parts.get(place, {}).items()):
+            room = min(part.units, int(market.wanting[place] - after.got[place]), int(after.left[other]))
+            if not after.units(place, other) and room >= market.minimum[other]:
+                after.give(place, other, room, part.score)
+    after = greedy(market, ladder.tier, ladder.cap, after)
+    here = greedy(market, ladder.tier, ladder.cap, here)
+    (tiers, worth), (tiers_here, worth_here) = _merit(market, ladder, after), _merit(market, ladder, here)
+    return after if tiers > tiers_here or worth > worth_here * (1 + policy.stay_margin) else here
 
 
 def _ship_together(market: Market, row: int, given: Given) -> None:

@@ -2,7 +2,8 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from django.db.models import Case, Count, F, FloatField, IntegerField, Q, QuerySet, When
 from django.db.models.functions import Cast
@@ -10,12 +11,13 @@ from django.db.models.functions import Cast
 from apps.accounts.models import OrganisationState
 from apps.accounts.permissions import LAST_TIER, TIERS
 from apps.catalogue.models import Region, Satisfaction, Substitution
-from apps.demands.models import URGENCY_RANK, Demand
+from apps.demands.models import URGENCY_RANK, Demand, Urgency
 from apps.matching.models import Match, MatchState
 from apps.matching.ranking import HeldFor, Need, Place, Rules, Source
 from apps.supply.models import Offer
 
 RECORD_WINDOW = dt.timedelta(days=180)
+Pair = tuple[int, int]  # a demand and an offer
 ANYWHERE: frozenset[str] = frozenset()
 
 
@@ -31,16 +33,24 @@ def load_rules() -> Rules:
     )
 
 
-def load_needs(demands: Sequence[Demand]) -> list[Need]:
-    """The open ones of `demands` (fetched with `shown()`), with the offers that are out of the question for each."""
+def load_needs(demands: Sequence[Demand], *, asked: Mapping[Pair, int] | None = None) -> list[Need]:
+    """The open ones of `demands` (fetched with `shown()`), with the offers that are out of the question for each.
+
+    What is `asked`, by (demand, offer), counts as not asked: it is wanted again, and of the same offer too.
+    """
+    asked = asked or {}
     excluded = _asked_before([demand.pk for demand in demands])
+    again: dict[int, int] = defaultdict(int)
+    for (demand_id, offer_id), quantity in asked.items():
+        again[demand_id] += quantity
+        excluded[demand_id].discard(offer_id)
     return [
         Need(
             id=demand.pk,
             organisation_id=demand.organisation_id,
             item_id=demand.item_id,
             target=demand.target,
-            wanting=demand.quantity_wanting,
+            wanting=demand.quantity_wanting + again[demand.pk],
             tier=demand.organisation.tier,
             urgency_rank=URGENCY_RANK[demand.urgency],  # type: ignore[index]  # a TextChoices member is its value
             days_of_supply=demand.days_of_supply,
@@ -52,7 +62,7 @@ def load_needs(demands: Sequence[Demand]) -> list[Need]:
             excluded=frozenset(excluded[demand.pk]),
         )
         for demand in demands
-        if demand.quantity_wanting > 0
+        if demand.quantity_wanting + again[demand.pk] > 0
     ]
 
 
@@ -183,3 +193,63 @@ def _record_of(offers: QuerySet[Offer], now: dt.datetime) -> dict[int, tuple[int
         .values_list("offer__organisation_id", "kept", "broken")
     )
     return {organisation: (kept, broken) for organisation, kept, broken in rows}
+
+
+@dataclass(frozen=True)
+class Contest:
+    """All open needs of linked items and all that could serve them, as if nothing unanswered had been asked."""
+
+    demands: dict[int, Demand]
+    needs: list[Need]
+    sources: list[Source]
+    asked: dict[Pair, int]  # what was asked and is not answered, as far as it may be asked of others instead
+
+
+def contested_items(rules: Rules) -> Iterator[set[int]]:
+    """Items linked by substitutes that somebody accepts, where somebody is short while others wait for an answer."""
+    wanted: dict[int, set[int]] = {}
+    opened = Demand.objects.open().filter(organisation__state=OrganisationState.VERIFIED)
+    for item, flexible in opened.values_list("item_id", "accepts_substitutes").distinct():
+        offered = {offer for offer, demanded in rules.substitutes if demanded == item} if flexible else set()
+        wanted.setdefault(item, {item}).update(offered)
+    short = set(opened.short().values_list("item_id", flat=True))
+    waiting = set(Match.objects.held().values_list("demand__item_id", flat=True))
+    for linked in _joined(wanted.values()):
+        if linked & short and linked & waiting:
+            yield linked
+
+
+def _joined(groups: Iterable[set[int]]) -> list[set[int]]:
+    """Groups that have a member in common become one; in the order of their smallest members."""
+    joined: list[set[int]] = []
+    for group in groups:
+        apart = [other for other in joined if not other & group]
+        joined = [*apart, group.union(*(other for other in joined if other & group))]
+    return sorted(joined, key=min)
+
+
+def load_contest(item_ids: set[int], now: dt.datetime) -> Contest:
+    """An urgent need of which a supplier has answered keeps what was asked of the others: it is being dealt with."""
+    rows = Demand.objects.open().filter(item__in=item_ids, organisation__state=OrganisationState.VERIFIED)
+    demands = {demand.pk: demand for demand in rows.shown().order_by("pk")}
+    answered = set(
+        Match.objects.accepted()
+        .filter(demand__in=list(demands), demand__urgency__in=[Urgency.EMERGENCY, Urgency.URGENT])
+        .values_list("demand_id", flat=True)
+    )
+    sources = {source.id: source for source in load_sources(item_ids, now)}
+    held = Match.objects.held().filter(demand__in=list(demands), respond_by__gt=now).order_by("pk")
+    asked = {
+        (demand_id, offer_id): quantity
+        for demand_id, offer_id, quantity in held.values_list("demand_id", "offer_id", "quantity")
+        if demand_id not in answered and offer_id in sources
+    }
+    back: dict[int, int] = defaultdict(int)
+    for (_demand_id, offer_id), quantity in asked.items():
+        back[offer_id] += quantity
+    return Contest(
+        demands=demands,
+        needs=load_needs(list(demands.values()), asked=asked),
+        sources=[replace(source, free=source.free + back[source.id], held=()) for source in sources.values()],
+        asked=asked,
+    )

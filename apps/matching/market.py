@@ -141,8 +141,8 @@ class Market:
         self._timely_undated = (1 / (1 + lead / 7)).astype(np.float32)
 
     def _lay_out_exceptions(self, kept: Collection[tuple[int, int]]) -> None:
-        column = {source.id: place for place, source in enumerate(self.sources)}
-        row = {need.id: place for place, need in enumerate(self.needs)}
+        self.row = {need.id: place for place, need in enumerate(self.needs)}
+        self.column = column = {source.id: place for place, source in enumerate(self.sources)}
         self._excluded = {
             place: [column[offer] for offer in sorted(need.excluded) if offer in column]
             for place, need in enumerate(self.needs)
@@ -150,8 +150,8 @@ class Market:
         }
         self._kept: dict[int, list[int]] = {}
         for need_id, source_id in sorted(kept):
-            if need_id in row and source_id in column:
-                self._kept.setdefault(row[need_id], []).append(column[source_id])
+            if need_id in self.row and source_id in column:
+                self._kept.setdefault(self.row[need_id], []).append(column[source_id])
 
     def _score(self, rows: Ints, columns: Ints) -> Scores:
         weights = self.policy.weights

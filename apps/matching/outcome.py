@@ -1,7 +1,7 @@
 """What came of solving a contested market: the plan, how good it is, and for each need why it got no more. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -11,7 +11,7 @@ from apps.matching.allocation import Hold, Plan, Standby
 from apps.matching.arcs import Arcs, Given, Reach
 from apps.matching.ladder import Ladder
 from apps.matching.market import REFUSED, THOUSAND, Ints, Market
-from apps.matching.ranking import Candidate, Fit, Rules, fit_of, median, score
+from apps.matching.ranking import Candidate, Fit, Rules, Term, fit_of, median, score
 
 
 class Method(StrEnum):
@@ -44,6 +44,17 @@ class Verdict:
     because: Because | None = None
     others: int = 0
     above: int = 0
+
+    def term(self) -> Term:
+        """As one more reason of a match, which weighs nothing."""
+        facts: dict[str, int | str] = {
+            "given": self.given,
+            "wanting": self.wanting,
+            "because": self.because or "",
+            "others": self.others,
+            "above": self.above,
+        }
+        return Term("share", facts, round(self.given / self.wanting, 6), 0.0)
 
 
 @dataclass(frozen=True)
@@ -88,8 +99,8 @@ def report(method: Method, market: Market, ladder: Ladder, reach: Reach, given: 
     )
 
 
-def plan(market: Market, rules: Rules, given: Given, arcs: Arcs) -> Plan:
-    """Holds and, from the pairs that were looked at, the next best."""
+def plan(market: Market, rules: Rules, given: Given, arcs: Arcs, told: dict[int, Verdict]) -> Plan:
+    """Holds, with what was given in all and why, and the next best of the pairs that were looked at."""
     made = Plan()
     medians = {
         item: median(source.unit_price for source in market.sources if source.item_id == item)
@@ -110,7 +121,9 @@ def plan(market: Market, rules: Rules, given: Given, arcs: Arcs) -> Plan:
             key=lambda pair: (-pair[0].score, pair[0].source.id),
         )
         need_id = market.needs[row].id
-        made.holds += [Hold(need_id, one, units, place) for place, (one, units) in enumerate(chosen, 1)]
+        share = told[need_id].term()
+        for place, (one, units) in enumerate(chosen, 1):
+            made.holds.append(Hold(need_id, replace(one, terms=(*one.terms, share)), units, place))
         waiting = [candidate(row, column) for column in next_best.get(row, ())]
         made.standbys += [Standby(need_id, one, place) for place, one in enumerate(waiting, len(chosen) + 1)]
     return made

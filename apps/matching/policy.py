@@ -50,8 +50,12 @@ class PolicyValues:
     fair_parts: int = 8
     # A further shipment for a need weighs as much as this much score on the whole need; 0: as many as it takes.
     shipment_weight: float = 0.05
-    # A supplier who was asked already counts as this much score better: small gains make nobody's phone ring.
+    # Small gains make nobody's phone ring: who was asked already counts as this much score better, for a quantity that
+    # changes by up to this share is not asked again, and unless a tier gets more, or all together is worth this much
+    # more, nothing is changed.
     stay_bonus: float = 0.1
+    stay_share: float = 0.1
+    stay_margin: float = 0.01
     # An offer that covers less than this share of a need is not worth a shipment.
     matter_share: float = 0.01
     # How many suppliers wait as next best.
@@ -75,8 +79,9 @@ class PolicyValues:
             raise ValueError("shares: between 0 and 1")
         if self.fairness not in set(Fairness) or not 1 <= self.fair_parts <= 100:
             raise ValueError("fairness: off, urgency or tier, in 1 to 100 parts")
-        if not 0 <= self.shipment_weight <= 1 or not 0 <= self.stay_bonus <= 1:
-            raise ValueError("shipment weight and stay bonus: between 0 and 1")
+        small = (self.shipment_weight, self.stay_bonus, self.stay_share, self.stay_margin)
+        if not all(0 <= share <= 1 for share in small):
+            raise ValueError("shipment weight and reasons to stay: between 0 and 1")
         if self.ageing_hours_per_tier <= 0 or self.half_distance_km <= 0 or self.lateness_days <= 0:
             raise ValueError("ageing, distance and lateness: above 0")
         if self.standbys < 0 or any(minutes <= 0 for minutes in self.hold_minutes.values()):

@@ -89,7 +89,7 @@ class Term:
     """One reason: what was measured, its score between 0 and 1, and how much it weighs."""
 
     name: str
-    value: float | int | str | None
+    value: float | int | str | dict[str, int | str] | None
     score: float
     weight: float
 

@@ -1,14 +1,14 @@
 """The verbs of matching: the only writer of this app's tables."""
 
 import datetime as dt
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -22,7 +22,15 @@ from apps.demands import clocks
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
 from apps.matching.allocation import Hold, Plan, Standby, decide
-from apps.matching.loading import items_for, load_needs, load_rules, load_sources
+from apps.matching.loading import (
+    Contest,
+    contested_items,
+    items_for,
+    load_contest,
+    load_needs,
+    load_rules,
+    load_sources,
+)
 from apps.matching.models import (
     BUILT_IN_POLICY,
     PENDING,
@@ -117,13 +125,22 @@ def _write(plan: Plan, demands: dict[int, Demand], policy: Policy, now: dt.datet
     for match in Match.objects.held().filter(pk__in=plan.yielding).shown().order_by("pk"):
         _take_back(match, MatchState.SUPERSEDED, now)
         done.yielded += 1
+    return done + _carry_out(plan, demands, locked, policy, now)
 
+
+def _carry_out(
+    plan: Plan, demands: Mapping[int, Demand], locked: dict[int, Demand], policy: Policy, now: dt.datetime
+) -> Done:
+    """Ask whom the plan says, write down the next best, and tell the requesters. `demands` are as they were decided
+    upon, `locked` as they are.
+    """
+    done = Done()
     offers = Offer.objects.shown().in_bulk(
         [*(hold.candidate.source.id for hold in plan.holds), *(one.candidate.source.id for one in plan.standbys)]
     )
     pending = {
         (match.demand_id, match.offer_id): match
-        for match in Match.objects.filter(demand__in=list(demands), state__in=PENDING)
+        for match in Match.objects.filter(demand__in=list(locked), state__in=PENDING)
     }
     asked: dict[int, list[Match]] = {}
     for hold in plan.holds:
@@ -144,6 +161,70 @@ def _write(plan: Plan, demands: dict[int, Demand], policy: Policy, now: dt.datet
     for need_id, matches in asked.items():
         _tell_requester(locked[need_id], matches)
     return done
+
+
+def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
+    """The micro-batch: solve what is contested together and change what nobody has answered yet, where that is worth
+    it. `seconds` is how long each item may be improved on. Safe to run twice and side by side.
+    """
+    from apps.matching.contest import allocate
+
+    now = now or timezone.now()
+    rules, policy = load_rules(), Policy.objects.current()
+    done = Done()
+    for items in contested_items(rules):
+        contest = load_contest(items, now)
+        outcome = allocate(
+            contest.needs,
+            contest.sources,
+            rules,
+            policy=policy.values,
+            now=now,
+            present=contest.asked,
+            expired=_after(seconds),
+        )
+        changed = _write_difference(outcome.plan, contest, policy, now)
+        done += changed
+        log.info("reallocated", items=sorted(items), changed=changed.held, **asdict(outcome.report))
+    return done
+
+
+def _after(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds have passed from now on."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
+
+
+@transaction.atomic
+def _write_difference(plan: Plan, contest: Contest, policy: Policy, now: dt.datetime) -> Done:
+    """What stays the same stays untouched. Who is asked for another quantity is told that, not to forget it first."""
+    planned = {(hold.need_id, hold.candidate.source.id): hold for hold in plan.holds}
+    gone = [
+        pair for pair, quantity in contest.asked.items() if pair not in planned or planned[pair].quantity != quantity
+    ]
+    new = [pair for pair, hold in planned.items() if hold.quantity != contest.asked.get(pair)]
+    if not new:
+        return Done()
+
+    touched = {*gone, *new}
+    locked = _lock({demand for demand, _offer in touched}, {offer for _demand, offer in touched})
+    steady = {pk for pk, demand in locked.items() if _asks_the_same(demand, contest.demands[pk])}
+    done = Done()
+    held = Match.objects.held().filter(demand__in={demand for demand, _offer in gone}).shown().order_by("pk")
+    for match in held:
+        pair = (match.demand_id, match.offer_id)
+        if pair not in gone or match.quantity != contest.asked[pair] or match.demand_id not in steady:
+            continue
+        _take_back(match, MatchState.SUPERSEDED, now, told=pair not in planned)
+        done.yielded += 1
+    still = set(Match.objects.held().filter(demand__in=steady).values_list("demand_id", "offer_id"))
+    holds = [planned[pair] for pair in new if pair[0] in steady and pair not in still]
+    return done + _carry_out(Plan(holds=holds, standbys=plan.standbys), locked, locked, policy, now)
+
+
+def _asks_the_same(demand: Demand, before: Demand) -> bool:
+    facts = ("state", "target", "standard_id", "accepts_substitutes", "region_id", "needed_by", "quantity_matched")
+    return all(getattr(demand, name) == getattr(before, name) for name in facts)
 
 
 def _facts(candidate: Candidate, demand: Demand, policy: Policy, now: dt.datetime) -> dict[str, Any]:
@@ -262,12 +343,13 @@ def describe(match: Match) -> dict[str, Any]:
     }
 
 
-def _take_back(match: Match, to: MatchState, now: dt.datetime) -> None:
+def _take_back(match: Match, to: MatchState, now: dt.datetime, *, told: bool = True) -> None:
     """End an unanswered hold from our side, give both quantities back and tell the supplier not to bother."""
     move(match, to)
     demands_services.release(match.demand_id, match.quantity, now=now)
     supply_services.release(match.offer_id, match.quantity, now=now)
-    queue("match.withdrawn", match.offer.organisation, describe(match), key=f"match.withdrawn:{match.pk}")
+    if told:
+        queue("match.withdrawn", match.offer.organisation, describe(match), key=f"match.withdrawn:{match.pk}")
 
 
 def take_back_without_ground(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
@@ -311,10 +393,7 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
     items = {offer.item_id for offer in offers if offer.state == OfferState.PUBLISHED and offer.quantity_free > 0}
     if items:
         helped = items | set(Substitution.objects.filter(offered__in=items).values_list("demanded_id", flat=True))
-        wanting = Q(quantity=None, quantity_matched=0, quantity_held=0) | Q(
-            quantity__gt=F("quantity_held") + F("quantity_matched")
-        )
-        needs = Demand.objects.open().filter(wanting, item__in=helped, match_requested_at=None)
+        needs = Demand.objects.open().short().filter(item__in=helped, match_requested_at=None)
         demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
     supply_services.finish_matching(offers)
     return Done(offers=len(offers))

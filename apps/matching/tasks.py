@@ -19,6 +19,15 @@ def sweep() -> dict[str, int]:
 
 
 @shared_task
+def reallocate() -> dict[str, int]:
+    """Solve together what is contested, once a minute."""
+    done = services.reallocate()
+    if done:
+        nudge(send_due)
+    return asdict(done)
+
+
+@shared_task
 def watch_verifications() -> int:
     """End verifications that have run out, and tell everybody concerned what became of theirs."""
     accounts_services.expire_verifications()

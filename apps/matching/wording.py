@@ -121,6 +121,37 @@ def _price(value: Any, _score: float) -> str:
     return _("Its price is %(percent)s %% above the usual one.") % {"percent": percent}
 
 
+def _share(value: Any, _score: float) -> str:
+    """What a need was given of a contested item, and why not more: the values of `outcome.Because`."""
+    given, wanting = (number_format(value[name], force_grouping=True) for name in ("given", "wanting"))
+    if not value["because"]:
+        return _("All %(wanting)s that were still needed are asked for.") % {"wanting": wanting}
+    others, above = value["others"], value["above"]
+    why = {
+        "no_source": _("no offer fits."),
+        "minimum": _("what is left is less than its suppliers' minimum orders."),
+        "capped": _("that is the largest share one need can have while others need it too."),
+        "shared": ngettext(
+            "it is shared with %(others)s other need of the same priority.",
+            "it is shared with %(others)s other needs of the same priority.",
+            others,
+        )
+        % {"others": number_format(others, force_grouping=True)},
+        "higher": ngettext(
+            "%(above)s need of higher priority was served first.",
+            "%(above)s needs of higher priority were served first.",
+            above,
+        )
+        % {"above": number_format(above, force_grouping=True)},
+        "exhausted": _("that is all there is."),
+    }
+    return _("%(given)s of %(wanting)s could be asked for: %(why)s") % {
+        "given": given,
+        "wanting": wanting,
+        "why": why[value["because"]],
+    }
+
+
 _SENTENCES = {
     "coverage": _coverage,
     "distance": _distance,
@@ -129,4 +160,5 @@ _SENTENCES = {
     "freshness": _freshness,
     "record": _record,
     "price": _price,
+    "share": _share,
 }

@@ -306,7 +306,37 @@ def test_a_supplier_who_was_asked_already_is_not_called_off_for_a_small_gain() -
         return [hold.candidate.source.id for hold in solved(([NEED], supply), **how).plan.holds]
 
     assert asked() == [2]
-    assert asked(kept=[(1, 1)]) == [1]
+    assert asked(present={(1, 1): 1000}) == [1]
+
+
+def test_a_quantity_that_hardly_changes_stays_and_a_higher_tier_is_worth_a_call() -> None:
+    supply = [replace(SOURCE, free=1000)]
+    low = replace(NEED, tier=4, target=2000, wanting=2000)
+    high = replace(NEED, id=2, organisation_id=102, target=50, wanting=50)
+
+    def given_to(*demand: Need) -> dict[int, int]:
+        plan = solved((list(demand), supply), present={(1, 1): 1000}).plan
+        return {hold.need_id: hold.quantity for hold in plan.holds}
+
+    assert given_to(low, replace(high, tier=4)) == {1: 1000}
+    assert given_to(low, replace(high, wanting=300, target=300)) == {1: 700, 2: 300}
+
+
+@given(contests(), st.sampled_from([0, 10**6]))
+@settings(max_examples=60, deadline=None)
+def test_going_gently_about_what_was_asked_breaks_no_promise(case: Case, small: int) -> None:
+    """Half of the needs were served by another decision; the rest come in now."""
+    demand, supply = case
+    before = solved((demand[::2], supply)).plan
+    present = {(hold.need_id, hold.candidate.source.id): hold.quantity for hold in before.holds}
+
+    plan = solved(case, small=small, present=present).plan
+    books = Books(plan, supply)
+
+    assert all(left >= 0 for left in books.left.values())
+    assert all(books.got(need) <= need.wanting for need in demand)
+    assert all(hold.quantity >= hold.candidate.source.minimum_order for hold in plan.holds)
+    assert by_tier(plan, demand) >= by_tier(before, demand)
 
 
 def test_when_the_time_is_up_it_says_how_far_from_the_best_it_may_be() -> None:

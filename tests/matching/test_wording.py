@@ -4,6 +4,7 @@ import pytest
 from django.utils import translation
 
 from apps.matching import wording
+from apps.matching.outcome import Because
 from apps.matching.policy import TERMS
 
 
@@ -37,7 +38,29 @@ def test_each_term_says_what_it_means(name: str, value: object, score: float, te
 
 
 def test_every_term_of_the_policy_has_its_sentence() -> None:
-    assert set(wording._SENTENCES) == set(TERMS)
+    assert set(wording._SENTENCES) == {*TERMS, "share"}
+
+
+@pytest.mark.parametrize(
+    ("because", "others", "above", "text"),
+    [
+        ("", 0, 0, "All 1,000 that were still needed are asked for."),
+        ("shared", 3, 0, "400 of 1,000 could be asked for: it is shared with 3 other needs of the same priority."),
+        ("shared", 1, 5, "400 of 1,000 could be asked for: it is shared with 1 other need of the same priority."),
+        ("higher", 0, 2, "400 of 1,000 could be asked for: 2 needs of higher priority were served first."),
+        ("exhausted", 0, 0, "400 of 1,000 could be asked for: that is all there is."),
+    ],
+)
+def test_a_share_says_why_it_is_not_more(because: str, others: int, above: int, text: str) -> None:
+    value = {"given": 400, "wanting": 1000, "because": because, "others": others, "above": above}
+    with translation.override("en"):
+        assert wording.sentence("share", value, 0.4) == text
+
+
+def test_every_reason_why_a_need_got_no_more_has_its_words() -> None:
+    value = {"given": 0, "wanting": 1, "others": 1, "above": 1}
+    texts = {wording.sentence("share", {**value, "because": because}, 0) for because in Because}
+    assert len(texts) == len(Because)
 
 
 def test_the_weightiest_reason_comes_first() -> None:

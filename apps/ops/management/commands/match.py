@@ -1,4 +1,4 @@
-"""`manage.py match`: one matching sweep, and what it did."""
+"""`manage.py match`: one matching sweep, contested supply solved together, and what was done."""
 
 import json
 from dataclasses import asdict
@@ -17,7 +17,7 @@ def in_words(done: services.Done) -> list[str]:
         "taken_back": "requests taken back, because the need or the offer is not there any more",
         "offers": "changed offers looked at, for whom they help",
         "demands": "needs looked at",
-        "yielded": "unanswered requests that gave way to a higher tier",
+        "yielded": "unanswered requests that gave way to others",
         "held": "suppliers asked, their stock held",
         "standby": "offers that stand by as next best",
         "escalated": "needs put before a coordinator",
@@ -27,13 +27,13 @@ def in_words(done: services.Done) -> list[str]:
 
 
 class Command(BaseCommand):
-    help = "Do one matching sweep, as the worker does every few seconds, and say what it did."
+    help = "Do one matching sweep and solve together what is contested, as the worker does, and say what was done."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="one line of JSON instead of words")
 
     def handle(self, *_args: Any, json: bool, **_options: Any) -> None:
-        done = services.sweep()
+        done = services.sweep() + services.reallocate()
         if done:
             nudge(send_due)
         self.stdout.write(_as_json(done) if json else "\n".join(in_words(done)))
