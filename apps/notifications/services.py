@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.models import Membership, Organisation, User
+from apps.accounts.models import Language, Membership, Organisation, User
 from apps.accounts.permissions import Role
 from apps.core import audit
 from apps.core.errors import RuleViolation
@@ -40,7 +40,8 @@ def queue(event: str, recipient: Organisation | User, context: Mapping[str, Any]
     messages = [message for user in users for message in _messages_to(user)]
     if isinstance(recipient, Organisation):
         if not users and recipient.contact_email:
-            messages.append(Message(channel=Channel.EMAIL, address=recipient.contact_email, language="zh-hans"))
+            language = Language.CHINESE if recipient.region_id[:2].isdigit() else Language.ENGLISH  # 420100, but IT-25
+            messages.append(Message(channel=Channel.EMAIL, address=recipient.contact_email, language=language))
         messages += _messages_to_webhooks(event, recipient)
         for message in messages:
             message.organisation = recipient

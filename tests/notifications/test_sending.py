@@ -21,7 +21,7 @@ from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
 from apps.notifications import backoff, sending, services
 from apps.notifications.models import Channel, Message, MessageState, Notification, UsedLink
-from tests.factories import OrganisationFactory, UserFactory, member
+from tests.factories import OrganisationFactory, UserFactory, member, region
 from tests.notifications.receivers import PostOffice, Receiver
 from tests.notifications.test_rendering import ORDER
 
@@ -267,6 +267,14 @@ def test_the_same_thing_is_told_once_and_a_viewer_is_not_told(
 
     assert [notification.user for notification in Notification.objects.all()] == [buyer]
     assert [message.address for message in Message.objects.all()] == [buyer.email]
+
+
+def test_who_has_no_people_yet_is_told_at_its_contact_address_in_the_language_of_its_country() -> None:
+    for code in ("420106", "IT-25"):
+        clinic = OrganisationFactory.create(region=region(code))
+        services.queue("order.cancelled", clinic, ORDER | {"reason": ""}, key=code)
+
+    assert list(Message.objects.order_by("pk").values_list("language", flat=True)) == ["zh-hans", "en"]
 
 
 def test_people_mark_their_own_notifications_as_read(buyer: User, stranger: User) -> None:
