@@ -7,6 +7,8 @@ import datetime as dt
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 from django.db import transaction
@@ -436,13 +438,15 @@ def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> 
     return claimed
 
 
+@transaction.atomic
 def finish_matching(demands: Sequence[Demand]) -> None:
     """Take what was claimed off the queue, unless it was asked for again meanwhile."""
-    for demand in demands:
-        Demand.objects.filter(pk=demand.pk, match_requested_at=demand.match_requested_at).update(
-            match_requested_at=None
-        )
-    Demand.objects.filter(pk__in=[demand.pk for demand in demands]).update(match_claimed_until=None)
+    rows = Demand.objects.filter(pk__in=[demand.pk for demand in demands])
+    list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    as_claimed = [Q(pk=demand.pk, match_requested_at=demand.match_requested_at) for demand in demands]
+    if as_claimed:
+        rows.filter(reduce(or_, as_claimed)).update(match_requested_at=None)
+    rows.update(match_claimed_until=None)
 
 
 def request_matching(demand_ids: Sequence[int], *, now: dt.datetime) -> int:

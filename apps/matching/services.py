@@ -2,7 +2,7 @@
 
 import datetime as dt
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -43,7 +43,7 @@ from apps.matching.models import (
 from apps.matching.policy import PolicyValues
 from apps.matching.ranking import Candidate, Refusal, effective_tier, rank
 from apps.matching.wording import explain_in_every_language
-from apps.notifications.services import queue
+from apps.notifications.services import News, queue, queue_all
 from apps.supply import services as supply_services
 from apps.supply.models import Offer, OfferState
 
@@ -142,7 +142,7 @@ def _carry_out(
         (match.demand_id, match.offer_id): match
         for match in Match.objects.filter(demand__in=list(locked), state__in=PENDING)
     }
-    asked: dict[int, list[Match]] = {}
+    asked: dict[int, list[Match]] = defaultdict(list)
     for hold in plan.holds:
         need, offer = locked[hold.need_id], offers[hold.candidate.source.id]
         # Whoever amends a need asks anew, and whoever amends an offer confirms it: then this was decided on old facts.
@@ -154,12 +154,19 @@ def _carry_out(
         if made is None:
             demands_services.request_matching([hold.need_id], now=now)
             continue
-        asked.setdefault(hold.need_id, []).append(made)
+        asked[hold.need_id].append(made)
         done.held += 1
+    new = [match for matches in asked.values() for match in matches if match._state.adding]  # noqa: SLF001  Django's word
+    Match.objects.bulk_create(new)
     done.standby += _stand_by([one for one in plan.standbys if one.need_id in asked], locked, pending, policy, now)
     _clear_old_standbys(plan, asked)
-    for need_id, matches in asked.items():
-        _tell_requester(locked[need_id], matches)
+    queue_all(
+        [
+            news
+            for need_id, matches in asked.items()
+            for news in (*map(_news_for_supplier, matches), _news_for_requester(locked[need_id], matches))
+        ]
+    )
     return done
 
 
@@ -245,7 +252,10 @@ def _hold(
     policy: Policy,
     now: dt.datetime,
 ) -> Match | None:
-    """Reserve and ask, by two conditional UPDATEs; None when stock or need went meanwhile."""
+    """Reserve, by two conditional UPDATEs; None when stock or need went meanwhile.
+
+    A match that was not next best before is new, and saved by the caller together with the others.
+    """
     with transaction.atomic():
         admitted = demands_services.hold(demand.pk, hold.quantity) and supply_services.reserve(offer.pk, hold.quantity)
         if not admitted:
@@ -263,9 +273,8 @@ def _hold(
     if match is not None and match.state == MatchState.STANDBY:
         move(match, MatchState.HELD, **facts)
     else:
-        match = Match.objects.create(demand=demand, offer=offer, state=MatchState.HELD, **facts)
+        match = Match(state=MatchState.HELD, **facts)
     match.demand, match.offer = demand, offer
-    queue("match.proposed", offer.organisation, describe(match), key=f"match.proposed:{match.pk}")
     return match
 
 
@@ -306,8 +315,12 @@ def _clear_old_standbys(plan: Plan, asked: Iterable[int]) -> None:
             move(match, MatchState.SUPERSEDED)
 
 
-def _tell_requester(demand: Demand, matches: Sequence[Match]) -> None:
-    queue(
+def _news_for_supplier(match: Match) -> News:
+    return News("match.proposed", match.offer.organisation, describe(match), key=f"match.proposed:{match.pk}")
+
+
+def _news_for_requester(demand: Demand, matches: Sequence[Match]) -> News:
+    return News(
         "demand.suppliers_asked",
         demand.organisation,
         {

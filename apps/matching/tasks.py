@@ -1,20 +1,27 @@
 """Celery's way into matching."""
 
 from dataclasses import asdict
+from typing import Final
 
 from celery import shared_task
 
 from apps.accounts import services as accounts_services
 from apps.matching import services
-from apps.notifications.tasks import nudge, send_due
+from apps.notifications.tasks import awake, nudge, send_due
+
+# How many needs are matched before the sender gets a turn: a crowd must not keep the first from being told.
+TURN: Final = 50
 
 
 @shared_task
 def sweep() -> dict[str, int]:
-    """Do all that matching has to do now, and wake the sender if there is something to say."""
-    done = services.sweep()
+    """Do what matching has to do now, wake the sender if there is something to say, and go on if there is more."""
+    awake(sweep)
+    done = services.sweep(limit=TURN)
     if done:
         nudge(send_due)
+    if done.demands >= TURN:
+        nudge(sweep)
     return asdict(done)
 
 

@@ -3,7 +3,9 @@
 import base64
 import datetime as dt
 import secrets
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -28,6 +30,16 @@ KEEP_SENT: Final = dt.timedelta(days=90)
 KEEP_USED_LINKS: Final = dt.timedelta(days=60)
 
 
+@dataclass(frozen=True)
+class News:
+    """What `queue` tells, to be told together with other news."""
+
+    event: str
+    recipient: Organisation | User
+    context: Mapping[str, Any]
+    key: str
+
+
 def queue(event: str, recipient: Organisation | User, context: Mapping[str, Any], *, key: str) -> None:
     """Tell `recipient` that `event` happened, in the caller's transaction.
 
@@ -36,33 +48,51 @@ def queue(event: str, recipient: Organisation | User, context: Mapping[str, Any]
     must be JSON; a dict whose keys are languages is a text in several languages. The same `key` is never told twice
     to the same recipient.
     """
-    users = [recipient] if isinstance(recipient, User) else _people(recipient)
-    messages = [message for user in users for message in _messages_to(user)]
-    if isinstance(recipient, Organisation):
-        if not users and recipient.contact_email:
-            language = Language.CHINESE if recipient.region_id[:2].isdigit() else Language.ENGLISH  # 420100, but IT-25
-            messages.append(Message(channel=Channel.EMAIL, address=recipient.contact_email, language=language))
-        messages += _messages_to_webhooks(event, recipient)
-        for message in messages:
-            message.organisation = recipient
+    queue_all([News(event, recipient, context, key)])
 
-    for message in messages:
-        message.event, message.key, message.context = event, key, dict(context)
-    Notification.objects.bulk_create(
-        [Notification(user=user, event=event, key=key, context=dict(context)) for user in users],
-        ignore_conflicts=True,
-    )
+
+def queue_all(news: Sequence[News]) -> None:
+    """`queue` for many, in as many queries as for one."""
+    organisations = [one.recipient for one in news if isinstance(one.recipient, Organisation)]
+    people, endpoints = _people(organisations), _endpoints(organisations)
+    notifications: list[Notification] = []
+    messages: list[Message] = []
+    for one in news:
+        told = [one.recipient] if isinstance(one.recipient, User) else people[one.recipient.pk]
+        facts = dict(one.context)
+        notifications += (Notification(user=user, event=one.event, key=one.key, context=facts) for user in told)
+        about = [message for user in told for message in _messages_to(user)]
+        if isinstance(one.recipient, Organisation):
+            if not told and one.recipient.contact_email:
+                about.append(_message_to_desk(one.recipient))
+            about += _messages_to_webhooks(one.event, endpoints[one.recipient.pk])
+            for message in about:
+                message.organisation = one.recipient
+        for message in about:
+            message.event, message.key, message.context = one.event, one.key, facts
+        messages += about
+    Notification.objects.bulk_create(notifications, ignore_conflicts=True)
     Message.objects.bulk_create(messages, ignore_conflicts=True)
 
 
-def _people(organisation: Organisation) -> list[User]:
-    memberships = (
-        Membership.objects.filter(organisation=organisation, user__is_active=True)
-        .exclude(role=Role.VIEWER)
-        .select_related("user")
-        .order_by("pk")
-    )
-    return [membership.user for membership in memberships]
+def _people(organisations: Iterable[Organisation]) -> dict[int, list[User]]:
+    """Whom an organisation is, by its key: its active people, viewers excepted."""
+    found: dict[int, list[User]] = defaultdict(list)
+    wanted = {organisation.pk for organisation in organisations}
+    if wanted:
+        memberships = Membership.objects.filter(organisation__in=wanted, user__is_active=True)
+        for membership in memberships.exclude(role=Role.VIEWER).select_related("user").order_by("pk"):
+            found[membership.organisation_id].append(membership.user)
+    return found
+
+
+def _endpoints(organisations: Iterable[Organisation]) -> dict[int, list[WebhookEndpoint]]:
+    found: dict[int, list[WebhookEndpoint]] = defaultdict(list)
+    wanted = {organisation.pk for organisation in organisations}
+    if wanted:
+        for endpoint in WebhookEndpoint.objects.filter(organisation__in=wanted, is_active=True).order_by("pk"):
+            found[endpoint.organisation_id].append(endpoint)
+    return found
 
 
 def _messages_to(user: User) -> Iterable[Message]:
@@ -71,8 +101,13 @@ def _messages_to(user: User) -> Iterable[Message]:
         yield Message(channel=Channel.SMS, address=user.phone, language=user.language, user=user)
 
 
-def _messages_to_webhooks(event: str, organisation: Organisation) -> list[Message]:
-    endpoints = WebhookEndpoint.objects.filter(organisation=organisation, is_active=True).order_by("pk")
+def _message_to_desk(organisation: Organisation) -> Message:
+    """To the address of an organisation without people, in the language of its country."""
+    language = Language.CHINESE if organisation.region_id[:2].isdigit() else Language.ENGLISH  # 420100, but IT-25
+    return Message(channel=Channel.EMAIL, address=organisation.contact_email, language=language)
+
+
+def _messages_to_webhooks(event: str, endpoints: Iterable[WebhookEndpoint]) -> list[Message]:
     return [
         Message(channel=Channel.WEBHOOK, address=f"webhook:{endpoint.pk}", endpoint=endpoint)
         for endpoint in endpoints

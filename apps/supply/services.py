@@ -2,10 +2,12 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
@@ -279,11 +281,15 @@ def request_matching(offer_ids: Sequence[int], *, now: dt.datetime) -> int:
     return Offer.objects.published().filter(pk__in=offer_ids).update(match_requested_at=now)
 
 
+@transaction.atomic
 def finish_matching(offers: Sequence[Offer]) -> None:
     """Take what was claimed off the queue, unless it changed again meanwhile."""
-    for offer in offers:
-        Offer.objects.filter(pk=offer.pk, match_requested_at=offer.match_requested_at).update(match_requested_at=None)
-    Offer.objects.filter(pk__in=[offer.pk for offer in offers]).update(match_claimed_until=None)
+    rows = Offer.objects.filter(pk__in=[offer.pk for offer in offers])
+    list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    as_claimed = [Q(pk=offer.pk, match_requested_at=offer.match_requested_at) for offer in offers]
+    if as_claimed:
+        rows.filter(reduce(or_, as_claimed)).update(match_requested_at=None)
+    rows.update(match_claimed_until=None)
 
 
 def describe(offer: Offer) -> dict[str, Any]:

@@ -32,11 +32,11 @@ MISSING = "MISSING-FACT"
 
 
 def queued_events() -> set[str]:
-    """The first argument of every `queue(` in the program, and of what `_announce` chooses between."""
+    """The first argument of every `queue(` and `News(` in the program, and of what `_announce` chooses between."""
     found: set[str] = set()
     for file in Path(settings.BASE_DIR, "apps").rglob("services.py"):
         text = file.read_text()
-        found |= set(re.findall(r'\bqueue\(\s*"([a-z_.]+)"', text))
+        found |= set(re.findall(r'\b(?:queue|News)\(\s*"([a-z_.]+)"', text))
         found |= set(re.findall(r'\bevent(?:, recipient)? = "([a-z_.]+)"', text))
     return found
 
