@@ -482,6 +482,14 @@ def without_probes(_logger: object, _method: str, event: structlog.typing.EventD
     return event
 
 
+def without_links(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Whoever reads a log must not be able to answer with the one-click links in it."""
+    before, link, _signed = str(event.get("request", "")).partition(" /a/")
+    if link:
+        event["request"] = f"{before}{link}…"
+    return event
+
+
 LOG_STEPS: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -494,6 +502,7 @@ structlog.configure(
     processors=[
         structlog.stdlib.filter_by_level,
         without_probes,
+        without_links,
         *LOG_STEPS,
         structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
     ],

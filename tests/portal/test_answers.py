@@ -150,6 +150,16 @@ def test_a_link_is_kept_from_caches_search_engines_and_other_sites(
         assert response["X-Robots-Tag"] == "noindex, nofollow"
 
 
+def test_a_link_does_not_stand_in_the_log(
+    client: Client, supplier: User, match: Match, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = path("match.accept", match, supplier, lasts=dt.timedelta(seconds=-1))
+
+    assert client.get(url).status_code == 410  # which is logged as a warning
+    assert "GET /a/…" in caplog.text
+    assert url not in caplog.text
+
+
 def test_a_foreign_page_cannot_press_the_button(supplier: User, match: Match) -> None:
     response = Client(enforce_csrf_checks=True).post(path("match.accept", match, supplier))
 

@@ -332,7 +332,7 @@ def test_every_fault_is_named_by_the_number_of_its_row(log_in: Login, supplier: 
 
 
 def test_a_workbook_is_read_as_well(log_in: Login, supplier: User, mask: Item) -> None:
-    book: Any = openpyxl.Workbook()  # type: ignore[attr-defined, no-untyped-call]  # ships no types
+    book: Any = openpyxl.Workbook()
     sheet = book.worksheets[0]
     for row in (["物资名称", "数量", "单价"], ["医用外科口罩", 3000, 0.85]):
         sheet.append(row)

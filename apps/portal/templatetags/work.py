@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from django import template
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from apps.catalogue.models import Item
 from apps.demands.models import Demand, DemandState
@@ -117,8 +117,3 @@ def waits_for(demand: Demand) -> str:
     if demand.asked_at is not None and demand.state == DemandState.OPEN:
         return _("Is it still needed? Please confirm")
     return ""
-
-
-@register.filter
-def lines_in(count: int) -> str:
-    return ngettext("%(count)s line", "%(count)s lines", count) % {"count": count}
