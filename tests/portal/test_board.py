@@ -84,7 +84,7 @@ def test_what_is_needed_is_named_even_where_no_number_may_be_shown(client: Clien
 
     page = client.get("/").text
 
-    assert "Also needed right now: goggles." in page
+    assert "<li>goggles</li>" in page
     assert "987" not in page
 
 

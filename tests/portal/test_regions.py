@@ -7,6 +7,7 @@ from django.test import Client
 from apps.accounts.models import User
 from apps.catalogue.models import Region
 from apps.portal.forms.regions import RegionField, find
+from apps.portal.places import full_label
 from tests.factories import region
 
 HERE = ["420106", "429004", "110102", "440300", "650000", "IT-25"]
@@ -105,6 +106,23 @@ def test_a_made_up_choice_is_not_believed() -> None:
     form = Form({"region": "朝阳区", "region_picked": "999999", "region_picked_for": "朝阳区"})
 
     assert not form.is_valid()
+
+
+def test_a_row_that_only_groups_codes_is_left_out_of_the_label() -> None:
+    beijing = region("110000")
+    group = Region.objects.create(
+        code="110100",
+        name="市辖区",
+        name_en="Districts",
+        level="prefecture",
+        parent=beijing,
+        path=f"{beijing.path}110100/",
+    )
+    county = Region.objects.create(
+        code="110101", name="东城区", name_en="Dongcheng", level="county", parent=group, path=f"{group.path}110101/"
+    )
+
+    assert full_label(county) == "Dongcheng, Beijing"
 
 
 def test_an_optional_place_may_be_left_out() -> None:

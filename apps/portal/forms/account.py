@@ -63,7 +63,7 @@ class TokenForm(forms.Form):
 
     name = forms.CharField(label=_("Name"), max_length=100, help_text=_("What it is for, e.g. “provincial dashboard”."))
     scopes = forms.MultipleChoiceField(
-        label=_("It may"),
+        label=_("What it may do"),
         choices=TokenScope.choices,
         widget=forms.CheckboxSelectMultiple,
         initial=[TokenScope.READ],

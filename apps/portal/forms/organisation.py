@@ -31,7 +31,7 @@ class OrganisationForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
     kind = forms.ChoiceField(label=_("Kind"), widget=forms.RadioSelect)
-    identifier_kind = forms.ChoiceField(label=_("Register"), choices=IdentifierKind.choices)
+    identifier_kind = forms.ChoiceField(label=_("Kind of number"), choices=IdentifierKind.choices)
     identifier = forms.CharField(
         label=_("Registration number"),
         max_length=40,

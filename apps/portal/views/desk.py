@@ -340,7 +340,7 @@ def need(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 _STEPS: Final[dict[str, tuple[str | Promise, str | Promise, str | Promise]]] = {
-    "open": (_("Open this need?"), _("Suppliers are asked at once."), _("Open")),
+    "open": (_("Open this need?"), _("Suppliers are asked at once."), _("Open the need")),
     "resume": (_("Resume this need?"), _("Suppliers are asked at once."), _("Resume")),
     "confirm": (_("Is this still needed?"), _("Its clock of freshness starts again."), _("Still needed")),
     "pause": (
