@@ -130,6 +130,7 @@ class Demand(TimeStamped):
     state_reason = models.CharField(_("reason"), max_length=500, blank=True)
     opened_at = models.DateTimeField(_("opened"), null=True, blank=True, editable=False)
     confirmed_at = models.DateTimeField(_("last confirmed"), null=True, blank=True, editable=False)
+    opens_when_verified = models.BooleanField(_("goes out when the organisation is verified"), default=False)
     review_requested_at = models.DateTimeField(
         _("waits for a coordinator since"), null=True, blank=True, editable=False
     )

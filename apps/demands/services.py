@@ -188,7 +188,7 @@ def open_demand(
     if not organisation.is_verified:
         raise RuleViolation(
             "organisation_unverified",
-            _("Your need is saved. It goes out as soon as “%(name)s” is verified.") % {"name": organisation},
+            _("“%(name)s” is not verified yet: nothing of it goes out before.") % {"name": organisation},
         )
     if demand.item.is_unlisted:
         raise RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
@@ -234,6 +234,28 @@ def open_demand(
     )
     audit.record(by, "demand.opened", demand)
     return demand
+
+
+@transaction.atomic
+def open_when_verified(demand: Demand, *, by: User | None) -> None:
+    """Send a draft out by itself as soon as its organisation is verified."""
+    Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT).update(opens_when_verified=True)
+    audit.record(by, "demand.opening_asked", demand)
+
+
+def open_awaiting(organisations: Sequence[Organisation], *, now: dt.datetime) -> int:
+    """Open the drafts that waited for these to be verified. What needs an answer first stays a draft."""
+    waiting = Demand.objects.filter(
+        state=DemandState.DRAFT, opens_when_verified=True, organisation__in=organisations, review_requested_at=None
+    )
+    opened = 0
+    for demand in waiting.shown().select_related("organisation__region", "posted_by").order_by("pk"):
+        try:
+            open_demand(demand, by=demand.posted_by, now=now)
+        except RuleViolation:
+            continue
+        opened += 1
+    return opened
 
 
 @transaction.atomic

@@ -566,11 +566,12 @@ def announce_verifications(*, now: dt.datetime | None = None, limit: int = 200) 
     """Tell organisations what became of their verification, and coordinators who asks for one. Returns how many news.
 
     Accounts stands below the outbox and cannot tell anybody anything itself. What a newly verified organisation has
-    open is matched again, as matching passed over it while it was not verified.
+    posted meanwhile goes out, and what it has open is matched again, as matching passed over it until then.
     """
     now = now or timezone.now()
     organisations = accounts_services.take_unannounced(limit)
     verified = [organisation for organisation in organisations if organisation.is_verified]
+    demands_services.open_awaiting(verified, now=now)
     needs = Demand.objects.open().filter(organisation__in=verified)
     demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
     offers = Offer.objects.published().filter(organisation__in=verified)

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from apps.accounts import services as accounts
 from apps.accounts.models import Organisation, OrganisationState, User
+from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.matching import services as matching
 from apps.matching.models import Match, MatchState
@@ -52,6 +53,24 @@ def test_an_offer_that_was_passed_over_is_used_when_its_supplier_is_verified_aga
     matching.sweep()
 
     assert Match.objects.get().offer == offer
+
+
+def test_a_need_posted_before_verification_goes_out_by_itself_and_a_plain_draft_does_not(coordinator: User) -> None:
+    OfferFactory.create()
+    clinic = OrganisationFactory.create(unverified=True, identifier="X1")
+    owner = member(clinic)
+    posted, kept = (DemandFactory.create(organisation=clinic, draft=True, posted_by=owner) for _i in range(2))
+    with pytest.raises(RuleViolation):
+        demands.open_demand(posted, by=owner)
+    demands.open_when_verified(posted, by=owner)
+
+    accounts.verify_organisation(clinic, by=coordinator)
+    matching.announce_verifications()
+    matching.sweep()
+
+    assert Match.objects.get().demand == posted
+    kept.refresh_from_db()
+    assert kept.state == "draft"
 
 
 def test_each_news_is_told_once_and_only_the_latest(hospital: Organisation, buyer: User, coordinator: User) -> None:

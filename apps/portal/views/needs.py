@@ -149,7 +149,11 @@ def post(organisation: Organisation, formset: LineFormSet, details: DetailsForm,
         except RuleViolation as violation:
             if violation.code == "quantity_unusual":
                 unusual[number] = violation
-            elif violation.code in {"organisation_unverified", "item_unlisted"}:
+            elif violation.code == "organisation_unverified":
+                services.open_when_verified(demand, by=by)
+                text = _("Your need is saved. It goes out as soon as “%(name)s” is verified.")
+                posted.kept_back.append(text % {"name": organisation})
+            elif violation.code == "item_unlisted":
                 posted.kept_back.append(str(violation.message))
             else:
                 raise
@@ -404,6 +408,8 @@ def open_draft(request: HttpRequest, pk: int) -> HttpResponse:
     except RuleViolation as violation:
         if violation.code == "quantity_unusual":
             return _detail(request, user, demand, question=str(violation.message), status=409)
+        if violation.code == "organisation_unverified":
+            services.open_when_verified(demand, by=user)
         return refused(request, violation, "need", pk)
     _tell(request, Posted([opened]))
     return done(request, "need", "", pk)
