@@ -4,6 +4,7 @@ Locks follow the order of matching: the demand, then the offer, then what hangs 
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -280,15 +281,23 @@ def may_see_contact(match: Match, user: User) -> bool:
     return can(user, Permission.VIEW, match.demand.organisation) or can(user, Permission.VIEW, match.offer.organisation)
 
 
-@transaction.atomic
 def reveal_contact(match: Match, *, to: User) -> dict[str, dict[str, str]] | None:
     """Both sides' contacts, `{"requester": …, "supplier": …}`, if `to` may see them; the first look is logged."""
-    if not may_see_contact(match, to):
-        return None
-    _reveal, first = ContactReveal.objects.get_or_create(match=match, user=to)
-    if first:
-        audit.record(to, "contact.revealed", match)
-    return {"requester": match.demand.contact, "supplier": match.offer.contact}
+    return reveal_contacts([match], to=to).get(match.pk)
+
+
+@transaction.atomic
+def reveal_contacts(matches: Sequence[Match], *, to: User) -> dict[int, dict[str, dict[str, str]]]:
+    """The same for several matches, by their keys: one query when all have been looked at before."""
+    allowed = [match for match in matches if may_see_contact(match, to)]
+    known = (
+        ContactReveal.objects.filter(match__in=allowed, user=to).values_list("match_id", flat=True) if allowed else ()
+    )
+    seen = set(known)
+    for match in allowed:
+        if match.pk not in seen and ContactReveal.objects.get_or_create(match=match, user=to)[1]:
+            audit.record(to, "contact.revealed", match)
+    return {match.pk: {"requester": match.demand.contact, "supplier": match.offer.contact} for match in allowed}
 
 
 def describe(order: Order) -> dict[str, Any]:

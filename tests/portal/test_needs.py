@@ -798,3 +798,18 @@ def test_a_need_asks_the_database_as_often_for_many_suppliers_as_for_few(
 
     assert queries(client, f"/needs/{demand.pk}/") == few
     assert Match.objects.count() == 14
+
+
+@pytest.mark.parametrize("who", ["buyer", "coordinator"])
+def test_a_need_asks_the_database_as_often_for_many_contacts_as_for_few(
+    request: pytest.FixtureRequest, log_in: Login, hospital: Organisation, mask: Item, who: str
+) -> None:
+    client = log_in(request.getfixturevalue(who))
+    demand = DemandFactory.create(organisation=hospital, item=mask, quantity=100_000)
+    accepted = {"demand": demand, "state": MatchState.ACCEPTED, "responded_at": timezone.now()}
+    MatchFactory.create_batch(2, **accepted)
+    few = queries(client, f"/needs/{demand.pk}/")
+    MatchFactory.create_batch(9, **accepted)
+
+    assert queries(client, f"/needs/{demand.pk}/") == few
+    assert ContactReveal.objects.count() == 11

@@ -23,7 +23,7 @@ from apps.core.errors import RuleViolation
 from apps.demands import services
 from apps.demands.models import Demand, DemandState
 from apps.fulfilment.models import Order, OrderState
-from apps.fulfilment.services import reveal_contact
+from apps.fulfilment.services import reveal_contacts
 from apps.matching import services as matching_services
 from apps.matching.models import PENDING, Escalation, Match, MatchState
 from apps.portal.access import named_organisation, organisation_for
@@ -311,7 +311,7 @@ def _detail(request: HttpRequest, user: User, demand: Demand, *, question: str =
     held = [match for match in matches if match.state == MatchState.HELD]
     accepted = [match for match in matches if match.state == MatchState.ACCEPTED]
     nobody = demand.state == DemandState.OPEN and not held and demand.quantity_wanting > 0
-    contacts = {match.pk: contact for match in accepted if (contact := reveal_contact(match, to=user))}
+    contacts = reveal_contacts(accepted, to=user)
     return render(
         request,
         "portal/requester/need.html",
@@ -341,7 +341,8 @@ def asked_about(demand: Demand, user: User) -> list[Match]:
     rows = Match.objects.visible_to(user).filter(demand=demand)
     if demand.state != DemandState.OPEN:
         rows = rows.exclude(state=MatchState.STANDBY)  # next in line for nothing
-    matches = list(rows.shown())
+    places = ("demand__organisation__region", "offer__organisation__region")
+    matches = list(rows.shown().select_related(*places))
     now = {MatchState.ACCEPTED, *PENDING}
     return sorted(matches, key=lambda match: (match.state not in now, match.rank, match.pk))
 
