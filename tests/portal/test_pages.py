@@ -302,3 +302,25 @@ def test_a_broken_query_is_never_an_error_of_ours(client: Client, coordinator: U
     client.force_login(coordinator)
 
     assert client.get(path).status_code == 200
+
+
+def test_a_body_that_is_too_large_is_turned_away_in_words(client: Client, stranger: User) -> None:
+    client.force_login(stranger)
+
+    response = client.post("/account/", {"name": "x" * 10_000_000})
+
+    assert response.status_code in {400, 413}
+    assert "<h1>" in response.text
+
+
+@pytest.mark.parametrize("name", ["a%00b", "%ED%A0%80", "%FF%FE"])
+def test_characters_that_cannot_be_kept_are_never_an_error_of_ours(client: Client, stranger: User, name: str) -> None:
+    client.force_login(stranger)
+
+    response = client.post(
+        "/account/",
+        f"name={name}&phone=&language=en&time_zone=UTC",
+        content_type="application/x-www-form-urlencoded",
+    )
+
+    assert response.status_code in {302, 400}
