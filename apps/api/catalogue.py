@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 import django_filters as filters
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.utils.cache import patch_cache_control
 from django.utils.decorators import method_decorator
@@ -19,6 +19,7 @@ from apps.api.fields import Filled, Keyed, Row, Rows
 from apps.api.filters import InRegion
 from apps.api.pagination import PageByCode, PageByKey, page_size
 from apps.catalogue.models import Item, ItemAlias, ItemStandard, Jurisdiction, Pack, Region, RegionLevel, Standard, Unit
+from apps.catalogue.search import clean
 from apps.catalogue.services import catalogue_version
 
 # Raise it when what is shown of reference data changes: what clients keep is then asked for anew.
@@ -59,7 +60,7 @@ class Reference(viewsets.GenericViewSet[Any]):
         body: dict[str, Any]
         text = request.query_params.get("search", "").strip()
         if text:
-            found = queryset.search(text)[: page_size(request)]
+            found = self.search(queryset, text)[: page_size(request)]
             body = {"next": None, "previous": None, "results": [row for _extra, row in self.shown.read(found)]}
         else:
             paginator = self.pagination_class()
@@ -70,6 +71,10 @@ class Reference(viewsets.GenericViewSet[Any]):
             body = paginator.answer(request, queryset, read)
         self.complete(body["results"])
         return self._keep(Response(body))
+
+    def search(self, queryset: Any, text: str) -> QuerySet[Any]:
+        found: QuerySet[Any] = queryset.search(text)
+        return found
 
     def retrieve(self, _request: Request, **kwargs: Any) -> Response:
         name = kwargs[self.lookup_field]
@@ -204,9 +209,11 @@ class Units(Reference):
     shown = UnitRow
     model = Unit
 
-    @extend_schema(parameters=[OpenApiParameter("search", exclude=True)])
-    def list(self, request: Request, **kwargs: Any) -> Response:
-        return super().list(request, **kwargs)
+    def search(self, queryset: Any, text: str) -> QuerySet[Unit]:
+        text = clean(text)
+        named = Q(code__iexact=text) | Q(symbol__iexact=text) | Q(name_zh__icontains=text) | Q(name_en__icontains=text)
+        found: QuerySet[Unit] = queryset.filter(named).order_by("code")
+        return found
 
 
 class Items(Reference):

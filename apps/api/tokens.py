@@ -75,14 +75,21 @@ class Tokens(Resource):
         ((_extra, row),) = TokenRow.read(self.get_queryset().filter(pk=token.pk))
         return Response({**row, "token": text}, status=201)
 
-    @extend_schema(responses={204: None})
-    def destroy(self, _request: Request, **kwargs: Any) -> Response:
-        """Revoke a token: it opens nothing any more."""
-        name = kwargs[self.lookup_field]
+    def get_object(self) -> ApiToken:
+        name = self.kwargs[self.lookup_field]
         token = self.get_queryset().filter(token_key=name).first() if name.isprintable() and len(name) < 60 else None
         if token is None:
             raise Http404
-        services.revoke_token(token, by=self.user)
+        return token
+
+    def retrieve(self, _request: Request, **_kwargs: Any) -> Response:
+        ((_extra, row),) = TokenRow.read(self.get_queryset().filter(pk=self.get_object().pk))
+        return Response(row)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, _request: Request, **_kwargs: Any) -> Response:
+        """Revoke a token: it opens nothing any more."""
+        services.revoke_token(self.get_object(), by=self.user)
         return Response(status=204)
 
 

@@ -21,7 +21,7 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item, ItemStandard, Region, Standard
 from apps.core import audit
-from apps.core.errors import RuleViolation
+from apps.core.errors import RuleViolation, Text
 from apps.core.states import move
 from apps.demands import clocks, plausibility
 from apps.demands.models import MAX_QUANTITY, Demand, DemandState, QuantityKind, Urgency
@@ -82,6 +82,21 @@ def _check_line(item: Item, standard: Standard | None, needed_by: dt.datetime | 
         )
 
 
+def _check_lines(lines: Sequence[Line], now: dt.datetime) -> None:
+    """Raise the fault of a single line as it is; of several, all faults, fields named by the line: `1.quantity`."""
+    errors: dict[str, list[Text]] = {}
+    for number, line in enumerate(lines):
+        try:
+            check_quantity(line.quantity, line.quantity_kind)
+            _check_line(line.item, line.standard, line.needed_by, now)
+        except RuleViolation as violation:
+            if len(lines) == 1:
+                raise
+            errors.update(violation.within(number).errors)
+    if errors:
+        raise RuleViolation.of_fields(errors, _("Some lines have faults."))
+
+
 def new_reference() -> str:
     """A name for a post that can be read out: N- and eight characters, one in a million million."""
     return "N-" + "".join(secrets.choice(_ALPHABET) for _i in range(8))
@@ -98,11 +113,10 @@ def post_demands(
     if not organisation.can_request:
         raise RuleViolation("not_a_requester", _("This kind of organisation does not post needs."))
 
+    _check_lines(lines, now)
     reference = new_reference()
     rows = []
     for line in lines:
-        check_quantity(line.quantity, line.quantity_kind)
-        _check_line(line.item, line.standard, line.needed_by, now)
         values = _values(line)
         values["region"] = line.region or organisation.region
         values["address"] = line.address or organisation.address

@@ -118,7 +118,9 @@ def _json_lines(dataset: Dataset, rows: QuerySet[Any]) -> tuple[str, tuple[Any, 
 
 def _select(rows: QuerySet[Any], dataset: Dataset, write: Callable[[Column], Any]) -> tuple[str, tuple[Any, ...]]:
     """The rows with the dataset's columns under their public names."""
-    select, parameters = rows.values_list(*(write(column) for column in dataset.columns)).query.sql_with_params()
+    query = rows.values_list(*(write(column) for column in dataset.columns)).query
+    # Somebody who may see nothing gets no rows; Django would not ask the database at all.
+    select, parameters = query.get_compiler(connection=connection, elide_empty=False).as_sql()
     names = ", ".join(f'"{column.name}"' for column in dataset.columns)
     return f"SELECT * FROM ({select}) AS row ({names})", tuple(parameters)  # noqa: S608  # the names and expressions are ours
 

@@ -39,10 +39,12 @@ def status_of(*forms: BaseForm | None) -> int:
 
 def blame(form: BaseForm, violation: RuleViolation) -> None:
     """Put what a service said against the fields that it blames, or above the form."""
-    placed = False
+    blamed: dict[str | None, set[str]] = {}
     for name, texts in violation.errors.items():
-        for text in texts:
-            form.add_error(name if name in form.fields else None, str(text))
-            placed = True
-    if not placed:
+        field = name.rpartition(".")[2]  # `1.needed_by`, of the second line
+        blamed.setdefault(field if field in form.fields else None, set()).update(str(text) for text in texts)
+    for place, said in blamed.items():
+        for text in sorted(said):
+            form.add_error(place, text)
+    if not blamed:
         form.add_error(None, str(violation.message))

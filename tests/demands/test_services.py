@@ -50,8 +50,12 @@ def test_one_bad_line_leaves_nothing_of_the_post(
 ) -> None:
     with pytest.raises(RuleViolation) as caught:
         services.post_demands(hospital, [line(), line(**facts)], by=buyer)
-    assert list(caught.value.errors) == [field]
+    assert list(caught.value.errors) == [f"1.{field}"]
     assert Demand.objects.count() == 0
+
+    with pytest.raises(RuleViolation) as caught:
+        services.post_demands(hospital, [line(**facts)], by=buyer)
+    assert list(caught.value.errors) == [field]
 
 
 def test_a_standard_must_be_one_of_the_item(hospital: Organisation, buyer: User) -> None:

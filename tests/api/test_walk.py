@@ -1,0 +1,220 @@
+"""Every address and every action, as everybody who must not get anywhere with it."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.models import ApiToken, Organisation, User
+from apps.accounts.services import issue_token
+from apps.api.urls import router
+from apps.demands.models import Demand
+from apps.fulfilment.models import Order
+from apps.matching.models import Match
+from apps.notifications.models import WebhookEndpoint
+from apps.supply.models import Offer
+from tests.api.conftest import ROOT, Caller
+from tests.factories import DemandFactory, MatchFactory, OfferFactory, standard_of
+
+pytestmark = pytest.mark.django_db
+
+PUBLIC = {"item", "standard", "region", "unit"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method on one address."""
+
+    basename: str
+    name: str
+    method: str
+    action: str
+    lookup: str | None
+
+    def __str__(self) -> str:
+        return f"{self.method.upper()} {self.name} ({self.action})"
+
+    @property
+    def is_safe(self) -> bool:
+        return self.method == "get"
+
+
+def routes() -> Iterator[Route]:
+    urls: Any = router.urls
+    for url in urls:
+        viewset: Any = url.callback
+        keyword = viewset.cls.lookup_url_kwarg or viewset.cls.lookup_field
+        lookup = keyword if f"<{keyword}>" in str(url.pattern) else None
+        for method, action in viewset.actions.items():
+            yield Route(viewset.initkwargs["basename"], url.name, method, action, lookup)
+
+
+ROUTES = [pytest.param(route, id=str(route)) for route in routes()]
+PROTECTED = [param for param in ROUTES if param.values[0].basename not in PUBLIC]  # type: ignore[union-attr]  # ours
+EXPORTS = ["/exports/demands", "/exports/offers", "/exports/matches", "/exports/orders", "/exports/organisations"]
+
+
+@dataclass
+class World:
+    """A need, an offer, their match and order, in Hubei and Shenzhen, and what belongs to their people."""
+
+    ids: dict[str, str]
+
+    def path(self, route: Route) -> str:
+        keywords = {route.lookup: self.ids[route.basename]} if route.lookup else {}
+        return reverse(f"api:{route.name}", kwargs=keywords).removeprefix(ROOT)
+
+
+@pytest.fixture
+def world(buyer: User, hospital: Organisation, supplier: User, maker: Organisation) -> World:
+    demand = DemandFactory.create(organisation=hospital)
+    offer = OfferFactory.create(organisation=maker)
+    match = MatchFactory.create(demand=demand, offer=offer, state="accepted", responded_at=timezone.now())
+    order = Order.objects.create(match=match, quantity=match.quantity)
+    webhook = WebhookEndpoint.objects.create(organisation=hospital, url="https://example.org/hook", secret="whsec_x")
+    token, _text = issue_token(buyer, name="theirs", scopes=["read"])
+    standard = standard_of(demand.item)
+    return World(
+        {
+            "item": demand.item.key,
+            "standard": standard.code,
+            "region": "420106",
+            "unit": "piece",
+            "demand": str(demand.pk),
+            "offer": str(offer.pk),
+            "match": str(match.pk),
+            "order": str(order.pk),
+            "organisation": str(hospital.pk),
+            "webhook": str(webhook.pk),
+            "token": token.token_key,
+        }
+    )
+
+
+def state() -> list[Any]:
+    return [
+        list(model._default_manager.order_by("pk").values_list())
+        for model in (Demand, Offer, Match, Order, Organisation, WebhookEndpoint)
+    ]
+
+
+@pytest.mark.parametrize("route", PROTECTED)
+def test_nobody_gets_nowhere(call: Callable[..., Caller], world: World, route: Route) -> None:
+    before = state()
+    answer = call()(route.method.upper(), world.path(route), {})
+
+    assert (answer.status_code, answer["WWW-Authenticate"], answer["Content-Type"]) == (
+        401,
+        "Bearer",
+        "application/problem+json",
+    )
+    assert state() == before
+
+
+@pytest.mark.parametrize("path", EXPORTS)
+def test_nobody_exports_anything(call: Callable[..., Caller], path: str) -> None:
+    assert call().get(path).status_code == 401
+
+
+@pytest.mark.parametrize("route", [param for param in ROUTES if param not in PROTECTED])
+def test_everybody_reads_reference_data(call: Callable[..., Caller], world: World, route: Route) -> None:
+    assert call().get(world.path(route)).status_code == 200
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_token_that_has_ended_opens_nothing(
+    call: Callable[..., Caller], world: World, buyer: User, route: Route
+) -> None:
+    ended = call(buyer)
+    ApiToken.objects.filter(name="test").update(expiry=timezone.now() - dt.timedelta(seconds=1))
+    before = state()
+
+    assert ended(route.method.upper(), world.path(route), {}).status_code == 401
+    assert state() == before
+
+
+@pytest.mark.parametrize("who", ["stranger", "rival", "far_partner"])
+@pytest.mark.parametrize("route", PROTECTED)
+def test_who_has_no_business_with_it_does_not_even_see_it(
+    call: Callable[..., Caller], world: World, request: pytest.FixtureRequest, who: str, route: Route
+) -> None:
+    caller = call(request.getfixturevalue(who))
+    before = state()
+    answer = caller(route.method.upper(), world.path(route), {} if not route.is_safe else None)
+
+    if route.lookup:
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    elif route.is_safe:
+        assert answer.status_code == 200
+        assert world.ids[route.basename] not in [row["id"] for row in answer.json()["results"]]
+    else:
+        assert answer.status_code in {400, 403, 415}
+    assert state() == before
+
+
+@pytest.mark.parametrize("who", ["stranger", "rival", "far_partner"])
+@pytest.mark.parametrize("path", EXPORTS)
+def test_exports_show_them_nothing_of_it(
+    call: Callable[..., Caller], world: World, request: pytest.FixtureRequest, who: str, path: str
+) -> None:
+    answer = call(request.getfixturevalue(who)).get(f"{path}?format=jsonl")
+
+    lines = b"".join(answer).decode().splitlines()
+    named = path.removeprefix("/exports/").removesuffix("s").replace("matche", "match")
+    assert not any(f'"id":"{world.ids[named]}"' in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "route",
+    [param for param in PROTECTED if param.values[0].lookup and not param.values[0].is_safe],  # type: ignore[union-attr]  # ours
+)
+def test_a_partner_of_the_region_sees_it_and_may_do_nothing_with_it(
+    call: Callable[..., Caller], world: World, partner: User, route: Route
+) -> None:
+    before = state()
+    answer = call(partner)(route.method.upper(), world.path(route), {})
+
+    if route.basename in {"offer", "webhook", "token"}:
+        assert answer.status_code == 404  # the offer ships from elsewhere, the others are private
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
+    assert state() == before
+
+
+@pytest.mark.parametrize(
+    "route",
+    [param for param in PROTECTED if param.values[0].lookup and not param.values[0].is_safe],  # type: ignore[union-attr]  # ours
+)
+def test_a_viewer_of_the_hospital_changes_nothing(
+    call: Callable[..., Caller], world: World, colleague: User, route: Route
+) -> None:
+    before = state()
+    answer = call(colleague)(route.method.upper(), world.path(route), {})
+
+    assert answer.status_code == (404 if route.basename in {"offer", "token"} else 403)
+    assert state() == before
+
+
+@pytest.mark.parametrize("route", PROTECTED)
+def test_a_scope_opens_only_what_it_is_for(
+    call: Callable[..., Caller], world: World, buyer: User, route: Route
+) -> None:
+    wrong = call(buyer, scopes=["exports", "contacts", "write" if route.is_safe else "read"])
+    before = state()
+    answer = wrong(route.method.upper(), world.path(route), {})
+
+    assert (answer.status_code, answer.json()["code"], answer.json()["scope"]) == (
+        403,
+        "scope_missing",
+        "read" if route.is_safe else "write",
+    )
+    assert state() == before
+
+
+def test_exports_want_their_scope(call: Callable[..., Caller], buyer: User) -> None:
+    answer = call(buyer, scopes=["read", "write", "contacts"]).get("/exports/demands")
+    assert (answer.status_code, answer.json()["scope"]) == (403, "exports")
