@@ -15,7 +15,7 @@ from apps.matching import ladder as ladders
 from apps.matching import outcome
 from apps.matching.allocation import Plan
 from apps.matching.arcs import Arcs, Given, every, greedy, scarce, survey
-from apps.matching.flow import price_all, prices, solve
+from apps.matching.flow import price_all, prices, solve, total
 from apps.matching.ladder import Ladder
 from apps.matching.market import THOUSAND, Ints, Market
 from apps.matching.outcome import Method, Outcome
@@ -125,12 +125,13 @@ def _relax(
 def _settle(market: Market, ladder: Ladder, relaxed: _Relaxed, expired: Callable[[], bool]) -> tuple[Given, int]:
     """Make a plan of the flow: nothing below a minimum order, few shipments, nothing left lying that somebody can use.
 
-    Arcs that carry less than the minimum order go, all but the largest of each source at first, and it is solved
-    again. Shipments cost by slope scaling: each arc is charged, per unit, what a shipment costs divided by what it
-    carried last time (D. Kim, P. Pardalos, Operations Research Letters 24, 1999).
+    Arcs that carry less than an eighth of the minimum order go, the others must carry it from now on if it fits, and
+    it is solved again. Shipments cost by slope scaling: each arc is charged, per unit, what a shipment costs divided
+    by what it carried last time (D. Kim, P. Pardalos, Operations Research Letters 24, 1999).
     """
     arcs, quantity = relaxed.arcs, relaxed.quantity
     carried = np.minimum(market.free[arcs.column], market.wanting[arcs.row])
+    least = np.zeros(len(arcs), dtype=np.int64)
     best = _finish(market, ladder, arcs, quantity)
     smoothings = _SMOOTHINGS if market.policy.shipment_weight and len(arcs) <= 5 * SMALL else 0
     repairs = 0
@@ -139,30 +140,41 @@ def _settle(market: Market, ladder: Ladder, relaxed: _Relaxed, expired: Callable
         if (not violates.any() and turn >= smoothings) or expired():
             break
         repairs += bool(violates.any())
-        if turn < _REPAIRS // 2:
-            violates &= ~_largest_of_source(arcs, quantity)
-        carried = np.where(quantity > 0, quantity, carried)[~violates]
-        arcs = arcs.only(~violates)
+        least = _rounded_up(market, ladder, arcs, quantity, least)
+        stays = ~violates | (least > 0)
+        carried = np.where(quantity > 0, quantity, carried)[stays]
+        arcs, least = arcs.only(stays), least[stays]
         charge = THOUSAND * market.policy.shipment_weight * market.wanting[arcs.row] / carried
-        quantity = solve(market, arcs, ladder, np.minimum(THOUSAND, charge).astype(np.int64) if smoothings else None)
+        cost = np.minimum(THOUSAND, charge).astype(np.int64) if smoothings else None
+        quantity = solve(market, arcs, ladder, cost=cost, least=least)
         plan = _finish(market, ladder, arcs, quantity)
         if _merit(market, ladder, plan) > _merit(market, ladder, best):
             best = plan
     return best, repairs
 
 
-def _largest_of_source(arcs: Arcs, quantity: Ints) -> "np.typing.NDArray[np.bool_]":
-    order = np.lexsort((arcs.row, -quantity, arcs.column))
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = np.diff(arcs.column[order]) != 0
-    largest = np.zeros(len(order), dtype=bool)
-    largest[order[first]] = True
-    return largest
+def _rounded_up(market: Market, ladder: Ladder, arcs: Arcs, quantity: Ints, least: Ints) -> Ints:
+    """What each arc must carry: the minimum order, where it carries an eighth of it or more and it fits; the higher
+    tiers and the fuller arcs first.
+    """
+    least = least.copy()
+    free = market.free - total(arcs.column, least, len(market.sources))
+    wanting = market.wanting - total(arcs.row, least, len(market.needs))
+    minimum = market.minimum[arcs.column]
+    close = np.flatnonzero((quantity < minimum) & (8 * quantity >= minimum))
+    order = np.lexsort((close, -quantity[close] / minimum[close], ladder.tier[arcs.row[close]]))
+    for place in close[order].tolist():
+        row, column, units = arcs.row[place], arcs.column[place], minimum[place]
+        if units <= free[column] and units <= wanting[row]:
+            least[place] = units
+            free[column] -= units
+            wanting[row] -= units
+    return least
 
 
 def _finish(market: Market, ladder: Ladder, arcs: Arcs, quantity: Ints) -> Given:
     """Drop what is below a minimum order or too little to matter, and give what is free then, one after the other."""
-    got = np.bincount(arcs.row, quantity, minlength=len(market.needs)).astype(np.int64)
+    got = total(arcs.row, quantity, len(market.needs))
     trifle = (quantity < market.least[arcs.row]) & (got[arcs.row] < market.wanting[arcs.row])
     fine = np.where((quantity < market.minimum[arcs.column]) | trifle, 0, quantity)
     given = greedy(market, ladder.tier, ladder.cap, Given.of(market, arcs, fine))
@@ -197,7 +209,7 @@ def _gently(market: Market, ladder: Ladder, best: Given, present: Mapping[tuple[
     after = greedy(market, ladder.tier, ladder.cap, after)
     here = greedy(market, ladder.tier, ladder.cap, here)
     (tiers, worth), (tiers_here, worth_here) = _merit(market, ladder, after), _merit(market, ladder, here)
-    return after if tiers > tiers_here or worth > worth_here * (1 + policy.stay_margin) else here
+    return after if (tiers, worth) > (tiers_here, worth_here * (1 + policy.stay_margin)) else here
 
 
 def _ship_together(market: Market, row: int, given: Given) -> None:
@@ -225,5 +237,5 @@ def _merit(market: Market, ladder: Ladder, given: Given) -> tuple[tuple[int, ...
 
 
 def _value(ladder: Ladder, arcs: Arcs, quantity: Ints) -> float:
-    got = np.bincount(arcs.row, quantity, minlength=len(ladder.tier)).astype(np.int64)
+    got = total(arcs.row, quantity, len(ladder.tier))
     return ladder.worth(got) + float(arcs.score @ quantity)

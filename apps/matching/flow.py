@@ -9,29 +9,37 @@ from apps.matching.ladder import Ladder
 from apps.matching.market import REFUSED, Ints, Market, Scores
 
 
-def solve(market: Market, arcs: Arcs, ladder: Ladder, cost: Ints | None = None) -> Ints:
-    """Units on each arc, so that steps' weights plus scores less `cost` per unit are the most they can be."""
+def solve(market: Market, arcs: Arcs, ladder: Ladder, *, cost: Ints | None = None, least: Ints | None = None) -> Ints:
+    """Units on each arc, at least `least`, so that steps' weights plus scores less `cost` per unit are the most they
+    can be. What is at least carried must fit into stocks and needs.
+    """
     from ortools.graph.python import min_cost_flow
 
     needs, sources = len(market.needs), len(market.sources)
     ground = needs + sources
     network = min_cost_flow.SimpleMinCostFlow()
     gain = arcs.score if cost is None else arcs.score - cost
-    network.add_arcs_with_capacity_and_unit_cost(
-        arcs.column, sources + arcs.row, np.minimum(market.free[arcs.column], market.wanting[arcs.row]), -gain
-    )
+    sure = np.zeros(len(arcs), dtype=np.int64) if least is None else least
+    room = np.minimum(market.free[arcs.column], market.wanting[arcs.row]) - sure
+    network.add_arcs_with_capacity_and_unit_cost(arcs.column, sources + arcs.row, room, -gain)
     network.add_arcs_with_capacity_and_unit_cost(
         sources + ladder.row, np.full(len(ladder.row), ground), ladder.capacity, -ladder.weight
     )
     network.add_arcs_with_capacity_and_unit_cost(
         np.arange(sources), np.full(sources, ground), market.free, np.zeros(sources, dtype=np.int64)
     )
-    network.set_nodes_supplies(np.arange(sources), market.free)
+    network.set_nodes_supplies(np.arange(sources), market.free - total(arcs.column, sure, sources))
+    network.set_nodes_supplies(np.arange(sources, ground), total(arcs.row, sure, needs))
     network.set_node_supply(ground, -int(market.free.sum()))
     status = network.solve()
     if status != network.OPTIMAL:
         raise ArithmeticError(f"min-cost flow: {status.name}")
-    return np.asarray(network.flows(np.arange(len(arcs))), dtype=np.int64)
+    return sure + np.asarray(network.flows(np.arange(len(arcs))), dtype=np.int64)
+
+
+def total(place: Ints, quantity: Ints, places: int) -> Ints:
+    """Quantities added up by place."""
+    return np.bincount(place, quantity, minlength=places).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ def prices(market: Market, arcs: Arcs, ladder: Ladder, quantity: Ints, *, rounds
     The solver does not say them. Values are passed along until nothing changes; stopping early costs only a looser
     bound, since any prices give a valid one.
     """
-    got = np.bincount(arcs.row, quantity, minlength=len(market.needs)).astype(np.int64)
+    got = total(arcs.row, quantity, len(market.needs))
     filled = ladder.filled(got)
     base = np.full(len(market.needs), _NOTHING)
     room = filled < ladder.capacity
