@@ -1,128 +1,27 @@
 """The main job in a real browser: a hospital runs out of thermometers, and what came of it.
 
-Real PostgreSQL, web server, SMTP and browser; the worker's sweeps are called as the worker calls them. With SCREENSHOTS
-set to a folder, every page of the story is kept there in both languages, at 360 and 1280 pixels.
+Real PostgreSQL, web server, SMTP and browser; the worker's sweeps are called as the worker calls them.
 """
 
 import csv
 import io
-import os
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from django.core.management import call_command
-from django.db import connections
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from pytest_django import Settings
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Browser, Page, expect
 
 from apps.accounts import services as accounts
 from apps.accounts.models import User
 from apps.demands.models import Demand
 from apps.fulfilment.models import Order
 from apps.matching.models import Match
-from apps.matching.tasks import sweep
-from apps.notifications.tasks import send_due
-from apps.ops.demo_cast import PASSWORD
-from tests.e2e.conftest import CHROMIUM
-from tests.notifications.receivers import PostOffice, post_office
+from tests.e2e.conftest import LogIn
+from tests.e2e.stage import DOMAIN, look, work
+from tests.notifications.receivers import PostOffice
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-DOMAIN = "demo.cosmomatch.example"
-WIDTHS = (360, 1280)
-
-
-@pytest.fixture
-def office(settings: Settings) -> Iterator[PostOffice]:
-    with post_office() as office:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", office.port
-        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
-        settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
-        yield office
-
-
-@pytest.fixture
-def site(live_server: LiveServer, settings: Settings, office: PostOffice, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The demo emergency, served; its people read English."""
-    # Playwright runs a loop in this thread; our own calls of the worker's tasks are plain calls all the same.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    settings.SITE_URL = live_server.url
-    settings.CSRF_TRUSTED_ORIGINS = [live_server.url]
-    call_command("load_reference", stdout=io.StringIO())
-    call_command("demo", stdout=io.StringIO())
-    work()
-    office.mails.clear()
-    User.objects.update(language="en")
-    return live_server.url
-
-
-def work() -> None:
-    """What the worker does within seconds."""
-    sweep()
-    send_due()
-
-
-@pytest.fixture
-def browser(site: str) -> Iterator[Browser]:
-    """Started after the database and closed before it: its loop runs in this thread."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # root has no sandbox
-        yield browser
-        browser.close()
-        connections.close_all()  # those of this loop: nobody else can close them, and they would keep the database
-
-
-LogIn = Callable[[str], Page]
-
-
-@pytest.fixture
-def log_in(browser: Browser, site: str) -> Iterator[LogIn]:
-    contexts = []
-
-    def log_in(name: str) -> Page:
-        context = browser.new_context(base_url=site, locale="en-GB", timezone_id="Asia/Shanghai")
-        contexts.append(context)
-        page = context.new_page()
-        page.goto("/login/")
-        page.fill("[name=login]", f"{name}@{DOMAIN}")
-        page.fill("[name=password]", PASSWORD)
-        page.click("main button[type=submit]")
-        page.wait_for_url(lambda url: "/login/" not in url)
-        return page
-
-    yield log_in
-    for context in contexts:
-        context.close()
-
-
-def look(page: Page, name: str, *, again: bool = True) -> None:
-    """The page fits a phone and whoever cannot see it; and, if asked for, a picture of it in each language and width.
-
-    `again`: the page may be fetched again in the other language, which a page with something typed into may not.
-    """
-    page.set_viewport_size({"width": 360, "height": 780})
-    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wider <= 0, f"{name} is {wider} pixels wider than a phone"
-    faults = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"]})
-    assert not faults.response["violations"], f"{name}: {faults.generate_report()}"
-    if folder := os.environ.get("SCREENSHOTS"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        for language in ("zh-hans", "en") if again else ("en",):
-            if again:
-                User.objects.update(language=language)
-                page.context.add_cookies([{"name": "django_language", "value": language, "url": page.url}])
-                page.goto(page.url.split("#")[0])
-            for width in WIDTHS:
-                page.set_viewport_size({"width": width, "height": 780})
-                page.screenshot(path=str(Path(folder) / f"{name}-{language}-{width}.png"), full_page=True)
-    page.set_viewport_size({"width": 1280, "height": 780})
 
 
 def mail_to(office: PostOffice, name: str, words: str) -> str:

@@ -378,6 +378,7 @@ def test_an_unverified_organisation_posts_a_draft_and_learns_what_to_do(log_in: 
 
     assert Demand.objects.get().state == DemandState.DRAFT
     assert "It goes out as soon as “New Clinic” is verified." in page
+    assert "It goes out by itself as soon as “New Clinic” is verified." in page
     assert "Hand in what is needed for the verification" in page
 
 

@@ -178,13 +178,17 @@ class SheetForm(forms.Form):
 
     file = forms.FileField(
         label=_("CSV or XLSX file"),
-        required=False,
         allow_empty_file=True,
+        error_messages={"required": _("Choose a file.")},
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,.xlsx"}),
         help_text=_("Up to 2,000 rows."),
     )
     content = forms.CharField(required=False, widget=forms.HiddenInput)
     publish = forms.BooleanField(label=_("Publish them at once"), required=False, initial=True)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["file"].required = not self.data.get("content")
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -200,8 +204,6 @@ class SheetForm(forms.Form):
                 data["bytes"] = base64.b64decode(content, validate=True)
             except (binascii.Error, ValueError):
                 self.add_error("file", _("The file did not come back whole. Choose it again."))
-        elif "file" not in self.errors:
-            self.add_error("file", _("Choose a file."))
         return data
 
     @property

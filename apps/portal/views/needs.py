@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.accounts.models import Organisation, User
+from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item
 from apps.core.errors import RuleViolation
@@ -101,7 +101,8 @@ def listing(request: HttpRequest) -> HttpResponse:
 
 def waiting_for(needs: Any) -> list[Demand]:
     """Needs that go on only when somebody of the organisation does something."""
-    of_mine = needs.filter(
+    goes_by_itself = Q(opens_when_verified=True) & ~Q(organisation__state=OrganisationState.VERIFIED)
+    of_mine = needs.exclude(goes_by_itself).filter(
         Q(state=DemandState.DRAFT, review_requested_at=None)
         | Q(state=DemandState.STALE)
         | Q(state=DemandState.OPEN, asked_at__isnull=False)

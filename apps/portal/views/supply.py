@@ -308,7 +308,7 @@ def import_sheet(request: HttpRequest) -> HttpResponse:
         return _imported(request, user, organisation, sheet, publish=form.cleaned_data["publish"])
     context |= {
         "sheet": sheet,
-        "faulty": sheet.faulty[:FAULTS_SHOWN],
+        "faulty": _faults(sheet, is_chinese=request.LANGUAGE_CODE.startswith("zh"))[:FAULTS_SHOWN],
         "rows": [row for row in sheet.rows if not row.errors][:FAULTS_SHOWN],
         "good": len(sheet.rows) - len(sheet.faulty),
         "more": max(0, len(sheet.rows) - len(sheet.faulty) - FAULTS_SHOWN),
@@ -316,6 +316,16 @@ def import_sheet(request: HttpRequest) -> HttpResponse:
         "token": page_token(request.POST.get("token")),
     }
     return render(request, "portal/supplier/import_preview.html", context, status=400 if sheet.faulty else 200)
+
+
+def _faults(sheet: ReadSheet, *, is_chinese: bool) -> list[tuple[int, str, str]]:
+    """Every fault as (number of the row, name of the column as the reader would write it, words)."""
+    return [
+        (row.number, _heading(HEADERS.get(column, (column,)), is_chinese=is_chinese), str(text))
+        for row in sheet.faulty
+        for column, texts in row.errors.items()
+        for text in texts
+    ]
 
 
 def _imported(
@@ -372,6 +382,7 @@ def template(request: HttpRequest) -> HttpResponse:
 
 
 def _heading(names: tuple[str, ...], *, is_chinese: bool) -> str:
+    """The name of a column as the template and the preview write it."""
     return next((name for name in names if not name.isascii()), names[0]) if is_chinese else names[0]
 
 

@@ -1,0 +1,49 @@
+"""What the journeys share: the demo emergency, its people at their browsers, and a look at every page."""
+
+import os
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from apps.accounts.models import User
+from apps.matching.tasks import sweep
+from apps.notifications.tasks import send_due
+
+DOMAIN = "demo.cosmomatch.example"
+WIDTHS = (360, 1280)
+
+
+def work() -> None:
+    """What the worker does within seconds."""
+    sweep()
+    send_due()
+
+
+def check_for_everybody(page: Page, name: str) -> None:
+    faults = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"]})
+    assert not faults.response["violations"], f"{name}: {faults.generate_report()}"
+
+
+def look(page: Page, name: str, *, again: bool = True, scripts: bool = True) -> None:
+    """The page fits a phone and whoever cannot see it; and, if asked for, a picture of it in each language and width.
+
+    With SCREENSHOTS set to a folder, the pictures go there. `again`: the page may be fetched again in the other
+    language, which a page with something typed into may not. `scripts`: axe needs them.
+    """
+    page.set_viewport_size({"width": 360, "height": 780})
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wider <= 0, f"{name} is {wider} pixels wider than a phone"
+    if scripts:
+        check_for_everybody(page, name)
+    if folder := os.environ.get("SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for language in ("zh-hans", "en") if again else ("en",):
+            if again:
+                User.objects.update(language=language)
+                page.context.add_cookies([{"name": "django_language", "value": language, "url": page.url}])
+                page.goto(page.url.split("#")[0])
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 780})
+                page.screenshot(path=str(Path(folder) / f"{name}-{language}-{width}.png"), full_page=True)
+    page.set_viewport_size({"width": 1280, "height": 780})
