@@ -82,7 +82,7 @@ def pull(
         raise RuleViolation("item_not_possible", _("This dataset cannot be narrowed to an item."), field="item")
 
     rows = dataset.rows(user, region=region, item=item, states=states, updated_since=updated_since)
-    statement, parameters = _csv(dataset, rows) if form == Format.CSV else _json_lines(dataset, rows)
+    statement, parameters = copy_statement(dataset, rows, form)
     since = next_since()
     return Pull(_blocks(statement, parameters), since)
 
@@ -101,6 +101,11 @@ def next_since() -> dt.datetime:
         )
         (moment,) = cursor.fetchone()
     return moment - MARGIN  # type: ignore[no-any-return]  # a timestamptz
+
+
+def copy_statement(dataset: Dataset, rows: QuerySet[Any], form: str) -> tuple[str, tuple[Any, ...]]:
+    """The COPY that writes these rows in this format, and its parameters."""
+    return _csv(dataset, rows) if form == Format.CSV else _json_lines(dataset, rows)
 
 
 def _csv(dataset: Dataset, rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:

@@ -1,15 +1,19 @@
 import csv
 import datetime as dt
+import http.client
 import io
 import json
+import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from django.db import connection, transaction
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
+from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind
@@ -247,6 +251,28 @@ def test_a_client_that_goes_away_midway_leaves_a_clean_connection(
     assert len(rows(partner)) == 20_000
     with transaction.atomic():  # the connection is not left read-only
         Demand.objects.update(note="still here")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_client_that_hangs_up_stops_the_query(
+    live_server: LiveServer, partner: User, other: Any, many_needs: Callable[[int], None]
+) -> None:
+    many_needs(50_000)
+    _token, text = issue_token(partner, name="impatient", scopes=["exports"])
+    address = urlsplit(live_server.url)
+    client = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+    client.request("GET", "/api/v1/exports/demands", headers={"Authorization": f"Bearer {text}"})
+    answer = client.getresponse()
+    assert answer.read(100).startswith(b"id,reference,")
+    answer.close()
+    client.close()
+
+    deadline = time.monotonic() + 20
+    copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%%' AND state <> 'idle'"
+    while other.execute(copying).fetchone() != (0,):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        other.rollback()
 
 
 @pytest.fixture
