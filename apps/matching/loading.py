@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from django.db.models import Case, Count, F, FloatField, IntegerField, Q, QuerySet, When
+from django.db import connection
+from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Q, QuerySet, When
 from django.db.models.functions import Cast
 
 from apps.accounts.models import OrganisationState
@@ -116,7 +117,7 @@ def load_sources(item_ids: Iterable[int], now: dt.datetime) -> list[Source]:
         "lead_time_days",
         "ships_to",
         "standard_id",
-        "confirmed_at",
+        Func("confirmed_at", template="extract(epoch FROM %(expressions)s)::float8", output_field=FloatField()),
         Cast("unit_price", FloatField()),
         "is_donation",
         "origin_region__path",
@@ -124,10 +125,30 @@ def load_sources(item_ids: Iterable[int], now: dt.datetime) -> list[Source]:
         "origin_region__longitude",
     )
     record = _record_of(offers, now)
+    # An item may have twenty thousand offers: as plain as psycopg reads them, which makes numbers four times as fast as
+    # times. A double holds microseconds until the year 2255.
+    with connection.cursor() as cursor:
+        cursor.execute(*rows.query.sql_with_params())
+        found = cursor.fetchall()
     # Few places and many offers: each place is made once.
     places: dict[str, Place] = {}
     sources = []
-    for pk, organisation, item, free, minimum, lead, ships, standard, confirmed, price, gift, path, north, east in rows:
+    for (
+        pk,
+        organisation,
+        item,
+        free,
+        minimum,
+        lead,
+        ships,
+        standard,
+        confirmed,
+        price,
+        gift,
+        path,
+        north,
+        east,
+    ) in found:
         place = places.get(path)
         if place is None:
             place = places[path] = Place(path, north, east)
@@ -143,7 +164,7 @@ def load_sources(item_ids: Iterable[int], now: dt.datetime) -> list[Source]:
                 place=place,
                 ships_to=frozenset(ships) if ships else ANYWHERE,
                 standard_id=standard,
-                confirmed_at=confirmed,
+                confirmed_at=dt.datetime.fromtimestamp(confirmed, dt.UTC),
                 unit_price=price,
                 is_donation=gift,
                 kept=kept,

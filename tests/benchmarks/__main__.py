@@ -47,7 +47,7 @@ def environment(mail_port: int) -> Iterator[Path]:
             "DATABASE_URL": embedded.database_url(var),
             "REDIS_URL": embedded.redis_url(var),
             "DJANGO_SETTINGS_MODULE": "cosmomatch.settings",
-            "LOG_LEVEL": "WARNING",
+            "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING"),
             "EMAIL_PORT": str(mail_port),
         }
         with embedded.use(var, must_own=True):

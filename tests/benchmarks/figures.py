@@ -36,19 +36,37 @@ def milliseconds(seconds: float) -> str:
 class Queries:
     """What the database was asked while it was watched."""
 
-    seconds: float = 0
-    number: int = 0
-    by_statement: dict[str, list[float]] = field(default_factory=dict)
+    asked: list[tuple[str, float]] = field(default_factory=list)
+    _kept: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return sum(took for _sql, took in self.asked)
+
+    @property
+    def number(self) -> int:
+        return len(self.asked)
+
+    @property
+    def by_statement(self) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {}
+        for sql, took in self.asked:
+            found.setdefault(sql[:110], []).append(took)
+        return found
+
+    def keep(self) -> None:
+        self._kept = len(self.asked)
+
+    def forget(self) -> None:
+        """What was asked since the last `keep` is not part of what is measured."""
+        del self.asked[self._kept :]
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         began = time.perf_counter()
         try:
             return execute(sql, params, many, context)
         finally:
-            took = time.perf_counter() - began
-            self.seconds += took
-            self.number += 1
-            self.by_statement.setdefault(sql[:110], []).append(took)
+            self.asked.append((sql, time.perf_counter() - began))
 
 
 @contextmanager

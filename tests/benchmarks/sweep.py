@@ -3,7 +3,7 @@
 import cProfile
 import pstats
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from django.db import connection, transaction
@@ -30,38 +30,66 @@ def post(market: Market, hospitals: Hospitals) -> Demand:
 
 
 def run(market: Market, hospitals: Hospitals, *, posts: int, profile: bool) -> None:
-    print(f"\nOne sweep over {posts} needs in the queue")
     floor = median_time(lambda: connection.cursor().execute("SELECT 1"), 200)
+
+    print(f"\nOne sweep over {posts} needs in the queue")
     items = [post(market, hospitals).item_id for _ in range(posts)]
     fetch = sum(median_time(partial(_fetch, item), 1) for item in items) / posts
-    before = {model: model.objects.count() for model in (Match, Message, Notification)}
+    models = (Match, Message, Notification)
+    before = [model._default_manager.count() for model in models]
+    took = _measure(posts, posts, floor, profile=profile)
+    written = [model._default_manager.count() - number for model, number in zip(models, before, strict=True)]
+    insert = _bare_inserts(sum(written))
+    row(
+        "fetch of all offers of the item, bare, per need",
+        milliseconds(fetch),
+        f"the sweep: {took / posts / fetch:,.1f} times",
+    )
+    row(
+        "bare insert of as many rows, one by one, per need",
+        milliseconds(insert / posts),
+        f"the sweep: {took / insert:,.0f} times;"
+        f" {', '.join(f'{n} {model.__name__}' for n, model in zip(written, models, strict=True))}",
+    )
 
+    few = max(1, posts // 4)
+    print(f"\n{few} needs, one sweep for each, as on a quiet day")
+    _measure(few, 1, floor, profile=profile, before=lambda: post(market, hospitals))
+
+
+def _measure(
+    posts: int, limit: int, floor: float, *, profile: bool, before: Callable[[], object] = lambda: None
+) -> float:
+    """Sweep until so many needs are matched; seconds."""
     profiler = cProfile.Profile()
+    took = cpu = 0.0
+    done = matching.Done()
     with watched() as queries:
-        if profile:
-            profiler.enable()
-        began, cpu = time.perf_counter(), time.process_time()
-        done = matching.sweep(limit=posts)
-        took, cpu = time.perf_counter() - began, time.process_time() - cpu
-        profiler.disable()
-
-    written = {model.__name__: model.objects.count() - number for model, number in before.items()}
-    insert = _bare_inserts(sum(written.values()))
+        while done.demands < posts:
+            before()
+            if limit == 1:
+                queries.forget()
+            if profile:
+                profiler.enable()
+            began, began_cpu = time.perf_counter(), time.process_time()
+            done += matching.sweep(limit=limit)
+            took += time.perf_counter() - began
+            cpu += time.process_time() - began_cpu
+            profiler.disable()
+            queries.keep()
     row("needs matched per second", f"{posts / took:,.1f}", f"{done.held} suppliers asked, {done.standby} standbys")
-    row("per need", milliseconds(took / posts), f"{queries.number / posts:.1f} queries")
+    row(
+        "per need",
+        milliseconds(took / posts),
+        f"{queries.number / posts:.1f} queries; {took / posts / floor:,.0f} times SELECT 1",
+    )
     row("of that, on the processor in Python", milliseconds(cpu / posts))
     row("share of SQL in the sweep's time", f"{queries.seconds / took:.0%}")
-    row("SELECT 1", milliseconds(floor), f"the sweep is {took / posts / floor:,.0f} times that per need")
-    row("fetch of all offers of the item, bare", milliseconds(fetch), f"{took / posts / fetch:,.1f} times")
-    row(
-        "bare insert of as many rows, one by one",
-        milliseconds(insert / posts),
-        f"{took / insert:,.1f} times; rows: {', '.join(f'{n} {name}' for name, n in written.items())}",
-    )
     if profile:
         pstats.Stats(profiler).sort_stats("cumulative").print_stats(45)
         for sql, took_each in sorted(queries.by_statement.items(), key=lambda one: -sum(one[1]))[:25]:
             row(f"{sql[:58]}", milliseconds(sum(took_each)), f"{len(took_each)} × {sql[58:]}")
+    return took
 
 
 def _fetch(item: int) -> None:
