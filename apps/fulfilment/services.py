@@ -22,6 +22,7 @@ from apps.demands.models import Demand
 from apps.fulfilment.models import ContactReveal, Delivery, Order, OrderState, Shipment
 from apps.matching import services as matching_services
 from apps.matching.models import Match
+from apps.matching.writing import describe as describe_match
 from apps.notifications.services import queue
 from apps.supply import services as supply_services
 from apps.supply.models import Offer
@@ -303,7 +304,7 @@ def reveal_contacts(matches: Sequence[Match], *, to: User) -> dict[int, dict[str
 def describe(order: Order) -> dict[str, Any]:
     """The facts of an order for a message: no contacts."""
     return {
-        **matching_services.describe(order.match),
+        **describe_match(order.match),
         "order_id": order.pk,
         "ordered": order.quantity,
         "lead_time_days": order.match.lead_time_days,

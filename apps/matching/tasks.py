@@ -6,7 +6,7 @@ from typing import Final
 from celery import shared_task
 
 from apps.accounts import services as accounts_services
-from apps.matching import services
+from apps.matching import alerts, services
 from apps.notifications.tasks import awake, nudge, send_due
 
 # How many needs are matched before the sender gets a turn: a crowd must not keep the first from being told.
@@ -38,7 +38,7 @@ def reallocate() -> dict[str, int]:
 def watch_verifications() -> int:
     """End verifications that have run out, and tell everybody concerned what became of theirs."""
     accounts_services.expire_verifications()
-    told = services.announce_verifications()
+    told = alerts.announce_verifications()
     if told:
         nudge(send_due)
     return told

@@ -25,6 +25,7 @@ from apps.fulfilment.models import Order
 from apps.matching import services as matching
 from apps.matching.allocation import decide
 from apps.matching.models import Match, MatchState
+from apps.matching.writing import write_plan
 from apps.supply import services as supply
 from apps.supply.models import Offer
 from tests.factories import (
@@ -260,7 +261,7 @@ def test_what_is_amended_between_reading_and_writing_is_decided_anew() -> None:
     region("440000")
     supply.amend_offer(offer, by=person, ships_to=["440000"])
     with transaction.atomic():
-        matching._write(plan, {claimed.pk: claimed}, policy, now)
+        write_plan(plan, {claimed.pk: claimed}, policy, now)
     demands.finish_matching([claimed])
 
     assert Match.objects.count() == 0

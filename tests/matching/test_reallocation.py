@@ -12,6 +12,7 @@ from apps.matching import services as matching
 from apps.matching.contest import allocate
 from apps.matching.loading import load_contest, load_rules
 from apps.matching.models import Match, MatchState, Policy
+from apps.matching.writing import write_difference
 from apps.notifications.models import Message, Notification
 from tests.factories import (
     DemandFactory,
@@ -156,7 +157,7 @@ def test_what_was_answered_between_reading_and_writing_is_left_alone() -> None:
     assert [hold.need_id for hold in plan.holds] != [poor.pk]
 
     fulfilment.accept_match(match, by=None)
-    matching._write_difference(plan, contest, policy, now)
+    write_difference(plan, contest, policy, now)
 
     match.refresh_from_db()
     assert match.state == MatchState.ACCEPTED

@@ -13,6 +13,7 @@ from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, OrderState
 from apps.matching import services as matching
 from apps.matching.models import Match, MatchState
+from apps.matching.outlook import outlook
 from apps.notifications.models import Message, Notification
 from apps.supply.models import Offer
 from tests.factories import (
@@ -206,7 +207,7 @@ def test_what_does_not_fit_is_not_asked(hospital: Organisation, buyer: User) -> 
 
     matching.sweep()
     assert Match.objects.count() == 0
-    assert matching.outlook(demand).refused == {"standard": 1, "region": 1, "minimum": 1}
+    assert outlook(demand).refused == {"standard": 1, "region": 1, "minimum": 1}
 
     right = OfferFactory.create(standard=wanted, ships_to=["420000"], queued=True)
     matching.sweep()

@@ -18,6 +18,7 @@ from apps.demands import services as demands
 from apps.demands.models import Demand, QuantityKind
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order
+from apps.matching import alerts
 from apps.matching import services as matching
 from apps.matching.models import Match
 from apps.notifications import rendering
@@ -34,7 +35,7 @@ MISSING = "MISSING-FACT"
 def queued_events() -> set[str]:
     """The first argument of every `queue(` and `News(` in the program, and of what `_announce` chooses between."""
     found: set[str] = set()
-    for file in Path(settings.BASE_DIR, "apps").rglob("services.py"):
+    for file in Path(settings.BASE_DIR, "apps").rglob("*.py"):
         text = file.read_text()
         found |= set(re.findall(r'\b(?:queue|News)\(\s*"([a-z_.]+)"', text))
         found |= set(re.findall(r'\bevent(?:, recipient)? = "([a-z_.]+)"', text))
@@ -74,7 +75,7 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     matching.expire_holds(now=now + dt.timedelta(hours=3))
 
     DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="gown"), escalates_at=now)
-    matching.escalate_due(now=now + dt.timedelta(hours=1))
+    alerts.escalate_due(now=now + dt.timedelta(hours=1))
     demands.ask_whether_still_needed(now=now + dt.timedelta(days=6))
     demands.suspend_stale(now=now + dt.timedelta(days=20))
     supply.ask_whether_still_there(now=now + dt.timedelta(days=11))
@@ -87,13 +88,13 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     owner = member(clinic, email="clinic@example.org")
     desk = coordinator
     accounts.submit_for_verification(clinic, by=owner)
-    matching.announce_verifications()
+    alerts.announce_verifications()
     accounts.reject_organisation(clinic, by=desk, reason="The stamp is missing.")
-    matching.announce_verifications()
+    alerts.announce_verifications()
     accounts.verify_organisation(clinic, by=desk)
-    matching.announce_verifications()
+    alerts.announce_verifications()
     accounts.amend_organisation(clinic, by=owner, name="Clinic of another name")
-    matching.announce_verifications()
+    alerts.announce_verifications()
 
 
 @pytest.fixture
@@ -234,7 +235,7 @@ def test_every_template_compiles_and_an_unknown_event_does_not_exist() -> None:
 
 def test_a_state_that_was_imported_is_no_news(hospital: Organisation) -> None:
     assert hospital.state == OrganisationState.VERIFIED
-    assert matching.announce_verifications() == 0
-    assert matching.announce_verifications() == 0
+    assert alerts.announce_verifications() == 0
+    assert alerts.announce_verifications() == 0
     with pytest.raises(RuleViolation):
         accounts.verify_organisation(hospital, by=User())

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 from apps.catalogue.models import Item
 from apps.demands.models import Demand, DemandState
 from apps.matching.models import Match
-from apps.matching.services import Outlook
+from apps.matching.outlook import Outlook
 from apps.matching.wording import explain
 from apps.portal.templatetags.portal import grouped, quantity
 

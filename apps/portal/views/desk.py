@@ -26,7 +26,7 @@ from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState
 from apps.matching.models import Escalation, Match, MatchState
-from apps.matching.services import outlook
+from apps.matching.outlook import outlook
 from apps.notifications import services as outbox
 from apps.notifications.models import Message
 from apps.notifications.tasks import nudge, send_due

@@ -26,6 +26,7 @@ from apps.fulfilment.models import Order, OrderState
 from apps.fulfilment.services import reveal_contacts
 from apps.matching import services as matching_services
 from apps.matching.models import PENDING, Escalation, Match, MatchState
+from apps.matching.outlook import outlook
 from apps.portal.access import named_organisation, organisation_for
 from apps.portal.forms.items import Shelf
 from apps.portal.forms.needs import (
@@ -325,7 +326,7 @@ def _detail(request: HttpRequest, user: User, demand: Demand, *, question: str =
             "contacts": contacts,
             "orders": orders,
             "is_searching": demand.state == DemandState.OPEN and demand.match_requested_at is not None,
-            "outlook": matching_services.outlook(demand, now=now) if nobody else None,
+            "outlook": outlook(demand, now=now) if nobody else None,
             "escalation": Escalation.objects.filter(demand=demand)
             .select_related("organisation")
             .order_by("-pk")

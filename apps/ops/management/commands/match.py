@@ -7,10 +7,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from apps.matching import services
+from apps.matching.writing import Done
 from apps.notifications.tasks import nudge, send_due
 
 
-def in_words(done: services.Done) -> list[str]:
+def in_words(done: Done) -> list[str]:
     """A line for each kind of thing that was done."""
     lines = {
         "expired": "requests that were not answered in time",
@@ -39,5 +40,5 @@ class Command(BaseCommand):
         self.stdout.write(_as_json(done) if json else "\n".join(in_words(done)))
 
 
-def _as_json(done: services.Done) -> str:
+def _as_json(done: Done) -> str:
     return json.dumps(asdict(done))

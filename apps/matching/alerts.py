@@ -1,0 +1,114 @@
+"""What must be put before somebody: needs whose clock ran out, and news of a verification."""
+
+import datetime as dt
+from collections import Counter
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts import services as accounts_services
+from apps.accounts.models import Organisation, OrganisationState
+from apps.demands import clocks
+from apps.demands import services as demands_services
+from apps.demands.models import Demand
+from apps.matching.models import (
+    Escalation,
+    Match,
+)
+from apps.matching.writing import Done
+from apps.notifications.services import queue
+from apps.supply import services as supply_services
+from apps.supply.models import Offer
+
+log = structlog.get_logger(__name__)
+
+
+def escalate_due(*, now: dt.datetime | None = None, limit: int = 200) -> Done:
+    """Put needs whose clock ran out before the next coordinator up, with all that was tried."""
+    now = now or timezone.now()
+    done = Done()
+    for pk in Demand.objects.escalation_due(now).order_by("pk").values_list("pk", flat=True)[:limit]:
+        with transaction.atomic():
+            due = Demand.objects.escalation_due(now).select_for_update(of=["self"], skip_locked=True, no_key=True)
+            demand = due.shown().filter(pk=pk).first()
+            if demand is not None:
+                done.escalated += _escalate(demand, now)
+    return done
+
+
+def _escalate(demand: Demand, now: dt.datetime) -> int:
+    chain = list(Organisation.objects.coordinating(demand.region))
+    told = set(Escalation.objects.filter(demand=demand).values_list("organisation_id", flat=True))
+    nobody_told = [coordinator for coordinator in chain if coordinator.pk not in told]
+    further = now + clocks.ESCALATES_AFTER[demand.urgency] if len(nobody_told) > 1 else None
+    demands_services.set_escalation(demand.pk, further)
+    if not nobody_told:
+        log.warning("escalation_without_coordinator", demand=demand.pk, region=demand.region_id)
+        return 0
+
+    coordinator = nobody_told[0]
+    states = Counter(Match.objects.filter(demand=demand).values_list("state", flat=True))
+    tried = {str(state): count for state, count in sorted(states.items())}
+    Escalation.objects.create(demand=demand, organisation=coordinator, level=len(told) + 1, tried=tried)
+    context = {
+        **demands_services.describe(demand),
+        "coordinator": coordinator.name,
+        "level": len(told) + 1,
+        "tried": tried,
+        "quantity_matched": demand.quantity_matched,
+    }
+    key = f"demand.escalated:{demand.pk}:{coordinator.pk}"
+    queue("demand.escalated", coordinator, context, key=key)
+    queue("demand.passed_on", demand.organisation, context, key=f"demand.passed_on:{demand.pk}:{coordinator.pk}")
+    return 1
+
+
+@transaction.atomic
+def announce_verifications(*, now: dt.datetime | None = None, limit: int = 200) -> int:
+    """Tell organisations what became of their verification, and coordinators who asks for one. Returns how many news.
+
+    Accounts stands below the outbox and cannot tell anybody anything itself. What a newly verified organisation has
+    posted meanwhile goes out, and what it has open is matched again, as matching passed over it until then.
+    """
+    now = now or timezone.now()
+    organisations = accounts_services.take_unannounced(limit)
+    verified = [organisation for organisation in organisations if organisation.is_verified]
+    demands_services.open_awaiting(verified, now=now)
+    needs = Demand.objects.open().filter(organisation__in=verified)
+    demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
+    offers = Offer.objects.published().filter(organisation__in=verified)
+    supply_services.request_matching(list(offers.values_list("pk", flat=True)), now=now)
+    return sum(_announce(organisation, now) for organisation in organisations)
+
+
+def _announce(organisation: Organisation, now: dt.datetime) -> bool:
+    recipient: Organisation | None = organisation
+    match OrganisationState(organisation.state):
+        case OrganisationState.PENDING:
+            event, recipient = "organisation.submitted", Organisation.objects.coordinating(organisation.region).first()
+        case OrganisationState.VERIFIED if organisation.verified_by_id:
+            event = "organisation.verified"
+        case OrganisationState.REJECTED:
+            event = "organisation.rejected"
+        case OrganisationState.UNVERIFIED if organisation.state_reason:
+            event = "organisation.unverified"
+        case _:
+            return False  # imported as verified, or never anything else than unverified
+    if recipient is None:
+        log.warning("verification_without_coordinator", organisation=organisation.pk, region=organisation.region_id)
+        return False
+    queue(
+        event,
+        recipient,
+        {
+            "organisation_id": organisation.pk,
+            "name": organisation.name,
+            "region": organisation.region.names,
+            "reason": organisation.state_reason,
+            "verified_until": organisation.verified_until.isoformat() if organisation.verified_until else None,
+            "can_request": organisation.can_request,
+        },
+        key=f"{event}:{organisation.pk}:{now:%Y%m%d%H%M%S}",
+    )
+    return True
