@@ -26,6 +26,7 @@ SMALL: Final = 40_000  # up to so many pairs, all of them are used
 GOAL: Final = 1e-4  # a certified gap that is good enough
 FINE: Final = 10.0  # and what may be missing of the score then, in thousandths per unit
 _SPREAD: Final = 16
+_FEW: Final = 8
 _COLUMN_ROUNDS: Final = 20
 _REPAIRS: Final = 6
 _SMOOTHINGS: Final = 2
@@ -113,10 +114,11 @@ def _relax(
         if not grow:
             return _Relaxed(arcs, quantity, value, rounds)
         price = prices(market, arcs, ladder, quantity)
-        limit, missing = price_all(market, ladder, price)
+        stop = expired()
+        limit, missing = price_all(market, ladder, price, few=0 if stop else _FEW)
         bound = min(bound, limit)
         good = bound - value <= min(goal * bound, fine * float(quantity.sum()))
-        if good or not len(missing) or expired():
+        if stop or good or not len(missing):
             break
         arcs = Arcs.joined([arcs, missing])
     return _Relaxed(arcs, quantity, bound, rounds)

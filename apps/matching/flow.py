@@ -86,9 +86,9 @@ def prices(market: Market, arcs: Arcs, ladder: Ladder, quantity: Ints, *, rounds
     return Prices(source, need)
 
 
-def price_all(market: Market, ladder: Ladder, price: Prices, *, few: int = 8) -> tuple[float, Arcs]:
-    """An upper bound on what any plan over all pairs is worth, and for each need and source the missing pairs that
-    promise most.
+def price_all(market: Market, ladder: Ladder, price: Prices, *, few: int) -> tuple[float, Arcs]:
+    """An upper bound on what any plan over all pairs is worth, and for each need and source the `few` missing pairs
+    that promise most (0: only the bound).
 
     By duality: with any prices of at least 0, free stock at its price plus, for each need, its steps' weight where it
     exceeds what its cheapest source costs.
@@ -96,11 +96,13 @@ def price_all(market: Market, ladder: Ladder, price: Prices, *, few: int = 8) ->
     cheapest = np.full(len(market.needs), float(_NOTHING))
     parts: list[Arcs] = []
     best = _BestRows(len(market.sources))
-    flush = max(1, len(market) // few)
+    flush = max(1, len(market) // max(1, few))
     for rows, scores in market.blocks():
         net = scores - price.source
         net[scores == REFUSED] = _NOTHING
         cheapest[rows] = net.max(axis=1)
+        if not few:
+            continue
         net += price.need[rows, None]
         lines = np.flatnonzero(cheapest[rows] + price.need[rows] > 0)
         if len(lines):

@@ -123,6 +123,7 @@ class Market:
         reaches, self._reach = _classes(source.ships_to for source in self.sources)
         self._at = _on_the_globe([self.needs[place].place for place in places])
         self._from = _on_the_globe([self.sources[place].place for place in origins])
+        self._nearness = np.full((len(places), len(origins)), np.nan, dtype=np.float32)
         codes = [set(self.needs[place].place.path.split("/")) for place in places]
         areas = [self.sources[reach].ships_to for reach in reaches]
         ships = [[not area or not area.isdisjoint(there) for area in areas] for there in codes]
@@ -185,12 +186,16 @@ class Market:
         return scores
 
     def _near(self, rows: Ints, columns: Ints) -> npt.NDArray[np.float32]:
-        """The distance term: the chord between two points on the globe gives the way along it."""
+        """The distance term: the chord between two points on the globe gives the way along it. Worked out once for
+        each place of a need.
+        """
         places, line = np.unique(self._place[rows], return_inverse=True)
-        chord = np.sqrt(np.clip((1 - self._at[places] @ self._from.T) / 2, 0, 1))
-        km = 2 * EARTH_RADIUS_KM * np.arcsin(chord)
-        near = np.where(np.isnan(km), 0.5, 1 / (1 + km / self.policy.half_distance_km)).astype(np.float32)
-        return near[:, self._origin[columns]][line.reshape(-1)]
+        new = places[np.isnan(self._nearness[places, :1]).any(axis=1)]
+        if len(new):
+            chord = np.sqrt(np.clip((1 - self._at[new] @ self._from.T) / 2, 0, 1))
+            km = 2 * EARTH_RADIUS_KM * np.arcsin(chord)
+            self._nearness[new] = np.where(np.isnan(km), 0.5, 1 / (1 + km / self.policy.half_distance_km))
+        return self._nearness[places][:, self._origin[columns]][line.reshape(-1)]
 
 
 def _ints(values: Iterable[int]) -> Ints:
