@@ -272,7 +272,7 @@ class AmendForm(LineForm, DetailsForm):
 class ReasonForm(forms.Form):
     """Why something ends: asked, never demanded."""
 
-    reason = forms.CharField(label=_("Why? (the other side will read this)"), required=False, max_length=500)
+    reason = forms.CharField(label=_("Why?"), required=False, max_length=500)
 
 
 class NeedsFilter(forms.Form):

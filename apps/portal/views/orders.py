@@ -218,6 +218,7 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _confirm(request: HttpRequest, order: Order, form: ReasonForm, *, kind: str, as_requester: bool) -> HttpResponse:
+    form.fields["reason"].help_text = _("The other side will read this.")
     context = {
         "order": order,
         "match": order.match,
