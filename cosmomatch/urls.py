@@ -1,7 +1,11 @@
 """Every address of the program, by app."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+
+# The back office has no log-in of its own: that would know neither second factors nor how often somebody may guess.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign, no-untyped-call]  # allauth's way
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.ops.urls")),

@@ -291,3 +291,16 @@ def test_a_policy_is_checked_and_a_change_is_a_new_version(office: Client, root:
     policy = Policy.objects.get()
     assert (policy.version, policy.values.share_cap, policy.made_by) == (2, 0.4, root)
     assert office.post(page(Policy, "change", policy.pk), {"note": "y"}).status_code == 403
+
+
+def test_the_back_office_has_no_way_in_beside_the_log_in_with_its_second_factor(client: Client, root: User) -> None:
+    answer = client.post("/admin/login/?next=/admin/", {"username": root.email, "password": PASSWORD})
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/login/?next=%2Fadmin%2F")
+    assert "_auth_user_id" not in client.session
+
+
+def test_who_is_logged_in_and_not_of_the_staff_is_kept_out(client: Client) -> None:
+    client.force_login(UserFactory.create())
+
+    assert client.get("/admin/", follow=True).status_code == 403
