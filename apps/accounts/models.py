@@ -90,6 +90,14 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Paths of the regions of which the user may see everything but contacts."""
         return [organisation.region.path for organisation in self.organisations_with(Permission.WATCH_REGION)]
 
+    @property
+    def has_confirmed_address(self) -> bool:
+        """Whether a link that was mailed to their address was opened: anybody can register with anybody's address."""
+        from allauth.account.models import EmailAddress  # it needs this model to be there first
+
+        confirmed = EmailAddress.objects.filter(user=self, email__iexact=self.email, verified=True)
+        return confirmed.exists()
+
     def in_sight(self, organisation: str, region: str) -> models.Q:
         """The condition that a row is in the user's sight: it belongs to an organisation of theirs, or lies in a
         region they watch.

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -11,6 +12,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from apps.accounts.models import Evidence, Membership, Organisation, OrganisationState, User
 from apps.accounts.permissions import Role
 from apps.accounts.services import add_evidence
+from apps.core.models import AuditEntry
 from apps.notifications.models import Message, WebhookEndpoint
 from tests.factories import OrganisationFactory, member
 
@@ -129,6 +131,7 @@ def test_changing_what_was_verified_clears_the_verification(client: Client, page
 def test_a_person_is_added_given_another_role_and_taken_out(
     client: Client, page: str, hospital: Organisation, stranger: User
 ) -> None:
+    EmailAddress.objects.create(user=stranger, email=stranger.email, verified=True, primary=True)
     client.post(f"{page}members/", {"member-email": stranger.email.upper(), "member-role": "member"})
     membership = Membership.objects.get(user=stranger)
     assert (membership.organisation, membership.role) == (hospital, Role.MEMBER)
@@ -144,8 +147,19 @@ def test_a_person_is_added_given_another_role_and_taken_out(
 def test_who_has_not_registered_cannot_be_added_and_the_address_is_kept(client: Client, page: str) -> None:
     text = client.post(f"{page}members/", {"member-email": "nobody@example.org", "member-role": "member"}).text
 
-    assert "Nobody has registered with this address yet" in text
+    assert "Nobody has registered with this address and confirmed it yet" in text
     assert 'value="nobody@example.org"' in text
+
+
+def test_who_registered_with_the_address_of_somebody_else_is_not_let_in(
+    client: Client, page: str, stranger: User
+) -> None:
+    EmailAddress.objects.create(user=stranger, email=stranger.email, verified=False, primary=True)
+
+    text = client.post(f"{page}members/", {"member-email": stranger.email, "member-role": "manager"}).text
+
+    assert "Nobody has registered with this address and confirmed it yet" in text
+    assert not stranger.memberships.exists()
 
 
 def test_the_last_manager_stays_one(client: Client, page: str, buyer: User) -> None:
@@ -184,6 +198,18 @@ def test_an_address_that_is_no_webhook_is_refused_and_kept(client: Client, page:
     assert "error-summary" in text
     assert f'value="{url}"' in text or not url
     assert not WebhookEndpoint.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["", "edit/"])
+def test_it_is_written_down_when_a_coordinator_is_shown_the_contact(
+    client: Client, page: str, hospital: Organisation, coordinator: User, path: str
+) -> None:
+    assert hospital.contact_phone in client.get(f"{page}{path}").text
+    assert not AuditEntry.objects.filter(event="contact.seen").exists()
+
+    client.force_login(coordinator)
+    assert hospital.contact_phone in client.get(f"{page}{path}").text
+    assert AuditEntry.objects.get(event="contact.seen").actor == coordinator
 
 
 @pytest.mark.parametrize("size", [1, 8])

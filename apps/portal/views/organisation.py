@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts import services
 from apps.accounts.models import Evidence, Membership, Organisation, User
 from apps.accounts.permissions import Permission, can
+from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.notifications import services as outbox
 from apps.notifications.models import WebhookEndpoint
@@ -43,6 +44,13 @@ def is_insider(user: User, organisation: Organisation) -> bool:
     return can(user, Permission.VIEW, organisation)
 
 
+def note_look(user: User, organisation: Organisation) -> None:
+    """Write down that somebody from outside, a coordinator, is shown the contact."""
+    belongs = any(grant.organisation_id == organisation.pk for grant in user.grants)
+    if is_insider(user, organisation) and not belongs:
+        audit.record(user, "contact.seen", organisation)
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def create(request: HttpRequest) -> HttpResponse:
@@ -63,7 +71,9 @@ def create(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, visible(request, pk))
+    organisation = visible(request, pk)
+    note_look(user_of(request), organisation)
+    return _page(request, organisation)
 
 
 def _page(request: HttpRequest, organisation: Organisation, **forms: BaseForm) -> HttpResponse:
@@ -96,6 +106,7 @@ def _page(request: HttpRequest, organisation: Organisation, **forms: BaseForm) -
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     organisation = managed(request, pk)
+    note_look(user_of(request), organisation)
     form = OrganisationForm(request.POST or None, organisation=organisation)
     if request.method == "POST" and form.is_valid():
         try:
@@ -165,8 +176,12 @@ def invite(request: HttpRequest, pk: int) -> HttpResponse:
     form = MemberForm(request.POST, prefix="member")
     if form.is_valid():
         user = User.objects.filter(email__iexact=form.cleaned_data["email"], is_active=True).first()
-        if user is None:
-            nobody = _("Nobody has registered with this address yet. Ask the person to register, then add them here.")
+        if user is None or not user.has_confirmed_address:
+            # One answer to both: it does not tell who has an account here.
+            nobody = _(
+                "Nobody has registered with this address and confirmed it yet. Ask the person to register, and to open "
+                "the link in the mail that follows; then add them here."
+            )
             form.add_error("email", nobody)
         elif organisation.memberships.filter(user=user).exists():
             form.add_error("email", _("This person belongs to the organisation already."))
