@@ -156,12 +156,30 @@ def submit_for_verification(organisation: Organisation, *, by: User) -> None:
     audit.record(by, "organisation.submitted", organisation)
 
 
+def _check_seen(organisation: Organisation, seen: dt.datetime | None) -> None:
+    """Refuse to vouch for facts that nobody looked at: a clinic may call itself a ministry a moment before."""
+    if seen is None:
+        return
+    locked = Organisation.objects.select_for_update(no_key=True).filter(pk=organisation.pk)
+    if locked.values_list("updated_at", flat=True).get() != seen:
+        raise RuleViolation("state_changed", _("This organisation changed a moment ago. Look again and decide."))
+
+
 @transaction.atomic
 def verify_organisation(
-    organisation: Organisation, *, by: User, until: dt.date | None = None, now: dt.datetime | None = None
+    organisation: Organisation,
+    *,
+    by: User,
+    until: dt.date | None = None,
+    seen: dt.datetime | None = None,
+    now: dt.datetime | None = None,
 ) -> None:
-    """A coordinator has seen the evidence. Lasts a year unless `until` says otherwise."""
+    """A coordinator has seen the evidence. Lasts a year unless `until` says otherwise.
+
+    `seen`: the `updated_at` that the coordinator looked at; if the facts changed since, `state_changed`.
+    """
     now = now or timezone.now()
+    _check_seen(organisation, seen)
     if organisation.identifier:
         twin = (
             Organisation.objects.verified()

@@ -7,6 +7,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from apps.accounts import services as accounts
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import OrganisationKind
 from apps.core.models import AuditEntry
@@ -36,6 +37,24 @@ def test_an_organisation_is_verified_until_a_day(desk: Client, coordinator: User
     assert body.state == OrganisationState.VERIFIED
     assert body.verified_by == coordinator
     assert str(body.verified_until) == "2030-01-31"
+
+
+def test_facts_that_changed_after_the_page_was_opened_are_not_verified(desk: Client) -> None:
+    body = waiting_body(identifier="X1", identifier_kind="other")
+    page = f"/desk/organisations/{body.pk}/"
+    form = desk.get(page).context["verify_form"]
+    accounts.amend_organisation(body, by=member(body), kind=OrganisationKind.GOVERNMENT, region=region("CN"))
+    accounts.submit_for_verification(Organisation.objects.get(pk=body.pk), by=member(body))
+
+    answer = desk.post(f"{page}verify/", {"verify-until": "", "verify-seen": form["seen"].value()}, follow=True)
+
+    body.refresh_from_db()
+    assert body.state == OrganisationState.PENDING
+    assert "changed a moment ago" in answer.text
+    again = answer.context["verify_form"]["seen"].value()
+    desk.post(f"{page}verify/", {"verify-until": "", "verify-seen": again})
+    body.refresh_from_db()
+    assert body.state == OrganisationState.VERIFIED
 
 
 def test_a_rejection_needs_a_reason(desk: Client) -> None:

@@ -239,7 +239,7 @@ def _organisation_page(request: HttpRequest, subject: Organisation, **more: Any)
         "members": subject.memberships.select_related("user").order_by("pk")[:20],
         "needs": Demand.objects.filter(organisation=subject).shown().order_by("-pk")[:10],
         "offers": Offer.objects.filter(organisation=subject).shown().order_by("-pk")[:10],
-        "verify_form": VerifyForm(prefix="verify"),
+        "verify_form": VerifyForm(prefix="verify", initial={"seen": subject.updated_at.isoformat()}),
         "reject_form": ReasonForm(prefix="reject"),
         "contact": None,
         **more,
@@ -273,7 +273,7 @@ def verify(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _organisation_page(request, subject, verify_form=form)
     try:
-        accounts.verify_organisation(subject, by=user, until=form.cleaned_data["until"])
+        accounts.verify_organisation(subject, by=user, **form.cleaned_data)
     except RuleViolation as violation:
         return refused(request, violation, "desk-organisation", subject.pk)
     return done(request, "desk-organisation", _("Verified. The organisation is told."), subject.pk)
