@@ -16,8 +16,11 @@ from typing import Any, Final
 
 MAX_ROWS: Final = 2_000
 MAX_QUANTITY: Final = 10**12
+# Empty lines and columns that nobody reads cost time too: a tiny XLSX may name cell XFD1048576.
+MAX_LINES: Final = 2 * MAX_ROWS
+MAX_COLUMNS: Final = 100
 # An XLSX is a zip: unpacked, a small one may fill the memory.
-MAX_UNPACKED: Final = 100_000_000
+MAX_UNPACKED: Final = 30_000_000
 
 HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "item": ("item", "item name", "物资", "物资名称", "物品", "物品名称", "品名", "名称", "产品名称"),
@@ -118,7 +121,7 @@ def _read_xlsx(data: bytes) -> Iterator[list[Any]]:
             book = load(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
             sheet = book.worksheets[0]
             sheet.reset_dimensions()  # some writers state them wrong
-            for row in sheet.iter_rows(values_only=True):
+            for row in sheet.iter_rows(max_row=MAX_LINES + 1, max_col=MAX_COLUMNS, values_only=True):
                 yield list(row)
     except Exception as error:  # a broken file breaks anywhere in the library, with whatever comes up
         raise UnreadableError("unreadable") from error
@@ -127,7 +130,7 @@ def _read_xlsx(data: bytes) -> Iterator[list[Any]]:
 
 
 def _rows(lines: Iterable[list[Any]]) -> Sheet:
-    numbered = ((number, line) for number, line in enumerate(lines, start=1) if any(_text(cell) for cell in line))
+    numbered = _numbered(lines)
     _number, header = next(numbered, (0, None))
     if header is None:
         raise UnreadableError("empty")
@@ -141,6 +144,15 @@ def _rows(lines: Iterable[list[Any]]) -> Sheet:
     if not rows:
         raise UnreadableError("empty")
     return Sheet(rows, unknown)
+
+
+def _numbered(lines: Iterable[list[Any]]) -> Iterator[tuple[int, list[Any]]]:
+    """The lines that say something, as a person counts them."""
+    for number, line in enumerate(lines, start=1):
+        if number > MAX_LINES:
+            raise UnreadableError("too_long")
+        if any(_text(cell) for cell in line):
+            yield number, line
 
 
 def _columns(header: list[Any]) -> tuple[list[str | None], list[str]]:

@@ -1,6 +1,7 @@
 import contextlib
 import datetime as dt
 import io
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -106,6 +107,29 @@ def test_a_file_that_cannot_be_used_says_why(data: bytes, code: str) -> None:
         sheets.read(data)
 
     assert problem.value.code == code
+
+
+def test_a_tiny_xlsx_cannot_name_a_sheet_of_billions_of_cells() -> None:
+    book = openpyxl.Workbook()
+    for number in range(1, 400):
+        book.worksheets[0].cell(number, 16_384).font = openpyxl.styles.Font(bold=True)
+    book.worksheets[0].cell(1_048_576, 1, "mask")
+    file = io.BytesIO()
+    book.save(file)
+
+    began = time.process_time()
+    with pytest.raises(UnreadableError) as problem:
+        sheets.read(file.getvalue())
+
+    assert problem.value.code == "too_long"
+    assert time.process_time() - began < 1
+
+
+def test_a_csv_of_nothing_but_lines_is_too_long() -> None:
+    with pytest.raises(UnreadableError) as problem:
+        sheets.read(b"item,quantity\n" + b",\n" * 100_000 + b"mask,1\n")
+
+    assert problem.value.code == "too_long"
 
 
 @given(st.binary(max_size=200))
