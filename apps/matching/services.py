@@ -198,6 +198,9 @@ def record_acceptance(
             field="quantity",
             held=held,
         )
+    if not (match.demand.organisation.is_verified and match.offer.organisation.is_verified):
+        # The next sweep takes the hold back; until then nobody gets a contact by it.
+        raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
     if not demands_services.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
     if accepted < held:

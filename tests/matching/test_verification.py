@@ -9,12 +9,14 @@ from apps.accounts import services as accounts
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
+from apps.fulfilment.models import Order
+from apps.fulfilment.services import accept_match
 from apps.matching import alerts
 from apps.matching import services as matching
 from apps.matching.models import Match, MatchState
 from apps.matching.tasks import watch_verifications
 from apps.notifications.models import Message
-from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, member
+from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, OrganisationFactory, member
 
 pytestmark = pytest.mark.django_db
 
@@ -109,3 +111,17 @@ def test_an_absurd_quantity_is_put_before_the_nearest_coordinator(
     demands.open_demand(demand, by=buyer)
 
     assert told() == {("demand.held_for_review", coordinator.email)}
+
+
+@pytest.mark.parametrize("side", ["demand", "offer"])
+def test_who_is_not_verified_any_more_gets_no_contact_by_accepting_what_is_still_held(
+    coordinator: User, side: str
+) -> None:
+    match = MatchFactory.create()
+    accounts.reject_organisation(getattr(match, side).organisation, by=coordinator, reason="Not who they say")
+
+    with pytest.raises(RuleViolation) as refusal:
+        accept_match(match, by=None)
+
+    assert refusal.value.code == "organisation_unverified"
+    assert not Order.objects.exists()
