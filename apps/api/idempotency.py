@@ -17,7 +17,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.models import User
+from apps.accounts.models import ApiToken, User
 from apps.api.models import IdempotencyKey
 from apps.core.errors import RuleViolation
 
@@ -73,8 +73,11 @@ def forget_old(*, now: dt.datetime | None = None) -> int:
 
 
 def _fingerprint(request: Request) -> str:
-    """Of method, address and content: not of white space or the order of members."""
+    """Of method, address, what the caller may see, and content: not of white space or the order of members."""
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode("utf-8", "replace"))
+    if isinstance(request.auth, ApiToken):
+        # An answer is kept as it was shown: another token of the same person may see less.
+        digest.update(f"{sorted(request.auth.scopes)} {request.auth.region_id}\n".encode())
     if request.FILES:
         for name, file in sorted(request.FILES.items()):
             digest.update(f"{name}\n".encode("utf-8", "replace"))

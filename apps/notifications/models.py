@@ -64,7 +64,10 @@ class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
         """Endpoints are the business of the organisation's own people alone."""
         if not user.is_authenticated:
             return self.none()
-        return self.filter(organisation__in=[grant.organisation_id for grant in user.grants])
+        own = self.filter(organisation__in=[grant.organisation_id for grant in user.grants])
+        if user.region_limit:
+            return own.filter(organisation__region__path__startswith=user.region_limit.path)
+        return own
 
 
 class WebhookEndpoint(TimeStamped):
