@@ -1,10 +1,22 @@
 """Every address under `/api/v1/`."""
 
 from django.urls import URLPattern, URLResolver, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
-from apps.api import catalogue, demands, exports, matches, offers, orders, organisations, stats, tokens, webhooks
+from apps.api import (
+    catalogue,
+    demands,
+    description,
+    exports,
+    matches,
+    offers,
+    orders,
+    organisations,
+    stats,
+    tokens,
+    webhooks,
+)
 
 router = SimpleRouter()
 router.register("items", catalogue.Items, "item")
@@ -26,7 +38,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("exports/<str:dataset>", exports.Exports.as_view(), name="export"),
     path("exports/<str:dataset>/", exports.Exports.as_view(schema=None)),
     path("stats/", stats.Stats.as_view(), name="stats"),
-    path("schema/", SpectacularAPIView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
+    path("schema/", description.Description.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
     path(
         "docs/",
         # A template of ours: the package's own has a style block, which the security policy forbids.

@@ -1,0 +1,34 @@
+"""`/schema/`: what the API says of itself, in OpenAPI."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.utils import translation
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
+
+_kept: dict[tuple[str, str], bytes] = {}
+
+
+class Description(SpectacularAPIView):
+    """The description of the API. Making it takes a second and it is for everybody, so each one is made once."""
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *_args: Any, **_kwargs: Any) -> HttpResponse:
+        wanted = request.GET.get("lang") or ""
+        language = (
+            wanted if wanted in dict(settings.LANGUAGES) else translation.get_language() or settings.LANGUAGE_CODE
+        )
+        renderer: Any = request.accepted_renderer
+        body = _kept.get((language, renderer.media_type))
+        if body is None:
+            with translation.override(language):
+                generator: Any = self.generator_class(urlconf=self.urlconf)
+                described = generator.get_schema(request=request, public=True)
+                body = renderer.render(described, renderer_context=self.get_renderer_context())
+            _kept[language, renderer.media_type] = body
+        response = HttpResponse(body, content_type=renderer.media_type)
+        response["Content-Disposition"] = f'inline; filename="CosmoMatch.{renderer.format}"'
+        return response
