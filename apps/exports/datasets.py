@@ -92,10 +92,13 @@ class Joined(Func):
 
 
 class HarmlessText(Func):
-    """Text that a spreadsheet would take for a formula gets an apostrophe in front: it is shown, and nothing is run."""
+    """Text that a spreadsheet would take for a formula gets an apostrophe in front: it is shown, and nothing is run.
+
+    The wide signs are formulas too where Excel speaks Chinese or Japanese.
+    """
 
     template = (
-        "CASE WHEN left(%(expressions)s, 1) IN ('=', '+', '-', '@', E'\\t', E'\\r') "
+        "CASE WHEN left(%(expressions)s, 1) IN ('=', '+', '-', '@', '＝', '＋', '－', '＠', E'\\t', E'\\r', E'\\n') "
         "THEN concat('''', %(expressions)s) ELSE %(expressions)s END"
     )
     output_field = TextField()

@@ -84,7 +84,7 @@ def test_text_that_is_awkward_comes_through_whole(partner: User) -> None:
     assert lines(partner)[0]["note"] == awkward
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n"])
 def test_a_spreadsheet_is_not_given_formulas(partner: User, start: str) -> None:
     DemandFactory.create(note=f"{start}HYPERLINK(1)")
 

@@ -268,3 +268,9 @@ def test_a_cookie_of_a_hospital_shows_what_waits(client: Client, supplier: User)
         re.search(r'To answer\s*<span class="count">1', client.get("/account/").text)
         or "inbox" not in client.get("/account/").text
     )
+
+
+def test_a_key_that_no_token_can_have_is_not_there(client: Client, buyer: User) -> None:
+    client.force_login(buyer)
+
+    assert client.get("/account/tokens/%00/revoke/").status_code == 404

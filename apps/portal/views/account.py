@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template import TemplateDoesNotExist
 from django.urls import reverse
@@ -151,6 +151,8 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def revoke_token(request: HttpRequest, key: str) -> HttpResponse:
+    if not key.isprintable():
+        raise Http404  # PostgreSQL cannot even look for some of these signs
     token = get_object_or_404(ApiToken, user=user_of(request), token_key=key)
     if request.method == "POST":
         services.revoke_token(token, by=user_of(request))
