@@ -7,6 +7,7 @@ apps/ops/checks.py.
 
 import logging
 import os
+import re
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
@@ -483,10 +484,11 @@ def without_probes(_logger: object, _method: str, event: structlog.typing.EventD
 
 
 def without_links(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Whoever reads a log must not be able to answer with the one-click links in it."""
-    before, link, _signed = str(event.get("request", "")).partition(" /a/")
-    if link:
-        event["request"] = f"{before}{link}…"
+    """Whoever reads a log must not be able to answer or set a password with the links in it, nor learn whom others
+    searched for.
+    """
+    if "request" in event:
+        event["request"] = re.sub(r"(/a/|/key/|/confirm-email/|\?).+", r"\1…", str(event["request"]))
     return event
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from cosmomatch.settings import without_links
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 
@@ -177,3 +179,17 @@ def test_the_content_policy_trusts_nobody_else(read: Any) -> None:
     assert not [
         source for sources in directives.values() for source in sources if "unsafe" in source or "http" in source
     ]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "logged"),
+    [
+        ("GET /a/WyJtYXRjaC5hY2NlcHQiXQ.abc/", "GET /a/…"),
+        ("GET /account/password/reset/key/1-abc-def/", "GET /account/password/reset/key/…"),
+        ("GET /account/confirm-email/MQ:abc/", "GET /account/confirm-email/…"),
+        ("GET /desk/search/?q=13800001234", "GET /desk/search/?…"),
+        ("GET /needs/12/", "GET /needs/12/"),
+    ],
+)
+def test_the_log_holds_no_link_that_acts_and_nothing_that_was_searched_for(request_line: str, logged: str) -> None:
+    assert without_links(None, "info", {"request": request_line}) == {"request": logged}
