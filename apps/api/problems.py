@@ -1,6 +1,7 @@
 """Every answer that is not a success, as one RFC 9457 problem document."""
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ from apps.core.errors import RuleViolation
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
+
+# Seconds after which something that is away is likely back.
+RETRY_AFTER: Final = 5
 
 TITLES: Final = {
     400: gettext_lazy("The request is not valid"),
@@ -96,7 +100,7 @@ def handle(error: Exception, _context: dict[str, Any]) -> Response | None:
     if isinstance(error, exceptions.Throttled):
         response["Retry-After"] = str(math.ceil(getattr(error, "wait", None) or 1))
     if isinstance(error, UnavailableError):
-        response["Retry-After"] = "5"
+        response["Retry-After"] = str(RETRY_AFTER)
     return response
 
 
@@ -165,6 +169,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    # Before or after a view of ours, the database may be away too: that passes, and a program may try again.
+    if _is_ours(request) and isinstance(sys.exc_info()[1], OperationalError):
+        log.warning("database_unavailable", error=str(sys.exc_info()[1]))
+        answer = _plain(503, UnavailableError.default_code, UnavailableError.default_detail)
+        answer["Retry-After"] = str(RETRY_AFTER)
+        return answer
     if _is_ours(request):
         return _plain(500, "error", _("Something went wrong on our side. It is noted."))
     return defaults.server_error(request)

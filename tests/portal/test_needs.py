@@ -814,3 +814,37 @@ def test_a_need_asks_the_database_as_often_for_many_contacts_as_for_few(
 
     assert queries(client, f"/needs/{demand.pk}/") == few
     assert ContactReveal.objects.count() == 11
+
+
+# --- Faults, all at once ----------------------------------------------------------------------------------------------
+
+
+def test_faults_name_their_line_and_a_day_that_is_over_is_among_them(log_in: Login, buyer: User, mask: Item) -> None:
+    data = lines({"item": mask.pk, "quantity": "600"}, {"item": mask.pk, "quantity": "many"}, needed_by="2020-01-01")
+
+    page = log_in(buyer).post("/needs/new/", data)
+
+    assert page.status_code == 400
+    text = page.content.decode()
+    assert "Line 2, How much?: Write a whole number, such as 600." in text
+    assert "Line 1, " not in text
+    assert "Needed by: This date has passed." in text
+    assert 'value="many"' in text
+
+
+def test_a_need_whose_day_is_over_can_still_be_amended(log_in: Login, buyer: User) -> None:
+    demand = DemandFactory.create(organisation=buyer.grants[0].organisation, quantity=500)
+    Demand.objects.filter(pk=demand.pk).update(needed_by=timezone.now() - dt.timedelta(days=3))
+    demand.refresh_from_db()
+    form = {
+        "quantity": "600",
+        "quantity_kind": "exact",
+        "urgency": demand.urgency,
+        "region": demand.region_id,
+        "needed_by": timezone.localdate(demand.needed_by).isoformat(),
+    }
+
+    response = log_in(buyer).post(f"/needs/{demand.pk}/amend/", form)
+
+    demand.refresh_from_db()
+    assert (response.status_code, demand.quantity) == (302, 600)

@@ -173,6 +173,13 @@ class DetailsForm(forms.Form):
         kwargs["initial"] = own | dict(kwargs.get("initial") or {})
         super().__init__(*args, **kwargs)
 
+    def clean_needed_by(self) -> dt.datetime | None:
+        """A day that is over is named with the other faults, not after them; what stands already may stay."""
+        moment: dt.datetime | None = self.cleaned_data["needed_by"]
+        if moment is not None and moment < timezone.now() and "needed_by" in self.changed_data:
+            raise ValidationError(_("This date has passed."), code="needed_by_past")
+        return moment
+
     def facts(self) -> dict[str, Any]:
         names = ("urgency", "needed_by", "region", "address", "contact_name", "contact_phone")
         return {name: self.cleaned_data[name] for name in names}

@@ -67,6 +67,12 @@ class DeliverForm(forms.Form):
         label=_("In your words"), required=False, max_length=400, help_text=_("The supplier will read this.")
     )
 
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("quantity_rejected") and not data.get("reason_kind") and not data.get("reason", "").strip():
+            self.add_error("reason_kind", _("Say why you rejected them."))
+        return data
+
     def facts(self) -> dict[str, Any]:
         """As the service takes them: the kind and the words are one reason."""
         data = self.cleaned_data

@@ -200,22 +200,29 @@ def page_url(context: Context, number: int) -> str:
 def form_faults(*forms: Any) -> list[dict[str, str]]:
     """Every error of the forms (formsets are flattened, None is skipped) as text and the id of the field to jump to."""
     faults: list[dict[str, str]] = []
-    for form in _flat(forms):
-        faults += [{"text": str(error), "label": "", "id": ""} for error in form.non_field_errors()]
+    for form, line in _flat(forms):
+        faults += [{"text": str(error), "label": line, "id": ""} for error in form.non_field_errors()]
         for bound in form:
+            label = ", ".join(part for part in (line, str(bound.label or "")) if part)
             faults += [
-                {"text": str(error), "label": str(bound.label or ""), "id": bound.id_for_label or bound.auto_id}
+                {"text": str(error), "label": label, "id": bound.id_for_label or bound.auto_id}
                 for error in bound.errors
             ]
     return faults
 
 
-def _flat(forms: Any) -> list[BaseForm]:
-    flat: list[BaseForm] = []
+def _flat(forms: Any) -> list[tuple[BaseForm, str]]:
+    """Every form with the name of its line, where there are several lines to confuse."""
+    flat: list[tuple[BaseForm, str]] = []
     for form in forms:
         if form is None or form == "" or not form.is_bound:
             continue
-        flat += form.forms if hasattr(form, "forms") else [form]
+        if not hasattr(form, "forms"):
+            flat.append((form, ""))
+        elif len(form.forms) == 1:
+            flat.append((form.forms[0], ""))
+        else:
+            flat += [(one, gettext("Line %(number)s") % {"number": at}) for at, one in enumerate(form.forms, 1)]
     return flat
 
 
