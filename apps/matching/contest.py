@@ -22,7 +22,7 @@ from apps.matching.outcome import Method, Outcome
 from apps.matching.policy import PolicyValues
 from apps.matching.ranking import Need, Rules, Source
 
-SMALL: Final = 40_000  # up to so many pairs, all of them are used
+SMALL: Final = 500_000  # up to so many pairs, all of them are used
 GOAL: Final = 1e-4  # a certified gap that is good enough
 FINE: Final = 10.0  # and what may be missing of the score then, in thousandths per unit
 _SPREAD: Final = 16
@@ -30,6 +30,7 @@ _FEW: Final = 8
 _COLUMN_ROUNDS: Final = 20
 _REPAIRS: Final = 6
 _SMOOTHINGS: Final = 2
+_SMOOTH: Final = 200_000  # arcs, up to which that is done
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _settle(market: Market, ladder: Ladder, relaxed: _Relaxed, expired: Callable
     carried = np.minimum(market.free[arcs.column], market.wanting[arcs.row])
     least = np.zeros(len(arcs), dtype=np.int64)
     best = _finish(market, ladder, arcs, quantity)
-    smoothings = _SMOOTHINGS if market.policy.shipment_weight and len(arcs) <= 5 * SMALL else 0
+    smoothings = _SMOOTHINGS if market.policy.shipment_weight and len(arcs) <= _SMOOTH else 0
     repairs = 0
     for turn in range(_REPAIRS):
         violates = (quantity > 0) & (quantity < market.minimum[arcs.column])
