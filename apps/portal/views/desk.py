@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -45,7 +44,7 @@ _FOUND: Final = 25
 def coordinator(request: HttpRequest) -> User:
     user = user_of(request)
     if not can(user, Permission.COORDINATE):
-        raise PermissionDenied
+        raise Http404
     return user
 
 

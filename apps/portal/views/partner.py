@@ -3,10 +3,9 @@
 import datetime as dt
 
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Count, F, Q
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
@@ -26,7 +25,7 @@ DATASETS = ("demands", "offers", "matches", "orders")
 def dashboard(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
     if not can(user, Permission.WATCH_REGION):
-        raise PermissionDenied
+        raise Http404
     paths = user.watched_regions
     rows = figures.in_region(paths)
     items = figures.items_of(rows)

@@ -1,0 +1,113 @@
+"""Every address of the portal, as everybody who must not get anywhere with it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounts.models import Evidence, Organisation, User
+from apps.accounts.services import issue_token
+from apps.fulfilment import services as fulfilment
+from apps.notifications.models import Message, Notification
+from apps.notifications.services import add_webhook
+from apps.portal import urls
+from tests.factories import DemandFactory, MatchFactory, OfferFactory
+
+pytestmark = pytest.mark.django_db
+
+SECRETS = ("Wuchang Hospital", "Shenzhen Maker", "13812345678", "13887654321", "N-SECRET00", "secret-name")
+# Signed links are their own key, and are tested with the answers.
+BY_SIGNATURE = {"answer"}
+
+
+def patterns(urlpatterns: list[Any]) -> Iterator[tuple[str, list[str]]]:
+    """The name of every address of the portal's own, and the arguments it takes."""
+    for url in urlpatterns:
+        if hasattr(url, "url_patterns"):
+            yield from patterns(url.url_patterns)
+        elif url.callback.__module__.startswith("apps.portal") and url.name not in BY_SIGNATURE:
+            yield url.name, list(url.pattern.converters)
+
+
+ADDRESSES = list(patterns(urls.urlpatterns))
+
+
+@pytest.fixture
+def world(hospital: Organisation, maker: Organisation, buyer: User, supplier: User) -> dict[str, int | str]:
+    """Something of others behind every argument that an address takes."""
+    Organisation.objects.filter(pk=hospital.pk).update(contact_phone="13812345678")
+    Organisation.objects.filter(pk=maker.pk).update(contact_phone="13887654321")
+    demand = DemandFactory.create(organisation=hospital, reference="N-SECRET00", contact_name="secret-name")
+    match = MatchFactory.create(demand=demand, offer=OfferFactory.create(organisation=maker))
+    order = fulfilment.accept_match(match, by=supplier)
+    token, _text = issue_token(buyer, name="ERP", scopes=["read"])
+    evidence = Evidence.objects.create(organisation=hospital, document="evidence/1/x.pdf", uploaded_by=buyer)
+    endpoint = add_webhook(hospital, url="https://hospital.example.org/hook", by=buyer)
+    return {
+        "needs": demand.pk,
+        "supply": match.offer_id,
+        "inbox": match.pk,
+        "orders": order.pk,
+        "organisation": hospital.pk,
+        "desk/organisations": hospital.pk,
+        "desk/needs": demand.pk,
+        "desk/messages": Message.objects.earliest("pk").pk,
+        "notifications": Notification.objects.earliest("pk").pk,
+        "evidence_pk": evidence.pk,
+        "member_pk": buyer.memberships.get().pk,
+        "endpoint_pk": endpoint.pk,
+        "key": token.token_key,
+        "step": "cancel",
+        "name": "verify",
+    }
+
+
+def address(name: str, arguments: list[str], world: dict[str, int | str]) -> str:
+    values = {argument: world[argument] for argument in arguments if argument != "pk"}
+    if "pk" not in arguments:
+        return reverse(name, kwargs=values)
+    prefix = reverse(name, kwargs={**values, "pk": 0}).strip("/").split("/0")[0]
+    return reverse(name, kwargs={**values, "pk": world[prefix]})
+
+
+def is_turned_away(client: Client, method: str, path: str, arguments: list[str]) -> bool:
+    """Not there for this person; or a page of their own that shows nothing of others."""
+    response = getattr(client, method)(path)
+    if response.status_code in {404, 405}:
+        return True
+    if response.status_code == 302 and "/login/" in response["Location"]:
+        return True
+    if arguments:
+        return False
+    body = b"".join(response) if response.streaming else response.content
+    return not any(secret.encode() in body for secret in SECRETS)
+
+
+@pytest.mark.parametrize("who", ["nobody", "stranger", "rival", "far_partner"])
+def test_no_address_gives_anything_of_others_away(
+    who: str, world: dict[str, int | str], client: Client, request: pytest.FixtureRequest
+) -> None:
+    if who != "nobody":
+        client.force_login(request.getfixturevalue(who))
+
+    got_somewhere = [
+        f"{method} {name}"
+        for name, arguments in ADDRESSES
+        for method in ("get", "post")
+        if not is_turned_away(client, method, address(name, arguments, world), arguments)
+    ]
+
+    assert got_somewhere == []
+    assert len(ADDRESSES) > 50
+
+
+def test_the_owners_do_get_there(world: dict[str, int | str], client: Client, buyer: User, supplier: User) -> None:
+    """Otherwise the walk above would prove nothing."""
+    client.force_login(buyer)
+    for name, key in (("need", "needs"), ("order", "orders"), ("organisation", "organisation")):
+        assert client.get(reverse(name, args=[world[key]])).status_code == 200
+    client.force_login(supplier)
+    for name, key in (("offer", "supply"), ("match", "inbox"), ("order", "orders")):
+        assert client.get(reverse(name, args=[world[key]])).status_code == 200
