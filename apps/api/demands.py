@@ -25,6 +25,7 @@ from apps.api.fields import (
     Id,
     Input,
     Nothing,
+    Place,
     Quantity,
     Row,
     Rows,
@@ -34,7 +35,6 @@ from apps.api.fields import (
     Whole,
     Why,
     find_item,
-    find_region,
     find_standard,
 )
 from apps.api.filters import ById, ByItem, InRegion, Since
@@ -86,7 +86,7 @@ class DemandChange(Input):
     quantity_kind = serializers.ChoiceField(choices=QuantityKind.choices, required=False)
     standard = Code(find_standard, required=False, allow_null=True)
     accepts_substitutes = Truth(required=False)
-    region = Code(find_region, required=False)
+    region = Place(required=False)
     address = Text(required=False, allow_blank=True, max_length=300)
     contact_name = Text(required=False, allow_blank=True, max_length=100)
     contact_phone = Text(required=False, allow_blank=True, max_length=60)

@@ -163,6 +163,22 @@ class Code(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+class Place(Code):
+    """A region for a row of the caller's: a token for one region places nothing outside of it."""
+
+    default_error_messages: ClassVar = {"outside": gettext_lazy("This token is for {region} only.")}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(find_region, **kwargs)
+
+    def to_internal_value(self, data: Any) -> Region:
+        region: Region = super().to_internal_value(data)
+        limit = self.context["request"].user.region_limit
+        if limit is not None and not region.is_within(limit):
+            self.fail("outside", region=limit.code)
+        return region
+
+
 def _is_name(text: str) -> bool:
     return 0 < len(text) <= 120 and text.isprintable()
 

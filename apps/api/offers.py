@@ -25,6 +25,7 @@ from apps.api.fields import (
     Input,
     Money,
     Nothing,
+    Place,
     Price,
     Quantity,
     Row,
@@ -83,7 +84,7 @@ class OfferChange(Input):
     unit_price = Price(required=False, allow_null=True)
     currency = serializers.RegexField(r"^[A-Z]{3}\Z", required=False, help_text="ISO 4217.")
     is_donation = Truth(required=False)
-    origin_region = Code(find_region, required=False, help_text="Your organisation's own region unless said otherwise.")
+    origin_region = Place(required=False, help_text="Your organisation's own region unless said otherwise.")
     ships_to = serializers.ListField(child=Code(find_region), required=False, max_length=500)
     certificate_number = Text(required=False, allow_blank=True, max_length=60)
     certificate_valid_until = Day(required=False, allow_null=True)

@@ -14,7 +14,7 @@ from apps.accounts import services
 from apps.accounts.models import IdentifierKind, Organisation, OrganisationState, TokenScope
 from apps.accounts.permissions import OrganisationKind, Permission
 from apps.api.authentication import has_scope
-from apps.api.fields import Code, Day, Filled, Id, Input, Nothing, Row, Rows, Text, find_region
+from apps.api.fields import Day, Filled, Id, Input, Nothing, Place, Row, Rows, Text
 from apps.api.filters import InRegion, Since
 from apps.api.resource import Resource
 
@@ -47,7 +47,7 @@ class OrganisationFacts(Input):
 
     name = Text(max_length=200)
     kind = serializers.ChoiceField(choices=OrganisationKind.choices)
-    region = Code(find_region)
+    region = Place()
     identifier_kind = serializers.ChoiceField(choices=IdentifierKind.choices, required=False)
     identifier = Text(required=False, allow_blank=True, max_length=40)
     address = Text(required=False, allow_blank=True, max_length=300)

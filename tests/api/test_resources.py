@@ -472,6 +472,30 @@ def test_a_region_of_a_token_narrows_everything(call: Call, partner: User) -> No
     assert narrow.get(f"/demands/{there.pk}/").status_code == 404
 
 
+def test_a_token_for_a_region_places_nothing_outside_of_it(
+    call: Call, buyer: User, hospital: Organisation, supplier: User
+) -> None:
+    need = DemandFactory.create(organisation=hospital)
+    region("429004")
+    mine = call(buyer, region=region("420100"))
+    line = {"item": "mask.surgical", "quantity": 5}
+
+    for answer in (
+        mine.post("/demands/", {**line, "region": "429004"}),
+        mine.patch(f"/demands/{need.pk}/", {"region": "429004"}),
+        mine.post("/organisations/", {"name": "X", "kind": "hospital", "region": "429004"}),
+    ):
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, ["region"])
+    assert mine.post("/demands/", line).status_code == 201
+    assert call(supplier, region=region("420100")).post("/offers/", line).status_code == 403
+
+
+def test_options_tell_of_every_address(call: Call, buyer: User) -> None:
+    mine = call(buyer)
+    for name in ("demands", "offers", "matches", "orders", "organisations", "webhooks", "tokens", "items", "stats"):
+        assert mine("OPTIONS", f"/{name}/").status_code == 200
+
+
 def test_the_use_of_a_token_is_noted(call: Call, buyer: User, django_capture_on_commit_callbacks: Any) -> None:
     mine = call(buyer)
     with django_capture_on_commit_callbacks(execute=True):
@@ -501,7 +525,8 @@ def test_a_session_works_with_csrf_and_not_without(buyer: User) -> None:
 def test_sums_show_no_single_organisation(call: Call) -> None:
     for _number in range(3):
         DemandFactory.create(quantity=100)
-    DemandFactory.create(organisation=OrganisationFactory.create(region=region("440300")), quantity=7)
+    for few in ("440300", "110102"):
+        DemandFactory.create(organisation=OrganisationFactory.create(region=region(few)), quantity=7)
     OfferFactory.create()
 
     body = call().get("/stats/").json()
@@ -519,6 +544,7 @@ def test_sums_show_no_single_organisation(call: Call) -> None:
             "quantity_offered": None,
         }
     ]
+    assert [(cell["region"], cell["needs"], cell["offers"]) for cell in body["totals"]] == [("", 5, None)]
     assert body["as_of"].endswith("Z")
 
 
