@@ -37,7 +37,6 @@ class StatsShown(serializers.Serializer[Any]):
     as_of = serializers.DateTimeField()
     cells = CellShown(many=True)
     totals = CellShown(many=True, help_text="By item, everywhere: the region is empty.")
-    totals = CellShown(many=True, help_text="By item, everywhere: the region is empty.")
 
 
 class Stats(APIView):
