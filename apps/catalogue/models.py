@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 import pgtrigger
@@ -397,6 +398,14 @@ class RegionQuerySet(models.QuerySet["Region"]):
         return self.filter(path__startswith=region.path)
 
 
+@lru_cache(maxsize=4096)
+def _names_above(codes: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """(Chinese, English) of these places in their order. Remembered: messages name the same few again and again."""
+    rows = Region.objects.filter(pk__in=codes).values_list("code", "name", "name_en")
+    found = {code: (name, name_en) for code, name, name_en in rows}
+    return tuple(found[code] for code in codes if code in found)
+
+
 class Region(models.Model):
     """A place that is administered: a GB/T 2260 code in China, ISO 3166 elsewhere.
 
@@ -447,6 +456,16 @@ class Region(models.Model):
     def names(self) -> dict[str, str]:
         """The name by language code, for messages."""
         return {"en": self.name_en, "zh-hans": self.name}
+
+    @property
+    def full_names(self) -> dict[str, str]:
+        """The name with what it lies in, by language code: many cities have a Xicheng or a Chaoyang."""
+        above = [pair for pair in _names_above(tuple(self.ancestor_codes[1:])) if pair[0] not in GROUPINGS]
+        known = [*above, (self.name, self.name_en)]
+        return {
+            "en": ", ".join(dict.fromkeys(english for _name, english in reversed(known))),
+            "zh-hans": "".join(dict.fromkeys(name for name, _english in known)),
+        }
 
     def is_within(self, other: Region) -> bool:
         """Whether this is `other` or a part of it."""

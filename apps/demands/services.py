@@ -505,7 +505,7 @@ def describe(demand: Demand) -> dict[str, Any]:
         "unit": demand.item.unit.short_names,
         "quantity": demand.quantity,
         "quantity_kind": demand.quantity_kind,
-        "region": demand.region.names,
+        "region": demand.region.full_names,
         "urgency": demand.urgency,
         "needed_by": demand.needed_by.isoformat() if demand.needed_by else None,
     }

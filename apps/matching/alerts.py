@@ -104,7 +104,7 @@ def _announce(organisation: Organisation, now: dt.datetime) -> bool:
         {
             "organisation_id": organisation.pk,
             "name": organisation.name,
-            "region": organisation.region.names,
+            "region": organisation.region.full_names,
             "reason": organisation.state_reason,
             "verified_until": organisation.verified_until.isoformat() if organisation.verified_until else None,
             "can_request": organisation.can_request,

@@ -246,7 +246,7 @@ def _news_for_requester(demand: Demand, matches: Sequence[Match]) -> News:
                     "match_id": match.pk,
                     "name": match.offer.organisation.name,
                     "quantity": match.quantity,
-                    "region": match.offer.origin_region.names,
+                    "region": match.offer.origin_region.full_names,
                     "reasons": explain_in_every_language(match.terms),
                     "is_substitute": match.is_substitute,
                     "item": match.offer.item.names,

@@ -17,6 +17,7 @@ from apps.catalogue.regions import (
     stem,
     tidy,
 )
+from tests.factories import region
 
 ROWS = {row.code: row for row in reference.region_rows()}
 GAZETTEER = Gazetteer(Place(row.code, row.name, row.path) for row in ROWS.values())
@@ -179,3 +180,10 @@ def test_names_lose_what_kind_of_place_they_are() -> None:
         "恩施", "内蒙古", "新疆", "西城", "随县",
     ]  # fmt: skip
     assert tidy(" 松滋市\t\n") == "松滋市"
+
+
+@pytest.mark.django_db
+def test_a_message_names_a_district_with_what_it_lies_in() -> None:
+    assert region("110102").full_names == {"en": "Xicheng, Beijing", "zh-hans": "北京市西城区"}
+    assert region("110000").full_names == {"en": "Beijing", "zh-hans": "北京市"}
+    assert region("CN").full_names == {"en": "China", "zh-hans": "中国"}

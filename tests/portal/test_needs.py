@@ -13,6 +13,7 @@ from apps.demands.models import Demand, DemandState
 from apps.fulfilment.models import ContactReveal
 from apps.matching.models import Match, MatchState
 from tests.factories import (
+    PASSWORD,
     DemandFactory,
     ItemFactory,
     MatchFactory,
@@ -848,3 +849,18 @@ def test_a_need_whose_day_is_over_can_still_be_amended(log_in: Login, buyer: Use
 
     demand.refresh_from_db()
     assert (response.status_code, demand.quantity) == (302, 600)
+
+
+def test_what_was_typed_survives_a_login_that_has_ended(buyer: User, mask: Item) -> None:
+    client = Client(headers={"accept-language": "en"})
+    sent = client.post("/needs/new/", lines({"item": mask.pk, "quantity": "600"}, address="Ward 3"))
+    assert (sent.status_code, sent["Location"]) == (302, "/login/?next=/needs/new/")
+    assert "What you typed is kept" in client.get(sent["Location"]).content.decode()
+
+    client.post(sent["Location"], {"login": buyer.email, "password": PASSWORD})
+
+    page = client.get("/needs/new/").content.decode()
+    assert 'value="600"' in page
+    assert 'value="Ward 3"' in page
+    assert not Demand.objects.exists()
+    assert 'value="600"' not in client.get("/needs/new/").content.decode()

@@ -27,6 +27,7 @@ from apps.fulfilment.services import reveal_contacts
 from apps.matching import services as matching_services
 from apps.matching.models import PENDING, Escalation, Match, MatchState
 from apps.matching.outlook import outlook
+from apps.portal import kept
 from apps.portal.access import named_organisation, organisation_for
 from apps.portal.forms.items import Shelf
 from apps.portal.forms.needs import (
@@ -164,14 +165,25 @@ def post(organisation: Organisation, formset: LineFormSet, details: DetailsForm,
     return posted
 
 
-@login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
+    if request.method == "POST" and not request.user.is_authenticated:
+        return kept.keep(request)
+    return _new(request)
+
+
+@login_required
+def _new(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
+    typed = kept.take(request) if request.method == "GET" else None
+    if typed is not None:
+        request.POST = typed  # type: ignore[assignment]  # immutable too, being read from text
     organisation = organisation_for(request, user, Permission.POST_DEMANDS)
     if organisation is None:
         return render(request, "portal/requester/no_organisation.html", {"for_what": "needs"})
     shelf = Shelf(organisation)
+    if typed is not None:
+        return _again(request, organisation, shelf)
     if request.method == "POST":
         return _posted(request, user, organisation, shelf)
 
