@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
@@ -192,14 +192,20 @@ def verify_organisation(
                 "identifier_taken",
                 _("“%(name)s” is already verified with the same registration number.") % {"name": twin.name},
             )
-    move(
-        organisation,
-        OrganisationState.VERIFIED,
-        state_reason="",
-        verified_at=now,
-        verified_by=by,
-        verified_until=until or (now + VERIFICATION_LASTS).date(),
-    )
+    try:
+        with transaction.atomic():
+            move(
+                organisation,
+                OrganisationState.VERIFIED,
+                state_reason="",
+                verified_at=now,
+                verified_by=by,
+                verified_until=until or (now + VERIFICATION_LASTS).date(),
+            )
+    except IntegrityError as error:
+        raise RuleViolation(
+            "identifier_taken", _("Another organisation was verified with the same registration number a moment ago.")
+        ) from error
     audit.record(by, "organisation.verified", organisation, until=str(organisation.verified_until))
 
 
