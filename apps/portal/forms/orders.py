@@ -58,8 +58,8 @@ class ShipForm(forms.Form):
 class DeliverForm(forms.Form):
     """What came: accepted, rejected, and why."""
 
-    quantity_accepted = QuantityField(label=_("Accepted"), least=0)
-    quantity_rejected = QuantityField(label=_("Rejected"), least=0, required=False)
+    quantity_accepted = QuantityField(label=_("Accepted quantity"), least=0)
+    quantity_rejected = QuantityField(label=_("Rejected quantity"), least=0, required=False)
     reason_kind = forms.ChoiceField(
         label=_("Why rejected?"), choices=[("", "–"), *RejectReason.choices], required=False
     )
