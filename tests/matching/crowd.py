@@ -42,6 +42,7 @@ class Member:
             self.change_offer: 2,
             self.fulfil: 4,
             self.sweep: 4,
+            self.reallocate: 1,
         }
 
     def play(self, seconds: float) -> None:
@@ -81,6 +82,9 @@ class Member:
 
     def sweep(self) -> None:
         matching.sweep(limit=20)
+
+    def reallocate(self) -> None:
+        matching.reallocate(seconds=1)
 
     def change_demand(self) -> None:
         demand = self.one_of(Demand.objects.live())
