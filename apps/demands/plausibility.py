@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-# Fewer past quantities than this say nothing about what is usual.
+# With fewer past quantities than this only a gross difference is asked about.
 ENOUGH: Final = 5
+GROSS_RATIO: Final = 100
 UNUSUAL_RATIO: Final = 10
 ABSURD_RATIO: Final = 1_000
 # In base units: more than the largest single public order known to us, so a slip of the finger even without any
@@ -24,18 +25,20 @@ class Verdict(Enum):
 @dataclass(frozen=True)
 class Judgement:
     verdict: Verdict
-    usual: int | None  # the median of the past, where there is enough of it
+    usual: int | None  # the median of the past, where there is any
 
 
 def judge(quantity: int, past: Sequence[int]) -> Judgement:
     """Compare a quantity with past ones of the same item by the same kind of organisation (all in base units, > 0)."""
-    usual = int(statistics.median(past)) if len(past) >= ENOUGH else None
+    usual = int(statistics.median(past)) if past else None
     if quantity > ABSURD_ALWAYS:
         return Judgement(Verdict.ABSURD, usual)
     if usual is None:
         return Judgement(Verdict.PLAUSIBLE, None)
 
     ratio = max(quantity / usual, usual / quantity)
-    if ratio > ABSURD_RATIO and quantity > usual:
+    is_enough = len(past) >= ENOUGH
+    if is_enough and ratio > ABSURD_RATIO and quantity > usual:
         return Judgement(Verdict.ABSURD, usual)
-    return Judgement(Verdict.UNUSUAL if ratio > UNUSUAL_RATIO else Verdict.PLAUSIBLE, usual)
+    limit = UNUSUAL_RATIO if is_enough else GROSS_RATIO
+    return Judgement(Verdict.UNUSUAL if ratio > limit else Verdict.PLAUSIBLE, usual)
