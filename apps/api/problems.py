@@ -32,6 +32,7 @@ TITLES: Final = {
     405: gettext_lazy("This method is not possible here"),
     406: gettext_lazy("This form of answer is not available"),
     409: gettext_lazy("Not possible as things stand"),
+    411: gettext_lazy("The length is missing"),
     413: gettext_lazy("The request is too large"),
     415: gettext_lazy("This form of request is not understood"),
     429: gettext_lazy("Too many requests"),
@@ -45,6 +46,14 @@ class NotAllowedError(exceptions.PermissionDenied):
 
     default_code = "not_allowed"
     default_detail = gettext_lazy("You may see this, but not do this.")
+
+
+class LengthRequiredError(exceptions.APIException):
+    """A body of unknown length would be taken for an empty one."""
+
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_code = "length_required"
+    default_detail = gettext_lazy("Say how long the request is: send a Content-Length.")
 
 
 class UnavailableError(exceptions.APIException):

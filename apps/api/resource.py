@@ -22,7 +22,7 @@ from apps.api import idempotency
 from apps.api.fields import Input, Keyed, Row, Rows, as_id
 from apps.api.models import IdempotencyKey
 from apps.api.pagination import Page
-from apps.api.problems import NotAllowedError
+from apps.api.problems import LengthRequiredError, NotAllowedError
 from apps.matching.tasks import sweep
 from apps.notifications.tasks import nudge, send_due
 
@@ -58,6 +58,8 @@ class Changing(APIView):
             # A program says nothing about languages: its errors are read by the person who set it up.
             translation.activate(request.auth.user.language)
         if request.method not in SAFE_METHODS:
+            if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
+                raise LengthRequiredError
             self.claimed = idempotency.claim(request)
 
     def handle_exception(self, exc: Exception) -> Any:

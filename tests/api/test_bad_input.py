@@ -1,11 +1,14 @@
 """Whatever comes in: a 4xx that says what is wrong, never a 500."""
 
+import http.client
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client
+from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import User
 from apps.accounts.services import issue_token
@@ -120,6 +123,22 @@ def test_another_content_type_is_not_understood(client: Client, buyer: User) -> 
     _token, text = issue_token(buyer, name="x", scopes=["write"])
     answer = client.post("/api/v1/demands/", {"item": "mask.surgical"}, headers={"Authorization": f"Bearer {text}"})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_a_body_of_unknown_length_is_not_taken_for_an_empty_one(live_server: LiveServer, buyer: User) -> None:
+    _token, text = issue_token(buyer, name="x", scopes=["write"])
+    address = urlsplit(live_server.url)
+    client = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+    client.request(
+        "POST",
+        "/api/v1/demands/",
+        iter([b'{"item": ', b'"mask"}']),
+        headers={"Authorization": f"Bearer {text}", "Content-Type": "application/json"},
+        encode_chunked=True,
+    )
+    answer = client.getresponse()
+    assert (answer.status, json.loads(answer.read())["code"]) == (411, "length_required")
+    client.close()
 
 
 def test_an_unknown_method_is_said_to_be_so(hospital_calls: Caller) -> None:
