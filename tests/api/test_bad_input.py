@@ -213,6 +213,13 @@ def test_errors_speak_the_language_of_the_request(hospital_calls: Caller) -> Non
     assert english["errors"]["item"] == ["There is no “nothing”."]
 
 
+def test_a_program_that_names_no_language_gets_its_users(call: Callable[..., Caller], buyer: User) -> None:
+    buyer.language = "zh-hans"
+    buyer.save()
+    answer = call(buyer).post("/demands/", {"item": "nothing", "quantity": 1})
+    assert answer.json()["errors"]["item"] == ["没有“nothing”。"]
+
+
 def test_all_faults_of_all_lines_are_named_at_once(hospital_calls: Caller) -> None:
     answer = hospital_calls.post("/demands/", [GOOD, {"item": "mask.surgical", "quantity": -1, "region": "x"}, 5])
 

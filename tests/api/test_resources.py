@@ -6,6 +6,7 @@ from typing import Any
 
 import openpyxl
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -208,8 +209,6 @@ def test_an_offer_goes_through_its_states(call: Call, supplier: User) -> None:
 
 
 def sheet(client: Client, user: User, data: bytes, query: str = "", **more: Any) -> Any:
-    from django.core.files.uploadedfile import SimpleUploadedFile
-
     _token, text = issue_token(user, name="sheet", scopes=["write", "read"])
     return client.post(
         f"/api/v1/offers/import/{query}",
@@ -265,6 +264,22 @@ def test_an_xlsx_can_be_imported_too(client: Client, supplier: User) -> None:
 
     assert sheet(client, supplier, file.getvalue()).status_code == 201
     assert Offer.objects.get().quantity == 77
+
+
+def test_a_sheet_that_is_sent_twice_is_imported_once(client: Client, supplier: User) -> None:
+    ItemFactory.create()
+    _token, text = issue_token(supplier, name="sheet", scopes=["write"])
+
+    def send(data: bytes) -> Any:
+        return client.post(
+            "/api/v1/offers/import/",
+            {"file": SimpleUploadedFile("offers.csv", data)},
+            headers={"Authorization": f"Bearer {text}", "Idempotency-Key": "monday"},
+        )
+
+    first, again = send(b"item,quantity\nmask.surgical,5\n"), send(b"item,quantity\nmask.surgical,5\n")
+    assert (first.status_code, again.content, Offer.objects.count()) == (201, first.content, 1)
+    assert send(b"item,quantity\nmask.surgical,6\n").status_code == 409
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"PK\x03\x04", b"item\n5\n", b"\xff" * 100])
@@ -558,14 +573,31 @@ def _nothing_cached() -> None:
 # What lists cost
 
 
-@pytest.mark.parametrize("path", ["/demands/", "/offers/", "/matches/", "/orders/", "/organisations/", "/tokens/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/demands/",
+        "/offers/",
+        "/matches/",
+        "/orders/",
+        "/organisations/",
+        "/tokens/",
+        "/webhooks/",
+        "/demands/{need}/matches/",
+    ],
+)
 def test_a_list_costs_the_same_queries_at_every_size(call: Call, coordinator: User, path: str) -> None:
     mine = call(coordinator)
+    need = DemandFactory.create(quantity=100_000)
+    path = path.format(need=need.pk)
 
     def fill(count: int) -> None:
         for _number in range(count):
+            WebhookEndpoint.objects.create(
+                organisation=coordinator.grants[0].organisation, url="https://example.org/", secret="whsec_x"
+            )
             match = MatchFactory.create(
-                demand=DemandFactory.create(),
+                demand=need,
                 offer=OfferFactory.create(organisation=SupplierFactory.create()),
                 state="accepted",
                 responded_at=timezone.now(),
@@ -584,7 +616,7 @@ def test_a_list_costs_the_same_queries_at_every_size(call: Call, coordinator: Us
     few = cost()
     fill(7)
     assert cost() == few
-    assert few <= 4  # the token, the memberships, the rows; for orders their shipments
+    assert few <= 4  # the token, the memberships, the rows; of orders their shipments, of a need itself
 
 
 def test_an_action_wakes_the_matching(call: Call, buyer: User, maker: Organisation) -> None:
