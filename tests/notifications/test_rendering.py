@@ -60,7 +60,10 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
         ),
         demands.Line(item=ItemFactory.create(), quantity=300, quantity_kind=QuantityKind.ESTIMATE),
     ]
-    posted = [demands.open_demand(demand, by=buyer) for demand in demands.post_demands(hospital, lines, by=buyer)]
+    posted = [
+        demands.open_demand(demand, by=buyer, quantity_confirmed=True)
+        for demand in demands.post_demands(hospital, lines, by=buyer)
+    ]
     matching.sweep()
 
     first = Match.objects.held().filter(demand=posted[0]).order_by("pk")[0]
@@ -82,7 +85,7 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     supply.suspend_stale(now=now + dt.timedelta(days=20))
 
     [absurd] = demands.post_demands(hospital, [demands.Line(item=ItemFactory.create(), quantity=10**11)], by=buyer)
-    demands.open_demand(absurd, by=buyer)
+    demands.open_demand(absurd, by=buyer, quantity_confirmed=True)
 
     clinic = OrganisationFactory.create(unverified=True, kind=OrganisationKind.HEALTH_FACILITY, identifier="X1")
     owner = member(clinic, email="clinic@example.org")
