@@ -97,7 +97,7 @@ def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) ->
     if "allocation" in options.parts:
         allocation.run()
     if "export" in options.parts:
-        exports.run(options.rows)
+        exports.run(market, options.rows)
 
 
 if __name__ == "__main__":
