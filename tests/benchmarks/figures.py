@@ -25,7 +25,7 @@ def median_time(work: Callable[[], object], times: int) -> float:
 
 
 def row(name: str, value: str, note: str = "") -> None:
-    print(f"  {name:<58} {value:>14}  {note}".rstrip())
+    print(f"  {name:<58} {value:>14}  {note}".rstrip(), flush=True)
 
 
 def milliseconds(seconds: float) -> str:
