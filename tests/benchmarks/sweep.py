@@ -14,6 +14,7 @@ from apps.demands import services as demands
 from apps.demands.models import Demand
 from apps.matching import services as matching
 from apps.matching.models import Match
+from apps.matching.writing import Done
 from apps.notifications.models import Message, Notification
 from tests.benchmarks.figures import median_time, milliseconds, row, watched
 from tests.benchmarks.world import Market
@@ -72,7 +73,7 @@ def _measure(
     """Sweep until so many needs are matched; seconds."""
     profiler = cProfile.Profile()
     took = cpu = 0.0
-    done = matching.Done()
+    done = Done()
     with watched() as queries:
         while done.demands < posts:
             before()
