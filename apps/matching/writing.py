@@ -93,9 +93,12 @@ def _carry_out(
     asked: dict[int, list[Match]] = defaultdict(list)
     for hold in plan.holds:
         need, offer = locked[hold.need_id], offers[hold.candidate.source.id]
+        present = pending.get((need.pk, offer.pk))
         # Whoever amends a need asks anew, and whoever amends an offer confirms it: then this was decided on old facts.
+        # The micro-batch may have asked the same meanwhile.
         as_decided = (
-            need.match_requested_at == demands[need.pk].match_requested_at
+            (present is None or present.state == MatchState.STANDBY)
+            and need.match_requested_at == demands[need.pk].match_requested_at
             and offer.confirmed_at == hold.candidate.source.confirmed_at
         )
         made = _hold(hold, need, offer, pending, policy, now) if as_decided else None
