@@ -142,6 +142,7 @@ INSTALLED_APPS = [
     "apps.catalogue",
     "apps.accounts",
     "apps.notifications",
+    "apps.policy",
     "apps.demands",
     "apps.supply",
     "apps.matching",

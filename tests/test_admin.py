@@ -18,9 +18,10 @@ from apps.core.models import AuditEntry
 from apps.demands.models import Demand, DemandState
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, OrderState
-from apps.matching.models import Escalation, Match, MatchState, Policy
+from apps.matching.models import Escalation, Match, MatchState
 from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
 from apps.notifications.services import add_webhook, queue
+from apps.policy.models import Policy
 from apps.supply.models import Offer, OfferState
 from tests.factories import (
     PASSWORD,

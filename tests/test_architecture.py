@@ -25,11 +25,11 @@ PURE = {
     "market",
     "outcome",
     "plausibility",
-    "policy",
     "ranking",
     "regions",
     "standards",
     "units",
+    "values",
 }
 
 

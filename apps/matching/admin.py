@@ -1,16 +1,11 @@
-"""Matches, escalations and the policy in the back office."""
+"""Matches and escalations in the back office."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.admin import KeptAdmin, WatchedAdmin, acting
-from apps.matching import services
-from apps.matching.models import Escalation, Match, Policy
-from apps.matching.policy import PolicyValues
+from apps.accounts.admin import WatchedAdmin
+from apps.matching.models import Escalation, Match
 
 
 @admin.register(Match)
@@ -29,34 +24,3 @@ class EscalationAdmin(WatchedAdmin[Escalation]):
     list_select_related = ("demand__item", "organisation")
     search_fields = ("=demand__reference", "organisation__name")
     ordering: ClassVar = ("-pk",)
-
-
-class PolicyForm(forms.ModelForm[Policy]):
-    class Meta:
-        model = Policy
-        fields = ("settings", "note")
-        help_texts: ClassVar = {"settings": _("What differs from the built-in values, as JSON.")}
-
-    def clean_settings(self) -> dict[str, Any]:
-        given: dict[str, Any] = self.cleaned_data["settings"]
-        try:
-            PolicyValues.from_json(given)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise forms.ValidationError(str(error)) from error
-        return given
-
-
-@admin.register(Policy)
-class PolicyAdmin(KeptAdmin[Policy]):
-    """A change is a new version: matches name the version that they were made under."""
-
-    form = PolicyForm
-    list_display = ("version", "note", "made_by", "created_at")
-    list_select_related = ("made_by",)
-
-    def has_change_permission(self, request: HttpRequest, obj: Policy | None = None) -> bool:
-        return False
-
-    def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
-        made = services.make_policy(obj.settings, note=obj.note, by=acting(request))
-        obj.version = made.version

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from apps.matching.policy import PolicyValues
 from apps.matching.ranking import (
     Candidate,
     HeldFor,
@@ -25,6 +24,7 @@ from apps.matching.ranking import (
     precedence,
     rank,
 )
+from apps.policy.values import PolicyValues
 
 
 @dataclass(frozen=True, slots=True)

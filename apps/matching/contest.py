@@ -19,8 +19,8 @@ from apps.matching.flow import price_all, prices, solve, total
 from apps.matching.ladder import Ladder
 from apps.matching.market import THOUSAND, Ints, Market
 from apps.matching.outcome import Method, Outcome
-from apps.matching.policy import PolicyValues
 from apps.matching.ranking import Need, Rules, Source
+from apps.policy.values import PolicyValues
 
 SMALL: Final = 500_000  # up to so many pairs, all of them are used
 GOAL: Final = 1e-4  # a certified gap that is good enough

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.matching.market import THOUSAND, Ints, Market
-from apps.matching.policy import Fairness
 from apps.matching.ranking import Need, effective_tier
+from apps.policy.values import Fairness
 
 _MOST = 1 << 60  # the solver multiplies costs by the number of nodes; the product must stay below 2 ** 63
 

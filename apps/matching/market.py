@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.catalogue.regions import EARTH_RADIUS_KM
-from apps.matching.policy import PolicyValues
 from apps.matching.ranking import Fit, Need, Place, Rules, Source, fit_of, median
+from apps.policy.values import PolicyValues
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -11,10 +11,8 @@ from apps.matching.loading import (
     load_rules,
     load_sources,
 )
-from apps.matching.models import (
-    Policy,
-)
 from apps.matching.ranking import Refusal, rank
+from apps.policy.models import Policy
 
 
 @dataclass(frozen=True)

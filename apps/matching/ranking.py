@@ -12,7 +12,7 @@ from enum import Enum
 from typing import overload
 
 from apps.catalogue.regions import distance_km
-from apps.matching.policy import PolicyValues
+from apps.policy.values import PolicyValues
 
 
 class Fit(Enum):

@@ -29,15 +29,13 @@ from apps.matching.loading import (
     load_sources,
 )
 from apps.matching.models import (
-    BUILT_IN_POLICY,
     DeclineReason,
     Match,
     MatchState,
-    Policy,
 )
-from apps.matching.policy import PolicyValues
 from apps.matching.writing import Done, describe, lock, take_back, write_difference, write_plan
 from apps.notifications.services import queue
+from apps.policy.models import Policy
 from apps.supply import services as supply_services
 from apps.supply.models import OfferState
 
@@ -266,20 +264,3 @@ def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **
         for match in Match.objects.held().filter(demand=demand).shown().order_by("pk"):
             take_back(match, MatchState.CANCELLED, now)
     return demands_services.amend_demand(demand, by=by, now=now, **changes)
-
-
-@transaction.atomic
-def make_policy(settings: dict[str, Any], *, note: str, by: User) -> Policy:
-    """Put a new version of the policy into force, from the next matching on.
-
-    `settings` are what differs from the built-in values. Raises `policy_invalid` for numbers that make no sense.
-    """
-    try:
-        PolicyValues.from_json(settings)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise RuleViolation("policy_invalid", str(error), field="settings") from error
-    newest = Policy.objects.select_for_update().order_by("-version").first()
-    version = (newest.version if newest else BUILT_IN_POLICY) + 1
-    policy = Policy.objects.create(version=version, settings=settings, note=note, made_by=by)
-    audit.record(by, "policy.made", policy, version=version)
-    return policy

@@ -22,11 +22,11 @@ from apps.matching.models import (
     PENDING,
     Match,
     MatchState,
-    Policy,
 )
 from apps.matching.ranking import Candidate, effective_tier
 from apps.matching.wording import explain_in_every_language
 from apps.notifications.services import News, queue, queue_all
+from apps.policy.models import Policy
 from apps.supply import services as supply_services
 from apps.supply.models import Offer
 

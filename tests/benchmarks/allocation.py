@@ -21,8 +21,8 @@ from apps.matching.contest import allocate
 from apps.matching.flow import solve
 from apps.matching.ladder import Ladder
 from apps.matching.market import Ints, Market
-from apps.matching.policy import Fairness, PolicyValues
 from apps.matching.ranking import Need, Source
+from apps.policy.values import Fairness, PolicyValues
 from tests.benchmarks import contested
 
 # Only what is compared: tiers, precedence and score. The rest is measured for itself.

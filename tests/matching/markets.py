@@ -6,8 +6,8 @@ from collections import defaultdict
 from hypothesis import strategies as st
 
 from apps.matching.allocation import Plan
-from apps.matching.policy import PolicyValues
 from apps.matching.ranking import HeldFor, Need, Place, Rules, Source
+from apps.policy.values import PolicyValues
 
 NOW = dt.datetime(2020, 1, 30, 12, tzinfo=dt.UTC)
 POLICY = PolicyValues()

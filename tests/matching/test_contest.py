@@ -18,8 +18,8 @@ from apps.matching.arcs import every, greedy, survey
 from apps.matching.contest import allocate
 from apps.matching.market import REFUSED, Market
 from apps.matching.outcome import Because, Method, Outcome
-from apps.matching.policy import Fairness, PolicyValues
 from apps.matching.ranking import Need, Place, Source, effective_tier, rank
+from apps.policy.values import Fairness, PolicyValues
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, markets, usable
 
 # Nothing is refused for being little: then the flow is the optimum, not only near it.

@@ -246,7 +246,7 @@ def test_what_is_amended_between_reading_and_writing_is_decided_anew() -> None:
     from django.db import transaction
 
     from apps.matching.loading import load_needs, load_rules, load_sources
-    from apps.matching.models import Policy
+    from apps.policy.models import Policy
 
     buyer_org = OrganisationFactory.create()
     person = member(buyer_org)

@@ -11,9 +11,10 @@ from apps.fulfilment import services as fulfilment
 from apps.matching import services as matching
 from apps.matching.contest import allocate
 from apps.matching.loading import load_contest, load_rules
-from apps.matching.models import Match, MatchState, Policy
+from apps.matching.models import Match, MatchState
 from apps.matching.writing import write_difference
 from apps.notifications.models import Message, Notification
+from apps.policy.models import Policy
 from tests.factories import (
     DemandFactory,
     ItemFactory,

@@ -5,7 +5,7 @@ from django.utils import translation
 
 from apps.matching import wording
 from apps.matching.outcome import Because
-from apps.matching.policy import TERMS
+from apps.policy.values import TERMS
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from django.views.decorators.http import require_GET
 
 from apps.demands import clocks
 from apps.demands.models import Urgency
-from apps.matching.models import Policy
+from apps.policy.models import Policy
 from apps.portal import figures, places
 
 
