@@ -19,6 +19,7 @@ PURE = {
     "arcs",
     "clocks",
     "contest",
+    "faults",
     "flow",
     "identifiers",
     "ladder",

@@ -170,12 +170,15 @@ class EscalationQuerySet(models.QuerySet["Escalation"]):
 
 
 class Escalation(TimeStamped):
-    """A need whose clock ran out, put before a coordinator with all that was tried."""
+    """A need whose clock ran out, put before a coordinator with all that was tried; or one that nobody looked at in
+    time (`for_approval`), put before the coordinator above those who were asked to.
+    """
 
     demand = models.ForeignKey(Demand, models.PROTECT, related_name="escalations", verbose_name=_("need"))
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="+", verbose_name=_("coordinator"))
     level = models.PositiveSmallIntegerField(_("level"), help_text=_("1 is the nearest coordinator."))
     tried: models.JSONField[dict[str, int], dict[str, int]] = models.JSONField(_("what was tried"), default=dict)
+    for_approval = models.BooleanField(_("waits to be looked at"), default=False)
 
     objects = EscalationQuerySet.as_manager()
 
@@ -183,7 +186,7 @@ class Escalation(TimeStamped):
         verbose_name = _("escalation")
         verbose_name_plural = _("escalations")
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["demand", "organisation", "level"], name="escalation_once")
+            models.UniqueConstraint(fields=["demand", "organisation", "level", "for_approval"], name="escalation_once")
         ]
 
     def __str__(self) -> str:

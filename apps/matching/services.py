@@ -69,7 +69,8 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
         policy = Policy.objects.current()
         for item_id, offered in items_for(open_ones, rules).items():
             demands = [demand for demand in open_ones if demand.item_id == item_id]
-            plan = decide(load_needs(demands), load_sources(offered, now), rules, policy=policy.values, now=now)
+            needs, sources = load_needs(demands, policy.values), load_sources(offered, now, policy.values)
+            plan = decide(needs, sources, rules, policy=policy.values, now=now)
             done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
     demands_services.finish_matching(claimed)
     return done
@@ -85,7 +86,7 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
     rules, policy = load_rules(), Policy.objects.current()
     done = Done()
     for items in contested_items(rules):
-        contest = load_contest(items, now)
+        contest = load_contest(items, now, policy.values)
         outcome = allocate(
             contest.needs,
             contest.sources,

@@ -159,7 +159,9 @@ def _facts(candidate: Candidate, demand: Demand, policy: Policy, now: dt.datetim
         "terms": [asdict(term) for term in candidate.terms],
         "policy_version": policy.version,
         "is_substitute": candidate.is_substitute,
-        "tier": effective_tier(demand.organisation.tier, demand.opened_at or demand.created_at, now, policy.values),
+        "tier": effective_tier(
+            policy.values.tier(demand.organisation.kind), demand.opened_at or demand.created_at, now, policy.values
+        ),
     }
 
 

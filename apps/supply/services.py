@@ -18,6 +18,7 @@ from apps.core import audit
 from apps.core.errors import RuleViolation, Text
 from apps.core.states import move
 from apps.notifications.services import queue
+from apps.policy.models import Policy
 from apps.supply.models import MAX_QUANTITY, Offer, OfferState
 
 LIKELY_DUPLICATE_WITHIN = dt.timedelta(days=7)
@@ -219,7 +220,7 @@ def ask_whether_still_there(*, now: dt.datetime | None = None, limit: int = 200)
     """Ask, once, the suppliers whose offers are about to go stale. Returns how many were asked."""
     now = now or timezone.now()
     due = (
-        Offer.objects.to_be_asked(now)
+        Offer.objects.to_be_asked(now, Policy.objects.current().values)
         .shown()
         .select_for_update(of=["self"], skip_locked=True, no_key=True)
         .order_by("pk")
@@ -241,7 +242,7 @@ def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
     """Suspend the offers that nobody confirmed in time, and say so. Returns how many."""
     now = now or timezone.now()
     due = (
-        Offer.objects.gone_stale(now)
+        Offer.objects.gone_stale(now, Policy.objects.current().values)
         .shown()
         .select_for_update(of=["self"], skip_locked=True, no_key=True)
         .order_by("pk")

@@ -256,8 +256,8 @@ def test_what_is_amended_between_reading_and_writing_is_decided_anew() -> None:
 
     [claimed] = demands.claim_for_matching(now=now, lease=matching.LEASE, limit=1)
     policy = Policy.objects.current()
-    sources = load_sources([demand.item_id], now)
-    plan = decide(load_needs([claimed]), sources, load_rules(), policy=policy.values, now=now)
+    sources = load_sources([demand.item_id], now, policy.values)
+    plan = decide(load_needs([claimed], policy.values), sources, load_rules(), policy=policy.values, now=now)
     region("440000")
     supply.amend_offer(offer, by=person, ships_to=["440000"])
     with transaction.atomic():

@@ -4,7 +4,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from apps.demands import clocks
 from apps.demands.models import Urgency
 from apps.policy.models import Policy
 from apps.portal import figures, places
@@ -40,8 +39,8 @@ def promise(request: HttpRequest) -> HttpResponse:
         {
             "urgency": urgency.label,
             "hold": policy.values.hold(urgency),
-            "escalates": clocks.ESCALATES_AFTER[urgency],
-            "stale": clocks.STALE_AFTER[urgency],
+            "escalates": policy.values.escalates_after(urgency),
+            "stale": policy.values.stale_after(urgency),
         }
         for urgency in Urgency
     ]
