@@ -27,6 +27,7 @@ PURE = {
     "outcome",
     "plausibility",
     "ranking",
+    "replaying",
     "regions",
     "standards",
     "units",

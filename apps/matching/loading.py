@@ -99,11 +99,15 @@ def items_for(demands: Iterable[Demand], rules: Rules) -> dict[int, set[int]]:
     return wanted
 
 
-def load_sources(item_ids: Iterable[int], now: dt.datetime, policy: PolicyValues) -> list[Source]:
-    """Published, certified offers of verified suppliers with something to give, free or held and not yet accepted."""
+def load_sources(
+    item_ids: Iterable[int], now: dt.datetime, policy: PolicyValues, *, also: Iterable[int] = ()
+) -> list[Source]:
+    """Published, certified offers of verified suppliers with something to give, free or held and not yet accepted; and
+    those of `also`, whatever is left of them.
+    """
     held = _holds_on(item_ids, policy)
     # What has nothing free can still serve through a hold that yields.
-    has_something = Q(quantity__gt=F("quantity_reserved")) | Q(pk__in=list(held))
+    has_something = Q(quantity__gt=F("quantity_reserved")) | Q(pk__in=[*held, *also])
     offers = Offer.objects.published().filter(
         has_something,
         Q(certificate_valid_until=None) | Q(certificate_valid_until__gte=now.date()),
@@ -239,12 +243,12 @@ def contested_items(rules: Rules) -> Iterator[set[int]]:
         wanted.setdefault(item, {item}).update(offered)
     short = set(opened.short().values_list("item_id", flat=True))
     waiting = set(Match.objects.held().values_list("demand__item_id", flat=True))
-    for linked in _joined(wanted.values()):
+    for linked in joined(wanted.values()):
         if linked & short and linked & waiting:
             yield linked
 
 
-def _joined(groups: Iterable[set[int]]) -> list[set[int]]:
+def joined(groups: Iterable[set[int]]) -> list[set[int]]:
     """Groups that have a member in common become one; in the order of their smallest members."""
     joined: list[set[int]] = []
     for group in groups:

@@ -1,4 +1,4 @@
-"""The verbs of matching. With `writing.py` and `alerts.py` the only writer of this app's tables."""
+"""The verbs of matching. With `writing.py`, `alerts.py` and `previews.py` the only writer of this app's tables."""
 
 import datetime as dt
 import time

@@ -41,8 +41,8 @@ def make_policy(settings: Any, *, note: str, by: User, based_on: int | None = No
 
     `settings` may leave out what has its built-in value; all are kept, so that the version stays what it is
     whatever the program's defaults become. `note` says why. Raises `policy_invalid` for values that make no sense,
-    `reason_missing`, and `policy_changed` when somebody else made a version since `based_on`, or at this very moment: of two at
-    once, the primary key lets one through.
+    `reason_missing`, and `policy_changed` when somebody else made a version since `based_on`, or at this very moment:
+    of two at once, the primary key lets one through.
     """
     values = check_settings(settings)
     if not note.strip():
