@@ -25,9 +25,9 @@ from apps.policy.values import PolicyValues
 log = structlog.get_logger(__name__)
 
 DAYS: Final = 7
-# So that a preview takes minutes, and no worker more memory than a sweep: the newest needs are replayed.
+# So that a group of items takes half a minute and a preview minutes: the newest needs are replayed.
 MOST_NEEDS: Final = 2_000
-MOST_PAIRS: Final = 10_000_000
+MOST_PAIRS: Final = 5_000_000
 # A worker that dies loses its claim, and the group it was at, after this long.
 LEASE: Final = dt.timedelta(minutes=10)
 ATTEMPTS: Final = 3
@@ -67,7 +67,7 @@ def replay_due(*, seconds: float = 20, now: dt.datetime | None = None) -> bool:
     rules, end = load_rules(), time.monotonic() + seconds
     if claimed.groups is None:
         _plan(claimed, rules)
-    policies = [_values(claimed.policy_version), PolicyValues.from_json(claimed.settings)]
+    policies = [values_of(claimed.policy_version), PolicyValues.from_json(claimed.settings)]
     while claimed.groups_done < claimed.groups_in_all:
         if time.monotonic() > end:
             Replay.objects.filter(pk=claimed.pk, claimed_until=claimed.claimed_until).update(claimed_until=None)
@@ -91,7 +91,8 @@ def _claim(now: dt.datetime) -> Replay | None:
     return None
 
 
-def _values(version: int) -> PolicyValues:
+def values_of(version: int) -> PolicyValues:
+    """Those of a version that was in force once."""
     policy = Policy.objects.filter(version=version).first()
     assert policy is not None or version == BUILT_IN, "a version is never deleted"
     return policy.values if policy else PolicyValues()

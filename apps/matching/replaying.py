@@ -132,17 +132,19 @@ class _Tills:
 
 @dataclass
 class Total:
-    """What became of some needs. `hours` is the sum, over those that were given anything, until the first of it."""
+    """What became of some needs: how many were given anything, how many all; the sum of the shares that they were given
+    (pieces of one item and litres of another do not add up); and the sum, over those given anything, of the hours until
+    the first of it.
+    """
 
     needs: int = 0
     helped: int = 0
     covered: int = 0
-    wanting: int = 0
-    given: int = 0
+    filled: float = 0
     hours: float = 0
 
     def __add__(self, other: "Total") -> "Total":
-        return Total(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
+        return Total(**{name: round(value + getattr(other, name), 6) for name, value in asdict(self).items()})
 
 
 def differences(before: Served, after: Served) -> list[int]:
@@ -161,8 +163,7 @@ def totals(posted: Iterable[Posted], served: Served) -> dict[str, dict[str, Tota
             needs=1,
             helped=int(bool(parts)),
             covered=int(given >= one.need.wanting),
-            wanting=one.need.wanting,
-            given=given,
+            filled=given / one.need.wanting,
             hours=min((part.hours for part in parts), default=0),
         )
         kinds[one.kind] += total

@@ -42,6 +42,11 @@ class Policy(TimeStamped):
     def __str__(self) -> str:
         return str(self.version)
 
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it stands in the code alone."""
+        return self._state.adding
+
     @cached_property
     def values(self) -> PolicyValues:
         return PolicyValues.from_json(self.settings)

@@ -135,6 +135,17 @@ class PolicyValues:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def entries(self) -> dict[str, Any]:
+        """Every single value by its name, entries of tables as `weights.price`, always in the same order."""
+        found: dict[str, Any] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, Mapping):
+                found |= {f"{one.name}.{key}": value[key] for key in one.metadata.get("keys", sorted(value))}
+            else:
+                found[one.name] = value
+        return found
+
     def hold(self, urgency: str) -> dt.timedelta:
         """How long a supplier has to answer."""
         return dt.timedelta(minutes=self.hold_minutes[urgency])

@@ -21,16 +21,21 @@ Text = str | Promise
 class Unit(Enum):
     """What a number is counted in. A share is kept as a part of 1, and shown and typed as per cent."""
 
-    PERCENT = gettext_lazy("%")
-    MINUTES = gettext_lazy("minutes")
-    HOURS = gettext_lazy("hours")
-    DAYS = gettext_lazy("days")
-    KILOMETRES = gettext_lazy("km")
-    PARTS = gettext_lazy("parts")
-    SUPPLIERS = gettext_lazy("suppliers")
-    MATCHES = gettext_lazy("matches")
-    POINTS = gettext_lazy("points of score, from 0 to 1")
-    NONE = ""
+    PERCENT = "percent"
+    MINUTES = "minutes"
+    HOURS = "hours"
+    DAYS = "days"
+    KILOMETRES = "kilometres"
+    PARTS = "parts"
+    SUPPLIERS = "suppliers"
+    MATCHES = "matches"
+    POINTS = "points"
+    NONE = "none"
+
+    @property
+    def sign(self) -> Text:
+        """What stands after the number."""
+        return _SIGNS.get(self, "")
 
     @property
     def factor(self) -> int:
@@ -38,14 +43,40 @@ class Unit(Enum):
         return 100 if self is Unit.PERCENT else 1
 
 
+_SIGNS: Final[dict[Unit, Text]] = {
+    Unit.PERCENT: "%",
+    Unit.MINUTES: gettext_lazy("minutes"),
+    Unit.HOURS: gettext_lazy("hours"),
+    Unit.DAYS: gettext_lazy("days"),
+    Unit.KILOMETRES: "km",
+    Unit.PARTS: gettext_lazy("parts"),
+    Unit.SUPPLIERS: gettext_lazy("suppliers"),
+    Unit.MATCHES: gettext_lazy("matches"),
+    Unit.POINTS: gettext_lazy("points of score, from 0 to 1"),
+}
+
+
 class Section(Enum):
     """Where on the page a setting stands."""
 
-    FIRST = gettext_lazy("Who is served first")
-    WEIGHTS = gettext_lazy("How suppliers are chosen")
-    CLOCKS = gettext_lazy("Clocks")
-    PHASES = gettext_lazy("Regions and phases")
-    ADVANCED = gettext_lazy("Advanced settings")
+    FIRST = "first"
+    WEIGHTS = "weights"
+    CLOCKS = "clocks"
+    PHASES = "phases"
+    ADVANCED = "advanced"
+
+    @property
+    def title(self) -> Text:
+        return _TITLES[self]
+
+
+_TITLES: Final[dict[Section, Text]] = {
+    Section.FIRST: gettext_lazy("Who is served first"),
+    Section.WEIGHTS: gettext_lazy("How suppliers are chosen"),
+    Section.CLOCKS: gettext_lazy("Clocks"),
+    Section.PHASES: gettext_lazy("Regions and phases"),
+    Section.ADVANCED: gettext_lazy("Advanced settings"),
+}
 
 
 @dataclass(frozen=True)
@@ -191,6 +222,12 @@ WORDS: Final[dict[str, Words]] = {
     ),
 }
 
+# Also a word for how urgent a need is, and another one in other languages.
+PHASE_NAMES: Final[dict[str, Text]] = {
+    "normal": gettext_lazy("Normal phase"),
+    "emergency": gettext_lazy("Emergency phase"),
+}
+
 # Entries of the tables, and choices.
 NAMES: Final[dict[str, Text]] = {
     "coverage": gettext_lazy("How much of the need it covers"),
@@ -203,7 +240,6 @@ NAMES: Final[dict[str, Text]] = {
     "emergency": gettext_lazy("Emergency"),
     "urgent": gettext_lazy("Urgent"),
     "routine": gettext_lazy("Routine"),
-    "normal": gettext_lazy("Normal"),
     "off": gettext_lazy("No: one need after the other"),
     "urgency": gettext_lazy("Among needs of the same tier and urgency"),
     "tier": gettext_lazy("Among all needs of the same tier"),
@@ -243,7 +279,8 @@ def say_briefly(fault: Fault) -> str:
         case Wrong.ORDER:
             return _("It must be less than “%(later)s”.") % {"later": label_of(fault.facts["later"])}
         case Wrong.CHOICE:
-            choices = [str(NAMES.get(one, one)) for one in fault.facts["choices"]]
+            names = PHASE_NAMES if fault.name.startswith("phases.") else NAMES
+            choices = [str(names.get(one, one)) for one in fault.facts["choices"]]
             return _("Choose one of: %(choices)s.") % {"choices": ", ".join(choices)}
     return {
         Wrong.UNKNOWN: _("There is no such setting."),

@@ -12,6 +12,7 @@ from apps.accounts.permissions import OrganisationKind
 from apps.core.errors import RuleViolation
 from apps.demands.models import Demand
 from apps.matching import previews
+from apps.matching.loading import load_rules
 from apps.matching.models import MatchState, Replay, ReplayedNeed, ReplayState
 from apps.matching.tasks import replay_drafts
 from apps.policy.models import PolicyDraft
@@ -55,8 +56,8 @@ def test_the_needs_that_would_have_been_served_otherwise_are_named(author: User)
     rows = {row.demand: row for row in done.replayed.all()}
     assert ([part[1] for part in rows[village].before], rows[village].after) == ([1000], [])
     assert (rows[firm].before, [part[1] for part in rows[firm].after]) == ([], [1000])
-    assert done.totals["before"]["kinds"]["community"]["given"] == 1000
-    assert done.totals["after"]["kinds"]["community"]["given"] == 0
+    assert done.totals["before"]["kinds"]["community"]["filled"] == 1
+    assert done.totals["after"]["kinds"]["community"]["filled"] == 0
     assert done.totals["after"]["regions"]["420000"]["needs"] == 2
 
 
@@ -94,7 +95,7 @@ def test_a_supplier_that_said_no_says_no_again(author: User) -> None:
 
     done = preview(draft_policy(FIRMS_FIRST, based_on=1, by=author), author)
 
-    assert done.totals["after"]["kinds"]["enterprise"]["given"] == 0
+    assert done.totals["after"]["kinds"]["enterprise"]["filled"] == 0
     [row] = done.replayed.all()
     assert (row.demand, row.after[0][1], row.before[0][2] < row.after[0][2]) == (village, 1000, True)
 
@@ -129,10 +130,10 @@ def test_what_a_worker_brings_that_lost_its_claim_is_not_kept(author: User, monk
     slow = previews._claim(timezone.now())
     assert slow is not None
     previews.replay_due(now=timezone.now() + previews.LEASE * 1.01)
-    rules = previews.load_rules()
+    rules = load_rules()
     slow.groups = [[ItemFactory.create().pk]]
 
-    kept = previews._replay_group(slow, rules, [previews._values(1)] * 2)
+    kept = previews._replay_group(slow, rules, [previews.values_of(1)] * 2)
 
     asked.refresh_from_db()
     assert (kept, asked.state, asked.needs, asked.replayed.count()) == (False, ReplayState.DONE, 2, 2)

@@ -133,12 +133,10 @@ def test_sums_by_kind_and_region_add_up_group_by_group() -> None:
     served = replay(history, RULES, policy=POLICY)
     one = totals(history.posted, served)
 
-    assert one["kinds"]["hospital"] == Total(needs=1, helped=1, covered=1, wanting=100, given=100, hours=0)
-    assert one["kinds"]["community"] == Total(needs=1, helped=1, covered=0, wanting=100, given=50, hours=0)
+    assert one["kinds"]["hospital"] == Total(needs=1, helped=1, covered=1, filled=1, hours=0)
+    assert one["kinds"]["community"] == Total(needs=1, helped=1, covered=0, filled=0.5, hours=0)
     twice = add_up(add_up({}, one), one)
-    assert twice["regions"]["420000"] == {
-        "needs": 4, "helped": 4, "covered": 2, "wanting": 400, "given": 300, "hours": 0,
-    }  # fmt: skip
+    assert twice["regions"]["420000"] == {"needs": 4, "helped": 4, "covered": 2, "filled": 3, "hours": 0}
 
 
 def test_a_replay_needs_no_stock() -> None:
