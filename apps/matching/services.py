@@ -44,6 +44,8 @@ log = structlog.get_logger(__name__)
 # A worker that dies loses what it claimed after this long.
 LEASE: Final = dt.timedelta(seconds=60)
 BATCH: Final = 50
+# A gift that waits for a need nearby goes farther each day.
+GIFTS_EVERY: Final = dt.timedelta(days=1)
 
 
 def sweep(*, now: dt.datetime | None = None, limit: int = 1000) -> Done:
@@ -142,15 +144,21 @@ def expire_holds(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
 
 
 def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
-    """For each changed offer with something to give, put the open needs it may help into the queue."""
+    """For each changed offer with something to give, put the open needs it may help into the queue. Gifts come again
+    the next day, as they go farther then.
+    """
     now = now or timezone.now()
     offers = supply_services.claim_for_matching(now=now, lease=LEASE, limit=limit)
-    items = {offer.item_id for offer in offers if offer.state == OfferState.PUBLISHED and offer.quantity_free > 0}
-    if items:
+    able = [offer for offer in offers if offer.state == OfferState.PUBLISHED and offer.quantity_free > 0]
+    if able:
+        items = {offer.item_id for offer in able}
         helped = items | set(Substitution.objects.filter(offered__in=items).values_list("demanded_id", flat=True))
         needs = Demand.objects.open().short().filter(item__in=helped, match_requested_at=None)
         demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
     supply_services.finish_matching(offers)
+    gifts = [offer.pk for offer in able if offer.is_donation]
+    if gifts and Policy.objects.current().values.gift_reach_km is not None:
+        supply_services.look_again(gifts, at=now + GIFTS_EVERY)
     return Done(offers=len(offers))
 
 

@@ -281,6 +281,11 @@ def request_matching(offer_ids: Sequence[int], *, now: dt.datetime) -> int:
     return Offer.objects.published().filter(pk__in=offer_ids).update(match_requested_at=now)
 
 
+def look_again(offer_ids: Sequence[int], *, at: dt.datetime) -> int:
+    """Have matching look at published offers again later, unless something has happened to them before."""
+    return Offer.objects.published().filter(pk__in=offer_ids, match_requested_at=None).update(match_requested_at=at)
+
+
 @transaction.atomic
 def finish_matching(offers: Sequence[Offer]) -> None:
     """Take what was claimed off the queue, unless it changed again meanwhile."""
