@@ -1,4 +1,4 @@
-"""The verbs of supply: the only writer of this app's tables."""
+"""The verbs of supply: with `quantities.py` the only writer of this app's tables."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from operator import or_
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
@@ -192,26 +192,6 @@ def withdraw_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime
     move(offer, OfferState.WITHDRAWN, state_reason=reason, match_requested_at=now or timezone.now())
     audit.record(by, "offer.withdrawn", offer, reason=reason)
     return offer
-
-
-def reserve(offer_id: int, quantity: int, *, any_state: bool = False) -> bool:
-    """Promise `quantity` of an offer in one conditional UPDATE; False when it is not there any more.
-
-    A repeat order may take from a paused offer of its proven supplier (`any_state`), never from stock that is not
-    there.
-    """
-    offers = Offer.objects.live() if any_state else Offer.objects.published()
-    won = offers.filter(pk=offer_id, quantity__gte=F("quantity_reserved") + quantity).update(
-        quantity_reserved=F("quantity_reserved") + quantity
-    )
-    return won == 1
-
-
-def release(offer_id: int, quantity: int, *, now: dt.datetime) -> None:
-    """Give back what was promised: others may have it."""
-    Offer.objects.filter(pk=offer_id).update(
-        quantity_reserved=F("quantity_reserved") - quantity, match_requested_at=now
-    )
 
 
 @transaction.atomic
