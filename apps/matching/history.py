@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from django.db.models import F, Q
+from django.db.models import F
 
 from apps.demands.models import URGENCY_RANK, Demand, DemandQuerySet
 from apps.matching.loading import joined, load_sources, place_of
@@ -61,12 +61,11 @@ def load_history(
         elif state == MatchState.ACCEPTED and quantity < asked:
             answers[demand_id, offer_id] = quantity
 
-    published = dict(Offer.objects.filter(Q(published_at__gt=since), item__in=items).values_list("pk", "published_at"))
     stock = tuple(
-        Stock(replace(source, free=source.free + back[source.id], held=()), published.get(source.id) or since)
+        Stock(replace(source, free=source.free + back[source.id], held=()), source.offered_at or since)
         for source in load_sources(items, until, policy, also=list(back))
     )
-    return History(since, tuple(map(_posted, reversed(newest))), stock, answers), left_out
+    return History(since, until, tuple(map(_posted, reversed(newest))), stock, answers), left_out
 
 
 def _posted(demand: Demand) -> Posted:

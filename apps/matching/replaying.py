@@ -17,6 +17,7 @@ from apps.matching.ranking import Need, Rules, Source
 from apps.policy.values import PolicyValues
 
 STEP: Final = dt.timedelta(hours=1)
+DAY: Final = dt.timedelta(days=1)
 Pair = tuple[int, int]  # a need and a source
 
 
@@ -41,9 +42,12 @@ class Stock:
 
 @dataclass(frozen=True)
 class History:
-    """What happened from `since` on. `answers` is what was given, at most, where less was given than was asked for."""
+    """What happened from `since` to `until`. `answers` is what was given, at most, where less was given than was asked
+    for.
+    """
 
     since: dt.datetime
+    until: dt.datetime
     posted: tuple[Posted, ...]
     stock: tuple[Stock, ...]
     answers: Mapping[Pair, int] = field(default_factory=dict)
@@ -76,7 +80,7 @@ def replay(history: History, rules: Rules, *, policy: PolicyValues, step: dt.tim
 
 class _Tills:
     """Stock, needs and time while they are replayed. Only steps in which something happens are taken: a need that
-    nobody could serve is decided again when stock comes in.
+    nobody could serve is decided again when stock comes in, and each day where gifts go farther each day.
     """
 
     def __init__(self, history: History, policy: PolicyValues, step: dt.timedelta) -> None:
@@ -91,24 +95,27 @@ class _Tills:
         self.sources = {source.id: source for source in self.coming.pop(0, [])}
         self.wanting: dict[int, Need] = {}
         self.given: dict[int, list[Part]] = {one.need.id: [] for one in history.posted}
-        self.returned: set[int] = set()  # steps at which stock that was refused is free again
+        # Steps at which needs that wait are decided again: what was refused is free, or gifts go farther.
+        self.again: set[int] = set()
+        if policy.gift_reach_km is not None and any(one.source.is_donation for one in history.stock):
+            days = (history.until - history.since) // DAY
+            self.again |= {self._step_of(history.since + DAY * (number + 1)) for number in range(days)}
         self.at = 0
 
     def _step_of(self, moment: dt.datetime) -> int:
         return math.ceil((moment - self.history.since) / self.step)
 
     def has_next(self) -> bool:
-        return bool(self.arriving or self.returned or (self.coming and self.wanting))
+        return bool(self.arriving or ((self.again or self.coming) and self.wanting))
 
     def advance(self) -> tuple[dt.datetime, list[Need]]:
         """Go on to the next step in which something happens; the needs to decide then."""
-        self.at = min([*self.arriving, *self.returned, *self.coming])
+        self.at = min([*self.arriving, *self.again, *self.coming])
         new = self.arriving.pop(self.at, [])
         stock = self.coming.pop(self.at, [])
         self.sources |= {source.id: source for source in stock}
-        comes_in = bool(stock) or self.at in self.returned
-        self.returned.discard(self.at)
-        needs = [*self.wanting.values(), *new] if comes_in else new
+        needs = [*self.wanting.values(), *new] if stock or self.at in self.again else new
+        self.again.discard(self.at)
         self.wanting |= {need.id: need for need in new}
         return self.history.since + self.at * self.step, needs
 
@@ -118,7 +125,7 @@ class _Tills:
         need, source = self.wanting[need_id], self.sources[source_id]
         if given < quantity:
             need = replace(need, excluded=need.excluded | {source_id})
-            self.returned.add(self.at + 1)
+            self.again.add(self.at + 1)
         if given:
             hours = round((now - need.waiting_since) / dt.timedelta(hours=1), 2)
             self.given[need_id].append(Part(source_id, given, hours))

@@ -16,6 +16,7 @@ from apps.catalogue.models import Substitution
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.states import move
+from apps.demands import quantities as demands_quantities
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
 from apps.matching.alerts import escalate_due
@@ -36,6 +37,7 @@ from apps.matching.models import (
 from apps.matching.writing import Done, describe, lock, take_back, write_difference, write_plan
 from apps.notifications.services import queue
 from apps.policy.models import Policy
+from apps.supply import quantities as supply_quantities
 from apps.supply import services as supply_services
 from apps.supply.models import OfferState
 
@@ -44,6 +46,8 @@ log = structlog.get_logger(__name__)
 # A worker that dies loses what it claimed after this long.
 LEASE: Final = dt.timedelta(seconds=60)
 BATCH: Final = 50
+# A gift that waits for a need nearby goes farther each day.
+GIFTS_EVERY: Final = dt.timedelta(days=1)
 
 
 def sweep(*, now: dt.datetime | None = None, limit: int = 1000) -> Done:
@@ -135,23 +139,29 @@ def expire_holds(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
             if match is None:
                 continue
             move(match, MatchState.EXPIRED)
-            demands_services.release(demand_id, match.quantity, now=now)
-            supply_services.release(offer_id, match.quantity, now=now)
+            demands_quantities.release(demand_id, match.quantity, now=now)
+            supply_quantities.release(offer_id, match.quantity, now=now)
             queue("match.expired", match.offer.organisation, describe(match), key=f"match.expired:{pk}")
             done.expired += 1
     return done
 
 
 def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
-    """For each changed offer with something to give, put the open needs it may help into the queue."""
+    """For each changed offer with something to give, put the open needs it may help into the queue. Gifts come again
+    the next day, as they go farther then.
+    """
     now = now or timezone.now()
     offers = supply_services.claim_for_matching(now=now, lease=LEASE, limit=limit)
-    items = {offer.item_id for offer in offers if offer.state == OfferState.PUBLISHED and offer.quantity_free > 0}
-    if items:
+    able = [offer for offer in offers if offer.state == OfferState.PUBLISHED and offer.quantity_free > 0]
+    if able:
+        items = {offer.item_id for offer in able}
         helped = items | set(Substitution.objects.filter(offered__in=items).values_list("demanded_id", flat=True))
         needs = Demand.objects.open().short().filter(item__in=helped, match_requested_at=None)
         demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
     supply_services.finish_matching(offers)
+    gifts = [offer.pk for offer in able if offer.is_donation]
+    if gifts and Policy.objects.current().values.gift_reach_km is not None:
+        supply_services.look_again(gifts, at=now + GIFTS_EVERY)
     return Done(offers=len(offers))
 
 
@@ -200,10 +210,10 @@ def record_acceptance(
     if not (match.demand.organisation.is_verified and match.offer.organisation.is_verified):
         # The next sweep takes the hold back; until then nobody gets a contact by it.
         raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
-    if not demands_services.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
+    if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
     if accepted < held:
-        supply_services.release(match.offer_id, held - accepted, now=now)
+        supply_quantities.release(match.offer_id, held - accepted, now=now)
     move(
         match,
         MatchState.ACCEPTED,
@@ -231,8 +241,8 @@ def decline(
     if reason not in DeclineReason.values:
         raise RuleViolation("reason_unknown", _("Choose one of the reasons."), field="reason")
     match = _still_held(match, now)
-    demands_services.release(match.demand_id, match.quantity, now=now)
-    supply_services.release(match.offer_id, match.quantity, now=now)
+    demands_quantities.release(match.demand_id, match.quantity, now=now)
+    supply_quantities.release(match.offer_id, match.quantity, now=now)
     move(
         match,
         MatchState.DECLINED,

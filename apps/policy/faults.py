@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field
 from enum import StrEnum
+from types import NoneType
 from typing import Any, get_args
 
 
@@ -75,8 +76,10 @@ def by_key(default: Mapping[str, float], *, least: float | None = None, most: fl
 
 
 def faults_of(one: "Field[Any]", value: Any) -> Iterator[Fault]:
-    """By the type that the field is annotated with, and by its metadata."""
+    """By the type that the field is annotated with (None only where that says so), and by its metadata."""
     limits: Limits = one.metadata.get("limits", Limits())
+    if value is None and NoneType in get_args(one.type):
+        return
     if "choices" in one.metadata:
         yield from must_be_among(one.name, value, one.metadata["choices"])
     elif "keys" not in one.metadata:

@@ -30,6 +30,9 @@ class Unit(Enum):
     SUPPLIERS = "suppliers"
     MATCHES = "matches"
     POINTS = "points"
+    KILOMETRES_A_DAY = "kilometres a day"
+    STEPS = "steps"
+    GOODS = "goods"
     NONE = "none"
 
     @property
@@ -52,7 +55,10 @@ _SIGNS: Final[dict[Unit, Text]] = {
     Unit.PARTS: gettext_lazy("parts"),
     Unit.SUPPLIERS: gettext_lazy("suppliers"),
     Unit.MATCHES: gettext_lazy("matches"),
-    Unit.POINTS: gettext_lazy("points of score, from 0 to 1"),
+    Unit.POINTS: gettext_lazy("points of score"),
+    Unit.KILOMETRES_A_DAY: gettext_lazy("km a day"),
+    Unit.STEPS: gettext_lazy("steps"),
+    Unit.GOODS: gettext_lazy("units of the item"),
 }
 
 
@@ -169,6 +175,41 @@ WORDS: Final[dict[str, Words]] = {
         gettext_lazy("Cost of a further shipment"),
         gettext_lazy("How much better a split over one more supplier must be; 0 means as many as it takes."),
         Unit.POINTS,
+    ),
+    "shipment_units": Words(
+        gettext_lazy("Cost of every shipment"),
+        gettext_lazy("A shipment must be worth as much as a whole point of score on this many units; 0 means nothing."),
+        Unit.GOODS,
+    ),
+    "fair_from": Words(
+        gettext_lazy("Supply from which it is shared evenly"),
+        gettext_lazy("With less than this share of what is asked for, small needs are filled instead."),
+        Unit.PERCENT,
+    ),
+    "fill_weight": Words(
+        gettext_lazy("Reward for filling a need"),
+        gettext_lazy("How much more a unit is worth that fills a whole need; one of a thousand, a thousandth of it."),
+        Unit.POINTS,
+    ),
+    "waiting_step_hours": Words(
+        gettext_lazy("Step in which waiting is told apart"),
+        gettext_lazy("Among needs that are alike, one that has waited a whole step longer comes first."),
+        Unit.HOURS,
+    ),
+    "waiting_steps": Words(
+        gettext_lazy("Steps of waiting that count"),
+        gettext_lazy("After so many steps all have waited long, and none longer than another."),
+        Unit.STEPS,
+    ),
+    "gift_reach_km": Words(
+        gettext_lazy("How far a gift goes at once"),
+        gettext_lazy("To a need that can wait, a donation goes no farther on its first day. Empty means anywhere."),
+        Unit.KILOMETRES,
+    ),
+    "gift_reach_km_per_day": Words(
+        gettext_lazy("How much farther it goes each day"),
+        gettext_lazy("A donation that nobody nearby needs is sent farther with each day that it is on offer."),
+        Unit.KILOMETRES_A_DAY,
     ),
     "stay_bonus": Words(
         gettext_lazy("Favour for whoever was asked already"),

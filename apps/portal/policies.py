@@ -28,6 +28,8 @@ def exactly(minutes: float) -> str:
 def shown(name: str, value: Any) -> str:
     """One value with its unit; `name` as in `PolicyValues.entries`."""
     unit = unit_of(name)
+    if value is None:
+        return _("no limit")
     if isinstance(value, Phase):
         return phase_in_words(value)
     if isinstance(value, str):
@@ -113,13 +115,12 @@ def changes(before: PolicyValues, after: PolicyValues) -> list[str]:
     names = places.names_of(codes)
     found = []
     for name in {**new, **old}:
-        was, now = old.get(name), new.get(name)
-        if was == now:
+        if name in old and name in new and old[name] == new[name]:
             continue
         facts = {
             "setting": _name(name, names),
-            "before": _("nothing said") if was is None else shown(name, was),
-            "after": _("nothing said") if now is None else shown(name, now),
+            "before": shown(name, old[name]) if name in old else _("nothing said"),
+            "after": shown(name, new[name]) if name in new else _("nothing said"),
         }
         found.append(_("%(setting)s: %(after)s instead of %(before)s") % facts)
     return found

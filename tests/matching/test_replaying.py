@@ -38,7 +38,7 @@ def histories(draw: st.DrawFn) -> History:
     stock = tuple(Stock(replace(source, held=()), SINCE + dt.timedelta(hours=draw(hours) - 48)) for source in sources)
     pairs = [(need.id, source.id) for need in needs for source in sources]
     answers = draw(st.dictionaries(st.sampled_from(pairs), st.integers(0, 500), max_size=6)) if pairs else {}
-    return History(SINCE, posted, stock, answers)
+    return History(SINCE, NOW, posted, stock, answers)
 
 
 def need_of(id_: int = 1, *, hours: float = 1, kind: str = "hospital", wanting: int = 100) -> Posted:
@@ -94,7 +94,7 @@ def test_the_same_past_under_the_same_policy_makes_no_difference(
 
 
 def test_tiers_of_the_draft_turn_who_is_served() -> None:
-    history = History(SINCE, (need_of(1, kind="community"), need_of(2, kind="enterprise")), (sources_of(1),))
+    history = History(SINCE, NOW, (need_of(1, kind="community"), need_of(2, kind="enterprise")), (sources_of(1),))
     firms = PolicyValues(tiers={**POLICY.tiers, "community": 4, "enterprise": 3})
 
     before, after = replay(history, RULES, policy=POLICY), replay(history, RULES, policy=firms)
@@ -106,7 +106,7 @@ def test_tiers_of_the_draft_turn_who_is_served() -> None:
 
 def test_who_said_no_says_no_again_and_the_next_is_asked_a_step_later() -> None:
     stock = (sources_of(1), sources_of(2, lead=9))
-    history = History(SINCE, (need_of(1, hours=0.5),), stock, {(1, 1): 0})
+    history = History(SINCE, NOW, (need_of(1, hours=0.5),), stock, {(1, 1): 0})
 
     [part] = replay(history, RULES, policy=POLICY)[1]
 
@@ -114,13 +114,13 @@ def test_who_said_no_says_no_again_and_the_next_is_asked_a_step_later() -> None:
 
 
 def test_who_gave_less_gives_as_much_again_and_the_rest_comes_from_others() -> None:
-    history = History(SINCE, (need_of(1),), (sources_of(1), sources_of(2, lead=9)), {(1, 1): 30})
+    history = History(SINCE, NOW, (need_of(1),), (sources_of(1), sources_of(2, lead=9)), {(1, 1): 30})
 
     assert [(part.source_id, part.quantity) for part in replay(history, RULES, policy=POLICY)[1]] == [(1, 30), (2, 70)]
 
 
 def test_what_is_published_later_helps_later() -> None:
-    history = History(SINCE, (need_of(1, hours=1),), (sources_of(1, hours=5),))
+    history = History(SINCE, NOW, (need_of(1, hours=1),), (sources_of(1, hours=5),))
 
     [part] = replay(history, RULES, policy=POLICY)[1]
 
@@ -128,8 +128,22 @@ def test_what_is_published_later_helps_later() -> None:
     assert dt.timedelta(hours=1) == STEP
 
 
+def test_a_gift_from_far_away_reaches_a_need_that_can_wait_once_it_has_waited() -> None:
+    far = replace(sources_of(1).source, is_donation=True, place=PLACES[0], offered_at=SINCE)
+    posted = need_of(1, hours=1)
+    patient = replace(posted, need=replace(posted.need, urgency_rank=2))
+    nearby = PolicyValues(gift_reach_km=1000, gift_reach_km_per_day=30)
+
+    history = History(SINCE, NOW, (patient,), (Stock(far, SINCE),))
+
+    [part] = replay(history, RULES, policy=nearby)[1]
+    [at_once] = replay(history, RULES, policy=PolicyValues(gift_reach_km=None))[1]
+
+    assert (part.hours, at_once.hours) == (2 * 24 - 1, 0)
+
+
 def test_sums_by_kind_and_region_add_up_group_by_group() -> None:
-    history = History(SINCE, (need_of(1), need_of(2, kind="community")), (sources_of(1, free=150),))
+    history = History(SINCE, NOW, (need_of(1), need_of(2, kind="community")), (sources_of(1, free=150),))
     served = replay(history, RULES, policy=POLICY)
     one = totals(history.posted, served)
 
@@ -140,6 +154,6 @@ def test_sums_by_kind_and_region_add_up_group_by_group() -> None:
 
 
 def test_a_replay_needs_no_stock() -> None:
-    assert replay(History(SINCE, (need_of(1),), ()), RULES, policy=POLICY) == {1: ()}
+    assert replay(History(SINCE, NOW, (need_of(1),), ()), RULES, policy=POLICY) == {1: ()}
     with pytest.raises(KeyError):
         totals((need_of(2),), {1: ()})

@@ -18,6 +18,7 @@ from apps.policy.wording import NAMES, WORDS, say
 
 BUILT_IN = PolicyValues()
 NUMBERS = [one.name for one in fields(PolicyValues) if one.type in {int, float}]
+OPTIONAL = [one.name for one in fields(PolicyValues) if one.type == float | None]
 TABLES = [one.name for one in fields(PolicyValues) if "keys" in one.metadata]
 junk = st.one_of(
     st.none(),
@@ -46,6 +47,11 @@ def test_what_was_written_is_read_back_the_same() -> None:
     assert PolicyValues.from_json({}) == BUILT_IN
 
 
+def test_every_setting_is_of_a_kind_that_is_checked() -> None:
+    known = {*NUMBERS, *OPTIONAL, *TABLES, "fairness", "phases"}
+    assert known == {one.name for one in fields(PolicyValues)}
+
+
 def test_urgencies_and_kinds_are_those_of_the_platform() -> None:
     """A pure module cannot ask for them."""
     assert list(URGENCIES) == [str(urgency) for urgency in URGENCY_RANK]
@@ -57,6 +63,13 @@ def test_urgencies_and_kinds_are_those_of_the_platform() -> None:
 @given(value=junk)
 def test_a_number_is_a_number(name: str, value: Any) -> None:
     assert named({name: value}) == {name}
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+@given(value=junk.filter(lambda value: value is not None))
+def test_a_number_that_may_be_left_out_is_a_number_or_none(name: str, value: Any) -> None:
+    assert named({name: value}) == {name}
+    assert getattr(PolicyValues.from_json({name: None}), name) is None
 
 
 @pytest.mark.parametrize("name", TABLES)

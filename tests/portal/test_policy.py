@@ -121,7 +121,7 @@ def test_the_list_of_versions_takes_as_many_queries_for_few_as_for_many(desk: Cl
 def test_a_draft_is_kept_looked_at_and_put_into_force_with_a_reason(desk: Client, coordinator: User) -> None:
     region("420000")
     changes = {
-        "share_cap": "40", "tiers-community": "2", "hold_minutes-urgent": "90", "standbys": "5",
+        "share_cap": "40", "gift_reach_km": "", "tiers-community": "2", "hold_minutes-urgent": "90", "standbys": "5",
         "phases-0-region": "Hubei", "phases-0-phase": "emergency", "phases-0-approval": "on",
     }  # fmt: skip
     kept = desk.post("/desk/policy/new/", typed(desk, **changes))
@@ -135,6 +135,7 @@ def test_a_draft_is_kept_looked_at_and_put_into_force_with_a_reason(desk: Client
         "A supplier answers within, Urgent: 90 minutes instead of 2 hours",
         "Largest share of a short item: 40 % instead of 50 %",
         "Hubei: Emergency phase; a coordinator looks at each need first instead of nothing said",
+        "How far a gift goes at once: no limit instead of 350 km",
         "Suppliers next in line: 5 suppliers instead of 3 suppliers",
     ]  # fmt: skip
 
@@ -146,7 +147,7 @@ def test_a_draft_is_kept_looked_at_and_put_into_force_with_a_reason(desk: Client
     assert (policy.version, policy.note, policy.made_by) == (2, "Share more", coordinator)
     expected = PolicyValues.from_json(
         {
-            "share_cap": 0.4, "standbys": 5, **HUBEI_LOOKS,
+            "share_cap": 0.4, "standbys": 5, "gift_reach_km": None, **HUBEI_LOOKS,
             "tiers": {**PolicyValues().tiers, "community": 2},
             "hold_minutes": {"emergency": 15, "urgent": 90, "routine": 1440},
         }

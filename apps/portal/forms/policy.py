@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from types import NoneType
 from typing import Any, Final, get_args
 
 from django import forms
@@ -114,6 +115,8 @@ def _fields_of(one: Any, value: Any) -> Iterator[tuple[str, forms.Field]]:
 def _field(one: Any, value: Any, label: Any, words: Words) -> forms.Field:
     in_table = "keys" in one.metadata
     facts: dict[str, Any] = {"label": label, "help_text": "" if in_table else _help(words)}
+    if NoneType in get_args(one.type):
+        facts["required"] = False
     if one.type is bool:
         return forms.BooleanField(required=False, initial=value, **facts)
     if choices := one.metadata.get("choices"):
@@ -151,8 +154,10 @@ def _help(words: Words) -> Any:
     return format_lazy("{} ({})", words.help, words.unit.sign)
 
 
-def _typed(value: float, unit: Unit) -> Decimal:
-    """As it is typed: 25 for a share of 0.25, without needless digits."""
+def _typed(value: float | None, unit: Unit) -> Decimal | None:
+    """As it is typed: 25 for a share of 0.25, without needless digits; nothing for no limit."""
+    if value is None:
+        return None
     number = Decimal(str(round(value * unit.factor, 6))).normalize()
     return number.quantize(Decimal(1)) if number == number.to_integral_value() else number
 

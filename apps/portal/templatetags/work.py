@@ -94,6 +94,14 @@ _REFUSED: Final = {
         ),
         "",
     ),
+    "distance": (
+        ngettext_lazy(
+            "%(count)s gift is too far away for a need that is not urgent: it waits for one nearby first.",
+            "%(count)s gifts are too far away for a need that is not urgent: they wait for one nearby first.",
+            "count",
+        ),
+        gettext_lazy("Each day they go farther. If you cannot wait, say that it is urgent."),
+    ),
 }
 
 
