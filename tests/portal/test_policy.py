@@ -372,6 +372,16 @@ def test_where_a_coordinator_looks_first_the_posting_page_says_so_and_the_owner_
     assert (demand.state, demand.state_reason) == (DemandState.OPEN, "")
 
 
+def test_the_place_of_delivery_decides_and_is_named(log_in: Login, coordinator: User, province: User) -> None:
+    make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
+    client = log_in(member(OrganisationFactory.create(region=region("440300"))))
+    region("420106")
+    assert "looked at by a coordinator" not in client.get("/needs/new/").text
+
+    faulty = lines({"item": ItemFactory.create().pk, "quantity": "0"})
+    assert "Needs in Hubei are looked at by a coordinator first" in client.post("/needs/new/", faulty).text
+
+
 def test_elsewhere_nothing_is_said_of_it(log_in: Login, buyer: User, coordinator: User) -> None:
     region("440000")
     make_policy({"phases": {"440000": {"phase": "emergency", "approval": True}}}, note="x", by=coordinator)

@@ -265,7 +265,8 @@ def _page(
     status: int = 200,
     **more: Any,
 ) -> HttpResponse:
-    code, phase = Policy.objects.current().values.phase_of(organisation.region.path)
+    named = details.cleaned_data.get("region") if details.is_bound and hasattr(details, "cleaned_data") else None
+    code, phase = Policy.objects.current().values.phase_of((named or organisation.region).path)
     context = {
         "organisation": organisation,
         "phase": phase,

@@ -15,7 +15,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can
-from apps.catalogue.models import Region
 from apps.core.errors import RuleViolation
 from apps.matching import previews
 from apps.matching.models import Replay, ReplayedNeed
@@ -24,12 +23,11 @@ from apps.notifications.tasks import nudge
 from apps.policy import services
 from apps.policy.models import BUILT_IN, DraftState, Policy, PolicyDraft
 from apps.policy.values import PolicyValues
-from apps.portal import places, policies
+from apps.portal import policies, replays
 from apps.portal.forms.policy import EnforceForm, PhaseFormSet, PolicyForm, phase_rows
 from apps.portal.paging import Slice, newest_first
 from apps.portal.views.desk import coordinator
 from apps.portal.web import blame, done, refused, status_of, user_of
-from apps.supply.models import Offer
 
 _DRAFTS_SHOWN: Final = 10
 
@@ -201,58 +199,10 @@ def _draft_page(request: HttpRequest, user: User, draft: PolicyDraft, form: Enfo
     if replay is not None:
         context |= {
             "is_of_now": replay.settings == draft.settings and replay.policy_version == current.version,
-            "sums": _sums(replay, user),
+            "sums": replays.sums(replay, user),
             **_needs(request, replay, user),
         }
     return render(request, "portal/desk/policy/draft.html", context, status=status_of(form))
-
-
-@dataclass(frozen=True)
-class Sum:
-    """What became of some needs, then and under the draft: as (before, after)."""
-
-    name: str
-    needs: int
-    helped: tuple[int, int]
-    covered: tuple[int, int]
-    filled: tuple[int, int]  # per cent of what was asked for, on average
-    hours: tuple[float | None, float | None]  # until the first of it, on average
-
-    @classmethod
-    def of(cls, name: str, before: dict[str, float], after: dict[str, float]) -> "Sum":
-        def both(read: Any) -> Any:
-            return read(before), read(after)
-
-        return cls(
-            name=name,
-            needs=int(before["needs"]),
-            helped=both(lambda one: one["helped"]),
-            covered=both(lambda one: one["covered"]),
-            filled=both(lambda one: round(100 * one["filled"] / one["needs"])),
-            hours=both(lambda one: round(one["hours"] / one["helped"], 1) if one["helped"] else None),
-        )
-
-
-def _sums(replay: Replay, user: User) -> dict[str, list[Sum]]:
-    """By kind of organisation, with its tier; and by region, as far as the user watches it."""
-    if not replay.totals:
-        return {}
-    before, after = replay.totals["before"], replay.totals["after"]
-    then, drafted = previews.values_of(replay.policy_version), PolicyValues.from_json(replay.settings)
-    kinds = sorted(before["kinds"], key=lambda kind: (then.tier(kind), kind))
-    names = places.names_of(before["regions"])
-    paths = Region.objects.filter(pk__in=list(before["regions"])).values_list("pk", "path")
-    watched = [code for code, path in paths if path.startswith(tuple(user.watched_regions))]
-    return {
-        "kinds": [
-            Sum.of(policies.tiers_of(kind, then, drafted), before["kinds"][kind], after["kinds"][kind])
-            for kind in kinds
-        ],
-        "regions": [
-            Sum.of(places.in_words(names.get(code)), before["regions"][code], after["regions"][code])
-            for code in sorted(watched)
-        ],
-    }
 
 
 def _needs(request: HttpRequest, replay: Replay, user: User) -> dict[str, Any]:
@@ -261,16 +211,7 @@ def _needs(request: HttpRequest, replay: Replay, user: User) -> dict[str, Any]:
         "demand__organisation", "demand__item__unit", "demand__region"
     )
     page: Slice[ReplayedNeed] = newest_first(request, rows)
-    ids = {part[0] for row in page.rows for part in (*row.before, *row.after)}
-    offers = Offer.objects.select_related("organisation", "item__unit").in_bulk(list(ids))
-    lines = [
-        (
-            row.demand,
-            [[(offers[offer], units, hours) for offer, units, hours in side] for side in (row.before, row.after)],
-        )
-        for row in page.rows
-    ]
-    return {"page": page, "lines": lines}
+    return {"page": page, "lines": replays.lines(page.rows)}
 
 
 @login_required
