@@ -8,7 +8,7 @@ what a higher one lacks.
 import datetime as dt
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -19,6 +19,7 @@ from apps.matching.ranking import (
     Ranked,
     Rules,
     Shelf,
+    Shortlist,
     Source,
     effective_tier,
     precedence,
@@ -57,22 +58,32 @@ class Plan:
 
 
 def decide(
-    needs: Iterable[Need], sources: Sequence[Source], rules: Rules, *, policy: PolicyValues, now: dt.datetime
+    needs: Iterable[Need],
+    sources: Sequence[Source],
+    rules: Rules,
+    *,
+    policy: PolicyValues,
+    now: dt.datetime,
+    shortlists: Mapping[int, Shortlist] | None = None,
 ) -> Plan:
     """Serve the needs in order of precedence, each from its best sources; what is not enough is split over several.
 
     Within a tier each need first gets at most its share of a contested item, then what is still there. When free
     stock does not suffice, unanswered holds of lower tiers on the need's sources yield, lowest tier and largest id
     first.
+
+    With `shortlists`, by need, `sources` are those on them, and the plan is the one that all sources would lead to:
+    what cannot be decided by the best few raises `BeyondRanking`.
     """
     plan = Plan()
     table = _Table(sources)
-    shelf = Shelf(sources, policy=policy, now=now)
+    shelf = Shelf(() if shortlists is not None else sources, policy=policy, now=now)
     queue = sorted(needs, key=lambda need: precedence(need, now, policy))
     for tier, group in groupby(queue, key=lambda need: effective_tier(need.tier, need.waiting_since, now, policy)):
         members = list(group)
         for need in members:
-            plan.ranked[need.id] = rank(need, shelf, rules, policy=policy, now=now)
+            known = shelf if shortlists is None else shortlists[need.id]
+            plan.ranked[need.id] = rank(need, known, rules, policy=policy, now=now)
         taken: dict[int, dict[int, int]] = {need.id: {} for need in members}
         shares = {need.id: _share(need, members, plan.ranked, table, policy) for need in members}
         for cap in (shares, {need.id: need.wanting for need in members}):
@@ -101,9 +112,12 @@ def _share(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], table
     rivals = [other for other in members if other.item_id == need.item_id]
     if len(rivals) < 2:
         return need.wanting
-    supply = sum(table.free[source.id] for source in ranked[need.id].candidates.sources())
-    if sum(other.wanting for other in rivals) <= supply:
-        return need.wanting
+    wanted = sum(other.wanting for other in rivals)
+    supply = 0
+    for source in ranked[need.id].candidates.sources():
+        supply += table.free[source.id]
+        if supply >= wanted:
+            return need.wanting
     return min(need.wanting, max(1, math.floor(supply * policy.share_cap)))
 
 
@@ -136,6 +150,8 @@ def _take(
         if quantity:
             taken[source.id] = already + quantity
             table.free[source.id] -= quantity
+        if quantity == wanted:
+            return
 
 
 def _take_over(need: Need, tier: int, plan: Plan, taken: dict[int, int], table: _Table) -> None:

@@ -2,11 +2,11 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.db import connection
-from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Q, QuerySet, When
+from django.db.models import Case, F, FloatField, Func, IntegerField, Q, QuerySet, When
 from django.db.models.functions import Cast
 
 from apps.accounts.models import OrganisationState
@@ -17,7 +17,6 @@ from apps.matching.ranking import HeldFor, Need, Place, Rules, Source
 from apps.policy.values import LAST_TIER, PolicyValues
 from apps.supply.models import Offer
 
-RECORD_WINDOW = dt.timedelta(days=180)
 Pair = tuple[int, int]  # a demand and an offer
 ANYWHERE: frozenset[str] = frozenset()
 
@@ -100,18 +99,28 @@ def items_for(demands: Iterable[Demand], rules: Rules) -> dict[int, set[int]]:
 
 
 def load_sources(
-    item_ids: Iterable[int], now: dt.datetime, policy: PolicyValues, *, also: Iterable[int] = ()
+    item_ids: Iterable[int],
+    now: dt.datetime,
+    policy: PolicyValues,
+    *,
+    also: Iterable[int] = (),
+    only: Collection[int] | None = None,
 ) -> list[Source]:
     """Published, certified offers of verified suppliers with something to give, free or held and not yet accepted; and
-    those of `also`, whatever is left of them.
+    those of `also`, whatever is left of them. `only` these, where they are given.
     """
-    held = _holds_on(item_ids, policy)
+    wanted = Q(item__in=list(item_ids))
+    if only is not None:
+        if not only:
+            return []
+        wanted &= Q(pk__in=list(only))
+    held = _holds_on(Offer.objects.filter(wanted), policy)
     # What has nothing free can still serve through a hold that yields.
     has_something = Q(quantity__gt=F("quantity_reserved")) | Q(pk__in=[*held, *also])
     offers = Offer.objects.published().filter(
+        wanted,
         has_something,
         Q(certificate_valid_until=None) | Q(certificate_valid_until__gte=now.date()),
-        item__in=list(item_ids),
         organisation__state=OrganisationState.VERIFIED,
     )
     rows = offers.order_by("pk").values_list(
@@ -130,8 +139,10 @@ def load_sources(
         "origin_region__latitude",
         "origin_region__longitude",
         _epoch("published_at"),
+        "listing__kept",
+        "listing__broken",
+        "listing__reference_price",
     )
-    record = _record_of(offers, now)
     # An item may have twenty thousand offers: as plain as psycopg reads them, which makes numbers four times as fast as
     # times. A double holds microseconds until the year 2255.
     with connection.cursor() as cursor:
@@ -156,11 +167,13 @@ def load_sources(
         north,
         east,
         published,
+        kept,
+        broken,
+        usual,
     ) in found:
         place = places.get(path)
         if place is None:
             place = places[path] = Place(path, north, east)
-        kept, broken = record.get(organisation, (0, 0))
         sources.append(
             Source(
                 id=pk,
@@ -175,8 +188,9 @@ def load_sources(
                 confirmed_at=dt.datetime.fromtimestamp(confirmed, dt.UTC),
                 unit_price=price,
                 is_donation=gift,
-                kept=kept,
-                broken=broken,
+                kept=kept or 0,
+                broken=broken or 0,
+                reference_price=usual,
                 held=tuple(held.get(pk, ())),
                 offered_at=dt.datetime.fromtimestamp(published, dt.UTC),
             )
@@ -189,8 +203,8 @@ def _epoch(column: str) -> Func:
     return Func(column, template="extract(epoch FROM %(expressions)s)::float8", output_field=FloatField())
 
 
-def _holds_on(item_ids: Iterable[int], policy: PolicyValues) -> dict[int, list[HeldFor]]:
-    """Unanswered holds on the offers of the items, with the tier of their need: as it was when it was asked for, or the
+def _holds_on(offers: QuerySet[Offer], policy: PolicyValues) -> dict[int, list[HeldFor]]:
+    """Unanswered holds on these offers, with the tier of their need: as it was when it was asked for, or the
     better one that a new version of the policy gives it.
     """
     tier = Case(
@@ -200,7 +214,7 @@ def _holds_on(item_ids: Iterable[int], policy: PolicyValues) -> dict[int, list[H
     )
     rows = (
         Match.objects.held()
-        .filter(offer__item__in=list(item_ids))
+        .filter(offer__in=offers)
         .annotate(own_tier=tier)
         .values_list("offer_id", "pk", "demand_id", "tier", "own_tier", "quantity")
         .order_by("pk")
@@ -209,27 +223,6 @@ def _holds_on(item_ids: Iterable[int], policy: PolicyValues) -> dict[int, list[H
     for offer_id, pk, demand_id, aged, own, quantity in rows:
         held[offer_id].append(HeldFor(match_id=pk, need_id=demand_id, tier=min(aged, own), quantity=quantity))
     return held
-
-
-def _record_of(offers: QuerySet[Offer], now: dt.datetime) -> dict[int, tuple[int, int]]:
-    """Per supplier of these offers, over half a year: promises kept (accepted) and broken (let expire, or accepted and
-    then called off).
-    """
-    rows = (
-        Match.objects.filter(offer__organisation__in=offers.values("organisation"), created_at__gte=now - RECORD_WINDOW)
-        .values("offer__organisation_id")
-        .annotate(
-            kept=Count("pk", filter=Q(state=MatchState.ACCEPTED)),
-            broken=Count(
-                "pk",
-                filter=Q(state=MatchState.EXPIRED)
-                | Q(state=MatchState.CANCELLED, responded_at__isnull=False)
-                | Q(state=MatchState.DECLINED, decline_reason="gone"),
-            ),
-        )
-        .values_list("offer__organisation_id", "kept", "broken")
-    )
-    return {organisation: (kept, broken) for organisation, kept, broken in rows}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.catalogue.regions import EARTH_RADIUS_KM
-from apps.matching.ranking import Fit, Need, Place, Rules, Source, can_wait, fit_of, median, reach_km
+from apps.matching.ranking import Fit, Need, Place, Rules, Source, can_wait, cheapness, fit_of, reach_km
 from apps.policy.values import PolicyValues
 
 Ints = npt.NDArray[np.int64]
@@ -96,26 +96,11 @@ class Market:
         broken = _ints(source.broken for source in self.sources)
         prior = policy.record_prior_matches
         record = (kept + policy.record_prior_share * prior) / (kept + broken + prior)
-        own = weights["freshness"] * fresh + weights["record"] * record
+        cheap = _floats(map(cheapness, self.sources))
+        own = weights["freshness"] * fresh + weights["record"] * record + weights["price"] * cheap
         own[self.free < self.minimum] = -np.inf
 
-        goods_part = weights["standard"] * fits[:, good] + own
-        for row, need in enumerate(self.needs[place] for place in kinds):
-            goods_part[row] += weights["price"] * self._cheap(need.item_id)
-        self._goods = goods_part.astype(np.float32)
-
-    def _cheap(self, item_id: int) -> Floats:
-        """The price term of every source, against the median of the item that is needed."""
-        middle = median(source.unit_price for source in self.sources if source.item_id == item_id)
-
-        def cheap(source: Source) -> float:
-            if source.is_donation:
-                return 1.0
-            if source.unit_price is None or not middle:
-                return 0.5
-            return min(1.0, max(0.0, 1.5 - source.unit_price / middle))
-
-        return _floats(cheap(source) for source in self.sources)
+        self._goods = (weights["standard"] * fits[:, good] + own).astype(np.float32)
 
     def _lay_out_places(self, rules: Rules) -> None:
         places, self._place = _classes(need.place for need in self.needs)

@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
+from apps.catalogue.models import Item
 from apps.core.models import TimeStamped
 from apps.demands.models import Demand
 from apps.policy.models import PolicyDraft
@@ -293,3 +294,129 @@ class ReplayedNeed(models.Model):
 
     def __str__(self) -> str:
         return f"{self.replay}: {self.demand}"
+
+
+# A cell knows its best offer of each class of lead time, so that its bound is close for needs with a date and without:
+# the fewest days of each class.
+LEAD_CLASSES: Final = (0, 1, 2, 4, 7, 14)
+
+
+class SupplierRecord(models.Model):
+    """What became of a supplier's promises in the last half year, as last counted."""
+
+    organisation = models.OneToOneField(Organisation, models.CASCADE, primary_key=True, related_name="record")
+    kept = models.PositiveIntegerField(_("kept"))
+    broken = models.PositiveIntegerField(_("broken"))
+    counted_at = models.DateTimeField(_("counted"))
+
+    class Meta:
+        verbose_name = _("record of a supplier")
+        verbose_name_plural = _("records of suppliers")
+
+    def __str__(self) -> str:
+        return f"{self.organisation}: {self.kept} / {self.broken}"
+
+
+class ReferencePrice(models.Model):
+    """What an item usually costs: the median of its published offers, as last taken."""
+
+    item = models.OneToOneField(Item, models.CASCADE, primary_key=True, related_name="reference_price")
+    price = models.FloatField(_("price per unit"))
+    taken_at = models.DateTimeField(_("taken"))
+
+    class Meta:
+        verbose_name = _("reference price")
+        verbose_name_plural = _("reference prices")
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.price}"
+
+
+class Cell(models.Model):
+    """The offers of one item from one city, and how good the best of them can be.
+
+    A bound may be too high, never too low. Its one writer is `shelving.py`: cells are raised when an offer is shelved
+    in them, and lowered by going through all that is in them.
+    """
+
+    item = models.ForeignKey(Item, models.CASCADE, db_index=False, related_name="+")
+    policy_version = models.PositiveIntegerField()  # whose weights the keys of its offers were made with
+    good_until = models.DateTimeField()  # from then on the keys of some of its offers may be too low
+    most = models.FloatField()  # the largest quantity
+    # Where its offers are: within `radius` (a chord) of a point on the unit sphere. Null: places without coordinates.
+    x, y, z = models.FloatField(null=True), models.FloatField(null=True), models.FloatField(null=True)
+    radius = models.FloatField(null=True)
+    # The best key of each class of lead time; null where there is none.
+    best_0, best_1, best_2 = models.FloatField(null=True), models.FloatField(null=True), models.FloatField(null=True)
+    best_3, best_4, best_5 = models.FloatField(null=True), models.FloatField(null=True), models.FloatField(null=True)
+    city = models.CharField(max_length=10, blank=True, db_collation="C")  # empty: places without coordinates
+
+    class Meta:
+        verbose_name = _("cell")
+        verbose_name_plural = _("cells")
+        constraints: ClassVar = [models.UniqueConstraint(fields=["item", "city"], name="cell_once")]
+
+    def __str__(self) -> str:
+        return f"{self.item_id} / {self.city}"
+
+
+class Listing(models.Model):
+    """A published offer as ranking sees it: its facts, and those of its supplier and its item as last taken.
+
+    A trigger on the offers writes it, whichever way an offer is changed; `matching_listable` (a view) says from what.
+    It stands on the counter (no cell) until `shelving` has put it into its cell. `steady` is the part of its score that
+    depends on neither need nor time; `key` adds freshness with the time of confirmation in the place of the age, which
+    orders offers the same at any time.
+    """
+
+    offer = models.OneToOneField(Offer, models.CASCADE, primary_key=True, related_name="listing")
+    item = models.ForeignKey(Item, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    organisation_id = models.BigIntegerField()
+    standard_id = models.BigIntegerField(null=True)
+    quantity = (
+        models.BigIntegerField()
+    )  # all that is offered: what is free changes with every hold and is not kept here
+    minimum_order = models.BigIntegerField()
+    lead_time_days = models.PositiveSmallIntegerField()
+    certificate_valid_until = models.DateField(null=True)
+    confirmed_at = models.DateTimeField()
+    unit_price = models.FloatField(null=True)
+    is_donation = models.BooleanField()
+    areas = models.BigIntegerField()  # one bit for each region shipped to; -1: anywhere. Regions share bits.
+    city = models.CharField(max_length=10, blank=True, db_collation="C")
+    # On the unit sphere; null where the place has no coordinates.
+    x, y, z = models.FloatField(null=True), models.FloatField(null=True), models.FloatField(null=True)
+    kept = models.PositiveIntegerField()
+    broken = models.PositiveIntegerField()
+    reference_price = models.FloatField(null=True)
+
+    cell = models.ForeignKey(Cell, models.DO_NOTHING, null=True, db_index=False, related_name="+")
+    steady = models.FloatField(null=True)
+    key = models.FloatField(null=True)
+
+    class Meta:
+        verbose_name = _("listing")
+        verbose_name_plural = _("listings")
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(cell=None, key=None, steady=None)
+                | Q(cell__isnull=False, key__isnull=False, steady__isnull=False),
+                name="listing_shelved_whole",
+            ),
+            models.CheckConstraint(condition=Q(quantity__gte=0), name="listing_quantity_in_range"),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["cell", "-key"],
+                include=[
+                    *("offer", "organisation_id", "standard_id", "quantity", "minimum_order", "lead_time_days"),
+                    *("areas", "x", "y", "z", "steady"),
+                ],
+                condition=Q(cell__isnull=False),
+                name="listing_best_first",
+            ),
+            models.Index(fields=["item"], condition=Q(cell=None), name="listing_counter"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.offer_id)

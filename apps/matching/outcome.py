@@ -11,7 +11,7 @@ from apps.matching.allocation import Hold, Plan, Standby
 from apps.matching.arcs import Arcs, Given, Reach
 from apps.matching.ladder import Ladder
 from apps.matching.market import REFUSED, THOUSAND, Ints, Market
-from apps.matching.ranking import Candidate, Fit, Rules, Term, fit_of, median, score
+from apps.matching.ranking import Candidate, Fit, Rules, Term, fit_of, score
 
 
 class Method(StrEnum):
@@ -102,24 +102,12 @@ def report(method: Method, market: Market, ladder: Ladder, reach: Reach, given: 
 def plan(market: Market, rules: Rules, given: Given, arcs: Arcs, told: dict[int, Verdict]) -> Plan:
     """Holds, with what was given in all and why, and the next best of the pairs that were looked at."""
     made = Plan()
-    medians = {
-        item: median(source.unit_price for source in market.sources if source.item_id == item)
-        for item in {need.item_id for need in market.needs}
-    }
 
     def candidate(row: int, column: int) -> Candidate:
         need, source = market.needs[row], market.sources[column]
         fit = fit_of(need, source.item_id, source.standard_id, rules)
         assert isinstance(fit, Fit), "only pairs that fit are looked at"
-        return score(
-            need,
-            source,
-            fit,
-            median_price=medians[need.item_id],
-            policy=market.policy,
-            now=market.now,
-            distances=rules.distances,
-        )
+        return score(need, source, fit, policy=market.policy, now=market.now, distances=rules.distances)
 
     next_best = dict(_next_best(market, given, arcs))
     for row in sorted(given.parts):

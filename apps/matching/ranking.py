@@ -73,6 +73,7 @@ class Source:
     is_donation: bool = False
     kept: int = 0  # matches of this supplier that were delivered
     broken: int = 0  # matches that it let expire, or accepted and did not deliver
+    reference_price: float | None = None  # what a unit of its item usually costs, as last taken
     held: tuple["HeldFor", ...] = ()  # unanswered holds on it, which a higher tier may take over
     offered_at: dt.datetime | None = None  # since when it is on offer; None: since it was confirmed
 
@@ -139,9 +140,22 @@ class Refusal(Enum):
     DISTANCE = "distance"
 
 
+class BeyondRanking(Exception):
+    """Whoever looks on needs to know more than the best few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """Sources of a need that hold its best `best`; `whole` when no other source could serve it."""
+
+    sources: Sequence[Source]
+    best: int
+    whole: bool
+
+
 @dataclass
 class Ranked:
-    """The candidates of a need, best first, and how many offers each filter took out."""
+    """The candidates of a need, best first, and how many of the sources that were looked at each filter took out."""
 
     candidates: "Candidates"
     refused: dict[Refusal, int] = field(default_factory=dict)
@@ -216,7 +230,7 @@ def _nearness(km: float | None, policy: PolicyValues) -> float:
     return 0.5 if km is None else round(1 / (1 + km / policy.half_distance_km), 6)
 
 
-def _timeliness(lead_time_days: int, needed_by: dt.datetime | None, policy: PolicyValues, now: dt.datetime) -> float:
+def timeliness(lead_time_days: int, needed_by: dt.datetime | None, policy: PolicyValues, now: dt.datetime) -> float:
     if needed_by is None:
         return round(1 / (1 + lead_time_days / 7), 6)
     late = lead_time_days - (needed_by - now).total_seconds() / 86_400
@@ -236,12 +250,17 @@ def _record(source: Source, policy: PolicyValues) -> float:
     return round((source.kept + policy.record_prior_share * prior) / (source.kept + source.broken + prior), 6)
 
 
-def _cheapness(source: Source, median_price: float | None) -> float:
+def cheapness(source: Source) -> float:
     if source.is_donation:
         return 1.0
-    if source.unit_price is None or not median_price:
+    if source.unit_price is None or not source.reference_price:
         return 0.5
-    return round(min(1.0, max(0.0, 1.5 - source.unit_price / median_price)), 6)
+    return round(min(1.0, max(0.0, 1.5 - source.unit_price / source.reference_price)), 6)
+
+
+def enough_to_matter(need: Need, policy: PolicyValues) -> int:
+    """The smallest quantity that is worth a shipment."""
+    return max(1, math.ceil(min(need.wanting, need.target) * policy.matter_share))
 
 
 def score(
@@ -249,7 +268,6 @@ def score(
     source: Source,
     fit: Fit,
     *,
-    median_price: float | None,
     policy: PolicyValues,
     now: dt.datetime,
     distances: Distances | None = None,
@@ -262,19 +280,19 @@ def score(
     standard   the value of the fit
     freshness  1 when confirmed now, falling to 0 over offer_fresh_days
     record     (kept + prior share × prior) ÷ (kept + broken + prior): additive smoothing
-    price      1 at half the median or below, ½ at the median, 0 from 1½ times; donations 1; ½ where not known
+    price      1 at half the reference price of its item or below, ½ at it, 0 from 1½ times; donations 1; ½ if not known
     """
     weights = policy.weights
     km = _distance(need.place, source.place, distances)
-    priced = source.unit_price is not None and bool(median_price) and not source.is_donation
-    relative = source.unit_price / median_price if priced and source.unit_price and median_price else None
+    usual = None if source.is_donation else source.reference_price
+    relative = source.unit_price / usual if source.unit_price and usual else None
     terms = (
         Term("coverage", min(source.free, need.wanting), _coverage(source.free, need.wanting), weights["coverage"]),
         Term("distance", None if km is None else round(km), _nearness(km, policy), weights["distance"]),
         Term(
             "lead_time",
             source.lead_time_days,
-            _timeliness(source.lead_time_days, need.needed_by, policy, now),
+            timeliness(source.lead_time_days, need.needed_by, policy, now),
             weights["lead_time"],
         ),
         Term("standard", fit.name.lower(), fit.value, weights["standard"]),
@@ -283,7 +301,7 @@ def score(
         Term(
             "price",
             "donation" if source.is_donation else None if relative is None else round(relative, 2),
-            _cheapness(source, median_price),
+            cheapness(source),
             weights["price"],
         ),
     )
@@ -291,15 +309,6 @@ def score(
     for term in terms:  # from left to right, as `rank` adds them; sum() is cleverer in some versions of Python
         total += term.score * term.weight
     return Candidate(source, round(total, 6), terms, fit is Fit.SUBSTITUTE)
-
-
-def median(prices: Iterable[float | None]) -> float | None:
-    """The middle price, None where there is none."""
-    known = sorted(price for price in prices if price is not None)
-    if not known:
-        return None
-    middle = len(known) // 2
-    return known[middle] if len(known) % 2 else (known[middle - 1] + known[middle]) / 2
 
 
 class Shelf:
@@ -313,7 +322,7 @@ class Shelf:
         places: dict[Place, int] = {}
         kinds: dict[tuple[int, int | None], int] = {}
         records: dict[tuple[int, int], float] = {}
-        fresh = policy.weights["freshness"]
+        fresh, price = policy.weights["freshness"], policy.weights["price"]
         self.rows = []
         for source in self.sources:
             record = records.get((source.kept, source.broken))
@@ -333,30 +342,26 @@ class Shelf:
                     source.lead_time_days,
                     _freshness(source, policy, now) * fresh,
                     record,
+                    cheapness(source) * price,
                     reach_km(source, now, policy),
                 )
             )
         self.places = list(places)
         self.kinds = list(kinds)
-        self._prices: dict[int, tuple[float | None, list[float]]] = {}
-
-    def prices(self, item_id: int) -> tuple[float | None, list[float]]:
-        """The median price of an item, and the weighted price terms of all sources beside it."""
-        if item_id not in self._prices:
-            middle = median(source.unit_price for source in self.sources if source.item_id == item_id)
-            weight = self.policy.weights["price"]
-            self._prices[item_id] = middle, [_cheapness(source, middle) * weight for source in self.sources]
-        return self._prices[item_id]
 
 
 class Candidates(Sequence[Candidate]):
-    """The candidates of a need, best first. Reasons are worked out for those that are looked at: few of thousands."""
+    """The candidates of a need, best first. Reasons are worked out for those that are looked at: few of thousands.
 
-    def __init__(self, need: Need, shelf: Shelf, rules: Rules, order: Sequence[int]) -> None:
+    Not `whole`: there may be more, which come after these.
+    """
+
+    def __init__(self, need: Need, shelf: Shelf, rules: Rules, order: Sequence[int], *, whole: bool = True) -> None:
         self._need = need
         self._shelf = shelf
         self._rules = rules
         self._order = order
+        self._whole = whole
 
     def __len__(self) -> int:
         return len(self._order)
@@ -376,31 +381,30 @@ class Candidates(Sequence[Candidate]):
         source = self._shelf.sources[place]
         fit = fit_of(self._need, source.item_id, source.standard_id, self._rules)
         assert isinstance(fit, Fit), "what does not fit is no candidate"
-        middle, _terms = self._shelf.prices(self._need.item_id)
-        return score(
-            self._need,
-            source,
-            fit,
-            median_price=middle,
-            policy=self._shelf.policy,
-            now=self._shelf.now,
-            distances=self._rules.distances,
-        )
+        shelf = self._shelf
+        return score(self._need, source, fit, policy=shelf.policy, now=shelf.now, distances=self._rules.distances)
 
     def sources(self) -> Iterator[Source]:
-        """Their sources alone, best first: the same order without the reasons."""
-        return map(self._shelf.sources.__getitem__, self._order)
+        """Their sources alone, best first: the same order without the reasons. Raises `BeyondRanking` to who wants more
+        than are known.
+        """
+        yield from map(self._shelf.sources.__getitem__, self._order)
+        if not self._whole:
+            raise BeyondRanking
 
 
-def rank(  # noqa: C901  one loop over every offer of an item: a call for each would cost more than all the rest
-    need: Need, sources: Iterable[Source] | Shelf, rules: Rules, *, policy: PolicyValues, now: dt.datetime
+def rank(  # noqa: C901, PLR0915  one loop over every offer of an item: a call for each would cost more than all the rest
+    need: Need, sources: Iterable[Source] | Shelf | Shortlist, rules: Rules, *, policy: PolicyValues, now: dt.datetime
 ) -> Ranked:
-    """The sources that can serve a need, best first; ties go to the older offer (smaller id).
+    """The sources that can serve a need, best first; ties go to the older offer (smaller id). Of a shortlist that is
+    not whole, as many as are certain.
 
     The hard filters come first, cheapest first; stock counts what a higher tier could take over. Then the same sum as
     `score` makes, without its reasons: this loop runs over every offer of an item.
     """
-    shelf = sources if isinstance(sources, Shelf) else Shelf(sources, policy=policy, now=now)
+    shortlist = sources if isinstance(sources, Shortlist) else None
+    known = sources.sources if isinstance(sources, Shortlist) else sources
+    shelf = known if isinstance(known, Shelf) else Shelf(known, policy=policy, now=now)
     weights = policy.weights
     fits = [fit_of(need, item_id, standard_id, rules) for item_id, standard_id in shelf.kinds]
     unfit = [fit if isinstance(fit, Refusal) else None for fit in fits]
@@ -410,16 +414,15 @@ def rank(  # noqa: C901  one loop over every offer of an item: a call for each w
     if can_wait(need) and policy.gift_reach_km is not None:
         away = [_distance(need.place, place, rules.distances) for place in shelf.places]
     timely: dict[int, float] = {}
-    _middle, cheap = shelf.prices(need.item_id)
     codes = {code for code in need.place.path.split("/") if code}
-    matters = max(1, math.ceil(min(need.wanting, need.target) * policy.matter_share))
+    matters = enough_to_matter(need, policy)
     own, wanting, excluded = need.organisation_id, need.wanting, need.excluded
     coverage, whole = weights["coverage"], 1.0 * weights["coverage"]
 
     refused: dict[Refusal, int] = {}
     found: list[tuple[float, int, int]] = []
     for index, row in enumerate(shelf.rows):
-        id_, organisation, kind, ships_to, free, available, minimum, place, lead, fresh, record, reach = row
+        id_, organisation, kind, ships_to, free, available, minimum, place, lead, fresh, record, cheap, reach = row
         refusal = unfit[kind]
         if organisation == own:
             refusal = Refusal.OWN
@@ -444,9 +447,13 @@ def rank(  # noqa: C901  one loop over every offer of an item: a call for each w
             close = _nearness(_distance(need.place, shelf.places[place], rules.distances), policy) * weights["distance"]
             near[place] = close
         if lead not in timely:
-            timely[lead] = _timeliness(lead, need.needed_by, policy, now) * weights["lead_time"]
+            timely[lead] = timeliness(lead, need.needed_by, policy, now) * weights["lead_time"]
         covered = whole if free >= wanting > 0 else _coverage(free, wanting) * coverage
-        total = covered + close + timely[lead] + fitting[kind] + fresh + record + cheap[index]
+        total = covered + close + timely[lead] + fitting[kind] + fresh + record + cheap
         found.append((-round(total, 6), id_, index))
     found.sort()
-    return Ranked(Candidates(need, shelf, rules, array("L", [index for _total, _id, index in found])), refused)
+    whole = shortlist is None or shortlist.whole
+    # What this refuses, and the database did not, may be among the best of its list.
+    certain = len(found) if shortlist is None or whole else max(0, shortlist.best - sum(refused.values()))
+    order = array("L", [index for _total, _id, index in found[:certain]])
+    return Ranked(Candidates(need, shelf, rules, order, whole=whole), refused)

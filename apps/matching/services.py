@@ -20,7 +20,8 @@ from apps.demands import quantities as demands_quantities
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
 from apps.matching.alerts import escalate_due
-from apps.matching.allocation import decide
+from apps.matching.allocation import Plan, decide
+from apps.matching.best import load_shortlists
 from apps.matching.loading import (
     contested_items,
     items_for,
@@ -35,6 +36,7 @@ from apps.matching.models import (
     MatchQuerySet,
     MatchState,
 )
+from apps.matching.ranking import BeyondRanking, Need, Rules
 from apps.matching.writing import Done, describe, end_holds, lock, take_back, write_difference, write_plan
 from apps.notifications.services import News, queue, queue_all
 from apps.policy.models import Policy
@@ -74,11 +76,20 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
         policy = Policy.objects.current()
         for item_id, offered in items_for(open_ones, rules).items():
             demands = [demand for demand in open_ones if demand.item_id == item_id]
-            needs, sources = load_needs(demands, policy.values), load_sources(offered, now, policy.values)
-            plan = decide(needs, sources, rules, policy=policy.values, now=now)
+            plan = _decide(load_needs(demands, policy.values), offered, rules, policy, now)
             done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
     demands_services.finish_matching(claimed)
     return done
+
+
+def _decide(needs: Sequence[Need], item_ids: set[int], rules: Rules, policy: Policy, now: dt.datetime) -> Plan:
+    """By the best few offers of each need where they decide, by all offers where they do not: the same plan."""
+    shortlists = load_shortlists(needs, rules, policy, now)
+    few = {source.id: source for shortlist in shortlists.values() for source in shortlist.sources}
+    try:
+        return decide(needs, list(few.values()), rules, policy=policy.values, now=now, shortlists=shortlists)
+    except BeyondRanking:
+        return decide(needs, load_sources(item_ids, now, policy.values), rules, policy=policy.values, now=now)
 
 
 def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:

@@ -6,7 +6,7 @@ from typing import Final
 from celery import shared_task
 
 from apps.accounts import services as accounts_services
-from apps.matching import alerts, previews, services
+from apps.matching import alerts, previews, services, shelving
 from apps.notifications.tasks import awake, nudge, send_due
 
 # How many needs are matched before the sender gets a turn: a crowd must not keep the first from being told.
@@ -32,6 +32,18 @@ def reallocate() -> dict[str, int]:
     if done:
         nudge(send_due)
     return asdict(done)
+
+
+@shared_task
+def shelve() -> int:
+    """Give new and changed offers their bounds."""
+    return shelving.shelve()
+
+
+@shared_task
+def take_stock() -> int:
+    """Take what ranking reads of suppliers and items, once an hour."""
+    return shelving.take_stock()
 
 
 @shared_task

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PARTS = ("sweep", "burst", "paced", "export", "allocation", "commits")
+PARTS = ("sweep", "burst", "paced", "export", "allocation", "commits", "ranking")
 
 
 def arguments() -> argparse.Namespace:
@@ -25,6 +25,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=90, help="how long the paced run posts (90)")
     parser.add_argument("--rows", type=int, default=200_000, help="rows to export (200000)")
     parser.add_argument("--hot", type=int, default=20, help="offers that commits are after (20; also try 1 and 1000)")
+    parser.add_argument("--ranked", type=int, default=1_000_000, help="offers among which the best are found (1000000)")
+    parser.add_argument("--asked", type=int, default=1_000, help="needs for which they are found (1000)")
+    parser.add_argument("--twins", type=int, default=150, help="of them those that score every offer (150)")
     parser.add_argument("--seed", type=int, default=2020)
     parser.add_argument("--profile", action="store_true", help="print where Python spends the sweep's time")
     options = parser.parse_args()
@@ -78,8 +81,11 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import allocation, commits, exports, flow, sweep, world
+    from tests.benchmarks import allocation, commits, exports, flow, ranking, sweep, world
 
+    if options.parts == ["ranking"]:  # a world of its own
+        ranking.run(offers=options.ranked, asked=options.asked, twins=options.twins, seed=options.seed)
+        return
     size = world.Size(options.offers, options.suppliers, options.hospitals)
     market, hospitals = world.build(size, options.seed)
     print(
@@ -101,6 +107,8 @@ def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) ->
         exports.run(market, options.rows)
     if "commits" in options.parts:  # last: it empties the matches
         commits.run(market, hospitals, hot=options.hot)
+    if "ranking" in options.parts:  # last: it begins by emptying the market
+        ranking.run(offers=options.ranked, asked=options.asked, twins=options.twins, seed=options.seed)
 
 
 if __name__ == "__main__":

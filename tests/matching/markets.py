@@ -68,6 +68,7 @@ def sources(draw: st.DrawFn, id_: int = 1) -> Source:
         confirmed_at=NOW - dt.timedelta(hours=draw(ages)),
         unit_price=draw(st.none() | st.floats(min_value=0.01, max_value=100)),
         is_donation=draw(st.booleans()),
+        reference_price=draw(st.none() | st.floats(min_value=0.01, max_value=100)),
         kept=draw(st.integers(min_value=0, max_value=20)),
         broken=draw(st.integers(min_value=0, max_value=20)),
         held=held,

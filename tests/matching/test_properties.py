@@ -140,7 +140,7 @@ def test_every_source_is_a_candidate_or_has_a_reason(need: Need, supply: list[So
 @settings(max_examples=100, deadline=None)
 def test_sooner_fresher_more_and_cheaper_never_score_less(need: Need, source: Source, earlier: int, more: int) -> None:
     def of(better: Source) -> float:
-        return score(need, better, Fit.EQUAL, median_price=10, policy=POLICY, now=NOW).score
+        return score(need, better, Fit.EQUAL, policy=POLICY, now=NOW).score
 
     base = of(source)
     assert of(replace(source, lead_time_days=max(0, source.lead_time_days - earlier))) >= base

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.matching import services
+from apps.matching import services, shelving
 from apps.matching.writing import Done
 from apps.notifications.tasks import nudge, send_due
 
@@ -32,8 +32,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="one line of JSON instead of words")
+        parser.add_argument(
+            "--take-stock",
+            action="store_true",
+            help="first count records, take prices and mend listings, as once an hour",
+        )
 
-    def handle(self, *_args: Any, json: bool, **_options: Any) -> None:
+    def handle(self, *_args: Any, json: bool, take_stock: bool, **_options: Any) -> None:
+        if take_stock:
+            shelving.take_stock()
         done = services.sweep() + services.reallocate()
         if done:
             nudge(send_due)
