@@ -6,6 +6,7 @@ from typing import ClassVar, Final, Self
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Case, F, Q, When
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
@@ -104,14 +105,14 @@ class DemandQuerySet(models.QuerySet["Demand"]):
 class Demand(TimeStamped):
     """One item that one organisation needs at one place. The lines of one post share a `reference`."""
 
-    reference = models.CharField(_("reference"), max_length=20, db_index=True, editable=False)
+    reference = models.CharField(_("reference"), max_length=20, editable=False)
     organisation = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="demands", verbose_name=_("organisation")
+        Organisation, models.PROTECT, db_index=False, related_name="demands", verbose_name=_("organisation")
     )
     posted_by = models.ForeignKey(
         User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("posted by")
     )
-    item = models.ForeignKey(Item, models.PROTECT, related_name="demands", verbose_name=_("item"))
+    item = models.ForeignKey(Item, models.PROTECT, db_index=False, related_name="demands", verbose_name=_("item"))
     quantity = models.BigIntegerField(_("quantity"), null=True, blank=True)
     quantity_kind = models.CharField(
         _("quantity is"), max_length=12, choices=QuantityKind.choices, default=QuantityKind.EXACT
@@ -120,10 +121,10 @@ class Demand(TimeStamped):
     quantity_matched = models.BigIntegerField(_("accepted by suppliers"), default=0, editable=False)
     quantity_received = models.BigIntegerField(_("received"), default=0, editable=False)
     standard = models.ForeignKey(
-        Standard, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("standard")
+        Standard, models.PROTECT, db_index=False, null=True, blank=True, related_name="+", verbose_name=_("standard")
     )
     accepts_substitutes = models.BooleanField(_("substitutes are welcome"), default=False)
-    region = models.ForeignKey(Region, models.PROTECT, related_name="+", verbose_name=_("region"))
+    region = models.ForeignKey(Region, models.PROTECT, db_index=False, related_name="+", verbose_name=_("region"))
     address = models.CharField(_("delivery address"), max_length=300, blank=True)
     contact_name = models.CharField(_("contact person"), max_length=100, blank=True)
     contact_phone = models.CharField(_("contact phone"), max_length=60, blank=True)
@@ -215,7 +216,9 @@ class Demand(TimeStamped):
                 fields=["source", "source_key"], condition=~Q(source=""), name="demand_imported_once"
             ),
         ]
+        # Every hold touches every index: none that another begins with, and none that nobody asks.
         indexes: ClassVar = [
+            models.Index(Upper("reference"), name="demand_by_reference"),
             models.Index(fields=["organisation", "-id"], name="demand_by_organisation"),
             models.Index(fields=["item", "state"], name="demand_by_item"),
             models.Index(fields=["region", "state"], name="demand_by_region"),

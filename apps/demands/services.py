@@ -5,7 +5,7 @@ Every change that matters to matching sets `match_requested_at`: the row itself 
 
 import datetime as dt
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -456,9 +456,12 @@ def finish_matching(demands: Sequence[Demand]) -> None:
     rows.update(match_claimed_until=None)
 
 
-def request_matching(demand_ids: Sequence[int], *, now: dt.datetime) -> int:
+@transaction.atomic
+def request_matching(demand_ids: Collection[int], *, now: dt.datetime) -> int:
     """Put open needs into the queue of matching, e.g. because a supplier has something new."""
-    return Demand.objects.open().filter(pk__in=demand_ids).update(match_requested_at=now)
+    needs = Demand.objects.open().filter(pk__in=demand_ids)
+    locked = list(needs.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    return Demand.objects.filter(pk__in=locked).update(match_requested_at=now)
 
 
 def set_escalation(demand_id: int, at: dt.datetime | None) -> None:

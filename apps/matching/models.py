@@ -87,8 +87,8 @@ class MatchQuerySet(models.QuerySet["Match"]):
 class Match(TimeStamped):
     """An offer put together with a demand: held until the supplier answers, next in line, or answered."""
 
-    demand = models.ForeignKey(Demand, models.PROTECT, related_name="matches", verbose_name=_("need"))
-    offer = models.ForeignKey(Offer, models.PROTECT, related_name="matches", verbose_name=_("offer"))
+    demand = models.ForeignKey(Demand, models.PROTECT, db_index=False, related_name="matches", verbose_name=_("need"))
+    offer = models.ForeignKey(Offer, models.PROTECT, db_index=False, related_name="matches", verbose_name=_("offer"))
     quantity = models.BigIntegerField(_("quantity"))
     quantity_asked = models.BigIntegerField(_("quantity asked for"))
     rank = models.PositiveSmallIntegerField(_("rank"))
@@ -101,7 +101,7 @@ class Match(TimeStamped):
     state = models.CharField(_("state"), max_length=12, choices=MatchState.choices, default=MatchState.HELD)
     respond_by = models.DateTimeField(_("answer by"), null=True, blank=True)
     responded_at = models.DateTimeField(_("answered"), null=True, blank=True)
-    responded_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    responded_by = models.ForeignKey(User, models.PROTECT, db_index=False, null=True, blank=True, related_name="+")
     decline_reason = models.CharField(_("reason"), max_length=10, choices=DeclineReason.choices, blank=True)
     decline_note = models.CharField(_("note"), max_length=500, blank=True)
     lead_time_days = models.PositiveSmallIntegerField(_("lead time in days"), null=True, blank=True)
@@ -148,6 +148,7 @@ class Match(TimeStamped):
                 fields=["demand", "offer"], condition=Q(state__in=PENDING), name="match_pending_once"
             ),
         ]
+        # Every hold writes every index: none that another begins with, and none that nobody asks.
         indexes: ClassVar = [
             models.Index(fields=["demand", "state"], name="match_by_demand"),
             models.Index(fields=["offer", "state"], name="match_by_offer"),

@@ -72,14 +72,14 @@ class Offer(TimeStamped):
     """
 
     organisation = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="offers", verbose_name=_("organisation")
+        Organisation, models.PROTECT, db_index=False, related_name="offers", verbose_name=_("organisation")
     )
     posted_by = models.ForeignKey(
-        User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("posted by")
+        User, models.PROTECT, db_index=False, null=True, blank=True, related_name="+", verbose_name=_("posted by")
     )
     item = models.ForeignKey(Item, models.PROTECT, related_name="offers", verbose_name=_("item"))
     standard = models.ForeignKey(
-        Standard, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("standard")
+        Standard, models.PROTECT, db_index=False, null=True, blank=True, related_name="+", verbose_name=_("standard")
     )
     quantity = models.BigIntegerField(_("quantity"), default=0, help_text=_("All that you offer, in base units."))
     quantity_reserved = models.BigIntegerField(_("promised"), default=0, editable=False)
@@ -91,7 +91,9 @@ class Offer(TimeStamped):
     )
     currency = models.CharField(_("currency"), max_length=3, default="CNY")
     is_donation = models.BooleanField(_("donation"), default=False)
-    origin_region = models.ForeignKey(Region, models.PROTECT, related_name="+", verbose_name=_("ships from"))
+    origin_region = models.ForeignKey(
+        Region, models.PROTECT, db_index=False, related_name="+", verbose_name=_("ships from")
+    )
     ships_to = ArrayField(
         models.CharField(max_length=10),
         default=list,
@@ -157,8 +159,10 @@ class Offer(TimeStamped):
                 fields=["source", "source_key"], condition=~Q(source=""), name="offer_imported_once"
             ),
         ]
+        # Every hold touches every index: none that another begins with, and none that nobody asks.
         indexes: ClassVar = [
             models.Index(fields=["organisation", "-id"], name="offer_by_organisation"),
+            models.Index(fields=["origin_region"], name="offer_by_origin"),
             models.Index(fields=["item"], condition=Q(state=OfferState.PUBLISHED), name="offer_published_by_item"),
             models.Index(fields=["updated_at", "id"], name="offer_by_change"),
             models.Index(

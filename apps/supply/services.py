@@ -1,7 +1,7 @@
 """The verbs of supply: with `quantities.py` the only writer of this app's tables."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -257,9 +257,12 @@ def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> 
     return claimed
 
 
-def request_matching(offer_ids: Sequence[int], *, now: dt.datetime) -> int:
+@transaction.atomic
+def request_matching(offer_ids: Collection[int], *, now: dt.datetime) -> int:
     """Have matching look whom published offers help, e.g. because their supplier is verified again."""
-    return Offer.objects.published().filter(pk__in=offer_ids).update(match_requested_at=now)
+    offers = Offer.objects.published().filter(pk__in=offer_ids)
+    locked = list(offers.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    return Offer.objects.filter(pk__in=locked).update(match_requested_at=now)
 
 
 def look_again(offer_ids: Sequence[int], *, at: dt.datetime) -> int:

@@ -38,7 +38,7 @@ from tests.factories import (
     member,
     region,
 )
-from tests.invariants import broken_invariants, untold_matches
+from tests.invariants import broken_invariants, untold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -208,7 +208,7 @@ def test_a_worker_killed_in_the_middle_of_a_match_loses_nothing_and_doubles_noth
     assert Demand.objects.filter(quantity_held=900).count() == 160
     assert sum(Match.objects.held().values_list("quantity", flat=True)) == 160 * 900
     assert broken_invariants() == {}
-    assert untold_matches() == []
+    assert untold() == []
 
 
 @pytest.mark.servers
