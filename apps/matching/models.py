@@ -170,6 +170,10 @@ class EscalationQuerySet(models.QuerySet["Escalation"]):
             return self.none()
         return self.filter(organisation__in=[grant.organisation_id for grant in user.grants])
 
+    def of_the_uncovered(self) -> Self:
+        """Of needs that suppliers did not cover in time, not of those that nobody looked at."""
+        return self.filter(for_approval=False)
+
 
 class Escalation(TimeStamped):
     """A need whose clock ran out, put before a coordinator with all that was tried; or one that nobody looked at in

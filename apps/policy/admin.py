@@ -3,8 +3,9 @@
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.admin import KeptAdmin, acting
@@ -43,6 +44,14 @@ class PolicyAdmin(KeptAdmin[Policy]):
 
     def has_change_permission(self, request: HttpRequest, obj: Policy | None = None) -> bool:
         return False
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Somebody else may make a version at the same moment: then nothing is made, and that is said."""
+        try:
+            return super().add_view(request, form_url, extra_context)
+        except RuleViolation as violation:
+            self.message_user(request, str(violation), messages.ERROR)
+            return redirect("admin:policy_policy_changelist")
 
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
         made = services.make_policy(obj.settings, note=obj.note, by=acting(request))

@@ -12,7 +12,7 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind, Role
 from apps.demands.models import Demand, DemandState
 from apps.matching import previews
-from apps.matching.models import Replay
+from apps.matching.models import Escalation, Replay
 from apps.policy.models import DraftState, Policy, PolicyDraft
 from apps.policy.services import draft_policy, make_policy
 from apps.policy.values import PolicyValues
@@ -370,6 +370,16 @@ def test_where_a_coordinator_looks_first_the_posting_page_says_so_and_the_owner_
     office.post(f"/desk/needs/{demand.pk}/open/")
     demand.refresh_from_db()
     assert (demand.state, demand.state_reason) == (DemandState.OPEN, "")
+
+
+def test_a_need_that_was_looked_at_late_is_not_stuck_once_it_is_out(desk: Client, coordinator: User) -> None:
+    demand = DemandFactory.create()
+    office = coordinator.grants[0].organisation
+    Escalation.objects.create(demand=demand, organisation=office, level=1, for_approval=True)
+    assert desk.get("/desk/").context["waiting"][0]["count"] == 0
+
+    Escalation.objects.create(demand=demand, organisation=office, level=1)
+    assert desk.get("/desk/").context["waiting"][0]["count"] == 1
 
 
 def test_the_place_of_delivery_decides_and_is_named(log_in: Login, coordinator: User, province: User) -> None:

@@ -75,10 +75,10 @@ def to_review(user: User, _now: dt.datetime) -> QuerySet[Any]:
 
 def escalated(user: User, _now: dt.datetime) -> QuerySet[Any]:
     """Put before any coordinator of the region: what a city could not solve concerns its province and the nation."""
-    latest = Escalation.objects.select_related("organisation").order_by("-pk")
+    latest = Escalation.objects.of_the_uncovered().select_related("organisation").order_by("-pk")
     return (
         Demand.objects.open()
-        .filter(_charge(user, "region"), pk__in=Escalation.objects.values("demand"))
+        .filter(_charge(user, "region"), pk__in=Escalation.objects.of_the_uncovered().values("demand"))
         .shown()
         .prefetch_related(Prefetch("escalations", latest, to_attr="latest"))
         .order_by("opened_at", "pk")
@@ -89,7 +89,7 @@ def running_out(user: User, now: dt.datetime) -> QuerySet[Any]:
     return (
         Demand.objects.open()
         .filter(_charge(user, "region"), escalates_at__lte=now + _SOON)
-        .exclude(pk__in=Escalation.objects.values("demand"))
+        .exclude(pk__in=Escalation.objects.of_the_uncovered().values("demand"))
         .shown()
         .order_by("escalates_at", "pk")
     )

@@ -343,7 +343,8 @@ def _detail(request: HttpRequest, user: User, demand: Demand, *, question: str =
             "orders": orders,
             "is_searching": demand.state == DemandState.OPEN and demand.match_requested_at is not None,
             "outlook": outlook(demand, now=now) if nobody else None,
-            "escalation": Escalation.objects.filter(demand=demand)
+            "escalation": Escalation.objects.of_the_uncovered()
+            .filter(demand=demand)
             .select_related("organisation")
             .order_by("-pk")
             .first(),
