@@ -169,7 +169,8 @@ def fit_of(need: Need, item_id: int, standard_id: int | None, rules: Rules) -> F
     return Refusal.STANDARD
 
 
-def _distance(a: Place, b: Place) -> float | None:
+def km_between(a: Place, b: Place) -> float | None:
+    """As the crow flies; None where a place has no coordinates."""
     if a.latitude is None or a.longitude is None or b.latitude is None or b.longitude is None:
         return None
     return distance_km((a.latitude, a.longitude), (b.latitude, b.longitude))
@@ -228,7 +229,7 @@ def score(
     price      1 at half the median or below, ½ at the median, 0 from 1½ times; donations 1; ½ where not known
     """
     weights = policy.weights
-    km = _distance(need.place, source.place)
+    km = km_between(need.place, source.place)
     priced = source.unit_price is not None and bool(median_price) and not source.is_donation
     relative = source.unit_price / median_price if priced and source.unit_price and median_price else None
     terms = (
@@ -391,7 +392,7 @@ def rank(  # noqa: C901  one loop over every offer of an item: a call for each w
 
         close = near[place]
         if close is None:
-            close = _nearness(_distance(need.place, shelf.places[place]), policy) * weights["distance"]
+            close = _nearness(km_between(need.place, shelf.places[place]), policy) * weights["distance"]
             near[place] = close
         if lead not in timely:
             timely[lead] = _timeliness(lead, need.needed_by, policy, now) * weights["lead_time"]

@@ -21,11 +21,12 @@ from apps.matching.loading import (
 from apps.matching.models import (
     PENDING,
     Match,
+    MatchQuerySet,
     MatchState,
 )
 from apps.matching.ranking import Candidate, effective_tier
 from apps.matching.wording import explain_in_every_language
-from apps.notifications.services import News, queue, queue_all
+from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
 from apps.supply import services as supply_services
 from apps.supply.models import Offer
@@ -276,9 +277,14 @@ def describe(match: Match) -> dict[str, Any]:
 
 
 def take_back(match: Match, to: MatchState, now: dt.datetime, *, told: bool = True) -> None:
-    """End an unanswered hold from our side, give both quantities back and tell the supplier not to bother."""
-    move(match, to)
+    """End an unanswered hold from our side and give both quantities back. The supplier is to be told not to bother when
+    the need has been matched again (`alerts.tell_withdrawn`), as it may be asked anew.
+    """
+    move(match, to, withdrawal_untold=told)
     demands_services.release(match.demand_id, match.quantity, now=now)
     supply_services.release(match.offer_id, match.quantity, now=now)
-    if told:
-        queue("match.withdrawn", match.offer.organisation, describe(match), key=f"match.withdrawn:{match.pk}")
+
+
+def stand_down(standbys: MatchQuerySet) -> None:
+    """End being next in line: the need wants nothing more, or the offer is not there any more."""
+    standbys.filter(state=MatchState.STANDBY).update(state=MatchState.SUPERSEDED)
