@@ -13,7 +13,9 @@ from apps.accounts.models import Organisation, OrganisationState
 from apps.demands import clocks
 from apps.demands import services as demands_services
 from apps.demands.models import Demand, DemandState
+from apps.matching import outlook_wording
 from apps.matching.models import Escalation, Match, MatchState
+from apps.matching.outlook import outlook
 from apps.matching.writing import Done, describe
 from apps.notifications.services import News, queue, queue_all
 from apps.supply import services as supply_services
@@ -54,12 +56,23 @@ def _escalate(demand: Demand, now: dt.datetime) -> int:
         "coordinator": coordinator.name,
         "level": len(told) + 1,
         "tried": tried,
+        "why": why_nothing(demand, now) if demand.quantity_wanting else [],
         "quantity_matched": demand.quantity_matched,
     }
     key = f"demand.escalated:{demand.pk}:{coordinator.pk}"
     queue("demand.escalated", coordinator, context, key=key)
     queue("demand.passed_on", demand.organisation, context, key=f"demand.passed_on:{demand.pk}:{coordinator.pk}")
     return 1
+
+
+def why_nothing(demand: Demand, now: dt.datetime) -> list[dict[str, str]]:
+    """What keeps suppliers back that were not asked, and what would help, in every language."""
+    seen = outlook(demand, now=now)
+
+    def write() -> list[str]:
+        return [*outlook_wording.why(seen), *(outlook_wording.help_of(seen, way) for way in seen.ways)]
+
+    return outlook_wording.in_every_language(write)
 
 
 @transaction.atomic

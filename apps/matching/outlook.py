@@ -1,38 +1,182 @@
-"""What there is for a need right now, and what keeps the rest from serving it."""
+"""What there is for a need right now, what keeps the rest from serving it, and what would help.
+
+An item may have twenty thousand offers, and the page of a need must open at once: the database counts, none is loaded.
+`hindrances.Hindrance` stands for the filters of `ranking.rank`; a test compares the two.
+"""
 
 import datetime as dt
+import math
 from dataclasses import dataclass
+from typing import Any, Final
 
-from django.utils import timezone
+from django.contrib.postgres.aggregates import BitAnd
+from django.db.models import Case, Count, F, Func, IntegerField, Max, Min, Q, QuerySet, Sum, Value, When
+from django.db.models.expressions import Combinable
 
-from apps.demands.models import Demand
-from apps.matching.loading import (
-    load_needs,
-    load_rules,
-    load_sources,
-)
-from apps.matching.ranking import Refusal, rank
+from apps.accounts.models import OrganisationState
+from apps.catalogue.models import Item, Region, Satisfaction, Standard, Substitution
+from apps.catalogue.regions import distance_km
+from apps.demands.models import Demand, DemandState
+from apps.matching.asking import not_to_be_asked
+from apps.matching.hindrances import Group, Hindrance, Survey, Way, ways_out
+from apps.matching.models import Match, MatchState
+from apps.matching.ranking import effective_tier
 from apps.policy.models import Policy
+from apps.policy.values import PolicyValues
+from apps.supply.models import Offer, OfferState
+
+_NEAREST: Final = 2
+_COUNTED: Final = (OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED)
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """Needs that hold, or were promised, what would serve this one, by their priority beside its own."""
+
+    above: int
+    equal: int
+    below: int
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the catalogue of offers holds for a need right now: for the page of a need that nobody serves."""
+    """What the catalogue of offers holds for a need, in numbers of suppliers: no names, as nobody was asked."""
 
-    candidates: int
-    refused: dict[str, int]
+    demand: Demand
+    as_of: dt.datetime
+    survey: Survey
+    ways: tuple[Way, ...]
+    rivals: Rivals
+    items: dict[int, Item]
+    standards: dict[int, Standard]
+    places: dict[str, Region]
 
 
-def outlook(demand: Demand, *, now: dt.datetime | None = None) -> Outlook:
-    """Count the offers that could serve a need and, by filter, those that could not."""
-    now = now or timezone.now()
-    rules = load_rules()
-    needs = load_needs([demand])
-    if not needs:
-        return Outlook(0, {})
-    offered = {demand.item_id} | {offer for offer, demanded in rules.substitutes if demanded == demand.item_id}
-    ranked = rank(needs[0], load_sources(offered, now), rules, policy=Policy.objects.current().values, now=now)
-    return Outlook(
-        len(ranked.candidates),
-        {reason.value: count for reason, count in ranked.refused.items() if reason is not Refusal.OWN},
+def outlook(demand: Demand, *, now: dt.datetime) -> Outlook:
+    """Count the suppliers that could serve a need (fetched with `shown()`), and what keeps back the others."""
+    policy = Policy.objects.current().values
+    offers = _offers(demand, policy, now)
+    survey = _survey(offers, _welcome(demand))
+    is_out_of_reach = survey.group(Hindrance.REGION) is not None
+    places = _nearest(offers.filter(mask=Hindrance.REGION), demand.region) if is_out_of_reach else []
+    ways = ways_out(
+        survey,
+        spoken_for=demand.quantity_held + demand.quantity_matched,
+        matter_share=policy.matter_share,
+        places=tuple(place.code for place in places),
     )
+    is_promised = survey.group(Hindrance.STOCK) is not None
+    return Outlook(
+        demand=demand,
+        as_of=now,
+        survey=survey,
+        ways=ways,
+        rivals=_rivals(offers, demand, policy, now) if is_promised else Rivals(0, 0, 0),
+        items=Item.objects.in_bulk({item for way in ways for item, _suppliers in way.items}),
+        standards=Standard.objects.in_bulk({pk for way in ways for pk, _suppliers in way.standards if pk is not None}),
+        places={place.code: place for place in places},
+    )
+
+
+def _welcome(demand: Demand) -> set[int]:
+    """The items that will do."""
+    return {demand.item_id} | (_substitutes(demand) if demand.accepts_substitutes else set())
+
+
+def _substitutes(demand: Demand) -> set[int]:
+    return set(Substitution.objects.filter(demanded=demand.item_id).values_list("offered_id", flat=True))
+
+
+def _offers(demand: Demand, policy: PolicyValues, now: dt.datetime) -> QuerySet[Any]:
+    """Every offer of the goods or of a substitute but the requester's own, with a `mask` of its hindrances."""
+    wanting = max(1, demand.quantity_wanting)
+    matters = max(1, math.ceil(wanting * policy.matter_share))
+    free = F("quantity") - F("quantity_reserved")
+    codes = [code for code in demand.region.path.split("/") if code]
+    meets = Q()
+    if demand.standard_id is not None:
+        satisfying = Satisfaction.objects.filter(demanded=demand.standard_id).values("offered")
+        meets = Q(standard=demand.standard_id) | Q(standard__in=satisfying)
+    holds_back = {
+        Hindrance.SUBSTITUTE: ~Q(item__in=_welcome(demand)),
+        Hindrance.REGION: ~Q(ships_to=[]) & ~Q(ships_to__overlap=codes),
+        Hindrance.MINIMUM: Q(minimum_order__gt=wanting),
+        Hindrance.STOCK: Q(is_free__lt=F("minimum_order")),  # which is 1 at least
+        Hindrance.LITTLE: Q(is_free__gte=F("minimum_order"), is_free__lt=matters),
+        Hindrance.CERTIFICATE: Q(certificate_valid_until__lt=now.date()),
+        Hindrance.UNVERIFIED: ~Q(organisation__state=OrganisationState.VERIFIED),
+        Hindrance.STALE: Q(state=OfferState.STALE),
+        Hindrance.PAUSED: Q(state=OfferState.PAUSED),
+    }
+    if meets:
+        # A standard that is not stated is none of those that will do: without this, NOT would make it unknown.
+        holds_back[Hindrance.STANDARD] = Q(standard=None) | ~meets
+    if excluded := not_to_be_asked([demand]).get(demand.pk):
+        holds_back[Hindrance.ASKED_BEFORE] = Q(pk__in=list(excluded))
+    mask: Combinable = Value(0, output_field=IntegerField())
+    for hindrance, condition in holds_back.items():
+        mask = mask + Case(When(condition, then=Value(int(hindrance))), default=Value(0), output_field=IntegerField())
+    return (
+        Offer.objects.filter(item__in={demand.item_id} | _substitutes(demand), state__in=_COUNTED)
+        .exclude(organisation=demand.organisation_id)
+        .annotate(is_free=free)
+        .annotate(mask=mask)
+        .order_by()
+    )
+
+
+def _survey(offers: QuerySet[Any], welcome: set[int]) -> Survey:
+    # What all offers of a supplier have in common keeps the supplier back.
+    per_supplier = offers.filter(item__in=welcome).values("organisation").annotate(always=BitAnd("mask"))
+    bits = {f"bit_{hindrance}": F("always").bitand(int(hindrance)) for hindrance in Hindrance}
+    counts = {
+        f"count_{hindrance}": Count("organisation", filter=Q(**{f"bit_{hindrance}__gt": 0})) for hindrance in Hindrance
+    }
+    counted = per_supplier.annotate(**bits).aggregate(suppliers=Count("organisation"), **counts)
+    return Survey(
+        suppliers=counted["suppliers"],
+        blocked={hindrance: number for hindrance in Hindrance if (number := counted[f"count_{hindrance}"])},
+        groups=_groups(offers, "mask"),
+        of_items=_groups(
+            offers.filter(mask__in=[Hindrance.SUBSTITUTE, Hindrance.STANDARD]), "mask", "item_id", "standard_id"
+        ),
+    )
+
+
+def _groups(offers: QuerySet[Any], *by: str) -> tuple[Group, ...]:
+    rows = offers.values(*by).annotate(
+        suppliers=Count("organisation", distinct=True),
+        units=Sum("is_free"),
+        least_minimum=Min("minimum_order"),
+        most_free=Max("is_free"),
+    )
+    return tuple(Group(hindrances=Hindrance(row.pop("mask")), **row) for row in rows)
+
+
+def _nearest(offers: QuerySet[Any], region: Region) -> list[Region]:
+    """The nearest places that these offers ship to."""
+    codes = offers.annotate(code=Func(F("ships_to"), function="unnest")).values_list("code", flat=True).distinct()
+    if region.latitude is None or region.longitude is None:
+        return []
+    here = (region.latitude, region.longitude)
+    away = [
+        (distance_km(here, (place.latitude, place.longitude)), place.code, place)
+        for place in Region.objects.filter(code__in=list(codes))
+        if place.latitude is not None and place.longitude is not None
+    ]
+    return [place for _km, _code, place in sorted(away)[:_NEAREST]]
+
+
+def _rivals(offers: QuerySet[Any], demand: Demand, policy: PolicyValues, now: dt.datetime) -> Rivals:
+    own = effective_tier(demand.organisation.tier, demand.opened_at or demand.created_at, now, policy)
+    holding = Match.objects.filter(
+        offer__in=offers.filter(mask=Hindrance.STOCK).values("pk"),
+        state__in=[MatchState.HELD, MatchState.ACCEPTED],
+        demand__state__in=[DemandState.OPEN, DemandState.MATCHED],
+    )
+    counted = holding.aggregate(
+        above=Count("demand", filter=Q(tier__lt=own), distinct=True),
+        equal=Count("demand", filter=Q(tier=own), distinct=True),
+        below=Count("demand", filter=Q(tier__gt=own), distinct=True),
+    )
+    return Rivals(**counted)

@@ -90,7 +90,7 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
             needs = load_needs(demands)
             plan = decide(needs, load_sources(offered, now), rules, policy=policy.values, now=now)
             done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
-            shortfalls.note(shortfalls.of_plan(plan, needs, demands, item_id), demands, policy, now)
+            shortfalls.note_plan(plan, needs, demands, policy, now)
     if closed := [demand.pk for demand in claimed if demand not in open_ones]:
         stand_down(Match.objects.filter(demand__in=closed))
         shortfalls.forget(closed)

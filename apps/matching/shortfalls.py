@@ -1,13 +1,13 @@
 """Why needs were given less than they want, kept for their pages: what nobody was asked for has no match to say it."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from django.db import transaction
 from django.db.models import Count
 
-from apps.demands.models import Demand
+from apps.demands.models import Demand, DemandState
 from apps.matching.allocation import Plan
 from apps.matching.models import Match, MatchState, Shortfall
 from apps.matching.ranking import Need
@@ -15,39 +15,37 @@ from apps.matching.verdicts import Because, Verdict
 from apps.policy.models import Policy
 
 
-def of_plan(plan: Plan, needs: Sequence[Need], demands: Iterable[Demand], item_id: int) -> list[Verdict]:
-    """What a greedy plan, which sees only the needs that asked to be matched, gave to each of them for which something
-    fits. Where nothing fits, the outlook of the need says why.
-
-    Others count that were given some of the item, by the tier they had then.
+def note_plan(plan: Plan, needs: Sequence[Need], demands: Collection[Demand], policy: Policy, now: dt.datetime) -> None:
+    """Keep what a greedy plan gave to the needs for which something fits. Where nothing does, the outlook of the need
+    says why, and what was kept before stays.
     """
-    given: dict[int, int] = {}
-    for hold in plan.holds:
-        given[hold.need_id] = given.get(hold.need_id, 0) + hold.quantity
-    verdicts = [
-        Verdict(need.id, given.get(need.id, 0), need.wanting)
-        for need in needs
-        if len(plan.ranked[need.id].candidates) or need.id in given
-    ]
-    short = [verdict for verdict in verdicts if verdict.given < verdict.wanting]
-    if not short:
-        return verdicts
+    fitting = [need for need in needs if len(plan.ranked[need.id].candidates)]
+    unfitting = {need.id for need in needs} - {need.id for need in fitting}
+    judged = [demand for demand in demands if demand.pk not in unfitting]
+    note(_of_plan(plan, fitting, judged), judged, policy, now)
 
-    tier = {demand.pk: demand.organisation.tier for demand in demands}
+
+def _of_plan(plan: Plan, needs: Iterable[Need], demands: Collection[Demand]) -> Iterator[Verdict]:
+    """Others count that were given some of the item, by the tier they had then."""
+    given: dict[int, int] = defaultdict(int)
+    for hold in plan.holds:
+        given[hold.need_id] += hold.quantity
+    short = [need for need in needs if given[need.id] < need.wanting]
+    if not short:
+        return
     served = dict(
-        Match.objects.filter(demand__item=item_id, state__in=[MatchState.HELD, MatchState.ACCEPTED])
-        .filter(demand__state__in=["open", "matched"])
+        Match.objects.filter(demand__item=short[0].item_id, state__in=[MatchState.HELD, MatchState.ACCEPTED])
+        .filter(demand__state__in=[DemandState.OPEN, DemandState.MATCHED])
         .values_list("tier")
         .annotate(needs=Count("demand", distinct=True))
     )
-    found = {}
-    for verdict in short:
-        own = tier[verdict.need_id]
-        others = max(0, served.get(own, 0) - (verdict.given > 0))
+    tier = {demand.pk: demand.organisation.tier for demand in demands}
+    for need in short:
+        own, got = tier[need.id], given[need.id]
+        others = max(0, served.get(own, 0) - (got > 0))
         above = sum(count for other, count in served.items() if other < own)
         because = Because.SHARED if others else Because.HIGHER if above else Because.EXHAUSTED
-        found[verdict.need_id] = replace(verdict, because=because, others=others, above=above)
-    return [found.get(verdict.need_id, verdict) for verdict in verdicts]
+        yield Verdict(need.id, got, need.wanting, because, others, above)
 
 
 @transaction.atomic
