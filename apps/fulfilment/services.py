@@ -17,14 +17,14 @@ from apps.accounts.permissions import Permission, can
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.states import move
-from apps.demands import services as demands_services
+from apps.demands import quantities as demands_quantities
 from apps.demands.models import Demand
 from apps.fulfilment.models import ContactReveal, Delivery, Order, OrderState, Shipment
 from apps.matching import services as matching_services
 from apps.matching.models import Match
 from apps.matching.writing import describe as describe_match
 from apps.notifications.services import queue
-from apps.supply import services as supply_services
+from apps.supply import quantities as supply_quantities
 from apps.supply.models import Offer
 
 
@@ -169,9 +169,9 @@ def deliver_order(
     )
     demand_id = order.match.demand_id
     if quantity_accepted:
-        demands_services.record_receipt(demand_id, quantity_accepted, now=now)
+        demands_quantities.record_receipt(demand_id, quantity_accepted, now=now)
     if quantity_rejected:
-        demands_services.record_loss(demand_id, quantity_rejected, now=now)
+        demands_quantities.record_loss(demand_id, quantity_rejected, now=now)
         matching_services.record_loss(order.match, quantity_rejected)
     if quantity_accepted + quantity_rejected == order.quantity_outstanding:
         move(order, OrderState.DELIVERED)
@@ -198,7 +198,7 @@ def close_order(order: Order, *, by: User | None, reason: str = "", now: dt.date
     outstanding = order.quantity_outstanding
     move(order, OrderState.CLOSED, state_reason=reason)
     if outstanding:
-        demands_services.record_loss(order.match.demand_id, outstanding, now=now)
+        demands_quantities.record_loss(order.match.demand_id, outstanding, now=now)
         matching_services.record_loss(order.match, outstanding)
         context = {**describe(order), "outstanding": outstanding, "reason": reason}
         for organisation in (order.match.demand.organisation, order.match.offer.organisation):
@@ -216,12 +216,12 @@ def cancel_order(order: Order, *, by: User | None, reason: str = "", now: dt.dat
         raise RuleViolation("illegal_move", _("Part of this order has arrived. Close it instead."))
     move(order, OrderState.CANCELLED, state_reason=reason)
     match = order.match
-    supply_services.release(match.offer_id, order.quantity, now=now)
+    supply_quantities.release(match.offer_id, order.quantity, now=now)
     by_requester = by is not None and can(by, Permission.POST_DEMANDS, match.demand.organisation)
     if order.repeat_of_id and by_requester:
-        demands_services.undo_repeat(match.demand_id, order.quantity, now=now)
+        demands_quantities.undo_repeat(match.demand_id, order.quantity, now=now)
     else:
-        demands_services.record_loss(match.demand_id, order.quantity, now=now)
+        demands_quantities.record_loss(match.demand_id, order.quantity, now=now)
     if order.repeat_of_id is None:
         by_supplier = by is not None and not by_requester
         matching_services.call_off(match, by=by, by_supplier=by_supplier)
@@ -261,7 +261,7 @@ def repeat_order(
             field="quantity",
             minimum=match.offer.minimum_order,
         )
-    if not supply_services.reserve(match.offer_id, quantity, any_state=True):
+    if not supply_quantities.reserve(match.offer_id, quantity, any_state=True):
         free = Offer.objects.get(pk=match.offer_id).quantity_free
         raise RuleViolation(
             "insufficient_stock",
@@ -271,7 +271,7 @@ def repeat_order(
             status=409,
             free=free,
         )
-    demands_services.record_repeat(match.demand_id, quantity, now=now)
+    demands_quantities.record_repeat(match.demand_id, quantity, now=now)
     again = Order.objects.create(match=match, quantity=quantity, repeat_of=order, placed_by=by)
     audit.record(by, "order.repeated", again, of=order.pk, quantity=quantity)
     queue("order.repeated", match.offer.organisation, describe(again), key=f"order.repeated:{again.pk}")

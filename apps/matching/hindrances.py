@@ -23,6 +23,7 @@ class Hindrance(IntFlag):
     UNVERIFIED = 256
     STALE = 512  # not confirmed for long, or said to be gone
     PAUSED = 1024
+    FAR = 2048  # a gift, which waits for a need nearby before it goes so far to one that can wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Action(StrEnum):
     MORE = "more"  # reach a minimum order
     LESS = "less"  # so little that what is left is worth a shipment
     REGION = "region"
+    URGENT = "urgent"  # say that the need cannot wait
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ _SINGLE: Final = {
     Action.MORE: Hindrance.MINIMUM,
     Action.LESS: Hindrance.LITTLE,
     Action.REGION: Hindrance.REGION,
+    Action.URGENT: Hindrance.FAR,
 }
 
 

@@ -5,6 +5,7 @@ is the lexicographic one: weights that fall by equal amounts will do, as long as
 the scores along a chain of exchanges can differ by.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ class Ladder:
     row: Ints
     capacity: Ints
     level: Ints  # 0 is served first
-    weight: Ints
+    weight: Ints  # falls from level to level; within one, rises with the share of its need that a unit fills
     start: Ints  # of each need: its first step; one more at the end
     tier: Ints  # of each need, after ageing
     cap: Ints  # of each need: its share while the item is contested
@@ -54,9 +55,11 @@ def build(market: Market, supply: Ints) -> Ladder:
     tier = np.array(
         [effective_tier(need.tier, need.waiting_since, market.now, policy) for need in market.needs], dtype=np.int64
     )
+    fair_from = math.inf if policy.fairness == Fairness.OFF else policy.fair_from
     asked = {number: int(market.wanting[tier == number].sum()) for number in np.unique(tier).tolist()}
     members = {number: int((tier == number).sum()) for number in asked}
     above = {number: sum(quantity for other, quantity in asked.items() if other <= number) for number in asked}
+    enough = {number: int(market.free.sum()) >= fair_from * above[number] for number in asked}
 
     rows: list[int] = []
     capacities: list[int] = []
@@ -65,7 +68,7 @@ def build(market: Market, supply: Ints) -> Ladder:
     for row, (need, number, available) in enumerate(zip(market.needs, tier.tolist(), supply.tolist(), strict=True)):
         rivals = members[number] > 1 and asked[number] > available
         cap = min(need.wanting, max(1, int(available * policy.share_cap))) if rivals else need.wanting
-        parts = policy.fair_parts if above[number] > available and policy.fairness != Fairness.OFF else 1
+        parts = policy.fair_parts if above[number] > available and enough[number] else 1
         caps.append(cap)
         edges = sorted({need.wanting * part // parts for part in range(1, parts + 1)} | {cap})
         done = 0
@@ -84,7 +87,7 @@ def build(market: Market, supply: Ints) -> Ladder:
         row=row_of,
         capacity=np.array(capacities, dtype=np.int64),
         level=level,
-        weight=_weights(level, market),
+        weight=_weights(level, _filling(market)[row_of], market),
         start=np.searchsorted(row_of, np.arange(len(market) + 1)),
         tier=tier,
         cap=np.array(caps, dtype=np.int64),
@@ -94,20 +97,27 @@ def build(market: Market, supply: Ints) -> Ladder:
 def _key(need: Need, tier: int, part: int, over_cap: bool, market: Market) -> tuple[int, ...]:
     """What decides before distance and the other terms do: the smaller is served first."""
     policy = market.policy
-    waited = (market.now - need.waiting_since).total_seconds() / 3600
-    eighths = int(max(0.0, waited) * 8 / policy.ageing_hours_per_tier)
+    waited = max(0.0, (market.now - need.waiting_since).total_seconds() / 3600)
+    steps = min(policy.waiting_steps, int(waited / policy.waiting_step_hours))
     days = 10_000 if need.days_of_supply is None else need.days_of_supply
     order = (part, need.urgency_rank) if policy.fairness == Fairness.TIER else (need.urgency_rank, part)
-    return (tier, int(over_cap), *order, days, -eighths)
+    return (tier, int(over_cap), *order, days, -steps)
 
 
-def _weights(level: Ints, market: Market) -> Ints:
-    """Levels apart by more than an exchange along the longest chain can gain in score."""
+def _filling(market: Market) -> Ints:
+    """What a unit is worth more to each need for the share of the need that it fills, in thousandths of a score."""
+    target = np.array([max(need.target, need.wanting) for need in market.needs], dtype=np.int64)
+    return np.rint(market.policy.fill_weight * THOUSAND / target).astype(np.int64)
+
+
+def _weights(level: Ints, filling: Ints, market: Market) -> Ints:
+    """Levels apart by more than an exchange along the longest chain can gain in score, and in filling at its ends."""
     count = int(level.max(initial=0)) + 1
     nodes = len(market.needs) + len(market.sources) + 2
     gap = 4 * (THOUSAND + market.bonus) * (min(len(market.needs), len(market.sources)) + 1)
+    gap += int(filling.max(initial=0))
     gap = max(1, min(gap, _MOST // nodes // count))
-    return (count - level) * gap
+    return (count - level) * gap + filling
 
 
 def jain(market: Market, ladder: Ladder, got: Ints, reachable: Ints) -> float:

@@ -101,12 +101,13 @@ def load_sources(item_ids: Iterable[int], now: dt.datetime) -> list[Source]:
         "lead_time_days",
         "ships_to",
         "standard_id",
-        Func("confirmed_at", template="extract(epoch FROM %(expressions)s)::float8", output_field=FloatField()),
+        _epoch("confirmed_at"),
         Cast("unit_price", FloatField()),
         "is_donation",
         "origin_region__path",
         "origin_region__latitude",
         "origin_region__longitude",
+        _epoch("published_at"),
     )
     record = _record_of(offers, now)
     # An item may have twenty thousand offers: as plain as psycopg reads them, which makes numbers four times as fast as
@@ -132,6 +133,7 @@ def load_sources(item_ids: Iterable[int], now: dt.datetime) -> list[Source]:
         path,
         north,
         east,
+        published,
     ) in found:
         place = places.get(path)
         if place is None:
@@ -154,9 +156,15 @@ def load_sources(item_ids: Iterable[int], now: dt.datetime) -> list[Source]:
                 kept=kept,
                 broken=broken,
                 held=tuple(held.get(pk, ())),
+                offered_at=dt.datetime.fromtimestamp(published, dt.UTC),
             )
         )
     return sources
+
+
+def _epoch(column: str) -> Func:
+    """A time as seconds since 1970."""
+    return Func(column, template="extract(epoch FROM %(expressions)s)::float8", output_field=FloatField())
 
 
 def _holds_on(item_ids: Iterable[int]) -> dict[int, list[HeldFor]]:

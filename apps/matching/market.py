@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.catalogue.regions import EARTH_RADIUS_KM
-from apps.matching.ranking import Fit, Need, Place, Rules, Source, fit_of, median
+from apps.matching.ranking import Fit, Need, Place, Rules, Source, can_wait, fit_of, median, reach_km
 from apps.policy.values import PolicyValues
 
 Ints = npt.NDArray[np.int64]
@@ -57,7 +57,7 @@ class Market:
         self._organisation_of_need = _ints(need.organisation_id for need in self.needs)
         self._organisation = _ints(source.organisation_id for source in self.sources)
         self._lay_out_goods(rules)
-        self._lay_out_places()
+        self._lay_out_places(rules)
         self._lay_out_days()
         self._lay_out_exceptions(kept)
         self._scored: Scores | None = None
@@ -117,13 +117,17 @@ class Market:
 
         return _floats(cheap(source) for source in self.sources)
 
-    def _lay_out_places(self) -> None:
+    def _lay_out_places(self, rules: Rules) -> None:
         places, self._place = _classes(need.place for need in self.needs)
         origins, self._origin = _classes(source.place for source in self.sources)
         reaches, self._reach = _classes(source.ships_to for source in self.sources)
-        self._at = _on_the_globe([self.needs[place].place for place in places])
-        self._from = _on_the_globe([self.sources[place].place for place in origins])
+        here, there = [self.needs[place].place for place in places], [self.sources[place].place for place in origins]
+        self._distances = _Globe(here, there) if rules.distances is None else rules.distances.table(here, there)
         self._nearness = np.full((len(places), len(origins)), np.nan, dtype=np.float32)
+        self._reach_km = _floats(reach_km(source, self.now, self.policy) for source in self.sources)
+        self._can_wait = np.array([can_wait(need) for need in self.needs], dtype=bool)
+        self._limited = bool(self._can_wait.any() and np.isfinite(self._reach_km).any())
+        self._km = self._nearness.copy() if self._limited else self._nearness[:0]
         codes = [set(self.needs[place].place.path.split("/")) for place in places]
         areas = [self.sources[reach].ships_to for reach in reaches]
         ships = [[not area or not area.isdisjoint(there) for area in areas] for there in codes]
@@ -173,6 +177,8 @@ class Market:
         refused |= self._organisation_of_need[rows, None] == self._organisation[columns]
         refused |= self.wanting[rows, None] < minimum
         refused |= self.least[rows, None] > free
+        if self._limited:
+            refused |= self._too_far(rows, columns)
         total *= THOUSAND
         np.rint(total, out=total)
         total[refused] = REFUSED
@@ -186,16 +192,23 @@ class Market:
         return scores
 
     def _near(self, rows: Ints, columns: Ints) -> npt.NDArray[np.float32]:
-        """The distance term: the chord between two points on the globe gives the way along it. Worked out once for
-        each place of a need.
-        """
+        """The distance term. Worked out once for each place of a need."""
         places, line = np.unique(self._place[rows], return_inverse=True)
         new = places[np.isnan(self._nearness[places, :1]).any(axis=1)]
         if len(new):
-            chord = np.sqrt(np.clip((1 - self._at[new] @ self._from.T) / 2, 0, 1))
-            km = 2 * EARTH_RADIUS_KM * np.arcsin(chord)
+            km = self._distances[new]
             self._nearness[new] = np.where(np.isnan(km), 0.5, 1 / (1 + km / self.policy.half_distance_km))
+            if self._limited:
+                self._km[new] = km
         return self._nearness[places][:, self._origin[columns]][line.reshape(-1)]
+
+    def _too_far(self, rows: Ints, columns: Ints) -> npt.NDArray[np.bool_]:
+        """Gifts that wait for a need nearby; where the way is not known, it is not too far."""
+        places, line = np.unique(self._place[rows], return_inverse=True)
+        km = self._km[places][:, self._origin[columns]]
+        too_far = (km > self._reach_km[columns])[line.reshape(-1)]
+        too_far &= self._can_wait[rows, None]
+        return np.asarray(too_far, dtype=np.bool_)
 
 
 def _ints(values: Iterable[int]) -> Ints:
@@ -217,6 +230,17 @@ def _classes(keys: Iterable[Hashable]) -> tuple[list[int], Ints]:
             first.append(place)
         kinds.append(number[key])
     return first, _ints(kinds)
+
+
+class _Globe:
+    """Kilometres between places, by rows: the chord between two points on the globe gives the way along it."""
+
+    def __init__(self, here: Sequence[Place], there: Sequence[Place]) -> None:
+        self._here, self._there = _on_the_globe(here), _on_the_globe(there)
+
+    def __getitem__(self, rows: Ints) -> Floats:
+        chord = np.sqrt(np.clip((1 - self._here[rows] @ self._there.T) / 2, 0, 1))
+        return np.asarray(2 * EARTH_RADIUS_KM * np.arcsin(chord), dtype=np.float64)
 
 
 def _on_the_globe(places: Sequence[Place]) -> Floats:

@@ -76,7 +76,15 @@ def plan(market: Market, rules: Rules, given: Given, arcs: Arcs, told: dict[int,
         need, source = market.needs[row], market.sources[column]
         fit = fit_of(need, source.item_id, source.standard_id, rules)
         assert isinstance(fit, Fit), "only pairs that fit are looked at"
-        return score(need, source, fit, median_price=medians[need.item_id], policy=market.policy, now=market.now)
+        return score(
+            need,
+            source,
+            fit,
+            median_price=medians[need.item_id],
+            policy=market.policy,
+            now=market.now,
+            distances=rules.distances,
+        )
 
     next_best = dict(_next_best(market, given, arcs))
     for row in sorted(given.parts):

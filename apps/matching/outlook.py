@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.contrib.postgres.aggregates import BitAnd
-from django.db.models import Case, Count, F, Func, IntegerField, Max, Min, Q, QuerySet, Sum, Value, When
+from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Max, Min, Q, QuerySet, Sum, Value, When
 from django.db.models.expressions import Combinable
+from django.db.models.functions import ASin, Cos, Least, Power, Radians, Sin, Sqrt
 
 from apps.accounts.models import OrganisationState
 from apps.catalogue.models import Item, Region, Satisfaction, Standard, Substitution
-from apps.catalogue.regions import distance_km
-from apps.demands.models import Demand, DemandState
+from apps.catalogue.regions import EARTH_RADIUS_KM, distance_km
+from apps.demands.models import URGENCY_RANK, Demand, DemandState
 from apps.matching.asking import not_to_be_asked
 from apps.matching.hindrances import Group, Hindrance, Survey, Way, ways_out
 from apps.matching.models import Match, MatchState
-from apps.matching.ranking import effective_tier
+from apps.matching.ranking import ROUTINE, effective_tier
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 from apps.supply.models import Offer, OfferState
@@ -55,8 +56,10 @@ class Outlook:
 def outlook(demand: Demand, *, now: dt.datetime) -> Outlook:
     """Count the suppliers that could serve a need (fetched with `shown()`), and what keeps back the others."""
     policy = Policy.objects.current().values
-    offers = _offers(demand, policy, now)
-    survey = _survey(offers, _welcome(demand))
+    substitutes = set(Substitution.objects.filter(demanded=demand.item_id).values_list("offered_id", flat=True))
+    welcome = {demand.item_id} | (substitutes if demand.accepts_substitutes else set())
+    offers = _offers(demand, welcome, substitutes, policy, now)
+    survey = _survey(offers, welcome)
     is_out_of_reach = survey.group(Hindrance.REGION) is not None
     places = _nearest(offers.filter(mask=Hindrance.REGION), demand.region) if is_out_of_reach else []
     ways = ways_out(
@@ -78,17 +81,13 @@ def outlook(demand: Demand, *, now: dt.datetime) -> Outlook:
     )
 
 
-def _welcome(demand: Demand) -> set[int]:
-    """The items that will do."""
-    return {demand.item_id} | (_substitutes(demand) if demand.accepts_substitutes else set())
+def _offers(
+    demand: Demand, welcome: set[int], substitutes: set[int], policy: PolicyValues, now: dt.datetime
+) -> QuerySet[Any]:
+    """Every offer of the goods or of a substitute but the requester's own, with a `mask` of its hindrances.
 
-
-def _substitutes(demand: Demand) -> set[int]:
-    return set(Substitution.objects.filter(demanded=demand.item_id).values_list("offered_id", flat=True))
-
-
-def _offers(demand: Demand, policy: PolicyValues, now: dt.datetime) -> QuerySet[Any]:
-    """Every offer of the goods or of a substitute but the requester's own, with a `mask` of its hindrances."""
+    `welcome` are the items that will do.
+    """
     wanting = max(1, demand.quantity_wanting)
     matters = max(1, math.ceil(wanting * policy.matter_share))
     free = F("quantity") - F("quantity_reserved")
@@ -98,7 +97,7 @@ def _offers(demand: Demand, policy: PolicyValues, now: dt.datetime) -> QuerySet[
         satisfying = Satisfaction.objects.filter(demanded=demand.standard_id).values("offered")
         meets = Q(standard=demand.standard_id) | Q(standard__in=satisfying)
     holds_back = {
-        Hindrance.SUBSTITUTE: ~Q(item__in=_welcome(demand)),
+        Hindrance.SUBSTITUTE: ~Q(item__in=welcome),
         Hindrance.REGION: ~Q(ships_to=[]) & ~Q(ships_to__overlap=codes),
         Hindrance.MINIMUM: Q(minimum_order__gt=wanting),
         Hindrance.STOCK: Q(is_free__lt=F("minimum_order")),  # which is 1 at least
@@ -113,16 +112,43 @@ def _offers(demand: Demand, policy: PolicyValues, now: dt.datetime) -> QuerySet[
         holds_back[Hindrance.STANDARD] = Q(standard=None) | ~meets
     if excluded := not_to_be_asked([demand]).get(demand.pk):
         holds_back[Hindrance.ASKED_BEFORE] = Q(pk__in=list(excluded))
+    beyond: dict[str, Combinable] = {}
+    waits = URGENCY_RANK[demand.urgency] >= ROUTINE  # type: ignore[index]  # a TextChoices member is its value
+    km = _km_from(demand.region)
+    if waits and km is not None and policy.gift_reach_km is not None:
+        beyond = {"beyond": km - _reach_km(policy.gift_reach_km, policy.gift_reach_km_per_day, now)}
+        holds_back[Hindrance.FAR] = Q(is_donation=True, beyond__gt=0)
     mask: Combinable = Value(0, output_field=IntegerField())
     for hindrance, condition in holds_back.items():
         mask = mask + Case(When(condition, then=Value(int(hindrance))), default=Value(0), output_field=IntegerField())
     return (
-        Offer.objects.filter(item__in={demand.item_id} | _substitutes(demand), state__in=_COUNTED)
+        Offer.objects.filter(item__in={demand.item_id} | substitutes, state__in=_COUNTED)
         .exclude(organisation=demand.organisation_id)
-        .annotate(is_free=free)
+        .annotate(is_free=free, **beyond)
         .annotate(mask=mask)
         .order_by()
     )
+
+
+def _km_from(region: Region) -> Combinable | None:
+    """How far offers are from there, by the haversine formula, as `catalogue.regions.distance_km`."""
+    if region.latitude is None or region.longitude is None:
+        return None
+    here = math.radians(region.latitude)
+    there = Radians(F("origin_region__latitude"))
+    east = Radians(F("origin_region__longitude") - region.longitude)
+    half_chord = Power(Sin((there - here) / 2.0), 2) + Cos(there) * math.cos(here) * Power(Sin(east / 2.0), 2)
+    return ASin(Sqrt(Least(half_chord, 1.0))) * (2 * EARTH_RADIUS_KM)
+
+
+def _reach_km(km: float, km_per_day: float, now: dt.datetime) -> Combinable:
+    """How far gifts go by now, as `ranking.reach_km`."""
+    seconds = Func(
+        Value(now) - F("published_at"),
+        template="greatest(0, extract(epoch FROM %(expressions)s)::float8)",
+        output_field=FloatField(),
+    )
+    return seconds * (km_per_day / 86_400) + km
 
 
 def _survey(offers: QuerySet[Any], welcome: set[int]) -> Survey:

@@ -9,6 +9,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, ngettext_lazy, pgettext
 
+from apps.demands.models import Urgency
 from apps.matching.hindrances import Action, Hindrance, Way
 from apps.matching.outlook import Outlook
 
@@ -130,6 +131,18 @@ _SENTENCES: Final = {
             "%(number)s of them has paused its offer.", "%(number)s of them have paused their offers.", "count"
         ),
     ),
+    Hindrance.FAR: (
+        ngettext_lazy(
+            "Its gift is too far away for a need that is not urgent: it waits for one nearby first.",
+            "Their gifts are too far away for a need that is not urgent: they wait for one nearby first.",
+            "count",
+        ),
+        ngettext_lazy(
+            "%(number)s of them gives it away, too far for a need that is not urgent: it waits for one nearby first.",
+            "%(number)s of them give it away, too far for a need that is not urgent: they wait for one nearby first.",
+            "count",
+        ),
+    ),
 }
 
 
@@ -215,6 +228,8 @@ def change_of(outlook: Outlook, way: Way) -> dict[str, object]:
             return {"standard": outlook.standards[best].code if best is not None else None}
         case Action.MORE | Action.LESS:
             return {"quantity": way.quantity}
+        case Action.URGENT:
+            return {"urgency": Urgency.URGENT.value}
         case Action.REGION:
             return {"region": way.places[0]} if way.places else {}
     raise AssertionError(way)
@@ -246,6 +261,8 @@ def _advice(outlook: Outlook, way: Way) -> str:
         case Action.LESS:
             text = _("Ask for at most %(quantity)s at a time: then what small offers have left is worth a shipment.")
             return text % {"quantity": _number(way.quantity or 0)}
+        case Action.URGENT:
+            return _("If you cannot wait, say that it is urgent: then gifts from far away come at once.")
         case Action.REGION:
             if not way.places:
                 return _("A coordinator may be able to arrange the transport.")

@@ -9,10 +9,12 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import overload
+from typing import Any, Final, Protocol, overload
 
 from apps.catalogue.regions import distance_km
 from apps.policy.values import PolicyValues
+
+ROUTINE: Final = 2  # the rank of an urgency that can wait
 
 
 class Fit(Enum):
@@ -72,6 +74,7 @@ class Source:
     kept: int = 0  # matches of this supplier that were delivered
     broken: int = 0  # matches that it let expire, or accepted and did not deliver
     held: tuple["HeldFor", ...] = ()  # unanswered holds on it, which a higher tier may take over
+    offered_at: dt.datetime | None = None  # since when it is on offer; None: since it was confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +107,23 @@ class Candidate:
     is_substitute: bool
 
 
+class Distances(Protocol):
+    """Kilometres between places that were measured, where coordinates are not to be had."""
+
+    def km(self, a: Place, b: Place) -> float | None:
+        """None where it is not known."""
+
+    def table(self, here: Sequence[Place], there: Sequence[Place]) -> Any:
+        """An array of `here` × `there`; NaN where it is not known."""
+
+
 @dataclass(frozen=True)
 class Rules:
-    """The relations between standards and between items, as data."""
+    """The relations between standards, between items and between places, as data."""
 
     satisfies: frozenset[tuple[int, int]] = frozenset()  # (offered standard, demanded standard)
     substitutes: frozenset[tuple[int, int]] = frozenset()  # (offered item, demanded item)
+    distances: Distances | None = None  # None: along the globe
 
 
 class Refusal(Enum):
@@ -122,6 +136,7 @@ class Refusal(Enum):
     REGION = "region"
     MINIMUM = "minimum"
     STOCK = "stock"
+    DISTANCE = "distance"
 
 
 @dataclass
@@ -169,8 +184,23 @@ def fit_of(need: Need, item_id: int, standard_id: int | None, rules: Rules) -> F
     return Refusal.STANDARD
 
 
-def km_between(a: Place, b: Place) -> float | None:
-    """As the crow flies; None where a place has no coordinates."""
+def can_wait(need: Need) -> bool:
+    """Whether goods may wait for a need that is nearer than this one: never while it is urgent."""
+    return need.urgency_rank >= ROUTINE
+
+
+def reach_km(source: Source, now: dt.datetime, policy: PolicyValues) -> float:
+    """How far goods go by now to a need that can wait: gifts wait for one nearby, all else goes anywhere at once."""
+    if policy.gift_reach_km is None or not source.is_donation:
+        return math.inf
+    days = max(0.0, (now - (source.offered_at or source.confirmed_at)).total_seconds() / 86_400)
+    return policy.gift_reach_km + policy.gift_reach_km_per_day * days
+
+
+def km_between(a: Place, b: Place, distances: Distances | None = None) -> float | None:
+    """Along the globe, unless it was measured; None where it is not known."""
+    if distances is not None:
+        return distances.km(a, b)
     if a.latitude is None or a.longitude is None or b.latitude is None or b.longitude is None:
         return None
     return distance_km((a.latitude, a.longitude), (b.latitude, b.longitude))
@@ -216,7 +246,14 @@ def _cheapness(source: Source, median_price: float | None) -> float:
 
 
 def score(
-    need: Need, source: Source, fit: Fit, *, median_price: float | None, policy: PolicyValues, now: dt.datetime
+    need: Need,
+    source: Source,
+    fit: Fit,
+    *,
+    median_price: float | None,
+    policy: PolicyValues,
+    now: dt.datetime,
+    distances: Distances | None = None,
 ) -> Candidate:
     """The weighted sum of the terms, each between 0 and 1, rounded so that it is the same on every machine.
 
@@ -229,7 +266,7 @@ def score(
     price      1 at half the median or below, ½ at the median, 0 from 1½ times; donations 1; ½ where not known
     """
     weights = policy.weights
-    km = km_between(need.place, source.place)
+    km = km_between(need.place, source.place, distances)
     priced = source.unit_price is not None and bool(median_price) and not source.is_donation
     relative = source.unit_price / median_price if priced and source.unit_price and median_price else None
     terms = (
@@ -297,6 +334,7 @@ class Shelf:
                     source.lead_time_days,
                     _freshness(source, policy, now) * fresh,
                     record,
+                    reach_km(source, now, policy),
                 )
             )
         self.places = list(places)
@@ -340,7 +378,15 @@ class Candidates(Sequence[Candidate]):
         fit = fit_of(self._need, source.item_id, source.standard_id, self._rules)
         assert isinstance(fit, Fit), "what does not fit is no candidate"
         middle, _terms = self._shelf.prices(self._need.item_id)
-        return score(self._need, source, fit, median_price=middle, policy=self._shelf.policy, now=self._shelf.now)
+        return score(
+            self._need,
+            source,
+            fit,
+            median_price=middle,
+            policy=self._shelf.policy,
+            now=self._shelf.now,
+            distances=self._rules.distances,
+        )
 
     def sources(self) -> Iterator[Source]:
         """Their sources alone, best first: the same order without the reasons."""
@@ -361,6 +407,9 @@ def rank(  # noqa: C901  one loop over every offer of an item: a call for each w
     unfit = [fit if isinstance(fit, Refusal) else None for fit in fits]
     fitting = [0.0 if isinstance(fit, Refusal) else fit.value * weights["standard"] for fit in fits]
     near: list[float | None] = [None] * len(shelf.places)
+    away: list[float | None] = []
+    if can_wait(need) and policy.gift_reach_km is not None:
+        away = [km_between(need.place, place, rules.distances) for place in shelf.places]
     timely: dict[int, float] = {}
     _middle, cheap = shelf.prices(need.item_id)
     codes = {code for code in need.place.path.split("/") if code}
@@ -370,9 +419,8 @@ def rank(  # noqa: C901  one loop over every offer of an item: a call for each w
 
     refused: dict[Refusal, int] = {}
     found: list[tuple[float, int, int]] = []
-    for index, (id_, organisation, kind, ships_to, free, available, minimum, place, lead, fresh, record) in enumerate(
-        shelf.rows
-    ):
+    for index, row in enumerate(shelf.rows):
+        id_, organisation, kind, ships_to, free, available, minimum, place, lead, fresh, record, reach = row
         refusal = unfit[kind]
         if organisation == own:
             refusal = Refusal.OWN
@@ -386,13 +434,17 @@ def rank(  # noqa: C901  one loop over every offer of an item: a call for each w
             refusal = Refusal.MINIMUM
         elif available < matters or available < minimum:
             refusal = Refusal.STOCK
+        elif away and reach < (away[place] or 0):  # where the way is not known, it is not too far
+            refusal = Refusal.DISTANCE
         if refusal is not None:
             refused[refusal] = refused.get(refusal, 0) + 1
             continue
 
         close = near[place]
         if close is None:
-            close = _nearness(km_between(need.place, shelf.places[place]), policy) * weights["distance"]
+            close = (
+                _nearness(km_between(need.place, shelf.places[place], rules.distances), policy) * weights["distance"]
+            )
             near[place] = close
         if lead not in timely:
             timely[lead] = _timeliness(lead, need.needed_by, policy, now) * weights["lead_time"]

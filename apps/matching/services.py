@@ -17,6 +17,7 @@ from apps.catalogue.models import Substitution
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.states import move
+from apps.demands import quantities as demands_quantities
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
 from apps.matching import alerts, shortfalls
@@ -40,6 +41,7 @@ from apps.matching.ranking import Fit, Rules, fit_of
 from apps.matching.writing import Done, describe, lock, stand_down, take_back, write_difference, write_plan
 from apps.notifications.services import queue
 from apps.policy.models import Policy
+from apps.supply import quantities as supply_quantities
 from apps.supply import services as supply_services
 from apps.supply.models import OfferState
 
@@ -48,6 +50,8 @@ log = structlog.get_logger(__name__)
 # A worker that dies loses what it claimed after this long.
 LEASE: Final = dt.timedelta(seconds=60)
 BATCH: Final = 50
+# A gift that waits for a need nearby goes farther each day.
+GIFTS_EVERY: Final = dt.timedelta(days=1)
 
 
 def sweep(*, now: dt.datetime | None = None, limit: int = 1000) -> Done:
@@ -165,8 +169,8 @@ def expire_holds(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
             if match is None:
                 continue
             move(match, MatchState.EXPIRED)
-            demands_services.release(demand_id, match.quantity, now=now)
-            supply_services.release(offer_id, match.quantity, now=now)
+            demands_quantities.release(demand_id, match.quantity, now=now)
+            supply_quantities.release(offer_id, match.quantity, now=now)
             queue("match.expired", match.offer.organisation, describe(match), key=f"match.expired:{pk}")
             done.expired += 1
     return done
@@ -174,7 +178,7 @@ def expire_holds(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
 
 def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
     """Take back what changed offers do not fit any more, and put the open needs that they may help into the queue. What
-    is held and not answered helps too: it may have to yield.
+    is held and not answered helps too: it may have to yield. Gifts come again the next day, as they go farther then.
     """
     now = now or timezone.now()
     offers = supply_services.claim_for_matching(now=now, lease=LEASE, limit=limit)
@@ -189,12 +193,16 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
     if off := [offer.pk for offer in offers if offer not in live]:
         stand_down(Match.objects.filter(offer__in=off))
     asked = set(held.values_list("offer_id", flat=True))
-    items = {offer.item_id for offer in live if offer.quantity_free > 0 or offer.pk in asked}
-    if items:
+    able = [offer for offer in live if offer.quantity_free > 0 or offer.pk in asked]
+    if able:
+        items = {offer.item_id for offer in able}
         helped = items | set(Substitution.objects.filter(offered__in=items).values_list("demanded_id", flat=True))
         needs = Demand.objects.open().short().filter(item__in=helped, match_requested_at=None)
         demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
     supply_services.finish_matching(offers)
+    gifts = [offer.pk for offer in able if offer.is_donation]
+    if gifts and Policy.objects.current().values.gift_reach_km is not None:
+        supply_services.look_again(gifts, at=now + GIFTS_EVERY)
     return done
 
 
@@ -255,10 +263,10 @@ def record_acceptance(
         raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
     if not match.offer.certificate_holds(now.date()):
         raise RuleViolation("certificate_expired", _("The certificate has expired."))
-    if not demands_services.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
+    if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
     if accepted < held:
-        supply_services.release(match.offer_id, held - accepted, now=now)
+        supply_quantities.release(match.offer_id, held - accepted, now=now)
     move(
         match,
         MatchState.ACCEPTED,
@@ -292,8 +300,8 @@ def decline(
     others = Match.objects.held().filter(offer=match.offer_id).exclude(pk=match.pk)
     also = list(others.values_list("demand_id", flat=True)) if reason == DeclineReason.GONE else []
     match = _still_held(match, now, also)
-    demands_services.release(match.demand_id, match.quantity, now=now)
-    supply_services.release(match.offer_id, match.quantity, now=now)
+    demands_quantities.release(match.demand_id, match.quantity, now=now)
+    supply_quantities.release(match.offer_id, match.quantity, now=now)
     move(
         match,
         MatchState.DECLINED,

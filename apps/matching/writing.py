@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.core.states import move
+from apps.demands import quantities as demands_quantities
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
 from apps.matching.allocation import Hold, Plan, Standby
@@ -28,7 +29,7 @@ from apps.matching.ranking import Candidate, effective_tier
 from apps.matching.wording import explain_in_every_language
 from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
-from apps.supply import services as supply_services
+from apps.supply import quantities as supply_quantities
 from apps.supply.models import Offer
 
 
@@ -177,7 +178,9 @@ def _hold(
     A match that was not next best before is new, and saved by the caller together with the others.
     """
     with transaction.atomic():
-        admitted = demands_services.hold(demand.pk, hold.quantity) and supply_services.reserve(offer.pk, hold.quantity)
+        admitted = demands_quantities.hold(demand.pk, hold.quantity) and supply_quantities.reserve(
+            offer.pk, hold.quantity
+        )
         if not admitted:
             transaction.set_rollback(True)
             return None
@@ -281,8 +284,8 @@ def take_back(match: Match, to: MatchState, now: dt.datetime, *, told: bool = Tr
     the need has been matched again (`alerts.tell_withdrawn`), as it may be asked anew.
     """
     move(match, to, withdrawal_untold=told)
-    demands_services.release(match.demand_id, match.quantity, now=now)
-    supply_services.release(match.offer_id, match.quantity, now=now)
+    demands_quantities.release(match.demand_id, match.quantity, now=now)
+    supply_quantities.release(match.offer_id, match.quantity, now=now)
 
 
 def stand_down(standbys: MatchQuerySet) -> None:

@@ -1,4 +1,4 @@
-"""The verbs of supply: the only writer of this app's tables."""
+"""The verbs of supply: with `quantities.py` the only writer of this app's tables."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from operator import or_
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
@@ -194,26 +194,6 @@ def withdraw_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime
     return offer
 
 
-def reserve(offer_id: int, quantity: int, *, any_state: bool = False) -> bool:
-    """Promise `quantity` of an offer in one conditional UPDATE; False when it is not there any more.
-
-    A repeat order may take from a paused offer of its proven supplier (`any_state`), never from stock that is not
-    there.
-    """
-    offers = Offer.objects.live() if any_state else Offer.objects.published()
-    won = offers.filter(pk=offer_id, quantity__gte=F("quantity_reserved") + quantity).update(
-        quantity_reserved=F("quantity_reserved") + quantity
-    )
-    return won == 1
-
-
-def release(offer_id: int, quantity: int, *, now: dt.datetime) -> None:
-    """Give back what was promised: others may have it."""
-    Offer.objects.filter(pk=offer_id).update(
-        quantity_reserved=F("quantity_reserved") - quantity, match_requested_at=now
-    )
-
-
 @transaction.atomic
 def suspend_gone(offer_id: int, *, withdrawn: int, now: dt.datetime) -> bool:
     """Its supplier, asked for some, said that the goods are gone: nobody is sent there until it confirms them by one
@@ -302,6 +282,11 @@ def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> 
 def request_matching(offer_ids: Sequence[int], *, now: dt.datetime) -> int:
     """Have matching look whom published offers help, e.g. because their supplier is verified again."""
     return Offer.objects.published().filter(pk__in=offer_ids).update(match_requested_at=now)
+
+
+def look_again(offer_ids: Sequence[int], *, at: dt.datetime) -> int:
+    """Have matching look at published offers again later, unless something has happened to them before."""
+    return Offer.objects.published().filter(pk__in=offer_ids, match_requested_at=None).update(match_requested_at=at)
 
 
 @transaction.atomic

@@ -71,6 +71,7 @@ def sources(draw: st.DrawFn, id_: int = 1) -> Source:
         kept=draw(st.integers(min_value=0, max_value=20)),
         broken=draw(st.integers(min_value=0, max_value=20)),
         held=held,
+        offered_at=draw(st.none() | ages.map(lambda hours: NOW - dt.timedelta(hours=hours))),
     )
 
 

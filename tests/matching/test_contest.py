@@ -213,13 +213,16 @@ amounts = st.integers(min_value=1, max_value=2)
     st.lists(st.tuples(amounts, st.integers(min_value=1, max_value=3), st.sampled_from(PLACES)), max_size=3),
     st.lists(st.tuples(amounts, st.sampled_from(PLACES), st.booleans()), max_size=2),
     st.sampled_from(Fairness),
+    st.sampled_from([0, 0.5]),
 )
 @settings(max_examples=60, deadline=None)
 def test_no_plan_at_all_is_better(
-    wants: list[tuple[int, int, Place]], offers: list[tuple[int, Place, bool]], fairness: Fairness
+    wants: list[tuple[int, int, Place]], offers: list[tuple[int, Place, bool]], fairness: Fairness, fill_weight: float
 ) -> None:
-    """Every plan of a tiny market is tried: none serves a better level more, nor the same at a better score."""
-    policy = replace(PLAIN, fairness=fairness)
+    """Every plan of a tiny market is tried: none serves a better level more, nor the same at a better score, that of
+    filling needs included.
+    """
+    policy = replace(PLAIN, fairness=fairness, fill_weight=fill_weight)
     demand = [
         replace(NEED, id=number, organisation_id=100 + number, target=want, wanting=want, tier=tier, place=place)
         for number, (want, tier, place) in enumerate(wants, 1)
@@ -238,7 +241,8 @@ def test_no_plan_at_all_is_better(
         left = market.free - np.bincount(arcs.column, quantity, minlength=len(supply)).astype(np.int64)
         if (got > market.wanting).any() or (left < 0).any():
             return None
-        return ladder.levels(got), int(arcs.score @ np.array(quantity, dtype=np.int64))
+        filling = int(ladders._filling(market) @ got)
+        return ladder.levels(got), filling + int(arcs.score @ np.array(quantity, dtype=np.int64))
 
     every_plan = (merit(quantity) for quantity in itertools.product(range(3), repeat=len(arcs)))
     best = max((one for one in every_plan if one is not None), default=None)

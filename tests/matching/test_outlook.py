@@ -249,6 +249,10 @@ def test_the_database_counts_as_the_ranking_filters(mask: Item, kn95: Item, seed
             state=chance.choice(["published", "published", "published", "stale", "paused"]),
             certificate_valid_until=chance.choice([None, now.date(), now.date() - dt.timedelta(days=1)]),
             organisation__unverified=chance.random() < 0.1,
+            organisation__region=region(chance.choice(places)),
+            is_donation=chance.random() < 0.3,
+            published_at=now - dt.timedelta(days=chance.choice([0, 20])),
+            confirmed_at=now,
         )
     found = 0
     for _i in range(12):
@@ -259,6 +263,7 @@ def test_the_database_counts_as_the_ranking_filters(mask: Item, kn95: Item, seed
             standard=chance.choice(standards),
             accepts_substitutes=chance.random() < 0.5,
             quantity=chance.choice([100, 1000, 40_000]),
+            urgency=chance.choice(["urgent", "routine"]),
         )
         [need] = load_needs([Demand.objects.shown().get(pk=demand.pk)])
         sources = load_sources([mask.pk, kn95.pk], now)

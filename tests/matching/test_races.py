@@ -26,6 +26,7 @@ from apps.matching import services as matching
 from apps.matching.allocation import decide
 from apps.matching.models import Match, MatchState
 from apps.matching.writing import write_plan
+from apps.supply import quantities
 from apps.supply import services as supply
 from apps.supply.models import Offer
 from tests.factories import (
@@ -68,7 +69,7 @@ def won(results: Sequence[Any]) -> list[Any]:
 def test_forty_threads_reserving_7_of_100_get_14_times_7() -> None:
     offer = OfferFactory.create(quantity=100)
 
-    results = at_once(*[lambda: supply.reserve(offer.pk, 7)] * 40)
+    results = at_once(*[lambda: quantities.reserve(offer.pk, 7)] * 40)
 
     offer.refresh_from_db()
     assert (sum(results), offer.quantity_reserved) == (14, 98)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
 from apps.notifications.models import Notification
-from apps.supply import services
+from apps.supply import quantities, services
 from apps.supply.models import Offer, OfferState
 from tests.factories import ItemFactory, OfferFactory, SupplierFactory, standard_of
 
@@ -112,9 +112,9 @@ def test_an_offer_is_asked_about_once_then_suspended_and_comes_back_when_confirm
 
 def test_stock_is_reserved_only_while_it_is_there_and_offered() -> None:
     offer = OfferFactory.create(quantity=10)
-    assert services.reserve(offer.pk, 7)
-    assert not services.reserve(offer.pk, 4)
+    assert quantities.reserve(offer.pk, 7)
+    assert not quantities.reserve(offer.pk, 4)
     Offer.objects.filter(pk=offer.pk).update(state=OfferState.PAUSED)
-    assert not services.reserve(offer.pk, 1)
-    assert services.reserve(offer.pk, 3, any_state=True)
-    assert not services.reserve(offer.pk, 1, any_state=True)
+    assert not quantities.reserve(offer.pk, 1)
+    assert quantities.reserve(offer.pk, 3, any_state=True)
+    assert not quantities.reserve(offer.pk, 1, any_state=True)

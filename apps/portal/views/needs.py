@@ -21,7 +21,7 @@ from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item, Region, Standard
 from apps.core.errors import RuleViolation
 from apps.demands import services
-from apps.demands.models import Demand, DemandState, QuantityKind
+from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.fulfilment.models import Order, OrderState
 from apps.fulfilment.services import reveal_contacts
 from apps.matching import services as matching_services
@@ -375,6 +375,8 @@ def _suggested(request: HttpRequest) -> dict[str, Any]:
     quantity = given.get("quantity", "")
     if quantity.isascii() and quantity.isdigit() and len(quantity) <= 13:
         filled |= {"quantity": int(quantity), "quantity_kind": QuantityKind.EXACT}
+    if given.get("urgency") in Urgency.values:
+        filled["urgency"] = given["urgency"]
     if place := Region.objects.filter(code=given.get("region", "")).first():
         filled["region"] = place
     return filled
