@@ -46,7 +46,8 @@ class Survey:
     suppliers: int  # that have the goods, or a substitute that is welcome
     blocked: Mapping[Hindrance, int]  # of these, those with no offer that is free of this hindrance
     groups: tuple[Group, ...]
-    of_items: tuple[Group, ...] = ()  # by item and standard
+    of_items: tuple[Group, ...] = ()  # by item and standard, where that is the one hindrance
+    places: tuple[str, ...] = ()  # codes that are shipped to by offers that are only not shipped to the need
 
     def group(self, hindrances: Hindrance) -> Group | None:
         """The offers with exactly these hindrances."""

@@ -6,11 +6,12 @@ An item may have twenty thousand offers, and the page of a need must open at onc
 
 import datetime as dt
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.contrib.postgres.aggregates import BitAnd
-from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Max, Min, Q, QuerySet, Sum, Value, When
+from django.db import connection
+from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Q, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import ASin, Cos, Least, Power, Radians, Sin, Sqrt
 
@@ -60,8 +61,7 @@ def outlook(demand: Demand, *, now: dt.datetime) -> Outlook:
     welcome = {demand.item_id} | (substitutes if demand.accepts_substitutes else set())
     offers = _offers(demand, welcome, substitutes, policy, now)
     survey = _survey(offers, welcome)
-    is_out_of_reach = survey.group(Hindrance.REGION) is not None
-    places = _nearest(offers.filter(mask=Hindrance.REGION), demand.region) if is_out_of_reach else []
+    places = _nearest(survey.places, demand.region)
     ways = ways_out(
         survey,
         spoken_for=demand.quantity_held + demand.quantity_matched,
@@ -151,43 +151,58 @@ def _reach_km(km: float, km_per_day: float, now: dt.datetime) -> Combinable:
     return seconds * (km_per_day / 86_400) + km
 
 
+# One scan; what all offers of a supplier have in common keeps the supplier back.
+_COUNT: Final = """
+    WITH offer (organisation, item, standard, minimum, free, ships_to, mask) AS MATERIALIZED ({offers}),
+         supplier AS (SELECT bit_and(mask) AS mask FROM offer WHERE item = ANY(%s) GROUP BY organisation)
+    SELECT 'supplier', mask, count(*), 0::numeric, 0::bigint, 0::bigint, NULL::bigint, NULL::bigint, NULL::text
+      FROM supplier GROUP BY mask
+    UNION ALL
+    SELECT 'group', mask, count(DISTINCT organisation), sum(free), min(minimum), max(free), NULL, NULL, NULL
+      FROM offer GROUP BY mask
+    UNION ALL
+    SELECT 'item', mask, count(DISTINCT organisation), sum(free), min(minimum), max(free), item, standard, NULL
+      FROM offer WHERE mask = ANY(%s) GROUP BY mask, item, standard
+    UNION ALL
+    SELECT DISTINCT 'place', mask, 0, 0, 0, 0, 0, 0, unnest(ships_to) FROM offer WHERE mask = %s
+"""
+
+
 def _survey(offers: QuerySet[Any], welcome: set[int]) -> Survey:
-    # What all offers of a supplier have in common keeps the supplier back.
-    per_supplier = offers.filter(item__in=welcome).values("organisation").annotate(always=BitAnd("mask"))
-    bits = {f"bit_{hindrance}": F("always").bitand(int(hindrance)) for hindrance in Hindrance}
-    counts = {
-        f"count_{hindrance}": Count("organisation", filter=Q(**{f"bit_{hindrance}__gt": 0})) for hindrance in Hindrance
+    columns = ("organisation_id", "item_id", "standard_id", "minimum_order", "is_free", "ships_to", "mask")
+    query, params = offers.values_list(*columns).query.sql_with_params()
+    detailed = [int(Hindrance.SUBSTITUTE), int(Hindrance.STANDARD)]
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT.format(offers=query), (*params, list(welcome), detailed, int(Hindrance.REGION)))
+        rows = cursor.fetchall()
+
+    suppliers = {Hindrance(mask): count for kind, mask, count, *_rest in rows if kind == "supplier"}
+    groups = {
+        kind: tuple(
+            Group(Hindrance(mask), count, int(units), minimum, most, item, standard)
+            for of, mask, count, units, minimum, most, item, standard, _place in rows
+            if of == kind
+        )
+        for kind in ("group", "item")
     }
-    counted = per_supplier.annotate(**bits).aggregate(suppliers=Count("organisation"), **counts)
+    blocked = {one: sum(count for mask, count in suppliers.items() if one in mask) for one in Hindrance}
     return Survey(
-        suppliers=counted["suppliers"],
-        blocked={hindrance: number for hindrance in Hindrance if (number := counted[f"count_{hindrance}"])},
-        groups=_groups(offers, "mask"),
-        of_items=_groups(
-            offers.filter(mask__in=[Hindrance.SUBSTITUTE, Hindrance.STANDARD]), "mask", "item_id", "standard_id"
-        ),
+        suppliers=sum(suppliers.values()),
+        blocked={hindrance: count for hindrance, count in blocked.items() if count},
+        groups=groups["group"],
+        of_items=groups["item"],
+        places=tuple(sorted(place for kind, *_rest, place in rows if kind == "place")),
     )
 
 
-def _groups(offers: QuerySet[Any], *by: str) -> tuple[Group, ...]:
-    rows = offers.values(*by).annotate(
-        suppliers=Count("organisation", distinct=True),
-        units=Sum("is_free"),
-        least_minimum=Min("minimum_order"),
-        most_free=Max("is_free"),
-    )
-    return tuple(Group(hindrances=Hindrance(row.pop("mask")), **row) for row in rows)
-
-
-def _nearest(offers: QuerySet[Any], region: Region) -> list[Region]:
-    """The nearest places that these offers ship to."""
-    codes = offers.annotate(code=Func(F("ships_to"), function="unnest")).values_list("code", flat=True).distinct()
-    if region.latitude is None or region.longitude is None:
+def _nearest(codes: Sequence[str], region: Region) -> list[Region]:
+    """The nearest of these places."""
+    if not codes or region.latitude is None or region.longitude is None:
         return []
     here = (region.latitude, region.longitude)
     away = [
         (distance_km(here, (place.latitude, place.longitude)), place.code, place)
-        for place in Region.objects.filter(code__in=list(codes))
+        for place in Region.objects.filter(code__in=codes)
         if place.latitude is not None and place.longitude is not None
     ]
     return [place for _km, _code, place in sorted(away)[:_NEAREST]]
