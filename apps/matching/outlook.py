@@ -46,6 +46,7 @@ class Outlook:
 
     demand: Demand
     as_of: dt.datetime
+    asked: int  # suppliers that have not answered yet; their offers are not among those counted
     survey: Survey
     ways: tuple[Way, ...]
     rivals: Rivals
@@ -59,7 +60,8 @@ def outlook(demand: Demand, *, now: dt.datetime) -> Outlook:
     policy = Policy.objects.current().values
     substitutes = set(Substitution.objects.filter(demanded=demand.item_id).values_list("offered_id", flat=True))
     welcome = {demand.item_id} | (substitutes if demand.accepts_substitutes else set())
-    offers = _offers(demand, welcome, substitutes, policy, now)
+    asked = list(Match.objects.held().filter(demand=demand).values_list("offer_id", flat=True))
+    offers = _offers(demand, welcome, substitutes, policy, now).exclude(pk__in=asked)
     survey = _survey(offers, welcome)
     places = _nearest(survey.places, demand.region)
     ways = ways_out(
@@ -72,6 +74,7 @@ def outlook(demand: Demand, *, now: dt.datetime) -> Outlook:
     return Outlook(
         demand=demand,
         as_of=now,
+        asked=len(asked),
         survey=survey,
         ways=ways,
         rivals=_rivals(offers, demand, policy, now) if is_promised else Rivals(0, 0, 0),

@@ -165,6 +165,22 @@ def test_it_says_who_said_no_and_who_goes_first(mask: Item) -> None:
     ]
 
 
+def test_who_is_being_asked_is_not_among_those_that_are_kept_back(mask: Item) -> None:
+    OfferFactory.create(item=mask, quantity=400)
+    demand = DemandFactory.create(item=mask, queued=True)
+    matching.sweep()
+    assert why(demand) == [
+        "Nobody else offers Surgical mask at the moment. As soon as somebody does, they are asked within seconds."
+    ]
+
+    OfferFactory.create(item=mask, minimum_order=4000)
+
+    assert why(demand) == [
+        "1 other supplier has Surgical mask.",
+        "Its minimum order is above the 600 that are still needed.",
+    ]
+
+
 # --- What would help --------------------------------------------------------------------------------------------------
 
 
