@@ -212,7 +212,7 @@ def _nearest(codes: Sequence[str], region: Region) -> list[Region]:
 
 
 def _rivals(offers: QuerySet[Any], demand: Demand, policy: PolicyValues, now: dt.datetime) -> Rivals:
-    own = effective_tier(demand.organisation.tier, demand.opened_at or demand.created_at, now, policy)
+    own = effective_tier(policy.tier(demand.organisation.kind), demand.opened_at or demand.created_at, now, policy)
     holding = Match.objects.filter(
         offer__in=offers.filter(mask=Hindrance.STOCK).values("pk"),
         state__in=[MatchState.HELD, MatchState.ACCEPTED],

@@ -1,8 +1,8 @@
-"""The verbs of matching. With `writing.py` and `alerts.py` the only writer of this app's tables."""
+"""The verbs of matching. With `writing.py`, `alerts.py` and `previews.py` the only writer of this app's tables."""
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -38,9 +38,19 @@ from apps.matching.models import (
     MatchState,
 )
 from apps.matching.ranking import Fit, Rules, fit_of
-from apps.matching.writing import Done, describe, lock, stand_down, take_back, write_difference, write_plan
-from apps.notifications.services import queue
+from apps.matching.writing import (
+    Done,
+    describe,
+    end_holds,
+    lock,
+    stand_down,
+    take_back,
+    write_difference,
+    write_plan,
+)
+from apps.notifications.services import News, queue, queue_all
 from apps.policy.models import Policy
+from apps.policy.values import PolicyValues
 from apps.supply import quantities as supply_quantities
 from apps.supply import services as supply_services
 from apps.supply.models import OfferState
@@ -91,8 +101,8 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
         policy = Policy.objects.current()
         for item_id, offered in items_for(open_ones, rules).items():
             demands = [demand for demand in open_ones if demand.item_id == item_id]
-            needs = load_needs(demands)
-            plan = decide(needs, load_sources(offered, now), rules, policy=policy.values, now=now)
+            needs, sources = load_needs(demands, policy.values), load_sources(offered, now, policy.values)
+            plan = decide(needs, sources, rules, policy=policy.values, now=now)
             done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
             shortfalls.note_plan(plan, needs, demands, policy, now)
     if closed := [demand.pk for demand in claimed if demand not in open_ones]:
@@ -112,7 +122,7 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
     rules, policy = load_rules(), Policy.objects.current()
     done = Done()
     for items in contested_items(rules):
-        contest = load_contest(items, now)
+        contest = load_contest(items, now, policy.values)
         outcome = allocate(
             contest.needs,
             contest.sources,
@@ -145,35 +155,37 @@ def take_back_without_ground(*, now: dt.datetime | None = None, limit: int = 500
 
 
 def _take_back_each(holds: MatchQuerySet, now: dt.datetime, limit: int) -> Done:
-    """Take back those of the holds that still are what they were found for once their rows are locked."""
-    done = Done()
-    for pk, demand_id, offer_id in holds.order_by("pk").values_list("pk", "demand_id", "offer_id")[:limit]:
-        with transaction.atomic():
-            lock([demand_id], [offer_id])
-            match = holds.filter(pk=pk).shown().first()
-            if match is not None:
-                take_back(match, MatchState.CANCELLED, now)
-                done.taken_back += 1
-    return done
+    return Done(taken_back=_end(holds, limit, lambda matches: take_back(matches, MatchState.CANCELLED, now)))
 
 
 def expire_holds(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
     """Suppliers who did not answer in time: the hold ends, the next best is asked by the next matching."""
     now = now or timezone.now()
-    done = Done()
-    overdue = Match.objects.overdue(now).order_by("pk").values_list("pk", "demand_id", "offer_id")[:limit]
-    for pk, demand_id, offer_id in overdue:
+
+    def expire(matches: Sequence[Match]) -> None:
+        end_holds(matches, MatchState.EXPIRED, now)
+        queue_all(
+            [
+                News("match.expired", match.offer.organisation, describe(match), key=f"match.expired:{match.pk}")
+                for match in matches
+            ]
+        )
+
+    return Done(expired=_end(Match.objects.overdue(now), limit, expire))
+
+
+def _end(due: MatchQuerySet, limit: int, act: Callable[[Sequence[Match]], None]) -> int:
+    """Act on what is due, in batches: those that still are when their needs and offers are locked. Returns how many."""
+    found = list(due.order_by("pk").values_list("pk", "demand_id", "offer_id")[:limit])
+    ended = 0
+    for start in range(0, len(found), BATCH):
+        keys, demands, offers = zip(*found[start : start + BATCH], strict=True)
         with transaction.atomic():
-            lock([demand_id], [offer_id])
-            match = Match.objects.overdue(now).filter(pk=pk).shown().first()
-            if match is None:
-                continue
-            move(match, MatchState.EXPIRED)
-            demands_quantities.release(demand_id, match.quantity, now=now)
-            supply_quantities.release(offer_id, match.quantity, now=now)
-            queue("match.expired", match.offer.organisation, describe(match), key=f"match.expired:{pk}")
-            done.expired += 1
-    return done
+            lock(demands, offers)
+            matches = list(due.filter(pk__in=keys).shown().order_by("pk"))
+            act(matches)
+        ended += len(matches)
+    return ended
 
 
 def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
@@ -185,8 +197,8 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
     done = Done(offers=len(offers))
     held = Match.objects.held().filter(offer__in=offers)
     if waiting := list(held.shown()):
-        rules = load_rules()
-        unfit = [match.pk for match in waiting if not _fits(match, rules)]
+        rules, policy = load_rules(), Policy.objects.current().values
+        unfit = [match.pk for match in waiting if not _fits(match, rules, policy)]
         done += _take_back_each(held.filter(pk__in=unfit), now, limit=len(unfit))
 
     live = [offer for offer in offers if offer.state == OfferState.PUBLISHED]
@@ -206,10 +218,10 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
     return done
 
 
-def _fits(match: Match, rules: Rules) -> bool:
+def _fits(match: Match, rules: Rules, policy: PolicyValues) -> bool:
     """Whether the offer as it is now may still serve the need that holds it."""
     demand, offer = match.demand, match.offer
-    fit = fit_of(need_of(demand, wanting=match.quantity), offer.item_id, offer.standard_id, rules)
+    fit = fit_of(need_of(demand, policy, wanting=match.quantity), offer.item_id, offer.standard_id, rules)
     reached = not offer.ships_to or not set(offer.ships_to).isdisjoint(demand.region.path.split("/"))
     return isinstance(fit, Fit) and reached and match.quantity >= offer.minimum_order
 
@@ -266,7 +278,7 @@ def record_acceptance(
     if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
     if accepted < held:
-        supply_quantities.release(match.offer_id, held - accepted, now=now)
+        supply_quantities.release({match.offer_id: held - accepted}, now=now)
     move(
         match,
         MatchState.ACCEPTED,
@@ -300,8 +312,8 @@ def decline(
     others = Match.objects.held().filter(offer=match.offer_id).exclude(pk=match.pk)
     also = list(others.values_list("demand_id", flat=True)) if reason == DeclineReason.GONE else []
     match = _still_held(match, now, also)
-    demands_quantities.release(match.demand_id, match.quantity, now=now)
-    supply_quantities.release(match.offer_id, match.quantity, now=now)
+    demands_quantities.release({match.demand_id: match.quantity}, now=now)
+    supply_quantities.release({match.offer_id: match.quantity}, now=now)
     move(
         match,
         MatchState.DECLINED,
@@ -314,8 +326,7 @@ def decline(
     if reason == DeclineReason.GONE:
         # What was asked since then is taken back by the next sweep.
         emptied = list(others.filter(demand__in=also).shown().order_by("pk"))
-        for other in emptied:
-            take_back(other, MatchState.CANCELLED, now, told=False)
+        end_holds(emptied, MatchState.CANCELLED, now)
         supply_services.suspend_gone(match.offer_id, withdrawn=len(emptied), now=now)
     return match
 
@@ -346,8 +357,8 @@ def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **
     touched = list(_outdated(held, demand, changed, changes).values_list("pk", "offer_id"))
     if touched:
         lock([demand.pk], [offer_id for _pk, offer_id in touched])
-        for match in held.filter(pk__in=[pk for pk, _offer_id in touched]).shown().order_by("pk"):
-            take_back(match, MatchState.CANCELLED, now)
+        asked = held.filter(pk__in=[pk for pk, _offer_id in touched]).shown().order_by("pk")
+        take_back(list(asked), MatchState.CANCELLED, now)
     return demands_services.amend_demand(demand, by=by, now=now, **changes)
 
 

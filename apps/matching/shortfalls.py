@@ -22,10 +22,10 @@ def note_plan(plan: Plan, needs: Sequence[Need], demands: Collection[Demand], po
     fitting = [need for need in needs if len(plan.ranked[need.id].candidates)]
     unfitting = {need.id for need in needs} - {need.id for need in fitting}
     judged = [demand for demand in demands if demand.pk not in unfitting]
-    note(_of_plan(plan, fitting, judged), judged, policy, now)
+    note(_of_plan(plan, fitting, judged, policy), judged, policy, now)
 
 
-def _of_plan(plan: Plan, needs: Iterable[Need], demands: Collection[Demand]) -> Iterator[Verdict]:
+def _of_plan(plan: Plan, needs: Iterable[Need], demands: Collection[Demand], policy: Policy) -> Iterator[Verdict]:
     """Others count that were given some of the item, by the tier they had then."""
     given: dict[int, int] = defaultdict(int)
     for hold in plan.holds:
@@ -39,7 +39,7 @@ def _of_plan(plan: Plan, needs: Iterable[Need], demands: Collection[Demand]) -> 
         .values_list("tier")
         .annotate(needs=Count("demand", distinct=True))
     )
-    tier = {demand.pk: demand.organisation.tier for demand in demands}
+    tier = {demand.pk: policy.values.tier(demand.organisation.kind) for demand in demands}
     for need in short:
         own, got = tier[need.id], given[need.id]
         others = max(0, served.get(own, 0) - (got > 0))

@@ -8,9 +8,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.admin import KeptAdmin, acting
+from apps.core.errors import RuleViolation
 from apps.policy import services
 from apps.policy.models import Policy
-from apps.policy.values import PolicyValues
 
 
 class PolicyForm(forms.ModelForm[Policy]):
@@ -19,12 +19,17 @@ class PolicyForm(forms.ModelForm[Policy]):
         fields = ("settings", "note")
         help_texts: ClassVar = {"settings": _("What differs from the built-in values, as JSON.")}
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "note" in self.fields:
+            self.fields["note"].required = True
+
     def clean_settings(self) -> dict[str, Any]:
         given: dict[str, Any] = self.cleaned_data["settings"]
         try:
-            PolicyValues.from_json(given)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise forms.ValidationError(str(error)) from error
+            services.check_settings(given)
+        except RuleViolation as violation:
+            raise forms.ValidationError(str(violation)) from violation
         return given
 
 

@@ -270,7 +270,7 @@ def test_the_database_counts_as_the_ranking_filters(mask: Item, kn95: Item, seed
             published_at=now - dt.timedelta(days=chance.choice([0, 20])),
             confirmed_at=now,
         )
-    found = 0
+    found, policy = 0, Policy.objects.current().values
     for _i in range(12):
         hospital = OrganisationFactory.create(region=region(chance.choice(places)))
         demand = DemandFactory.create(
@@ -281,9 +281,9 @@ def test_the_database_counts_as_the_ranking_filters(mask: Item, kn95: Item, seed
             quantity=chance.choice([100, 1000, 40_000]),
             urgency=chance.choice(["urgent", "routine"]),
         )
-        [need] = load_needs([Demand.objects.shown().get(pk=demand.pk)])
-        sources = load_sources([mask.pk, kn95.pk], now)
-        ranked = rank(need, sources, load_rules(), policy=Policy.objects.current().values, now=now)
+        [need] = load_needs([Demand.objects.shown().get(pk=demand.pk)], policy)
+        sources = load_sources([mask.pk, kn95.pk], now, policy)
+        ranked = rank(need, sources, load_rules(), policy=policy, now=now)
 
         assert outlook(demand).survey.candidates == len(ranked.candidates)
         found += len(ranked.candidates)

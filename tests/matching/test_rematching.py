@@ -23,6 +23,7 @@ from apps.matching import services as matching
 from apps.matching.loading import load_sources
 from apps.matching.models import DeclineReason, Match, MatchState
 from apps.notifications.models import Message
+from apps.policy.values import PolicyValues
 from apps.supply import services as supply
 from apps.supply.models import Offer, OfferState
 from tests.factories import (
@@ -35,7 +36,7 @@ from tests.factories import (
     region,
     standard_of,
 )
-from tests.invariants import broken_invariants, untold_matches
+from tests.invariants import broken_invariants, untold
 
 pytestmark = pytest.mark.django_db
 
@@ -112,7 +113,7 @@ def sweep() -> Sweep:
         assert not matching.sweep(now=now)
         assert (asked(), told()) == (held, messages)
         assert broken_invariants() == {}
-        assert untold_matches() == []
+        assert untold() == []
         seen[:] = messages
         return news
 
@@ -162,7 +163,7 @@ def test_an_enlarged_offer_helps_others_while_its_first_request_waits_for_an_ans
 
 
 def test_an_offer_confirmed_again_after_it_went_stale_is_used_again(sweep: Sweep) -> None:
-    offer = offer_in(WUHAN, confirmed_at=timezone.now() - dt.timedelta(days=15))
+    offer = offer_in(WUHAN, confirmed_at=timezone.now() - dt.timedelta(days=60))
     supply.suspend_stale()
     demand = need()
     assert sweep() == [("offer.suspended", offer.organisation.contact_email)]
@@ -236,7 +237,7 @@ def test_an_offer_that_is_off_gives_its_request_to_the_next_best_and_is_told_onc
     assert state_of(demand, far) == [MatchState.STANDBY]
     near.refresh_from_db()
     if verb == "stale":
-        Offer.objects.filter(pk=near.pk).update(confirmed_at=timezone.now() - dt.timedelta(days=15))
+        Offer.objects.filter(pk=near.pk).update(confirmed_at=timezone.now() - dt.timedelta(days=60))
         supply.suspend_stale()
     else:
         getattr(supply, f"{verb}_offer")(near, by=person_of(demand))
@@ -617,7 +618,7 @@ def test_a_price_that_does_not_fit_one_need_may_fit_another(sweep: Sweep) -> Non
 
 
 def record_of(offer: Offer) -> tuple[int, int]:
-    [source] = [one for one in load_sources([offer.item_id], timezone.now()) if one.id == offer.pk]
+    [source] = [one for one in load_sources([offer.item_id], timezone.now(), PolicyValues()) if one.id == offer.pk]
     return source.kept, source.broken
 
 
@@ -855,7 +856,7 @@ def test_workers_that_sweep_at_once_tell_nobody_twice() -> None:
 
     news = told()
     assert broken_invariants() == {}
-    assert untold_matches() == []
+    assert untold() == []
     asked_for = Match.objects.exclude(respond_by=None)
     assert sum(event == "match.proposed" for event, _address in news) == asked_for.count()
     taken_back = asked_for.filter(state__in=[MatchState.CANCELLED, MatchState.SUPERSEDED])

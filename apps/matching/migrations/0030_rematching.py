@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('demands', '0003_opens_when_verified'),
-        ('matching', '0003_hand_over_policy'),
+        ('matching', '0040_fewer_indexes'),
         ('supply', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
@@ -35,12 +35,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='match',
             name='withdrawal_untold',
-            field=models.BooleanField(default=False, editable=False),
+            field=models.BooleanField(db_default=False, editable=False),
         ),
         migrations.AddField(
             model_name='match',
             name='quantity_lost',
-            field=models.BigIntegerField(default=0, editable=False),
+            field=models.BigIntegerField(db_default=0, editable=False),
         ),
         migrations.AddConstraint(
             model_name='match',

@@ -70,9 +70,7 @@ def to_verify(user: User, _now: dt.datetime) -> QuerySet[Any]:
 
 
 def to_review(user: User, _now: dt.datetime) -> QuerySet[Any]:
-    return (
-        Demand.objects.awaiting_review().filter(_charge(user, "region")).shown().order_by("review_requested_at", "pk")
-    )
+    return Demand.objects.awaiting_review().filter(_charge(user, "region")).shown().most_pressing_first()
 
 
 def escalated(user: User, _now: dt.datetime) -> QuerySet[Any]:
@@ -342,6 +340,11 @@ def need(request: HttpRequest, pk: int) -> HttpResponse:
 
 _STEPS: Final[dict[str, tuple[str | Promise, str | Promise, str | Promise]]] = {
     "open": (_("Open this need?"), _("Suppliers are asked at once."), _("Open the need")),
+    "return": (
+        _("Return this need to its owner?"),
+        _("It is not sent out. Its owner is told why, and can mend it and send it again."),
+        _("Return the need"),
+    ),
     "resume": (_("Resume this need?"), _("Suppliers are asked at once."), _("Resume")),
     "confirm": (_("Is this still needed?"), _("Its clock of freshness starts again."), _("Still needed")),
     "pause": (
@@ -366,9 +369,8 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
     if step not in _STEPS:
         raise Http404
     title, text, submit = _STEPS[step]
-    hurts = step in {"pause", "cancel"}
-    forms = {"pause": OptionalReasonForm, "cancel": ReasonForm}
-    form = forms[step](request.POST if request.method == "POST" else None) if hurts else None
+    forms = {"pause": OptionalReasonForm, "cancel": ReasonForm, "return": ReasonForm}
+    form = forms[step](request.POST if request.method == "POST" else None) if step in forms else None
     if request.method == "POST" and (form is None or form.is_valid()):
         reason = form.cleaned_data["reason"] if form else ""
         try:
@@ -381,7 +383,7 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
         "text": text,
         "submit": submit,
         "form": form,
-        "danger": hurts,
+        "danger": step in {"pause", "cancel"},
         "back": reverse("desk-need", args=[subject.pk]),
         "facts": [
             (_("Reference"), subject.reference),
@@ -396,6 +398,8 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
 def _take(step: str, subject: Demand, user: User, reason: str) -> None:
     if step == "open":
         demands.open_demand(subject, by=user, quantity_confirmed=True)
+    elif step == "return":
+        demands.return_demand(subject, by=user, reason=reason)
     elif step == "resume":
         demands.resume_demand(subject, by=user)
     elif step == "confirm":
