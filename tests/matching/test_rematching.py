@@ -163,7 +163,8 @@ def test_an_enlarged_offer_helps_others_while_its_first_request_waits_for_an_ans
 
 
 def test_an_offer_confirmed_again_after_it_went_stale_is_used_again(sweep: Sweep) -> None:
-    offer = offer_in(WUHAN, confirmed_at=timezone.now() - dt.timedelta(days=60))
+    long_ago = timezone.now() - dt.timedelta(days=60)
+    offer = offer_in(WUHAN, confirmed_at=long_ago, asked_at=long_ago)
     supply.suspend_stale()
     demand = need()
     assert sweep() == [("offer.suspended", offer.organisation.contact_email)]
@@ -237,7 +238,8 @@ def test_an_offer_that_is_off_gives_its_request_to_the_next_best_and_is_told_onc
     assert state_of(demand, far) == [MatchState.STANDBY]
     near.refresh_from_db()
     if verb == "stale":
-        Offer.objects.filter(pk=near.pk).update(confirmed_at=timezone.now() - dt.timedelta(days=60))
+        long_ago = timezone.now() - dt.timedelta(days=60)
+        Offer.objects.filter(pk=near.pk).update(confirmed_at=long_ago, asked_at=long_ago)
         supply.suspend_stale()
     else:
         getattr(supply, f"{verb}_offer")(near, by=person_of(demand))
