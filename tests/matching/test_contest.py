@@ -17,8 +17,9 @@ from apps.matching.allocation import Plan, decide
 from apps.matching.arcs import every, greedy, survey
 from apps.matching.contest import allocate
 from apps.matching.market import REFUSED, Market
-from apps.matching.outcome import Because, Method, Outcome
+from apps.matching.outcome import Method, Outcome
 from apps.matching.ranking import Need, Place, Source, effective_tier, rank
+from apps.matching.verdicts import Because
 from apps.policy.values import Fairness, PolicyValues
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, markets, usable
 
