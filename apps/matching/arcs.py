@@ -169,8 +169,8 @@ def greedy(market: Market, tiers: Ints, cap: Ints, given: Given | None = None) -
         for most in (cap, market.wanting):
             columns = np.flatnonzero(given.left)
             for rows, scores in market.blocks(members[given.got[members] < most[members]], columns):
-                for line, row in enumerate(rows.tolist()):
-                    while _take(market, row, scores[line], columns, int(most[row]), given):
+                for line in np.flatnonzero((scores != REFUSED).any(axis=1)).tolist():
+                    while _take(market, int(rows[line]), scores[line], columns, int(most[rows[line]]), given):
                         pass
     return given
 

@@ -17,8 +17,9 @@ from apps.matching.allocation import Plan
 from apps.matching.arcs import Arcs, Given, every, greedy, scarce, survey
 from apps.matching.flow import price_all, prices, solve, total
 from apps.matching.ladder import Ladder
-from apps.matching.market import THOUSAND, Floats, Ints, Market
+from apps.matching.market import THOUSAND, Ints, Market
 from apps.matching.outcome import Method, Outcome
+from apps.matching.parcels import charge, send_together
 from apps.matching.ranking import Need, Rules, Source
 from apps.policy.values import PolicyValues
 
@@ -136,7 +137,7 @@ def _settle(market: Market, ladder: Ladder, relaxed: _Relaxed, expired: Callable
     carried = np.minimum(market.free[arcs.column], market.wanting[arcs.row])
     least = np.zeros(len(arcs), dtype=np.int64)
     best = _finish(market, ladder, arcs, quantity)
-    smoothings = _SMOOTHINGS if _charge(market).any() and len(arcs) <= _SMOOTH else 0
+    smoothings = _SMOOTHINGS if charge(market).any() and len(arcs) <= _SMOOTH else 0
     repairs = 0
     for turn in range(_REPAIRS):
         violates = (quantity > 0) & (quantity < market.minimum[arcs.column])
@@ -147,8 +148,8 @@ def _settle(market: Market, ladder: Ladder, relaxed: _Relaxed, expired: Callable
         stays = ~violates | (least > 0)
         carried = np.where(quantity > 0, quantity, carried)[stays]
         arcs, least = arcs.only(stays), least[stays]
-        charge = _charge(market)[arcs.row] / carried
-        cost = np.minimum(THOUSAND, charge).astype(np.int64) if smoothings else None
+        share = charge(market)[arcs.row] / carried
+        cost = np.minimum(THOUSAND, share).astype(np.int64) if smoothings else None
         quantity = solve(market, arcs, ladder, cost=cost, least=least)
         plan = _finish(market, ladder, arcs, quantity)
         if _merit(market, ladder, plan) > _merit(market, ladder, best):
@@ -183,6 +184,8 @@ def _finish(market: Market, ladder: Ladder, arcs: Arcs, quantity: Ints) -> Given
     given = greedy(market, ladder.tier, ladder.cap, Given.of(market, arcs, fine))
     for row in [row for row, parts in given.parts.items() if len(parts) > 1]:
         _ship_together(market, row, given)
+    if send_together(market, ladder, arcs, given):
+        return greedy(market, ladder.tier, ladder.cap, given)
     return given
 
 
@@ -218,8 +221,8 @@ def _gently(market: Market, ladder: Ladder, best: Given, present: Mapping[tuple[
 def _ship_together(market: Market, row: int, given: Given) -> None:
     """Let one of the sources of a need send all of it, where that is worth the saved shipments."""
     parts, all_of_it = given.parts[row], int(given.got[row])
-    charge = float(_charge(market)[row])
-    now = sum(part.units * part.score for part in parts.values()) - charge * (len(parts) - 1)
+    saved = float(charge(market)[row]) * (len(parts) - 1)
+    now = sum(part.units * part.score for part in parts.values()) - saved
     able = [column for column, part in parts.items() if given.left[column] >= all_of_it - part.units]
     best = max(able, key=lambda column: (parts[column].score, -column), default=None)
     if best is None or parts[best].score * all_of_it <= now:
@@ -233,16 +236,10 @@ def _ship_together(market: Market, row: int, given: Given) -> None:
 
 def _merit(market: Market, ladder: Ladder, given: Given) -> tuple[tuple[int, ...], float]:
     """What is compared: units served by tier, then the value less what shipments cost."""
-    charge = _charge(market)
-    shipping = sum(len(parts) * float(charge[row]) for row, parts in given.parts.items())
+    cost = charge(market)
+    shipping = sum(len(parts) * float(cost[row]) for row, parts in given.parts.items())
     tiers = tuple(units for _tier, units in sorted(ladder.tiers(given.got).items()))
     return tiers, ladder.worth(given.got) + given.score - shipping
-
-
-def _charge(market: Market) -> Floats:
-    """What a shipment costs each need, in thousandths of a score."""
-    policy = market.policy
-    return THOUSAND * (policy.shipment_weight * market.wanting.astype(np.float64) + policy.shipment_units)
 
 
 def _value(ladder: Ladder, arcs: Arcs, quantity: Ints) -> float:
