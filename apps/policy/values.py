@@ -56,14 +56,14 @@ class PolicyValues:
     # would be left with enough, and small needs are filled instead.
     fair_from: float = 0.25
     # What a unit that would fill the whole need is worth more, as a score; one of a thousand, a thousandth of it.
-    fill_weight: float = 0.2
+    fill_weight: float = 0.3
     # How finely waiting time is told apart: in steps of this many hours, up to so many steps.
     waiting_step_hours: float = 24
     waiting_steps: int = 3
     # A gift goes no farther than this at once, and this much farther for each day that it has been on offer, to needs
     # that are routine; None: anywhere at once, as for all that is urgent and all that is sold.
     gift_reach_km: float | None = 350
-    gift_reach_km_per_day: float = 14
+    gift_reach_km_per_day: float = 13
     # Small gains make nobody's phone ring: who was asked already counts as this much score better, for a quantity that
     # changes by up to this share is not asked again, and unless a tier gets more, or all together is worth this much
     # more, nothing is changed.

@@ -53,15 +53,15 @@ SETTINGS: Final = (
     ),
     Setting("nearest", "the way above all, gifts wait longest", _policy(fill_weight=0, gift_reach_km_per_day=8)),
     Setting("near", "as the default, gifts wait longer", _policy(gift_reach_km_per_day=8)),
-    Setting("way-and-fill", "filling counts a quarter as much", _policy(fill_weight=0.05)),
-    Setting("fuller", "filling counts five times as much", _policy(fill_weight=1)),
+    Setting("way-and-fill", "filling counts a tenth as much", _policy(fill_weight=0.03)),
+    Setting("fuller", "filling counts three times as much", _policy(fill_weight=1)),
     Setting("fullest", "filling above all, within the reach of gifts", _policy(fill_weight=100)),
     Setting(
         "fill-only",
         "filling above all, from anywhere at once",
         _policy(fill_weight=1000, gift_reach_km=None, share_cap=1, shipment_weight=0, waiting_steps=0),
     ),
-    Setting("at-once", "as the default, but nothing waits: as for what is urgent", _policy(gift_reach_km=None)),
+    Setting("at-once", "as the default, but no gift waits: as for what is urgent", _policy(gift_reach_km=None)),
     Setting(
         "oldest-first",
         "waiting told apart by the hour, without end",
