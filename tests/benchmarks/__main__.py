@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PARTS = ("sweep", "burst", "paced", "export", "allocation")
+PARTS = ("sweep", "burst", "paced", "export", "allocation", "backtest")
 
 
 def arguments() -> argparse.Namespace:
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import allocation, exports, flow, sweep, world
+    from tests.benchmarks import allocation, backtest, exports, flow, sweep, world
 
     size = world.Size(options.offers, options.suppliers, options.hospitals)
     market, hospitals = world.build(size, options.seed)
@@ -96,6 +96,8 @@ def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) ->
                 flow.run(market, hospitals, mails, posts=options.posts, every=0)
     if "allocation" in options.parts:
         allocation.run()
+    if "backtest" in options.parts:
+        backtest.run()
     if "export" in options.parts:
         exports.run(market, options.rows)
 

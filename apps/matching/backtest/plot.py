@@ -31,10 +31,10 @@ class _Axis:
             low = max(tick for tick in series if tick < min(values))
             high = min(tick for tick in series if tick >= max(values))
             return cls(name, label, tuple(tick for tick in series if low <= tick <= high), log)
-        rough = max(values) / 7
+        rough = (max(values) or 1) / 7
         size = 10.0 ** math.floor(math.log10(rough))
         step = next(size * digit for digit in (1, 2, 5, 10) if size * digit >= rough)
-        return cls(name, label, tuple(step * count for count in range(math.ceil(max(values) / step) + 1)))
+        return cls(name, label, tuple(step * count for count in range(math.ceil((max(values) or 1) / step) + 1)))
 
     def place(self, value: float) -> float:
         """Between 0 and 1."""

@@ -1,5 +1,6 @@
 """Settings side by side with the published strategies, on the data as they are and on draws from them."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
@@ -52,8 +53,9 @@ def ours(dataset: Dataset, setting: Setting, *, every: float, told: Told = lambd
 
 
 def ratios(metrics: Metrics, other: Metrics) -> dict[str, float]:
-    """Each of the five as a multiple of what another reaches."""
-    return {name: getattr(metrics, name) / getattr(other, name) for name in FIVE}
+    """Each of the five as a multiple of what another reaches; NaN where that is nothing."""
+    theirs = {name: getattr(other, name) for name in FIVE}
+    return {name: getattr(metrics, name) / theirs[name] if theirs[name] else math.nan for name in FIVE}
 
 
 def draw(dataset: Dataset, seed: int) -> Dataset:

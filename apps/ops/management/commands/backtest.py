@@ -1,6 +1,7 @@
 """`manage.py backtest`: real requests of the past through the decision of today, beside the published strategies."""
 
 import json
+import math
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable
@@ -89,7 +90,7 @@ class Command(BaseCommand):
                 "bootstrap": drawn,
                 "official": official,
             }
-            self.stdout.write(json.dumps(found))
+            self.stdout.write(json.dumps(_without_nan(found)))
             return None
         self.stdout.write("\n".join(_in_words(trials, weekly, limits, drawn, official)))
         return None
@@ -109,6 +110,15 @@ class Command(BaseCommand):
                 draws.append(one)
                 told(len(draws) / count)
         return draws
+
+
+def _without_nan(found: Any) -> Any:
+    """JSON knows no NaN: null where there is no mean."""
+    if isinstance(found, dict):
+        return {name: _without_nan(value) for name, value in found.items()}
+    if isinstance(found, list):
+        return [_without_nan(value) for value in found]
+    return None if isinstance(found, float) and math.isnan(found) else found
 
 
 def _settings(options: dict[str, Any]) -> "list[Setting]":
