@@ -1,5 +1,7 @@
 """What must hold in the database whatever happened, asked in SQL, so that no code of ours vouches for itself."""
 
+from typing import Any
+
 from django.db import connection
 
 # Each finds the rows that break a promise.
@@ -39,32 +41,110 @@ INVARIANTS = {
     "a demand is matched only when all of it is promised": """
         SELECT d.id FROM demands_demand d
         WHERE d.quantity IS NOT NULL AND d.state = 'matched' AND d.quantity_matched < d.quantity""",
-    "nobody is told the same thing twice": """
-        SELECT min(id) FROM notifications_message GROUP BY key, channel, address HAVING count(*) > 1""",
+    "a supplier is asked once at a time for a need": """
+        SELECT min(m.id) FROM matching_match m WHERE m.state IN ('held', 'standby')
+        GROUP BY m.demand_id, m.offer_id HAVING count(*) > 1""",
+    "a demand is fulfilled only when all of it is received": """
+        SELECT d.id FROM demands_demand d
+        WHERE d.state = 'fulfilled' AND (d.quantity IS NULL OR d.quantity_received < d.quantity)""",
+    # By what it is about, not by its key: two keys for one event would be two mails.
+    "nobody is told the same event of a match twice": """
+        SELECT min(n.id) FROM notifications_message n WHERE n.event LIKE 'match.%'
+        GROUP BY n.event, n.context -> 'match_id', n.channel, n.address HAVING count(*) > 1""",
+    "nobody is told the same event of an order twice": """
+        SELECT min(n.id) FROM notifications_message n
+        WHERE n.event IN ('order.confirmed', 'order.repeated', 'order.cancelled', 'order.closed')
+        GROUP BY n.event, n.context -> 'order_id', n.channel, n.address HAVING count(*) > 1""",
+    "nobody reads the same thing twice in the portal": """
+        SELECT min(n.id) FROM notifications_notification n GROUP BY n.user_id, n.event, n.key HAVING count(*) > 1""",
 }
 
+# Each event that must have been told, by its key, and to whom: an organisation with people.
 UNTOLD = """
-        SELECT m.id FROM matching_match m JOIN supply_offer o ON o.id = m.offer_id
-        WHERE m.state <> 'standby'
-          AND EXISTS (SELECT 1 FROM accounts_membership s WHERE s.organisation_id = o.organisation_id
-                      AND s.role <> 'viewer')
-          AND NOT EXISTS (SELECT 1 FROM notifications_message n WHERE n.key = 'match.proposed:' || m.id)
-          AND m.respond_by IS NOT NULL"""
+    WITH due (key, organisation_id) AS (
+        SELECT 'match.proposed:' || m.id, o.organisation_id
+        FROM matching_match m JOIN supply_offer o ON o.id = m.offer_id
+        WHERE m.state <> 'standby' AND m.respond_by IS NOT NULL
+      UNION ALL
+        SELECT 'match.accepted:' || m.id, d.organisation_id
+        FROM matching_match m JOIN demands_demand d ON d.id = m.demand_id WHERE m.state = 'accepted'
+      UNION ALL
+        SELECT 'match.expired:' || m.id, o.organisation_id
+        FROM matching_match m JOIN supply_offer o ON o.id = m.offer_id WHERE m.state = 'expired'
+      UNION ALL
+        SELECT 'match.withdrawn:' || m.id, o.organisation_id
+        FROM matching_match m JOIN supply_offer o ON o.id = m.offer_id
+        WHERE m.state = 'cancelled' AND m.respond_by IS NOT NULL AND m.responded_at IS NULL
+      UNION ALL
+        SELECT CASE WHEN r.repeat_of_id IS NULL THEN 'order.confirmed:' ELSE 'order.repeated:' END || r.id,
+               o.organisation_id
+        FROM fulfilment_order r JOIN matching_match m ON m.id = r.match_id JOIN supply_offer o ON o.id = m.offer_id
+      UNION ALL
+        SELECT 'order.cancelled:' || r.id, side.organisation_id
+        FROM fulfilment_order r JOIN matching_match m ON m.id = r.match_id
+        JOIN supply_offer o ON o.id = m.offer_id JOIN demands_demand d ON d.id = m.demand_id
+        CROSS JOIN LATERAL (VALUES (o.organisation_id), (d.organisation_id)) AS side (organisation_id)
+        WHERE r.state = 'cancelled'
+    )
+    SELECT due.key FROM due
+    WHERE EXISTS (SELECT FROM accounts_membership s
+                  WHERE s.organisation_id = due.organisation_id AND s.role <> 'viewer')
+      AND NOT EXISTS (SELECT FROM notifications_message n
+                      WHERE n.key = due.key AND n.organisation_id = due.organisation_id)
+    ORDER BY 1"""
+
+# Unanswered holds of a need, while a need of a higher tier for the same item at the same place lacks what this very
+# offer could give it: it is open, ships there, its standard does, and it has not said no to that need.
+UPSIDE_DOWN = """
+    WITH need AS (
+        SELECT d.*, g.state AS side, r.path, CASE g.kind
+                   WHEN 'hospital' THEN 1 WHEN 'health_facility' THEN 2 WHEN 'community' THEN 3 ELSE 4 END AS tier,
+               coalesce(d.quantity, i.trial_lot) - d.quantity_held - d.quantity_matched AS lacks
+        FROM demands_demand d JOIN accounts_organisation g ON g.id = d.organisation_id
+        JOIN catalogue_region r ON r.code = d.region_id JOIN catalogue_item i ON i.id = d.item_id
+    )
+    SELECT DISTINCT m.id
+    FROM matching_match m
+    JOIN supply_offer o ON o.id = m.offer_id AND o.state = 'published'
+    JOIN accounts_organisation s ON s.id = o.organisation_id AND s.state = 'verified'
+    JOIN need low ON low.id = m.demand_id
+    JOIN need high ON high.item_id = low.item_id AND high.region_id = low.region_id
+        AND high.tier < least(low.tier, m.tier)
+    WHERE m.state = 'held'
+      AND high.state = 'open' AND high.side = 'verified' AND high.organisation_id <> o.organisation_id
+      AND o.item_id = high.item_id
+      AND (o.ships_to = '{}' OR o.ships_to && string_to_array(high.path, '/')::varchar[])
+      AND (high.standard_id IS NULL OR EXISTS (
+          SELECT FROM catalogue_satisfaction f WHERE f.offered_id = o.standard_id AND f.demanded_id = high.standard_id))
+      AND high.lacks >= o.minimum_order
+      AND o.quantity - o.quantity_reserved + m.quantity >= greatest(o.minimum_order, ceil(0.01 * high.lacks))
+      AND NOT EXISTS (
+          SELECT FROM matching_match x
+          WHERE x.demand_id = high.id AND x.offer_id = o.id
+            AND (x.state = 'held'
+                 OR ((x.state IN ('declined', 'expired') OR (x.state = 'cancelled' AND x.responded_at IS NOT NULL)
+                      OR (x.state = 'accepted' AND x.quantity < x.quantity_asked))
+                     AND o.confirmed_at <= x.updated_at)))
+    ORDER BY 1"""
 
 
 def broken_invariants() -> dict[str, list[int]]:
     """The promises that do not hold, with the ids of the rows that break them. Empty when all is well."""
-    broken = {}
-    with connection.cursor() as cursor:
-        for promise, query in INVARIANTS.items():
-            cursor.execute(query)
-            if rows := [row[0] for row in cursor.fetchall()]:
-                broken[promise] = rows
-    return broken
+    broken = {promise: asked(query) for promise, query in INVARIANTS.items()}
+    return {promise: rows for promise, rows in broken.items() if rows}
 
 
-def untold_matches() -> list[int]:
-    """Matches whose supplier has people and was asked, and was never told so."""
+def untold() -> list[str]:
+    """The keys of events whose organisation has people, and was never told."""
+    return asked(UNTOLD)
+
+
+def upside_down() -> list[int]:
+    """Holds of a lower tier on what a higher one of the same item and place lacks: for two sweeps at most."""
+    return asked(UPSIDE_DOWN)
+
+
+def asked(query: str) -> list[Any]:
     with connection.cursor() as cursor:
-        cursor.execute(UNTOLD)
+        cursor.execute(query)
         return [row[0] for row in cursor.fetchall()]

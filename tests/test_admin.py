@@ -286,7 +286,7 @@ def test_offers_orders_messages_keys_and_endpoints_have_their_actions(
 
 def test_a_policy_is_checked_and_a_change_is_a_new_version(office: Client, root: User) -> None:
     response = office.post(page(Policy, "add"), {"settings": '{"share_cap": 7}', "note": "x"})
-    assert "between 0 and 1" in str(response.context["errors"])
+    assert "must be more than 0 and at most 100" in str(response.context["errors"])
 
     office.post(page(Policy, "add"), {"settings": '{"share_cap": 0.4}', "note": "Less for each"})
     policy = Policy.objects.get()

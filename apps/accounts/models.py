@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
 
-from apps.accounts.permissions import KINDS, LAST_TIER, REGIONAL, ROLES, TIERS, OrganisationKind, Permission, Role
+from apps.accounts.permissions import KINDS, NATIONAL, REGIONAL, ROLES, OrganisationKind, Permission, Role
 from apps.catalogue.models import Region
 from apps.core.models import TimeStamped
 
@@ -243,11 +243,6 @@ class Organisation(TimeStamped):
         return self.name
 
     @property
-    def tier(self) -> int:
-        """The rank of its needs: 1 is served first."""
-        return TIERS.get(self.kind, LAST_TIER)
-
-    @property
     def is_verified(self) -> bool:
         return self.state == OrganisationState.VERIFIED
 
@@ -287,9 +282,13 @@ class Membership(TimeStamped):
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        """What role and kind both allow; the regional ones only while the organisation is verified."""
+        """What role and kind both allow; the regional ones only while the organisation is verified, the national ones
+        only if it is in charge of a whole country besides.
+        """
         allowed = ROLES[self.role] & KINDS[self.organisation.kind]
-        return allowed if self.organisation.is_verified else allowed - REGIONAL
+        if not self.organisation.is_verified:
+            return allowed - REGIONAL - NATIONAL
+        return allowed if self.organisation.region.parent_id is None else allowed - NATIONAL
 
 
 def evidence_path(evidence: "Evidence", filename: str) -> str:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from apps.accounts.models import Organisation, User
+    from apps.catalogue.models import Region
 
 
 class OrganisationKind(models.TextChoices):
@@ -33,14 +34,16 @@ class Permission(models.TextChoices):
     PUBLISH_OFFERS = "publish_offers", _("publish offers, answer needs and ship")
     MANAGE_ORGANISATION = "manage_organisation", _("change the organisation, its people, tokens and webhooks")
     WATCH_REGION = "watch_region", _("see all of a region, without contacts")
-    COORDINATE = "coordinate", _("verify organisations, step in, act on a caller's behalf, set the policy")
+    COORDINATE = "coordinate", _("verify organisations, step in, act on a caller's behalf")
+    SET_POLICY = "set_policy", _("set the policy for all")
 
 
 _WORK: Final = frozenset({Permission.VIEW, Permission.POST_DEMANDS, Permission.PUBLISH_OFFERS})
+_OF_THE_DESK: Final = frozenset({Permission.WATCH_REGION, Permission.COORDINATE, Permission.SET_POLICY})
 
 ROLES: Final[dict[str, frozenset[Permission]]] = {
-    Role.MANAGER: _WORK | {Permission.MANAGE_ORGANISATION, Permission.WATCH_REGION, Permission.COORDINATE},
-    Role.MEMBER: _WORK | {Permission.WATCH_REGION, Permission.COORDINATE},
+    Role.MANAGER: _WORK | _OF_THE_DESK | {Permission.MANAGE_ORGANISATION},
+    Role.MEMBER: _WORK | _OF_THE_DESK,
     Role.VIEWER: frozenset({Permission.VIEW, Permission.WATCH_REGION}),
 }
 
@@ -56,22 +59,16 @@ KINDS: Final[dict[str, frozenset[Permission]]] = {
     OrganisationKind.SUPPLIER: _REQUESTER | {Permission.PUBLISH_OFFERS},
     OrganisationKind.CARRIER: _OWN,
     OrganisationKind.GOVERNMENT: _OWN | {Permission.WATCH_REGION},
-    OrganisationKind.COORDINATOR: _OWN | {Permission.WATCH_REGION, Permission.COORDINATE},
+    OrganisationKind.COORDINATOR: _OWN | _OF_THE_DESK,
 }
 
 # The two that reach beyond one's own organisation, into its region; they need a verified organisation.
 REGIONAL: Final = frozenset({Permission.WATCH_REGION, Permission.COORDINATE})
+# What concerns everybody: for a verified organisation whose region is a whole country.
+NATIONAL: Final = frozenset({Permission.SET_POLICY})
 
 # Kinds that anyone may register; the others are made by coordinators in the back office.
 OPEN_KINDS: Final = frozenset(OrganisationKind) - {OrganisationKind.COORDINATOR}
-
-TIERS: Final[dict[str, int]] = {
-    OrganisationKind.HOSPITAL: 1,
-    OrganisationKind.HEALTH_FACILITY: 2,
-    OrganisationKind.COMMUNITY: 3,
-    OrganisationKind.ENTERPRISE: 4,
-}
-LAST_TIER: Final = 4
 
 
 def can(user: "User | AnonymousUser", permission: Permission, organisation: "Organisation | None" = None) -> bool:
@@ -88,6 +85,13 @@ def can(user: "User | AnonymousUser", permission: Permission, organisation: "Org
             if permission in grant.permissions:
                 return True
         elif Permission.COORDINATE in grant.permissions and organisation.region.is_within(grant.organisation.region):
-            return permission in KINDS[organisation.kind] | REGIONAL
+            return permission in (KINDS[organisation.kind] | REGIONAL) - NATIONAL
 
     return False
+
+
+def is_in_charge(user: "User | AnonymousUser", region: "Region") -> bool:
+    """Whether `user` coordinates a region that this one lies in."""
+    if not user.is_authenticated or not user.is_active:
+        return False
+    return any(region.is_within(one.region) for one in user.organisations_with(Permission.COORDINATE))

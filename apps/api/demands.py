@@ -46,6 +46,7 @@ from apps.demands import services
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.matching import services as matching
 from apps.matching.models import Match
+from apps.policy.models import Policy
 
 MOST_LINES: Final = 200
 
@@ -164,10 +165,11 @@ class Demands(Resource):
             )
         with naming(0, many=many and len(lines) == 1):
             demands = services.post_demands(organisation, [services.Line(**line) for line in lines], by=self.user)
+        policy = Policy.objects.current().values
         for index, (demand, (wanted, confirmed)) in enumerate(zip(demands, opening, strict=True)):
             if wanted:
                 with naming(index, many=many):
-                    services.open_demand(demand, by=self.user, quantity_confirmed=confirmed)
+                    services.open_demand(demand, by=self.user, quantity_confirmed=confirmed, policy=policy)
 
         if not many:
             return self.answer(demands[0].pk, status=201)

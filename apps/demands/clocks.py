@@ -1,33 +1,23 @@
-"""How long a need waits, by urgency: pure arithmetic.
+"""When the clocks of a need ring: pure arithmetic on the values of a policy.
 
-The defaults are those of the platform's rules: an emergency is escalated after 2 hours and asked about after 3 days.
+A clock is set when it starts to run and stands in the row, so a new version of the policy changes none that is running.
 """
 
 import datetime as dt
-from typing import Final
 
-ESCALATES_AFTER: Final = {
-    "emergency": dt.timedelta(hours=2),
-    "urgent": dt.timedelta(hours=10),
-    "routine": dt.timedelta(hours=72),
-}
-STALE_AFTER: Final = {
-    "emergency": dt.timedelta(days=3),
-    "urgent": dt.timedelta(days=7),
-    "routine": dt.timedelta(days=14),
-}
-
-# A one-click question goes out when this share of the freshness is left.
-ASK_WHEN_LEFT: Final = 0.25
+from apps.policy.values import PolicyValues
 
 
-def escalates_at(urgency: str, since: dt.datetime) -> dt.datetime:
-    return since + ESCALATES_AFTER[urgency]
+def escalates_at(urgency: str, since: dt.datetime, policy: PolicyValues) -> dt.datetime:
+    """When a need that is not covered is put before the next coordinator up."""
+    return since + policy.escalates_after(urgency)
 
 
-def stale_at(urgency: str, confirmed_at: dt.datetime) -> dt.datetime:
-    return confirmed_at + STALE_AFTER[urgency]
+def ask_at(urgency: str, confirmed_at: dt.datetime, policy: PolicyValues) -> dt.datetime:
+    """When its owner is asked whether it is still needed."""
+    return confirmed_at + policy.asks_after(urgency)
 
 
-def ask_at(urgency: str, confirmed_at: dt.datetime) -> dt.datetime:
-    return confirmed_at + STALE_AFTER[urgency] * (1 - ASK_WHEN_LEFT)
+def stale_at(urgency: str, confirmed_at: dt.datetime, policy: PolicyValues) -> dt.datetime:
+    """When it is suspended, if nobody said so."""
+    return confirmed_at + policy.stale_after(urgency)

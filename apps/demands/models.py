@@ -5,13 +5,15 @@ from typing import ClassVar, Final, Self
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.core.models import TimeStamped
 from apps.demands import clocks
+from apps.policy.values import PolicyValues
 
 MAX_QUANTITY: Final = 10**12
 
@@ -40,6 +42,9 @@ class Urgency(models.TextChoices):
 
 
 URGENCY_RANK: Final = {Urgency.EMERGENCY: 0, Urgency.URGENT: 1, Urgency.ROUTINE: 2}
+
+# A draft that a coordinator has to look at before it goes out.
+WAITS_FOR_A_LOOK: Final = Q(state=DemandState.DRAFT, review_requested_at__isnull=False)
 
 LIVE: Final = (DemandState.OPEN, DemandState.MATCHED, DemandState.PAUSED, DemandState.STALE)
 
@@ -75,10 +80,16 @@ class DemandQuerySet(models.QuerySet["Demand"]):
         return self.filter(Q(match_claimed_until=None) | Q(match_claimed_until__lt=now), match_requested_at__lte=now)
 
     def awaiting_review(self) -> Self:
-        return self.filter(state=DemandState.DRAFT, review_requested_at__isnull=False)
+        return self.filter(WAITS_FOR_A_LOOK)
+
+    def most_pressing_first(self) -> Self:
+        """By urgency, then by how long they have waited for a coordinator's look."""
+        pressing = Case(*(When(urgency=urgency, then=rank) for urgency, rank in URGENCY_RANK.items()))
+        return self.order_by(pressing, "review_requested_at", "pk")
 
     def escalation_due(self, now: dt.datetime) -> Self:
-        return self.open().filter(escalates_at__lte=now)
+        """Whose time ran out before they were covered, or before a coordinator looked at them."""
+        return self.filter(Q(state=DemandState.OPEN) | WAITS_FOR_A_LOOK, escalates_at__lte=now)
 
     def to_be_asked(self, now: dt.datetime) -> Self:
         return self.open().filter(ask_at__lte=now, asked_at=None)
@@ -94,14 +105,14 @@ class DemandQuerySet(models.QuerySet["Demand"]):
 class Demand(TimeStamped):
     """One item that one organisation needs at one place. The lines of one post share a `reference`."""
 
-    reference = models.CharField(_("reference"), max_length=20, db_index=True, editable=False)
+    reference = models.CharField(_("reference"), max_length=20, editable=False)
     organisation = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="demands", verbose_name=_("organisation")
+        Organisation, models.PROTECT, db_index=False, related_name="demands", verbose_name=_("organisation")
     )
     posted_by = models.ForeignKey(
         User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("posted by")
     )
-    item = models.ForeignKey(Item, models.PROTECT, related_name="demands", verbose_name=_("item"))
+    item = models.ForeignKey(Item, models.PROTECT, db_index=False, related_name="demands", verbose_name=_("item"))
     quantity = models.BigIntegerField(_("quantity"), null=True, blank=True)
     quantity_kind = models.CharField(
         _("quantity is"), max_length=12, choices=QuantityKind.choices, default=QuantityKind.EXACT
@@ -110,10 +121,10 @@ class Demand(TimeStamped):
     quantity_matched = models.BigIntegerField(_("accepted by suppliers"), default=0, editable=False)
     quantity_received = models.BigIntegerField(_("received"), default=0, editable=False)
     standard = models.ForeignKey(
-        Standard, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("standard")
+        Standard, models.PROTECT, db_index=False, null=True, blank=True, related_name="+", verbose_name=_("standard")
     )
     accepts_substitutes = models.BooleanField(_("substitutes are welcome"), default=False)
-    region = models.ForeignKey(Region, models.PROTECT, related_name="+", verbose_name=_("region"))
+    region = models.ForeignKey(Region, models.PROTECT, db_index=False, related_name="+", verbose_name=_("region"))
     address = models.CharField(_("delivery address"), max_length=300, blank=True)
     contact_name = models.CharField(_("contact person"), max_length=100, blank=True)
     contact_phone = models.CharField(_("contact phone"), max_length=60, blank=True)
@@ -205,7 +216,9 @@ class Demand(TimeStamped):
                 fields=["source", "source_key"], condition=~Q(source=""), name="demand_imported_once"
             ),
         ]
+        # Every hold touches every index: none that another begins with, and none that nobody asks.
         indexes: ClassVar = [
+            models.Index(Upper("reference"), name="demand_by_reference"),
             models.Index(fields=["organisation", "-id"], name="demand_by_organisation"),
             models.Index(fields=["item", "state"], name="demand_by_item"),
             models.Index(fields=["region", "state"], name="demand_by_region"),
@@ -214,6 +227,7 @@ class Demand(TimeStamped):
                 fields=["match_requested_at"], condition=Q(match_requested_at__isnull=False), name="demand_match_queue"
             ),
             models.Index(fields=["escalates_at"], condition=Q(state=DemandState.OPEN), name="demand_escalation_clock"),
+            models.Index(fields=["escalates_at"], condition=WAITS_FOR_A_LOOK, name="demand_review_clock"),
             models.Index(fields=["stale_at"], condition=Q(state=DemandState.OPEN), name="demand_stale_clock"),
             models.Index(
                 fields=["ask_at"], condition=Q(state=DemandState.OPEN, asked_at=None), name="demand_question_clock"
@@ -243,6 +257,11 @@ class Demand(TimeStamped):
         return self.state in LIVE
 
     @property
+    def waits_for_a_look(self) -> bool:
+        """Whether a coordinator has to look at it before it goes out; `state_reason` says why."""
+        return self.state == DemandState.DRAFT and self.review_requested_at is not None
+
+    @property
     def contact(self) -> dict[str, str]:
         """What the other side of an accepted match gets to see: of this post, else of the organisation."""
         contact = self.organisation.contact
@@ -252,11 +271,11 @@ class Demand(TimeStamped):
             "email": contact["email"],
         }
 
-    def clocks_from(self, now: dt.datetime) -> dict[str, dt.datetime | None]:
+    def clocks_from(self, now: dt.datetime, policy: PolicyValues) -> dict[str, dt.datetime | None]:
         """The values of the freshness clocks for a need that was confirmed at `now`."""
         return {
             "confirmed_at": now,
-            "ask_at": clocks.ask_at(self.urgency, now),
+            "ask_at": clocks.ask_at(self.urgency, now, policy),
             "asked_at": None,
-            "stale_at": clocks.stale_at(self.urgency, now),
+            "stale_at": clocks.stale_at(self.urgency, now, policy),
         }

@@ -5,25 +5,42 @@ Each verb is one conditional UPDATE, inside the caller's transaction: the row co
 """
 
 import datetime as dt
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-from django.db.models import F, Q
+from django.db import connection
+from django.db.models import F
 
 from apps.core.states import move
 from apps.demands import clocks
 from apps.demands.models import Demand, DemandState
+from apps.policy.models import Policy
+
+# The parts of this app in the one statement that commits holds, which `matching.holding` puts together, so that nobody
+# else names what we count. `needs` are the keys that holds are asked for; `written` gives demand_id and quantity of
+# each hold that came about.
+LOCK_FOR_HOLDS: Final = """
+    SELECT id, state = 'open' AS is_open, match_requested_at AS requested_at,
+           quantity - quantity_held - quantity_matched AS room
+    FROM demands_demand WHERE id = ANY(%(needs)s::bigint[]) ORDER BY id FOR NO KEY UPDATE"""
+COUNT_HOLDS: Final = """
+    UPDATE demands_demand SET quantity_held = quantity_held + more.quantity
+    FROM (SELECT demand_id, sum(quantity) AS quantity FROM written GROUP BY demand_id) AS more
+    WHERE demands_demand.id = more.demand_id"""
 
 
-def hold(demand_id: int, quantity: int) -> bool:
-    """Count `quantity` as asked of a supplier; False when the demand is not open or does not want as much any more."""
-    fits = Q(quantity=None) | Q(quantity__gte=F("quantity_held") + F("quantity_matched") + quantity)
-    won = Demand.objects.open().filter(fits, pk=demand_id).update(quantity_held=F("quantity_held") + quantity)
-    return won == 1
+def release(quantities: Mapping[int, int], *, now: dt.datetime) -> None:
+    """Holds are gone: so much of each demand, by key, is wanted again, and somebody else is to be asked.
 
-
-def release(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
-    """A hold is gone: the quantity is wanted again, and somebody else is to be asked."""
-    Demand.objects.filter(pk=demand_id).update(quantity_held=F("quantity_held") - quantity, match_requested_at=now)
+    Whoever releases of several has locked them in the order of their keys.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE demands_demand SET quantity_held = quantity_held - less.quantity, match_requested_at = %s
+            FROM unnest(%s::bigint[], %s::bigint[]) AS less (id, quantity) WHERE demands_demand.id = less.id""",
+            [now, list(quantities), list(quantities.values())],
+        )
 
 
 def record_acceptance(demand_id: int, *, held: int, accepted: int, now: dt.datetime) -> bool:
@@ -84,7 +101,11 @@ def settle(demand_id: int, *, now: dt.datetime) -> None:
     reopened = target == DemandState.OPEN and demand.state != DemandState.OPEN
     changes: dict[str, Any] = {"match_requested_at": now}
     if reopened:
-        changes |= {"escalates_at": clocks.escalates_at(demand.urgency, now), **demand.clocks_from(now)}
+        policy = Policy.objects.current().values
+        changes |= {
+            "escalates_at": clocks.escalates_at(demand.urgency, now, policy),
+            **demand.clocks_from(now, policy),
+        }
     if target != demand.state:
         move(demand, target, **changes)
     else:

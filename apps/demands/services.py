@@ -5,7 +5,7 @@ Every change that matters to matching sets `match_requested_at`: the row itself 
 
 import datetime as dt
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Organisation, User
-from apps.accounts.permissions import Permission, can
+from apps.accounts.permissions import Permission, can, is_in_charge
 from apps.catalogue.models import Item, ItemStandard, Region, Standard
 from apps.core import audit
 from apps.core.errors import RuleViolation, Text
@@ -27,12 +27,15 @@ from apps.demands import clocks, plausibility
 from apps.demands.models import MAX_QUANTITY, Demand, DemandState, QuantityKind, Urgency
 from apps.demands.quantities import settle
 from apps.notifications.services import queue
+from apps.policy.models import Policy
+from apps.policy.values import PolicyValues
 
 # Without I, L, O and U: a reference is read out over the phone.
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _HISTORY: Final = 200
 LIKELY_DUPLICATE_WITHIN: Final = dt.timedelta(days=7)
 QUANTITY_HELD_FOR_REVIEW: Final = gettext_noop("The quantity is far from usual: a coordinator will look at it first.")
+HELD_FOR_APPROVAL: Final = gettext_noop("In this region a coordinator looks at every need before it goes out.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +168,10 @@ def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **
 
     demand.save(update_fields=list(changed))
     if "urgency" in changed and demand.opened_at and demand.confirmed_at:
-        fresh = demand.clocks_from(demand.confirmed_at)
+        policy = Policy.objects.current().values
+        fresh = demand.clocks_from(demand.confirmed_at, policy)
         Demand.objects.filter(pk=demand.pk).update(
-            escalates_at=clocks.escalates_at(demand.urgency, demand.opened_at), **fresh
+            escalates_at=clocks.escalates_at(demand.urgency, demand.opened_at, policy), **fresh
         )
     if changed:
         settle(demand.pk, now=now)
@@ -191,12 +195,18 @@ def judge_quantity(demand: Demand) -> plausibility.Judgement:
 
 @transaction.atomic
 def open_demand(
-    demand: Demand, *, by: User | None, quantity_confirmed: bool = False, now: dt.datetime | None = None
+    demand: Demand,
+    *,
+    by: User | None,
+    quantity_confirmed: bool = False,
+    policy: PolicyValues | None = None,
+    now: dt.datetime | None = None,
 ) -> Demand:
     """Put a draft to work: from this commit on it is matched.
 
     Raises `organisation_unverified`, and `quantity_unusual` unless the unusual quantity is confirmed. An absurd
-    quantity leaves the draft waiting for a coordinator, who opens it.
+    quantity, and any need of a region where the policy demands it, leaves the draft waiting for a coordinator, who
+    opens or returns it. Whoever opens many passes the values of the current `policy`.
     """
     now = now or timezone.now()
     organisation = demand.organisation
@@ -208,34 +218,23 @@ def open_demand(
     if demand.item.is_unlisted:
         raise RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
 
-    judgement = judge_quantity(demand)
-    by_coordinator = by is not None and can(by, Permission.COORDINATE, organisation)
-    if judgement.verdict is plausibility.Verdict.ABSURD and not by_coordinator:
-        if demand.state != DemandState.DRAFT:
-            raise RuleViolation("illegal_move", _("This need is not a draft any more."))
-        Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT).update(
-            review_requested_at=now, state_reason=QUANTITY_HELD_FOR_REVIEW
-        )
-        audit.record(by, "demand.held_for_review", demand, quantity=demand.quantity, usual=judgement.usual)
-        coordinator = Organisation.objects.coordinating(demand.region).first()
-        if coordinator:
-            queue(
-                "demand.held_for_review",
-                coordinator,
-                {**describe(demand), "usual": judgement.usual},
-                key=f"demand.held_for_review:{demand.pk}:{now:%Y%m%d%H%M%S}",
+    policy = policy or Policy.objects.current().values
+    if not _is_coordinator_of(demand, by):
+        judgement = judge_quantity(demand)
+        if judgement.verdict is plausibility.Verdict.ABSURD:
+            return _hold_back(demand, QUANTITY_HELD_FOR_REVIEW, policy, by=by, now=now, usual=judgement.usual)
+        if judgement.verdict is plausibility.Verdict.UNUSUAL and not quantity_confirmed:
+            raise RuleViolation(
+                "quantity_unusual",
+                _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
+                % {"quantity": f"{demand.quantity:,}", "usual": f"{judgement.usual:,}"},
+                field="quantity",
+                status=409,
+                usual=judgement.usual,
             )
-        demand.refresh_from_db()
-        return demand
-    if judgement.verdict is plausibility.Verdict.UNUSUAL and not quantity_confirmed and not by_coordinator:
-        raise RuleViolation(
-            "quantity_unusual",
-            _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
-            % {"quantity": f"{demand.quantity:,}", "usual": f"{judgement.usual:,}"},
-            field="quantity",
-            status=409,
-            usual=judgement.usual,
-        )
+        _code, phase = policy.phase_of(demand.region.path)
+        if phase.approval:
+            return _hold_back(demand, HELD_FOR_APPROVAL, policy, by=by, now=now)
 
     move(
         demand,
@@ -243,11 +242,60 @@ def open_demand(
         state_reason="",
         opened_at=now,
         review_requested_at=None,
-        escalates_at=clocks.escalates_at(demand.urgency, now),
+        escalates_at=clocks.escalates_at(demand.urgency, now, policy),
         match_requested_at=now,
-        **demand.clocks_from(now),
+        **demand.clocks_from(now, policy),
     )
     audit.record(by, "demand.opened", demand)
+    return demand
+
+
+def _is_coordinator_of(demand: Demand, user: User | None) -> bool:
+    """Of the organisation's region or of the place of delivery: the desk shows it to both."""
+    if user is None:
+        return False
+    return can(user, Permission.COORDINATE, demand.organisation) or is_in_charge(user, demand.region)
+
+
+def _hold_back(
+    demand: Demand, why: str, policy: PolicyValues, *, by: User | None, now: dt.datetime, usual: int | None = None
+) -> Demand:
+    """Leave a draft waiting for a coordinator, who is told; its clock brings it before the next one up. A draft that
+    waits already goes on waiting since then.
+    """
+    if demand.state != DemandState.DRAFT:
+        raise RuleViolation("illegal_move", _("This need is not a draft any more."))
+    drafts = Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT, review_requested_at=None)
+    if drafts.update(
+        review_requested_at=now, state_reason=why, escalates_at=clocks.escalates_at(demand.urgency, now, policy)
+    ):
+        audit.record(by, "demand.held_for_review", demand, quantity=demand.quantity, usual=usual, why=why)
+        coordinator = Organisation.objects.coordinating(demand.region).first()
+        if coordinator:
+            event = "demand.held_for_review"
+            if why == HELD_FOR_APPROVAL:
+                event = "demand.awaits_approval"
+            context = {**describe(demand), "usual": usual}
+            queue(event, coordinator, context, key=f"{event}:{demand.pk}:{now:%Y%m%d%H%M%S}")
+    demand.refresh_from_db()
+    return demand
+
+
+@transaction.atomic
+def return_demand(demand: Demand, *, by: User, reason: str, now: dt.datetime | None = None) -> Demand:
+    """A coordinator does not let a draft go out as it is: its owner is told why, mends it and asks again."""
+    now = now or timezone.now()
+    if not reason.strip():
+        raise RuleViolation("reason_missing", _("Say what its owner can do."), field="reason")
+    waiting = Demand.objects.awaiting_review().filter(pk=demand.pk)
+    if not waiting.update(
+        review_requested_at=None, escalates_at=None, opens_when_verified=False, state_reason=reason.strip()
+    ):
+        raise RuleViolation("illegal_move", _("This need does not wait for a coordinator any more."))
+    demand.refresh_from_db()
+    audit.record(by, "demand.returned", demand, reason=reason)
+    context = {**describe(demand), "reason": demand.state_reason}
+    queue("demand.returned", demand.organisation, context, key=f"demand.returned:{demand.pk}:{now:%Y%m%d%H%M%S}")
     return demand
 
 
@@ -263,13 +311,14 @@ def open_awaiting(organisations: Sequence[Organisation], *, now: dt.datetime) ->
     waiting = Demand.objects.filter(
         state=DemandState.DRAFT, opens_when_verified=True, organisation__in=organisations, review_requested_at=None
     )
+    policy = Policy.objects.current().values if organisations else None
     opened = 0
     for demand in waiting.shown().select_related("organisation__region", "posted_by").order_by("pk"):
         try:
-            open_demand(demand, by=demand.posted_by, now=now)
+            open_demand(demand, by=demand.posted_by, policy=policy, now=now)
         except RuleViolation:
             continue
-        opened += 1
+        opened += demand.state == DemandState.OPEN
     return opened
 
 
@@ -287,13 +336,14 @@ def resume_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) -
     now = now or timezone.now()
     if demand.state not in {DemandState.PAUSED, DemandState.STALE}:
         raise RuleViolation("illegal_move", _("Only a paused need can be resumed."))
+    policy = Policy.objects.current().values
     move(
         demand,
         DemandState.OPEN,
         state_reason="",
         match_requested_at=now,
-        escalates_at=clocks.escalates_at(demand.urgency, now),
-        **demand.clocks_from(now),
+        escalates_at=clocks.escalates_at(demand.urgency, now, policy),
+        **demand.clocks_from(now, policy),
     )
     settle(demand.pk, now=now)
     audit.record(by, "demand.resumed", demand)
@@ -307,7 +357,7 @@ def confirm_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) 
     now = now or timezone.now()
     if demand.state == DemandState.STALE:
         return resume_demand(demand, by=by, now=now)
-    fresh = demand.clocks_from(now)
+    fresh = demand.clocks_from(now, Policy.objects.current().values)
     if not Demand.objects.open().filter(pk=demand.pk).update(**fresh):
         raise RuleViolation("illegal_move", _("Only an open need can be confirmed."))
     audit.record(by, "demand.confirmed", demand)
@@ -406,9 +456,12 @@ def finish_matching(demands: Sequence[Demand]) -> None:
     rows.update(match_claimed_until=None)
 
 
-def request_matching(demand_ids: Sequence[int], *, now: dt.datetime) -> int:
+@transaction.atomic
+def request_matching(demand_ids: Collection[int], *, now: dt.datetime) -> int:
     """Put open needs into the queue of matching, e.g. because a supplier has something new."""
-    return Demand.objects.open().filter(pk__in=demand_ids).update(match_requested_at=now)
+    needs = Demand.objects.open().filter(pk__in=demand_ids)
+    locked = list(needs.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    return Demand.objects.filter(pk__in=locked).update(match_requested_at=now)
 
 
 def set_escalation(demand_id: int, at: dt.datetime | None) -> None:

@@ -214,7 +214,7 @@ def cancel_order(order: Order, *, by: User | None, reason: str = "", now: dt.dat
         raise RuleViolation("illegal_move", _("Part of this order has arrived. Close it instead."))
     move(order, OrderState.CANCELLED, state_reason=reason)
     match = order.match
-    supply_quantities.release(match.offer_id, order.quantity, now=now)
+    supply_quantities.release({match.offer_id: order.quantity}, now=now)
     by_requester = by is not None and can(by, Permission.POST_DEMANDS, match.demand.organisation)
     if order.repeat_of_id and by_requester:
         demands_quantities.undo_repeat(match.demand_id, order.quantity, now=now)

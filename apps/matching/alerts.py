@@ -18,6 +18,8 @@ from apps.matching.models import (
 )
 from apps.matching.writing import Done
 from apps.notifications.services import queue
+from apps.policy.models import Policy
+from apps.policy.values import PolicyValues
 from apps.supply import services as supply_services
 from apps.supply.models import Offer
 
@@ -25,23 +27,30 @@ log = structlog.get_logger(__name__)
 
 
 def escalate_due(*, now: dt.datetime | None = None, limit: int = 200) -> Done:
-    """Put needs whose clock ran out before the next coordinator up, with all that was tried."""
+    """Put needs whose clock ran out before the next coordinator up, with all that was tried; and needs that nobody
+    looked at in time before the one above those who were asked to.
+    """
     now = now or timezone.now()
     done = Done()
-    for pk in Demand.objects.escalation_due(now).order_by("pk").values_list("pk", flat=True)[:limit]:
+    pks = list(Demand.objects.escalation_due(now).order_by("pk").values_list("pk", flat=True)[:limit])
+    policy = Policy.objects.current().values if pks else None
+    for pk in pks:
         with transaction.atomic():
             due = Demand.objects.escalation_due(now).select_for_update(of=["self"], skip_locked=True, no_key=True)
             demand = due.shown().filter(pk=pk).first()
-            if demand is not None:
-                done.escalated += _escalate(demand, now)
+            if demand is not None and policy is not None:
+                done.escalated += _escalate(demand, policy, now)
     return done
 
 
-def _escalate(demand: Demand, now: dt.datetime) -> int:
-    chain = list(Organisation.objects.coordinating(demand.region))
-    told = set(Escalation.objects.filter(demand=demand).values_list("organisation_id", flat=True))
+def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
+    waits = demand.waits_for_a_look
+    before = Escalation.objects.filter(demand=demand, for_approval=waits)
+    told = set(before.values_list("organisation_id", flat=True))
+    # Of a need that waits to be looked at, the nearest coordinator was told when it began to wait.
+    chain = list(Organisation.objects.coordinating(demand.region))[1 if waits else 0 :]
     nobody_told = [coordinator for coordinator in chain if coordinator.pk not in told]
-    further = now + clocks.ESCALATES_AFTER[demand.urgency] if len(nobody_told) > 1 else None
+    further = clocks.escalates_at(demand.urgency, now, policy) if len(nobody_told) > 1 else None
     demands_services.set_escalation(demand.pk, further)
     if not nobody_told:
         log.warning("escalation_without_coordinator", demand=demand.pk, region=demand.region_id)
@@ -50,17 +59,19 @@ def _escalate(demand: Demand, now: dt.datetime) -> int:
     coordinator = nobody_told[0]
     states = Counter(Match.objects.filter(demand=demand).values_list("state", flat=True))
     tried = {str(state): count for state, count in sorted(states.items())}
-    Escalation.objects.create(demand=demand, organisation=coordinator, level=len(told) + 1, tried=tried)
+    level = len(told) + 1
+    Escalation.objects.create(demand=demand, organisation=coordinator, level=level, tried=tried, for_approval=waits)
     context = {
         **demands_services.describe(demand),
         "coordinator": coordinator.name,
-        "level": len(told) + 1,
+        "level": level,
         "tried": tried,
         "quantity_matched": demand.quantity_matched,
+        "waits": waits,
     }
-    key = f"demand.escalated:{demand.pk}:{coordinator.pk}"
-    queue("demand.escalated", coordinator, context, key=key)
-    queue("demand.passed_on", demand.organisation, context, key=f"demand.passed_on:{demand.pk}:{coordinator.pk}")
+    about = f"{demand.pk}:{coordinator.pk}{':look' if waits else ''}"
+    queue("demand.escalated", coordinator, context, key=f"demand.escalated:{about}")
+    queue("demand.passed_on", demand.organisation, context, key=f"demand.passed_on:{about}")
     return 1
 
 

@@ -10,11 +10,11 @@ from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Q, 
 from django.db.models.functions import Cast
 
 from apps.accounts.models import OrganisationState
-from apps.accounts.permissions import LAST_TIER, TIERS
 from apps.catalogue.models import Region, Satisfaction, Substitution
 from apps.demands.models import URGENCY_RANK, Demand, Urgency
 from apps.matching.models import Match, MatchState
 from apps.matching.ranking import HeldFor, Need, Place, Rules, Source
+from apps.policy.values import LAST_TIER, PolicyValues
 from apps.supply.models import Offer
 
 RECORD_WINDOW = dt.timedelta(days=180)
@@ -34,7 +34,9 @@ def load_rules() -> Rules:
     )
 
 
-def load_needs(demands: Sequence[Demand], *, asked: Mapping[Pair, int] | None = None) -> list[Need]:
+def load_needs(
+    demands: Sequence[Demand], policy: PolicyValues, *, asked: Mapping[Pair, int] | None = None
+) -> list[Need]:
     """The open ones of `demands` (fetched with `shown()`), with the offers that are out of the question for each.
 
     What is `asked`, by (demand, offer), counts as not asked: it is wanted again, and of the same offer too.
@@ -52,7 +54,7 @@ def load_needs(demands: Sequence[Demand], *, asked: Mapping[Pair, int] | None = 
             item_id=demand.item_id,
             target=demand.target,
             wanting=demand.quantity_wanting + again[demand.pk],
-            tier=demand.organisation.tier,
+            tier=policy.tier(demand.organisation.kind),
             urgency_rank=URGENCY_RANK[demand.urgency],  # type: ignore[index]  # a TextChoices member is its value
             days_of_supply=demand.days_of_supply,
             waiting_since=demand.opened_at or demand.created_at,
@@ -97,11 +99,15 @@ def items_for(demands: Iterable[Demand], rules: Rules) -> dict[int, set[int]]:
     return wanted
 
 
-def load_sources(item_ids: Iterable[int], now: dt.datetime) -> list[Source]:
-    """Published, certified offers of verified suppliers with something to give, free or held and not yet accepted."""
-    held = _holds_on(item_ids)
+def load_sources(
+    item_ids: Iterable[int], now: dt.datetime, policy: PolicyValues, *, also: Iterable[int] = ()
+) -> list[Source]:
+    """Published, certified offers of verified suppliers with something to give, free or held and not yet accepted; and
+    those of `also`, whatever is left of them.
+    """
+    held = _holds_on(item_ids, policy)
     # What has nothing free can still serve through a hold that yields.
-    has_something = Q(quantity__gt=F("quantity_reserved")) | Q(pk__in=list(held))
+    has_something = Q(quantity__gt=F("quantity_reserved")) | Q(pk__in=[*held, *also])
     offers = Offer.objects.published().filter(
         has_something,
         Q(certificate_valid_until=None) | Q(certificate_valid_until__gte=now.date()),
@@ -183,10 +189,12 @@ def _epoch(column: str) -> Func:
     return Func(column, template="extract(epoch FROM %(expressions)s)::float8", output_field=FloatField())
 
 
-def _holds_on(item_ids: Iterable[int]) -> dict[int, list[HeldFor]]:
-    """Unanswered holds on the offers of the items, with the tier their need has by now never better than recorded."""
+def _holds_on(item_ids: Iterable[int], policy: PolicyValues) -> dict[int, list[HeldFor]]:
+    """Unanswered holds on the offers of the items, with the tier of their need: as it was when it was asked for, or the
+    better one that a new version of the policy gives it.
+    """
     tier = Case(
-        *(When(demand__organisation__kind=kind, then=number) for kind, number in TIERS.items()),
+        *(When(demand__organisation__kind=kind, then=number) for kind, number in policy.tiers.items()),
         default=LAST_TIER,
         output_field=IntegerField(),
     )
@@ -243,12 +251,12 @@ def contested_items(rules: Rules) -> Iterator[set[int]]:
         wanted.setdefault(item, {item}).update(offered)
     short = set(opened.short().values_list("item_id", flat=True))
     waiting = set(Match.objects.held().values_list("demand__item_id", flat=True))
-    for linked in _joined(wanted.values()):
+    for linked in joined(wanted.values()):
         if linked & short and linked & waiting:
             yield linked
 
 
-def _joined(groups: Iterable[set[int]]) -> list[set[int]]:
+def joined(groups: Iterable[set[int]]) -> list[set[int]]:
     """Groups that have a member in common become one; in the order of their smallest members."""
     joined: list[set[int]] = []
     for group in groups:
@@ -257,7 +265,7 @@ def _joined(groups: Iterable[set[int]]) -> list[set[int]]:
     return sorted(joined, key=min)
 
 
-def load_contest(item_ids: set[int], now: dt.datetime) -> Contest:
+def load_contest(item_ids: set[int], now: dt.datetime, policy: PolicyValues) -> Contest:
     """An urgent need of which a supplier has answered keeps what was asked of the others: it is being dealt with."""
     rows = Demand.objects.open().filter(item__in=item_ids, organisation__state=OrganisationState.VERIFIED)
     demands = {demand.pk: demand for demand in rows.shown().order_by("pk")}
@@ -266,7 +274,7 @@ def load_contest(item_ids: set[int], now: dt.datetime) -> Contest:
         .filter(demand__in=list(demands), demand__urgency__in=[Urgency.EMERGENCY, Urgency.URGENT])
         .values_list("demand_id", flat=True)
     )
-    sources = {source.id: source for source in load_sources(item_ids, now)}
+    sources = {source.id: source for source in load_sources(item_ids, now, policy)}
     held = Match.objects.held().filter(demand__in=list(demands), respond_by__gt=now).order_by("pk")
     asked = {
         (demand_id, offer_id): quantity
@@ -278,7 +286,7 @@ def load_contest(item_ids: set[int], now: dt.datetime) -> Contest:
         back[offer_id] += quantity
     return Contest(
         demands=demands,
-        needs=load_needs(list(demands.values()), asked=asked),
+        needs=load_needs(list(demands.values()), policy, asked=asked),
         sources=[replace(source, free=source.free + back[source.id], held=()) for source in sources.values()],
         asked=asked,
     )

@@ -1,4 +1,4 @@
-"""Matches and escalations."""
+"""Matches, escalations, and replays of what would have been."""
 
 import datetime as dt
 from typing import Any, ClassVar, Final, Self
@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.core.models import TimeStamped
 from apps.demands.models import Demand
+from apps.policy.models import PolicyDraft
 from apps.supply.models import Offer
 
 
@@ -86,8 +87,8 @@ class MatchQuerySet(models.QuerySet["Match"]):
 class Match(TimeStamped):
     """An offer put together with a demand: held until the supplier answers, next in line, or answered."""
 
-    demand = models.ForeignKey(Demand, models.PROTECT, related_name="matches", verbose_name=_("need"))
-    offer = models.ForeignKey(Offer, models.PROTECT, related_name="matches", verbose_name=_("offer"))
+    demand = models.ForeignKey(Demand, models.PROTECT, db_index=False, related_name="matches", verbose_name=_("need"))
+    offer = models.ForeignKey(Offer, models.PROTECT, db_index=False, related_name="matches", verbose_name=_("offer"))
     quantity = models.BigIntegerField(_("quantity"))
     quantity_asked = models.BigIntegerField(_("quantity asked for"))
     rank = models.PositiveSmallIntegerField(_("rank"))
@@ -100,7 +101,7 @@ class Match(TimeStamped):
     state = models.CharField(_("state"), max_length=12, choices=MatchState.choices, default=MatchState.HELD)
     respond_by = models.DateTimeField(_("answer by"), null=True, blank=True)
     responded_at = models.DateTimeField(_("answered"), null=True, blank=True)
-    responded_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    responded_by = models.ForeignKey(User, models.PROTECT, db_index=False, null=True, blank=True, related_name="+")
     decline_reason = models.CharField(_("reason"), max_length=10, choices=DeclineReason.choices, blank=True)
     decline_note = models.CharField(_("note"), max_length=500, blank=True)
     lead_time_days = models.PositiveSmallIntegerField(_("lead time in days"), null=True, blank=True)
@@ -147,6 +148,7 @@ class Match(TimeStamped):
                 fields=["demand", "offer"], condition=Q(state__in=PENDING), name="match_pending_once"
             ),
         ]
+        # Every hold writes every index: none that another begins with, and none that nobody asks.
         indexes: ClassVar = [
             models.Index(fields=["demand", "state"], name="match_by_demand"),
             models.Index(fields=["offer", "state"], name="match_by_offer"),
@@ -168,14 +170,21 @@ class EscalationQuerySet(models.QuerySet["Escalation"]):
             return self.none()
         return self.filter(organisation__in=[grant.organisation_id for grant in user.grants])
 
+    def of_the_uncovered(self) -> Self:
+        """Of needs that suppliers did not cover in time, not of those that nobody looked at."""
+        return self.filter(for_approval=False)
+
 
 class Escalation(TimeStamped):
-    """A need whose clock ran out, put before a coordinator with all that was tried."""
+    """A need whose clock ran out, put before a coordinator with all that was tried; or one that nobody looked at in
+    time (`for_approval`), put before the coordinator above those who were asked to.
+    """
 
     demand = models.ForeignKey(Demand, models.PROTECT, related_name="escalations", verbose_name=_("need"))
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="+", verbose_name=_("coordinator"))
     level = models.PositiveSmallIntegerField(_("level"), help_text=_("1 is the nearest coordinator."))
     tried: models.JSONField[dict[str, int], dict[str, int]] = models.JSONField(_("what was tried"), default=dict)
+    for_approval = models.BooleanField(_("waits to be looked at"), default=False)
 
     objects = EscalationQuerySet.as_manager()
 
@@ -183,8 +192,108 @@ class Escalation(TimeStamped):
         verbose_name = _("escalation")
         verbose_name_plural = _("escalations")
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["demand", "organisation", "level"], name="escalation_once")
+            models.UniqueConstraint(fields=["demand", "organisation", "level", "for_approval"], name="escalation_once")
         ]
 
     def __str__(self) -> str:
         return f"{self.demand} → {self.organisation}"
+
+
+class ReplayState(models.TextChoices):
+    WAITING = "waiting", _("Waiting")
+    RUNNING = "running", _("Running")
+    DONE = "done", _("Done")
+    FAILED = "failed", _("Failed")
+
+
+class ReplayQuerySet(models.QuerySet["Replay"]):
+    def due(self, now: dt.datetime) -> Self:
+        """Nobody is at work on it, or whoever was has died."""
+        unclaimed = Q(claimed_until=None) | Q(claimed_until__lt=now)
+        return self.filter(unclaimed, state__in=[ReplayState.WAITING, ReplayState.RUNNING])
+
+
+class Replay(TimeStamped):
+    """The needs of some days served once more, under the policy in force and under a draft: what would have been.
+
+    Items that are linked by substitutes are a group; groups are replayed one by one, and what came of one is kept at
+    once, so a worker that dies loses one group.
+    """
+
+    draft = models.ForeignKey(PolicyDraft, models.PROTECT, related_name="replays", verbose_name=_("draft"))
+    settings: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("settings of the draft"))
+    policy_version = models.PositiveIntegerField(_("compared with version"))
+    requested_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("by"))
+    since = models.DateTimeField(_("from"))
+    until = models.DateTimeField(_("until"))
+
+    state = models.CharField(_("state"), max_length=10, choices=ReplayState.choices, default=ReplayState.WAITING)
+    groups: models.JSONField[Any, Any] = models.JSONField(_("groups of items"), null=True, default=None)
+    groups_done = models.PositiveIntegerField(_("groups done"), default=0)
+    needs = models.PositiveIntegerField(_("needs"), default=0)
+    left_out = models.PositiveIntegerField(_("needs left out"), default=0)
+    differing = models.PositiveIntegerField(_("needs served otherwise"), default=0)
+    totals: models.JSONField[Any, Any] = models.JSONField(_("sums"), default=dict)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ReplayQuerySet.as_manager()
+
+    MOVES: ClassVar = {
+        ReplayState.WAITING: frozenset({ReplayState.RUNNING, ReplayState.FAILED}),
+        ReplayState.RUNNING: frozenset({ReplayState.DONE, ReplayState.FAILED}),
+        ReplayState.DONE: frozenset(),
+        ReplayState.FAILED: frozenset(),
+    }
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("replay of a draft")
+        verbose_name_plural = _("replays of a draft")
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=ReplayState.values), name="replay_state_known"),
+            models.CheckConstraint(condition=Q(since__lt=F("until")), name="replay_since_before_until"),
+            models.CheckConstraint(condition=Q(differing__lte=F("needs")), name="replay_differing_of_needs"),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["id"], condition=Q(state__in=[ReplayState.WAITING, ReplayState.RUNNING]), name="replay_queue"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.draft} {self.since:%Y-%m-%d}"
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in {ReplayState.DONE, ReplayState.FAILED}
+
+    @property
+    def groups_in_all(self) -> int:
+        return len(self.groups or ())
+
+
+class ReplayedNeedQuerySet(models.QuerySet["ReplayedNeed"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        if not user.is_authenticated:
+            return self.none()
+        return self.filter(user.in_sight("demand__organisation", "demand__region"))
+
+
+class ReplayedNeed(models.Model):
+    """A need that would have been served otherwise. Each side is a list of `[offer, quantity, hours after posting]`."""
+
+    replay = models.ForeignKey(Replay, models.CASCADE, related_name="replayed", verbose_name=_("replay"))
+    demand = models.ForeignKey(Demand, models.CASCADE, related_name="+", verbose_name=_("need"))
+    before: models.JSONField[list[Any], list[Any]] = models.JSONField(_("under the policy in force"))
+    after: models.JSONField[list[Any], list[Any]] = models.JSONField(_("under the draft"))
+
+    objects = ReplayedNeedQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("need replayed")
+        verbose_name_plural = _("needs replayed")
+        constraints: ClassVar = [models.UniqueConstraint(fields=["replay", "demand"], name="replayed_once")]
+        indexes: ClassVar = [models.Index(fields=["replay", "-id"], name="replayed_by_replay")]
+
+    def __str__(self) -> str:
+        return f"{self.replay}: {self.demand}"

@@ -26,12 +26,12 @@ class Outlook:
 def outlook(demand: Demand, *, now: dt.datetime | None = None) -> Outlook:
     """Count the offers that could serve a need and, by filter, those that could not."""
     now = now or timezone.now()
-    rules = load_rules()
-    needs = load_needs([demand])
+    rules, policy = load_rules(), Policy.objects.current().values
+    needs = load_needs([demand], policy)
     if not needs:
         return Outlook(0, {})
     offered = {demand.item_id} | {offer for offer, demanded in rules.substitutes if demanded == demand.item_id}
-    ranked = rank(needs[0], load_sources(offered, now), rules, policy=Policy.objects.current().values, now=now)
+    ranked = rank(needs[0], load_sources(offered, now, policy), rules, policy=policy, now=now)
     return Outlook(
         len(ranked.candidates),
         {reason.value: count for reason, count in ranked.refused.items() if reason is not Refusal.OWN},

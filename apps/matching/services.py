@@ -1,8 +1,8 @@
-"""The verbs of matching. With `writing.py` and `alerts.py` the only writer of this app's tables."""
+"""The verbs of matching. With `writing.py`, `alerts.py` and `previews.py` the only writer of this app's tables."""
 
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -32,10 +32,11 @@ from apps.matching.loading import (
 from apps.matching.models import (
     DeclineReason,
     Match,
+    MatchQuerySet,
     MatchState,
 )
-from apps.matching.writing import Done, describe, lock, take_back, write_difference, write_plan
-from apps.notifications.services import queue
+from apps.matching.writing import Done, describe, end_holds, lock, take_back, write_difference, write_plan
+from apps.notifications.services import News, queue, queue_all
 from apps.policy.models import Policy
 from apps.supply import quantities as supply_quantities
 from apps.supply import services as supply_services
@@ -73,7 +74,8 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
         policy = Policy.objects.current()
         for item_id, offered in items_for(open_ones, rules).items():
             demands = [demand for demand in open_ones if demand.item_id == item_id]
-            plan = decide(load_needs(demands), load_sources(offered, now), rules, policy=policy.values, now=now)
+            needs, sources = load_needs(demands, policy.values), load_sources(offered, now, policy.values)
+            plan = decide(needs, sources, rules, policy=policy.values, now=now)
             done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
     demands_services.finish_matching(claimed)
     return done
@@ -89,7 +91,7 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
     rules, policy = load_rules(), Policy.objects.current()
     done = Done()
     for items in contested_items(rules):
-        contest = load_contest(items, now)
+        contest = load_contest(items, now, policy.values)
         outcome = allocate(
             contest.needs,
             contest.sources,
@@ -114,35 +116,38 @@ def _after(seconds: float) -> Callable[[], bool]:
 def take_back_without_ground(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
     """Holds whose need was paused or cancelled, whose offer went, or one of whose sides lost its verification."""
     now = now or timezone.now()
-    done = Done()
-    found = Match.objects.without_ground().order_by("pk").values_list("pk", "demand_id", "offer_id")[:limit]
-    for pk, demand_id, offer_id in found:
-        with transaction.atomic():
-            lock([demand_id], [offer_id])
-            match = Match.objects.without_ground().filter(pk=pk).shown().first()
-            if match is not None:
-                take_back(match, MatchState.CANCELLED, now)
-                done.taken_back += 1
-    return done
+    ended = _end(Match.objects.without_ground(), limit, lambda matches: take_back(matches, MatchState.CANCELLED, now))
+    return Done(taken_back=ended)
 
 
 def expire_holds(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
     """Suppliers who did not answer in time: the hold ends, the next best is asked by the next matching."""
     now = now or timezone.now()
-    done = Done()
-    overdue = Match.objects.overdue(now).order_by("pk").values_list("pk", "demand_id", "offer_id")[:limit]
-    for pk, demand_id, offer_id in overdue:
+
+    def expire(matches: Sequence[Match]) -> None:
+        end_holds(matches, MatchState.EXPIRED, now)
+        queue_all(
+            [
+                News("match.expired", match.offer.organisation, describe(match), key=f"match.expired:{match.pk}")
+                for match in matches
+            ]
+        )
+
+    return Done(expired=_end(Match.objects.overdue(now), limit, expire))
+
+
+def _end(due: MatchQuerySet, limit: int, act: Callable[[Sequence[Match]], None]) -> int:
+    """Act on what is due, in batches: those that still are when their needs and offers are locked. Returns how many."""
+    found = list(due.order_by("pk").values_list("pk", "demand_id", "offer_id")[:limit])
+    ended = 0
+    for start in range(0, len(found), BATCH):
+        keys, demands, offers = zip(*found[start : start + BATCH], strict=True)
         with transaction.atomic():
-            lock([demand_id], [offer_id])
-            match = Match.objects.overdue(now).filter(pk=pk).shown().first()
-            if match is None:
-                continue
-            move(match, MatchState.EXPIRED)
-            demands_quantities.release(demand_id, match.quantity, now=now)
-            supply_quantities.release(offer_id, match.quantity, now=now)
-            queue("match.expired", match.offer.organisation, describe(match), key=f"match.expired:{pk}")
-            done.expired += 1
-    return done
+            lock(demands, offers)
+            matches = list(due.filter(pk__in=keys).shown().order_by("pk"))
+            act(matches)
+        ended += len(matches)
+    return ended
 
 
 def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
@@ -212,7 +217,7 @@ def record_acceptance(
     if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
     if accepted < held:
-        supply_quantities.release(match.offer_id, held - accepted, now=now)
+        supply_quantities.release({match.offer_id: held - accepted}, now=now)
     move(
         match,
         MatchState.ACCEPTED,
@@ -240,8 +245,8 @@ def decline(
     if reason not in DeclineReason.values:
         raise RuleViolation("reason_unknown", _("Choose one of the reasons."), field="reason")
     match = _still_held(match, now)
-    demands_quantities.release(match.demand_id, match.quantity, now=now)
-    supply_quantities.release(match.offer_id, match.quantity, now=now)
+    demands_quantities.release({match.demand_id: match.quantity}, now=now)
+    supply_quantities.release({match.offer_id: match.quantity}, now=now)
     move(
         match,
         MatchState.DECLINED,
@@ -271,6 +276,6 @@ def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **
     held = list(Match.objects.held().filter(demand=demand).values_list("pk", "offer_id"))
     if held and any(name in matters and getattr(demand, name) != value for name, value in changes.items()):
         lock([demand.pk], [offer_id for _pk, offer_id in held])
-        for match in Match.objects.held().filter(demand=demand).shown().order_by("pk"):
-            take_back(match, MatchState.CANCELLED, now)
+        asked = Match.objects.held().filter(demand=demand)
+        take_back(list(asked.shown().order_by("pk")), MatchState.CANCELLED, now)
     return demands_services.amend_demand(demand, by=by, now=now, **changes)

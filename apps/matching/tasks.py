@@ -6,7 +6,7 @@ from typing import Final
 from celery import shared_task
 
 from apps.accounts import services as accounts_services
-from apps.matching import alerts, services
+from apps.matching import alerts, previews, services
 from apps.notifications.tasks import awake, nudge, send_due
 
 # How many needs are matched before the sender gets a turn: a crowd must not keep the first from being told.
@@ -32,6 +32,16 @@ def reallocate() -> dict[str, int]:
     if done:
         nudge(send_due)
     return asdict(done)
+
+
+@shared_task
+def replay_drafts() -> bool:
+    """Replay the last days under drafts of the policy, for a while, and go on if there is more."""
+    awake(replay_drafts)
+    more = previews.replay_due()
+    if more:
+        nudge(replay_drafts)
+    return more
 
 
 @shared_task

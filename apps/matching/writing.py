@@ -4,29 +4,28 @@ The other half of `services.py`: it writes this app's tables too, and only servi
 """
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
 
-from apps.core.states import move
 from apps.demands import quantities as demands_quantities
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
-from apps.matching.allocation import Hold, Plan, Standby
+from apps.matching.allocation import Plan, Standby
+from apps.matching.holding import Ask, commit_holds
 from apps.matching.loading import (
     Contest,
 )
 from apps.matching.models import (
-    PENDING,
     Match,
     MatchState,
 )
 from apps.matching.ranking import Candidate, effective_tier
 from apps.matching.wording import explain_in_every_language
-from apps.notifications.services import News, queue, queue_all
+from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
 from apps.supply import quantities as supply_quantities
 from apps.supply.models import Offer
@@ -61,92 +60,128 @@ def lock(demand_ids: Iterable[int], offer_ids: Iterable[int] = ()) -> dict[int, 
 
 
 @transaction.atomic
-def write_plan(plan: Plan, demands: dict[int, Demand], policy: Policy, now: dt.datetime) -> Done:
-    """Carry out a plan; what went meanwhile is dropped, and its need asks again."""
-    done = Done()
-    if not plan.holds:
-        return done
-    yielding = list(Match.objects.filter(pk__in=plan.yielding).values_list("pk", "demand_id", "offer_id"))
-    locked = lock(
-        [*demands, *(demand_id for _pk, demand_id, _offer in yielding)],
-        [*(hold.candidate.source.id for hold in plan.holds), *(offer for _pk, _demand, offer in yielding)],
-    )
-    for match in Match.objects.held().filter(pk__in=plan.yielding).shown().order_by("pk"):
-        take_back(match, MatchState.SUPERSEDED, now)
-        done.yielded += 1
-    return done + _carry_out(plan, demands, locked, policy, now)
-
-
-def _carry_out(
-    plan: Plan, demands: Mapping[int, Demand], locked: dict[int, Demand], policy: Policy, now: dt.datetime
-) -> Done:
-    """Ask whom the plan says, write down the next best, and tell the requesters. `demands` are as they were decided
-    upon, `locked` as they are.
+def write_plan(plan: Plan, demands: Mapping[int, Demand], policy: Policy, now: dt.datetime) -> Done:
+    """Carry out a plan; what went meanwhile is dropped, and its need asks again. `demands` are as they were decided
+    upon.
     """
+    if not plan.holds:
+        return Done()
+    requested = {pk: demand.match_requested_at for pk, demand in demands.items()}
     done = Done()
-    offers = Offer.objects.shown().in_bulk(
-        [*(hold.candidate.source.id for hold in plan.holds), *(one.candidate.source.id for one in plan.standbys)]
-    )
-    pending = {
-        (match.demand_id, match.offer_id): match
-        for match in Match.objects.filter(demand__in=list(locked), state__in=PENDING)
-    }
-    asked: dict[int, list[Match]] = defaultdict(list)
-    for hold in plan.holds:
-        need, offer = locked[hold.need_id], offers[hold.candidate.source.id]
-        present = pending.get((need.pk, offer.pk))
-        # Whoever amends a need asks anew, and whoever amends an offer confirms it: then this was decided on old facts.
-        # The micro-batch may have asked the same meanwhile.
-        as_decided = (
-            (present is None or present.state == MatchState.STANDBY)
-            and need.match_requested_at == demands[need.pk].match_requested_at
-            and offer.confirmed_at == hold.candidate.source.confirmed_at
+    if plan.yielding:
+        yielding = Match.objects.held().filter(pk__in=plan.yielding)
+        pairs = list(yielding.values_list("demand_id", "offer_id"))
+        locked = lock(
+            [*demands, *(demand for demand, _offer in pairs)],
+            [*(hold.candidate.source.id for hold in plan.holds), *(offer for _demand, offer in pairs)],
         )
-        made = _hold(hold, need, offer, pending, policy, now) if as_decided else None
-        if made is None:
-            demands_services.request_matching([hold.need_id], now=now)
-            continue
-        asked[hold.need_id].append(made)
-        done.held += 1
-    new = [match for matches in asked.values() for match in matches if match._state.adding]  # noqa: SLF001  Django's word
-    Match.objects.bulk_create(new)
-    done.standby += _stand_by([one for one in plan.standbys if one.need_id in asked], locked, pending, policy, now)
-    _clear_old_standbys(plan, asked)
-    queue_all(
-        [
-            news
-            for need_id, matches in asked.items()
-            for news in (*map(_news_for_supplier, matches), _news_for_requester(locked[need_id], matches))
-        ]
-    )
-    return done
+        given_way = list(yielding.shown().order_by("pk"))
+        take_back(given_way, MatchState.SUPERSEDED, now)
+        requested = _requested_since(requested, given_way, locked, now)
+        done.yielded = len(given_way)
+    return done + _carry_out(plan, demands, requested, policy, now)
 
 
 @transaction.atomic
 def write_difference(plan: Plan, contest: Contest, policy: Policy, now: dt.datetime) -> Done:
     """What stays the same stays untouched. Who is asked for another quantity is told that, not to forget it first."""
     planned = {(hold.need_id, hold.candidate.source.id): hold for hold in plan.holds}
-    gone = [
+    gone = {
         pair for pair, quantity in contest.asked.items() if pair not in planned or planned[pair].quantity != quantity
-    ]
+    }
     new = [pair for pair, hold in planned.items() if hold.quantity != contest.asked.get(pair)]
     if not new:
         return Done()
 
-    touched = {*gone, *new}
+    touched = gone.union(new)
     locked = lock({demand for demand, _offer in touched}, {offer for _demand, offer in touched})
     steady = {pk for pk, demand in locked.items() if _asks_the_same(demand, contest.demands[pk])}
-    done = Done()
-    held = Match.objects.held().filter(demand__in={demand for demand, _offer in gone}).shown().order_by("pk")
-    for match in held:
-        pair = (match.demand_id, match.offer_id)
-        if pair not in gone or match.quantity != contest.asked[pair] or match.demand_id not in steady:
-            continue
-        take_back(match, MatchState.SUPERSEDED, now, told=pair not in planned)
-        done.yielded += 1
-    still = set(Match.objects.held().filter(demand__in=steady).values_list("demand_id", "offer_id"))
-    holds = [planned[pair] for pair in new if pair[0] in steady and pair not in still]
-    return done + _carry_out(Plan(holds=holds, standbys=plan.standbys), locked, locked, policy, now)
+    held = Match.objects.held().filter(demand__in=steady.intersection(demand for demand, _offer in gone))
+    given_way = [
+        match
+        for match in held.shown().order_by("pk")
+        if (pair := (match.demand_id, match.offer_id)) in gone and match.quantity == contest.asked[pair]
+    ]
+    take_back(
+        given_way,
+        MatchState.SUPERSEDED,
+        now,
+        untold={match.pk for match in given_way if (match.demand_id, match.offer_id) in planned},
+    )
+    requested = _requested_since(
+        {pk: demand.match_requested_at for pk, demand in locked.items()}, given_way, locked, now
+    )
+    part = Plan(holds=[planned[pair] for pair in new if pair[0] in steady], standbys=plan.standbys)
+    return Done(yielded=len(given_way)) + _carry_out(part, locked, requested, policy, now)
+
+
+def _requested_since(
+    requested: Mapping[int, dt.datetime | None],
+    given_way: Iterable[Match],
+    locked: Mapping[int, Demand],
+    now: dt.datetime,
+) -> dict[int, dt.datetime | None]:
+    """When matching of each need was last asked for, to be still as decided: what gave way a moment ago asks by our own
+    doing.
+    """
+    since = dict(requested)
+    for pk in {match.demand_id for match in given_way}:
+        if pk in since and locked[pk].match_requested_at == since[pk]:
+            since[pk] = now
+    return since
+
+
+def _carry_out(
+    plan: Plan,
+    demands: Mapping[int, Demand],
+    requested: Mapping[int, dt.datetime | None],
+    policy: Policy,
+    now: dt.datetime,
+) -> Done:
+    """Ask whom the plan says, write down the next best, and tell both sides."""
+    offers = Offer.objects.shown().in_bulk([hold.candidate.source.id for hold in plan.holds])
+    asks = [
+        Ask(
+            need_id=hold.need_id,
+            offer_id=hold.candidate.source.id,
+            requested_at=requested[hold.need_id],
+            confirmed_at=hold.candidate.source.confirmed_at,
+            quantity=hold.quantity,
+            rank=hold.rank,
+            respond_by=now + policy.values.hold(demands[hold.need_id].urgency),
+            **_facts(hold.candidate, demands[hold.need_id], policy, now),
+        )
+        for hold in plan.holds
+    ]
+    made = commit_holds(asks)
+    asked: dict[int, list[Match]] = defaultdict(list)
+    for ask in asks:
+        if pk := made.get((ask.need_id, ask.offer_id)):
+            asked[ask.need_id].append(_match(pk, ask, demands[ask.need_id], offers[ask.offer_id]))
+    dropped = [ask.need_id for ask in asks if (ask.need_id, ask.offer_id) not in made]
+    if dropped:
+        demands_services.request_matching(dropped, now=now)
+
+    standbys = [standby for standby in plan.standbys if standby.need_id in asked]
+    _stand_by(standbys, demands, policy, now)
+    _clear_old_standbys(standbys, asked)
+    queue_all(
+        [
+            news
+            for need_id, matches in asked.items()
+            for news in (*map(_news_for_supplier, matches), _news_for_requester(demands[need_id], matches))
+        ]
+    )
+    return Done(held=len(made), standby=len(standbys))
+
+
+def _match(pk: int, ask: Ask, demand: Demand, offer: Offer) -> Match:
+    """The match as it was written, with both sides, without asking for it."""
+    facts = {
+        name: getattr(ask, name)
+        for name in ("quantity", "rank", "score", "terms", "policy_version", "is_substitute", "tier", "respond_by")
+    }
+    return Match(pk=pk, demand=demand, offer=offer, state=MatchState.HELD, quantity_asked=ask.quantity, **facts)
 
 
 def _asks_the_same(demand: Demand, before: Demand) -> bool:
@@ -160,59 +195,17 @@ def _facts(candidate: Candidate, demand: Demand, policy: Policy, now: dt.datetim
         "terms": [asdict(term) for term in candidate.terms],
         "policy_version": policy.version,
         "is_substitute": candidate.is_substitute,
-        "tier": effective_tier(demand.organisation.tier, demand.opened_at or demand.created_at, now, policy.values),
+        "tier": effective_tier(
+            policy.values.tier(demand.organisation.kind), demand.opened_at or demand.created_at, now, policy.values
+        ),
     }
 
 
-def _hold(
-    hold: Hold,
-    demand: Demand,
-    offer: Offer,
-    pending: dict[tuple[int, int], Match],
-    policy: Policy,
-    now: dt.datetime,
-) -> Match | None:
-    """Reserve, by two conditional UPDATEs; None when stock or need went meanwhile.
-
-    A match that was not next best before is new, and saved by the caller together with the others.
-    """
-    with transaction.atomic():
-        admitted = demands_quantities.hold(demand.pk, hold.quantity) and supply_quantities.reserve(
-            offer.pk, hold.quantity
-        )
-        if not admitted:
-            transaction.set_rollback(True)
-            return None
-
-    facts = {
-        "quantity": hold.quantity,
-        "quantity_asked": hold.quantity,
-        "rank": hold.rank,
-        "respond_by": now + policy.values.hold(demand.urgency),
-        **_facts(hold.candidate, demand, policy, now),
-    }
-    match = pending.get((demand.pk, offer.pk))
-    if match is not None and match.state == MatchState.STANDBY:
-        move(match, MatchState.HELD, **facts)
-    else:
-        match = Match(state=MatchState.HELD, **facts)
-    match.demand, match.offer = demand, offer
-    return match
-
-
-def _stand_by(
-    standbys: Sequence[Standby],
-    demands: dict[int, Demand],
-    pending: dict[tuple[int, int], Match],
-    policy: Policy,
-    now: dt.datetime,
-) -> int:
-    """Write down the next best; those that are so already stay. Returns how many there are."""
+def _stand_by(standbys: Sequence[Standby], demands: Mapping[int, Demand], policy: Policy, now: dt.datetime) -> None:
+    """Write down the next best; those that are so already stay."""
     new = []
     for standby in standbys:
         demand, source = demands[standby.need_id], standby.candidate.source
-        if (demand.pk, source.id) in pending:
-            continue
         quantity = max(1, min(demand.target, source.free))
         new.append(
             Match(
@@ -225,16 +218,17 @@ def _stand_by(
                 **_facts(standby.candidate, demand, policy, now),
             )
         )
-    Match.objects.bulk_create(new)
-    return len(standbys)
+    Match.objects.bulk_create(new, ignore_conflicts=True)
 
 
-def _clear_old_standbys(plan: Plan, asked: Iterable[int]) -> None:
+def _clear_old_standbys(standbys: Sequence[Standby], asked: Iterable[int]) -> None:
     """Who is next best was decided anew: earlier next bests that are not among them any more stand down."""
-    keep = {(standby.need_id, standby.candidate.source.id) for standby in plan.standbys}
-    for match in Match.objects.filter(demand__in=list(asked), state=MatchState.STANDBY):
-        if (match.demand_id, match.offer_id) not in keep:
-            move(match, MatchState.SUPERSEDED)
+    keep = {(standby.need_id, standby.candidate.source.id) for standby in standbys}
+    waiting = Match.objects.filter(demand__in=list(asked), state=MatchState.STANDBY)
+    pairs = waiting.values_list("pk", "demand_id", "offer_id")
+    old = [pk for pk, demand_id, offer_id in pairs if (demand_id, offer_id) not in keep]
+    if old:
+        waiting.filter(pk__in=old).update(state=MatchState.SUPERSEDED)
 
 
 def _news_for_supplier(match: Match) -> News:
@@ -278,10 +272,27 @@ def describe(match: Match) -> dict[str, Any]:
     }
 
 
-def take_back(match: Match, to: MatchState, now: dt.datetime, *, told: bool = True) -> None:
-    """End an unanswered hold from our side, give both quantities back and tell the supplier not to bother."""
-    move(match, to)
-    demands_quantities.release(match.demand_id, match.quantity, now=now)
-    supply_quantities.release(match.offer_id, match.quantity, now=now)
-    if told:
-        queue("match.withdrawn", match.offer.organisation, describe(match), key=f"match.withdrawn:{match.pk}")
+def end_holds(matches: Sequence[Match], to: MatchState, now: dt.datetime) -> None:
+    """End holds that were read under the locks of their needs and offers, and give both quantities back."""
+    of_demands: Counter[int] = Counter()
+    of_offers: Counter[int] = Counter()
+    for match in matches:
+        of_demands[match.demand_id] += match.quantity
+        of_offers[match.offer_id] += match.quantity
+        match.state = to
+    if matches:
+        Match.objects.held().filter(pk__in=[match.pk for match in matches]).update(state=to)
+        demands_quantities.release(of_demands, now=now)
+        supply_quantities.release(of_offers, now=now)
+
+
+def take_back(matches: Sequence[Match], to: MatchState, now: dt.datetime, *, untold: Container[int] = ()) -> None:
+    """End unanswered holds from our side and tell the suppliers not to bother, except of the matches `untold`."""
+    end_holds(matches, to, now)
+    queue_all(
+        [
+            News("match.withdrawn", match.offer.organisation, describe(match), key=f"match.withdrawn:{match.pk}")
+            for match in matches
+            if match.pk not in untold
+        ]
+    )

@@ -23,6 +23,7 @@ from apps.demands.services import Line as DemandLine
 from apps.demands.services import open_demand, post_demands
 from apps.ops.board_mapping import read_board
 from apps.ops.boards import Board, Line, Measure, Party, Reason, Why, Words
+from apps.policy.models import Policy
 from apps.supply.models import Offer, OfferState
 from apps.supply.services import create_offers, publish_offer
 
@@ -223,9 +224,10 @@ def _put_to_work(party: Party, organisation: Organisation, coordinator: User | N
         return
 
     drafts = Q(organisation=organisation, source=SOURCE, source_key__in=lines) & ~Q(item__key=UNLISTED_ITEM)
+    policy = Policy.objects.current().values
     for demand in Demand.objects.filter(drafts, state=DemandState.DRAFT).shown().order_by("pk"):
         try:
-            open_demand(demand, by=coordinator)
+            open_demand(demand, by=coordinator, policy=policy)
             outcome.opened += 1
         except RuleViolation as violation:
             outcome.refuse(party, violation, lines[demand.source_key])

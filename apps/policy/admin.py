@@ -3,14 +3,15 @@
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.admin import KeptAdmin, acting
+from apps.core.errors import RuleViolation
 from apps.policy import services
 from apps.policy.models import Policy
-from apps.policy.values import PolicyValues
 
 
 class PolicyForm(forms.ModelForm[Policy]):
@@ -19,12 +20,17 @@ class PolicyForm(forms.ModelForm[Policy]):
         fields = ("settings", "note")
         help_texts: ClassVar = {"settings": _("What differs from the built-in values, as JSON.")}
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "note" in self.fields:
+            self.fields["note"].required = True
+
     def clean_settings(self) -> dict[str, Any]:
         given: dict[str, Any] = self.cleaned_data["settings"]
         try:
-            PolicyValues.from_json(given)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise forms.ValidationError(str(error)) from error
+            services.check_settings(given)
+        except RuleViolation as violation:
+            raise forms.ValidationError(str(violation)) from violation
         return given
 
 
@@ -38,6 +44,14 @@ class PolicyAdmin(KeptAdmin[Policy]):
 
     def has_change_permission(self, request: HttpRequest, obj: Policy | None = None) -> bool:
         return False
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Somebody else may make a version at the same moment: then nothing is made, and that is said."""
+        try:
+            return super().add_view(request, form_url, extra_context)
+        except RuleViolation as violation:
+            self.message_user(request, str(violation), messages.ERROR)
+            return redirect("admin:policy_policy_changelist")
 
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
         made = services.make_policy(obj.settings, note=obj.note, by=acting(request))

@@ -1,28 +1,110 @@
-"""The verb of policy: the only writer of this app's table."""
+"""The verbs of policy: the only writer of this app's tables."""
 
+from collections import defaultdict
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
+from apps.catalogue.models import Region
 from apps.core import audit
-from apps.core.errors import RuleViolation
-from apps.policy.models import BUILT_IN, Policy
+from apps.core.errors import RuleViolation, Text
+from apps.core.states import move
+from apps.policy.faults import InvalidPolicyError
+from apps.policy.models import DraftState, Policy, PolicyDraft
 from apps.policy.values import PolicyValues
+from apps.policy.wording import say
+
+
+def check_settings(settings: Any) -> PolicyValues:
+    """The values that these settings make; raises `policy_invalid` with every fault, named by its setting, in words."""
+    try:
+        values = PolicyValues.from_json(settings)
+    except InvalidPolicyError as error:
+        faults: dict[str, list[Text]] = defaultdict(list)
+        for fault in error.faults:
+            faults[fault.name].append(say(fault))
+        said = " ".join(str(text) for texts in faults.values() for text in texts)
+        raise RuleViolation.of_fields(faults, said, code="policy_invalid") from error
+
+    known = set(Region.objects.filter(pk__in=values.phases).values_list("pk", flat=True))
+    if unknown := sorted(set(values.phases) - known):
+        message = _("There is no region %(codes)s.") % {"codes": ", ".join(unknown)}
+        raise RuleViolation("policy_invalid", message, field="phases")
+    return values
 
 
 @transaction.atomic
-def make_policy(settings: dict[str, Any], *, note: str, by: User) -> Policy:
-    """Put a new version of the policy into force, from the next matching on.
+def make_policy(settings: Any, *, note: str, by: User, based_on: int | None = None) -> Policy:
+    """Put a new version of the policy into force, from the next decision on.
 
-    `settings` are what differs from the built-in values. Raises `policy_invalid` for numbers that make no sense.
+    `settings` may leave out what has its built-in value; all are kept, so that the version stays what it is
+    whatever the program's defaults become. `note` says why. Raises `policy_invalid` for values that make no sense,
+    `reason_missing`, and `policy_changed` when somebody else made a version since `based_on`, or at this very moment:
+    of two at once, the primary key lets one through.
     """
+    values = check_settings(settings)
+    if not note.strip():
+        raise RuleViolation("reason_missing", _("Say why, for whoever looks at this version later."), field="note")
+    current = Policy.objects.current().version
+    if based_on is not None and based_on != current:
+        raise _changed(current)
     try:
-        PolicyValues.from_json(settings)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise RuleViolation("policy_invalid", str(error), field="settings") from error
-    newest = Policy.objects.select_for_update().order_by("-version").first()
-    version = (newest.version if newest else BUILT_IN) + 1
-    policy = Policy.objects.create(version=version, settings=settings, note=note, made_by=by)
-    audit.record(by, "policy.made", policy, version=version)
+        with transaction.atomic():
+            policy = Policy.objects.create(
+                version=current + 1, settings=values.to_json(), note=note.strip(), made_by=by
+            )
+    except IntegrityError as error:
+        raise _changed(current + 1) from error
+    audit.record(by, "policy.made", policy, version=policy.version)
     return policy
+
+
+def _changed(version: int) -> RuleViolation:
+    return RuleViolation(
+        "policy_changed",
+        _("Somebody else has put version %(version)s into force meanwhile. Look at it, and draft anew from there.")
+        % {"version": version},
+        version=version,
+    )
+
+
+@transaction.atomic
+def draft_policy(settings: Any, *, based_on: int, by: User) -> PolicyDraft:
+    """Keep what somebody would set, to be looked at before it is put into force. Raises `policy_invalid`."""
+    values = check_settings(settings)
+    draft = PolicyDraft.objects.create(settings=values.to_json(), based_on=based_on, made_by=by)
+    audit.record(by, "policy.drafted", draft, based_on=based_on)
+    return draft
+
+
+@transaction.atomic
+def amend_draft(draft: PolicyDraft, settings: Any, *, by: User) -> PolicyDraft:
+    """Change an open draft. It stays based on the version that it was drafted from."""
+    values = check_settings(settings)
+    if not PolicyDraft.objects.open().filter(pk=draft.pk).update(settings=values.to_json()):
+        raise RuleViolation("illegal_move", _("This draft is not open any more."))
+    audit.record(by, "policy.draft_amended", draft)
+    return PolicyDraft.objects.get(pk=draft.pk)
+
+
+@transaction.atomic
+def put_into_force(draft: PolicyDraft, *, note: str, by: User) -> Policy:
+    """Make an open draft the next version, if nobody has made one since it was begun."""
+    if draft.state != DraftState.OPEN:
+        raise RuleViolation("illegal_move", _("This draft is not open any more."))
+    policy = make_policy(draft.settings, note=note, by=by, based_on=draft.based_on)
+    move(draft, DraftState.IN_FORCE, became=policy)
+    return policy
+
+
+@transaction.atomic
+def discard_draft(draft: PolicyDraft, *, by: User) -> None:
+    move(draft, DraftState.DISCARDED)
+    audit.record(by, "policy.draft_discarded", draft)
+
+
+def restore_policy(policy: Policy, *, by: User) -> PolicyDraft:
+    """Draft the values of an earlier version anew, to be looked at and put into force as a version of its own."""
+    return draft_policy(policy.settings, based_on=Policy.objects.current().version, by=by)

@@ -12,6 +12,7 @@ from apps.portal.views import (
     orders,
     organisation,
     partner,
+    policy,
     public,
     supply,
 )
@@ -73,6 +74,7 @@ work: list[URLPattern | URLResolver] = [
     *inbox.urlpatterns,
     *orders.urlpatterns,
     *answers.urlpatterns,
+    *policy.urlpatterns,
 ]
 
 urlpatterns = [*everybody, *organisations, *coordinators, *partners, *work]

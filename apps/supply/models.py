@@ -14,10 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.core.models import TimeStamped
+from apps.policy.values import PolicyValues
 
 MAX_QUANTITY: Final = 10**12
-STALE_AFTER: Final = dt.timedelta(days=14)
-ASK_AFTER: Final = dt.timedelta(days=10)
 
 
 class OfferState(models.TextChoices):
@@ -51,11 +50,16 @@ class OfferQuerySet(models.QuerySet["Offer"]):
         """The queue of matching: the offer changed, and nobody has looked yet whom it helps."""
         return self.filter(Q(match_claimed_until=None) | Q(match_claimed_until__lt=now), match_requested_at__lte=now)
 
-    def to_be_asked(self, now: dt.datetime) -> Self:
-        return self.published().filter(asked_at=None, confirmed_at__lte=now - ASK_AFTER)
+    def to_be_asked(self, now: dt.datetime, policy: PolicyValues) -> Self:
+        return self.published().filter(asked_at=None, confirmed_at__lte=now - policy.offer_asks_after)
 
-    def gone_stale(self, now: dt.datetime) -> Self:
-        return self.published().filter(confirmed_at__lte=now - STALE_AFTER)
+    def gone_stale(self, now: dt.datetime, policy: PolicyValues) -> Self:
+        """Whose suppliers were asked, and had as long to answer as the policy leaves them: a version that shortens the
+        clocks suspends nothing unasked.
+        """
+        return self.published().filter(
+            confirmed_at__lte=now - policy.offer_stale_after, asked_at__lte=now - policy.offer_answer_within
+        )
 
     def shown(self) -> Self:
         """With what every page and export shows of an offer, in one query."""
@@ -68,14 +72,14 @@ class Offer(TimeStamped):
     """
 
     organisation = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="offers", verbose_name=_("organisation")
+        Organisation, models.PROTECT, db_index=False, related_name="offers", verbose_name=_("organisation")
     )
     posted_by = models.ForeignKey(
-        User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("posted by")
+        User, models.PROTECT, db_index=False, null=True, blank=True, related_name="+", verbose_name=_("posted by")
     )
     item = models.ForeignKey(Item, models.PROTECT, related_name="offers", verbose_name=_("item"))
     standard = models.ForeignKey(
-        Standard, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("standard")
+        Standard, models.PROTECT, db_index=False, null=True, blank=True, related_name="+", verbose_name=_("standard")
     )
     quantity = models.BigIntegerField(_("quantity"), default=0, help_text=_("All that you offer, in base units."))
     quantity_reserved = models.BigIntegerField(_("promised"), default=0, editable=False)
@@ -87,7 +91,9 @@ class Offer(TimeStamped):
     )
     currency = models.CharField(_("currency"), max_length=3, default="CNY")
     is_donation = models.BooleanField(_("donation"), default=False)
-    origin_region = models.ForeignKey(Region, models.PROTECT, related_name="+", verbose_name=_("ships from"))
+    origin_region = models.ForeignKey(
+        Region, models.PROTECT, db_index=False, related_name="+", verbose_name=_("ships from")
+    )
     ships_to = ArrayField(
         models.CharField(max_length=10),
         default=list,
@@ -153,8 +159,10 @@ class Offer(TimeStamped):
                 fields=["source", "source_key"], condition=~Q(source=""), name="offer_imported_once"
             ),
         ]
+        # Every hold touches every index: none that another begins with, and none that nobody asks.
         indexes: ClassVar = [
             models.Index(fields=["organisation", "-id"], name="offer_by_organisation"),
+            models.Index(fields=["origin_region"], name="offer_by_origin"),
             models.Index(fields=["item"], condition=Q(state=OfferState.PUBLISHED), name="offer_published_by_item"),
             models.Index(fields=["updated_at", "id"], name="offer_by_change"),
             models.Index(
@@ -175,6 +183,13 @@ class Offer(TimeStamped):
     @property
     def is_live(self) -> bool:
         return self.state in LIVE
+
+    def stale_at(self, policy: PolicyValues) -> dt.datetime | None:
+        """When it is suspended, if nobody confirms it."""
+        if self.confirmed_at is None:
+            return None
+        by_age = self.confirmed_at + policy.offer_stale_after
+        return max(by_age, self.asked_at + policy.offer_answer_within) if self.asked_at else by_age
 
     def certificate_holds(self, on: dt.date) -> bool:
         """Whether the certificate, if it has an end, is still valid on that day."""

@@ -1,7 +1,7 @@
 """The verbs of supply: with `quantities.py` the only writer of this app's tables."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -18,6 +18,7 @@ from apps.core import audit
 from apps.core.errors import RuleViolation, Text
 from apps.core.states import move
 from apps.notifications.services import queue
+from apps.policy.models import Policy
 from apps.supply.models import MAX_QUANTITY, Offer, OfferState
 
 LIKELY_DUPLICATE_WITHIN = dt.timedelta(days=7)
@@ -199,7 +200,7 @@ def ask_whether_still_there(*, now: dt.datetime | None = None, limit: int = 200)
     """Ask, once, the suppliers whose offers are about to go stale. Returns how many were asked."""
     now = now or timezone.now()
     due = (
-        Offer.objects.to_be_asked(now)
+        Offer.objects.to_be_asked(now, Policy.objects.current().values)
         .shown()
         .select_for_update(of=["self"], skip_locked=True, no_key=True)
         .order_by("pk")
@@ -221,7 +222,7 @@ def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
     """Suspend the offers that nobody confirmed in time, and say so. Returns how many."""
     now = now or timezone.now()
     due = (
-        Offer.objects.gone_stale(now)
+        Offer.objects.gone_stale(now, Policy.objects.current().values)
         .shown()
         .select_for_update(of=["self"], skip_locked=True, no_key=True)
         .order_by("pk")
@@ -256,9 +257,12 @@ def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> 
     return claimed
 
 
-def request_matching(offer_ids: Sequence[int], *, now: dt.datetime) -> int:
+@transaction.atomic
+def request_matching(offer_ids: Collection[int], *, now: dt.datetime) -> int:
     """Have matching look whom published offers help, e.g. because their supplier is verified again."""
-    return Offer.objects.published().filter(pk__in=offer_ids).update(match_requested_at=now)
+    offers = Offer.objects.published().filter(pk__in=offer_ids)
+    locked = list(offers.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    return Offer.objects.filter(pk__in=locked).update(match_requested_at=now)
 
 
 def look_again(offer_ids: Sequence[int], *, at: dt.datetime) -> int:

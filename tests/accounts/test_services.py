@@ -23,11 +23,10 @@ def test_anyone_may_register_and_becomes_the_manager(stranger: User) -> None:
         by=stranger, name=" Clinic ", kind="health_facility", region=region("429004"), identifier="91330100799655058b"
     )
 
-    assert (clinic.name, clinic.state, clinic.identifier, clinic.tier) == (
+    assert (clinic.name, clinic.state, clinic.identifier) == (
         "Clinic",
         OrganisationState.UNVERIFIED,
         "91330100799655058B",
-        2,
     )
     assert can(stranger, Permission.MANAGE_ORGANISATION, clinic)
     assert AuditEntry.objects.filter(event="organisation.registered", actor=stranger).exists()

@@ -25,6 +25,7 @@ from apps.fulfilment.models import ContactReveal, Order, Shipment
 from apps.matching.models import Match
 from apps.matching.services import sweep
 from apps.notifications.models import Message, WebhookEndpoint
+from apps.policy.services import make_policy
 from apps.supply.models import Offer
 from tests.api.conftest import Caller
 from tests.factories import (
@@ -133,6 +134,21 @@ def test_an_unusual_quantity_is_asked_about_first(call: Call, buyer: User, hospi
     assert Demand.objects.count() == 6
     assert list(mine.post("/demands/", [line]).json()["errors"]) == ["0.quantity"]
     assert mine.post("/demands/", {**line, "confirm_quantity": True}).json()["state"] == "open"
+
+
+def test_where_a_coordinator_looks_first_what_is_opened_stays_a_draft_that_says_why(
+    call: Call, buyer: User, hospital: Organisation, coordinator: User
+) -> None:
+    ItemFactory.create()
+    make_policy({"phases": {"420000": {"phase": "emergency", "approval": True}}}, note="x", by=coordinator)
+    mine = call(buyer)
+
+    posted = mine.post("/demands/", {"item": "mask.surgical", "quantity": 100, "open": True}).json()
+    again = mine.post(f"/demands/{posted['id']}/open/").json()
+
+    assert (posted["state"], again["state"]) == ("draft", "draft")
+    assert "a coordinator looks at every need" in again["state_reason"]
+    assert call(coordinator).post(f"/demands/{posted['id']}/open/").json()["state"] == "open"
 
 
 def test_amending_takes_back_what_was_not_answered(call: Call, buyer: User, hospital: Organisation) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PARTS = ("sweep", "burst", "paced", "export", "allocation", "backtest")
+PARTS = ("sweep", "burst", "paced", "export", "allocation", "backtest", "commits")
 
 
 def arguments() -> argparse.Namespace:
@@ -24,6 +24,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=int, default=100, help="needs a minute of the paced run (100)")
     parser.add_argument("--seconds", type=int, default=90, help="how long the paced run posts (90)")
     parser.add_argument("--rows", type=int, default=200_000, help="rows to export (200000)")
+    parser.add_argument("--hot", type=int, default=20, help="offers that commits are after (20; also try 1 and 1000)")
     parser.add_argument("--seed", type=int, default=2020)
     parser.add_argument("--profile", action="store_true", help="print where Python spends the sweep's time")
     options = parser.parse_args()
@@ -77,7 +78,7 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import allocation, backtest, exports, flow, sweep, world
+    from tests.benchmarks import allocation, backtest, commits, exports, flow, sweep, world
 
     size = world.Size(options.offers, options.suppliers, options.hospitals)
     market, hospitals = world.build(size, options.seed)
@@ -100,6 +101,8 @@ def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) ->
         backtest.run()
     if "export" in options.parts:
         exports.run(market, options.rows)
+    if "commits" in options.parts:  # last: it empties the matches
+        commits.run(market, hospitals, hot=options.hot)
 
 
 if __name__ == "__main__":

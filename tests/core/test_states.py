@@ -93,10 +93,14 @@ def test_the_database_itself_refuses_what_must_never_be(table: type[Demand] | ty
         table._default_manager.filter(pk=row.pk).update(**change)
 
 
-def test_clocks_follow_the_urgency() -> None:
+def test_clocks_follow_the_urgency_and_the_policy() -> None:
     from apps.demands import clocks
+    from apps.policy.values import PolicyValues
 
     now = dt.datetime(2020, 1, 30, tzinfo=dt.UTC)
-    assert clocks.escalates_at("emergency", now) - now == dt.timedelta(hours=2)
-    assert clocks.stale_at("urgent", now) - now == dt.timedelta(days=7)
-    assert now < clocks.ask_at("routine", now) < clocks.stale_at("routine", now)
+    policy = PolicyValues()
+    assert clocks.escalates_at("emergency", now, policy) - now == dt.timedelta(hours=2)
+    assert clocks.ask_at("emergency", now, policy) - now == dt.timedelta(hours=54)
+    assert clocks.stale_at("urgent", now, policy) - now == dt.timedelta(days=7)
+    quicker = PolicyValues(escalation_hours={"emergency": 1, "urgent": 5, "routine": 24})
+    assert clocks.escalates_at("routine", now, quicker) - now == dt.timedelta(days=1)

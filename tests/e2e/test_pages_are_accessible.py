@@ -10,7 +10,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import Organisation, User
+from apps.matching import previews
 from apps.matching.models import Escalation
+from apps.policy.services import draft_policy, make_policy
 from tests.e2e.conftest import CHROMIUM
 from tests.factories import PASSWORD, DemandFactory, MatchFactory, OfferFactory, OrganisationFactory
 
@@ -105,7 +107,20 @@ def test_pages_of_coordinators_and_partners(
     browser: Browser, live_server: LiveServer, width: int, something_everywhere: Organisation, coordinator: User
 ) -> None:
     demand = something_everywhere.demands.order_by("pk")[0]
+    make_policy(
+        {"phases": {"420106": {"phase": "emergency", "approval": True}}, "share_cap": 0.4}, note="x", by=coordinator
+    )
+    tiers = {"hospital": 1, "health_facility": 2, "community": 2, "enterprise": 3, "supplier": 4}
+    draft = draft_policy({"tiers": tiers, "matter_share": 0.9}, based_on=2, by=coordinator)
+    previews.request_replay(draft, by=coordinator)
+    previews.replay_due()
     paths = [
+        "/desk/policy/",
+        "/desk/policy/new/",
+        "/desk/policy/versions/1/",
+        f"/desk/policy/drafts/{draft.pk}/",
+        f"/desk/policy/drafts/{draft.pk}/edit/",
+        "/promise/",
         "/desk/",
         "/desk/search/?q=Wuchang",
         "/desk/caller/",

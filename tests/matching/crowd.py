@@ -1,14 +1,16 @@
-"""One member of a crowd: posts, answers, cancels and sweeps at random until its time is over or it is killed."""
+"""The members of a crowd: people who post, answer, change their minds and fulfil at random, and the workers that
+serve them, until their time is over or they are killed.
+"""
 
-import datetime as dt
 import random
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from django.db import connections, models
 from django.utils import timezone
 
+from apps.accounts import services as accounts
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
 from apps.core.errors import RuleViolation
@@ -16,8 +18,10 @@ from apps.demands import services as demands
 from apps.demands.models import Demand, Urgency
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order
+from apps.matching import alerts
 from apps.matching import services as matching
 from apps.matching.models import DeclineReason, Match
+from apps.notifications import sending
 from apps.supply import services as supply
 from apps.supply.models import Offer, OfferState
 
@@ -37,17 +41,15 @@ class Member:
             self.post: 5,
             self.accept: 6,
             self.decline: 2,
-            self.expire: 1,
-            self.change_demand: 2,
-            self.change_offer: 2,
-            self.fulfil: 4,
-            self.sweep: 4,
-            self.reallocate: 1,
+            self.let_pass: 1,
+            self.change_demand: 3,
+            self.change_offer: 3,
+            self.doubt: 1,
+            self.fulfil: 5,
         }
 
-    def play(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+    def play(self, going: Callable[[], bool]) -> None:
+        while going():
             try:
                 self.chance.choices(list(self.verbs), list(self.verbs.values()))[0]()
             except RuleViolation:
@@ -62,7 +64,7 @@ class Member:
     def post(self) -> None:
         line = demands.Line(
             item=self.chance.choice(self.items),
-            quantity=self.chance.randint(1, 3000),
+            **self.chance.choice([{"quantity": self.chance.randint(1, 3000)}] * 9 + [{"quantity_kind": "unspecified"}]),
             urgency=self.chance.choice(Urgency.values),
         )
         [draft] = demands.post_demands(self.chance.choice(self.requesters), [line], by=self.person)
@@ -77,21 +79,25 @@ class Member:
         reason = self.chance.choice(DeclineReason.values)
         matching.decline(self.one_of(Match.objects.held()), by=self.person, reason=reason)
 
-    def expire(self) -> None:
-        matching.expire_holds(now=timezone.now() + dt.timedelta(hours=self.chance.choice([0, 1, 3])), limit=5)
+    def let_pass(self) -> None:
+        """A supplier does not answer: its time is over."""
+        Match.objects.filter(pk=self.one_of(Match.objects.held()).pk).update(respond_by=timezone.now())
 
-    def sweep(self) -> None:
-        matching.sweep(limit=20)
-
-    def reallocate(self) -> None:
-        matching.reallocate(seconds=1)
+    def doubt(self) -> None:
+        """Somebody loses its verification, or gets it back."""
+        chosen = self.one_of(Organisation.objects.filter(kind__in=["hospital", "community", "enterprise", "supplier"]))
+        if chosen.is_verified and self.chance.random() < 0.5:
+            accounts.amend_organisation(chosen, by=self.person, name=f"{chosen.pk} {self.chance.random()}")
+            return
+        for unverified in Organisation.objects.filter(state="unverified").order_by("pk"):
+            accounts.verify_organisation(unverified, by=self.person)
 
     def change_demand(self) -> None:
         demand = self.one_of(Demand.objects.live())
         if self.chance.random() < 0.5:
             matching.amend_demand(demand, by=self.person, quantity=self.chance.randint(1, 4000))
             return
-        verbs = [demands.pause_demand, demands.resume_demand, demands.cancel_demand]
+        verbs = [demands.pause_demand, demands.resume_demand, demands.confirm_demand, demands.cancel_demand]
         self.chance.choice(verbs)(demand, by=self.person)
 
     def change_offer(self) -> None:
@@ -123,7 +129,34 @@ class Member:
             fulfilment.close_order(order, by=self.person)
 
 
-def play(seed: int, seconds: float) -> None:
+def people(seed: int, going: Callable[[], bool]) -> None:
+    Member(seed).play(going)
+
+
+def worker(_seed: int, going: Callable[[], bool]) -> None:
+    """What a Celery worker does all day."""
+    while going():
+        matching.sweep(limit=20)
+        alerts.announce_verifications()
+
+
+def micro_batch(_seed: int, going: Callable[[], bool]) -> None:
+    while going():
+        matching.reallocate(seconds=1)
+
+
+def sender(_seed: int, going: Callable[[], bool]) -> None:
+    while going():
+        if not sending.send_due():
+            time.sleep(0.1)
+
+
+Role = Callable[[int, Callable[[], bool]], None]
+ROLES: Final[Sequence[Role]] = (micro_batch, sender, worker, worker, *(people for _i in range(12)))
+
+
+def play(role: Role, seed: int, seconds: float) -> None:
     """The life of one process of the crowd, which was forked and must not use what it inherited."""
     connections.close_all()
-    Member(seed).play(seconds)
+    end = time.monotonic() + seconds
+    role(seed, lambda: time.monotonic() < end)

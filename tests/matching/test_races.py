@@ -38,7 +38,7 @@ from tests.factories import (
     member,
     region,
 )
-from tests.invariants import broken_invariants, untold_matches
+from tests.invariants import broken_invariants, untold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -208,7 +208,7 @@ def test_a_worker_killed_in_the_middle_of_a_match_loses_nothing_and_doubles_noth
     assert Demand.objects.filter(quantity_held=900).count() == 160
     assert sum(Match.objects.held().values_list("quantity", flat=True)) == 160 * 900
     assert broken_invariants() == {}
-    assert untold_matches() == []
+    assert untold() == []
 
 
 @pytest.mark.servers
@@ -257,8 +257,8 @@ def test_what_is_amended_between_reading_and_writing_is_decided_anew() -> None:
 
     [claimed] = demands.claim_for_matching(now=now, lease=matching.LEASE, limit=1)
     policy = Policy.objects.current()
-    sources = load_sources([demand.item_id], now)
-    plan = decide(load_needs([claimed]), sources, load_rules(), policy=policy.values, now=now)
+    sources = load_sources([demand.item_id], now, policy.values)
+    plan = decide(load_needs([claimed], policy.values), sources, load_rules(), policy=policy.values, now=now)
     region("440000")
     supply.amend_offer(offer, by=person, ships_to=["440000"])
     with transaction.atomic():

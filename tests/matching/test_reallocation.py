@@ -153,7 +153,7 @@ def test_what_was_answered_between_reading_and_writing_is_left_alone() -> None:
     match = MatchFactory.create(demand=poor, offer=offer, quantity=1000)
     DemandFactory.create(quantity=1000)
     now, policy = timezone.now(), Policy.objects.current()
-    contest = load_contest({offer.item_id}, now)
+    contest = load_contest({offer.item_id}, now, policy.values)
     plan = allocate(contest.needs, contest.sources, load_rules(), policy=policy.values, now=now).plan
     assert [hold.need_id for hold in plan.holds] != [poor.pk]
 

@@ -24,6 +24,7 @@ from apps.matching.models import Match
 from apps.notifications import rendering
 from apps.notifications.models import Channel, Message, Notification
 from apps.notifications.services import queue
+from apps.policy.services import make_policy
 from apps.supply import services as supply
 from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, member, region
 
@@ -86,6 +87,15 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
 
     [absurd] = demands.post_demands(hospital, [demands.Line(item=ItemFactory.create(), quantity=10**11)], by=buyer)
     demands.open_demand(absurd, by=buyer, quantity_confirmed=True)
+
+    province = OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("420000"))
+    member(province, email="province@example.org")
+    make_policy({"phases": {"420000": {"phase": "emergency", "approval": True}}}, note="Emergency", by=coordinator)
+    lines = [demands.Line(item=ItemFactory.create(), quantity=100, urgency="emergency")]
+    [looked_at] = demands.post_demands(hospital, lines, by=buyer)
+    demands.open_demand(looked_at, by=buyer, quantity_confirmed=True)
+    alerts.escalate_due(now=now + dt.timedelta(hours=3))
+    demands.return_demand(looked_at, by=coordinator, reason="Which <b>size</b>?")
 
     clinic = OrganisationFactory.create(unverified=True, kind=OrganisationKind.HEALTH_FACILITY, identifier="X1")
     owner = member(clinic, email="clinic@example.org")

@@ -19,7 +19,7 @@ from apps.matching.models import Escalation, Match, MatchState
 from apps.notifications.models import Message
 from apps.ops import demo_cast
 from apps.supply.models import Offer, OfferState
-from tests.invariants import broken_invariants, untold_matches
+from tests.invariants import broken_invariants, untold
 
 
 def run() -> str:
@@ -66,7 +66,7 @@ def test_every_state_occurs(emergency: str, db: None) -> None:
 
 def test_the_books_balance(emergency: str, db: None) -> None:
     assert broken_invariants() == {}
-    assert untold_matches() == []
+    assert untold() == []
     assert not Match.objects.filter(respond_by__lt=F("created_at")).exists()
     assert not Demand.objects.filter(opened_at__lt=F("created_at")).exists()
 

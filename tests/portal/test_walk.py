@@ -12,6 +12,7 @@ from apps.accounts.services import issue_token
 from apps.fulfilment import services as fulfilment
 from apps.notifications.models import Message, Notification
 from apps.notifications.services import add_webhook
+from apps.policy.services import draft_policy
 from apps.portal import urls
 from tests.factories import DemandFactory, MatchFactory, OfferFactory
 
@@ -35,7 +36,9 @@ ADDRESSES = list(patterns(urls.urlpatterns))
 
 
 @pytest.fixture
-def world(hospital: Organisation, maker: Organisation, buyer: User, supplier: User) -> dict[str, int | str]:
+def world(
+    hospital: Organisation, maker: Organisation, buyer: User, supplier: User, coordinator: User
+) -> dict[str, int | str]:
     """Something of others behind every argument that an address takes."""
     Organisation.objects.filter(pk=hospital.pk).update(contact_phone="13812345678")
     Organisation.objects.filter(pk=maker.pk).update(contact_phone="13887654321")
@@ -54,6 +57,7 @@ def world(hospital: Organisation, maker: Organisation, buyer: User, supplier: Us
         "desk/organisations": hospital.pk,
         "desk/needs": demand.pk,
         "desk/messages": Message.objects.earliest("pk").pk,
+        "desk/policy/drafts": draft_policy({}, based_on=1, by=coordinator).pk,
         "notifications": Notification.objects.earliest("pk").pk,
         "evidence_pk": evidence.pk,
         "member_pk": buyer.memberships.get().pk,
@@ -61,6 +65,7 @@ def world(hospital: Organisation, maker: Organisation, buyer: User, supplier: Us
         "key": token.token_key,
         "step": "cancel",
         "name": "verify",
+        "number": 1,
     }
 
 
@@ -103,11 +108,20 @@ def test_no_address_gives_anything_of_others_away(
     assert len(ADDRESSES) > 50
 
 
-def test_the_owners_do_get_there(world: dict[str, int | str], client: Client, buyer: User, supplier: User) -> None:
+def test_the_owners_do_get_there(
+    world: dict[str, int | str], client: Client, buyer: User, supplier: User, coordinator: User
+) -> None:
     """Otherwise the walk above would prove nothing."""
     client.force_login(buyer)
     for name, key in (("need", "needs"), ("order", "orders"), ("organisation", "organisation")):
         assert client.get(reverse(name, args=[world[key]])).status_code == 200
     client.force_login(supplier)
     for name, key in (("offer", "supply"), ("match", "inbox"), ("order", "orders")):
+        assert client.get(reverse(name, args=[world[key]])).status_code == 200
+    client.force_login(coordinator)
+    for name, key in (
+        ("policy-draft", "desk/policy/drafts"),
+        ("policy-edit", "desk/policy/drafts"),
+        ("policy-version", "number"),
+    ):
         assert client.get(reverse(name, args=[world[key]])).status_code == 200

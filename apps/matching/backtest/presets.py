@@ -64,8 +64,8 @@ SETTINGS: Final = (
     Setting("at-once", "as the default, but no gift waits: as for what is urgent", _policy(gift_reach_km=None)),
     Setting(
         "oldest-first",
-        "waiting told apart by the hour, without end",
-        _policy(waiting_step_hours=1, waiting_steps=10_000),
+        "waiting told apart by three hours, for months",
+        _policy(waiting_step_hours=3, waiting_steps=1_000),
     ),
     Setting(
         "equal-parts",

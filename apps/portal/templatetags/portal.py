@@ -27,7 +27,7 @@ _TONES: Final = {
     "accepted": "good", "declined": "bad", "expired": "bad", "superseded": "quiet", "confirmed": "active",
     "shipped": "warn", "delivered": "good", "closed": "done", "unverified": "warn", "pending": "active",
     "verified": "good", "rejected": "bad", "queued": "active", "sent": "good", "failed": "bad",
-    "emergency": "bad", "urgent": "warn", "routine": "quiet",
+    "emergency": "bad", "urgent": "warn", "routine": "quiet", "in_force": "good", "discarded": "quiet",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from apps.catalogue.models import Item
 from apps.demands.models import Demand, DemandState
+from apps.demands.services import HELD_FOR_APPROVAL, QUANTITY_HELD_FOR_REVIEW
 from apps.matching.models import Match
 from apps.matching.outlook import Outlook
 from apps.matching.wording import explain
@@ -115,9 +116,27 @@ def hindrances(outlook: Outlook) -> list[dict[str, str]]:
     return lines
 
 
+_WAITS: Final = {
+    QUANTITY_HELD_FOR_REVIEW: gettext_lazy(
+        "The quantity is far from usual. A coordinator will look at it and send it out; you need do nothing."
+    ),
+    HELD_FOR_APPROVAL: gettext_lazy(
+        "In this region a coordinator looks at every need before it goes out. Yours waits; you need do nothing."
+    ),
+}
+
+
+@register.filter
+def waits_because(state_reason: str) -> str:
+    """Why a need waits for a coordinator, for its owner."""
+    return str(_WAITS.get(state_reason) or translated(state_reason))
+
+
 @register.filter
 def waits_for(demand: Demand) -> str:
     """What the owner of a need has to do for it to go on."""
+    if demand.state == DemandState.DRAFT and demand.state_reason:
+        return _("Returned by a coordinator: %(reason)s") % {"reason": translated(demand.state_reason)}
     if demand.state == DemandState.DRAFT:
         return _("Not sent out yet: open it")
     if demand.state == DemandState.STALE:

@@ -70,17 +70,15 @@ def to_verify(user: User, _now: dt.datetime) -> QuerySet[Any]:
 
 
 def to_review(user: User, _now: dt.datetime) -> QuerySet[Any]:
-    return (
-        Demand.objects.awaiting_review().filter(_charge(user, "region")).shown().order_by("review_requested_at", "pk")
-    )
+    return Demand.objects.awaiting_review().filter(_charge(user, "region")).shown().most_pressing_first()
 
 
 def escalated(user: User, _now: dt.datetime) -> QuerySet[Any]:
     """Put before any coordinator of the region: what a city could not solve concerns its province and the nation."""
-    latest = Escalation.objects.select_related("organisation").order_by("-pk")
+    latest = Escalation.objects.of_the_uncovered().select_related("organisation").order_by("-pk")
     return (
         Demand.objects.open()
-        .filter(_charge(user, "region"), pk__in=Escalation.objects.values("demand"))
+        .filter(_charge(user, "region"), pk__in=Escalation.objects.of_the_uncovered().values("demand"))
         .shown()
         .prefetch_related(Prefetch("escalations", latest, to_attr="latest"))
         .order_by("opened_at", "pk")
@@ -91,7 +89,7 @@ def running_out(user: User, now: dt.datetime) -> QuerySet[Any]:
     return (
         Demand.objects.open()
         .filter(_charge(user, "region"), escalates_at__lte=now + _SOON)
-        .exclude(pk__in=Escalation.objects.values("demand"))
+        .exclude(pk__in=Escalation.objects.of_the_uncovered().values("demand"))
         .shown()
         .order_by("escalates_at", "pk")
     )
@@ -340,6 +338,11 @@ def need(request: HttpRequest, pk: int) -> HttpResponse:
 
 _STEPS: Final[dict[str, tuple[str | Promise, str | Promise, str | Promise]]] = {
     "open": (_("Open this need?"), _("Suppliers are asked at once."), _("Open the need")),
+    "return": (
+        _("Return this need to its owner?"),
+        _("It is not sent out. Its owner is told why, and can mend it and send it again."),
+        _("Return the need"),
+    ),
     "resume": (_("Resume this need?"), _("Suppliers are asked at once."), _("Resume")),
     "confirm": (_("Is this still needed?"), _("Its clock of freshness starts again."), _("Still needed")),
     "pause": (
@@ -364,9 +367,8 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
     if step not in _STEPS:
         raise Http404
     title, text, submit = _STEPS[step]
-    hurts = step in {"pause", "cancel"}
-    forms = {"pause": OptionalReasonForm, "cancel": ReasonForm}
-    form = forms[step](request.POST if request.method == "POST" else None) if hurts else None
+    forms = {"pause": OptionalReasonForm, "cancel": ReasonForm, "return": ReasonForm}
+    form = forms[step](request.POST if request.method == "POST" else None) if step in forms else None
     if request.method == "POST" and (form is None or form.is_valid()):
         reason = form.cleaned_data["reason"] if form else ""
         try:
@@ -379,7 +381,7 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
         "text": text,
         "submit": submit,
         "form": form,
-        "danger": hurts,
+        "danger": step in {"pause", "cancel"},
         "back": reverse("desk-need", args=[subject.pk]),
         "facts": [
             (_("Reference"), subject.reference),
@@ -394,6 +396,8 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
 def _take(step: str, subject: Demand, user: User, reason: str) -> None:
     if step == "open":
         demands.open_demand(subject, by=user, quantity_confirmed=True)
+    elif step == "return":
+        demands.return_demand(subject, by=user, reason=reason)
     elif step == "resume":
         demands.resume_demand(subject, by=user)
     elif step == "confirm":

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import Permission, can
-from apps.catalogue.models import Item
+from apps.catalogue.models import Item, Region
 from apps.core.errors import RuleViolation
 from apps.demands import services
 from apps.demands.models import Demand, DemandState
@@ -27,6 +27,7 @@ from apps.fulfilment.services import reveal_contacts
 from apps.matching import services as matching_services
 from apps.matching.models import PENDING, Escalation, Match, MatchState
 from apps.matching.outlook import outlook
+from apps.policy.models import Policy
 from apps.portal import kept
 from apps.portal.access import named_organisation, organisation_for
 from apps.portal.forms.items import Shelf
@@ -43,6 +44,7 @@ from apps.portal.forms.needs import (
 )
 from apps.portal.forms.regions import RegionWidget
 from apps.portal.paging import newest_first
+from apps.portal.templatetags.work import waits_because
 from apps.portal.web import blame, done, refused, user_of
 
 WAITING_SHOWN: Final = 8
@@ -146,9 +148,10 @@ def post(organisation: Organisation, formset: LineFormSet, details: DetailsForm,
     """Draft and open every line, all or none. What may not go out yet stays a draft, and why is said."""
     posted = Posted(services.post_demands(organisation, lines_of(formset, details, token), by=by))
     unusual: dict[int, RuleViolation] = {}
+    policy = Policy.objects.current().values
     for number, (form, demand) in enumerate(zip(formset.filled, posted.demands, strict=True)):
         try:
-            services.open_demand(demand, by=by, quantity_confirmed=form.is_confirmed)
+            services.open_demand(demand, by=by, quantity_confirmed=form.is_confirmed, policy=policy)
         except RuleViolation as violation:
             if violation.code == "quantity_unusual":
                 unusual[number] = violation
@@ -262,8 +265,12 @@ def _page(
     status: int = 200,
     **more: Any,
 ) -> HttpResponse:
+    named = details.cleaned_data.get("region") if details.is_bound and hasattr(details, "cleaned_data") else None
+    code, phase = Policy.objects.current().values.phase_of((named or organisation.region).path)
     context = {
         "organisation": organisation,
+        "phase": phase,
+        "phase_place": Region.objects.filter(pk=code).first() if code else None,
         "on_behalf": organisation.pk not in {grant.organisation_id for grant in user_of(request).grants},
         "lines": lines,
         "details": details,
@@ -301,11 +308,8 @@ def _tell(request: HttpRequest, posted: Posted) -> None:
         messages.success(request, text % {"count": opened})
     for text in dict.fromkeys(posted.kept_back):
         messages.warning(request, text)
-    if any(demand.review_requested_at for demand in posted.demands):
-        messages.warning(
-            request,
-            _("The quantity is far from usual. A coordinator will look at it and send it out; you need do nothing."),
-        )
+    for why in dict.fromkeys(demand.state_reason for demand in posted.demands if demand.waits_for_a_look):
+        messages.warning(request, waits_because(why))
 
 
 # --- One need ---------------------------------------------------------------------------------------------------------
@@ -339,7 +343,8 @@ def _detail(request: HttpRequest, user: User, demand: Demand, *, question: str =
             "orders": orders,
             "is_searching": demand.state == DemandState.OPEN and demand.match_requested_at is not None,
             "outlook": outlook(demand, now=now) if nobody else None,
-            "escalation": Escalation.objects.filter(demand=demand)
+            "escalation": Escalation.objects.of_the_uncovered()
+            .filter(demand=demand)
             .select_related("organisation")
             .order_by("-pk")
             .first(),

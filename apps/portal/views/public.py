@@ -1,13 +1,18 @@
 """Pages for everybody: sums, never names."""
 
+import datetime as dt
+from itertools import groupby
+from operator import itemgetter
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from apps.demands import clocks
 from apps.demands.models import Urgency
 from apps.policy.models import Policy
-from apps.portal import figures, places
+from apps.policy.values import REQUESTERS
+from apps.policy.wording import NAMES
+from apps.portal import figures, places, policies
 
 
 @require_GET
@@ -40,15 +45,18 @@ def promise(request: HttpRequest) -> HttpResponse:
         {
             "urgency": urgency.label,
             "hold": policy.values.hold(urgency),
-            "escalates": clocks.ESCALATES_AFTER[urgency],
-            "stale": clocks.STALE_AFTER[urgency],
+            "escalates": policy.values.escalates_after(urgency),
+            "stale": policy.values.stale_after(urgency),
         }
         for urgency in Urgency
     ]
+    tiers = sorted((policy.values.tier(kind), place, NAMES[kind]) for place, kind in enumerate(REQUESTERS))
     context = {
         "policy": policy,
         "values": policy.values,
-        "ageing_hours": round(policy.values.ageing_hours_per_tier),
+        "tiers": [(tier, [name for _tier, _place, name in group]) for tier, group in groupby(tiers, itemgetter(0))],
+        "phases": policies.phases(policy.values),
+        "ageing": dt.timedelta(hours=policy.values.ageing_hours_per_tier),
         "clocks": hours,
     }
     return render(request, "portal/public/promise.html", context)

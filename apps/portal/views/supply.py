@@ -22,6 +22,7 @@ from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item
 from apps.core.errors import RuleViolation
 from apps.matching.models import PENDING, Match, MatchState
+from apps.policy.models import Policy
 from apps.portal.access import organisation_for, suppliers_of
 from apps.portal.forms.items import Shelf
 from apps.portal.forms.needs import ReasonForm, page_token
@@ -30,7 +31,7 @@ from apps.portal.forms.supply import OfferForm, OffersFilter, SheetForm, destina
 from apps.portal.paging import newest_first
 from apps.portal.web import blame, done, refused, user_of
 from apps.supply import services
-from apps.supply.models import STALE_AFTER, Offer, OfferState
+from apps.supply.models import Offer, OfferState
 from apps.supply.reading import ReadSheet, read_rows
 from apps.supply.sheets import HEADERS
 
@@ -77,7 +78,6 @@ def listing(request: HttpRequest) -> HttpResponse:
             "can_publish": any(can(user, Permission.PUBLISH_OFFERS, one) for one in suppliers),
             "waiting": waiting_for(everything) if first_page else [],
             "requests": requests.count() if first_page else 0,
-            "stale_after": STALE_AFTER,
         },
     )
 
@@ -207,7 +207,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "page": page,
         "may_act": can(user, Permission.PUBLISH_OFFERS, offer.organisation),
         "ships_to": destinations(offer.ships_to),
-        "goes_stale_at": offer.confirmed_at + STALE_AFTER if offer.confirmed_at else None,
+        "goes_stale_at": offer.stale_at(Policy.objects.current().values),
         "is_mine": offer.organisation_id in {grant.organisation_id for grant in user.grants},
         "today": timezone.localdate(),
     }

@@ -1,0 +1,94 @@
+"""The one read before a replay: the needs of some days, and stock as it would have been before them."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from django.db.models import F
+
+from apps.demands.models import URGENCY_RANK, Demand, DemandQuerySet
+from apps.matching.loading import joined, load_sources, place_of
+from apps.matching.models import Match, MatchState
+from apps.matching.ranking import Need, Rules
+from apps.matching.replaying import History, Pair, Posted, Stock
+from apps.policy.values import PolicyValues
+from apps.supply.models import Offer
+
+
+def posted_between(since: dt.datetime, until: dt.datetime) -> DemandQuerySet:
+    return Demand.objects.filter(opened_at__gte=since, opened_at__lt=until)
+
+
+def items_posted(needs: DemandQuerySet, rules: Rules) -> list[list[int]]:
+    """The items of the needs in groups that share no offer; each group with the items that may stand in."""
+    wanted: dict[int, set[int]] = {}
+    for item, flexible in needs.order_by().values_list("item_id", "accepts_substitutes").distinct():
+        offered = {offer for offer, demanded in rules.substitutes if demanded == item} if flexible else set()
+        wanted.setdefault(item, {item}).update(offered)
+    return [sorted(group) for group in joined(wanted.values())]
+
+
+def load_history(
+    item_ids: Iterable[int], since: dt.datetime, until: dt.datetime, policy: PolicyValues, *, most_pairs: int
+) -> tuple[History, int]:
+    """The needs of these items, and how many of the oldest are left out because more than `most_pairs` of need and
+    offer would be too many.
+
+    Stock is what stands today (published, certified, of verified suppliers) with what these very needs were promised
+    given back; what others were promised stays promised. A supplier who said no to a need, or did not answer it, says
+    no again; who gave less gives as much again.
+    """
+    items = list(item_ids)
+    rows = posted_between(since, until).filter(item__in=items).shown().order_by("-opened_at", "-pk")
+    offers = Offer.objects.published().filter(item__in=items).count()
+    newest = list(rows[: max(1, most_pairs // max(1, offers)) + 1])
+    left_out = 0
+    if len(newest) * offers > most_pairs and len(newest) > 1:
+        newest.pop()
+        left_out = rows.count() - len(newest)
+
+    back: dict[int, int] = defaultdict(int)
+    answers: dict[Pair, int] = {}
+    matches = Match.objects.filter(demand__in=[demand.pk for demand in newest]).order_by("pk")
+    for demand_id, offer_id, state, quantity, asked, answered in matches.values_list(
+        "demand_id", "offer_id", "state", "quantity", "quantity_asked", F("responded_at")
+    ):
+        if state in {MatchState.HELD, MatchState.ACCEPTED}:
+            back[offer_id] += quantity
+        if state in {MatchState.DECLINED, MatchState.EXPIRED} or (state == MatchState.CANCELLED and answered):
+            answers[demand_id, offer_id] = 0
+        elif state == MatchState.ACCEPTED and quantity < asked:
+            answers[demand_id, offer_id] = quantity
+
+    stock = tuple(
+        Stock(replace(source, free=source.free + back[source.id], held=()), source.offered_at or since)
+        for source in load_sources(items, until, policy, also=list(back))
+    )
+    return History(since, until, tuple(map(_posted, reversed(newest))), stock, answers), left_out
+
+
+def _posted(demand: Demand) -> Posted:
+    """As it was posted: nobody asked yet, and nothing promised."""
+    need = Need(
+        id=demand.pk,
+        organisation_id=demand.organisation_id,
+        item_id=demand.item_id,
+        target=demand.target,
+        wanting=demand.target,
+        tier=1,  # the replay's to say, by its policy
+        urgency_rank=URGENCY_RANK[demand.urgency],  # type: ignore[index]  # a TextChoices member is its value
+        days_of_supply=demand.days_of_supply,
+        waiting_since=demand.opened_at or demand.created_at,
+        needed_by=demand.needed_by,
+        place=place_of(demand.region),
+        standard_id=demand.standard_id,
+        accepts_substitutes=demand.accepts_substitutes,
+    )
+    return Posted(need, demand.organisation.kind, _province(demand.region.path))
+
+
+def _province(path: str) -> str:
+    """The code of the second level of a path, or of the country where there is nothing below it."""
+    codes = [code for code in path.split("/") if code]
+    return codes[1] if len(codes) > 1 else codes[0]

@@ -1,0 +1,148 @@
+"""The verbs of preview: replay the last days under a draft of the policy. Writes `Replay` and `ReplayedNeed`."""
+
+import datetime as dt
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import User
+from apps.core import audit
+from apps.core.errors import RuleViolation
+from apps.core.states import move
+from apps.matching.history import items_posted, load_history, posted_between
+from apps.matching.loading import load_rules
+from apps.matching.models import Replay, ReplayedNeed, ReplayState
+from apps.matching.ranking import Rules
+from apps.matching.replaying import Part, add_up, differences, replay, totals
+from apps.policy.models import BUILT_IN, DraftState, Policy, PolicyDraft
+from apps.policy.values import PolicyValues
+
+log = structlog.get_logger(__name__)
+
+DAYS: Final = 7
+# So that a group of items takes half a minute and a preview minutes: the newest needs are replayed.
+MOST_NEEDS: Final = 2_000
+MOST_PAIRS: Final = 5_000_000
+# A worker that dies loses its claim, and the group it was at, after this long.
+LEASE: Final = dt.timedelta(minutes=10)
+ATTEMPTS: Final = 3
+
+
+@transaction.atomic
+def request_replay(draft: PolicyDraft, *, by: User, days: int = DAYS, now: dt.datetime | None = None) -> Replay:
+    """Have the needs of the last days replayed under the policy in force and under this draft; asked twice, once."""
+    now = now or timezone.now()
+    if draft.state != DraftState.OPEN:
+        raise RuleViolation("illegal_move", _("This draft is not open any more."))
+    draft = PolicyDraft.objects.select_for_update(no_key=True).get(pk=draft.pk)
+    current = Policy.objects.current()
+    same = Replay.objects.filter(draft=draft, settings=draft.settings, policy_version=current.version)
+    present = same.filter(state__in=[ReplayState.WAITING, ReplayState.RUNNING]).first()
+    if present is not None:
+        return present
+    asked = Replay.objects.create(
+        draft=draft,
+        settings=draft.settings,
+        policy_version=current.version,
+        requested_by=by,
+        since=now - dt.timedelta(days=days),
+        until=now,
+    )
+    audit.record(by, "policy.replay_asked", draft, replay=asked.pk)
+    return asked
+
+
+def replay_due(*, seconds: float = 20, now: dt.datetime | None = None) -> bool:
+    """Claim a replay and work on it for about so long, group by group; whether there is more to do. Safe to run twice
+    and side by side.
+    """
+    claimed = _claim(now or timezone.now())
+    if claimed is None:
+        return False
+    rules, end = load_rules(), time.monotonic() + seconds
+    if claimed.groups is None:
+        _plan(claimed, rules)
+    policies = [values_of(claimed.policy_version), PolicyValues.from_json(claimed.settings)]
+    while claimed.groups_done < claimed.groups_in_all:
+        if time.monotonic() > end:
+            Replay.objects.filter(pk=claimed.pk, claimed_until=claimed.claimed_until).update(claimed_until=None)
+            return True
+        if not _replay_group(claimed, rules, policies):
+            return True  # somebody else has it by now
+    move(claimed, ReplayState.DONE, claimed_until=None)
+    return Replay.objects.due(timezone.now()).exists()
+
+
+@transaction.atomic
+def _claim(now: dt.datetime) -> Replay | None:
+    due = Replay.objects.due(now).select_for_update(skip_locked=True, no_key=True).order_by("pk")
+    while (found := due.first()) is not None:
+        if found.attempts < ATTEMPTS:
+            facts = {"claimed_until": now + LEASE, "attempts": found.attempts + 1}
+            Replay.objects.filter(pk=found.pk).update(state=ReplayState.RUNNING, **facts)
+            return Replay.objects.get(pk=found.pk)
+        log.error("replay_failed", replay=found.pk, attempts=found.attempts)
+        move(found, ReplayState.FAILED, claimed_until=None)
+    return None
+
+
+def values_of(version: int) -> PolicyValues:
+    """Those of a version that was in force once."""
+    policy = Policy.objects.filter(version=version).first()
+    assert policy is not None or version == BUILT_IN, "a version is never deleted"
+    return policy.values if policy else PolicyValues()
+
+
+def _plan(claimed: Replay, rules: Rules) -> None:
+    """Which items belong together, and from when on: of too many needs the newest are replayed."""
+    needs = posted_between(claimed.since, claimed.until)
+    newest = needs.order_by("-opened_at").values_list("opened_at", flat=True)
+    oldest = list(newest[MOST_NEEDS - 1 : MOST_NEEDS])
+    if oldest and oldest[0] is not None and needs.filter(opened_at__lt=oldest[0]).exists():
+        claimed.left_out = needs.filter(opened_at__lt=oldest[0]).count()
+        claimed.since = oldest[0]
+    claimed.groups = items_posted(posted_between(claimed.since, claimed.until), rules)
+    claimed.save(update_fields=["since", "groups", "left_out"])
+
+
+def _replay_group(claimed: Replay, rules: Rules, policies: Sequence[PolicyValues]) -> bool:
+    """Replay the next group under both policies and keep what came of it; False if somebody else did meanwhile."""
+    history, left_out = load_history(
+        claimed.groups[claimed.groups_done], claimed.since, claimed.until, policies[0], most_pairs=MOST_PAIRS
+    )
+    before, after = (replay(history, rules, policy=policy) for policy in policies)
+    otherwise = differences(before, after)
+    kept = claimed.totals or {}
+    sums = {
+        name: add_up(kept.get(name, {}), totals(history.posted, served))
+        for name, served in (("before", before), ("after", after))
+    }
+    facts = {
+        "groups_done": claimed.groups_done + 1,
+        "needs": claimed.needs + len(history.posted),
+        "left_out": claimed.left_out + left_out,
+        "differing": claimed.differing + len(otherwise),
+        "totals": sums,
+        "attempts": 0,
+        "claimed_until": timezone.now() + LEASE,
+    }
+    with transaction.atomic():
+        as_claimed = {"groups_done": claimed.groups_done, "claimed_until": claimed.claimed_until}
+        if not Replay.objects.filter(pk=claimed.pk, state=ReplayState.RUNNING, **as_claimed).update(**facts):
+            return False
+        ReplayedNeed.objects.bulk_create(
+            ReplayedNeed(replay=claimed, demand_id=need_id, before=_kept(before[need_id]), after=_kept(after[need_id]))
+            for need_id in otherwise
+        )
+    for name, value in facts.items():
+        setattr(claimed, name, value)
+    return True
+
+
+def _kept(parts: Sequence[Part]) -> list[list[float]]:
+    return [[part.source_id, part.quantity, part.hours] for part in parts]

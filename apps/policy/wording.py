@@ -1,0 +1,364 @@
+"""Every setting in words: a label, one plain sentence, the unit it is shown and typed in; and what is wrong with one.
+
+A setting that a newcomer adds to `PolicyValues` appears on the pages once it has its words here.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from django.utils.formats import number_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.accounts.permissions import OrganisationKind
+from apps.policy.faults import Fault, Limits, Wrong
+
+Text = str | Promise
+
+
+class Unit(Enum):
+    """What a number is counted in. A share is kept as a part of 1, and shown and typed as per cent."""
+
+    PERCENT = "percent"
+    MINUTES = "minutes"
+    HOURS = "hours"
+    DAYS = "days"
+    KILOMETRES = "kilometres"
+    PARTS = "parts"
+    SUPPLIERS = "suppliers"
+    MATCHES = "matches"
+    POINTS = "points"
+    KILOMETRES_A_DAY = "kilometres a day"
+    STEPS = "steps"
+    GOODS = "goods"
+    NONE = "none"
+
+    @property
+    def sign(self) -> Text:
+        """What stands after the number."""
+        return _SIGNS.get(self, "")
+
+    @property
+    def factor(self) -> int:
+        """How many of what is shown make one of what is kept."""
+        return 100 if self is Unit.PERCENT else 1
+
+
+_SIGNS: Final[dict[Unit, Text]] = {
+    Unit.PERCENT: "%",
+    Unit.MINUTES: gettext_lazy("minutes"),
+    Unit.HOURS: gettext_lazy("hours"),
+    Unit.DAYS: gettext_lazy("days"),
+    Unit.KILOMETRES: "km",
+    Unit.PARTS: gettext_lazy("parts"),
+    Unit.SUPPLIERS: gettext_lazy("suppliers"),
+    Unit.MATCHES: gettext_lazy("matches"),
+    Unit.POINTS: gettext_lazy("points of score"),
+    Unit.KILOMETRES_A_DAY: gettext_lazy("km a day"),
+    Unit.STEPS: gettext_lazy("steps"),
+    Unit.GOODS: gettext_lazy("units of the item"),
+}
+
+
+class Section(Enum):
+    """Where on the page a setting stands."""
+
+    FIRST = "first"
+    WEIGHTS = "weights"
+    CLOCKS = "clocks"
+    PHASES = "phases"
+    ADVANCED = "advanced"
+
+    @property
+    def title(self) -> Text:
+        return _TITLES[self]
+
+
+_TITLES: Final[dict[Section, Text]] = {
+    Section.FIRST: gettext_lazy("Who is served first"),
+    Section.WEIGHTS: gettext_lazy("How suppliers are chosen"),
+    Section.CLOCKS: gettext_lazy("Clocks"),
+    Section.PHASES: gettext_lazy("Regions and phases"),
+    Section.ADVANCED: gettext_lazy("Advanced settings"),
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    label: Text
+    help: Text
+    unit: Unit
+    section: Section = Section.ADVANCED
+
+
+WORDS: Final[dict[str, Words]] = {
+    "tiers": Words(
+        gettext_lazy("Tiers"),
+        gettext_lazy("When goods are short, the needs of tier 1 are served before those of tier 2, and so on."),
+        Unit.NONE,
+        Section.FIRST,
+    ),
+    "ageing_hours_per_tier": Words(
+        gettext_lazy("Waiting that lifts a need by one tier"),
+        gettext_lazy("Whoever has waited this long is served as if one tier higher, again and again."),
+        Unit.HOURS,
+        Section.FIRST,
+    ),
+    "share_cap": Words(
+        gettext_lazy("Largest share of a short item"),
+        gettext_lazy("No need takes more of what is within its reach before the others of its tier had their turn."),
+        Unit.PERCENT,
+        Section.FIRST,
+    ),
+    "fairness": Words(
+        gettext_lazy("A short item is shared evenly"),
+        gettext_lazy("Among whom a short item is divided evenly, instead of serving one need in full first."),
+        Unit.NONE,
+        Section.FIRST,
+    ),
+    "weights": Words(
+        gettext_lazy("Weights"),
+        gettext_lazy("How much each reason counts when suppliers are compared for a need. Together they are 100 %."),
+        Unit.PERCENT,
+        Section.WEIGHTS,
+    ),
+    "hold_minutes": Words(
+        gettext_lazy("A supplier answers within"),
+        gettext_lazy("Goods are held this long for a need; then the next supplier is asked."),
+        Unit.MINUTES,
+        Section.CLOCKS,
+    ),
+    "escalation_hours": Words(
+        gettext_lazy("A coordinator steps in after"),
+        gettext_lazy("A need that is not covered by then is put before the next coordinator up."),
+        Unit.HOURS,
+        Section.CLOCKS,
+    ),
+    "ask_hours": Words(
+        gettext_lazy("Asked whether still needed after"),
+        gettext_lazy("Whoever posted a need is then asked, with one click, whether it still holds."),
+        Unit.HOURS,
+        Section.CLOCKS,
+    ),
+    "stale_hours": Words(
+        gettext_lazy("Suspended, if nobody confirms it, after"),
+        gettext_lazy("A need that nobody confirmed by then is suspended until somebody does."),
+        Unit.HOURS,
+        Section.CLOCKS,
+    ),
+    "offer_ask_hours": Words(
+        gettext_lazy("Suppliers are asked whether it is still there after"),
+        gettext_lazy("Whoever published an offer is then asked, with one click, whether the goods are still there."),
+        Unit.HOURS,
+        Section.CLOCKS,
+    ),
+    "offer_stale_hours": Words(
+        gettext_lazy("An offer is suspended, if nobody confirms it, after"),
+        gettext_lazy("Nothing of an offer that nobody confirmed by then is promised until somebody does."),
+        Unit.HOURS,
+        Section.CLOCKS,
+    ),
+    "phases": Words(
+        gettext_lazy("Regions and phases"),
+        gettext_lazy("What holds in a region holds in all that lies in it, unless something nearer says otherwise."),
+        Unit.NONE,
+        Section.PHASES,
+    ),
+    "fair_parts": Words(
+        gettext_lazy("Parts of an even share"),
+        gettext_lazy("In how many rounds a short item is dealt out where it is shared evenly."),
+        Unit.PARTS,
+    ),
+    "shipment_weight": Words(
+        gettext_lazy("Cost of a further shipment"),
+        gettext_lazy("How much better a split over one more supplier must be; 0 means as many as it takes."),
+        Unit.POINTS,
+    ),
+    "shipment_units": Words(
+        gettext_lazy("Cost of every shipment"),
+        gettext_lazy("A shipment must be worth as much as a whole point of score on this many units; 0 means nothing."),
+        Unit.GOODS,
+    ),
+    "fair_from": Words(
+        gettext_lazy("Supply from which it is shared evenly"),
+        gettext_lazy("With less than this share of what is asked for, small needs are filled instead."),
+        Unit.PERCENT,
+    ),
+    "fill_weight": Words(
+        gettext_lazy("Reward for filling a need"),
+        gettext_lazy("How much more a unit is worth that fills a whole need; one of a thousand, a thousandth of it."),
+        Unit.POINTS,
+    ),
+    "waiting_step_hours": Words(
+        gettext_lazy("Step in which waiting is told apart"),
+        gettext_lazy("Among needs that are alike, one that has waited a whole step longer comes first."),
+        Unit.HOURS,
+    ),
+    "waiting_steps": Words(
+        gettext_lazy("Steps of waiting that count"),
+        gettext_lazy("After so many steps all have waited long, and none longer than another."),
+        Unit.STEPS,
+    ),
+    "gift_reach_km": Words(
+        gettext_lazy("How far a gift goes at once"),
+        gettext_lazy("To a need that can wait, a donation goes no farther on its first day. Empty means anywhere."),
+        Unit.KILOMETRES,
+    ),
+    "gift_reach_km_per_day": Words(
+        gettext_lazy("How much farther it goes each day"),
+        gettext_lazy("A donation that nobody nearby needs is sent farther with each day that it is on offer."),
+        Unit.KILOMETRES_A_DAY,
+    ),
+    "stay_bonus": Words(
+        gettext_lazy("Favour for whoever was asked already"),
+        gettext_lazy("How much better another supplier must be before a request is taken back for it."),
+        Unit.POINTS,
+    ),
+    "stay_share": Words(
+        gettext_lazy("Change of quantity that is let be"),
+        gettext_lazy("A supplier is not asked again for a quantity that differs by less."),
+        Unit.PERCENT,
+    ),
+    "stay_margin": Words(
+        gettext_lazy("Gain that a new plan must bring"),
+        gettext_lazy("Requests are only changed if a tier gets more, or the whole is better by this much."),
+        Unit.PERCENT,
+    ),
+    "matter_share": Words(
+        gettext_lazy("Least share of a need worth a shipment"),
+        gettext_lazy("An offer that covers less of a need is not asked."),
+        Unit.PERCENT,
+    ),
+    "standbys": Words(
+        gettext_lazy("Suppliers next in line"),
+        gettext_lazy("How many are noted as next best, should those who were asked say no."),
+        Unit.SUPPLIERS,
+    ),
+    "half_distance_km": Words(
+        gettext_lazy("Distance that counts half"),
+        gettext_lazy("A supplier this far away gets half the points for distance."),
+        Unit.KILOMETRES,
+    ),
+    "lateness_days": Words(
+        gettext_lazy("Delay that counts nothing"),
+        gettext_lazy("A delivery this much later than needed gets no points for delivery time."),
+        Unit.DAYS,
+    ),
+    "record_prior_matches": Words(
+        gettext_lazy("Trust in advance: matches"),
+        gettext_lazy("A supplier’s record is counted as if it had had this many matches before."),
+        Unit.MATCHES,
+    ),
+    "record_prior_share": Words(
+        gettext_lazy("Trust in advance: share kept"),
+        gettext_lazy("… of which this share had gone well."),
+        Unit.PERCENT,
+    ),
+    "offer_fresh_days": Words(
+        gettext_lazy("Age at which freshness counts nothing"),
+        gettext_lazy("An offer confirmed this long ago gets no points for freshness."),
+        Unit.DAYS,
+    ),
+}
+
+# Also a word for how urgent a need is, and another one in other languages.
+PHASE_NAMES: Final[dict[str, Text]] = {
+    "normal": gettext_lazy("Normal phase"),
+    "emergency": gettext_lazy("Emergency phase"),
+}
+
+# Entries of the tables, and choices.
+NAMES: Final[dict[str, Text]] = {
+    "coverage": gettext_lazy("How much of the need it covers"),
+    "distance": gettext_lazy("Distance"),
+    "lead_time": gettext_lazy("Delivery time"),
+    "standard": gettext_lazy("Fit of the standard"),
+    "freshness": gettext_lazy("How lately the offer was confirmed"),
+    "record": gettext_lazy("The supplier’s record"),
+    "price": gettext_lazy("Price"),
+    "emergency": gettext_lazy("Emergency"),
+    "urgent": gettext_lazy("Urgent"),
+    "routine": gettext_lazy("Routine"),
+    "off": gettext_lazy("No: one need after the other"),
+    "urgency": gettext_lazy("Among needs of the same tier and urgency"),
+    "tier": gettext_lazy("Among all needs of the same tier"),
+    "phase": gettext_lazy("Phase"),
+    "approval": gettext_lazy("A coordinator looks at each need first"),
+    **{kind.value: kind.label for kind in OrganisationKind},
+}
+
+
+def label_of(name: str) -> str:
+    """“Weights: Price” for `weights.price`; what has no words is called as it is."""
+    field, _dot, entry = name.partition(".")
+    label = str(WORDS[field].label) if field in WORDS else field
+    if not entry:
+        return label
+    entries = " · ".join(str(NAMES.get(part, part)) for part in entry.split("."))
+    return _("%(setting)s: %(entry)s") % {"setting": label, "entry": entries}
+
+
+def unit_of(name: str) -> Unit:
+    field = name.partition(".")[0]
+    return WORDS[field].unit if field in WORDS else Unit.NONE
+
+
+def say(fault: Fault) -> str:
+    """What is wrong, in a sentence that names the setting."""
+    return _("%(setting)s: %(fault)s") % {"setting": label_of(fault.name), "fault": say_briefly(fault)}
+
+
+def say_briefly(fault: Fault) -> str:
+    """What is wrong, for beside the field."""
+    match fault.wrong:
+        case Wrong.RANGE:
+            return _range(fault.facts["limits"], unit_of(fault.name))
+        case Wrong.SUM:
+            return _sum(fault.facts["total"])
+        case Wrong.ORDER:
+            return _("It must be less than “%(later)s”.") % {"later": label_of(fault.facts["later"])}
+        case Wrong.CHOICE:
+            names = PHASE_NAMES if fault.name.startswith("phases.") else NAMES
+            choices = [str(names.get(one, one)) for one in fault.facts["choices"]]
+            return _("Choose one of: %(choices)s.") % {"choices": ", ".join(choices)}
+    return {
+        Wrong.UNKNOWN: _("There is no such setting."),
+        Wrong.MISSING: _("A number is missing."),
+        Wrong.TABLE: _("This must be a table of settings."),
+        Wrong.NUMBER: _("This must be a number."),
+        Wrong.WHOLE: _("This must be a whole number."),
+    }[fault.wrong]
+
+
+def _range(limits: Limits, unit: Unit) -> str:
+    def shown(limit: float | None) -> str:
+        return "" if limit is None else plain(limit * unit.factor)
+
+    facts = {"least": shown(limits.least), "above": shown(limits.above), "most": shown(limits.most)}
+    if limits.above is not None:
+        text = (
+            _("It must be more than %(above)s and at most %(most)s.")
+            if facts["most"]
+            else _("It must be more than %(above)s.")
+        )
+    elif limits.least is not None:
+        text = _("It must be between %(least)s and %(most)s.") if facts["most"] else _("It must be at least %(least)s.")
+    else:
+        text = _("It must be at most %(most)s.")
+    return text % facts
+
+
+def _sum(total: float) -> str:
+    apart = round((total - 1) * 100, 4)
+    facts = {"total": plain(round(total * 100, 4)), "apart": plain(abs(apart))}
+    if apart > 0:
+        return _("They must add up to 100 %%. They add up to %(total)s %%: take %(apart)s %% away.") % facts
+    return _("They must add up to 100 %%. They add up to %(total)s %%: %(apart)s %% are missing.") % facts
+
+
+def plain(value: float) -> str:
+    """A number without needless digits: 24, 0.5, 43,200."""
+    rounded: Any = round(float(value), 6)
+    return number_format(int(rounded) if rounded == int(rounded) else rounded, force_grouping=True)

@@ -1,0 +1,62 @@
+"""What only the pages of the policy write."""
+
+import datetime as dt
+
+from django import template
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from apps.matching.models import Replay
+from apps.policy.values import Phase
+from apps.policy.wording import plain
+from apps.portal import policies
+from apps.portal.templatetags.portal import grouped, quantity
+from apps.supply.models import Offer
+
+register = template.Library()
+
+
+@register.simple_tag
+def replay_sums_up(replay: Replay) -> str:
+    """“14 of 312 needs would have been served otherwise.”"""
+    facts = {"differing": grouped(replay.differing), "needs": grouped(replay.needs)}
+    if not replay.differing:
+        return _("Of %(needs)s needs, none would have been served otherwise.") % facts
+    return (
+        ngettext(
+            "%(differing)s of %(needs)s needs would have been served otherwise.",
+            "%(differing)s of %(needs)s needs would have been served otherwise.",
+            replay.differing,
+        )
+        % facts
+    )
+
+
+@register.simple_tag
+def served_by(offer: Offer, units: int, hours: float) -> str:
+    """“Shenzhen Maker: 400 pieces, after 2 hours”."""
+    facts = {
+        "supplier": offer.organisation.name,
+        "quantity": quantity(units, offer.item),
+        "span": policies.exactly(hours * 60),
+    }
+    return _("%(supplier)s: %(quantity)s, after %(span)s") % facts
+
+
+@register.simple_tag
+def then_and_under_the_draft(both: tuple[float | None, float | None], unit: str = "") -> str:
+    """“12 → 14”; one number where both are the same, a dash where there is none."""
+    texts = ["–" if one is None else f"{plain(one)} {unit}".strip() for one in both]
+    return texts[0] if texts[0] == texts[1] else " → ".join(texts)
+
+
+@register.filter
+def exactly(span: dt.timedelta) -> str:
+    """A span of the policy, not rounded: “54 hours”."""
+    return policies.exactly(span.total_seconds() / 60)
+
+
+@register.filter
+def phase_in_words(phase: Phase) -> str:
+    """“Emergency; a coordinator looks at each need first”."""
+    return policies.phase_in_words(phase)

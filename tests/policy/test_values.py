@@ -1,0 +1,145 @@
+"""What a policy may say, and how a fault is named."""
+
+import json
+import math
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from django.utils import translation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.accounts.permissions import KINDS, Permission
+from apps.demands.models import URGENCY_RANK
+from apps.policy.faults import Fault, InvalidPolicyError, Wrong
+from apps.policy.values import REQUESTERS, URGENCIES, Phase, PolicyValues
+from apps.policy.wording import NAMES, WORDS, say
+
+BUILT_IN = PolicyValues()
+NUMBERS = [one.name for one in fields(PolicyValues) if one.type in {int, float}]
+OPTIONAL = [one.name for one in fields(PolicyValues) if one.type == float | None]
+TABLES = [one.name for one in fields(PolicyValues) if "keys" in one.metadata]
+junk = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.text(max_size=5),
+    st.lists(st.integers(), max_size=2),
+    st.just(math.nan),
+    st.just(math.inf),
+    st.just(10**400),
+)
+
+
+def faults(settings: Any) -> list[Fault]:
+    with pytest.raises(InvalidPolicyError) as caught:
+        PolicyValues.from_json(settings)
+    return list(caught.value.faults)
+
+
+def named(settings: Any) -> set[str]:
+    return {fault.name for fault in faults(settings)}
+
+
+def test_what_was_written_is_read_back_the_same() -> None:
+    values = PolicyValues(phases={"420000": Phase("emergency", approval=True)}, share_cap=0.25)
+    assert PolicyValues.from_json(json.loads(json.dumps(values.to_json()))) == values
+    assert PolicyValues.from_json({}) == BUILT_IN
+
+
+def test_every_setting_is_of_a_kind_that_is_checked() -> None:
+    known = {*NUMBERS, *OPTIONAL, *TABLES, "fairness", "phases"}
+    assert known == {one.name for one in fields(PolicyValues)}
+
+
+def test_urgencies_and_kinds_are_those_of_the_platform() -> None:
+    """A pure module cannot ask for them."""
+    assert list(URGENCIES) == [str(urgency) for urgency in URGENCY_RANK]
+    assert set(REQUESTERS) == {str(kind) for kind, may in KINDS.items() if Permission.POST_DEMANDS in may}
+    assert set(BUILT_IN.tiers) == set(REQUESTERS)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@given(value=junk)
+def test_a_number_is_a_number(name: str, value: Any) -> None:
+    assert named({name: value}) == {name}
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+@given(value=junk.filter(lambda value: value is not None))
+def test_a_number_that_may_be_left_out_is_a_number_or_none(name: str, value: Any) -> None:
+    assert named({name: value}) == {name}
+    assert getattr(PolicyValues.from_json({name: None}), name) is None
+
+
+@pytest.mark.parametrize("name", TABLES)
+@given(value=junk, data=st.data())
+def test_an_entry_of_a_table_is_a_number(name: str, value: Any, data: st.DataObject) -> None:
+    table = dict(getattr(BUILT_IN, name))
+    key = data.draw(st.sampled_from(sorted(table)))
+    assert named({name: {**table, key: value}}) == {f"{name}.{key}"}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@given(data=st.data())
+def test_a_table_has_all_its_entries_and_no_others(name: str, data: st.DataObject) -> None:
+    table = dict(getattr(BUILT_IN, name))
+    key = data.draw(st.sampled_from(sorted(table)))
+    value = table.pop(key)
+    assert faults({name: table}) == [Fault(f"{name}.{key}", Wrong.MISSING)]
+    assert faults({name: {**table, key: value, "more": value}}) == [Fault(f"{name}.more", Wrong.UNKNOWN)]
+
+
+@pytest.mark.parametrize("value", [0, 1.0, -5, "15", True, 43_201])
+def test_a_time_to_answer_is_whole_minutes_above_nothing(value: Any) -> None:
+    assert named({"hold_minutes": {**BUILT_IN.hold_minutes, "urgent": value}}) == {"hold_minutes.urgent"}
+
+
+@given(st.dictionaries(st.sampled_from(sorted(BUILT_IN.weights)), st.floats(0, 1), min_size=7))
+def test_weights_add_up_to_one_or_are_refused_with_their_sum(weights: dict[str, float]) -> None:
+    total = sum(weights.values())
+    if abs(total - 1) <= 1e-9:
+        assert PolicyValues.from_json({"weights": weights}).weights == weights
+        return
+    [fault] = faults({"weights": weights})
+    assert (fault.name, fault.wrong) == ("weights", Wrong.SUM)
+    assert fault.facts["total"] == pytest.approx(total)
+
+
+def test_the_sum_of_the_weights_is_said_in_words() -> None:
+    weights = {**BUILT_IN.weights, "price": 0.0}
+    [fault] = faults({"weights": weights})
+    assert say(fault) == "Weights: They must add up to 100 %. They add up to 95 %: 5 % are missing."
+    [fault] = faults({"weights": {**weights, "price": 0.1}})
+    assert "105 %: take 5 % away" in say(fault)
+
+
+def test_nobody_is_asked_after_the_need_is_suspended() -> None:
+    assert named({"ask_hours": {**BUILT_IN.ask_hours, "urgent": 168}}) == {"ask_hours.urgent"}
+    assert named({"offer_ask_hours": 400}) == {"offer_ask_hours"}
+
+
+@pytest.mark.parametrize(
+    "settings", [None, [], "x", 5, {"cat": 1}, {"phases": []}, {"phases": {"420000": "emergency"}},
+                 {"phases": {"420000": {"phase": "war"}}}, {"phases": {"420000": {"approval": 1}}},
+                 {"phases": {"420000": {"level": 1}}}, {"fairness": "all"}, {"fairness": 1}, {"fairness": []}],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_and_said_in_every_language(settings: Any) -> None:
+    for language in ("en", "zh-hans"):
+        with translation.override(language):
+            assert all(say(fault) for fault in faults(settings))
+
+
+def test_the_nearest_region_on_the_path_says_what_holds() -> None:
+    here, wuhan = Phase("emergency", approval=True), Phase("emergency", approval=False)
+    values = PolicyValues(phases={"420000": here, "420100": wuhan})
+
+    assert values.phase_of("CN/420000/420100/420106/") == ("420100", wuhan)
+    assert values.phase_of("CN/420000/429004/") == ("420000", here)
+    assert values.phase_of("CN/440000/") == (None, Phase())
+
+
+def test_every_setting_and_every_entry_has_its_words() -> None:
+    assert set(WORDS) == {one.name for one in fields(PolicyValues)}
+    entries = {key for one in fields(PolicyValues) for key in one.metadata.get("keys", one.metadata.get("choices", ()))}
+    assert entries - set(NAMES) == set()

@@ -1,0 +1,439 @@
+"""The policy on the desk: read, draft, preview, put into force, restore; and what a phase shows elsewhere."""
+
+import datetime as dt
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from apps.accounts.models import Organisation, User
+from apps.accounts.permissions import OrganisationKind, Role
+from apps.demands.models import Demand, DemandState
+from apps.matching import previews
+from apps.matching.models import Escalation, Replay
+from apps.policy.models import DraftState, Policy, PolicyDraft
+from apps.policy.services import draft_policy, make_policy
+from apps.policy.values import PolicyValues
+from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, member, region
+from tests.portal.conftest import Login, lines, queries
+
+pytestmark = pytest.mark.django_db
+HUBEI_LOOKS = {"phases": {"420000": {"phase": "emergency", "approval": True}}}
+FIRMS_FIRST = {"tiers": {"hospital": 1, "health_facility": 2, "enterprise": 3, "community": 4, "supplier": 5}}
+
+
+@pytest.fixture
+def desk(log_in: Login, coordinator: User) -> Client:
+    return log_in(coordinator)
+
+
+@pytest.fixture
+def province(db: None) -> User:
+    office = OrganisationFactory.create(name="Hubei desk", kind=OrganisationKind.COORDINATOR, region=region("420000"))
+    return member(office, email="province@example.org")
+
+
+def typed(client: Client, path: str = "/desk/policy/new/", **changes: Any) -> dict[str, Any]:
+    """What a browser would send back of the form, with some fields typed over."""
+    context = client.get(path).context
+    data: dict[str, Any] = {}
+    for form in (context["form"], context["phases"].management_form, *context["phases"].forms):
+        for bound in form:
+            value = bound.value()
+            data[bound.html_name] = "" if value is None or value is False else getattr(value, "pk", value)
+    return data | changes
+
+
+# --- Who --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_coordinator_reads_the_policy_and_only_those_of_a_country_change_it(
+    log_in: Login, coordinator: User, province: User
+) -> None:
+    draft = draft_policy({"standbys": 5}, based_on=1, by=coordinator)
+    reader = log_in(province)
+
+    for page in ("/desk/policy/", "/desk/policy/versions/1/", f"/desk/policy/drafts/{draft.pk}/"):
+        answer = reader.get(page)
+        assert answer.status_code == 200
+        assert "Draft a change" not in answer.text
+        assert f"/desk/policy/drafts/{draft.pk}/enforce/" not in answer.text
+    for page in ("new/", f"drafts/{draft.pk}/edit/"):
+        assert reader.get(f"/desk/policy/{page}").status_code == 404
+    for action in ("preview", "enforce", "discard"):
+        assert reader.post(f"/desk/policy/drafts/{draft.pk}/{action}/", {"note": "x"}).status_code == 404
+    assert reader.post("/desk/policy/versions/1/restore/").status_code == 404
+    draft.refresh_from_db()
+    assert (draft.state, Policy.objects.count(), Replay.objects.count()) == (DraftState.OPEN, 0, 0)
+
+
+@pytest.mark.parametrize("who", ["buyer", "supplier", "partner", "stranger"])
+def test_nobody_else_sees_it(who: str, log_in: Login, coordinator: User, request: pytest.FixtureRequest) -> None:
+    draft = draft_policy({}, based_on=1, by=coordinator)
+    client = log_in(request.getfixturevalue(who))
+    for page in ("", "new/", "versions/1/", f"drafts/{draft.pk}/", f"drafts/{draft.pk}/edit/"):
+        assert client.get(f"/desk/policy/{page}").status_code == 404
+
+
+# --- Versions ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_ministry_reads_every_number_with_its_unit(desk: Client) -> None:
+    text = desk.get("/desk/policy/").text
+
+    for part in ("In force: version 1", "15 minutes", "54 hours", "3 days", "25 %", "tier 3", "500 km", "50 %",
+                 "Normal everywhere", "built into the program"):  # fmt: skip
+        assert part in text, part
+
+
+def test_versions_say_who_when_why_and_what_changed(desk: Client, coordinator: User) -> None:
+    region("420000")
+    weights = {**PolicyValues().weights, "price": 0.15, "coverage": 0.15}
+    make_policy({"weights": weights}, note="Prices have run away", by=coordinator)
+    make_policy({"weights": weights, "share_cap": 0.3, **HUBEI_LOOKS}, note="Hubei", by=coordinator)
+
+    text = desk.get("/desk/policy/").text
+
+    assert "“Prices have run away”" in text
+    assert "Weights, Price: 15 % instead of 5 %" in text
+    assert "Largest share of a short item: 30 % instead of 50 %" in text
+    assert "Hubei: Emergency phase; a coordinator looks at each need first instead of nothing said" in text
+    older = desk.get("/desk/policy/versions/2/").text
+    assert "Largest share of a short item: 50 % instead of 30 %" in older
+    assert desk.get("/desk/policy/versions/9/").status_code == 404
+
+
+def test_the_list_of_versions_takes_as_many_queries_for_few_as_for_many(desk: Client, coordinator: User) -> None:
+    region("420000")
+    make_policy(HUBEI_LOOKS, note="1", by=coordinator)
+    few = queries(desk, "/desk/policy/")
+    for number in range(2, 12):
+        make_policy({**HUBEI_LOOKS, "standbys": number}, note=str(number), by=coordinator)
+        draft_policy({}, based_on=number, by=coordinator)
+    assert queries(desk, "/desk/policy/") <= few
+
+
+# --- Drafting ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_draft_is_kept_looked_at_and_put_into_force_with_a_reason(desk: Client, coordinator: User) -> None:
+    region("420000")
+    changes = {
+        "share_cap": "40", "gift_reach_km": "", "tiers-community": "2", "hold_minutes-urgent": "90", "standbys": "5",
+        "phases-0-region": "Hubei", "phases-0-phase": "emergency", "phases-0-approval": "on",
+    }  # fmt: skip
+    kept = desk.post("/desk/policy/new/", typed(desk, **changes))
+
+    draft = PolicyDraft.objects.get()
+    assert kept["Location"] == f"/desk/policy/drafts/{draft.pk}/"
+    assert Policy.objects.count() == 0
+    page = desk.get(kept["Location"])
+    assert page.context["changes"] == [
+        "Tiers, Community: tier 2 instead of tier 3",
+        "A supplier answers within, Urgent: 90 minutes instead of 2 hours",
+        "Largest share of a short item: 40 % instead of 50 %",
+        "Hubei: Emergency phase; a coordinator looks at each need first instead of nothing said",
+        "How far a gift goes at once: no limit instead of 350 km",
+        "Suppliers next in line: 5 suppliers instead of 3 suppliers",
+    ]  # fmt: skip
+
+    refused = desk.post(f"/desk/policy/drafts/{draft.pk}/enforce/", {"note": " "})
+    assert (refused.status_code, Policy.objects.count()) == (400, 0)
+    desk.post(f"/desk/policy/drafts/{draft.pk}/enforce/", {"note": "Share more"})
+
+    policy = Policy.objects.get()
+    assert (policy.version, policy.note, policy.made_by) == (2, "Share more", coordinator)
+    expected = PolicyValues.from_json(
+        {
+            "share_cap": 0.4, "standbys": 5, "gift_reach_km": None, **HUBEI_LOOKS,
+            "tiers": {**PolicyValues().tiers, "community": 2},
+            "hold_minutes": {"emergency": 15, "urgent": 90, "routine": 1440},
+        }
+    )  # fmt: skip
+    assert policy.values == expected
+
+
+def test_a_form_that_is_sent_back_untouched_changes_nothing(desk: Client, coordinator: User) -> None:
+    third = 1 / 3
+    weights = dict.fromkeys(PolicyValues().weights, 0.0) | {
+        "coverage": third,
+        "distance": third,
+        "price": 1 - 2 * third,
+    }
+    region("420000")
+    odd = make_policy({"weights": weights, "matter_share": 0.0123456789, **HUBEI_LOOKS}, note="Odd", by=coordinator)
+
+    desk.post("/desk/policy/new/", typed(desk))
+
+    assert PolicyDraft.objects.get().values == odd.values
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"weights-price": "0"}, "They add up to 95 %: 5 % are missing."),
+        ({"weights-price": "15"}, "They add up to 110 %: take 10 % away."),
+        ({"weights-price": "a lot"}, "Enter a number."),
+        ({"hold_minutes-urgent": "0"}, "greater than or equal to 1"),
+        ({"hold_minutes-urgent": "1.5"}, "Enter a whole number."),
+        ({"hold_minutes-urgent": ""}, "This field is required."),
+        ({"share_cap": "0"}, "more than 0 and at most 100"),
+        ({"share_cap": "1e400"}, "no more than"),
+        ({"ask_hours-urgent": "200"}, "It must be less than"),
+        ({"tiers-hospital": "9"}, "Select a valid choice"),
+        ({"fairness": "war"}, "Select a valid choice"),
+        ({"lateness_days": "-1"}, "It must be more than 0"),
+        ({"phases-0-region": "Nowhere At All"}, "No place of this name was found"),
+        ({"phases-0-region": "420000", "phases-1-region": "Hubei"}, "This region is named twice."),
+        ({"phases-TOTAL_FORMS": "x"}, "Part of the form did not arrive."),
+    ],
+)
+def test_faults_are_said_beside_their_field_and_nothing_typed_is_lost(
+    desk: Client, changes: dict[str, str], says: str
+) -> None:
+    region("420000")
+    answer = desk.post("/desk/policy/new/", typed(desk, **{"standbys": "7", **changes}))
+
+    assert answer.status_code == 400
+    assert says in answer.text
+    assert 'name="standbys" value="7"' in answer.text
+    assert PolicyDraft.objects.count() == 0
+
+
+def test_a_region_is_taken_out_by_emptying_its_field(desk: Client, coordinator: User) -> None:
+    region("420000")
+    make_policy(HUBEI_LOOKS, note="x", by=coordinator)
+    data = typed(desk)
+    assert data["phases-0-region"] == "420000"
+
+    desk.post("/desk/policy/new/", {**data, "phases-0-region": ""})
+
+    assert PolicyDraft.objects.get().values.phases == {}
+
+
+def test_a_draft_is_edited_and_discarded(desk: Client, coordinator: User) -> None:
+    draft = draft_policy({"standbys": 5}, based_on=1, by=coordinator)
+    page = f"/desk/policy/drafts/{draft.pk}/"
+
+    desk.post(f"{page}edit/", typed(desk, f"{page}edit/", standbys="6"))
+    assert PolicyDraft.objects.get().values.standbys == 6
+    desk.post(f"{page}discard/")
+    draft.refresh_from_db()
+    assert draft.state == DraftState.DISCARDED
+    assert "not open any more" in desk.get(f"{page}edit/", follow=True).text
+    assert "not open any more" in desk.post(f"{page}enforce/", {"note": "x"}, follow=True).text
+    assert "not open any more" in desk.post(f"{page}preview/", follow=True).text
+
+
+def test_a_draft_that_somebody_overtook_is_refused_kept_and_taken_further(desk: Client, coordinator: User) -> None:
+    data = typed(desk, standbys="5")
+    make_policy({"share_cap": 0.3}, note="Meanwhile", by=coordinator)
+    desk.post("/desk/policy/new/", data)
+    stale = PolicyDraft.objects.get()
+    assert stale.based_on == 1
+
+    answer = desk.post(f"/desk/policy/drafts/{stale.pk}/enforce/", {"note": "x"}, follow=True)
+
+    assert "Somebody else has put version 2 into force meanwhile" in answer.text
+    assert Policy.objects.current().version == 2
+    anew = f"/desk/policy/new/?draft={stale.pk}"
+    assert anew in answer.text
+    data = typed(desk, anew)
+    assert (data["standbys"], data["based_on"]) == (5, 2)
+    desk.post(anew, data)
+    assert PolicyDraft.objects.latest("pk").based_on == 2
+
+
+def test_an_earlier_version_comes_back_as_a_draft(desk: Client, coordinator: User) -> None:
+    make_policy({"standbys": 5}, note="x", by=coordinator)
+
+    desk.post("/desk/policy/versions/1/restore/")
+
+    draft = PolicyDraft.objects.get()
+    assert (draft.values, draft.based_on) == (PolicyValues(), 2)
+
+
+# --- Preview ----------------------------------------------------------------------------------------------------------
+
+
+def two_needs(name: str, **facts: Any) -> tuple[Demand, Demand]:
+    hour = timezone.now() - dt.timedelta(days=1)
+    item = ItemFactory.create(key=name)
+    OfferFactory.create(item=item, quantity=1000, organisation__name=f"Maker {name}", published_at=hour)
+    village = OrganisationFactory.create(kind=OrganisationKind.COMMUNITY, **facts)
+    firm = OrganisationFactory.create(kind=OrganisationKind.ENTERPRISE, **facts)
+    return (
+        DemandFactory.create(organisation=village, item=item, opened_at=hour),
+        DemandFactory.create(organisation=firm, item=item, opened_at=hour),
+    )
+
+
+def work() -> None:
+    while previews.replay_due():
+        pass
+
+
+def test_a_preview_is_asked_for_followed_and_read(desk: Client, coordinator: User) -> None:
+    village, firm = two_needs("gown")
+    draft = draft_policy(FIRMS_FIRST, based_on=1, by=coordinator)
+    page = f"/desk/policy/drafts/{draft.pk}/"
+
+    assert "Waiting for its turn" in desk.post(f"{page}preview/", follow=True).text
+    work()
+    text = desk.get(page).text
+
+    assert "2 of 2 needs would have been served otherwise." in text
+    assert village.reference in text
+    assert firm.reference in text
+    assert "Maker gown: 1,000 pieces" in re.sub(r"\s+", " ", text)
+    assert "Community (tier 3, under the draft 4)" in text
+    assert "100 % → 0 %" in text
+    assert "Hubei" in text
+
+
+def test_a_preview_shows_needs_and_sums_of_ones_own_region_alone(
+    log_in: Login, coordinator: User, province: User
+) -> None:
+    here, _firm = two_needs("gown")
+    there, _firm = two_needs("mask", region=region("440300"))
+    draft = draft_policy(FIRMS_FIRST, based_on=1, by=coordinator)
+    previews.request_replay(draft, by=coordinator)
+    work()
+
+    text = log_in(province).get(f"/desk/policy/drafts/{draft.pk}/").text
+
+    assert "4 of 4 needs would have been served otherwise." in text
+    assert here.reference in text
+    assert there.reference not in text
+    assert "Guangdong" not in text
+
+
+def test_a_preview_of_something_else_is_marked_as_such(desk: Client, coordinator: User) -> None:
+    draft = draft_policy({}, based_on=1, by=coordinator)
+    previews.request_replay(draft, by=coordinator)
+    work()
+    page = f"/desk/policy/drafts/{draft.pk}/"
+    assert "has changed since" not in desk.get(page).text
+    assert "none would have been served otherwise" in desk.get(page).text
+
+    make_policy({}, note="x", by=coordinator)
+
+    assert "has changed since" in desk.get(page).text
+
+
+def test_the_table_of_a_preview_takes_as_many_queries_for_few_rows_as_for_many(desk: Client, coordinator: User) -> None:
+    def page_of(count: int) -> str:
+        Demand.objects.all().update(opened_at=timezone.now() - dt.timedelta(days=30))
+        for number in range(count):
+            two_needs(f"item{count}-{number}")
+        draft = draft_policy(FIRMS_FIRST, based_on=1, by=coordinator)
+        previews.request_replay(draft, by=coordinator)
+        work()
+        page = f"/desk/policy/drafts/{draft.pk}/"
+        assert len(desk.get(page).context["lines"]) == 2 * count
+        return page
+
+    few, many = page_of(1), page_of(9)
+    assert queries(desk, many) == queries(desk, few)
+
+
+# --- Phases -----------------------------------------------------------------------------------------------------------
+
+
+def test_where_a_coordinator_looks_first_the_posting_page_says_so_and_the_owner_sees_why_it_waits(
+    log_in: Login, buyer: User, coordinator: User, province: User
+) -> None:
+    make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
+    client = log_in(buyer)
+    item = ItemFactory.create()
+    assert "Needs in Hubei are looked at by a coordinator first" in client.get("/needs/new/").text
+    assert "Hubei is in the emergency phase" in client.get("/needs/new/").text
+
+    answer = client.post("/needs/new/", lines({"item": item.pk, "quantity": "100"}), follow=True)
+
+    demand = Demand.objects.get()
+    assert demand.state == DemandState.DRAFT
+    assert "In this region a coordinator looks at every need before it goes out. Yours waits" in answer.text
+    assert "Open: ask suppliers now" not in answer.text
+    office = log_in(province)
+    assert demand.reference in office.get("/desk/").text
+    page = office.get(f"/desk/needs/{demand.pk}/").text
+    assert "Approve: send it out" in page
+    assert "Return it with a reason" in page
+
+    assert "error-summary" in office.post(f"/desk/needs/{demand.pk}/return/", {"reason": ""}).text
+    office.post(f"/desk/needs/{demand.pk}/return/", {"reason": "Which size?"})
+    assert "A coordinator returned it: Which size?" in client.get(f"/needs/{demand.pk}/").text
+    client.post(f"/needs/{demand.pk}/open/")
+    office.post(f"/desk/needs/{demand.pk}/open/")
+    demand.refresh_from_db()
+    assert (demand.state, demand.state_reason) == (DemandState.OPEN, "")
+
+
+def test_a_need_that_was_looked_at_late_is_not_stuck_once_it_is_out(desk: Client, coordinator: User) -> None:
+    demand = DemandFactory.create()
+    office = coordinator.grants[0].organisation
+    Escalation.objects.create(demand=demand, organisation=office, level=1, for_approval=True)
+    assert desk.get("/desk/").context["waiting"][0]["count"] == 0
+
+    Escalation.objects.create(demand=demand, organisation=office, level=1)
+    assert desk.get("/desk/").context["waiting"][0]["count"] == 1
+
+
+def test_the_place_of_delivery_decides_and_is_named(log_in: Login, coordinator: User, province: User) -> None:
+    make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
+    client = log_in(member(OrganisationFactory.create(region=region("440300"))))
+    region("420106")
+    assert "looked at by a coordinator" not in client.get("/needs/new/").text
+
+    faulty = lines({"item": ItemFactory.create().pk, "quantity": "0"})
+    assert "Needs in Hubei are looked at by a coordinator first" in client.post("/needs/new/", faulty).text
+
+
+def test_elsewhere_nothing_is_said_of_it(log_in: Login, buyer: User, coordinator: User) -> None:
+    region("440000")
+    make_policy({"phases": {"440000": {"phase": "emergency", "approval": True}}}, note="x", by=coordinator)
+    text = log_in(buyer).get("/needs/new/").text
+    assert "looked at by a coordinator first" not in text
+    assert "emergency phase" not in text
+
+
+def test_a_coordinator_of_the_place_of_delivery_sends_out_what_another_region_posted(
+    log_in: Login, coordinator: User, province: User
+) -> None:
+    make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
+    far = OrganisationFactory.create(region=region("440300"))
+    demand = DemandFactory.create(
+        organisation=far, region=region("420106"), draft=True, review_requested_at=timezone.now()
+    )
+
+    log_in(province).post(f"/desk/needs/{demand.pk}/open/")
+
+    demand.refresh_from_db()
+    assert demand.state == DemandState.OPEN
+
+
+def test_everybody_reads_tiers_clocks_and_phases_on_the_public_page(client: Client, coordinator: User) -> None:
+    region("420000")
+    hours = {"emergency": 1, "urgent": 5, "routine": 30}
+    make_policy({**HUBEI_LOOKS, **FIRMS_FIRST, "escalation_hours": hours}, note="x", by=coordinator)
+
+    text = client.get("/promise/", headers={"accept-language": "en"}).text
+
+    assert "5 hours" in text
+    assert text.index("Enterprise") < text.index("Communit")
+    assert "Hubei" in text
+    assert "Policy version 2" in text
+
+
+def test_a_viewer_of_a_desk_sees_no_policy(log_in: Login, coordinator: User) -> None:
+    office: Organisation = coordinator.grants[0].organisation
+    assert log_in(member(office, Role.VIEWER)).get("/desk/policy/").status_code == 404
+
+
+@pytest.mark.parametrize("number", ["0", "99999999999999999999"])
+def test_versions_that_are_not_there_are_not_found(desk: Client, number: str) -> None:
+    assert desk.get(f"/desk/policy/versions/{number}/").status_code == 404
+    assert desk.get(f"/desk/policy/new/?draft={number}").status_code in {200, 404}
