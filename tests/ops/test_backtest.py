@@ -82,5 +82,5 @@ def test_what_it_cannot_do_it_says_in_a_sentence(arguments: list[str], why: str)
 
 def test_a_policy_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
     (tmp_path / "draft.json").write_text('{"fill_weight": -1}', encoding="utf-8")
-    with pytest.raises(CommandError, match=r"draft.json: fill weight"):
+    with pytest.raises(CommandError, match=r"draft.json: .*1,?000"):
         said("--data", str(write(tmp_path)), "--policy", str(tmp_path / "draft.json"))

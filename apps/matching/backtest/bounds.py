@@ -27,8 +27,8 @@ def bounds(dataset: Dataset, every: float) -> Bounds:
     units = [min(supply[item], int(asked[item].sum())) for item in wanted]
     return Bounds(
         fill=float(np.mean([_most_filled(asked[item], supply[item]) for item in wanted])),
-        miles=sum(_least_miles(dataset, item) for item in wanted) / sum(units),
-        holding=sum(_least_held(dataset, item, every) for item in wanted) / sum(units),
+        miles=sum(_least_miles(dataset, item) for item in wanted) / max(1, sum(units)),
+        holding=sum(_least_held(dataset, item, every) for item in wanted) / max(1, sum(units)),
     )
 
 

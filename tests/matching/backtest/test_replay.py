@@ -52,16 +52,19 @@ def test_what_came_after_a_round_is_not_seen_in_it() -> None:
 
 
 def test_parties_are_added_up_and_the_oldest_goes_first() -> None:
-    whole = dataset([(0, 0, 0, 5), (0, 0, 1, 7)], [(0, 0, 0, 30)], [[1]])
+    whole = dataset([(0, 0, 0, 5), (0, 0, 1, 7), (0, 0, 2, 1)], [(0, 0, 0, 30)], [[1]])
     seen: list[Round] = []
 
     def six(one: Round) -> list[tuple[int, int, int]]:
         seen.append(one)
         return [(0, 0, 6)]
 
-    replay(whole, six, every=0.7)
+    replay(whole, six, every=1.4)
 
-    assert [(one.offered.quantity.tolist(), one.offered.since.tolist()) for one in seen[1:]] == [([6], [DAY])]
+    assert [(one.offered.quantity.tolist(), one.offered.since.tolist()) for one in seen] == [
+        ([12], [0]),
+        ([7], [DAY]),
+    ]
 
 
 @pytest.mark.parametrize("decision", [(0, 0, 6), (0, 1, 1), (0, 0, 0)])

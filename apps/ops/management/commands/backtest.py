@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.policy.faults import InvalidPolicyError
 from apps.policy.values import PolicyValues
+from apps.policy.wording import say
 
 if TYPE_CHECKING:  # numpy and pandas stay out of every other command
     from apps.matching.backtest.bounds import Bounds
@@ -135,7 +137,10 @@ def _settings(options: dict[str, Any]) -> "list[Setting]":
         try:
             given = json.loads(options["policy"].read_text(encoding="utf-8"))
             policy = PolicyValues.from_json(given)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except InvalidPolicyError as error:
+            said = " ".join(str(say(fault)) for fault in error.faults)
+            raise CommandError(f"{options['policy']}: {said}") from error
+        except (OSError, ValueError) as error:
             raise CommandError(f"{options['policy']}: {error}") from error
         chosen.append(Setting(options["policy"].stem, "from a file", policy))
     return chosen
