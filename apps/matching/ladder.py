@@ -11,7 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-from apps.matching.market import THOUSAND, Floats, Ints, Market
+from apps.matching.groups import Floats, Ints
+from apps.matching.market import THOUSAND, Market
 from apps.matching.ranking import Need, effective_tier
 from apps.policy.values import Fairness
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from apps.matching.arcs import Arcs, Given
+from apps.matching.arcs import Arcs
+from apps.matching.giving import Given
+from apps.matching.groups import Floats, Ints
 from apps.matching.ladder import Ladder
-from apps.matching.market import THOUSAND, Floats, Ints, Market
+from apps.matching.market import THOUSAND, Market
 
 
 def charge(market: Market) -> Floats:

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from apps.demands.models import URGENCY_RANK, Urgency
 from apps.matching import ladder as ladders
 from apps.matching.allocation import decide
-from apps.matching.arcs import survey
+from apps.matching.arcs import reachable
 from apps.matching.contest import allocate
 from apps.matching.market import REFUSED, Market
 from apps.matching.ranking import ROUTINE, Need, Place, Refusal, Rules, Source, rank, reach_km
 from apps.policy.values import Fairness, PolicyValues
-from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, markets
+from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_score, markets
 
 DAY = dt.timedelta(days=1)
 PLAIN = replace(
@@ -136,7 +136,7 @@ def test_no_level_is_served_less_for_the_sake_of_fewer_parcels(
     supply = [replace(source, held=(), minimum_order=1) for source in case[1]]
     policy = replace(PLAIN, shipment_units=0)
     market = Market(case[0], [source for source in supply if source.free], RULES, policy=policy, now=NOW)
-    ladder = ladders.build(market, survey(market, spread=1).supply)
+    ladder = ladders.build(market, reachable(market))
 
     def levels(policy: PolicyValues) -> list[int]:
         plan = allocate(case[0], supply, RULES, policy=policy, now=NOW, small=small).plan
@@ -199,7 +199,7 @@ def test_no_setting_breaks_a_promise(
         POLICY, gift_reach_km=reach, gift_reach_km_per_day=a_day, fill_weight=fill, shipment_units=units, fair_from=0
     )
     market = Market(demand, [source for source in supply if source.free], RULES, policy=policy, now=NOW)
-    allowed = np.vstack([np.zeros((0, len(market.sources))), *(scores for _rows, scores in market.blocks())])
+    allowed = every_score(market)
 
     plan = allocate(demand, supply, RULES, policy=policy, now=NOW, small=small).plan
     books = Books(plan, supply)

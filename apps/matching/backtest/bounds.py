@@ -8,7 +8,7 @@ import numpy as np
 
 from apps.matching.backtest.dataset import DAY, Dataset
 from apps.matching.backtest.replay import ends
-from apps.matching.market import Floats, Ints
+from apps.matching.groups import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from apps.matching.backtest.dataset import DAY, Dataset, Requests
 from apps.matching.backtest.metrics import Shipments
 from apps.matching.contest import allocate
-from apps.matching.market import Floats, Ints
+from apps.matching.groups import Floats, Ints
 from apps.matching.ranking import ROUTINE, Need, Place, Rules, Source
 from apps.policy.values import PolicyValues
 
