@@ -281,12 +281,13 @@ def _columns(values: Sequence[object]) -> Iterator[str]:
 
 def _sold_out(place: Stage, clients: Crowd, draw: random.Random, seconds: float) -> int:
     """Everybody at once, in batches and singly, until nothing is left: how many offers did not end at exactly that."""
-    place.clear(free=500)
+    free = 10_000 // len(place.offers)
+    place.clear(free=free)
     for batch in (7, 1):
-        pairs = place.pairs(draw, 2_000 * len(place.offers))
+        pairs = place.pairs(draw, 40_000)
         clients.work(max(CLIENTS), way="ours", batch=batch, seconds=10 * seconds, pairs=pairs)
     place.check(Match.objects.count(), counts=True)
-    return Offer.objects.filter(pk__in=place.offers).exclude(quantity_reserved=500).count()
+    return Offer.objects.filter(pk__in=place.offers).exclude(quantity_reserved=free).count()
 
 
 def _through_django(place: Stage, draw: random.Random, seconds: float) -> dict[int, float]:
