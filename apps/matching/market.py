@@ -88,7 +88,7 @@ class Market:
             for column, source in enumerate(self.sources[place] for place in goods):
                 fit = fit_of(need, source.item_id, source.standard_id, rules)
                 if isinstance(fit, Fit):
-                    fits[row, column] = fit.value
+                    fits[row, column] = weights["standard"] * fit.value
 
         age = _floats((self.now - source.confirmed_at).total_seconds() / 86_400 for source in self.sources)
         fresh = np.clip(1 - np.maximum(0, age) / policy.offer_fresh_days, 0, 1)
@@ -99,7 +99,7 @@ class Market:
         own = weights["freshness"] * fresh + weights["record"] * record
         own[self.free < self.minimum] = -np.inf
 
-        goods_part = weights["standard"] * fits[:, good] + own
+        goods_part = fits[:, good] + own
         for row, need in enumerate(self.needs[place] for place in kinds):
             goods_part[row] += weights["price"] * self._cheap(need.item_id)
         self._goods = goods_part.astype(np.float32)
