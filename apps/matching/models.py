@@ -232,6 +232,7 @@ class Replay(TimeStamped):
     groups_done = models.PositiveIntegerField(_("groups done"), default=0)
     needs = models.PositiveIntegerField(_("needs"), default=0)
     left_out = models.PositiveIntegerField(_("needs left out"), default=0)
+    apart = models.PositiveIntegerField(_("times that too much competed to be decided together"), default=0)
     differing = models.PositiveIntegerField(_("needs served otherwise"), default=0)
     totals: models.JSONField[Any, Any] = models.JSONField(_("sums"), default=dict)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)

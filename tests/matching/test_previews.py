@@ -69,6 +69,27 @@ def test_a_draft_that_changes_nothing_changes_nothing(author: User) -> None:
     assert done.totals["before"] == done.totals["after"]
 
 
+def test_how_short_supply_is_shared_shows_where_too_much_competes_it_is_said(
+    author: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    village, _firm = two_needs()
+    other = DemandFactory.create(
+        organisation=OrganisationFactory.create(kind=OrganisationKind.COMMUNITY),
+        item=village.item,
+        opened_at=village.opened_at,
+    )
+    one_by_one = draft_policy({"fairness": "off", "share_cap": 1, "fill_weight": 0}, based_on=1, by=author)
+
+    done = preview(one_by_one, author)
+    assert (done.differing, done.apart) == (2, 0)
+    rows = {row.demand: row for row in done.replayed.all()}
+    assert [part[1] for part in rows[village].before + rows[other].before] == [500, 500]
+    assert [part[1] for part in rows[village].after + rows[other].after] == [1000]
+
+    monkeypatch.setattr(previews, "MOST_TOGETHER", 0)
+    assert preview(one_by_one, author).apart == 1
+
+
 def test_what_these_needs_were_promised_is_given_back_and_what_others_were_promised_is_not(author: User) -> None:
     village, firm = two_needs()
     offer = village.item.offers.get()

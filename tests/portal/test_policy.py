@@ -323,6 +323,18 @@ def test_a_preview_of_something_else_is_marked_as_such(desk: Client, coordinator
     assert "has changed since" in desk.get(page).text
 
 
+def test_a_preview_says_when_too_much_competed(desk: Client, coordinator: User) -> None:
+    draft = draft_policy({}, based_on=1, by=coordinator)
+    asked = previews.request_replay(draft, by=coordinator)
+    work()
+    page = f"/desk/policy/drafts/{draft.pk}/"
+    assert "too much competed" not in desk.get(page).text
+
+    Replay.objects.filter(pk=asked.pk).update(apart=3)
+
+    assert "In 3 hours too much competed" in desk.get(page).text
+
+
 def test_the_table_of_a_preview_takes_as_many_queries_for_few_rows_as_for_many(desk: Client, coordinator: User) -> None:
     def page_of(count: int) -> str:
         Demand.objects.all().update(opened_at=timezone.now() - dt.timedelta(days=30))
