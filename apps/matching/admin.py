@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.contrib import admin
 
 from apps.accounts.admin import WatchedAdmin
-from apps.matching.models import Escalation, Match
+from apps.matching.models import Escalation, Match, Shortfall
 
 
 @admin.register(Match)
@@ -24,3 +24,12 @@ class EscalationAdmin(WatchedAdmin[Escalation]):
     list_select_related = ("demand__item", "organisation")
     search_fields = ("=demand__reference", "organisation__name")
     ordering: ClassVar = ("-pk",)
+
+
+@admin.register(Shortfall)
+class ShortfallAdmin(WatchedAdmin[Shortfall]):
+    list_display = ("demand", "given", "wanting", "because", "others", "above", "decided_at")
+    list_filter = ("because",)
+    list_select_related = ("demand__item", "demand__organisation")
+    search_fields = ("=demand__reference", "demand__organisation__name")
+    ordering: ClassVar = ("-decided_at",)

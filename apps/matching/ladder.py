@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.matching.market import THOUSAND, Ints, Market
+from apps.matching.groups import Ints
+from apps.matching.market import THOUSAND, Market
 from apps.matching.ranking import Need, effective_tier
 from apps.policy.values import Fairness
 

@@ -22,7 +22,7 @@ from apps.api.organisations import OrganisationRow
 from apps.demands.models import Demand
 from apps.exports.datasets import DATASETS
 from apps.fulfilment.models import ContactReveal, Order, Shipment
-from apps.matching.models import Match
+from apps.matching.models import Match, Shortfall
 from apps.matching.services import sweep
 from apps.notifications.models import Message, WebhookEndpoint
 from apps.policy.services import make_policy
@@ -188,6 +188,36 @@ def test_who_was_asked_is_shown_to_the_requester(call: Call, buyer: User, hospit
     assert ids() == [str(declined.pk), str(held.pk)]
     assert ids("?state=held") == [str(held.pk)]
     assert mine.get(f"/demands/{need.pk}/matches/?state=asleep").status_code == 400
+
+
+def test_a_need_says_what_there_is_for_it_and_what_would_help(call: Call, buyer: User, hospital: Organisation) -> None:
+    need = DemandFactory.create(organisation=hospital, quantity=1000)
+    OfferFactory.create(item=need.item, minimum_order=3000)
+    Shortfall.objects.create(
+        demand=need, given=0, wanting=1000, because="shared", others=2, above=0, policy_version=1,
+        decided_at=need.opened_at or need.created_at,
+    )  # fmt: skip
+    mine = call(buyer)
+
+    answer = mine.get(f"/demands/{need.pk}/outlook/").json()
+
+    assert (answer["suppliers"], answer["candidates"]) == (1, 0)
+    assert answer["hindrances"] == [{"reason": "minimum", "suppliers": 1}]
+    assert len(answer["text"]) == 2
+    [way] = answer["ways"]
+    assert (way["action"], way["suppliers"], way["units"]) == ("more", 1, 5000)
+    assert (answer["shortfall"]["because"], answer["shortfall"]["others"]) == ("shared", 2)
+
+    assert mine.patch(f"/demands/{need.pk}/", way["change"]).status_code == 200
+    changed = mine.get(f"/demands/{need.pk}/outlook/").json()
+    assert (changed["candidates"], changed["ways"]) == (1, [])
+
+
+def test_what_there_is_for_a_need_is_not_for_others(call: Call, rival: User, partner: User) -> None:
+    need = DemandFactory.create()
+
+    assert call(rival).get(f"/demands/{need.pk}/outlook/").status_code == 404
+    assert call(partner).get(f"/demands/{need.pk}/outlook/").status_code == 200
 
 
 # Offers

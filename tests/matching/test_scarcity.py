@@ -17,7 +17,7 @@ from apps.matching.contest import allocate
 from apps.matching.market import REFUSED, Market
 from apps.matching.ranking import ROUTINE, Need, Place, Refusal, Rules, Source, rank, reach_km
 from apps.policy.values import Fairness, PolicyValues
-from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, markets
+from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_score, markets
 
 DAY = dt.timedelta(days=1)
 PLAIN = replace(
@@ -164,7 +164,7 @@ def test_no_setting_breaks_a_promise(
         POLICY, gift_reach_km=reach, gift_reach_km_per_day=a_day, fill_weight=fill, shipment_units=units, fair_from=0
     )
     market = Market(demand, [source for source in supply if source.free], RULES, policy=policy, now=NOW)
-    allowed = np.vstack([np.zeros((0, len(market.sources))), *(scores for _rows, scores in market.blocks())])
+    allowed = every_score(market)
 
     plan = allocate(demand, supply, RULES, policy=policy, now=NOW, small=small).plan
     books = Books(plan, supply)

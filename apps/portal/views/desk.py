@@ -24,7 +24,7 @@ from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState
-from apps.matching.models import Escalation, Match, MatchState
+from apps.matching.models import Escalation, Match, MatchState, Shortfall
 from apps.matching.outlook import outlook
 from apps.notifications import services as outbox
 from apps.notifications.models import Message
@@ -325,11 +325,13 @@ def need(request: HttpRequest, pk: int) -> HttpResponse:
     user = coordinator(request)
     subject = _demand(user, pk)
     matches = Match.objects.filter(demand=subject).shown().order_by("-pk")
+    is_short = subject.state == DemandState.OPEN and subject.quantity_wanting > 0
     context = {
         "demand": subject,
         "matches": matches[:50],
         "escalations": subject.escalations.select_related("organisation").order_by("pk"),
-        "outlook": outlook(subject) if subject.state == DemandState.OPEN else None,
+        "outlook": outlook(subject, now=timezone.now()) if is_short else None,
+        "shortfall": Shortfall.objects.filter(demand=subject).first() if is_short else None,
         "judgement": demands.judge_quantity(subject) if subject.state == DemandState.DRAFT else None,
         "asked": matches.filter(state=MatchState.HELD).count(),
     }
