@@ -23,7 +23,7 @@ DAY: Final = dt.timedelta(days=1)
 # Pairs of need and source that one replay decides together, step after step, and how often each is improved on. Counted
 # and not timed, so that the same past is the same again.
 MOST_TOGETHER: Final = 10_000_000
-IMPROVEMENTS: Final = 4
+IMPROVEMENTS: Final = 8
 Pair = tuple[int, int]  # a need and a source
 
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('matching', '0040_fewer_indexes'),
+        ('matching', '0030_rematching'),
     ]
 
     operations = [
