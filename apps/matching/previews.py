@@ -1,4 +1,6 @@
-"""The verbs of preview: replay the last days under a draft of the policy. Writes `Replay` and `ReplayedNeed`."""
+"""The verbs of preview: replay the last days under a draft of the policy, and forget it. Writes `Replay` and
+`ReplayedNeed`.
+"""
 
 import datetime as dt
 import time
@@ -19,6 +21,7 @@ from apps.matching.loading import load_rules
 from apps.matching.models import Replay, ReplayedNeed, ReplayState
 from apps.matching.ranking import Rules
 from apps.matching.replaying import MOST_TOGETHER, Part, add_up, differences, replay, totals
+from apps.policy import services as policies
 from apps.policy.models import BUILT_IN, DraftState, Policy, PolicyDraft
 from apps.policy.values import PolicyValues
 
@@ -31,6 +34,8 @@ MOST_PAIRS: Final = 5_000_000
 # A worker that dies loses its claim, and the group it was at, after this long.
 LEASE: Final = dt.timedelta(minutes=10)
 ATTEMPTS: Final = 3
+# How long what would have been is kept, and a draft that was thrown away.
+KEEP: Final = dt.timedelta(days=90)
 
 
 @transaction.atomic
@@ -148,6 +153,15 @@ def _replay_group(claimed: Replay, rules: Rules, policies: Sequence[PolicyValues
     for name, value in facts.items():
         setattr(claimed, name, value)
     return True
+
+
+def purge(*, now: dt.datetime | None = None, limit: int = 500) -> dict[str, int]:
+    """Forget replays that are long over, and drafts that were discarded long ago."""
+    before = (now or timezone.now()) - KEEP
+    old = Replay.objects.over().filter(updated_at__lt=before).order_by("pk")
+    keys = list(old.values_list("pk", flat=True)[:limit])
+    Replay.objects.filter(pk__in=keys).delete()
+    return {"replays": len(keys), "drafts": policies.forget_discarded(before=before, limit=limit)}
 
 
 def _kept(parts: Sequence[Part]) -> list[list[float]]:
