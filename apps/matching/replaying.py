@@ -22,7 +22,7 @@ STEP: Final = dt.timedelta(hours=1)
 DAY: Final = dt.timedelta(days=1)
 # Pairs of need and source that one replay decides together, step after step, and how often each is improved on. Counted
 # and not timed, so that the same past is the same again.
-MOST_TOGETHER: Final = 10_000_000
+MOST_TOGETHER: Final = 25_000_000
 IMPROVEMENTS: Final = 8
 Pair = tuple[int, int]  # a need and a source
 
