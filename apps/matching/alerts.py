@@ -66,7 +66,7 @@ def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
         "coordinator": coordinator.name,
         "level": level,
         "tried": tried,
-        "why": why_nothing(demand, now) if demand.quantity_wanting and not waits else [],
+        "why": why_nothing(demand, policy, now) if demand.quantity_wanting and not waits else [],
         "quantity_matched": demand.quantity_matched,
         "waits": waits,
     }
@@ -76,9 +76,9 @@ def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
     return 1
 
 
-def why_nothing(demand: Demand, now: dt.datetime) -> list[dict[str, str]]:
+def why_nothing(demand: Demand, policy: PolicyValues, now: dt.datetime) -> list[dict[str, str]]:
     """What keeps suppliers back that were not asked, and what would help, in every language."""
-    seen = outlook(demand, now=now)
+    seen = outlook(demand, now=now, policy=policy)
 
     def write() -> list[str]:
         return [*outlook_wording.why(seen), *(outlook_wording.help_of(seen, way) for way in seen.ways)]

@@ -55,9 +55,11 @@ class Outlook:
     places: dict[str, Region]
 
 
-def outlook(demand: Demand, *, now: dt.datetime) -> Outlook:
-    """Count the suppliers that could serve a need (fetched with `shown()`), and what keeps back the others."""
-    policy = Policy.objects.current().values
+def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = None) -> Outlook:
+    """Count the suppliers that could serve a need (fetched with `shown()`) under a policy (None: the current one), and
+    what keeps back the others.
+    """
+    policy = policy or Policy.objects.current().values
     substitutes = set(Substitution.objects.filter(demanded=demand.item_id).values_list("offered_id", flat=True))
     welcome = {demand.item_id} | (substitutes if demand.accepts_substitutes else set())
     asked = list(Match.objects.held().filter(demand=demand).values_list("offer_id", flat=True))

@@ -10,9 +10,10 @@ import numpy as np
 from apps.matching.arcs import Arcs
 from apps.matching.flow import solve, total
 from apps.matching.giving import Given, greedy
-from apps.matching.groups import Floats, Ints
+from apps.matching.groups import Ints
 from apps.matching.ladder import Ladder
 from apps.matching.market import THOUSAND, Market
+from apps.matching.parcels import charge, send_together
 
 _REPAIRS: Final = 6
 _SMOOTHINGS: Final = 2
@@ -28,11 +29,11 @@ def settle(
     it is solved again. Shipments cost by slope scaling: each arc is charged, per unit, what a shipment costs divided
     by what it carried last time (D. Kim, P. Pardalos, Operations Research Letters 24, 1999).
     """
-    charge = _charge(market)
+    cost_of = charge(market)
     carried = np.minimum(market.free[arcs.column], market.wanting[arcs.row])
     least = np.zeros(len(arcs), dtype=np.int64)
     best = _finish(market, ladder, arcs, quantity)
-    smoothings = _SMOOTHINGS if charge.any() and len(arcs) <= _SMOOTH else 0
+    smoothings = _SMOOTHINGS if cost_of.any() and len(arcs) <= _SMOOTH else 0
     repairs = 0
     for turn in range(_REPAIRS):
         violates = (quantity > 0) & (quantity < market.minimum[arcs.column])
@@ -43,7 +44,7 @@ def settle(
         stays = ~violates | (least > 0)
         carried = np.where(quantity > 0, quantity, carried)[stays]
         arcs, least = arcs.only(stays), least[stays]
-        cost = np.minimum(THOUSAND, charge[arcs.row] / carried).astype(np.int64) if smoothings else None
+        cost = np.minimum(THOUSAND, cost_of[arcs.row] / carried).astype(np.int64) if smoothings else None
         quantity = solve(market, arcs, ladder, cost=cost, least=least)
         plan = _finish(market, ladder, arcs, quantity)
         if merit(market, ladder, plan) > merit(market, ladder, best):
@@ -78,6 +79,8 @@ def _finish(market: Market, ladder: Ladder, arcs: Arcs, quantity: Ints) -> Given
     given = greedy(market, ladder.tier, ladder.cap, Given.of(market, arcs, fine))
     for row in [row for row, parts in given.parts.items() if len(parts) > 1]:
         _ship_together(market, row, given)
+    if send_together(market, ladder, arcs, given):
+        return greedy(market, ladder.tier, ladder.cap, given)
     return given
 
 
@@ -113,8 +116,8 @@ def gently(market: Market, ladder: Ladder, best: Given, present: Mapping[tuple[i
 def _ship_together(market: Market, row: int, given: Given) -> None:
     """Let one of the sources of a need send all of it, where that is worth the saved shipments."""
     parts, all_of_it = given.parts[row], int(given.got[row])
-    charge = float(_charge(market)[row])
-    now = sum(part.units * part.score for part in parts.values()) - charge * (len(parts) - 1)
+    saved = float(charge(market)[row]) * (len(parts) - 1)
+    now = sum(part.units * part.score for part in parts.values()) - saved
     able = [column for column, part in parts.items() if given.left[column] >= all_of_it - part.units]
     best = max(able, key=lambda column: (parts[column].score, -column), default=None)
     if best is None or parts[best].score * all_of_it <= now:
@@ -128,13 +131,7 @@ def _ship_together(market: Market, row: int, given: Given) -> None:
 
 def merit(market: Market, ladder: Ladder, given: Given) -> tuple[tuple[int, ...], float]:
     """What is compared: units served by tier, then the value less what shipments cost."""
-    charge = _charge(market)
-    shipping = sum(len(parts) * float(charge[row]) for row, parts in given.parts.items())
+    cost = charge(market)
+    shipping = sum(len(parts) * float(cost[row]) for row, parts in given.parts.items())
     tiers = tuple(units for _tier, units in sorted(ladder.tiers(given.got).items()))
     return tiers, ladder.worth(given.got) + given.score - shipping
-
-
-def _charge(market: Market) -> Floats:
-    """What a shipment costs each need, in thousandths of a score."""
-    policy = market.policy
-    return THOUSAND * (policy.shipment_weight * market.wanting.astype(np.float64) + policy.shipment_units)

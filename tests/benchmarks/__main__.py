@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PARTS = ("sweep", "burst", "paced", "export", "allocation", "commits")
+PARTS = ("sweep", "burst", "paced", "export", "allocation", "backtest", "commits")
 
 
 def arguments() -> argparse.Namespace:
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import allocation, commits, exports, flow, sweep, world
+    from tests.benchmarks import allocation, backtest, commits, exports, flow, sweep, world
 
     size = world.Size(options.offers, options.suppliers, options.hospitals)
     market, hospitals = world.build(size, options.seed)
@@ -97,6 +97,8 @@ def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) ->
                 flow.run(market, hospitals, mails, posts=options.posts, every=0)
     if "allocation" in options.parts:
         allocation.run()
+    if "backtest" in options.parts:
+        backtest.run()
     if "export" in options.parts:
         exports.run(market, options.rows)
     if "commits" in options.parts:  # last: it empties the matches

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.demands.models import URGENCY_RANK, Urgency
+from apps.matching import ladder as ladders
 from apps.matching.allocation import decide
+from apps.matching.arcs import reachable
 from apps.matching.contest import allocate
 from apps.matching.market import REFUSED, Market
 from apps.matching.ranking import ROUTINE, Need, Place, Refusal, Rules, Source, rank, reach_km
@@ -109,6 +111,39 @@ def test_a_shipment_costs_a_small_need_as_many_units_as_a_large_one() -> None:
     assert [shipments(wanting, 0) for wanting in (100, 1000)] == [2, 2]
     assert [shipments(wanting, 100) for wanting in (100, 1000)] == [1, 2]
     assert [shipments(wanting, 300) for wanting in (100, 1000)] == [1, 1]
+
+
+def test_a_source_sends_one_parcel_instead_of_several_where_that_is_worth_it() -> None:
+    """Two needs of 50 take the hundred between them, or one of 120 takes all of it, a little less full."""
+    small = [replace(NEED, id=number, organisation_id=100 + number, target=50, wanting=50) for number in (1, 2)]
+    large = replace(NEED, id=3, organisation_id=103, target=120, wanting=120)
+
+    def given(units: float, **facts: Any) -> dict[int, int]:
+        policy = replace(PLAIN, fill_weight=1, shipment_units=units)
+        return given_to([*small, replace(large, **facts)], [GIFT], policy)
+
+    assert given(0.1) == {1: 50, 2: 50, 3: 0}
+    assert given(5) == {1: 0, 2: 0, 3: 100}
+    assert given(5, tier=2) == {1: 50, 2: 50, 3: 0}
+    assert given(5, urgency_rank=ROUTINE + 1) == {1: 50, 2: 50, 3: 0}  # a level is worth any number of parcels
+
+
+@given(markets(), st.floats(0.1, 1000), st.sampled_from([0, 10**6]))
+@settings(max_examples=60, deadline=None)
+def test_no_level_is_served_less_for_the_sake_of_fewer_parcels(
+    case: tuple[list[Need], list[Source]], units: float, small: int
+) -> None:
+    supply = [replace(source, held=(), minimum_order=1) for source in case[1]]
+    policy = replace(PLAIN, shipment_units=0)
+    market = Market(case[0], [source for source in supply if source.free], RULES, policy=policy, now=NOW)
+    ladder = ladders.build(market, reachable(market))
+
+    def levels(policy: PolicyValues) -> list[int]:
+        plan = allocate(case[0], supply, RULES, policy=policy, now=NOW, small=small).plan
+        books = Books(plan, supply)
+        return ladder.levels(np.array([books.got(need) for need in market.needs], dtype=np.int64))
+
+    assert levels(replace(policy, shipment_units=units)) >= levels(policy)
 
 
 @pytest.mark.parametrize(
