@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.contrib import admin
 
 from apps.accounts.admin import WatchedAdmin
-from apps.matching.models import Escalation, Match, Shortfall
+from apps.matching.models import Escalation, Match, Replay, Shortfall
 
 
 @admin.register(Match)
@@ -33,3 +33,11 @@ class ShortfallAdmin(WatchedAdmin[Shortfall]):
     list_select_related = ("demand__item", "demand__organisation")
     search_fields = ("=demand__reference", "demand__organisation__name")
     ordering: ClassVar = ("-decided_at",)
+
+
+@admin.register(Replay)
+class ReplayAdmin(WatchedAdmin[Replay]):
+    list_display = ("pk", "draft", "policy_version", "requested_by", "state", "needs", "differing", "created_at")
+    list_filter = ("state",)
+    list_select_related = ("draft", "requested_by")
+    ordering: ClassVar = ("-pk",)

@@ -278,6 +278,9 @@ class ReplayQuerySet(models.QuerySet["Replay"]):
         unclaimed = Q(claimed_until=None) | Q(claimed_until__lt=now)
         return self.filter(unclaimed, state__in=[ReplayState.WAITING, ReplayState.RUNNING])
 
+    def over(self) -> Self:
+        return self.filter(state__in=[ReplayState.DONE, ReplayState.FAILED])
+
 
 class Replay(TimeStamped):
     """The needs of some days served once more, under the policy in force and under a draft: what would have been.
@@ -286,7 +289,7 @@ class Replay(TimeStamped):
     once, so a worker that dies loses one group.
     """
 
-    draft = models.ForeignKey(PolicyDraft, models.PROTECT, related_name="replays", verbose_name=_("draft"))
+    draft = models.ForeignKey(PolicyDraft, models.CASCADE, related_name="replays", verbose_name=_("draft"))
     settings: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("settings of the draft"))
     policy_version = models.PositiveIntegerField(_("compared with version"))
     requested_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("by"))
@@ -298,6 +301,7 @@ class Replay(TimeStamped):
     groups_done = models.PositiveIntegerField(_("groups done"), default=0)
     needs = models.PositiveIntegerField(_("needs"), default=0)
     left_out = models.PositiveIntegerField(_("needs left out"), default=0)
+    apart = models.PositiveIntegerField(_("times that too much competed to be decided together"), default=0)
     differing = models.PositiveIntegerField(_("needs served otherwise"), default=0)
     totals: models.JSONField[Any, Any] = models.JSONField(_("sums"), default=dict)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)

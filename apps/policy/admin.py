@@ -8,10 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.admin import KeptAdmin, acting
+from apps.accounts.admin import KeptAdmin, WatchedAdmin, acting
 from apps.core.errors import RuleViolation
 from apps.policy import services
-from apps.policy.models import Policy
+from apps.policy.models import Policy, PolicyDraft
 
 
 class PolicyForm(forms.ModelForm[Policy]):
@@ -56,3 +56,13 @@ class PolicyAdmin(KeptAdmin[Policy]):
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
         made = services.make_policy(obj.settings, note=obj.note, by=acting(request))
         obj.version = made.version
+
+
+@admin.register(PolicyDraft)
+class PolicyDraftAdmin(WatchedAdmin[PolicyDraft]):
+    """Drafts are made, and put into force, on the desk: there their faults are said and their replay is read."""
+
+    list_display = ("pk", "based_on", "made_by", "state", "became", "updated_at")
+    list_filter = ("state",)
+    list_select_related = ("made_by", "became")
+    ordering: ClassVar = ("-pk",)

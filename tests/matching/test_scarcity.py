@@ -256,3 +256,16 @@ def test_measured_distances_take_the_place_of_the_globe() -> None:
 def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"^{next(iter(wrong))}: range"):
         PolicyValues.from_json(wrong)
+
+
+def test_a_standard_that_weighs_nothing_in_the_score_is_still_demanded() -> None:
+    weights = {**PLAIN.weights, "standard": 0, "price": PLAIN.weights["price"] + PLAIN.weights["standard"]}
+    demanding, fitting = (
+        replace(NEED, standard_id=1, wanting=100),
+        replace(GIFT, id=2, organisation_id=2, standard_id=1),
+    )
+
+    policy = replace(PLAIN, weights=weights)
+
+    assert given_to([demanding], [GIFT], policy) == {1: 0}
+    assert given_to([demanding], [GIFT, fitting], policy) == {1: 100}

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0002_announced_state'),
         ('catalogue', '0003_search_without_pending_list'),
-        ('demands', '0040_fewer_indexes'),
+        ('demands', '0011_reviews_get_a_clock'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

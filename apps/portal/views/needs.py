@@ -169,16 +169,10 @@ def post(organisation: Organisation, formset: LineFormSet, details: DetailsForm,
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@kept.over_login
 def new(request: HttpRequest) -> HttpResponse:
-    if request.method == "POST" and not request.user.is_authenticated:
-        return kept.keep(request)
-    return _new(request)
-
-
-@login_required
-def _new(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
-    typed = kept.take(request) if request.method == "GET" else None
+    typed = kept.take(request)
     if typed is not None:
         request.POST = typed  # type: ignore[assignment]  # immutable too, being read from text
     organisation = organisation_for(request, user, Permission.POST_DEMANDS)
