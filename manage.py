@@ -6,6 +6,7 @@ import sys
 # They read no table, so they need no server.
 WITHOUT_SERVERS = frozenset(
     {
+        "backtest",
         "check",
         "collectstatic",
         "compilemessages",

@@ -31,6 +31,7 @@ app.conf.beat_schedule = {
     "shelve new offers": every(5, "apps.matching.tasks.shelve"),
     "take stock of records and prices": every(3600, "apps.matching.tasks.take_stock"),
     "replay drafts of the policy": every(15, "apps.matching.tasks.replay_drafts"),
+    "forget old drafts of the policy and their replays": every(3600, "apps.matching.tasks.purge_replays"),
     "watch verifications": every(10, "apps.matching.tasks.watch_verifications"),
     "send what is due": every(5, "apps.notifications.tasks.send_due"),
     "forget what was sent long ago": every(3600, "apps.notifications.tasks.purge"),

@@ -132,6 +132,7 @@ class OrganisationFactory(DjangoModelFactory[Organisation]):
     contact_phone = factory.Sequence(lambda number: f"1380000{number:04d}")
     contact_email = factory.Sequence(lambda number: f"contact{number}@example.org")
     state = OrganisationState.VERIFIED
+    announced_state = factory.SelfAttribute("state")
     verified_at = factory.LazyFunction(timezone.now)
     verified_until = factory.LazyFunction(lambda: timezone.now().date() + dt.timedelta(days=365))
 

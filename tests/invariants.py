@@ -75,6 +75,11 @@ UNTOLD = """
         SELECT 'match.withdrawn:' || m.id, o.organisation_id
         FROM matching_match m JOIN supply_offer o ON o.id = m.offer_id
         WHERE m.state = 'cancelled' AND m.respond_by IS NOT NULL AND m.responded_at IS NULL
+          -- Whoever was asked anew hears only that; who said that the goods are gone hears that all requests are off.
+          AND NOT EXISTS (SELECT FROM matching_match x WHERE x.demand_id = m.demand_id AND x.offer_id = m.offer_id
+                          AND x.id > m.id AND x.respond_by IS NOT NULL)
+          AND NOT EXISTS (SELECT FROM matching_match x WHERE x.offer_id = m.offer_id AND x.state = 'declined'
+                          AND x.decline_reason = 'gone' AND x.responded_at BETWEEN m.created_at AND m.updated_at)
       UNION ALL
         SELECT CASE WHEN r.repeat_of_id IS NULL THEN 'order.confirmed:' ELSE 'order.repeated:' END || r.id,
                o.organisation_id
@@ -123,8 +128,15 @@ UPSIDE_DOWN = """
           WHERE x.demand_id = high.id AND x.offer_id = o.id
             AND (x.state = 'held'
                  OR ((x.state IN ('declined', 'expired') OR (x.state = 'cancelled' AND x.responded_at IS NOT NULL)
-                      OR (x.state = 'accepted' AND x.quantity < x.quantity_asked))
+                      OR (x.state = 'accepted' AND (x.quantity < x.quantity_asked OR x.quantity_lost > 0)))
                      AND o.confirmed_at <= x.updated_at)))
+      AND NOT EXISTS (  -- a no that is meant of more than the one need
+          SELECT FROM matching_match x JOIN supply_offer p ON p.id = x.offer_id
+          WHERE p.organisation_id = o.organisation_id AND p.item_id = o.item_id AND o.confirmed_at <= x.updated_at
+            AND (x.state = 'declined' AND (x.decline_reason = 'distance' AND p.origin_region_id = o.origin_region_id
+                                           OR x.decline_reason = 'standard'
+                                              AND p.standard_id IS NOT DISTINCT FROM o.standard_id)
+                 OR x.demand_id = high.id AND (x.state = 'expired' OR x.decline_reason = 'price')))
     ORDER BY 1"""
 
 

@@ -19,9 +19,11 @@ from apps.demands.models import Demand, DemandState
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, OrderState
 from apps.matching.models import Escalation, Match, MatchState
+from apps.matching.previews import request_replay
 from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
 from apps.notifications.services import add_webhook, queue
 from apps.policy.models import Policy
+from apps.policy.services import draft_policy
 from apps.supply.models import Offer, OfferState
 from tests.factories import (
     PASSWORD,
@@ -79,6 +81,7 @@ def fill(hospital: Organisation, buyer: User, number: int) -> None:
         fulfilment.reveal_contact(match, to=buyer)
         Escalation.objects.create(demand=match.demand, organisation=OrganisationFactory.create(), level=1)
         Policy.objects.create(version=index + 2, made_by=UserFactory.create())
+        request_replay(draft_policy({}, based_on=1, by=UserFactory.create()), by=UserFactory.create())
         accounts.issue_token(UserFactory.create(), name="t", scopes=["read"], region=region("420000"))
         add_webhook(OrganisationFactory.create(), url=f"http://example.org/{index}", by=buyer)
         accounts.add_member(OrganisationFactory.create(), UserFactory.create(), role=Role.MEMBER, by=buyer)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 
 import django_filters as filters
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_filters.utils import translate_validation
 from drf_spectacular.types import OpenApiTypes
@@ -39,13 +40,15 @@ from apps.api.fields import (
 )
 from apps.api.filters import ById, ByItem, InRegion, Since
 from apps.api.matches import MatchFilter, MatchRow, fill_matches
+from apps.api.outlook import OutlookShown, shown
 from apps.api.resource import Resource
 from apps.api.schema import one_or_many
 from apps.core.errors import RuleViolation
 from apps.demands import services
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.matching import services as matching
-from apps.matching.models import Match
+from apps.matching.models import Match, Shortfall
+from apps.matching.outlook import outlook
 from apps.policy.models import Policy
 
 MOST_LINES: Final = 200
@@ -243,6 +246,15 @@ class Demands(Resource):
         if not wanted.is_valid():
             raise translate_validation(wanted.errors)
         return self.page(wanted.qs, MatchRow)
+
+    @extend_schema(responses=OutlookShown)
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def outlook(self, _request: Request, **_kwargs: Any) -> Response:
+        """What there is for the need right now, what keeps the rest from serving it, and what would help."""
+        self.get_object()
+        demand = Demand.objects.shown().get(pk=self._pk())
+        short = Shortfall.objects.filter(demand=demand).first() if demand.quantity_wanting else None
+        return Response(shown(outlook(demand, now=timezone.now()), short))
 
     def complete(self, rows: Rows) -> None:
         if self.action == "matches":

@@ -31,9 +31,10 @@ class Since(filters.Filter):
     field_class = InstantField
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            **{"field_name": "updated_at", "lookup_expr": "gte", "label": "Changed then or later.", **kwargs}
-        )
+        super().__init__(**{"label": "Changed then or later.", **kwargs})
+
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        return qs.filter(qs.model.changed_since(value)) if value else qs
 
 
 @extend_schema_field({"type": "string"})

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
-from apps.core.models import TimeStamped
+from apps.core.models import Counted
 from apps.demands import clocks
 from apps.policy.values import PolicyValues
 
@@ -102,7 +102,7 @@ class DemandQuerySet(models.QuerySet["Demand"]):
         return self.select_related("organisation", "item__unit", "standard", "region")
 
 
-class Demand(TimeStamped):
+class Demand(Counted):
     """One item that one organisation needs at one place. The lines of one post share a `reference`."""
 
     reference = models.CharField(_("reference"), max_length=20, editable=False)
@@ -179,7 +179,7 @@ class Demand(TimeStamped):
         DemandState.CANCELLED: frozenset(),
     }
 
-    class Meta(TimeStamped.Meta):
+    class Meta(Counted.Meta):
         verbose_name = _("need")
         verbose_name_plural = _("needs")
         constraints: ClassVar = [
@@ -216,13 +216,14 @@ class Demand(TimeStamped):
                 fields=["source", "source_key"], condition=~Q(source=""), name="demand_imported_once"
             ),
         ]
-        # Every hold touches every index: none that another begins with, and none that nobody asks.
+        # The first change within an hour writes every index: none that another begins with, none that nobody asks, and
+        # none of a counter.
         indexes: ClassVar = [
             models.Index(Upper("reference"), name="demand_by_reference"),
             models.Index(fields=["organisation", "-id"], name="demand_by_organisation"),
             models.Index(fields=["item", "state"], name="demand_by_item"),
             models.Index(fields=["region", "state"], name="demand_by_region"),
-            models.Index(fields=["updated_at", "id"], name="demand_by_change"),
+            models.Index(fields=["updated_hour"], name="demand_by_change"),
             models.Index(
                 fields=["match_requested_at"], condition=Q(match_requested_at__isnull=False), name="demand_match_queue"
             ),

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-from django.db.models import F, Func, Model, Q, QuerySet, TextField
+from django.db.models import F, Func, Q, QuerySet, TextField
 
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.catalogue.models import Item, Region
+from apps.core.models import TimeStamped
 from apps.demands.models import Demand, DemandState
 from apps.fulfilment.models import Order, OrderState
 from apps.matching.models import Match, MatchState
@@ -42,7 +43,7 @@ class Dataset:
     """A table that can be pulled."""
 
     name: str
-    model: type[Model]
+    model: type[TimeStamped]
     columns: tuple[Column, ...]
     states: tuple[str, ...]
     item: str | None  # the lookup of its item
@@ -69,8 +70,8 @@ class Dataset:
         if states:
             rows = rows.filter(state__in=states)
         if updated_since is not None:
-            rows = rows.filter(updated_at__gte=updated_since)
-        return rows.order_by("updated_at", "pk")
+            rows = rows.filter(self.model.changed_since(updated_since))
+        return rows.order_by(*self.model.BY_CHANGE)
 
 
 class UtcText(Func):

@@ -172,6 +172,7 @@ def deliver_order(
         demands_quantities.record_receipt(demand_id, quantity_accepted, now=now)
     if quantity_rejected:
         demands_quantities.record_loss(demand_id, quantity_rejected, now=now)
+        matching_services.record_loss(order.match, quantity_rejected)
     if quantity_accepted + quantity_rejected == order.quantity_outstanding:
         move(order, OrderState.DELIVERED)
     audit.record(by, "order.delivered", order, accepted=quantity_accepted, rejected=quantity_rejected)
@@ -198,6 +199,7 @@ def close_order(order: Order, *, by: User | None, reason: str = "", now: dt.date
     move(order, OrderState.CLOSED, state_reason=reason)
     if outstanding:
         demands_quantities.record_loss(order.match.demand_id, outstanding, now=now)
+        matching_services.record_loss(order.match, outstanding)
         context = {**describe(order), "outstanding": outstanding, "reason": reason}
         for organisation in (order.match.demand.organisation, order.match.offer.organisation):
             queue("order.closed", organisation, context, key=f"order.closed:{order.pk}")
@@ -221,7 +223,8 @@ def cancel_order(order: Order, *, by: User | None, reason: str = "", now: dt.dat
     else:
         demands_quantities.record_loss(match.demand_id, order.quantity, now=now)
     if order.repeat_of_id is None:
-        matching_services.call_off(match, by=by)
+        by_supplier = by is not None and not by_requester
+        matching_services.call_off(match, by=by, by_supplier=by_supplier)
     audit.record(by, "order.cancelled", order, reason=reason)
     context = {**describe(order), "reason": reason}
     for organisation in {match.demand.organisation, match.offer.organisation}:

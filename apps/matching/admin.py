@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.contrib import admin
 
 from apps.accounts.admin import WatchedAdmin
-from apps.matching.models import Escalation, Match
+from apps.matching.models import Escalation, Match, Replay, Shortfall
 
 
 @admin.register(Match)
@@ -23,4 +23,21 @@ class EscalationAdmin(WatchedAdmin[Escalation]):
     list_filter = ("level",)
     list_select_related = ("demand__item", "organisation")
     search_fields = ("=demand__reference", "organisation__name")
+    ordering: ClassVar = ("-pk",)
+
+
+@admin.register(Shortfall)
+class ShortfallAdmin(WatchedAdmin[Shortfall]):
+    list_display = ("demand", "given", "wanting", "because", "others", "above", "decided_at")
+    list_filter = ("because",)
+    list_select_related = ("demand__item", "demand__organisation")
+    search_fields = ("=demand__reference", "demand__organisation__name")
+    ordering: ClassVar = ("-decided_at",)
+
+
+@admin.register(Replay)
+class ReplayAdmin(WatchedAdmin[Replay]):
+    list_display = ("pk", "draft", "policy_version", "requested_by", "state", "needs", "differing", "created_at")
+    list_filter = ("state",)
+    list_select_related = ("draft", "requested_by")
     ordering: ClassVar = ("-pk",)

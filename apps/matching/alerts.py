@@ -1,27 +1,27 @@
-"""What must be put before somebody: needs whose clock ran out, and news of a verification."""
+"""What must be put before somebody: needs whose clock ran out, requests taken back, and news of a verification."""
 
 import datetime as dt
 from collections import Counter
 
 import structlog
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from apps.accounts import services as accounts_services
 from apps.accounts.models import Organisation, OrganisationState
 from apps.demands import clocks
 from apps.demands import services as demands_services
-from apps.demands.models import Demand
-from apps.matching.models import (
-    Escalation,
-    Match,
-)
-from apps.matching.writing import Done
-from apps.notifications.services import queue
+from apps.demands.models import Demand, DemandState
+from apps.matching import outlook_wording
+from apps.matching.models import Escalation, Match, MatchState
+from apps.matching.outlook import outlook
+from apps.matching.writing import Done, describe
+from apps.notifications.services import News, queue, queue_all
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 from apps.supply import services as supply_services
-from apps.supply.models import Offer
+from apps.supply.models import Offer, OfferState
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +66,7 @@ def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
         "coordinator": coordinator.name,
         "level": level,
         "tried": tried,
+        "why": why_nothing(demand, policy, now) if demand.quantity_wanting and not waits else [],
         "quantity_matched": demand.quantity_matched,
         "waits": waits,
     }
@@ -73,6 +74,57 @@ def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
     queue("demand.escalated", coordinator, context, key=f"demand.escalated:{about}")
     queue("demand.passed_on", demand.organisation, context, key=f"demand.passed_on:{about}")
     return 1
+
+
+def why_nothing(demand: Demand, policy: PolicyValues, now: dt.datetime) -> list[dict[str, str]]:
+    """What keeps suppliers back that were not asked, and what would help, in every language."""
+    seen = outlook(demand, now=now, policy=policy)
+
+    def write() -> list[str]:
+        return [*outlook_wording.why(seen), *(outlook_wording.help_of(seen, way) for way in seen.ways)]
+
+    return outlook_wording.in_every_language(write)
+
+
+@transaction.atomic
+def tell_withdrawn(*, limit: int = 500) -> int:
+    """Tell suppliers, once, whose unanswered request was taken back and who were not asked anew, for another quantity
+    say: those need not hear that they are to forget the first. Returns how many were told.
+    """
+    due = Match.objects.withdrawn_untold().select_for_update(of=["self"], skip_locked=True, no_key=True)
+    untold = list(due.shown().order_by("pk")[:limit])
+    newest = set(
+        Match.objects.filter(demand__in={match.demand_id for match in untold}, respond_by__isnull=False)
+        .values("demand_id", "offer_id")
+        .annotate(last=Max("pk"))
+        .values_list("last", flat=True)
+    )
+    told = [match for match in untold if match.pk in newest]
+    queue_all(
+        [
+            News(
+                "match.withdrawn",
+                match.offer.organisation,
+                {**describe(match), "why": _why_withdrawn(match)},
+                key=f"match.withdrawn:{match.pk}",
+            )
+            for match in told
+        ]
+    )
+    Match.objects.filter(pk__in=[match.pk for match in untold]).update(withdrawal_untold=False)
+    return len(told)
+
+
+def _why_withdrawn(match: Match) -> str:
+    """As far as it can be seen from how things stand now: `priority`, `verification`, `ended`, `offer` or `changed`."""
+    demand, offer = match.demand, match.offer
+    if match.state == MatchState.SUPERSEDED:
+        return "priority"
+    if not (demand.organisation.is_verified and offer.organisation.is_verified):
+        return "verification"
+    if demand.state != DemandState.OPEN:
+        return "ended"
+    return "changed" if offer.state == OfferState.PUBLISHED else "offer"
 
 
 @transaction.atomic

@@ -1,22 +1,19 @@
-"""Which pairs of need and source the flow may use, and the greedy plan on arrays. Pure.
-
-Pairs are numbered `row × number of sources + column`, so a set of pairs is a sorted array of numbers.
-"""
+"""Which pairs of need and source the flow may use. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from apps.matching.market import REFUSED, Ints, Market, Scores
-from apps.matching.ranking import precedence
+from apps.matching.groups import Ints, Truths
+from apps.matching.market import REFUSED, Market, Scores
+
+_GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True)
 class Arcs:
-    """Pairs with their scores in thousandths, in the order of need, then source."""
+    """Pairs with their scores in thousandths, each pair once."""
 
     row: Ints
     column: Ints
@@ -25,173 +22,99 @@ class Arcs:
     def __len__(self) -> int:
         return len(self.row)
 
-    def only(self, chosen: "npt.NDArray[np.bool_]") -> "Arcs":
+    def only(self, chosen: Truths) -> "Arcs":
         return Arcs(self.row[chosen], self.column[chosen], self.score[chosen])
 
     @classmethod
-    def joined(cls, parts: "Sequence[Arcs]") -> "Arcs":
-        """All of them, each pair once."""
-        row, column, score = (
-            np.concatenate([np.zeros(0, dtype=np.int64), *(getattr(part, name) for part in parts)])
-            for name in ("row", "column", "score")
+    def apart(cls, parts: "Sequence[Arcs]") -> "Arcs":
+        """All of them, where no pair is in two."""
+        none = np.zeros(0, dtype=np.int64)
+        return cls(
+            *(np.concatenate([none, *(getattr(part, name) for part in parts)]) for name in ("row", "column", "score"))
         )
-        _pairs, first = np.unique((row << 32) | column, return_index=True)
-        return cls(row[first], column[first], score[first])
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Arcs]") -> "Arcs":
+        """All of them, each pair once, in the order of need, then source."""
+        all_ = cls.apart(parts)
+        _pairs, first = np.unique((all_.row << 32) | all_.column, return_index=True)
+        return cls(all_.row[first], all_.column[first], all_.score[first])
 
     @classmethod
     def at(cls, market: Market, row: Ints, column: Ints) -> "Arcs":
-        """These pairs, as far as no filter refuses them. Both in the order of rows."""
-        parts = []
-        for rows, scores in market.blocks(np.unique(row)):
-            here = slice(*np.searchsorted(row, [rows[0], rows[-1] + 1]))
-            parts.append(cls.found(rows, scores, np.searchsorted(rows, row[here]), column[here]))
-        return cls.joined(parts)
+        """These pairs, each once, as far as no filter refuses them."""
+        pairs = np.unique((row << 32) | column)
+        row, column = pairs >> 32, pairs & 0xFFFFFFFF
+        score = market.score(row, column).astype(np.int64)
+        return cls(row, column, score).only(score != REFUSED)
+
+    def carrying(self, row: Ints, column: Ints, units: Ints) -> Ints:
+        """How much each of these, which must be in order, carries of the units of some pairs."""
+        here, those = (self.row << 32) | self.column, (row << 32) | column
+        place = np.searchsorted(here, those)
+        among = np.append(here, -1)[place] == those
+        return np.bincount(place[among], units[among], minlength=len(here)).astype(np.int64)
 
     @classmethod
-    def found(cls, rows: Ints, scores: Scores, line: Ints, column: Ints) -> "Arcs":
+    def found(cls, rows: Ints, columns: Ints, scores: Scores, line: Ints, place: Ints) -> "Arcs":
         """Those pairs of a block of scores that no filter refuses."""
-        score = scores[line, column].astype(np.int64)
+        score = scores[line, place].astype(np.int64)
         fine = score != REFUSED
-        return cls(rows[line[fine]], column[fine], score[fine])
-
-
-class Part(NamedTuple):
-    units: int
-    score: int  # per unit, in thousandths
-
-
-@dataclass
-class Given:
-    """Who was given what so far: per need and source, what each need got and what each source has left."""
-
-    parts: dict[int, dict[int, Part]]
-    got: Ints
-    left: Ints
-
-    @classmethod
-    def nothing(cls, market: Market) -> "Given":
-        return cls({}, np.zeros(len(market.needs), dtype=np.int64), market.free.copy())
-
-    @classmethod
-    def of(cls, market: Market, arcs: Arcs, quantity: Ints) -> "Given":
-        given = cls.nothing(market)
-        used = np.flatnonzero(quantity)
-        columns = (arcs.row[used], arcs.column[used], quantity[used], arcs.score[used])
-        for row, column, units, score in zip(*(values.tolist() for values in columns), strict=True):
-            given.give(row, column, units, score)
-        return given
-
-    def give(self, row: int, column: int, units: int, score: int) -> None:
-        self.parts.setdefault(row, {})[column] = Part(self.units(row, column) + units, score)
-        self.got[row] += units
-        self.left[column] -= units
-
-    def units(self, row: int, column: int) -> int:
-        mine = self.parts.get(row, {})
-        return mine[column].units if column in mine else 0
-
-    @property
-    def shipments(self) -> int:
-        return sum(len(mine) for mine in self.parts.values())
-
-    @property
-    def score(self) -> int:
-        return sum(part.units * part.score for mine in self.parts.values() for part in mine.values())
-
-    def arcs(self) -> Arcs:
-        found = sorted((row, column, part.score) for row, mine in self.parts.items() for column, part in mine.items())
-        return Arcs(*np.array(found, dtype=np.int64).reshape(-1, 3).T)
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How much is free at the sources that could serve each need, how many needs each source could serve, and a few
-    pairs far apart.
-    """
-
-    supply: Ints
-    degree: Ints
-    spread: Arcs
-
-
-def survey(market: Market, *, spread: int) -> Reach:
-    """Look at all pairs once."""
-    supply = np.zeros(len(market.needs), dtype=np.int64)
-    degree = np.zeros(len(market.sources), dtype=np.int64)
-    free = market.free.astype(np.float64)
-    parts = []
-    for rows, scores in market.blocks():
-        fine = scores != REFUSED
-        supply[rows] = fine @ free
-        degree += np.count_nonzero(fine, axis=0)
-        parts.append(Arcs.found(rows, scores, *_evenly(rows, fine, spread)))
-    return Reach(supply, degree, Arcs.joined(parts))
-
-
-def _evenly(rows: Ints, fine: npt.NDArray[np.bool_], count: int) -> tuple[Ints, Ints]:
-    """Compatible columns at equal steps, beginning elsewhere for each row (multiples of the golden section)."""
-    line, column = np.nonzero(fine)
-    size = np.count_nonzero(fine, axis=1)
-    start = np.cumsum(size) - size
-    begin = (rows * 0.6180339887498949 % 1 * size).astype(np.int64)
-    steps = np.arange(count)
-    chosen = np.minimum(size, count)[:, None] > steps
-    place = np.where(size[:, None] > count, steps * size[:, None] // count, steps)
-    picked = (start[:, None] + (place + begin[:, None]) % np.maximum(1, size)[:, None])[chosen]
-    return line[picked], column[picked]
+        return cls(rows[line[fine]], columns[place[fine]], score[fine])
 
 
 def every(market: Market) -> Arcs:
     """All compatible pairs."""
-    return Arcs.joined([Arcs.found(rows, scores, *np.nonzero(scores != REFUSED)) for rows, scores in market.blocks()])
+    return Arcs.apart(
+        [Arcs.found(rows, columns, scores, *np.nonzero(scores != REFUSED)) for rows, columns, scores in market.blocks()]
+    )
 
 
-def scarce(market: Market, reach: Reach, *, most: int) -> Arcs:
-    """All pairs of the sources that could serve only few needs: an even choice among the needs' pairs misses them."""
-    few = np.flatnonzero((reach.degree > 0) & (reach.degree <= most))
-    parts = []
-    for rows, scores in market.blocks(columns=few) if len(few) else ():
-        line, column = np.nonzero(scores != REFUSED)
-        found = Arcs.found(rows, scores, line, column)
-        parts.append(Arcs(found.row, few[found.column], found.score))
-    return Arcs.joined(parts)
-
-
-def greedy(market: Market, tiers: Ints, cap: Ints, given: Given | None = None) -> Given:
-    """Serve the needs in order of precedence, each from its best sources: `allocation.decide` on arrays, without holds
-    that yield. Goes on from what is `given`.
+def spread(market: Market, *, count: int) -> Arcs:
+    """A few pairs of each need, far apart: sources at equal steps among all that may serve it, beginning elsewhere for
+    each need (multiples of the golden section).
     """
-    given = given or Given.nothing(market)
-    keys = [precedence(need, market.now, market.policy) for need in market.needs]
-    order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
-    for tier in np.unique(tiers):
-        members = order[tiers[order] == tier]
-        for most in (cap, market.wanting):
-            columns = np.flatnonzero(given.left)
-            for rows, scores in market.blocks(members[given.got[members] < most[members]], columns):
-                for line, row in enumerate(rows.tolist()):
-                    while _take(market, row, scores[line], columns, int(most[row]), given):
-                        pass
-    return given
+    steps = np.arange(count)
+    parts: list[tuple[Ints, Ints]] = []
+    for group, rows in market.groups.members(np.arange(len(market))):
+        columns = market.fitting(group)
+        columns = columns[np.argsort(market.free[columns], kind="stable")]
+        # What is too little to matter to a need comes first, and is passed over.
+        first = np.searchsorted(market.free[columns], market.least[rows])
+        size = len(columns) - first
+        begin = (rows * _GOLDEN % 1 * size).astype(np.int64)
+        step = np.where(size[:, None] > count, steps * size[:, None] // count, steps)
+        place = first[:, None] + (step + begin[:, None]) % np.maximum(1, size)[:, None]
+        chosen = steps < np.minimum(size, count)[:, None]
+        parts.append((np.repeat(rows, chosen.sum(axis=1)), columns[place[chosen]]))
+    row, column = (np.concatenate([np.zeros(0, dtype=np.int64), *lists]) for lists in zip(*parts, strict=True))
+    return Arcs.at(market, row, column)
 
 
-def _take(market: Market, row: int, scores: Scores, columns: Ints, most: int, given: Given) -> bool:
-    """One need takes from its best sources. True when it got something and wants more: what was too little to matter
-    may now be what is missing.
-    """
-    enough = given.left[columns] >= market.minimum[columns]
-    if row in given.parts:
-        enough |= np.isin(columns, list(given.parts[row]))
-    scores = np.where(enough, scores, REFUSED)
-    before, least = int(given.got[row]), int(market.least[row])
-    while (wanted := most - int(given.got[row])) > 0:
-        place = int(scores.argmax()) if len(scores) else 0
-        if not len(scores) or scores[place] == REFUSED:
-            return int(given.got[row]) > before
-        score, scores[place] = int(scores[place]), REFUSED
-        column = int(columns[place])
-        left, already = int(given.left[column]), given.units(row, column)
-        units = min(wanted, left)
-        if units > 0 and units + already >= market.minimum[column] and left + already >= min(least, wanted + already):
-            given.give(row, column, units, score)
-    return False
+def reachable(market: Market) -> Ints:
+    """How much is free at the sources that could serve each need."""
+    supply = np.zeros(len(market), dtype=np.int64)
+    for group, rows in market.groups.members(np.arange(len(market))):
+        columns = market.fitting(group)
+        columns = columns[~market.nearby[columns]]
+        # Nothing is both: the one has at least its minimum order, the other less than what matters.
+        too_little = _sum_below(market.free[columns], market.free[columns], market.least[rows])
+        too_much = _sum_below(-market.minimum[columns], market.free[columns], -market.wanting[rows])
+        supply[rows] = market.free[columns].sum() - too_little - too_much
+    row, column = market.barred
+    fits = market.groups.fits[market.groups.need[row], market.groups.source[column]]
+    fits &= market.usable[column] & ~market.nearby[column]
+    fits &= (market.minimum[column] <= market.wanting[row]) & (market.least[row] <= market.free[column])
+    np.subtract.at(supply, row[fits], market.free[column[fits]])
+
+    # How far is too far differs from pair to pair.
+    for rows, columns, scores in market.blocks(columns=np.flatnonzero(market.nearby)) if market.nearby.any() else ():
+        supply[rows] += np.where(scores == REFUSED, 0, market.free[columns]).sum(axis=1)
+    return supply
+
+
+def _sum_below(size: Ints, units: Ints, limits: Ints) -> Ints:
+    """For each limit, the units of all whose size is below it."""
+    order = np.argsort(size)
+    sums = np.concatenate([[0], np.cumsum(units[order])])
+    return sums[np.searchsorted(size[order], limits)]

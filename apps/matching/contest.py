@@ -5,42 +5,43 @@ answers with less. Time is the caller's: `expired` says when to stop improving.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from apps.matching import ladder as ladders
 from apps.matching import outcome
-from apps.matching.allocation import Plan
-from apps.matching.arcs import Arcs, Given, every, greedy, scarce, survey
+from apps.matching.arcs import Arcs, every, reachable, spread
 from apps.matching.flow import price_all, prices, solve, total
+from apps.matching.giving import Given, greedy
+from apps.matching.groups import Ints
+from apps.matching.hubs import proposal
 from apps.matching.ladder import Ladder
-from apps.matching.market import THOUSAND, Floats, Ints, Market
-from apps.matching.outcome import Method, Outcome
+from apps.matching.market import THOUSAND, Market
+from apps.matching.outcome import Method, Outcome, Solution
 from apps.matching.ranking import Need, Rules, Source
+from apps.matching.settling import gently, merit, settle
 from apps.policy.values import PolicyValues
 
 SMALL: Final = 500_000  # up to so many pairs, all of them are used
 GOAL: Final = 1e-4  # a certified gap that is good enough
 FINE: Final = 10.0  # and what may be missing of the score then, in thousandths per unit
-_SPREAD: Final = 16
+_SPREAD: Final = 8
 _FEW: Final = 8
-_COLUMN_ROUNDS: Final = 20
-_REPAIRS: Final = 6
-_SMOOTHINGS: Final = 2
-_SMOOTH: Final = 200_000  # arcs, up to which that is done
+_ROUNDS: Final = 20
 
 
 @dataclass(frozen=True)
-class _Relaxed:
-    """The best flow found over some arcs, and an upper bound over all."""
+class Effort:
+    """How hard to try."""
 
-    arcs: Arcs
-    quantity: Ints
-    bound: float
-    rounds: int
+    expired: Callable[[], bool] = lambda: False
+    small: int = SMALL
+    goal: float = GOAL
+    fine: float = FINE
+
+    def suffices(self, bound: float, value: float, units: int) -> bool:
+        return bound - value <= min(self.goal * bound, self.fine * units)
 
 
 def allocate(
@@ -56,193 +57,93 @@ def allocate(
     goal: float = GOAL,
     fine: float = FINE,
 ) -> Outcome:
-    """The allocation that is lexicographically best by tier and precedence, then by score.
+    """The allocation that is lexicographically best by tier and precedence, then by score, with its reasons.
 
     `present` is what was asked already and not answered, by (need id, source id): it stays as it is where a change
     would gain little. The needs and sources are as if it had not been asked.
     """
-    market = Market(
+    present = present or {}
+    market = market_of(needs, sources, rules, policy=policy, now=now, kept=present)
+    solution = solve_market(market, Effort(expired, small, goal, fine), present)
+    return outcome.told(solution, rules)
+
+
+def market_of(
+    needs: Iterable[Need],
+    sources: Iterable[Source],
+    rules: Rules,
+    *,
+    policy: PolicyValues,
+    now: dt.datetime,
+    kept: Collection[tuple[int, int]] = (),
+) -> Market:
+    """Those who still want something, and those who still have something."""
+    return Market(
         (need for need in needs if need.wanting > 0),
         (source for source in sources if source.free > 0),
         rules,
         policy=policy,
         now=now,
-        kept=present or (),
+        kept=kept,
         bonus=round(policy.stay_bonus * THOUSAND),
     )
-    reach = survey(market, spread=_SPREAD)
-    ladder = ladders.build(market, reach.supply)
+
+
+def solve_market(market: Market, effort: Effort, present: Mapping[tuple[int, int], int]) -> Solution:
+    """Who gets what; the reasons are written down from it."""
+    supply = reachable(market)
+    ladder = ladders.build(market, supply)
     first = greedy(market, ladder.tier, ladder.cap)
     if not first.parts:
-        found = outcome.report(Method.NONE, market, ladder, reach, first)
-        return Outcome(Plan(), found, outcome.verdicts(market, ladder, reach, first))
+        return Solution(market, ladder, supply, first, first.arcs(), Method.NONE, first)
 
-    few = len(market.needs) * len(market.sources) <= small
-    if few:
-        arcs = every(market)
+    if len(market.needs) * len(market.sources) <= effort.small:
+        method, flow = Method.FLOW, _by_all(market, ladder)
     else:
-        arcs = Arcs.joined([first.arcs(), reach.spread, scarce(market, reach, most=2 * _SPREAD)])
-    relaxed = _relax(market, ladder, arcs, expired, goal=goal, fine=fine, grow=not few)
-    best, repairs = _settle(market, ladder, relaxed, expired)
-    method = Method.FLOW if few else Method.COLUMNS
-    if _merit(market, ladder, first) > _merit(market, ladder, best):
+        method, flow = Method.COLUMNS, _by_some(market, ladder, first, effort)
+    best, repairs = settle(market, ladder, flow.arcs, flow.quantity, effort.expired)
+    if merit(market, ladder, first) > merit(market, ladder, best):
         best, method = first, Method.GREEDY
     if present:
-        best = _gently(market, ladder, best, present)
-    found = outcome.report(
-        method,
-        market,
-        ladder,
-        reach,
-        best,
-        bound=relaxed.bound,
-        greedy_value=ladder.worth(first.got) + first.score,
-        rounds=relaxed.rounds,
-        repairs=repairs,
+        best = gently(market, ladder, best, present)
+    return Solution(
+        market, ladder, supply, best, flow.arcs, method, first, bound=flow.bound, rounds=flow.rounds, repairs=repairs
     )
-    told = outcome.verdicts(market, ladder, reach, best)
-    return Outcome(outcome.plan(market, rules, best, relaxed.arcs, told), found, told)
 
 
-def _relax(
-    market: Market, ladder: Ladder, arcs: Arcs, expired: Callable[[], bool], *, goal: float, fine: float, grow: bool
-) -> _Relaxed:
+@dataclass(frozen=True)
+class _Flow:
+    """The best flow found over some arcs, and an upper bound over all."""
+
+    arcs: Arcs
+    quantity: Ints
+    bound: float
+    rounds: int
+
+
+def _by_all(market: Market, ladder: Ladder) -> _Flow:
+    arcs = every(market)
+    quantity = solve(market, arcs, ladder)
+    return _Flow(arcs, quantity, _value(ladder, arcs, quantity), 1)
+
+
+def _by_some(market: Market, ladder: Ladder, first: Given, effort: Effort) -> _Flow:
     """Solve, price what is missing, add what helps, and again, until the gap is certified or the time is up."""
-    bound = float("inf")
-    for rounds in range(1, _COLUMN_ROUNDS + 1):
+    arcs, quantity, bound = proposal(market, ladder)
+    if effort.expired():
+        return _Flow(arcs, quantity, bound, 0)
+    arcs = Arcs.joined([first.arcs(), arcs, spread(market, count=_SPREAD)])
+    for rounds in range(1, _ROUNDS + 1):
         quantity = solve(market, arcs, ladder)
-        value = _value(ladder, arcs, quantity)
-        if not grow:
-            return _Relaxed(arcs, quantity, value, rounds)
-        price = prices(market, arcs, ladder, quantity)
-        stop = expired()
-        limit, missing = price_all(market, ladder, price, few=0 if stop else _FEW)
+        value, units = _value(ladder, arcs, quantity), int(quantity.sum())
+        if effort.suffices(bound, value, units) or effort.expired() or rounds == _ROUNDS:
+            break
+        limit, missing = price_all(market, ladder, prices(market, arcs, ladder, quantity), few=_FEW)
         bound = min(bound, limit)
-        good = bound - value <= min(goal * bound, fine * float(quantity.sum()))
-        if stop or good or not len(missing):
+        if effort.suffices(bound, value, units) or not len(missing):
             break
         arcs = Arcs.joined([arcs, missing])
-    return _Relaxed(arcs, quantity, bound, rounds)
-
-
-def _settle(market: Market, ladder: Ladder, relaxed: _Relaxed, expired: Callable[[], bool]) -> tuple[Given, int]:
-    """Make a plan of the flow: nothing below a minimum order, few shipments, nothing left lying that somebody can use.
-
-    Arcs that carry less than an eighth of the minimum order go, the others must carry it from now on if it fits, and
-    it is solved again. Shipments cost by slope scaling: each arc is charged, per unit, what a shipment costs divided
-    by what it carried last time (D. Kim, P. Pardalos, Operations Research Letters 24, 1999).
-    """
-    arcs, quantity = relaxed.arcs, relaxed.quantity
-    carried = np.minimum(market.free[arcs.column], market.wanting[arcs.row])
-    least = np.zeros(len(arcs), dtype=np.int64)
-    best = _finish(market, ladder, arcs, quantity)
-    smoothings = _SMOOTHINGS if _charge(market).any() and len(arcs) <= _SMOOTH else 0
-    repairs = 0
-    for turn in range(_REPAIRS):
-        violates = (quantity > 0) & (quantity < market.minimum[arcs.column])
-        if (not violates.any() and turn >= smoothings) or expired():
-            break
-        repairs += bool(violates.any())
-        least = _rounded_up(market, ladder, arcs, quantity, least)
-        stays = ~violates | (least > 0)
-        carried = np.where(quantity > 0, quantity, carried)[stays]
-        arcs, least = arcs.only(stays), least[stays]
-        charge = _charge(market)[arcs.row] / carried
-        cost = np.minimum(THOUSAND, charge).astype(np.int64) if smoothings else None
-        quantity = solve(market, arcs, ladder, cost=cost, least=least)
-        plan = _finish(market, ladder, arcs, quantity)
-        if _merit(market, ladder, plan) > _merit(market, ladder, best):
-            best = plan
-    return best, repairs
-
-
-def _rounded_up(market: Market, ladder: Ladder, arcs: Arcs, quantity: Ints, least: Ints) -> Ints:
-    """What each arc must carry: the minimum order, where it carries an eighth of it or more and it fits; the higher
-    tiers and the fuller arcs first.
-    """
-    least = least.copy()
-    free = market.free - total(arcs.column, least, len(market.sources))
-    wanting = market.wanting - total(arcs.row, least, len(market.needs))
-    minimum = market.minimum[arcs.column]
-    close = np.flatnonzero((quantity < minimum) & (8 * quantity >= minimum))
-    order = np.lexsort((close, -quantity[close] / minimum[close], ladder.tier[arcs.row[close]]))
-    for place in close[order].tolist():
-        row, column, units = arcs.row[place], arcs.column[place], minimum[place]
-        if units <= free[column] and units <= wanting[row]:
-            least[place] = units
-            free[column] -= units
-            wanting[row] -= units
-    return least
-
-
-def _finish(market: Market, ladder: Ladder, arcs: Arcs, quantity: Ints) -> Given:
-    """Drop what is below a minimum order or too little to matter, and give what is free then, one after the other."""
-    got = total(arcs.row, quantity, len(market.needs))
-    trifle = (quantity < market.least[arcs.row]) & (got[arcs.row] < market.wanting[arcs.row])
-    fine = np.where((quantity < market.minimum[arcs.column]) | trifle, 0, quantity)
-    given = greedy(market, ladder.tier, ladder.cap, Given.of(market, arcs, fine))
-    for row in [row for row, parts in given.parts.items() if len(parts) > 1]:
-        _ship_together(market, row, given)
-    return given
-
-
-def _gently(market: Market, ladder: Ladder, best: Given, present: Mapping[tuple[int, int], int]) -> Given:
-    """The best plan with as few changes as are worth it to those who were asked already."""
-    policy = market.policy
-    pairs = sorted(
-        (market.row[need], market.column[source], units)
-        for (need, source), units in present.items()
-        if need in market.row and source in market.column
-    )
-    row, column, units = np.array(pairs, dtype=np.int64).reshape(-1, 3).T
-    asked = Arcs.at(market, row, column)
-    quantity = dict(zip(zip(row.tolist(), column.tolist(), strict=True), units.tolist(), strict=True))
-    here, after = Given.nothing(market), Given.nothing(market)
-    for pair in zip(asked.row.tolist(), asked.column.tolist(), asked.score.tolist(), strict=True):
-        now, then = quantity[pair[:2]], best.units(*pair[:2])
-        here.give(*pair[:2], now, pair[2])
-        if abs(now - then) <= policy.stay_share * max(now, then):
-            after.give(*pair[:2], now, pair[2])
-    # What the others were to get, as far as it is still there.
-    for place in np.lexsort((np.arange(len(market)), ladder.tier)).tolist():
-        for other, part in sorted(best.parts.get(place, {}).items()):
-            room = min(part.units, int(market.wanting[place] - after.got[place]), int(after.left[other]))
-            if not after.units(place, other) and room >= market.minimum[other]:
-                after.give(place, other, room, part.score)
-    after = greedy(market, ladder.tier, ladder.cap, after)
-    here = greedy(market, ladder.tier, ladder.cap, here)
-    (tiers, worth), (tiers_here, worth_here) = _merit(market, ladder, after), _merit(market, ladder, here)
-    return after if (tiers, worth) > (tiers_here, worth_here * (1 + policy.stay_margin)) else here
-
-
-def _ship_together(market: Market, row: int, given: Given) -> None:
-    """Let one of the sources of a need send all of it, where that is worth the saved shipments."""
-    parts, all_of_it = given.parts[row], int(given.got[row])
-    charge = float(_charge(market)[row])
-    now = sum(part.units * part.score for part in parts.values()) - charge * (len(parts) - 1)
-    able = [column for column, part in parts.items() if given.left[column] >= all_of_it - part.units]
-    best = max(able, key=lambda column: (parts[column].score, -column), default=None)
-    if best is None or parts[best].score * all_of_it <= now:
-        return
-    score = parts[best].score
-    for column, part in list(parts.items()):
-        given.give(row, column, -part.units, part.score)
-    parts.clear()
-    given.give(row, best, all_of_it, score)
-
-
-def _merit(market: Market, ladder: Ladder, given: Given) -> tuple[tuple[int, ...], float]:
-    """What is compared: units served by tier, then the value less what shipments cost."""
-    charge = _charge(market)
-    shipping = sum(len(parts) * float(charge[row]) for row, parts in given.parts.items())
-    tiers = tuple(units for _tier, units in sorted(ladder.tiers(given.got).items()))
-    return tiers, ladder.worth(given.got) + given.score - shipping
-
-
-def _charge(market: Market) -> Floats:
-    """What a shipment costs each need, in thousandths of a score."""
-    policy = market.policy
-    return THOUSAND * (policy.shipment_weight * market.wanting.astype(np.float64) + policy.shipment_units)
+    return _Flow(arcs, quantity, bound, rounds)
 
 
 def _value(ladder: Ladder, arcs: Arcs, quantity: Ints) -> float:

@@ -5,36 +5,53 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.matching.arcs import Arcs
+from apps.matching.groups import Ints
 from apps.matching.ladder import Ladder
-from apps.matching.market import REFUSED, Ints, Market, Scores
+from apps.matching.market import REFUSED, Market, Scores
+
+
+class Network:
+    """A graph for the solver: `add` arcs, say what is supplied where, `solve`. Gains may be of any sign."""
+
+    def __init__(self) -> None:
+        from ortools.graph.python import min_cost_flow
+
+        self._solver = min_cost_flow.SimpleMinCostFlow()
+
+    def add(self, tail: Ints, head: Ints | int, capacity: Ints, gain: Ints | int) -> slice:
+        """Arcs from `tail` to `head`, and where they will be found among the flows."""
+        before = self._solver.num_arcs()
+        head, gain = np.broadcast_to(head, tail.shape), np.broadcast_to(gain, tail.shape)
+        self._solver.add_arcs_with_capacity_and_unit_cost(tail, head, capacity, -gain)
+        return slice(before, before + len(tail))
+
+    def supply(self, nodes: Ints, units: Ints) -> None:
+        self._solver.set_nodes_supplies(nodes, units)
+
+    def solve(self) -> Ints:
+        """Units on each arc, in the order in which they were added, that gain most."""
+        status = self._solver.solve()
+        if status != self._solver.OPTIMAL:
+            raise ArithmeticError(f"min-cost flow: {status.name}")
+        return np.asarray(self._solver.flows(np.arange(self._solver.num_arcs())), dtype=np.int64)
 
 
 def solve(market: Market, arcs: Arcs, ladder: Ladder, *, cost: Ints | None = None, least: Ints | None = None) -> Ints:
     """Units on each arc, at least `least`, so that steps' weights plus scores less `cost` per unit are the most they
     can be. What is at least carried must fit into stocks and needs.
     """
-    from ortools.graph.python import min_cost_flow
-
     needs, sources = len(market.needs), len(market.sources)
-    ground = needs + sources
-    network = min_cost_flow.SimpleMinCostFlow()
-    gain = arcs.score if cost is None else arcs.score - cost
+    ground = np.array([needs + sources])
     sure = np.zeros(len(arcs), dtype=np.int64) if least is None else least
+    network = Network()
     room = np.minimum(market.free[arcs.column], market.wanting[arcs.row]) - sure
-    network.add_arcs_with_capacity_and_unit_cost(arcs.column, sources + arcs.row, room, -gain)
-    network.add_arcs_with_capacity_and_unit_cost(
-        sources + ladder.row, np.full(len(ladder.row), ground), ladder.capacity, -ladder.weight
-    )
-    network.add_arcs_with_capacity_and_unit_cost(
-        np.arange(sources), np.full(sources, ground), market.free, np.zeros(sources, dtype=np.int64)
-    )
-    network.set_nodes_supplies(np.arange(sources), market.free - total(arcs.column, sure, sources))
-    network.set_nodes_supplies(np.arange(sources, ground), total(arcs.row, sure, needs))
-    network.set_node_supply(ground, -int(market.free.sum()))
-    status = network.solve()
-    if status != network.OPTIMAL:
-        raise ArithmeticError(f"min-cost flow: {status.name}")
-    return sure + np.asarray(network.flows(np.arange(len(arcs))), dtype=np.int64)
+    carried = network.add(arcs.column, sources + arcs.row, room, arcs.score if cost is None else arcs.score - cost)
+    network.add(sources + ladder.row, ground, ladder.capacity, ladder.weight)
+    network.add(np.arange(sources), ground, market.free, 0)
+    network.supply(np.arange(sources), market.free - total(arcs.column, sure, sources))
+    network.supply(sources + np.arange(needs), total(arcs.row, sure, needs))
+    network.supply(ground, -market.free.sum(keepdims=True))
+    return sure + network.solve()[carried]
 
 
 def total(place: Ints, quantity: Ints, places: int) -> Ints:
@@ -68,7 +85,8 @@ def prices(market: Market, arcs: Arcs, ladder: Ladder, quantity: Ints, *, rounds
     by_column = np.argsort(arcs.column, kind="stable")
     columns, first_of_column = np.unique(arcs.column[by_column], return_index=True)
     row_there, score_there = arcs.row[by_column], arcs.score[by_column]
-    used = np.flatnonzero(quantity)  # in the order of rows, as arcs are
+    used = np.flatnonzero(quantity)
+    used = used[np.argsort(arcs.row[used], kind="stable")]
     rows, first_of_row = np.unique(arcs.row[used], return_index=True)
     column_used, score_used = arcs.column[used], arcs.score[used]
 
@@ -96,9 +114,9 @@ def price_all(market: Market, ladder: Ladder, price: Prices, *, few: int) -> tup
     cheapest = np.full(len(market.needs), float(_NOTHING))
     parts: list[Arcs] = []
     best = _BestRows(len(market.sources))
-    flush = max(1, len(market) // max(1, few))
-    for rows, scores in market.blocks():
-        net = scores - price.source
+    seen = 0
+    for rows, columns, scores in market.blocks():
+        net = scores - price.source[columns]
         net[scores == REFUSED] = _NOTHING
         cheapest[rows] = net.max(axis=1)
         if not few:
@@ -106,11 +124,14 @@ def price_all(market: Market, ladder: Ladder, price: Prices, *, few: int) -> tup
         net += price.need[rows, None]
         lines = np.flatnonzero(cheapest[rows] + price.need[rows] > 0)
         if len(lines):
-            line, column = _largest(net[lines], few)
-            parts.append(Arcs.found(rows, scores, lines[line], column))
-            best.see(net, rows, scores)
-        if rows[-1] // flush > rows[0] // flush or rows[-1] == len(market) - 1:
+            line, place = _largest(net[lines], few)
+            parts.append(Arcs.found(rows, columns, scores, lines[line], place))
+            best.see(net, rows, columns, scores)
+        seen += len(rows)
+        if seen * few >= len(market):
             parts.append(best.taken())
+            seen = 0
+    parts.append(best.taken())
     gains = np.maximum(0.0, ladder.weight + cheapest[ladder.row])
     bound = float(market.free @ price.source.astype(np.float64)) + float(gains @ ladder.capacity)
     return bound, Arcs.joined(parts)
@@ -120,6 +141,8 @@ def _largest(promise: Ints, count: int) -> tuple[Ints, Ints]:
     """Of each row the columns that promise more than nothing, at most `count`."""
     line, column = np.nonzero(promise > 0)
     if len(line) <= count * len(promise):
+        return line, column
+    if promise.shape[1] <= count:
         return line, column
     top = np.argpartition(promise.astype(np.float32), promise.shape[1] - count, axis=1)[:, -count:]
     line, place = np.nonzero(np.take_along_axis(promise, top, axis=1) > 0)
@@ -134,14 +157,15 @@ class _BestRows:
         self.row = np.zeros(columns, dtype=np.int64)
         self.score = np.zeros(columns, dtype=np.int64)
 
-    def see(self, promise: Ints, rows: Ints, scores: Scores) -> None:
+    def see(self, promise: Ints, rows: Ints, columns: Ints, scores: Scores) -> None:
         line = promise.argmax(axis=0)
-        columns = np.arange(len(line))
-        value = promise[line, columns]
-        better = np.flatnonzero(value > self.promise)
-        self.promise[better] = value[better]
-        self.row[better] = rows[line[better]]
-        self.score[better] = scores[line[better], better]
+        places = np.arange(len(columns))
+        value = promise[line, places]
+        better = np.flatnonzero(value > self.promise[columns])
+        here = columns[better]
+        self.promise[here] = value[better]
+        self.row[here] = rows[line[better]]
+        self.score[here] = scores[line[better], better]
 
     def taken(self) -> Arcs:
         chosen = np.flatnonzero(self.promise > 0)

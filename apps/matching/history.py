@@ -8,7 +8,8 @@ from dataclasses import replace
 from django.db.models import F
 
 from apps.demands.models import URGENCY_RANK, Demand, DemandQuerySet
-from apps.matching.loading import joined, load_sources, place_of
+from apps.matching.asking import place_of
+from apps.matching.loading import joined, load_sources
 from apps.matching.models import Match, MatchState
 from apps.matching.ranking import Need, Rules
 from apps.matching.replaying import History, Pair, Posted, Stock

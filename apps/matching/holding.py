@@ -59,15 +59,17 @@ _ASKED: Final = {
 # Those that a match takes over as they are.
 _KEPT: Final = ("quantity", "rank", "score", "terms", "policy_version", "is_substitute", "tier", "respond_by")
 
-COMMIT: Final = f"""
+
+def _statement(asks: str, *, of_need: str, of_offer: str) -> str:
+    """`asks` gives the columns of an ask and its place in the plan; `of_need` and `of_offer` say how much it and those
+    before it want of the same need and of the same offer.
+    """
+    return f"""
 WITH need AS MATERIALIZED ({demands_quantities.LOCK_FOR_HOLDS}
 ), offered AS MATERIALIZED ({supply_quantities.LOCK_FOR_HOLDS}
 ), asked AS (
-    SELECT ask.*, need.room AS wanted, offered.room AS free,
-           sum(ask.quantity) OVER (PARTITION BY ask.need_id ORDER BY ask.place) AS of_need,
-           sum(ask.quantity) OVER (PARTITION BY ask.offer_id ORDER BY ask.place) AS of_offer
-    FROM unnest({", ".join(f"%({name})s::{kind}[]" for name, kind in _ASKED.items())})
-         WITH ORDINALITY AS ask ({", ".join(_ASKED)}, place)
+    SELECT ask.*, need.room AS wanted, offered.room AS free, {of_need} AS of_need, {of_offer} AS of_offer
+    FROM {asks}
     JOIN need ON need.id = ask.need_id AND need.is_open AND need.requested_at IS NOT DISTINCT FROM ask.requested_at
     JOIN offered ON offered.id = ask.offer_id AND offered.confirmed_at IS NOT DISTINCT FROM ask.confirmed_at
 ), written AS (
@@ -86,6 +88,21 @@ WITH need AS MATERIALIZED ({demands_quantities.LOCK_FOR_HOLDS}
 SELECT demand_id, offer_id, id FROM written"""  # noqa: S608  names of our own columns
 
 
+COMMIT: Final = _statement(
+    "ROWS FROM (jsonb_to_recordset(%(asks)s::jsonb)"
+    f" AS ({', '.join(f'{name} {kind}' for name, kind in _ASKED.items())}))"
+    f" WITH ORDINALITY AS ask ({', '.join(_ASKED)}, place)",
+    of_need="sum(ask.quantity) OVER (PARTITION BY ask.need_id ORDER BY ask.place)",
+    of_offer="sum(ask.quantity) OVER (PARTITION BY ask.offer_id ORDER BY ask.place)",
+)
+# A single ask has none before it and comes as scalars: a fifth less of the backend's time than a list of one.
+COMMIT_ONE: Final = _statement(
+    f"(SELECT {', '.join(f'%({name})s::{kind} AS {name}' for name, kind in _ASKED.items())}, 1 AS place) AS ask",
+    of_need="ask.quantity",
+    of_offer="ask.quantity",
+)
+
+
 def commit_holds(asks: Sequence[Ask]) -> dict[tuple[int, int], int]:
     """Hold all that can still be held, in the order given, in the caller's transaction. Each pair stands once.
 
@@ -93,12 +110,31 @@ def commit_holds(asks: Sequence[Ask]) -> dict[tuple[int, int], int]:
     until the end of the transaction.
     """
     with connection.cursor() as cursor:
-        cursor.execute(COMMIT, parameters(asks))
+        if len(asks) == 1:
+            cursor.execute(COMMIT_ONE, parameters_of_one(asks[0]))
+        else:
+            cursor.execute(COMMIT, parameters(asks))
         return {(need, offer): match for need, offer, match in cursor.fetchall()}
 
 
-def parameters(asks: Sequence[Ask]) -> dict[str, list[Any]]:
-    """What the statement takes: a list for each column of the asks, and the keys of the rows to lock."""
-    columns: dict[str, list[Any]] = {name: [getattr(ask, name) for ask in asks] for name in _ASKED}
-    columns["terms"] = [json.dumps(terms, ensure_ascii=False) for terms in columns["terms"]]
-    return {**columns, "needs": sorted(set(columns["need_id"])), "offers": sorted(set(columns["offer_id"]))}
+def parameters(asks: Sequence[Ask]) -> dict[str, Any]:
+    """What the statement takes: the asks as one document, and the keys of the rows to lock.
+
+    A list for each column would take psycopg longer to write than PostgreSQL to commit.
+    """
+    return {
+        "asks": _json([{name: getattr(ask, name) for name in _ASKED} for ask in asks]),
+        "needs": sorted({ask.need_id for ask in asks}),
+        "offers": sorted({ask.offer_id for ask in asks}),
+    }
+
+
+def parameters_of_one(ask: Ask) -> dict[str, Any]:
+    """What the statement for a single ask takes."""
+    row = {name: getattr(ask, name) for name in _ASKED}
+    return {**row, "terms": _json(ask.terms), "needs": [ask.need_id], "offers": [ask.offer_id]}
+
+
+def _json(value: Any) -> str:
+    """Times to the microsecond, unlike Django's own: those of need and offer are compared."""
+    return json.dumps(value, ensure_ascii=False, default=dt.datetime.isoformat)

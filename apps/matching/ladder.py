@@ -7,10 +7,12 @@ the scores along a chain of exchanges can differ by.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from apps.matching.market import THOUSAND, Ints, Market
+from apps.matching.groups import Floats, Ints
+from apps.matching.market import THOUSAND, Market
 from apps.matching.ranking import Need, effective_tier
 from apps.policy.values import Fairness
 
@@ -29,11 +31,24 @@ class Ladder:
     tier: Ints  # of each need, after ageing
     cap: Ints  # of each need: its share while the item is contested
 
+    @cached_property
+    def before(self) -> Ints:
+        """How much a need must have got before each step is its turn."""
+        before: Ints = np.cumsum(self.capacity) - self.capacity
+        return np.asarray(before - before[self.start[:-1]][self.row], dtype=np.int64)
+
     def filled(self, got: Ints) -> Ints:
         """How much of each step is served when each need got so much."""
-        before = np.cumsum(self.capacity) - self.capacity
-        before -= before[self.start[:-1]][self.row]
-        return np.clip(got[self.row] - before, 0, self.capacity)
+        return np.asarray(np.clip(got[self.row] - self.before, 0, self.capacity), dtype=np.int64)
+
+    def worths(self, rows: Ints, got: Ints) -> Floats:
+        """What these needs' steps are worth, each for itself, when they got so much."""
+        count = self.start[rows + 1] - self.start[rows]
+        which = np.repeat(np.arange(len(rows)), count)
+        step = np.arange(len(which)) + np.repeat(self.start[rows] - np.cumsum(count) + count, count)
+        filled = np.clip(got[which] - self.before[step], 0, self.capacity[step])
+        worth = filled.astype(np.float64) * self.weight[step]
+        return np.bincount(which, worth, minlength=len(rows)).astype(np.float64)
 
     def worth(self, got: Ints) -> float:
         return float(self.filled(got).astype(np.float64) @ self.weight)

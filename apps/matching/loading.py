@@ -10,19 +10,16 @@ from django.db.models import Case, F, FloatField, Func, IntegerField, Q, QuerySe
 from django.db.models.functions import Cast
 
 from apps.accounts.models import OrganisationState
-from apps.catalogue.models import Region, Satisfaction, Substitution
+from apps.catalogue.models import Satisfaction, Substitution
 from apps.demands.models import URGENCY_RANK, Demand, Urgency
-from apps.matching.models import Match, MatchState
+from apps.matching.asking import not_to_be_asked, place_of
+from apps.matching.models import Match
 from apps.matching.ranking import HeldFor, Need, Place, Rules, Source
 from apps.policy.values import LAST_TIER, PolicyValues
 from apps.supply.models import Offer
 
 Pair = tuple[int, int]  # a demand and an offer
 ANYWHERE: frozenset[str] = frozenset()
-
-
-def place_of(region: Region) -> Place:
-    return Place(region.path, region.latitude, region.longitude)
 
 
 def load_rules() -> Rules:
@@ -41,49 +38,36 @@ def load_needs(
     What is `asked`, by (demand, offer), counts as not asked: it is wanted again, and of the same offer too.
     """
     asked = asked or {}
-    excluded = _asked_before([demand.pk for demand in demands])
+    excluded = not_to_be_asked(demands)
     again: dict[int, int] = defaultdict(int)
     for (demand_id, offer_id), quantity in asked.items():
         again[demand_id] += quantity
         excluded[demand_id].discard(offer_id)
     return [
-        Need(
-            id=demand.pk,
-            organisation_id=demand.organisation_id,
-            item_id=demand.item_id,
-            target=demand.target,
-            wanting=demand.quantity_wanting + again[demand.pk],
-            tier=policy.tier(demand.organisation.kind),
-            urgency_rank=URGENCY_RANK[demand.urgency],  # type: ignore[index]  # a TextChoices member is its value
-            days_of_supply=demand.days_of_supply,
-            waiting_since=demand.opened_at or demand.created_at,
-            needed_by=demand.needed_by,
-            place=place_of(demand.region),
-            standard_id=demand.standard_id,
-            accepts_substitutes=demand.accepts_substitutes,
-            excluded=frozenset(excluded[demand.pk]),
-        )
+        need_of(demand, policy, wanting=wanting, excluded=excluded[demand.pk])
         for demand in demands
-        if demand.quantity_wanting + again[demand.pk] > 0
+        if (wanting := demand.quantity_wanting + again[demand.pk]) > 0
     ]
 
 
-def _asked_before(demand_ids: list[int]) -> dict[int, set[int]]:
-    """Offers that hold for a demand, or that said no, nothing or less than asked and have not been touched since.
-
-    What we took back ourselves does not count: the need has changed, and they may be asked anew.
-    """
-    called_off = Q(state=MatchState.CANCELLED, responded_at__isnull=False)
-    said_no = Q(state__in=[MatchState.DECLINED, MatchState.EXPIRED]) | called_off
-    said_less = Q(state=MatchState.ACCEPTED, quantity__lt=F("quantity_asked"))
-    untouched = Q(offer__confirmed_at__lte=F("updated_at"))
-    matches = Match.objects.filter(
-        Q(state=MatchState.HELD) | ((said_no | said_less) & untouched), demand__in=demand_ids
+def need_of(demand: Demand, policy: PolicyValues, *, wanting: int, excluded: Iterable[int] = ()) -> Need:
+    """A demand (fetched with `shown()`) as the decision sees it."""
+    return Need(
+        id=demand.pk,
+        organisation_id=demand.organisation_id,
+        item_id=demand.item_id,
+        target=demand.target,
+        wanting=wanting,
+        tier=policy.tier(demand.organisation.kind),
+        urgency_rank=URGENCY_RANK[demand.urgency],  # type: ignore[index]  # a TextChoices member is its value
+        days_of_supply=demand.days_of_supply,
+        waiting_since=demand.opened_at or demand.created_at,
+        needed_by=demand.needed_by,
+        place=place_of(demand.region),
+        standard_id=demand.standard_id,
+        accepts_substitutes=demand.accepts_substitutes,
+        excluded=frozenset(excluded),
     )
-    excluded: dict[int, set[int]] = defaultdict(set)
-    for demand_id, offer_id in matches.values_list("demand_id", "offer_id"):
-        excluded[demand_id].add(offer_id)
-    return excluded
 
 
 def items_for(demands: Iterable[Demand], rules: Rules) -> dict[int, set[int]]:

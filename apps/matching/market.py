@@ -1,4 +1,4 @@
-"""Many needs and many sources as arrays, so that all pairs can be filtered and scored at once. Pure; `now` is an
+"""Many needs and many sources as arrays, so that pairs can be filtered and scored by the million. Pure; `now` is an
 argument.
 
 The filters and the score are those of `ranking`, held to it by a test; the score is in thousandths here. What counts as
@@ -7,24 +7,24 @@ free is what a `Source` says is free: holds on it that may be given to others mu
 
 import datetime as dt
 import math
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from apps.catalogue.regions import EARTH_RADIUS_KM
-from apps.matching.ranking import Fit, Need, Place, Rules, Source, can_wait, cheapness, fit_of, reach_km
+from apps.matching.globe import Globe, Singles
+from apps.matching.groups import Floats, Goods, Ints, Truths, goods_of, groups_of
+from apps.matching.ranking import Need, Place, Rules, Source, can_wait, cheapness, reach_km
 from apps.policy.values import PolicyValues
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Scores = npt.NDArray[np.int16]
 
 REFUSED: Final = -1
 THOUSAND: Final = 1000  # a score of 1
-_BLOCK: Final = 1 << 18  # pairs that are looked at together: small enough for the processor's cache
-_CACHE: Final = 1 << 23  # so many pairs are kept once scored: 16 MB
+_BLOCK: Final = 1 << 17  # pairs that are looked at together: small enough for the processor's cache
+_PLACES: Final = 128  # places whose ways are measured together
+_KEEP: Final = 1 << 23  # up to so many fitting pairs are kept once scored: 16 MB
 
 
 class Market:
@@ -51,72 +51,90 @@ class Market:
         self.wanting = _ints(need.wanting for need in self.needs)
         self.free = _ints(source.free for source in self.sources)
         self.minimum = np.maximum(1, _ints(source.minimum_order for source in self.sources))
-        least = (math.ceil(min(need.wanting, need.target) * policy.matter_share) for need in self.needs)
+        matter = policy.matter_share
+        least = (math.ceil(min(need.wanting, need.target) * matter) for need in self.needs)
         self.least = np.maximum(1, _ints(least))
+        self.usable = self.free >= self.minimum
 
-        self._organisation_of_need = _ints(need.organisation_id for need in self.needs)
-        self._organisation = _ints(source.organisation_id for source in self.sources)
-        self._lay_out_goods(rules)
+        goods = goods_of(self.needs, self.sources, rules)
+        self.groups = groups_of(self.needs, self.sources, goods)
+        self._lay_out_goods(goods)
         self._lay_out_places(rules)
         self._lay_out_days()
         self._lay_out_exceptions(kept)
-        self._scored: Scores | None = None
-        if 0 < len(self.needs) * len(self.sources) <= _CACHE:
-            self._scored = self._score(np.arange(len(self.needs)), np.arange(len(self.sources)))
+        self._blocks: list[tuple[Ints, Ints, Scores]] | None = None
 
     def __len__(self) -> int:
         return len(self.needs)
 
-    def blocks(self, rows: Ints | None = None, columns: Ints | None = None) -> Iterator[tuple[Ints, Scores]]:
-        """Needs × sources (all, if not said otherwise), a few needs at a time: the score in thousandths, `REFUSED`
-        where a filter says no.
-        """
-        rows = np.arange(len(self.needs)) if rows is None else rows
-        columns = np.arange(len(self.sources)) if columns is None else columns
-        height = max(1, _BLOCK // max(1, len(columns)))
-        for start in range(0, len(rows), height):
-            part = rows[start : start + height]
-            yield part, self._score(part, columns) if self._scored is None else self._scored[np.ix_(part, columns)]
+    def fitting(self, group: int) -> Ints:
+        """The sources that may serve a group of needs. All others are refused."""
+        return np.flatnonzero(self.groups.fits[group][self.groups.source] & self.usable)
 
-    def _lay_out_goods(self, rules: Rules) -> None:
+    def blocks(self, rows: Ints | None = None, columns: Ints | None = None) -> Iterator[tuple[Ints, Ints, Scores]]:
+        """Needs × sources (all, if not said otherwise), a few needs of a group at a time: the score in thousandths,
+        `REFUSED` where a filter says no. Pairs that are in no block are refused.
+        """
+        if rows is not None or columns is not None:
+            yield from self._fresh_blocks(rows, columns)
+            return
+        if self._blocks is None:
+            sizes = np.bincount(self.groups.source, self.usable, minlength=self.groups.fits.shape[1])
+            if (self.groups.fits @ sizes)[self.groups.need].sum() > _KEEP:
+                yield from self._fresh_blocks(None, None)
+                return
+            self._blocks = list(self._fresh_blocks(None, None))
+        yield from self._blocks
+
+    def _fresh_blocks(self, rows: Ints | None, columns: Ints | None) -> Iterator[tuple[Ints, Ints, Scores]]:
+        rows = np.arange(len(self.needs)) if rows is None else rows
+        columns = np.flatnonzero(self.usable) if columns is None else columns
+        if 0 < len(rows) * len(columns) <= _BLOCK:
+            yield rows, columns, self.score(rows[:, None], columns)
+            return
+        among = np.zeros(len(self.sources), dtype=bool)
+        among[columns] = True
+        for group, members in self.groups.members(rows):
+            fitting = self.fitting(group)
+            fitting = fitting[among[fitting]]
+            height = max(1, _BLOCK // max(1, len(fitting)))
+            for start in range(0, len(members) if len(fitting) else 0, height):
+                part = members[start : start + height]
+                yield part, fitting, self._score(part[:, None], fitting)
+
+    def score(self, rows: Ints, columns: Ints) -> Scores:
+        """The same of single pairs."""
+        scores = self._score(rows, columns)
+        fits = self.usable[columns] & self.groups.fits[self.groups.need[rows], self.groups.source[columns]]
+        scores[~fits] = REFUSED
+        return scores
+
+    def _lay_out_goods(self, goods: Goods) -> None:
         """What depends on the source and on the kind of need alone: standard, freshness, record and price."""
         policy, weights = self.policy, self.policy.weights
-        kinds, self._kind = _classes((need.item_id, need.standard_id, need.accepts_substitutes) for need in self.needs)
-        goods, good = _classes((source.item_id, source.standard_id) for source in self.sources)
-        fits = np.full((len(kinds), len(goods)), -np.inf)
-        for row, need in enumerate(self.needs[place] for place in kinds):
-            for column, source in enumerate(self.sources[place] for place in goods):
-                fit = fit_of(need, source.item_id, source.standard_id, rules)
-                if isinstance(fit, Fit):
-                    fits[row, column] = fit.value
-
         age = _floats((self.now - source.confirmed_at).total_seconds() / 86_400 for source in self.sources)
         fresh = np.clip(1 - np.maximum(0, age) / policy.offer_fresh_days, 0, 1)
         kept = _ints(source.kept for source in self.sources)
         broken = _ints(source.broken for source in self.sources)
         prior = policy.record_prior_matches
         record = (kept + policy.record_prior_share * prior) / (kept + broken + prior)
-        cheap = _floats(map(cheapness, self.sources))
-        own = weights["freshness"] * fresh + weights["record"] * record + weights["price"] * cheap
-        own[self.free < self.minimum] = -np.inf
-
-        self._goods = (weights["standard"] * fits[:, good] + own).astype(np.float32)
+        own = weights["freshness"] * fresh + weights["record"] * record
+        own += weights["price"] * _floats(map(cheapness, self.sources))
+        fits = np.where(np.isfinite(goods.fits), goods.fits, 0)
+        self._kind = goods.need
+        self._goods = (weights["standard"] * fits[:, goods.source] + own).astype(np.float32)
 
     def _lay_out_places(self, rules: Rules) -> None:
-        places, self._place = _classes(need.place for need in self.needs)
-        origins, self._origin = _classes(source.place for source in self.sources)
-        reaches, self._reach = _classes(source.ships_to for source in self.sources)
-        here, there = [self.needs[place].place for place in places], [self.sources[place].place for place in origins]
-        self._distances = _Globe(here, there) if rules.distances is None else rules.distances.table(here, there)
-        self._nearness = np.full((len(places), len(origins)), np.nan, dtype=np.float32)
+        places, self._place = _places(self.needs)
+        origins, self._origin = _places(self.sources)
+        self._way = Globe(places, origins) if rules.distances is None else rules.distances.table(places, origins)
+        self._nearness = np.zeros((len(places), len(origins)), dtype=np.float32)
+        self._measured = np.zeros(len(places), dtype=bool)
+        # Gifts wait for a need nearby, and needs that can wait may be too far for them.
         self._reach_km = _floats(reach_km(source, self.now, self.policy) for source in self.sources)
-        self._can_wait = np.array([can_wait(need) for need in self.needs], dtype=bool)
-        self._limited = bool(self._can_wait.any() and np.isfinite(self._reach_km).any())
-        self._km = self._nearness.copy() if self._limited else self._nearness[:0]
-        codes = [set(self.needs[place].place.path.split("/")) for place in places]
-        areas = [self.sources[reach].ships_to for reach in reaches]
-        ships = [[not area or not area.isdisjoint(there) for area in areas] for there in codes]
-        self._ships = np.array(ships, dtype=bool).reshape(len(places), len(reaches))
+        self._can_wait = np.fromiter(map(can_wait, self.needs), dtype=bool)
+        self.nearby = np.isfinite(self._reach_km) & self._can_wait.any()
+        self._km = self._nearness.copy() if self.nearby.any() else self._nearness[:0]
 
     def _lay_out_days(self) -> None:
         policy = self.policy
@@ -131,69 +149,88 @@ class Market:
         self._timely_undated = (1 / (1 + lead / 7)).astype(np.float32)
 
     def _lay_out_exceptions(self, kept: Collection[tuple[int, int]]) -> None:
+        """Pairs that are refused for who they are, and pairs that were asked already: as numbers, in order."""
         self.row = {need.id: place for place, need in enumerate(self.needs)}
         self.column = column = {source.id: place for place, source in enumerate(self.sources)}
-        self._excluded = {
-            place: [column[offer] for offer in sorted(need.excluded) if offer in column]
-            for place, need in enumerate(self.needs)
-            if need.excluded
+        of_organisation: dict[int, list[int]] = {}
+        for place, source in enumerate(self.sources):
+            of_organisation.setdefault(source.organisation_id, []).append(place)
+        barred = {
+            (row, place)
+            for row, need in enumerate(self.needs)
+            for place in (
+                *of_organisation.get(need.organisation_id, ()),
+                *(column[offer] for offer in need.excluded if offer in column),
+            )
         }
-        self._kept: dict[int, list[int]] = {}
-        for need_id, source_id in sorted(kept):
-            if need_id in self.row and source_id in column:
-                self._kept.setdefault(self.row[need_id], []).append(column[source_id])
+        asked = {(self.row[need], column[source]) for need, source in kept if need in self.row and source in column}
+        self.barred = np.array(sorted(barred), dtype=np.int64).reshape(-1, 2).T
+        self._barred = self._numbers(*self.barred)
+        self._asked = np.sort(self._numbers(*np.array(sorted(asked), dtype=np.int64).reshape(-1, 2).T))
+        self._exceptional = np.zeros(len(self.needs), dtype=bool)
+        self._exceptional[[row for row, _column in barred | asked]] = True
+
+    def _numbers(self, rows: Ints, columns: Ints) -> Ints:
+        return rows * len(self.sources) + columns
 
     def _score(self, rows: Ints, columns: Ints) -> Scores:
+        """Of pairs whose goods and regions fit; `rows` and `columns` are broadcast against each other."""
         weights = self.policy.weights
-        free, minimum = self.free[columns], self.minimum[columns]
-        total = self._goods[:, columns][self._kind[rows]]
-        total += np.float32(weights["distance"]) * self._near(rows, columns)
-        covered = np.minimum(np.float32(1), free.astype(np.float32) / self.wanting[rows, None].astype(np.float32))
-        covered *= np.float32(weights["coverage"])
-        total += covered
-        timely = np.subtract(self._slack[rows, None], self._lead[columns], out=covered)
-        np.clip(timely, 0, 1, out=timely)
-        timely[self._undated[rows]] = self._timely_undated[columns]
-        timely *= np.float32(weights["lead_time"])
-        total += timely
-
-        refused = np.isneginf(total)
-        refused |= ~self._ships[:, self._reach[columns]][self._place[rows]]
-        refused |= self._organisation_of_need[rows, None] == self._organisation[columns]
-        refused |= self.wanting[rows, None] < minimum
-        refused |= self.least[rows, None] > free
-        if self._limited:
-            refused |= self._too_far(rows, columns)
+        total = self._near(rows, columns)
+        total += self._goods[self._kind[rows], columns]
+        free, minimum, wanting, least = self.free[columns], self.minimum[columns], self.wanting[rows], self.least[rows]
+        term = np.divide(free.astype(np.float32), wanting.astype(np.float32))
+        np.minimum(term, 1, out=term)
+        term *= np.float32(weights["coverage"])
+        total += term
+        np.subtract(self._slack[rows], self._lead[columns], out=term)
+        np.clip(term, 0, 1, out=term)
+        np.copyto(term, self._timely_undated[columns], where=self._undated[rows])
+        term *= np.float32(weights["lead_time"])
+        total += term
         total *= THOUSAND
-        np.rint(total, out=total)
-        total[refused] = REFUSED
-        scores = total.astype(np.int16)
-        for line, row in enumerate(rows.tolist()):
-            if row in self._kept:
-                held = np.isin(columns, self._kept[row]) & (scores[line] != REFUSED)
-                scores[line, held] += np.int16(self.bonus)
-            if row in self._excluded:
-                scores[line, np.isin(columns, self._excluded[row])] = REFUSED
+        scores = np.rint(total, out=total).astype(np.int16)
+
+        if minimum.max(initial=0) > wanting.min(initial=1 << 62):
+            scores[minimum > wanting] = REFUSED
+        if least.max(initial=0) > free.min(initial=1 << 62):
+            scores[least > free] = REFUSED
+        if self.nearby[columns].any():
+            scores[self._too_far(rows, columns)] = REFUSED
+        if self._exceptional[rows].any():
+            self._make_exceptions(rows, columns, scores)
         return scores
 
-    def _near(self, rows: Ints, columns: Ints) -> npt.NDArray[np.float32]:
-        """The distance term. Worked out once for each place of a need."""
-        places, line = np.unique(self._place[rows], return_inverse=True)
-        new = places[np.isnan(self._nearness[places, :1]).any(axis=1)]
-        if len(new):
-            km = self._distances[new]
-            self._nearness[new] = np.where(np.isnan(km), 0.5, 1 / (1 + km / self.policy.half_distance_km))
-            if self._limited:
-                self._km[new] = km
-        return self._nearness[places][:, self._origin[columns]][line.reshape(-1)]
+    def _make_exceptions(self, rows: Ints, columns: Ints, scores: Scores) -> None:
+        lines = np.flatnonzero(self._exceptional[rows])
+        numbers = self._numbers(rows[lines], columns if rows.ndim > 1 else columns[lines])
+        some = scores[lines]
+        some[np.isin(numbers, self._asked) & (some != REFUSED)] += np.int16(self.bonus)
+        some[np.isin(numbers, self._barred)] = REFUSED
+        scores[lines] = some
 
-    def _too_far(self, rows: Ints, columns: Ints) -> npt.NDArray[np.bool_]:
-        """Gifts that wait for a need nearby; where the way is not known, it is not too far."""
-        places, line = np.unique(self._place[rows], return_inverse=True)
-        km = self._km[places][:, self._origin[columns]]
-        too_far = (km > self._reach_km[columns])[line.reshape(-1)]
-        too_far &= self._can_wait[rows, None]
-        return np.asarray(too_far, dtype=np.bool_)
+    def _near(self, rows: Ints, columns: Ints) -> Singles:
+        """The weighted distance term. Worked out once for each place of a need."""
+        places = self._place[rows]
+        if not self._measured[places].all():
+            new = np.unique(places[~self._measured[places]])
+            for start in range(0, len(new), _PLACES):
+                self._measure(new[start : start + _PLACES])
+        return self._nearness[places, self._origin[columns]]
+
+    def _measure(self, places: Ints) -> None:
+        km = self._way[places]
+        near = np.where(np.isnan(km), 0.5, 1 / (1 + km / self.policy.half_distance_km))
+        self._nearness[places] = near * self.policy.weights["distance"]
+        if len(self._km):
+            self._km[places] = km
+        self._measured[places] = True
+
+    def _too_far(self, rows: Ints, columns: Ints) -> Truths:
+        """What waits for a need nearby; where the way is not known, it is not too far. Of pairs that were scored."""
+        km = self._km[self._place[rows], self._origin[columns]]
+        far: Truths = np.logical_and(km > self._reach_km[columns], self._can_wait[rows])
+        return far
 
 
 def _ints(values: Iterable[int]) -> Ints:
@@ -204,41 +241,8 @@ def _floats(values: Iterable[float]) -> Floats:
     return np.fromiter(values, dtype=np.float64)
 
 
-def _classes(keys: Iterable[Hashable]) -> tuple[list[int], Ints]:
-    """The position of the first of each kind, and of which kind each one is."""
-    first: list[int] = []
-    number: dict[Hashable, int] = {}
-    kinds = []
-    for place, key in enumerate(keys):
-        if key not in number:
-            number[key] = len(first)
-            first.append(place)
-        kinds.append(number[key])
-    return first, _ints(kinds)
-
-
-class _Globe:
-    """Kilometres between places, by rows: the chord between two points on the globe gives the way along it."""
-
-    def __init__(self, here: Sequence[Place], there: Sequence[Place]) -> None:
-        self._here, self._there = _on_the_globe(here), _on_the_globe(there)
-
-    def __getitem__(self, rows: Ints) -> Floats:
-        chord = np.sqrt(np.clip((1 - self._here[rows] @ self._there.T) / 2, 0, 1))
-        return np.asarray(2 * EARTH_RADIUS_KM * np.arcsin(chord), dtype=np.float64)
-
-
-def _on_the_globe(places: Sequence[Place]) -> Floats:
-    """Points on the unit sphere; NaN where a place has no coordinates."""
-
-    def point(place: Place) -> tuple[float, float, float]:
-        if place.latitude is None or place.longitude is None:
-            return (math.nan, math.nan, math.nan)
-        latitude, longitude = math.radians(place.latitude), math.radians(place.longitude)
-        return (
-            math.cos(latitude) * math.cos(longitude),
-            math.cos(latitude) * math.sin(longitude),
-            math.sin(latitude),
-        )
-
-    return np.array([point(place) for place in places]).reshape(-1, 3)
+def _places(those: Iterable[Need | Source]) -> tuple[list[Place], Ints]:
+    """Where they are, each place once, and at which each one is."""
+    number: dict[Place, int] = {}
+    kinds = [number.setdefault(one.place, len(number)) for one in those]
+    return list(number), np.array(kinds, dtype=np.int64)

@@ -12,6 +12,7 @@ from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
 from apps.core.models import TimeStamped
 from apps.demands.models import Demand
+from apps.matching.verdicts import Because, Verdict
 from apps.policy.models import PolicyDraft
 from apps.supply.models import Offer
 
@@ -34,8 +35,22 @@ class DeclineReason(models.TextChoices):
     OTHER = "other", _("Another reason")
 
 
+# These are about the kind of need, not about this one need only.
+TEACHING: Final = (DeclineReason.DISTANCE, DeclineReason.STANDARD)
+
+
 # In these the offer is spoken for, or next in line, for this demand.
 PENDING: Final = (MatchState.HELD, MatchState.STANDBY)
+
+# How a match counts in its supplier's record. A promise is broken by silence, by stock that was not there, and by
+# calling off what was accepted (only what the supplier did has a reason then). That price, distance or standard do not
+# fit says nothing about reliability: it teaches whom not to ask again (`lessons.py`).
+KEPT: Final = Q(state=MatchState.ACCEPTED)
+BROKEN: Final = (
+    Q(state=MatchState.EXPIRED)
+    | Q(state=MatchState.DECLINED, decline_reason=DeclineReason.GONE)
+    | Q(state=MatchState.CANCELLED) & ~Q(decline_reason="")
+)
 
 
 class MatchQuerySet(models.QuerySet["Match"]):
@@ -60,16 +75,23 @@ class MatchQuerySet(models.QuerySet["Match"]):
     def for_suppliers(self, organisations: list[Organisation]) -> Self:
         return self.filter(offer__organisation__in=organisations)
 
-    def without_ground(self) -> Self:
-        """Unanswered holds whose need is not open, whose offer is not published, or one of whose sides is not
-        verified any more.
+    def without_ground(self, on: dt.date) -> Self:
+        """Unanswered holds whose need is not open, whose offer is not published, whose certificate has run out on that
+        day, or one of whose sides is not verified any more.
         """
         return self.held().filter(
             ~Q(demand__state="open")
             | ~Q(offer__state="published")
+            | Q(offer__certificate_valid_until__lt=on)
             | ~Q(demand__organisation__state="verified")
             | ~Q(offer__organisation__state="verified")
         )
+
+    def withdrawn_untold(self) -> Self:
+        """Taken back, and the supplier is to be told: not before the need has been matched again, as the same supplier
+        may be asked anew.
+        """
+        return self.filter(~Q(demand__state="open") | Q(demand__match_requested_at=None), withdrawal_untold=True)
 
     def shown(self) -> Self:
         """With what every page and export shows of a match, in one query."""
@@ -106,6 +128,9 @@ class Match(TimeStamped):
     decline_reason = models.CharField(_("reason"), max_length=10, choices=DeclineReason.choices, blank=True)
     decline_note = models.CharField(_("note"), max_length=500, blank=True)
     lead_time_days = models.PositiveSmallIntegerField(_("lead time in days"), null=True, blank=True)
+    # What was promised and rejected, or never came: its supplier is not asked for the same need again.
+    quantity_lost = models.BigIntegerField(db_default=0, editable=False)
+    withdrawal_untold = models.BooleanField(db_default=False, editable=False)
 
     objects = MatchQuerySet.as_manager()
 
@@ -135,6 +160,7 @@ class Match(TimeStamped):
             models.CheckConstraint(
                 condition=Q(quantity__gt=0, quantity__lte=F("quantity_asked")), name="match_quantity_in_range"
             ),
+            models.CheckConstraint(condition=Q(quantity_lost__gte=0), name="match_lost_not_negative"),
             models.CheckConstraint(
                 condition=~Q(state=MatchState.HELD) | Q(respond_by__isnull=False), name="match_held_has_deadline"
             ),
@@ -155,6 +181,12 @@ class Match(TimeStamped):
             models.Index(fields=["offer", "state"], name="match_by_offer"),
             models.Index(fields=["respond_by"], condition=Q(state=MatchState.HELD), name="match_deadlines"),
             models.Index(fields=["updated_at", "id"], name="match_by_change"),
+            models.Index(fields=["id"], condition=Q(withdrawal_untold=True), name="match_withdrawal_queue"),
+            models.Index(
+                fields=["offer"],
+                condition=Q(state=MatchState.DECLINED, decline_reason__in=TEACHING),
+                name="match_lessons",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -170,6 +202,10 @@ class EscalationQuerySet(models.QuerySet["Escalation"]):
         if not user.is_authenticated:
             return self.none()
         return self.filter(organisation__in=[grant.organisation_id for grant in user.grants])
+
+    def of_the_uncovered(self) -> Self:
+        """Of needs that suppliers did not cover in time, not of those that nobody looked at."""
+        return self.filter(for_approval=False)
 
 
 class Escalation(TimeStamped):
@@ -196,6 +232,40 @@ class Escalation(TimeStamped):
         return f"{self.demand} → {self.organisation}"
 
 
+class Shortfall(models.Model):
+    """Why an open need was given less than it wants, or nothing, when it was last decided on together with others. The
+    row goes when the need lacks nothing any more.
+    """
+
+    demand = models.OneToOneField(
+        Demand, models.CASCADE, primary_key=True, related_name="shortfall", verbose_name=_("need")
+    )
+    given = models.BigIntegerField(_("given"))
+    wanting = models.BigIntegerField(_("wanting"))
+    because = models.CharField(_("why not more"), max_length=10)
+    others = models.PositiveIntegerField(_("others of the same priority that were given some"))
+    above = models.PositiveIntegerField(_("needs of higher priority that were given some"))
+    policy_version = models.PositiveIntegerField(_("policy version"))
+    decided_at = models.DateTimeField(_("decided"))
+
+    class Meta:
+        verbose_name = _("shortfall")
+        verbose_name_plural = _("shortfalls")
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(given__gte=0, given__lt=F("wanting")), name="shortfall_is_short"),
+            models.CheckConstraint(
+                condition=Q(because__in=[reason.value for reason in Because]), name="shortfall_reason_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.demand}: {self.given} / {self.wanting}"
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict(self.demand_id, self.given, self.wanting, Because(self.because), self.others, self.above)
+
+
 class ReplayState(models.TextChoices):
     WAITING = "waiting", _("Waiting")
     RUNNING = "running", _("Running")
@@ -209,6 +279,9 @@ class ReplayQuerySet(models.QuerySet["Replay"]):
         unclaimed = Q(claimed_until=None) | Q(claimed_until__lt=now)
         return self.filter(unclaimed, state__in=[ReplayState.WAITING, ReplayState.RUNNING])
 
+    def over(self) -> Self:
+        return self.filter(state__in=[ReplayState.DONE, ReplayState.FAILED])
+
 
 class Replay(TimeStamped):
     """The needs of some days served once more, under the policy in force and under a draft: what would have been.
@@ -217,7 +290,7 @@ class Replay(TimeStamped):
     once, so a worker that dies loses one group.
     """
 
-    draft = models.ForeignKey(PolicyDraft, models.PROTECT, related_name="replays", verbose_name=_("draft"))
+    draft = models.ForeignKey(PolicyDraft, models.CASCADE, related_name="replays", verbose_name=_("draft"))
     settings: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("settings of the draft"))
     policy_version = models.PositiveIntegerField(_("compared with version"))
     requested_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("by"))
@@ -229,6 +302,7 @@ class Replay(TimeStamped):
     groups_done = models.PositiveIntegerField(_("groups done"), default=0)
     needs = models.PositiveIntegerField(_("needs"), default=0)
     left_out = models.PositiveIntegerField(_("needs left out"), default=0)
+    apart = models.PositiveIntegerField(_("times that too much competed to be decided together"), default=0)
     differing = models.PositiveIntegerField(_("needs served otherwise"), default=0)
     totals: models.JSONField[Any, Any] = models.JSONField(_("sums"), default=dict)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)

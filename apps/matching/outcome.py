@@ -8,10 +8,13 @@ import numpy as np
 
 from apps.matching import ladder as ladders
 from apps.matching.allocation import Hold, Plan, Standby
-from apps.matching.arcs import Arcs, Given, Reach
+from apps.matching.arcs import Arcs
+from apps.matching.giving import Given
+from apps.matching.groups import Ints
 from apps.matching.ladder import Ladder
-from apps.matching.market import REFUSED, THOUSAND, Ints, Market
-from apps.matching.ranking import Candidate, Fit, Rules, Term, fit_of, score
+from apps.matching.market import REFUSED, THOUSAND, Market
+from apps.matching.ranking import Candidate, Fit, Rules, fit_of, score
+from apps.matching.verdicts import Because, Verdict
 
 
 class Method(StrEnum):
@@ -19,42 +22,6 @@ class Method(StrEnum):
     COLUMNS = "columns"  # some pairs, and those that the prices ask for
     GREEDY = "greedy"  # one need after the other: it was not beaten
     NONE = "none"  # nothing to give, or nobody to give it to
-
-
-class Because(StrEnum):
-    """Why a need was not given all it wants."""
-
-    NO_SOURCE = "no_source"  # no offer fits
-    MINIMUM = "minimum"  # what is left is below minimum orders, or too little to matter
-    CAPPED = "capped"  # its share of a contested item
-    SHARED = "shared"  # others of its tier need it too
-    HIGHER = "higher"  # higher tiers were served first
-    EXHAUSTED = "exhausted"  # all that fits is given
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a need was given of what it wants, and why not more (None: it was). `others` of its tier and `above` it
-    were given some of the same item.
-    """
-
-    need_id: int
-    given: int
-    wanting: int
-    because: Because | None = None
-    others: int = 0
-    above: int = 0
-
-    def term(self) -> Term:
-        """As one more reason of a match, which weighs nothing."""
-        facts: dict[str, int | str] = {
-            "given": self.given,
-            "wanting": self.wanting,
-            "because": self.because or "",
-            "others": self.others,
-            "above": self.above,
-        }
-        return Term("share", facts, round(self.given / self.wanting, 6), 0.0)
 
 
 @dataclass(frozen=True)
@@ -82,20 +49,47 @@ class Outcome:
     verdicts: dict[int, Verdict]
 
 
-def report(method: Method, market: Market, ladder: Ladder, reach: Reach, given: Given, **facts: float) -> Report:
-    value = ladder.worth(given.got) + given.score
-    bound = max(value, facts.pop("bound", value))
+@dataclass(frozen=True)
+class Solution:
+    """Who gets what, how that was found, and how good it is known to be."""
+
+    market: Market
+    ladder: Ladder
+    supply: Ints  # within reach of each need
+    given: Given
+    arcs: Arcs  # the pairs that were looked at
+    method: Method
+    greedy: Given  # what one need after the other would have taken
+    bound: float = 0.0  # minimum orders aside, no plan is worth more
+    rounds: int = 0
+    repairs: int = 0
+
+    def value(self, given: Given) -> float:
+        return self.ladder.worth(given.got) + given.score
+
+
+def told(solution: Solution, rules: Rules) -> Outcome:
+    """The solution in the words of the decision, with its reasons."""
+    market, ladder, given = solution.market, solution.ladder, solution.given
+    because = verdicts(market, ladder, solution.supply, given)
+    return Outcome(plan(market, rules, given, solution.arcs, because), report(solution), because)
+
+
+def report(solution: Solution) -> Report:
+    market, ladder, given = solution.market, solution.ladder, solution.given
+    value = solution.value(given)
+    bound = max(value, solution.bound)
     return Report(
-        method=method,
+        method=solution.method,
         value=value,
         gap=(bound - value) / bound if bound else 0.0,
         score=given.score / THOUSAND / max(1, int(given.got.sum())),
-        greedy_value=facts.pop("greedy_value", value),
-        rounds=int(facts.pop("rounds", 0)),
-        repairs=int(facts.pop("repairs", 0)),
+        greedy_value=solution.value(solution.greedy),
+        rounds=solution.rounds,
+        repairs=solution.repairs,
         shipments=given.shipments,
         tiers=ladder.tiers(given.got),
-        jain=ladders.jain(market, ladder, given.got, reach.supply),
+        jain=ladders.jain(market, ladder, given.got, solution.supply),
     )
 
 
@@ -126,22 +120,22 @@ def plan(market: Market, rules: Rules, given: Given, arcs: Arcs, told: dict[int,
 
 
 def _next_best(market: Market, given: Given, arcs: Arcs) -> Iterator[tuple[int, list[int]]]:
-    """For each need, the best scored columns that it was not given."""
+    """For each need that was given something, the best scored columns that it was not given."""
     order = np.lexsort((arcs.column, -arcs.score, arcs.row))
-    rows, first = np.unique(arcs.row[order], return_index=True)
-    for row, columns in zip(rows.tolist(), np.split(arcs.column[order], first[1:]), strict=True):
-        parts = given.parts.get(row, {})
-        best = columns[: len(parts) + market.policy.standbys].tolist()
+    starts = np.searchsorted(arcs.row[order], np.arange(len(market) + 1)).tolist()
+    for row, parts in given.parts.items():
+        end = min(starts[row + 1], starts[row] + len(parts) + market.policy.standbys)
+        best = arcs.column[order[starts[row] : end]].tolist()
         yield row, [column for column in best if column not in parts][: market.policy.standbys]
 
 
-def verdicts(market: Market, ladder: Ladder, reach: Reach, given: Given) -> dict[int, Verdict]:
+def verdicts(market: Market, ladder: Ladder, supply: Ints, given: Given) -> dict[int, Verdict]:
     served = {tier: int((given.got[ladder.tier == tier] > 0).sum()) for tier in np.unique(ladder.tier).tolist()}
     short = np.flatnonzero(given.got < market.wanting)
     left_over = _could_be_helped(market, given, short)
 
     def why(row: int, others: int, above: int) -> Because:
-        if not reach.supply[row]:
+        if not supply[row]:
             return Because.NO_SOURCE
         if row in left_over:
             return Because.MINIMUM
@@ -166,6 +160,6 @@ def _could_be_helped(market: Market, given: Given, short: Ints) -> set[int]:
     """Of the needs that are short, those with something left at a source that fits: it must be too little."""
     columns = np.flatnonzero(given.left)
     found: set[int] = set()
-    for rows, scores in market.blocks(short, columns) if len(columns) else ():
+    for rows, _columns, scores in market.blocks(short, columns) if len(columns) else ():
         found.update(rows[(scores != REFUSED).any(axis=1)].tolist())
     return found

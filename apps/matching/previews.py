@@ -1,4 +1,6 @@
-"""The verbs of preview: replay the last days under a draft of the policy. Writes `Replay` and `ReplayedNeed`."""
+"""The verbs of preview: replay the last days under a draft of the policy, and forget it. Writes `Replay` and
+`ReplayedNeed`.
+"""
 
 import datetime as dt
 import time
@@ -18,19 +20,22 @@ from apps.matching.history import items_posted, load_history, posted_between
 from apps.matching.loading import load_rules
 from apps.matching.models import Replay, ReplayedNeed, ReplayState
 from apps.matching.ranking import Rules
-from apps.matching.replaying import Part, add_up, differences, replay, totals
+from apps.matching.replaying import MOST_TOGETHER, Part, add_up, differences, replay, totals
+from apps.policy import services as policies
 from apps.policy.models import BUILT_IN, DraftState, Policy, PolicyDraft
 from apps.policy.values import PolicyValues
 
 log = structlog.get_logger(__name__)
 
 DAYS: Final = 7
-# So that a group of items takes half a minute and a preview minutes: the newest needs are replayed.
+# So that a group of items takes a minute or two and a preview minutes: the newest needs are replayed.
 MOST_NEEDS: Final = 2_000
 MOST_PAIRS: Final = 5_000_000
 # A worker that dies loses its claim, and the group it was at, after this long.
 LEASE: Final = dt.timedelta(minutes=10)
 ATTEMPTS: Final = 3
+# How long what would have been is kept, and a draft that was thrown away.
+KEEP: Final = dt.timedelta(days=90)
 
 
 @transaction.atomic
@@ -115,17 +120,18 @@ def _replay_group(claimed: Replay, rules: Rules, policies: Sequence[PolicyValues
     history, left_out = load_history(
         claimed.groups[claimed.groups_done], claimed.since, claimed.until, policies[0], most_pairs=MOST_PAIRS
     )
-    before, after = (replay(history, rules, policy=policy) for policy in policies)
-    otherwise = differences(before, after)
+    before, after = (replay(history, rules, policy=policy, most_together=MOST_TOGETHER) for policy in policies)
+    otherwise = differences(before.served, after.served)
     kept = claimed.totals or {}
     sums = {
-        name: add_up(kept.get(name, {}), totals(history.posted, served))
-        for name, served in (("before", before), ("after", after))
+        name: add_up(kept.get(name, {}), totals(history.posted, replayed.served))
+        for name, replayed in (("before", before), ("after", after))
     }
     facts = {
         "groups_done": claimed.groups_done + 1,
         "needs": claimed.needs + len(history.posted),
         "left_out": claimed.left_out + left_out,
+        "apart": claimed.apart + max(before.apart, after.apart),
         "differing": claimed.differing + len(otherwise),
         "totals": sums,
         "attempts": 0,
@@ -136,12 +142,26 @@ def _replay_group(claimed: Replay, rules: Rules, policies: Sequence[PolicyValues
         if not Replay.objects.filter(pk=claimed.pk, state=ReplayState.RUNNING, **as_claimed).update(**facts):
             return False
         ReplayedNeed.objects.bulk_create(
-            ReplayedNeed(replay=claimed, demand_id=need_id, before=_kept(before[need_id]), after=_kept(after[need_id]))
+            ReplayedNeed(
+                replay=claimed,
+                demand_id=need_id,
+                before=_kept(before.served[need_id]),
+                after=_kept(after.served[need_id]),
+            )
             for need_id in otherwise
         )
     for name, value in facts.items():
         setattr(claimed, name, value)
     return True
+
+
+def purge(*, now: dt.datetime | None = None, limit: int = 500) -> dict[str, int]:
+    """Forget replays that are long over, and drafts that were discarded long ago."""
+    before = (now or timezone.now()) - KEEP
+    old = Replay.objects.over().filter(updated_at__lt=before).order_by("pk")
+    keys = list(old.values_list("pk", flat=True)[:limit])
+    Replay.objects.filter(pk__in=keys).delete()
+    return {"replays": len(keys), "drafts": policies.forget_discarded(before=before, limit=limit)}
 
 
 def _kept(parts: Sequence[Part]) -> list[list[float]]:

@@ -211,7 +211,8 @@ def reach_km(source: Source, now: dt.datetime, policy: PolicyValues) -> float:
     return policy.gift_reach_km + policy.gift_reach_km_per_day * days
 
 
-def _distance(a: Place, b: Place, distances: Distances | None) -> float | None:
+def km_between(a: Place, b: Place, distances: Distances | None = None) -> float | None:
+    """Along the globe, unless it was measured; None where it is not known."""
     if distances is not None:
         return distances.km(a, b)
     if a.latitude is None or a.longitude is None or b.latitude is None or b.longitude is None:
@@ -283,7 +284,7 @@ def score(
     price      1 at half the reference price of its item or below, ½ at it, 0 from 1½ times; donations 1; ½ if not known
     """
     weights = policy.weights
-    km = _distance(need.place, source.place, distances)
+    km = km_between(need.place, source.place, distances)
     usual = None if source.is_donation else source.reference_price
     relative = source.unit_price / usual if source.unit_price and usual else None
     terms = (
@@ -412,7 +413,7 @@ def rank(  # noqa: C901, PLR0915  one loop over every offer of an item: a call f
     near: list[float | None] = [None] * len(shelf.places)
     away: list[float | None] = []
     if can_wait(need) and policy.gift_reach_km is not None:
-        away = [_distance(need.place, place, rules.distances) for place in shelf.places]
+        away = [km_between(need.place, place, rules.distances) for place in shelf.places]
     timely: dict[int, float] = {}
     codes = {code for code in need.place.path.split("/") if code}
     matters = enough_to_matter(need, policy)
@@ -444,7 +445,9 @@ def rank(  # noqa: C901, PLR0915  one loop over every offer of an item: a call f
 
         close = near[place]
         if close is None:
-            close = _nearness(_distance(need.place, shelf.places[place], rules.distances), policy) * weights["distance"]
+            close = (
+                _nearness(km_between(need.place, shelf.places[place], rules.distances), policy) * weights["distance"]
+            )
             near[place] = close
         if lead not in timely:
             timely[lead] = timeliness(lead, need.needed_by, policy, now) * weights["lead_time"]

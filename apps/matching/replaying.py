@@ -1,23 +1,29 @@
-"""What would have been: needs of the past served once more, by the same decision, under another policy. Pure.
+"""What would have been: needs of the past served once more, by the same decisions, under another policy. Pure.
 
-Time goes in steps: what was posted within one is decided together at its end, by `allocation.decide`. Whoever is asked
-answers before the next step: who said no to a need says no to it again, who gave less gives as much again, all others
-give what they are asked for. Nothing that was promised is taken back.
+Time goes in steps: what was posted within one is decided at its end, by `allocation.decide`; where that leaves somebody
+short, all who still want something are decided together with those who were just asked, by `contest.allocate`. Whoever
+is asked then answers before the next step: who said no to a need says no to it again, who gave less gives as much
+again, all others give what they are asked for. Nothing that was promised is taken back.
 """
 
 import datetime as dt
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from typing import Any, Final
 
-from apps.matching.allocation import decide
-from apps.matching.ranking import Need, Rules, Source
+from apps.matching.allocation import Plan, decide
+from apps.matching.ranking import Need, Rules, Source, can_wait
 from apps.policy.values import PolicyValues
 
 STEP: Final = dt.timedelta(hours=1)
 DAY: Final = dt.timedelta(days=1)
+# Pairs of need and source that one replay decides together, step after step, and how often each is improved on. Counted
+# and not timed, so that the same past is the same again.
+MOST_TOGETHER: Final = 25_000_000
+IMPROVEMENTS: Final = 8
 Pair = tuple[int, int]  # a need and a source
 
 
@@ -65,17 +71,76 @@ class Part:
 Served = dict[int, tuple[Part, ...]]
 
 
-def replay(history: History, rules: Rules, *, policy: PolicyValues, step: dt.timedelta = STEP) -> Served:
-    """What each need is given, by its id; needs that get nothing are there with nothing."""
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What each need is given, by its id; needs that get nothing are there with nothing.
+
+    `apart` is in how many steps needs that compete were served one after the other, because all pairs of them and what
+    is there were more than is left of what one replay may decide together.
+    """
+
+    served: Served
+    apart: int = 0
+
+
+def replay(
+    history: History,
+    rules: Rules,
+    *,
+    policy: PolicyValues,
+    step: dt.timedelta = STEP,
+    most_together: int = MOST_TOGETHER,
+) -> Replayed:
+    """Serve the needs of the past, step by step."""
     tills = _Tills(history, policy, step)
+    left, apart = most_together, 0
     while tills.has_next():
         now, needs = tills.advance()
         if not needs:
             continue
         plan = decide(needs, list(tills.sources.values()), rules, policy=policy, now=now)
-        for hold in plan.holds:
-            tills.take(hold.need_id, hold.candidate.source.id, hold.quantity, now)
-    return {need_id: tuple(sorted(parts)) for need_id, parts in tills.given.items()}
+        asked = _asked(plan)
+        if tills.is_contested(asked):
+            pairs = len(tills.wanting) * len(tills.sources)
+            if pairs <= left:
+                left -= pairs
+                asked = _decide_together(tills, asked, rules, policy, now)
+            else:
+                apart += 1
+        for pair, quantity in sorted(asked.items()):
+            tills.take(*pair, quantity, now)
+    return Replayed({need_id: tuple(sorted(parts)) for need_id, parts in tills.given.items()}, apart)
+
+
+def _asked(plan: Plan) -> dict[Pair, int]:
+    return {(hold.need_id, hold.candidate.source.id): hold.quantity for hold in plan.holds}
+
+
+def _decide_together(
+    tills: "_Tills", asked: Mapping[Pair, int], rules: Rules, policy: PolicyValues, now: dt.datetime
+) -> dict[Pair, int]:
+    """Who is asked for how much once all that want something are looked at together."""
+    # Only workers replay, and the solver is heavy: pages that merely ask for a replay do without it.
+    from apps.matching.contest import allocate
+
+    settled = {pair: quantity for pair, quantity in asked.items() if tills.is_settled(pair[0])}
+    needs, sources = tills.after(settled)
+    plan = allocate(
+        needs,
+        sources,
+        rules,
+        policy=policy,
+        now=now,
+        present={pair: quantity for pair, quantity in asked.items() if pair not in settled},
+        expired=_after(IMPROVEMENTS),
+    ).plan
+    return settled | _asked(plan)
+
+
+def _after(times: int) -> Callable[[], bool]:
+    """Whether it was asked so many times before."""
+    asked = count()
+    return lambda: next(asked) >= times
 
 
 class _Tills:
@@ -118,6 +183,28 @@ class _Tills:
         self.again.discard(self.at)
         self.wanting |= {need.id: need for need in new}
         return self.history.since + self.at * self.step, needs
+
+    def is_contested(self, asked: Mapping[Pair, int]) -> bool:
+        """Whether somebody is short while what others are asked for can still be asked for somebody else."""
+        promised: dict[int, int] = defaultdict(int)
+        for (need_id, _source_id), quantity in asked.items():
+            promised[need_id] += quantity
+        if all(self.is_settled(need_id) for need_id in promised):
+            return False
+        return any(need.wanting > promised[need.id] for need in self.wanting.values())
+
+    def is_settled(self, need_id: int) -> bool:
+        """An urgent need of which a supplier has answered keeps what is asked of others: it is being dealt with."""
+        return bool(self.given[need_id]) and not can_wait(self.wanting[need_id])
+
+    def after(self, asked: Mapping[Pair, int]) -> tuple[Collection[Need], Collection[Source]]:
+        """What is wanted and what is there besides what is asked."""
+        needs, sources = dict(self.wanting), dict(self.sources)
+        for (need_id, source_id), quantity in asked.items():
+            need, source = needs[need_id], sources[source_id]
+            needs[need_id] = replace(need, wanting=need.wanting - quantity, excluded=need.excluded | {source_id})
+            sources[source_id] = replace(source, free=source.free - quantity)
+        return needs.values(), sources.values()
 
     def take(self, need_id: int, source_id: int, quantity: int, now: dt.datetime) -> None:
         """Ask the source, and write down what it gives."""

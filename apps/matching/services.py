@@ -2,12 +2,13 @@
 
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 import structlog
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -19,7 +20,7 @@ from apps.core.states import move
 from apps.demands import quantities as demands_quantities
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
-from apps.matching.alerts import escalate_due
+from apps.matching import alerts, shortfalls
 from apps.matching.allocation import Plan, decide
 from apps.matching.best import load_shortlists
 from apps.matching.loading import (
@@ -29,6 +30,7 @@ from apps.matching.loading import (
     load_needs,
     load_rules,
     load_sources,
+    need_of,
 )
 from apps.matching.models import (
     DeclineReason,
@@ -36,10 +38,20 @@ from apps.matching.models import (
     MatchQuerySet,
     MatchState,
 )
-from apps.matching.ranking import BeyondRanking, Need, Rules
-from apps.matching.writing import Done, describe, end_holds, lock, take_back, write_difference, write_plan
+from apps.matching.ranking import BeyondRanking, Fit, Need, Rules, fit_of
+from apps.matching.writing import (
+    Done,
+    describe,
+    end_holds,
+    lock,
+    stand_down,
+    take_back,
+    write_difference,
+    write_plan,
+)
 from apps.notifications.services import News, queue, queue_all
 from apps.policy.models import Policy
+from apps.policy.values import PolicyValues
 from apps.supply import quantities as supply_quantities
 from apps.supply import services as supply_services
 from apps.supply.models import OfferState
@@ -54,15 +66,29 @@ GIFTS_EVERY: Final = dt.timedelta(days=1)
 
 
 def sweep(*, now: dt.datetime | None = None, limit: int = 1000) -> Done:
-    """Everything that matching has to do now: expire, take back, look whom changed offers help, match, escalate."""
-    done = expire_holds(now=now) + take_back_without_ground(now=now)
-    done += look_at_offers(now=now)
+    """Everything that matching has to do now: hear who is verified, expire, take back, look whom changed offers help,
+    match, tell whose request was taken back, escalate.
+
+    What a match sets free (a hold that yields) may help others, so the two steps in the middle take turns until there
+    is nothing more to do: one sweep settles all that happened before it.
+    """
+    alerts.announce_verifications(now=now)
+    done = _all(expire_holds, now) + _all(take_back_without_ground, now)
     while done.demands < limit:
-        batch = match_due(now=now)
-        done += batch
-        if not batch.demands:
+        step = look_at_offers(now=now) + match_due(now=now)
+        done += step
+        if not (step.offers or step.demands):
             break
-    return done + escalate_due(now=now)
+    alerts.tell_withdrawn()
+    return done + alerts.escalate_due(now=now)
+
+
+def _all(step: Callable[..., Done], now: dt.datetime | None) -> Done:
+    """Take a step again and again until there is nothing left for it to do."""
+    done = Done()
+    while part := step(now=now):
+        done += part
+    return done
 
 
 def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
@@ -76,8 +102,13 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
         policy = Policy.objects.current()
         for item_id, offered in items_for(open_ones, rules).items():
             demands = [demand for demand in open_ones if demand.item_id == item_id]
-            plan = _decide(load_needs(demands, policy.values), offered, rules, policy, now)
+            needs = load_needs(demands, policy.values)
+            plan = _decide(needs, offered, rules, policy, now)
             done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
+            shortfalls.note_plan(plan, needs, demands, policy, now)
+    if closed := [demand.pk for demand in claimed if demand not in open_ones]:
+        stand_down(Match.objects.filter(demand__in=closed))
+        shortfalls.forget(closed)
     demands_services.finish_matching(claimed)
     return done
 
@@ -113,8 +144,10 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
             expired=_after(seconds),
         )
         changed = write_difference(outcome.plan, contest, policy, now)
+        shortfalls.note(outcome.verdicts.values(), contest.demands.values(), policy, now)
         done += changed
         log.info("reallocated", items=sorted(items), changed=changed.held, **asdict(outcome.report))
+    alerts.tell_withdrawn()
     return done
 
 
@@ -125,10 +158,15 @@ def _after(seconds: float) -> Callable[[], bool]:
 
 
 def take_back_without_ground(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
-    """Holds whose need was paused or cancelled, whose offer went, or one of whose sides lost its verification."""
+    """Holds whose need was paused or cancelled, whose offer or its certificate went, or one of whose sides lost its
+    verification.
+    """
     now = now or timezone.now()
-    ended = _end(Match.objects.without_ground(), limit, lambda matches: take_back(matches, MatchState.CANCELLED, now))
-    return Done(taken_back=ended)
+    return _take_back_each(Match.objects.without_ground(now.date()), now, limit)
+
+
+def _take_back_each(holds: MatchQuerySet, now: dt.datetime, limit: int) -> Done:
+    return Done(taken_back=_end(holds, limit, lambda matches: take_back(matches, MatchState.CANCELLED, now)))
 
 
 def expire_holds(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
@@ -162,12 +200,23 @@ def _end(due: MatchQuerySet, limit: int, act: Callable[[Sequence[Match]], None])
 
 
 def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
-    """For each changed offer with something to give, put the open needs it may help into the queue. Gifts come again
-    the next day, as they go farther then.
+    """Take back what changed offers do not fit any more, and put the open needs that they may help into the queue. What
+    is held and not answered helps too: it may have to yield. Gifts come again the next day, as they go farther then.
     """
     now = now or timezone.now()
     offers = supply_services.claim_for_matching(now=now, lease=LEASE, limit=limit)
-    able = [offer for offer in offers if offer.state == OfferState.PUBLISHED and offer.quantity_free > 0]
+    done = Done(offers=len(offers))
+    held = Match.objects.held().filter(offer__in=offers)
+    if waiting := list(held.shown()):
+        rules, policy = load_rules(), Policy.objects.current().values
+        unfit = [match.pk for match in waiting if not _fits(match, rules, policy)]
+        done += _take_back_each(held.filter(pk__in=unfit), now, limit=len(unfit))
+
+    live = [offer for offer in offers if offer.state == OfferState.PUBLISHED]
+    if off := [offer.pk for offer in offers if offer not in live]:
+        stand_down(Match.objects.filter(offer__in=off))
+    asked = set(held.values_list("offer_id", flat=True))
+    able = [offer for offer in live if offer.quantity_free > 0 or offer.pk in asked]
     if able:
         items = {offer.item_id for offer in able}
         helped = items | set(Substitution.objects.filter(offered__in=items).values_list("demanded_id", flat=True))
@@ -177,12 +226,22 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
     gifts = [offer.pk for offer in able if offer.is_donation]
     if gifts and Policy.objects.current().values.gift_reach_km is not None:
         supply_services.look_again(gifts, at=now + GIFTS_EVERY)
-    return Done(offers=len(offers))
+    return done
 
 
-def _still_held(match: Match, now: dt.datetime) -> Match:
-    """The match, locked with its demand and offer, if it can still be answered; else says why it cannot."""
-    lock([match.demand_id], [match.offer_id])
+def _fits(match: Match, rules: Rules, policy: PolicyValues) -> bool:
+    """Whether the offer as it is now may still serve the need that holds it."""
+    demand, offer = match.demand, match.offer
+    fit = fit_of(need_of(demand, policy, wanting=match.quantity), offer.item_id, offer.standard_id, rules)
+    reached = not offer.ships_to or not set(offer.ships_to).isdisjoint(demand.region.path.split("/"))
+    return isinstance(fit, Fit) and reached and match.quantity >= offer.minimum_order
+
+
+def _still_held(match: Match, now: dt.datetime, also: Iterable[int] = ()) -> Match:
+    """The match, locked with its demand, its offer and `also` these demands, if it can still be answered; else says why
+    it cannot.
+    """
+    lock([match.demand_id, *also], [match.offer_id])
     match = Match.objects.shown().get(pk=match.pk)
     if match.state == MatchState.HELD and match.respond_by and match.respond_by > now:
         return match
@@ -225,6 +284,8 @@ def record_acceptance(
     if not (match.demand.organisation.is_verified and match.offer.organisation.is_verified):
         # The next sweep takes the hold back; until then nobody gets a contact by it.
         raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
+    if not match.offer.certificate_holds(now.date()):
+        raise RuleViolation("certificate_expired", _("The certificate has expired."))
     if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
     if accepted < held:
@@ -251,11 +312,17 @@ def decline(
     note: str = "",
     now: dt.datetime | None = None,
 ) -> Match:
-    """The supplier says no, and why; the next best is asked by the next matching."""
+    """The supplier says no, and why; the next best is asked by the next matching.
+
+    If the goods are gone, nobody else is sent to the empty shelf: the offer is suspended until its supplier confirms it
+    by one click, and what else was asked of it and not answered is taken back, which the same message says.
+    """
     now = now or timezone.now()
     if reason not in DeclineReason.values:
         raise RuleViolation("reason_unknown", _("Choose one of the reasons."), field="reason")
-    match = _still_held(match, now)
+    others = Match.objects.held().filter(offer=match.offer_id).exclude(pk=match.pk)
+    also = list(others.values_list("demand_id", flat=True)) if reason == DeclineReason.GONE else []
+    match = _still_held(match, now, also)
     demands_quantities.release({match.demand_id: match.quantity}, now=now)
     supply_quantities.release({match.offer_id: match.quantity}, now=now)
     move(
@@ -267,26 +334,59 @@ def decline(
         responded_by=by,
     )
     audit.record(by, "match.declined", match, reason=reason)
+    if reason == DeclineReason.GONE:
+        # What was asked since then is taken back by the next sweep.
+        emptied = list(others.filter(demand__in=also).shown().order_by("pk"))
+        end_holds(emptied, MatchState.CANCELLED, now)
+        supply_services.suspend_gone(match.offer_id, withdrawn=len(emptied), now=now)
     return match
 
 
+def record_loss(match: Match, quantity: int) -> None:
+    """Of what the supplier accepted, so much was rejected or never came."""
+    Match.objects.filter(pk=match.pk).update(quantity_lost=F("quantity_lost") + quantity)
+
+
 @transaction.atomic
-def call_off(match: Match, *, by: User | None) -> None:
-    """An accepted match whose order was cancelled. The quantities are the order's business."""
-    move(match, MatchState.CANCELLED)
+def call_off(match: Match, *, by: User | None, by_supplier: bool) -> None:
+    """An accepted match whose order was cancelled. The quantities are the order's business.
+
+    That the supplier did it counts in its record, and has a reason to show for it.
+    """
+    move(match, MatchState.CANCELLED, decline_reason=DeclineReason.OTHER if by_supplier else "")
     audit.record(by, "match.called_off", match)
 
 
 @transaction.atomic
 def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Demand:
-    """Change a need: what suppliers were asked and have not answered is taken back first, and asked anew as it now
-    stands.
+    """Change a need: what suppliers were asked, have not answered and would be asked differently now is taken back, and
+    asked anew as the need now stands.
     """
     now = now or timezone.now()
-    matters = {"quantity", "quantity_kind", "standard", "accepts_substitutes", "region", "needed_by", "address"}
-    held = list(Match.objects.held().filter(demand=demand).values_list("pk", "offer_id"))
-    if held and any(name in matters and getattr(demand, name) != value for name, value in changes.items()):
-        lock([demand.pk], [offer_id for _pk, offer_id in held])
-        asked = Match.objects.held().filter(demand=demand)
-        take_back(list(asked.shown().order_by("pk")), MatchState.CANCELLED, now)
+    changed = {name for name, value in changes.items() if getattr(demand, name) != value}
+    held = Match.objects.held().filter(demand=demand)
+    touched = list(_outdated(held, demand, changed, changes).values_list("pk", "offer_id"))
+    if touched:
+        lock([demand.pk], [offer_id for _pk, offer_id in touched])
+        asked = held.filter(pk__in=[pk for pk, _offer_id in touched]).shown().order_by("pk")
+        take_back(list(asked), MatchState.CANCELLED, now)
     return demands_services.amend_demand(demand, by=by, now=now, **changes)
+
+
+def _outdated(held: MatchQuerySet, demand: Demand, changed: set[str], changes: Mapping[str, Any]) -> MatchQuerySet:
+    """Of what is held for a need, what a change of it makes wrong.
+
+    A larger quantity is asked of who can give more; who gives all it has is left alone.
+    """
+    if changed & {"standard", "region", "needed_by", "address"}:
+        return held
+    wrong = Q(pk=None)
+    if "accepts_substitutes" in changed and not changes["accepts_substitutes"]:
+        wrong |= Q(is_substitute=True)
+    if "quantity" in changed:
+        wanted = changes["quantity"] if changes["quantity"] is not None else demand.item.trial_lot
+        if wanted < demand.quantity_held + demand.quantity_matched:
+            return held
+        if wanted > demand.target:
+            wrong |= Q(offer__quantity__gt=F("offer__quantity_reserved"))
+    return held.filter(wrong)

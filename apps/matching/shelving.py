@@ -9,10 +9,10 @@ import datetime as dt
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from apps.matching.models import LEAD_CLASSES, Cell, Listing
+from apps.matching.models import BROKEN, KEPT, LEAD_CLASSES, Cell, Listing, Match
 from apps.policy.models import Policy
 
 RECORD_WINDOW: Final = dt.timedelta(days=180)
@@ -181,29 +181,28 @@ def take_stock(*, now: dt.datetime | None = None) -> int:
 
 @transaction.atomic
 def _count_records(now: dt.datetime) -> None:
-    """Per supplier, over half a year: promises kept (accepted) and broken (let expire, accepted and then called off, or
-    declined because the goods were gone).
-    """
+    """Per supplier, over half a year: promises kept and broken."""
+    counted, values = (
+        Match.objects.filter(created_at__gte=now - RECORD_WINDOW)
+        .order_by()
+        .values("offer__organisation_id")
+        .annotate(kept=Count("pk", filter=KEPT), broken=Count("pk", filter=BROKEN))
+        .values_list("offer__organisation_id", "kept", "broken")
+        .query.sql_with_params()
+    )
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             INSERT INTO matching_supplierrecord AS record (organisation_id, kept, broken, counted_at)
-            SELECT organisation_id, coalesce(counted.kept, 0), coalesce(counted.broken, 0), %(now)s
-            FROM (
-                SELECT offer.organisation_id, count(*) FILTER (WHERE match.state = 'accepted') AS kept,
-                    count(*) FILTER (WHERE match.state = 'expired'
-                        OR (match.state = 'cancelled' AND match.responded_at IS NOT NULL)
-                        OR (match.state = 'declined' AND match.decline_reason = 'gone')) AS broken
-                FROM matching_match match JOIN supply_offer offer ON offer.id = match.offer_id
-                WHERE match.created_at >= %(since)s GROUP BY offer.organisation_id
-            ) counted
+            SELECT organisation_id, coalesce(counted.kept, 0), coalesce(counted.broken, 0), %s
+            FROM ({counted}) counted (organisation_id, kept, broken)
             FULL JOIN (SELECT organisation_id FROM matching_supplierrecord) known USING (organisation_id)
             ORDER BY organisation_id
             ON CONFLICT (organisation_id) DO UPDATE
             SET (kept, broken, counted_at) = (excluded.kept, excluded.broken, excluded.counted_at)
             WHERE (record.kept, record.broken) IS DISTINCT FROM (excluded.kept, excluded.broken)
             """,
-            {"now": now, "since": now - RECORD_WINDOW},
+            (now, *values),
         )
 
 

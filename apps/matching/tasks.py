@@ -57,6 +57,12 @@ def replay_drafts() -> bool:
 
 
 @shared_task
+def purge_replays() -> dict[str, int]:
+    """Forget what would have been, and drafts that were thrown away, long ago."""
+    return previews.purge()
+
+
+@shared_task
 def watch_verifications() -> int:
     """End verifications that have run out, and tell everybody concerned what became of theirs."""
     accounts_services.expire_verifications()

@@ -145,7 +145,10 @@ def _share(value: Any, _score: float) -> str:
         % {"above": number_format(above, force_grouping=True)},
         "exhausted": _("that is all there is."),
     }
-    return _("%(given)s of %(wanting)s could be asked for: %(why)s") % {
+    text = _("%(given)s of %(wanting)s could be asked for: %(why)s")
+    if not value["given"]:
+        text = _("None of the %(wanting)s that are needed could be asked for: %(why)s")
+    return text % {
         "given": given,
         "wanting": wanting,
         "why": why[value["because"]],

@@ -21,6 +21,7 @@ from apps.matching.loading import (
 )
 from apps.matching.models import (
     Match,
+    MatchQuerySet,
     MatchState,
 )
 from apps.matching.ranking import Candidate, effective_tier
@@ -287,12 +288,15 @@ def end_holds(matches: Sequence[Match], to: MatchState, now: dt.datetime) -> Non
 
 
 def take_back(matches: Sequence[Match], to: MatchState, now: dt.datetime, *, untold: Container[int] = ()) -> None:
-    """End unanswered holds from our side and tell the suppliers not to bother, except of the matches `untold`."""
+    """End unanswered holds from our side. The suppliers, except of the matches `untold`, are to be told not to bother
+    when the needs have been matched again (`alerts.tell_withdrawn`), as they may be asked anew.
+    """
     end_holds(matches, to, now)
-    queue_all(
-        [
-            News("match.withdrawn", match.offer.organisation, describe(match), key=f"match.withdrawn:{match.pk}")
-            for match in matches
-            if match.pk not in untold
-        ]
-    )
+    told = [match.pk for match in matches if match.pk not in untold]
+    if told:
+        Match.objects.filter(pk__in=told).update(withdrawal_untold=True)
+
+
+def stand_down(standbys: MatchQuerySet) -> None:
+    """End being next in line: the need wants nothing more, or the offer is not there any more."""
+    standbys.filter(state=MatchState.STANDBY).update(state=MatchState.SUPERSEDED)

@@ -25,6 +25,7 @@ from apps.demands import services as demands
 from apps.demands.models import Demand, QuantityKind, Urgency
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import ContactReveal, Delivery, Order, Shipment
+from apps.matching import previews
 from apps.matching import services as matching
 from apps.matching.models import DeclineReason, Escalation, Match
 from apps.notifications.models import Message, MessageState, Notification, WebhookEndpoint
@@ -42,6 +43,9 @@ from apps.ops.demo_cast import (
     offers,
     uscc,
 )
+from apps.policy import services as policies
+from apps.policy.models import Policy, PolicyDraft
+from apps.policy.values import PhaseName
 from apps.supply import services as supply
 from apps.supply.models import Offer
 
@@ -73,6 +77,8 @@ class Stage:
                 Delivery,
                 Notification,
                 Message,
+                Policy,
+                PolicyDraft,
             )
         ]
         + [(ContactReveal, "at")]
@@ -279,6 +285,10 @@ def _first_days(stage: Stage) -> None:
 
     stage.at(days=10, minutes=10)
     stage.offer("trader", "dis.alcohol75", 3_000_000, lead_time_days=2, unit_price=Decimal("0.02"))
+
+    stage.at(days=9)
+    phases = {"phases": {"420000": {"phase": PhaseName.EMERGENCY}}}
+    policies.make_policy(phases, note="Wuhan and fifteen cities are closed off.", by=stage.users["coordinator"])
 
     stage.at(days=8.4)
     stage.need("wuhan", stage.line("o2.highflow", 20, in_days=2, days_of_supply=0, note="含湿化罐和鼻塞导管"))
@@ -502,6 +512,18 @@ def _undeliverable(stage: Stage) -> None:
         move(message, MessageState.FAILED, attempts=1, error="550 5.1.1 mailbox unavailable")
 
 
+def _draft_of_a_policy(stage: Stage) -> None:
+    """A change of the policy that somebody thinks about, with what it would have changed in the last days."""
+    current = Policy.objects.current()
+    weights = {**current.values.weights, "coverage": 0.1, "price": 0.2}
+    draft = policies.draft_policy(
+        {**current.settings, "weights": weights}, based_on=current.version, by=stage.users["coordinator"]
+    )
+    previews.request_replay(draft, by=stage.users["coordinator"], now=stage.now)
+    while previews.replay_due():
+        pass
+
+
 def is_there() -> bool:
     return User.objects.filter(email=CAST[0].email).exists()
 
@@ -517,3 +539,4 @@ def make(*, now: dt.datetime | None = None) -> None:
     _newcomers(stage)
     _today(stage)
     _undeliverable(stage)
+    _draft_of_a_policy(stage)

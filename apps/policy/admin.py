@@ -3,14 +3,15 @@
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.admin import KeptAdmin, acting
+from apps.accounts.admin import KeptAdmin, WatchedAdmin, acting
 from apps.core.errors import RuleViolation
 from apps.policy import services
-from apps.policy.models import Policy
+from apps.policy.models import Policy, PolicyDraft
 
 
 class PolicyForm(forms.ModelForm[Policy]):
@@ -44,6 +45,24 @@ class PolicyAdmin(KeptAdmin[Policy]):
     def has_change_permission(self, request: HttpRequest, obj: Policy | None = None) -> bool:
         return False
 
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Somebody else may make a version at the same moment: then nothing is made, and that is said."""
+        try:
+            return super().add_view(request, form_url, extra_context)
+        except RuleViolation as violation:
+            self.message_user(request, str(violation), messages.ERROR)
+            return redirect("admin:policy_policy_changelist")
+
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
         made = services.make_policy(obj.settings, note=obj.note, by=acting(request))
         obj.version = made.version
+
+
+@admin.register(PolicyDraft)
+class PolicyDraftAdmin(WatchedAdmin[PolicyDraft]):
+    """Drafts are made, and put into force, on the desk: there their faults are said and their replay is read."""
+
+    list_display = ("pk", "based_on", "made_by", "state", "became", "updated_at")
+    list_filter = ("state",)
+    list_select_related = ("made_by", "became")
+    ordering: ClassVar = ("-pk",)

@@ -1,5 +1,6 @@
 """The verbs of policy: the only writer of this app's tables."""
 
+import datetime as dt
 from collections import defaultdict
 from typing import Any
 
@@ -103,6 +104,16 @@ def put_into_force(draft: PolicyDraft, *, note: str, by: User) -> Policy:
 def discard_draft(draft: PolicyDraft, *, by: User) -> None:
     move(draft, DraftState.DISCARDED)
     audit.record(by, "policy.draft_discarded", draft)
+
+
+def forget_discarded(*, before: dt.datetime, limit: int) -> int:
+    """Delete the drafts that were thrown away before then, with all that hangs on them; returns how many. Versions, and
+    the drafts that became one, are kept for good.
+    """
+    old = PolicyDraft.objects.filter(state=DraftState.DISCARDED, updated_at__lt=before).order_by("pk")
+    keys = list(old.values_list("pk", flat=True)[:limit])
+    PolicyDraft.objects.filter(pk__in=keys).delete()
+    return len(keys)
 
 
 def restore_policy(policy: Policy, *, by: User) -> PolicyDraft:

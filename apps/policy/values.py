@@ -80,21 +80,21 @@ class PolicyValues:
     # By region code: what holds there and in all that lies in it, unless something nearer says otherwise.
     phases: Mapping[str, Phase] = field(default_factory=dict)
     # A further shipment for a need weighs as much as this much score on the whole need; 0: as many as it takes.
-    shipment_weight: float = limited(0.05, least=0, most=1)
+    shipment_weight: float = limited(0.02, least=0, most=1)
     # Every shipment weighs as much as a whole score on this many units, however large the need.
     shipment_units: float = limited(0, least=0, most=1_000)
     # Equal parts only where what is free covers this share of what the tier and those above it ask for: below, nobody
     # would be left with enough, and small needs are filled instead.
     fair_from: float = limited(0.25, least=0, most=1)
     # What a unit that would fill the whole need is worth more, as a score; one of a thousand, a thousandth of it.
-    fill_weight: float = limited(0.5, least=0, most=1_000)
+    fill_weight: float = limited(0.3, least=0, most=1_000)
     # How finely waiting time is told apart: in steps of this many hours, up to so many steps.
     waiting_step_hours: float = limited(24, above=0, most=8_760)
-    waiting_steps: int = limited(7, least=0, most=1_000)
+    waiting_steps: int = limited(3, least=0, most=1_000)
     # A gift goes no farther than this at once, and this much farther for each day that it has been on offer, to needs
     # that are routine; None: anywhere at once, as for all that is urgent and all that is sold.
     gift_reach_km: float | None = limited(350, least=0, most=20_000)
-    gift_reach_km_per_day: float = limited(16, least=0, most=20_000)
+    gift_reach_km_per_day: float = limited(13, least=0, most=20_000)
     # Small gains make nobody's phone ring: who was asked already counts as this much score better, for a quantity that
     # changes by up to this share is not asked again, and unless a tier gets more, or all together is worth this much
     # more, nothing is changed.

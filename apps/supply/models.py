@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
-from apps.core.models import TimeStamped
+from apps.core.models import Counted
 from apps.policy.values import PolicyValues
 
 MAX_QUANTITY: Final = 10**12
@@ -66,7 +66,7 @@ class OfferQuerySet(models.QuerySet["Offer"]):
         return self.select_related("organisation", "item__unit", "standard", "origin_region")
 
 
-class Offer(TimeStamped):
+class Offer(Counted):
     """Goods of one supplier that can be promised: stock on hand, or output within the horizon that the supplier
     vouches for.
     """
@@ -129,7 +129,7 @@ class Offer(TimeStamped):
         OfferState.WITHDRAWN: frozenset(),
     }
 
-    class Meta(TimeStamped.Meta):
+    class Meta(Counted.Meta):
         verbose_name = _("offer")
         verbose_name_plural = _("offers")
         constraints: ClassVar = [
@@ -159,12 +159,13 @@ class Offer(TimeStamped):
                 fields=["source", "source_key"], condition=~Q(source=""), name="offer_imported_once"
             ),
         ]
-        # Every hold touches every index: none that another begins with, and none that nobody asks.
+        # The first change within an hour writes every index: none that another begins with, none that nobody asks, and
+        # none of a counter.
         indexes: ClassVar = [
             models.Index(fields=["organisation", "-id"], name="offer_by_organisation"),
             models.Index(fields=["origin_region"], name="offer_by_origin"),
             models.Index(fields=["item"], condition=Q(state=OfferState.PUBLISHED), name="offer_published_by_item"),
-            models.Index(fields=["updated_at", "id"], name="offer_by_change"),
+            models.Index(fields=["updated_hour"], name="offer_by_change"),
             models.Index(
                 fields=["match_requested_at"], condition=Q(match_requested_at__isnull=False), name="offer_match_queue"
             ),

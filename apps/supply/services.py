@@ -196,6 +196,29 @@ def withdraw_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime
 
 
 @transaction.atomic
+def suspend_gone(offer_id: int, *, withdrawn: int, now: dt.datetime) -> bool:
+    """Its supplier, asked for some, said that the goods are gone: nobody is sent there until it confirms them by one
+    click. `withdrawn` is how many other requests for them were taken back. False when the offer was not published.
+    """
+    offer = Offer.objects.shown().get(pk=offer_id)
+    if offer.state != OfferState.PUBLISHED:
+        return False
+    move(
+        offer,
+        OfferState.STALE,
+        state_reason=gettext_noop("You said that the goods are gone."),
+        match_requested_at=now,
+    )
+    queue(
+        "offer.gone",
+        offer.organisation,
+        {**describe(offer), "withdrawn": withdrawn},
+        key=f"offer.gone:{offer.pk}:{offer.confirmed_at:%Y%m%d%H%M%S%f}",
+    )
+    return True
+
+
+@transaction.atomic
 def ask_whether_still_there(*, now: dt.datetime | None = None, limit: int = 200) -> int:
     """Ask, once, the suppliers whose offers are about to go stale. Returns how many were asked."""
     now = now or timezone.now()

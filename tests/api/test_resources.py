@@ -22,9 +22,10 @@ from apps.api.organisations import OrganisationRow
 from apps.demands.models import Demand
 from apps.exports.datasets import DATASETS
 from apps.fulfilment.models import ContactReveal, Order, Shipment
-from apps.matching.models import Match
+from apps.matching.models import Match, Shortfall
 from apps.matching.services import sweep
 from apps.notifications.models import Message, WebhookEndpoint
+from apps.policy.services import make_policy
 from apps.supply.models import Offer
 from tests.api.conftest import Caller
 from tests.factories import (
@@ -135,6 +136,21 @@ def test_an_unusual_quantity_is_asked_about_first(call: Call, buyer: User, hospi
     assert mine.post("/demands/", {**line, "confirm_quantity": True}).json()["state"] == "open"
 
 
+def test_where_a_coordinator_looks_first_what_is_opened_stays_a_draft_that_says_why(
+    call: Call, buyer: User, hospital: Organisation, coordinator: User
+) -> None:
+    ItemFactory.create()
+    make_policy({"phases": {"420000": {"phase": "emergency", "approval": True}}}, note="x", by=coordinator)
+    mine = call(buyer)
+
+    posted = mine.post("/demands/", {"item": "mask.surgical", "quantity": 100, "open": True}).json()
+    again = mine.post(f"/demands/{posted['id']}/open/").json()
+
+    assert (posted["state"], again["state"]) == ("draft", "draft")
+    assert "a coordinator looks at every need" in again["state_reason"]
+    assert call(coordinator).post(f"/demands/{posted['id']}/open/").json()["state"] == "open"
+
+
 def test_amending_takes_back_what_was_not_answered(call: Call, buyer: User, hospital: Organisation) -> None:
     need = DemandFactory.create(organisation=hospital, quantity=1000)
     match = MatchFactory.create(demand=need)
@@ -172,6 +188,36 @@ def test_who_was_asked_is_shown_to_the_requester(call: Call, buyer: User, hospit
     assert ids() == [str(declined.pk), str(held.pk)]
     assert ids("?state=held") == [str(held.pk)]
     assert mine.get(f"/demands/{need.pk}/matches/?state=asleep").status_code == 400
+
+
+def test_a_need_says_what_there_is_for_it_and_what_would_help(call: Call, buyer: User, hospital: Organisation) -> None:
+    need = DemandFactory.create(organisation=hospital, quantity=1000)
+    OfferFactory.create(item=need.item, minimum_order=3000)
+    Shortfall.objects.create(
+        demand=need, given=0, wanting=1000, because="shared", others=2, above=0, policy_version=1,
+        decided_at=need.opened_at or need.created_at,
+    )  # fmt: skip
+    mine = call(buyer)
+
+    answer = mine.get(f"/demands/{need.pk}/outlook/").json()
+
+    assert (answer["suppliers"], answer["candidates"]) == (1, 0)
+    assert answer["hindrances"] == [{"reason": "minimum", "suppliers": 1}]
+    assert len(answer["text"]) == 2
+    [way] = answer["ways"]
+    assert (way["action"], way["suppliers"], way["units"]) == ("more", 1, 5000)
+    assert (answer["shortfall"]["because"], answer["shortfall"]["others"]) == ("shared", 2)
+
+    assert mine.patch(f"/demands/{need.pk}/", way["change"]).status_code == 200
+    changed = mine.get(f"/demands/{need.pk}/outlook/").json()
+    assert (changed["candidates"], changed["ways"]) == (1, [])
+
+
+def test_what_there_is_for_a_need_is_not_for_others(call: Call, rival: User, partner: User) -> None:
+    need = DemandFactory.create()
+
+    assert call(rival).get(f"/demands/{need.pk}/outlook/").status_code == 404
+    assert call(partner).get(f"/demands/{need.pk}/outlook/").status_code == 200
 
 
 # Offers

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PARTS = ("sweep", "burst", "paced", "export", "allocation", "commits", "ranking")
+PARTS = ("sweep", "burst", "paced", "export", "allocation", "backtest", "commits", "ranking")
 
 
 def arguments() -> argparse.Namespace:
@@ -81,11 +81,17 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import allocation, commits, exports, flow, ranking, sweep, world
+    from tests.benchmarks import ranking
 
-    if options.parts == ["ranking"]:  # a world of its own
+    if set(options.parts) != {"ranking"}:
+        in_the_market(options, var, mail_port, began)
+    if "ranking" in options.parts:  # last: it begins by emptying the market
         ranking.run(offers=options.ranked, asked=options.asked, twins=options.twins, seed=options.seed)
-        return
+
+
+def in_the_market(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
+    from tests.benchmarks import allocation, backtest, commits, exports, flow, sweep, world
+
     size = world.Size(options.offers, options.suppliers, options.hospitals)
     market, hospitals = world.build(size, options.seed)
     print(
@@ -103,12 +109,12 @@ def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) ->
                 flow.run(market, hospitals, mails, posts=options.posts, every=0)
     if "allocation" in options.parts:
         allocation.run()
+    if "backtest" in options.parts:
+        backtest.run()
     if "export" in options.parts:
         exports.run(market, options.rows)
     if "commits" in options.parts:  # last: it empties the matches
         commits.run(market, hospitals, hot=options.hot)
-    if "ranking" in options.parts:  # last: it begins by emptying the market
-        ranking.run(offers=options.ranked, asked=options.asked, twins=options.twins, seed=options.seed)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ class Client:
         self.cursor = self.connection.cursor()
         self.statements: dict[str, str] = order["statements"]
         self.facts: dict[str, Any] = order["facts"]
+        self.asked = {**self.facts, "terms": json.loads(self.facts["terms"])}
 
     def bare(self, pairs: list[Pair]) -> int:
         for need, offer in pairs:
@@ -35,11 +36,16 @@ class Client:
 
     def bare_together(self, pairs: list[Pair]) -> int:
         """The same rows in one statement, and nothing else."""
-        self.cursor.execute(self.statements["bare_together"], self._lists(pairs))
+        self.cursor.execute(self.statements["bare_together"], self._together(pairs))
         return len(pairs)
 
     def ours(self, pairs: list[Pair]) -> int:
-        self.cursor.execute(self.statements["ours"], self._lists(pairs))
+        if len(pairs) == 1:
+            [(need, offer)] = pairs
+            keys = {"need_id": need, "offer_id": offer, "needs": [need], "offers": [offer]}
+            self.cursor.execute(self.statements["ours_one"], {**self.facts, **keys})
+        else:
+            self.cursor.execute(self.statements["ours"], self._together(pairs))
         return len(self.cursor.fetchall())
 
     def for_update(self, pairs: list[Pair]) -> int:
@@ -75,14 +81,12 @@ class Client:
         row = self.cursor.execute(self.statements[name], facts).fetchone()
         return None if row is None else int(row[0])
 
-    def _lists(self, pairs: list[Pair]) -> dict[str, list[Any]]:
-        needs, offers = [need for need, _offer in pairs], [offer for _need, offer in pairs]
+    def _together(self, pairs: list[Pair]) -> dict[str, Any]:
+        asks = [{**self.asked, "need_id": need, "offer_id": offer} for need, offer in pairs]
         return {
-            **{name: [value] * len(pairs) for name, value in self.facts.items()},
-            "need_id": needs,
-            "offer_id": offers,
-            "needs": sorted(set(needs)),
-            "offers": sorted(set(offers)),
+            "asks": json.dumps(asks),
+            "needs": sorted({need for need, _offer in pairs}),
+            "offers": sorted({offer for _need, offer in pairs}),
         }
 
     def work(self, order: dict[str, Any]) -> dict[str, float]:

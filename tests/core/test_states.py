@@ -3,12 +3,12 @@
 import datetime as dt
 
 import pytest
-from django.db import IntegrityError, ProgrammingError, transaction
+from django.db import IntegrityError, ProgrammingError, connection, transaction
 
 from apps.accounts.models import User
 from apps.core import audit
 from apps.core.errors import RuleViolation
-from apps.core.models import AuditEntry
+from apps.core.models import AuditEntry, Counted
 from apps.core.states import move
 from apps.demands.models import Demand, DemandState
 from apps.supply.models import Offer
@@ -51,6 +51,23 @@ def test_every_way_of_changing_a_row_moves_updated_at() -> None:
     demand.save(update_fields=["note"])
     demand.refresh_from_db()
     assert demand.updated_at > before
+
+
+@pytest.mark.parametrize("model", [Demand, Offer])
+def test_what_a_hold_changes_stands_in_no_index(model: type[Counted]) -> None:
+    """Else every hold would write a new entry into every index of the row."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT attname FROM pg_index
+            JOIN pg_depend ON classid = 'pg_class'::regclass AND objid = indexrelid AND refobjid = indrelid
+            JOIN pg_attribute ON attrelid = indrelid AND attnum = refobjsubid
+            WHERE indrelid = %s::regclass""",
+            [model._meta.db_table],
+        )
+        indexed = {name for (name,) in cursor.fetchall()}
+    assert {"item_id", "state", "updated_hour"} <= indexed
+    assert [name for name in indexed if name.startswith("quantity") or name == "updated_at"] == []
 
 
 def test_the_audit_trail_can_be_neither_changed_nor_deleted(buyer: User) -> None:

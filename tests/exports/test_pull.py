@@ -106,6 +106,18 @@ def test_filters_narrow_what_comes(partner: User) -> None:
     assert ids(updated_since=elsewhere.created_at + dt.timedelta(days=1)) == set()
 
 
+def test_changes_are_pulled_to_the_microsecond_and_in_their_order(partner: User) -> None:
+    """Whatever the index of changes knows: stamps beside the hours and beside each other."""
+    hours = [dt.datetime(2026, 11, 25, hour, tzinfo=dt.UTC) for hour in (5, 4, 3)]
+    beside = [dt.timedelta(microseconds=number) for number in (1, -1, 0)]
+    needs = [DemandFactory.create(updated_at=hour + step) for hour in hours for step in beside]
+    needs.sort(key=lambda need: need.updated_at)
+
+    for place, need in enumerate(needs):
+        found = [row["id"] for row in rows(partner, updated_since=need.updated_at)]
+        assert found == [str(one.pk) for one in needs[place:]]
+
+
 def test_no_dataset_holds_a_contact(partner: User) -> None:
     hospital = OrganisationFactory.create(contact_name="Dr Secret", contact_phone="555-0100", contact_email="s@e.org")
     need = DemandFactory.create(organisation=hospital, contact_name="Nurse Secret", contact_phone="555-0101")
@@ -279,7 +291,9 @@ def test_a_client_that_hangs_up_stops_the_query(
 def many_needs(hospital: Organisation) -> Callable[[int], None]:
     def make(count: int) -> None:
         need = DemandFactory.create(organisation=hospital)
-        columns = ", ".join(str(field.column) for field in Demand._meta.concrete_fields if not field.primary_key)
+        columns = ", ".join(
+            str(field.column) for field in Demand._meta.concrete_fields if not (field.primary_key or field.generated)
+        )
         with connection.cursor() as cursor:
             cursor.execute(
                 f"INSERT INTO demands_demand ({columns}) "  # noqa: S608  # the columns are the model's

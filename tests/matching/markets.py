@@ -3,9 +3,12 @@
 import datetime as dt
 from collections import defaultdict
 
+import numpy as np
 from hypothesis import strategies as st
 
 from apps.matching.allocation import Plan
+from apps.matching.groups import Ints
+from apps.matching.market import REFUSED, Market
 from apps.matching.ranking import HeldFor, Need, Place, Rules, Source
 from apps.policy.values import PolicyValues
 
@@ -82,6 +85,14 @@ def markets(draw: st.DrawFn) -> tuple[list[Need], list[Source]]:
         [draw(needs(id_)) for id_ in range(1, draw(st.integers(min_value=1, max_value=6)) + 1)],
         [draw(sources(id_)) for id_ in range(1, draw(st.integers(min_value=0, max_value=8)) + 1)],
     )
+
+
+def every_score(market: Market, rows: Ints | None = None, columns: Ints | None = None) -> Ints:
+    """The scores of all pairs, or of some, beside each other."""
+    found = np.full((len(market.needs), len(market.sources)), REFUSED, dtype=np.int64)
+    for some, others, scores in market.blocks(rows, columns):
+        found[np.ix_(some, others)] = scores
+    return found
 
 
 class Books:

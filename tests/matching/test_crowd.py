@@ -125,7 +125,7 @@ def test_a_crowd_that_is_killed_at_random_breaks_no_promise(market: User, letter
     assert sum(received.values()) - len(received) <= killed[sender] * sending.BATCH
 
     states = Counter(Match.objects.values_list("state", flat=True))
-    assert min(states[state] for state in MatchState.values) > 0, states
+    assert {*MatchState.values} - {*states} <= {MatchState.HELD}, states  # at the end, all may be answered
     assert Order.objects.exists()
 
 

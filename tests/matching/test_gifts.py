@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from apps.demands.models import Demand, Urgency
 from apps.matching import services as matching
+from apps.matching.hindrances import Action, Hindrance
 from apps.matching.models import Match
 from apps.matching.outlook import outlook
 from apps.policy.models import Policy
@@ -45,9 +46,11 @@ def test_a_need_is_told_that_gifts_wait_for_others() -> None:
     from_afar(Urgency.ROUTINE)
     matching.sweep()
 
-    found = outlook(Demand.objects.shown().get())
+    found = outlook(Demand.objects.shown().get(), now=timezone.now())
 
-    assert (found.candidates, found.refused) == (0, {"distance": 1})
+    assert (found.survey.candidates, found.survey.blocked) == (0, {Hindrance.FAR: 1})
+    [way] = found.ways
+    assert (way.action, way.suppliers) == (Action.URGENT, 1)
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ def test_what_changed_since_it_was_decided_is_dropped_and_keeps_no_place(
     Demand.objects.filter(pk=changed.pk).update(**of_demand)
     Offer.objects.filter(pk=offer.pk).update(**of_offer)
 
+    assert admitted(asks[:1]) == [False]
     assert admitted(asks) == [False, True]
     assert broken_invariants() == {}
 

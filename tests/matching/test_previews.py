@@ -14,9 +14,9 @@ from apps.demands.models import Demand
 from apps.matching import previews
 from apps.matching.loading import load_rules
 from apps.matching.models import MatchState, Replay, ReplayedNeed, ReplayState
-from apps.matching.tasks import replay_drafts
-from apps.policy.models import PolicyDraft
-from apps.policy.services import discard_draft, draft_policy
+from apps.matching.tasks import purge_replays, replay_drafts
+from apps.policy.models import Policy, PolicyDraft
+from apps.policy.services import discard_draft, draft_policy, put_into_force
 from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, OrganisationFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -67,6 +67,27 @@ def test_a_draft_that_changes_nothing_changes_nothing(author: User) -> None:
 
     assert (done.state, done.needs, done.differing) == (ReplayState.DONE, 2, 0)
     assert done.totals["before"] == done.totals["after"]
+
+
+def test_how_short_supply_is_shared_shows_where_too_much_competes_it_is_said(
+    author: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    village, _firm = two_needs()
+    other = DemandFactory.create(
+        organisation=OrganisationFactory.create(kind=OrganisationKind.COMMUNITY),
+        item=village.item,
+        opened_at=village.opened_at,
+    )
+    one_by_one = draft_policy({"fairness": "off", "share_cap": 1, "fill_weight": 0}, based_on=1, by=author)
+
+    done = preview(one_by_one, author)
+    assert (done.differing, done.apart) == (2, 0)
+    rows = {row.demand: row for row in done.replayed.all()}
+    assert [part[1] for part in rows[village].before + rows[other].before] == [500, 500]
+    assert [part[1] for part in rows[village].after + rows[other].after] == [1000]
+
+    monkeypatch.setattr(previews, "MOST_TOGETHER", 0)
+    assert preview(one_by_one, author).apart == 1
 
 
 def test_what_these_needs_were_promised_is_given_back_and_what_others_were_promised_is_not(author: User) -> None:
@@ -149,6 +170,35 @@ def test_a_replay_that_kills_its_workers_is_given_up(author: User) -> None:
     assert previews._claim(later) is None
     asked.refresh_from_db()
     assert asked.state == ReplayState.FAILED
+
+
+def test_what_is_long_over_is_forgotten_and_what_became_a_version_is_not(author: User) -> None:
+    two_needs()
+    discarded, enforced, opened = (draft_policy({"standbys": count}, based_on=1, by=author) for count in (4, 5, 6))
+    for draft in (discarded, enforced, opened):
+        preview(draft, author)
+    waiting = previews.request_replay(draft_policy({"standbys": 7}, based_on=1, by=author), by=author)
+    discard_draft(discarded, by=author)
+    put_into_force(enforced, note="Five", by=author)
+
+    nearly = timezone.now() + previews.KEEP - dt.timedelta(hours=1)
+    assert previews.purge(now=nearly) == {"replays": 0, "drafts": 0}
+    assert previews.purge(now=nearly + dt.timedelta(hours=2)) == {"replays": 3, "drafts": 1}
+
+    assert list(Replay.objects.all()) == [waiting]
+    assert set(PolicyDraft.objects.exclude(pk=waiting.draft_id)) == {enforced, opened}
+    assert Policy.objects.current().values.standbys == 5
+
+
+def test_a_discarded_draft_takes_its_replays_along(author: User) -> None:
+    draft = draft_policy({}, based_on=1, by=author)
+    previews.request_replay(draft, by=author)
+    discard_draft(draft, by=author)
+
+    purge_replays()
+    assert Replay.objects.count() == 1
+    assert previews.purge(now=timezone.now() + previews.KEEP * 1.01)["drafts"] == 1
+    assert Replay.objects.count() == 0
 
 
 def test_of_too_many_needs_the_newest_are_replayed_and_it_is_said_how_many_are_not(

@@ -61,7 +61,7 @@ def sources_of(id_: int, *, free: int = 100, hours: float = 0, lead: int = 1) ->
 @given(histories(), st.sampled_from(DRAFTS))
 @settings(max_examples=120, deadline=None)
 def test_nothing_is_oversold_overserved_or_given_before_it_was_there(history: History, draft: PolicyValues) -> None:
-    served = replay(history, RULES, policy=draft)
+    served = replay(history, RULES, policy=draft).served
     free = {stock.source.id: stock for stock in history.stock}
     sold: Counter[int] = Counter()
 
@@ -90,14 +90,14 @@ def test_the_same_past_under_the_same_policy_makes_no_difference(
     first, second = replay(history, RULES, policy=draft), replay(again, RULES, policy=draft)
 
     assert first == second
-    assert differences(first, second) == []
+    assert differences(first.served, second.served) == []
 
 
 def test_tiers_of_the_draft_turn_who_is_served() -> None:
     history = History(SINCE, NOW, (need_of(1, kind="community"), need_of(2, kind="enterprise")), (sources_of(1),))
     firms = PolicyValues(tiers={**POLICY.tiers, "community": 4, "enterprise": 3})
 
-    before, after = replay(history, RULES, policy=POLICY), replay(history, RULES, policy=firms)
+    before, after = (replay(history, RULES, policy=policy).served for policy in (POLICY, firms))
 
     assert ([part.quantity for part in before[1]], before[2]) == ([100], ())
     assert (after[1], [part.quantity for part in after[2]]) == ((), [100])
@@ -108,7 +108,7 @@ def test_who_said_no_says_no_again_and_the_next_is_asked_a_step_later() -> None:
     stock = (sources_of(1), sources_of(2, lead=9))
     history = History(SINCE, NOW, (need_of(1, hours=0.5),), stock, {(1, 1): 0})
 
-    [part] = replay(history, RULES, policy=POLICY)[1]
+    [part] = replay(history, RULES, policy=POLICY).served[1]
 
     assert (part.source_id, part.hours) == (2, 1.5)
 
@@ -116,13 +116,16 @@ def test_who_said_no_says_no_again_and_the_next_is_asked_a_step_later() -> None:
 def test_who_gave_less_gives_as_much_again_and_the_rest_comes_from_others() -> None:
     history = History(SINCE, NOW, (need_of(1),), (sources_of(1), sources_of(2, lead=9)), {(1, 1): 30})
 
-    assert [(part.source_id, part.quantity) for part in replay(history, RULES, policy=POLICY)[1]] == [(1, 30), (2, 70)]
+    assert [(part.source_id, part.quantity) for part in replay(history, RULES, policy=POLICY).served[1]] == [
+        (1, 30),
+        (2, 70),
+    ]
 
 
 def test_what_is_published_later_helps_later() -> None:
     history = History(SINCE, NOW, (need_of(1, hours=1),), (sources_of(1, hours=5),))
 
-    [part] = replay(history, RULES, policy=POLICY)[1]
+    [part] = replay(history, RULES, policy=POLICY).served[1]
 
     assert part.hours == 4
     assert dt.timedelta(hours=1) == STEP
@@ -136,15 +139,15 @@ def test_a_gift_from_far_away_reaches_a_need_that_can_wait_once_it_has_waited() 
 
     history = History(SINCE, NOW, (patient,), (Stock(far, SINCE),))
 
-    [part] = replay(history, RULES, policy=nearby)[1]
-    [at_once] = replay(history, RULES, policy=PolicyValues(gift_reach_km=None))[1]
+    [part] = replay(history, RULES, policy=nearby).served[1]
+    [at_once] = replay(history, RULES, policy=PolicyValues(gift_reach_km=None)).served[1]
 
     assert (part.hours, at_once.hours) == (2 * 24 - 1, 0)
 
 
 def test_sums_by_kind_and_region_add_up_group_by_group() -> None:
     history = History(SINCE, NOW, (need_of(1), need_of(2, kind="community")), (sources_of(1, free=150),))
-    served = replay(history, RULES, policy=POLICY)
+    served = replay(history, RULES, policy=POLICY).served
     one = totals(history.posted, served)
 
     assert one["kinds"]["hospital"] == Total(needs=1, helped=1, covered=1, filled=1, hours=0)
@@ -154,6 +157,74 @@ def test_sums_by_kind_and_region_add_up_group_by_group() -> None:
 
 
 def test_a_replay_needs_no_stock() -> None:
-    assert replay(History(SINCE, NOW, (need_of(1),), ()), RULES, policy=POLICY) == {1: ()}
+    assert replay(History(SINCE, NOW, (need_of(1),), ()), RULES, policy=POLICY).served == {1: ()}
     with pytest.raises(KeyError):
         totals((need_of(2),), {1: ()})
+
+
+# --- What is decided together -----------------------------------------------------------------------------------------
+
+ALONE = PolicyValues(fairness="off", share_cap=1, fill_weight=0)
+EVENLY = replace(ALONE, fairness="urgency")
+FILLING = replace(ALONE, fill_weight=1000)
+
+
+def given_under(policy: PolicyValues, history: History) -> dict[int, int]:
+    served = replay(history, RULES, policy=policy).served
+    return {need_id: sum(part.quantity for part in parts) for need_id, parts in served.items()}
+
+
+@pytest.mark.parametrize(
+    ("free", "evenly", "filling"),
+    [(120, {1: 75, 2: 45}, {1: 100, 2: 20}), (200, {1: 100, 2: 60}, {1: 100, 2: 60})],
+    ids=["short", "enough"],
+)
+def test_how_short_supply_is_shared_shows_where_it_is_short_and_nowhere_else(
+    free: int, evenly: dict[int, int], filling: dict[int, int]
+) -> None:
+    history = History(SINCE, NOW, (need_of(1), need_of(2, wanting=60)), (sources_of(1, free=free),))
+
+    assert given_under(ALONE, history) == filling
+    assert given_under(EVENLY, history) == evenly
+
+
+def test_small_needs_are_filled_first_where_the_policy_says_so() -> None:
+    history = History(SINCE, NOW, (need_of(1), need_of(2, wanting=60)), (sources_of(1, free=60),))
+
+    assert given_under(ALONE, history) == {1: 60, 2: 0}
+    assert given_under(FILLING, history) == {1: 0, 2: 60}
+
+
+def test_needs_that_were_left_short_hours_ago_compete_with_new_ones_for_what_comes_in() -> None:
+    posted = (need_of(1, hours=1), need_of(2, hours=9))
+    history = History(SINCE, NOW, posted, (sources_of(1, free=100, hours=10),))
+
+    assert given_under(EVENLY, history) == {1: 50, 2: 50}
+
+
+def test_what_would_gain_too_little_stays_as_it_was_asked_at_once() -> None:
+    history = History(SINCE, NOW, (need_of(1), need_of(2)), (sources_of(1),))
+
+    assert given_under(EVENLY, history) == {1: 50, 2: 50}
+    assert given_under(replace(EVENLY, stay_margin=1), history) == {1: 100, 2: 0}
+
+
+def test_an_urgent_need_of_which_a_supplier_has_answered_keeps_what_others_are_asked_for() -> None:
+    posted = (need_of(1, hours=0.5), need_of(2, hours=1.5))
+    stock = (sources_of(1, free=60), sources_of(2, free=40, hours=2))
+    history = History(SINCE, NOW, posted, stock)
+
+    assert given_under(EVENLY, history) == {1: 100, 2: 0}
+    patient = tuple(replace(one, need=replace(one.need, urgency_rank=2)) for one in posted)
+    assert given_under(EVENLY, replace(history, posted=patient)) == {1: 75, 2: 25}
+
+
+def test_what_is_too_much_to_decide_together_is_decided_one_after_the_other_and_counted() -> None:
+    history = History(SINCE, NOW, (need_of(1), need_of(2)), (sources_of(1, free=100),))
+
+    together = replay(history, RULES, policy=EVENLY, most_together=2)
+    apart = replay(history, RULES, policy=EVENLY, most_together=1)
+
+    assert (together.apart, apart.apart) == (0, 1)
+    assert sum(part.quantity for parts in apart.served.values() for part in parts) == 100
+    assert apart.served[1] != together.served[1]

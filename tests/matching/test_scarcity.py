@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.demands.models import URGENCY_RANK, Urgency
+from apps.matching import ladder as ladders
 from apps.matching.allocation import decide
+from apps.matching.arcs import reachable
 from apps.matching.contest import allocate
 from apps.matching.market import REFUSED, Market
 from apps.matching.ranking import ROUTINE, Need, Place, Refusal, Rules, Source, rank, reach_km
 from apps.policy.values import Fairness, PolicyValues
-from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, markets
+from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_score, markets
 
 DAY = dt.timedelta(days=1)
 PLAIN = replace(
@@ -111,6 +113,39 @@ def test_a_shipment_costs_a_small_need_as_many_units_as_a_large_one() -> None:
     assert [shipments(wanting, 300) for wanting in (100, 1000)] == [1, 1]
 
 
+def test_a_source_sends_one_parcel_instead_of_several_where_that_is_worth_it() -> None:
+    """Two needs of 50 take the hundred between them, or one of 120 takes all of it, a little less full."""
+    small = [replace(NEED, id=number, organisation_id=100 + number, target=50, wanting=50) for number in (1, 2)]
+    large = replace(NEED, id=3, organisation_id=103, target=120, wanting=120)
+
+    def given(units: float, **facts: Any) -> dict[int, int]:
+        policy = replace(PLAIN, fill_weight=1, shipment_units=units)
+        return given_to([*small, replace(large, **facts)], [GIFT], policy)
+
+    assert given(0.1) == {1: 50, 2: 50, 3: 0}
+    assert given(5) == {1: 0, 2: 0, 3: 100}
+    assert given(5, tier=2) == {1: 50, 2: 50, 3: 0}
+    assert given(5, urgency_rank=ROUTINE + 1) == {1: 50, 2: 50, 3: 0}  # a level is worth any number of parcels
+
+
+@given(markets(), st.floats(0.1, 1000), st.sampled_from([0, 10**6]))
+@settings(max_examples=60, deadline=None)
+def test_no_level_is_served_less_for_the_sake_of_fewer_parcels(
+    case: tuple[list[Need], list[Source]], units: float, small: int
+) -> None:
+    supply = [replace(source, held=(), minimum_order=1) for source in case[1]]
+    policy = replace(PLAIN, shipment_units=0)
+    market = Market(case[0], [source for source in supply if source.free], RULES, policy=policy, now=NOW)
+    ladder = ladders.build(market, reachable(market))
+
+    def levels(policy: PolicyValues) -> list[int]:
+        plan = allocate(case[0], supply, RULES, policy=policy, now=NOW, small=small).plan
+        books = Books(plan, supply)
+        return ladder.levels(np.array([books.got(need) for need in market.needs], dtype=np.int64))
+
+    assert levels(replace(policy, shipment_units=units)) >= levels(policy)
+
+
 @pytest.mark.parametrize(
     ("need", "source", "waits"),
     [
@@ -164,7 +199,7 @@ def test_no_setting_breaks_a_promise(
         POLICY, gift_reach_km=reach, gift_reach_km_per_day=a_day, fill_weight=fill, shipment_units=units, fair_from=0
     )
     market = Market(demand, [source for source in supply if source.free], RULES, policy=policy, now=NOW)
-    allowed = np.vstack([np.zeros((0, len(market.sources))), *(scores for _rows, scores in market.blocks())])
+    allowed = every_score(market)
 
     plan = allocate(demand, supply, RULES, policy=policy, now=NOW, small=small).plan
     books = Books(plan, supply)
@@ -221,3 +256,16 @@ def test_measured_distances_take_the_place_of_the_globe() -> None:
 def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"^{next(iter(wrong))}: range"):
         PolicyValues.from_json(wrong)
+
+
+def test_a_standard_that_weighs_nothing_in_the_score_is_still_demanded() -> None:
+    weights = {**PLAIN.weights, "standard": 0, "price": PLAIN.weights["price"] + PLAIN.weights["standard"]}
+    demanding, fitting = (
+        replace(NEED, standard_id=1, wanting=100),
+        replace(GIFT, id=2, organisation_id=2, standard_id=1),
+    )
+
+    policy = replace(PLAIN, weights=weights)
+
+    assert given_to([demanding], [GIFT], policy) == {1: 0}
+    assert given_to([demanding], [GIFT, fitting], policy) == {1: 100}

@@ -92,9 +92,7 @@ def test_each_news_is_told_once_and_only_the_latest(hospital: Organisation, buye
 
 
 def test_a_verification_that_runs_out_is_ended_and_told(hospital: Organisation, buyer: User) -> None:
-    Organisation.objects.filter(pk=hospital.pk).update(
-        announced_state=OrganisationState.VERIFIED, verified_until=timezone.now().date() - dt.timedelta(days=1)
-    )
+    Organisation.objects.filter(pk=hospital.pk).update(verified_until=timezone.now().date() - dt.timedelta(days=1))
 
     assert watch_verifications() == 1
 

@@ -4,7 +4,7 @@ import pytest
 from django.utils import translation
 
 from apps.matching import wording
-from apps.matching.outcome import Because
+from apps.matching.verdicts import Because
 from apps.policy.values import TERMS
 
 

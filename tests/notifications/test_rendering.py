@@ -76,7 +76,9 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     fulfilment.cancel_order(order, by=supplier, reason="Fire")
     demands.pause_demand(Demand.objects.get(pk=posted[2].pk), by=buyer)
     matching.take_back_without_ground()
-    matching.expire_holds(now=now + dt.timedelta(hours=3))
+    alerts.tell_withdrawn()
+    matching.sweep(now=now + dt.timedelta(hours=3))
+    matching.decline(Match.objects.held()[0], by=None, reason="gone", now=now + dt.timedelta(hours=3))
 
     DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="gown"), escalates_at=now)
     alerts.escalate_due(now=now + dt.timedelta(hours=1))

@@ -15,9 +15,10 @@ from apps.catalogue.models import Item
 from apps.demands.models import Demand, DemandState
 from apps.fulfilment.models import Order, OrderState
 from apps.matching import services as matching
-from apps.matching.models import Escalation, Match, MatchState
+from apps.matching.models import Escalation, Match, MatchState, Replay, ReplayState
 from apps.notifications.models import Message
 from apps.ops import demo_cast
+from apps.policy.models import DraftState, Policy
 from apps.supply.models import Offer, OfferState
 from tests.invariants import broken_invariants, untold
 
@@ -105,6 +106,21 @@ def test_the_hospital_in_beijing_has_not_asked_for_thermometers_and_shenzhen_has
         organisation__contact_email=f"supplier@{demo_cast.DOMAIN}", item__key="thermo.ir"
     )
     assert offer.quantity_free >= 60_000
+
+
+def test_a_phase_is_in_force_and_a_draft_was_replayed(emergency: str, db: None, client: Client) -> None:
+    replay = Replay.objects.get()
+    assert (Policy.objects.current().version, Policy.objects.current().values.phases["420000"].phase) == (
+        2,
+        "emergency",
+    )
+    assert (replay.state, replay.policy_version, replay.draft.state) == (ReplayState.DONE, 2, DraftState.OPEN)
+    assert replay.needs > 10
+    assert replay.differing > 0
+
+    client.login(email=f"coordinator@{demo_cast.DOMAIN}", password=demo_cast.PASSWORD)
+    page = client.get(f"/desk/policy/drafts/{replay.draft_id}/", headers={"accept-language": "en"}).text
+    assert f"{replay.differing} of {replay.needs} needs would have been served otherwise." in page
 
 
 def test_without_reference_data_it_says_so(db: None) -> None:

@@ -81,7 +81,7 @@ def test_opening_a_link_changes_nothing_however_often(
     ("action", "data", "after"),
     [
         ("match.accept", {}, ("accepted", "open", "published", 1)),
-        ("match.decline", {"reason": "gone", "note": "sold"}, ("declined", "open", "published", 1)),
+        ("match.decline", {"reason": "gone", "note": "sold"}, ("declined", "open", "stale", 1)),
         ("demand.confirm", {}, ("held", "open", "published", 1)),
         ("demand.close", {}, ("held", "cancelled", "published", 1)),
         ("offer.confirm", {}, ("held", "open", "published", 1)),

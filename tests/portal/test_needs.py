@@ -526,9 +526,10 @@ def test_a_need_that_nobody_can_serve_says_why_and_what_would_help(
     page = log_in(buyer).get(f"/needs/{demand.pk}/").text
 
     assert "Nobody could be asked so far." in page
-    assert "1 offer does not meet the standard that you ask for." in page
-    assert "1 offer is not shipped to your region." in page
-    assert "1 offer has a minimum order above what you ask for." in page
+    assert "1 of them does not reach the standard YY 0469-2011." in page
+    assert "1 of them does not ship to Wuchang, Wuhan, Hubei." in page
+    assert "1 of them has a minimum order above the 10 that are still needed." in page
+    assert "What would help" in page
 
 
 @pytest.mark.parametrize("state", DemandState.values)

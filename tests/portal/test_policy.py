@@ -12,11 +12,11 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind, Role
 from apps.demands.models import Demand, DemandState
 from apps.matching import previews
-from apps.matching.models import Replay
+from apps.matching.models import Escalation, Replay
 from apps.policy.models import DraftState, Policy, PolicyDraft
 from apps.policy.services import draft_policy, make_policy
 from apps.policy.values import PolicyValues
-from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, member, region
+from tests.factories import PASSWORD, DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, member, region
 from tests.portal.conftest import Login, lines, queries
 
 pytestmark = pytest.mark.django_db
@@ -202,6 +202,25 @@ def test_faults_are_said_beside_their_field_and_nothing_typed_is_lost(
     assert PolicyDraft.objects.count() == 0
 
 
+def test_what_was_typed_survives_a_login_that_has_ended(desk: Client, coordinator: User) -> None:
+    region("420000")
+    draft = draft_policy({"standbys": 5}, based_on=1, by=coordinator)
+    for path in ("/desk/policy/new/", f"/desk/policy/drafts/{draft.pk}/edit/"):
+        data = typed(desk, path, **{"lateness_days": "21", "weights-price": "0", "phases-0-region": "420000"})
+        client = Client(headers={"accept-language": "en"})
+        sent = client.post(path, data)
+        assert sent["Location"] == f"/login/?next={path}"
+
+        client.post(sent["Location"], {"login": coordinator.email, "password": PASSWORD})
+
+        page = client.get(path)
+        assert page.status_code == 200
+        assert 'name="lateness_days" value="21"' in page.text
+        assert 'name="phases-0-region" value="420000"' in page.text
+        assert PolicyDraft.objects.get().values.lateness_days == 14, "nothing is kept before it is sent again"
+        assert 'name="lateness_days" value="14"' in client.get(path).text
+
+
 def test_a_region_is_taken_out_by_emptying_its_field(desk: Client, coordinator: User) -> None:
     region("420000")
     make_policy(HUBEI_LOOKS, note="x", by=coordinator)
@@ -323,6 +342,18 @@ def test_a_preview_of_something_else_is_marked_as_such(desk: Client, coordinator
     assert "has changed since" in desk.get(page).text
 
 
+def test_a_preview_says_when_too_much_competed(desk: Client, coordinator: User) -> None:
+    draft = draft_policy({}, based_on=1, by=coordinator)
+    asked = previews.request_replay(draft, by=coordinator)
+    work()
+    page = f"/desk/policy/drafts/{draft.pk}/"
+    assert "too much competed" not in desk.get(page).text
+
+    Replay.objects.filter(pk=asked.pk).update(apart=3)
+
+    assert "In 3 hours too much competed" in desk.get(page).text
+
+
 def test_the_table_of_a_preview_takes_as_many_queries_for_few_rows_as_for_many(desk: Client, coordinator: User) -> None:
     def page_of(count: int) -> str:
         Demand.objects.all().update(opened_at=timezone.now() - dt.timedelta(days=30))
@@ -370,6 +401,16 @@ def test_where_a_coordinator_looks_first_the_posting_page_says_so_and_the_owner_
     office.post(f"/desk/needs/{demand.pk}/open/")
     demand.refresh_from_db()
     assert (demand.state, demand.state_reason) == (DemandState.OPEN, "")
+
+
+def test_a_need_that_was_looked_at_late_is_not_stuck_once_it_is_out(desk: Client, coordinator: User) -> None:
+    demand = DemandFactory.create()
+    office = coordinator.grants[0].organisation
+    Escalation.objects.create(demand=demand, organisation=office, level=1, for_approval=True)
+    assert desk.get("/desk/").context["waiting"][0]["count"] == 0
+
+    Escalation.objects.create(demand=demand, organisation=office, level=1)
+    assert desk.get("/desk/").context["waiting"][0]["count"] == 1
 
 
 def test_the_place_of_delivery_decides_and_is_named(log_in: Login, coordinator: User, province: User) -> None:

@@ -9,8 +9,9 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0002_announced_state'),
         ('catalogue', '0003_search_without_pending_list'),
-        ('matching', '0040_fewer_indexes'),
-        ('supply', '0001_initial'),
+        ('demands', '0041_changes_by_hour'),
+        ('matching', '0022_replayed_together'),
+        ('supply', '0041_changes_by_hour'),
     ]
 
     operations = [

@@ -1,7 +1,7 @@
 # ruff: noqa: S608  our own names
 """The best offers of an item, exactly, and what keeps their listings: views, triggers and functions.
 
-docs/matching.md, "The best offers, exactly", says how it works; docs/decisions/0016-the-best-by-bounds.md why.
+docs/matching.md, "The best offers, exactly", says how it works; docs/decisions/0019-the-best-by-bounds.md why.
 """
 
 from django.db import migrations
@@ -240,7 +240,7 @@ class Migration(migrations.Migration):
         ("matching", "0010_listings"),
         ("accounts", "0002_announced_state"),
         ("catalogue", "0003_search_without_pending_list"),
-        ("supply", "0001_initial"),
+        ("supply", "0041_changes_by_hour"),
     ]
 
     operations = [

@@ -1,5 +1,7 @@
 """What only the pages of the policy write."""
 
+import datetime as dt
+
 from django import template
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -46,6 +48,12 @@ def then_and_under_the_draft(both: tuple[float | None, float | None], unit: str 
     """“12 → 14”; one number where both are the same, a dash where there is none."""
     texts = ["–" if one is None else f"{plain(one)} {unit}".strip() for one in both]
     return texts[0] if texts[0] == texts[1] else " → ".join(texts)
+
+
+@register.filter
+def exactly(span: dt.timedelta) -> str:
+    """A span of the policy, not rounded: “54 hours”."""
+    return policies.exactly(span.total_seconds() / 60)
 
 
 @register.filter

@@ -31,14 +31,6 @@ _TONES: Final = {
 }  # fmt: skip
 
 
-_REFUSALS: Final = {
-    "asked_before": _("asked before"),
-    "substitute": _("a substitute, which is not wanted"),
-    "standard": _("not the standard that is asked for"),
-    "region": _("does not ship there"),
-    "minimum": _("minimum order too large"),
-    "stock": _("too little is free"),
-}
 _DATASETS: Final = {
     "demands": _("Needs"),
     "offers": _("Offers"),
@@ -272,12 +264,6 @@ def as_percent(part: float) -> int:
 @register.filter
 def match_state(value: str) -> str:
     return str(MatchState(value).label) if value in MatchState.values else value
-
-
-@register.filter
-def refusal(reason: str) -> str:
-    """Why an offer of the right goods cannot serve a need."""
-    return str(_REFUSALS.get(reason, reason))
 
 
 @register.filter

@@ -1,17 +1,20 @@
 """What only the working pages write: reasons of a match, packs, sentences about a state."""
 
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django import template
+from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.utils.translation import gettext_lazy
 
 from apps.catalogue.models import Item
 from apps.demands.models import Demand, DemandState
 from apps.demands.services import HELD_FOR_APPROVAL, QUANTITY_HELD_FOR_REVIEW
-from apps.matching.models import Match
+from apps.matching import outlook_wording
+from apps.matching.models import Match, Shortfall
 from apps.matching.outlook import Outlook
-from apps.matching.wording import explain
+from apps.matching.wording import explain, sentence
 from apps.portal.templatetags.portal import grouped, quantity
 
 register = template.Library()
@@ -52,68 +55,28 @@ def in_packs(amount: int | None, item: Item) -> str:
     }
 
 
-# Why offers of the goods could not serve: the count, and what the requester could do about it.
-_REFUSED: Final = {
-    "standard": (
-        ngettext_lazy(
-            "%(count)s offer does not meet the standard that you ask for.",
-            "%(count)s offers do not meet the standard that you ask for.",
-            "count",
-        ),
-        gettext_lazy("Would another standard do as well? Amend the need."),
-    ),
-    "substitute": (
-        ngettext_lazy("%(count)s offer is of a similar item.", "%(count)s offers are of similar items.", "count"),
-        gettext_lazy("Say that similar items are welcome, if they are."),
-    ),
-    "region": (
-        ngettext_lazy(
-            "%(count)s offer is not shipped to your region.",
-            "%(count)s offers are not shipped to your region.",
-            "count",
-        ),
-        gettext_lazy("A coordinator may be able to arrange the transport."),
-    ),
-    "minimum": (
-        ngettext_lazy(
-            "%(count)s offer has a minimum order above what you ask for.",
-            "%(count)s offers have a minimum order above what you ask for.",
-            "count",
-        ),
-        gettext_lazy("A larger quantity, or one order together with neighbours, would reach it."),
-    ),
-    "stock": (
-        ngettext_lazy("%(count)s offer has too little left.", "%(count)s offers have too little left.", "count"),
-        gettext_lazy("You are asked for again as soon as something becomes free."),
-    ),
-    "asked_before": (
-        ngettext_lazy(
-            "%(count)s offer was asked already: its supplier declined or did not answer.",
-            "%(count)s offers were asked already: their suppliers declined or did not answer.",
-            "count",
-        ),
-        "",
-    ),
-    "distance": (
-        ngettext_lazy(
-            "%(count)s gift is too far away for a need that is not urgent: it waits for one nearby first.",
-            "%(count)s gifts are too far away for a need that is not urgent: they wait for one nearby first.",
-            "count",
-        ),
-        gettext_lazy("Each day they go farther. If you cannot wait, say that it is urgent."),
-    ),
-}
+@register.filter
+def why(outlook: Outlook) -> list[str]:
+    """Why nobody could be asked, in sentences."""
+    return outlook_wording.why(outlook)
 
 
 @register.filter
-def hindrances(outlook: Outlook) -> list[dict[str, str]]:
-    """What stands in the way, with what would help."""
-    lines = []
-    for reason, count in outlook.refused.items():
-        if count and reason in _REFUSED:
-            text, help_text = _REFUSED[reason]
-            lines.append({"text": str(text % {"count": count}), "help": str(help_text)})
-    return lines
+def ways(outlook: Outlook) -> list[dict[str, str]]:
+    """What would help, with the form that does it, filled in."""
+    found = []
+    for way in outlook.ways:
+        change = outlook_wording.change_of(outlook, way)
+        preset = {name: "" if value is None else value for name, value in change.items()}
+        address = f"{reverse('need-amend', args=[outlook.demand.pk])}?{urlencode(preset)}" if preset else ""
+        found.append({"text": outlook_wording.help_of(outlook, way), "address": address})
+    return found
+
+
+@register.filter
+def in_short(shortfall: Shortfall) -> str:
+    """Why a need was given no more when it was last decided on with others."""
+    return sentence("share", shortfall.verdict.term().value, 0.0)
 
 
 _WAITS: Final = {

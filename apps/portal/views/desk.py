@@ -24,7 +24,7 @@ from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState
-from apps.matching.models import Escalation, Match, MatchState
+from apps.matching.models import Escalation, Match, MatchState, Shortfall
 from apps.matching.outlook import outlook
 from apps.notifications import services as outbox
 from apps.notifications.models import Message
@@ -75,10 +75,10 @@ def to_review(user: User, _now: dt.datetime) -> QuerySet[Any]:
 
 def escalated(user: User, _now: dt.datetime) -> QuerySet[Any]:
     """Put before any coordinator of the region: what a city could not solve concerns its province and the nation."""
-    latest = Escalation.objects.select_related("organisation").order_by("-pk")
+    latest = Escalation.objects.of_the_uncovered().select_related("organisation").order_by("-pk")
     return (
         Demand.objects.open()
-        .filter(_charge(user, "region"), pk__in=Escalation.objects.values("demand"))
+        .filter(_charge(user, "region"), pk__in=Escalation.objects.of_the_uncovered().values("demand"))
         .shown()
         .prefetch_related(Prefetch("escalations", latest, to_attr="latest"))
         .order_by("opened_at", "pk")
@@ -89,7 +89,7 @@ def running_out(user: User, now: dt.datetime) -> QuerySet[Any]:
     return (
         Demand.objects.open()
         .filter(_charge(user, "region"), escalates_at__lte=now + _SOON)
-        .exclude(pk__in=Escalation.objects.values("demand"))
+        .exclude(pk__in=Escalation.objects.of_the_uncovered().values("demand"))
         .shown()
         .order_by("escalates_at", "pk")
     )
@@ -325,11 +325,13 @@ def need(request: HttpRequest, pk: int) -> HttpResponse:
     user = coordinator(request)
     subject = _demand(user, pk)
     matches = Match.objects.filter(demand=subject).shown().order_by("-pk")
+    is_short = subject.state == DemandState.OPEN and subject.quantity_wanting > 0
     context = {
         "demand": subject,
         "matches": matches[:50],
         "escalations": subject.escalations.select_related("organisation").order_by("pk"),
-        "outlook": outlook(subject) if subject.state == DemandState.OPEN else None,
+        "outlook": outlook(subject, now=timezone.now()) if is_short else None,
+        "shortfall": Shortfall.objects.filter(demand=subject).first() if is_short else None,
         "judgement": demands.judge_quantity(subject) if subject.state == DemandState.DRAFT else None,
         "asked": matches.filter(state=MatchState.HELD).count(),
     }

@@ -18,14 +18,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import Permission, can
-from apps.catalogue.models import Item, Region
+from apps.catalogue.models import Item, Region, Standard
 from apps.core.errors import RuleViolation
 from apps.demands import services
-from apps.demands.models import Demand, DemandState
+from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.fulfilment.models import Order, OrderState
 from apps.fulfilment.services import reveal_contacts
 from apps.matching import services as matching_services
-from apps.matching.models import PENDING, Escalation, Match, MatchState
+from apps.matching.models import PENDING, Escalation, Match, MatchState, Shortfall
 from apps.matching.outlook import outlook
 from apps.policy.models import Policy
 from apps.portal import kept
@@ -169,16 +169,10 @@ def post(organisation: Organisation, formset: LineFormSet, details: DetailsForm,
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@kept.over_login
 def new(request: HttpRequest) -> HttpResponse:
-    if request.method == "POST" and not request.user.is_authenticated:
-        return kept.keep(request)
-    return _new(request)
-
-
-@login_required
-def _new(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
-    typed = kept.take(request) if request.method == "GET" else None
+    typed = kept.take(request)
     if typed is not None:
         request.POST = typed  # type: ignore[assignment]  # immutable too, being read from text
     organisation = organisation_for(request, user, Permission.POST_DEMANDS)
@@ -328,7 +322,8 @@ def _detail(request: HttpRequest, user: User, demand: Demand, *, question: str =
     may_act = can(user, Permission.POST_DEMANDS, demand.organisation)
     held = [match for match in matches if match.state == MatchState.HELD]
     accepted = [match for match in matches if match.state == MatchState.ACCEPTED]
-    nobody = demand.state == DemandState.OPEN and not held and demand.quantity_wanting > 0
+    is_short = demand.state == DemandState.OPEN and demand.quantity_wanting > 0
+    is_searching = demand.state == DemandState.OPEN and demand.match_requested_at is not None
     contacts = reveal_contacts(accepted, to=user)
     return render(
         request,
@@ -341,9 +336,11 @@ def _detail(request: HttpRequest, user: User, demand: Demand, *, question: str =
             "next_answer": min((match.respond_by for match in held if match.respond_by), default=None),
             "contacts": contacts,
             "orders": orders,
-            "is_searching": demand.state == DemandState.OPEN and demand.match_requested_at is not None,
-            "outlook": outlook(demand, now=now) if nobody else None,
-            "escalation": Escalation.objects.filter(demand=demand)
+            "is_searching": is_searching,
+            "outlook": outlook(demand, now=now) if is_short and not is_searching else None,
+            "shortfall": Shortfall.objects.filter(demand=demand).first() if is_short else None,
+            "escalation": Escalation.objects.of_the_uncovered()
+            .filter(demand=demand)
             .select_related("organisation")
             .order_by("-pk")
             .first(),
@@ -365,6 +362,25 @@ def asked_about(demand: Demand, user: User) -> list[Match]:
     return sorted(matches, key=lambda match: (match.state not in now, match.rank, match.pk))
 
 
+def _suggested(request: HttpRequest) -> dict[str, Any]:
+    """What a link to the form has filled in: a way out that the outlook of a need suggests."""
+    given = request.GET
+    filled: dict[str, Any] = {}
+    if "accepts_substitutes" in given:
+        filled["accepts_substitutes"] = True
+    if "standard" in given:
+        standard = Standard.objects.filter(code=given["standard"]).first()
+        filled["standard"] = standard.pk if standard else None
+    quantity = given.get("quantity", "")
+    if quantity.isascii() and quantity.isdigit() and len(quantity) <= 13:
+        filled |= {"quantity": int(quantity), "quantity_kind": QuantityKind.EXACT}
+    if given.get("urgency") in Urgency.values:
+        filled["urgency"] = given["urgency"]
+    if place := Region.objects.filter(code=given.get("region", "")).first():
+        filled["region"] = place
+    return filled
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def amend(request: HttpRequest, pk: int) -> HttpResponse:
@@ -373,7 +389,7 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
     if demand.state == DemandState.CANCELLED:
         return refused(request, RuleViolation("illegal_move", _("This need is cancelled.")), "need", pk)
     shelf = Shelf(demand.organisation)
-    form = AmendForm(request.POST or None, demand=demand, shelf=shelf)
+    form = AmendForm(request.POST or None, demand=demand, shelf=shelf, initial=_suggested(request))
     status = 200
     if request.method == "POST" and "search" in request.POST:
         typed: dict[str, Any] = {name: request.POST.get(name, "") for name in form.fields}

@@ -39,12 +39,14 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     stuck = (
         in_sight.open()
         .filter(
-            Q(escalations__isnull=False) | Q(escalates_at__lte=now) | Q(opened_at__lte=now - dt.timedelta(days=1)),
+            Q(escalations__for_approval=False)
+            | Q(escalates_at__lte=now)
+            | Q(opened_at__lte=now - dt.timedelta(days=1)),
             quantity_matched__lte=F("quantity_received"),
         )
         .distinct()
         .shown()
-        .annotate(times_escalated=Count("escalations"))
+        .annotate(times_escalated=Count("escalations", filter=Q(escalations__for_approval=False)))
         .order_by("opened_at", "pk")
     )
     waits: dict[str, figures.Wait] = {}

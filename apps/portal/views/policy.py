@@ -23,7 +23,7 @@ from apps.notifications.tasks import nudge
 from apps.policy import services
 from apps.policy.models import BUILT_IN, DraftState, Policy, PolicyDraft
 from apps.policy.values import PolicyValues
-from apps.portal import policies, replays
+from apps.portal import kept, policies, replays
 from apps.portal.forms.policy import EnforceForm, PhaseFormSet, PolicyForm, phase_rows
 from apps.portal.paging import Slice, newest_first
 from apps.portal.views.desk import coordinator
@@ -117,8 +117,8 @@ def restore(request: HttpRequest, number: int) -> HttpResponse:
 # --- Drafts -----------------------------------------------------------------------------------------------------------
 
 
-@login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+@kept.over_login
 def new(request: HttpRequest) -> HttpResponse:
     """A draft from the policy in force; `?draft=` begins with what another draft says, on top of it."""
     user = author(request)
@@ -130,8 +130,8 @@ def new(request: HttpRequest) -> HttpResponse:
     return _form(request, user, values, based_on=current.version)
 
 
-@login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+@kept.over_login
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     user = author(request)
     draft = get_object_or_404(PolicyDraft.objects.visible_to(user), pk=pk)
@@ -144,10 +144,11 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 def _form(
     request: HttpRequest, user: User, values: PolicyValues, *, based_on: int, draft: PolicyDraft | None = None
 ) -> HttpResponse:
-    data = request.POST if request.method == "POST" else None
+    is_sent = request.method == "POST"
+    data = request.POST if is_sent else kept.take(request)
     form = PolicyForm(data, values=values, initial={"based_on": based_on})
     phases = PhaseFormSet(data, prefix="phases", initial=phase_rows(values))
-    if data is not None and form.is_valid() & phases.is_valid():
+    if is_sent and form.is_valid() & phases.is_valid():
         settings = {**form.settings, "phases": phases.phases()}
         try:
             if draft is None:
@@ -167,8 +168,8 @@ def _form(
         "draft": draft,
         "sections": form.sections(),
     }
-    status = max(status_of(form), 400 if phases.is_bound and not phases.is_valid() else 200)
-    return render(request, "portal/desk/policy/form.html", context, status=status)
+    faulty = is_sent and not (form.is_valid() and phases.is_valid())
+    return render(request, "portal/desk/policy/form.html", context, status=400 if faulty else 200)
 
 
 @login_required

@@ -1,5 +1,6 @@
 """Pages for everybody: sums, never names."""
 
+import datetime as dt
 from itertools import groupby
 from operator import itemgetter
 
@@ -55,7 +56,7 @@ def promise(request: HttpRequest) -> HttpResponse:
         "values": policy.values,
         "tiers": [(tier, [name for _tier, _place, name in group]) for tier, group in groupby(tiers, itemgetter(0))],
         "phases": policies.phases(policy.values),
-        "ageing_hours": round(policy.values.ageing_hours_per_tier),
+        "ageing": dt.timedelta(hours=policy.values.ageing_hours_per_tier),
         "clocks": hours,
     }
     return render(request, "portal/public/promise.html", context)

@@ -1,0 +1,86 @@
+"""`/demands/{id}/outlook/`: what there is for a need, what keeps the rest from serving it, and what would help."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.api.fields import Amount
+from apps.matching import outlook_wording
+from apps.matching.hindrances import Action, Hindrance
+from apps.matching.models import Shortfall
+from apps.matching.outlook import Outlook
+from apps.matching.verdicts import Because
+from apps.matching.wording import sentence
+
+
+class HindranceShown(serializers.Serializer[Any]):
+    reason = serializers.ChoiceField(choices=[hindrance.name.lower() for hindrance in Hindrance if hindrance.name])
+    suppliers = serializers.IntegerField(help_text="Kept back by this; a supplier may be by several.")
+
+
+class WayShown(serializers.Serializer[Any]):
+    action = serializers.ChoiceField(choices=[action.value for action in Action])
+    suppliers = serializers.IntegerField(help_text="That nothing else keeps back.")
+    units = Amount(help_text="Free at these, in the item's base unit.")
+    change = serializers.JSONField(help_text="To be sent as a PATCH of the need; empty where there is nothing to send.")
+    text = serializers.CharField()
+
+
+class ShortfallShown(serializers.Serializer[Any]):
+    given = Amount()
+    wanting = Amount()
+    because = serializers.ChoiceField(choices=[because.value for because in Because])
+    others = serializers.IntegerField(help_text="Needs of the same priority that were given some.")
+    above = serializers.IntegerField(help_text="Needs of higher priority that were given some.")
+    policy_version = serializers.IntegerField()
+    decided_at = serializers.DateTimeField()
+    text = serializers.CharField()
+
+
+class OutlookShown(serializers.Serializer[Any]):
+    as_of = serializers.DateTimeField()
+    suppliers = serializers.IntegerField(help_text="That have the goods, or a substitute that is welcome.")
+    candidates = serializers.IntegerField(help_text="Of these, those that nothing keeps back.")
+    text = serializers.ListField(child=serializers.CharField(), help_text="In the language of the request.")
+    hindrances = HindranceShown(many=True)
+    ways = WayShown(many=True, help_text="What would help, the most suppliers first.")
+    shortfall = ShortfallShown(allow_null=True, help_text="When the need was last decided on together with others.")
+
+
+def shown(outlook: Outlook, shortfall: Shortfall | None) -> dict[str, Any]:
+    blocked = dict(outlook.survey.blocked)
+    if similar := outlook.survey.group(Hindrance.SUBSTITUTE):
+        blocked[Hindrance.SUBSTITUTE] = similar.suppliers
+    return {
+        "as_of": outlook.as_of,
+        "suppliers": outlook.survey.suppliers,
+        "candidates": outlook.survey.candidates,
+        "text": outlook_wording.why(outlook),
+        "hindrances": [
+            {"reason": str(hindrance.name).lower(), "suppliers": blocked[hindrance]}
+            for hindrance in Hindrance
+            if hindrance in blocked
+        ],
+        "ways": [
+            {
+                "action": way.action.value,
+                "suppliers": way.suppliers,
+                "units": way.units,
+                "change": outlook_wording.change_of(outlook, way),
+                "text": outlook_wording.help_of(outlook, way),
+            }
+            for way in outlook.ways
+        ],
+        "shortfall": _shown(shortfall) if shortfall is not None else None,
+    }
+
+
+def _shown(shortfall: Shortfall) -> dict[str, Any]:
+    facts = shortfall.verdict.term().value
+    assert isinstance(facts, dict)
+    return {
+        **facts,
+        "policy_version": shortfall.policy_version,
+        "decided_at": shortfall.decided_at,
+        "text": sentence("share", facts, 0.0),
+    }

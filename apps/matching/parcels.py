@@ -1,0 +1,65 @@
+"""Few shipments: what a parcel costs, and sources that send one where they would have sent several. Pure."""
+
+import numpy as np
+
+from apps.matching.arcs import Arcs
+from apps.matching.giving import Given
+from apps.matching.groups import Floats, Ints
+from apps.matching.ladder import Ladder
+from apps.matching.market import THOUSAND, Market
+
+
+def charge(market: Market) -> Floats:
+    """What a shipment costs each need, in thousandths of a score."""
+    policy = market.policy
+    return THOUSAND * (policy.shipment_weight * market.wanting.astype(np.float64) + policy.shipment_units)
+
+
+def send_together(market: Market, ladder: Ladder, arcs: Arcs, given: Given) -> bool:
+    """Let a source send to one need all that it would send to several, where that is worth the saved shipments and no
+    level is served less for a later one. True when something was changed.
+    """
+    cost = charge(market)
+    if not cost.any():
+        return False
+    rows_of: dict[int, list[int]] = {}
+    for row in sorted(given.parts):
+        for column in given.parts[row]:
+            rows_of.setdefault(column, []).append(row)
+    several = sorted((column for column, rows in rows_of.items() if len(rows) > 1), key=lambda c: (-len(rows_of[c]), c))
+    by_column = np.argsort(arcs.column, kind="stable")
+    begin = np.searchsorted(arcs.column[by_column], several)
+    end = np.searchsorted(arcs.column[by_column], several, side="right")
+    changed = False
+    for column, first, last in zip(several, begin.tolist(), end.tolist(), strict=True):
+        pairs = by_column[first:last]
+        changed |= _to_one(market, ladder, column, arcs.row[pairs], arcs.score[pairs], cost, given)
+    return changed
+
+
+def _to_one(market: Market, ladder: Ladder, column: int, rows: Ints, scores: Ints, cost: Floats, given: Given) -> bool:
+    """`rows` are all needs that the source could serve, with their scores."""
+    mine = np.array([given.units(row, column) for row in rows.tolist()], dtype=np.int64)
+    units = int(mine.sum())
+    without = given.got[rows] - mine
+    wanted = market.wanting[rows] - without
+    able = (wanted >= units) & (units >= np.minimum(market.least[rows], wanted))
+    if not able.any():
+        return False
+    base = ladder.worths(rows, without)
+    gain = ladder.worths(rows, np.minimum(without + units, market.wanting[rows])) - base
+    gain += units * scores - cost[rows]
+    sent = mine > 0
+    now = (ladder.worths(rows, given.got[rows]) - base + mine * scores - cost[rows])[sent].sum()
+    gain[~able] = -np.inf
+    best = int(gain.argmax())
+    after = given.got.copy()
+    after[rows] = without
+    after[rows[best]] += units
+    if gain[best] <= now or ladder.levels(after) < ladder.levels(given.got):
+        return False
+    for row, part in zip(rows[sent].tolist(), mine[sent].tolist(), strict=True):
+        given.give(row, column, -part, 0)
+        del given.parts[row][column]
+    given.give(int(rows[best]), column, units, int(scores[best]))
+    return True

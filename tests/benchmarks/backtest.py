@@ -1,0 +1,126 @@
+"""The published requests, replayed: our settings against the published strategies and the targets.
+
+`python -m tests.benchmarks.backtest [--draws 10] [--front] [--search] [--official]`. Whether a target is met does not
+depend on the load of the machine; how long it takes does.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from apps.matching.backtest.bounds import bounds
+from apps.matching.backtest.dataset import Dataset, bundled, read
+from apps.matching.backtest.metrics import FIVE, Metrics
+from apps.matching.backtest.presets import SETTINGS, Setting, named
+from apps.matching.backtest.trial import Trial, bootstrap, medians, ours, published, ratios
+from tests.benchmarks.allocation import against
+
+WEEKLY = 7
+DRAWN_EVERY = 2  # days: once a week nobody's holding can be as short as the target for draws
+
+
+def show(trial: Trial, beside: Metrics) -> None:
+    one = trial.metrics
+    figures = "".join(f"{getattr(one, name):>11.4f}" for name in FIVE)
+    times = "".join(f"{value:>7.3f}" for value in ratios(one, beside).values())
+    print(f"  {trial.name:<24}{figures}{one.shipped:>9.2%}  ×{times}")
+
+
+def targets(parcels: Trial, default: Trial, theirs: list[Trial]) -> None:
+    found, filled = (ratios(trial.metrics, theirs[1].metrics) for trial in (parcels, default))
+    against("parcels: fill, of proximity's", found["fill"], 1.15, most=False)
+    against("parcels: fill without zeros", found["fill_served"], 1.08, most=False)
+    against("parcels: unit-miles", found["miles"], 0.45, most=True)
+    against("parcels: holding", found["holding"], 0.55, most=True)
+    against("parcels: shipments per donor", found["shipments"], 0.90, most=True)
+    against("parcels: share of units shipped", parcels.metrics.shipped, 1, most=False)
+    against("default: fill, of proximity's", filled["fill"], 2.4, most=False)
+    against("default: unit-miles", filled["miles"], 0.55, most=True)
+    against("default: holding", filled["holding"], 0.55, most=True)
+    for other in theirs:
+        beaten = sum(trial.metrics.at_least_as_good(other.metrics) for trial in (parcels, default))
+        against(f"settings at least as good on all five as {other.name}", beaten, 1, most=False)
+
+
+def drawn(dataset: Dataset, draws: int) -> None:
+    """Parcels on draws: a setting can be tuned to one data set."""
+    for every in (WEEKLY, DRAWN_EVERY):
+        found = list(bootstrap(dataset, named("parcels").policy, every=every, seeds=range(draws)))
+        middle = medians(found)
+        print(f"\nParcels, median of {draws} draws, rounds every {every} days, of proximity's once a week")
+        against("unit-miles", middle["miles"], 0.80, most=True)
+        against("  the worst of them", max(one["miles"] for one in found), 1, most=True)
+        against("holding", middle["holding"], 0.45, most=True)
+        against("fill", middle["fill"], 1.10, most=False)
+        against("  the worst of them", min(one["fill"] for one in found), 1, most=False)
+        against("shipments per donor", middle["shipments"], 0.97, most=True)
+
+
+def around(setting: Setting) -> Iterator[Setting]:
+    """Neighbours of a setting, one number changed at a time."""
+    policy = setting.policy
+    for name, values in {
+        "fill_weight": (0.5, 2),
+        "shipment_units": (0.7, 1.4),
+        "gift_reach_km": (0.7, 1.4),
+        "gift_reach_km_per_day": (0.7, 1.4),
+        "half_distance_km": (0.5, 2),
+    }.items():
+        for times in values if getattr(policy, name) else ():
+            changed = replace(policy, **{name: getattr(policy, name) * times})
+            yield Setting(f"{name} × {times}", setting.name, changed)
+
+
+def run(*, draws: int = 3, search: bool = False, front: bool = False, official: bool = False) -> None:
+    folder = bundled()
+    if folder is None:
+        print("The published data are not installed (ppe-match, requirements/dev.txt): nothing to replay.")
+        return
+    dataset = read(folder)
+    theirs = published(dataset, every=WEEKLY)
+    limits = bounds(dataset, WEEKLY)
+    print(f"\nThe published requests, rounds every {WEEKLY} days; load {os.getloadavg()[0]:.1f}")
+    print(f"  {'':<24}{''.join(f'{name:>11}' for name in FIVE)}{'shipped':>9}   of proximity's, in the same order")
+    found = {}
+    for trial in theirs:
+        show(trial, theirs[1].metrics)
+    for setting in SETTINGS if front else [named("default"), named("parcels")]:
+        began = time.process_time()
+        found[setting.name] = ours(dataset, setting, every=WEEKLY)
+        show(found[setting.name], theirs[1].metrics)
+        print(f"  {'':<24}{time.process_time() - began:.0f} s of processor time")
+    print(
+        f"  no plan: fill above {limits.fill:.4f}, miles below {limits.miles:.1f}, holding below {limits.holding:.2f}"
+    )
+    targets(found["parcels"], found["default"], theirs)
+    for setting in [near for name in ("parcels", "default") for near in around(named(name))] if search else ():
+        show(ours(dataset, setting, every=WEEKLY), theirs[1].metrics)
+    if draws:
+        drawn(dataset, draws)
+    if official:
+        _official(dataset, found)
+
+
+def _official(dataset: Dataset, found: dict[str, Trial]) -> None:
+    """In the package itself: the same, to six digits."""
+    from apps.matching.backtest.framework import adapted, official
+    from apps.matching.backtest.replay import Ours
+
+    folder = bundled()
+    assert folder
+    for name in ("parcels", "default"):
+        said = official(folder, adapted(dataset, Ours(dataset, named(name).policy)))
+        apart = max(abs(value - 1) for value in ratios(said, found[name].metrics).values())
+        against(f"{name}: the package's own evaluator differs by", apart, 0.000001, most=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.backtest", description=__doc__)
+    parser.add_argument("--draws", type=int, default=10, help="with replacement, from the published requests (10)")
+    parser.add_argument("--front", action="store_true", help="all settings")
+    parser.add_argument("--search", action="store_true", help="also the neighbours of the two settings with targets")
+    parser.add_argument("--official", action="store_true", help="also in the package itself; takes minutes")
+    options = parser.parse_args()
+    run(draws=options.draws, search=options.search, front=options.front, official=options.official)

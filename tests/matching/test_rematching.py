@@ -1,0 +1,869 @@
+"""Whatever happens to a need or an offer: one sweep later all is as it should be, and nobody is told twice.
+
+Each test says what happened, sweeps once, looks at states, quantities, promises and exactly who was told what, and
+sweeps again: nothing more may happen.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apps.accounts import services as accounts
+from apps.accounts.models import Organisation, User
+from apps.catalogue.models import Satisfaction, Substitution
+from apps.core.errors import RuleViolation
+from apps.demands import services as demands
+from apps.demands.models import Demand, DemandState, QuantityKind
+from apps.fulfilment import services as fulfilment
+from apps.fulfilment.models import Order
+from apps.matching import services as matching
+from apps.matching import shelving
+from apps.matching.loading import load_sources
+from apps.matching.models import DeclineReason, Match, MatchState
+from apps.notifications.models import Message
+from apps.policy.values import PolicyValues
+from apps.supply import services as supply
+from apps.supply.models import Offer, OfferState
+from tests.factories import (
+    DemandFactory,
+    ItemFactory,
+    OfferFactory,
+    OrganisationFactory,
+    SupplierFactory,
+    member,
+    region,
+    standard_of,
+)
+from tests.invariants import broken_invariants, untold
+
+pytestmark = pytest.mark.django_db
+
+WUHAN, SHENZHEN, XINJIANG, BEIJING = "420100", "440300", "650000", "110102"
+
+
+# --- The world and what is seen of it ---------------------------------------------------------------------------------
+
+
+def supplier_in(place: str) -> Organisation:
+    """A supplier without people: its messages go to its contact address."""
+    return SupplierFactory.create(region=region(place))
+
+
+def offer_in(place: str, quantity: int = 5000, **facts: Any) -> Offer:
+    return OfferFactory.create(
+        organisation=facts.pop("organisation", None) or supplier_in(place), quantity=quantity, **facts
+    )
+
+
+def need(quantity: int | None = 1000, **facts: Any) -> Demand:
+    """An open need of a hospital with one person, in the queue."""
+    organisation = facts.pop("organisation", None) or OrganisationFactory.create(**facts.pop("by", {}))
+    if not organisation.memberships.exists():
+        member(organisation)
+    return DemandFactory.create(organisation=organisation, quantity=quantity, queued=True, **facts)
+
+
+def person_of(demand: Demand) -> User:
+    return demand.organisation.memberships.get().user
+
+
+def asked() -> dict[tuple[int, int], int]:
+    """What is asked and not answered, by (demand, offer)."""
+    held = Match.objects.held().values_list("demand_id", "offer_id", "quantity")
+    return {(demand, offer): quantity for demand, offer, quantity in held}
+
+
+def state_of(demand: Demand, offer: Offer) -> list[str]:
+    return list(Match.objects.filter(demand=demand, offer=offer).order_by("pk").values_list("state", flat=True))
+
+
+def told() -> list[tuple[str, str]]:
+    """Everything that was queued: (event, address)."""
+    return sorted(Message.objects.values_list("event", "address"))
+
+
+def proposed(offer: Offer) -> tuple[str, str]:
+    return "match.proposed", offer.organisation.contact_email
+
+
+def withdrawn(offer: Offer) -> tuple[str, str]:
+    return "match.withdrawn", offer.organisation.contact_email
+
+
+def suppliers_asked(demand: Demand) -> tuple[str, str]:
+    return "demand.suppliers_asked", person_of(demand).email
+
+
+Sweep = Callable[..., list[tuple[str, str]]]
+
+
+@pytest.fixture
+def sweep() -> Sweep:
+    """One sweep: gives what was told since the one before, and makes sure that a second has nothing to add."""
+    seen: list[tuple[str, str]] = []
+
+    def run(now: dt.datetime | None = None) -> list[tuple[str, str]]:
+        matching.sweep(now=now)
+        news = told()
+        for one in seen:
+            news.remove(one)
+        held, messages = asked(), told()
+        assert not matching.sweep(now=now)
+        assert (asked(), told()) == (held, messages)
+        assert broken_invariants() == {}
+        assert untold() == []
+        seen[:] = messages
+        return news
+
+    return run
+
+
+# --- Offers -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_offer_goes_to_the_need_that_waits_for_it(sweep: Sweep) -> None:
+    demand = need()
+    assert sweep() == []
+
+    offer = offer_in(WUHAN, draft=True)
+    supply.publish_offer(offer, by=None)
+
+    assert sweep() == [suppliers_asked(demand), proposed(offer)]
+    assert asked() == {(demand.pk, offer.pk): 1000}
+
+
+def test_an_enlarged_offer_gives_the_rest_once_its_supplier_has_answered(sweep: Sweep) -> None:
+    offer, demand = offer_in(WUHAN, 400), need()
+    person = member(offer.organisation)
+    sweep()
+    fulfilment.accept_match(Match.objects.get(), by=person)
+    supply.amend_offer(offer, by=person, quantity=2000)
+
+    sweep()
+
+    assert asked() == {(demand.pk, offer.pk): 600}
+
+
+def test_an_enlarged_offer_helps_others_while_its_first_request_waits_for_an_answer(sweep: Sweep) -> None:
+    offer, first, second = offer_in(WUHAN, 1000), need(), need(700)
+    sweep()
+    assert asked() == {(first.pk, offer.pk): 500, (second.pk, offer.pk): 500}
+
+    supply.amend_offer(offer, by=person_of(first), quantity=5000)
+    news = sweep()
+
+    # Both hold what they were given, so nobody is asked twice at once; the rest follows with the answers.
+    assert (asked(), news) == ({(first.pk, offer.pk): 500, (second.pk, offer.pk): 500}, [])
+    for match in Match.objects.held():
+        fulfilment.accept_match(match, by=None)
+    sweep()
+    assert asked() == {(first.pk, offer.pk): 500, (second.pk, offer.pk): 200}
+
+
+def test_an_offer_confirmed_again_after_it_went_stale_is_used_again(sweep: Sweep) -> None:
+    long_ago = timezone.now() - dt.timedelta(days=60)
+    offer = offer_in(WUHAN, confirmed_at=long_ago, asked_at=long_ago)
+    supply.suspend_stale()
+    demand = need()
+    assert sweep() == [("offer.suspended", offer.organisation.contact_email)]
+
+    offer.refresh_from_db()
+    supply.confirm_offer(offer, by=person_of(demand))
+
+    assert sweep() == [suppliers_asked(demand), proposed(offer)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"ships_to": ["440000"]}, {"ships_to": ["440000", "420000"]}),
+        ({"minimum_order": 2000}, {"minimum_order": 1000}),
+        ({"certificate_valid_until": dt.date(2020, 1, 1)}, {"certificate_valid_until": dt.date(2099, 1, 1)}),
+        ({"standard": None}, {"standard": "YY 0469-2011"}),
+    ],
+    ids=["region", "minimum order", "certificate", "standard"],
+)
+def test_an_offer_that_is_changed_to_fit_is_asked_and_one_that_fits_no_more_is_taken_back(
+    sweep: Sweep, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    region("440000")
+    standard = standard_of(ItemFactory.create())
+    before, after = (
+        {name: standard if value == standard.code else value for name, value in facts.items()}
+        for facts in (before, after)
+    )
+    demand = need(standard=standard)
+    offer = offer_in(WUHAN, **{"standard": standard, **before})
+    assert sweep() == []
+    person = person_of(demand)
+
+    supply.amend_offer(offer, by=person, **after)
+    assert sweep() == [suppliers_asked(demand), proposed(offer)]
+
+    supply.amend_offer(offer, by=person, **before)
+    assert sweep() == [withdrawn(offer)]
+    assert state_of(demand, offer) == [MatchState.CANCELLED]
+
+
+def test_a_change_of_an_offer_that_does_not_matter_leaves_its_request_alone(sweep: Sweep) -> None:
+    offer, demand = offer_in(WUHAN), need()
+    sweep()
+
+    supply.amend_offer(offer, by=person_of(demand), note="On pallets", lead_time_days=9, unit_price=3)
+
+    assert sweep() == []
+    assert asked() == {(demand.pk, offer.pk): 1000}
+
+
+def test_an_offer_that_now_ships_to_a_hospital_is_given_up_by_an_enterprise_that_holds_all_of_it(sweep: Sweep) -> None:
+    region("440000")
+    offer = offer_in(WUHAN, 1000, ships_to=["440000"])
+    south = need(by={"kind": "enterprise", "region": region(SHENZHEN)})
+    hospital = need()
+    sweep()
+    assert asked() == {(south.pk, offer.pk): 1000}
+
+    supply.amend_offer(offer, by=person_of(south), ships_to=[])
+
+    assert sweep() == [suppliers_asked(hospital), proposed(offer), withdrawn(offer)]
+    assert asked() == {(hospital.pk, offer.pk): 1000}
+
+
+@pytest.mark.parametrize("verb", ["pause", "withdraw", "stale"])
+def test_an_offer_that_is_off_gives_its_request_to_the_next_best_and_is_told_once(sweep: Sweep, verb: str) -> None:
+    near, far, demand = offer_in(WUHAN), offer_in(SHENZHEN), need()
+    sweep()
+    assert state_of(demand, far) == [MatchState.STANDBY]
+    near.refresh_from_db()
+    if verb == "stale":
+        long_ago = timezone.now() - dt.timedelta(days=60)
+        Offer.objects.filter(pk=near.pk).update(confirmed_at=long_ago, asked_at=long_ago)
+        supply.suspend_stale()
+    else:
+        getattr(supply, f"{verb}_offer")(near, by=person_of(demand))
+
+    news = sweep()
+
+    if verb == "stale":
+        news.remove(("offer.suspended", near.organisation.contact_email))
+    assert news == [suppliers_asked(demand), proposed(far), withdrawn(near)]
+    assert (state_of(demand, near), state_of(demand, far)) == ([MatchState.CANCELLED], [MatchState.HELD])
+
+
+def test_an_offer_that_is_off_is_next_in_line_no_more(sweep: Sweep) -> None:
+    offer_in(WUHAN)
+    far, demand = offer_in(SHENZHEN), need()
+    sweep()
+
+    supply.pause_offer(far, by=person_of(demand))
+
+    assert sweep() == []
+    assert state_of(demand, far) == [MatchState.SUPERSEDED]
+
+
+def test_a_certificate_that_runs_out_takes_the_request_to_somebody_else(sweep: Sweep) -> None:
+    tomorrow = timezone.now() + dt.timedelta(days=1)
+    near = offer_in(WUHAN, certificate_valid_until=timezone.now().date())
+    far = offer_in(SHENZHEN)
+    demand = need(urgency="routine")
+    sweep()
+    Match.objects.held().update(respond_by=tomorrow + dt.timedelta(days=1))
+    [match] = Match.objects.held()
+    with pytest.raises(RuleViolation, match="certificate"):
+        fulfilment.accept_match(match, by=None, now=tomorrow)
+
+    assert sweep(tomorrow) == [suppliers_asked(demand), proposed(far), withdrawn(near)]
+    assert asked() == {(demand.pk, far.pk): 1000}
+
+
+# --- Needs ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["cancel", "pause", "stale"])
+def test_a_need_that_ends_frees_its_stock_for_another_and_the_supplier_is_told_once(sweep: Sweep, verb: str) -> None:
+    offer, first = offer_in(WUHAN, 1000), need()
+    spare = offer_in(SHENZHEN, 100, ships_to=["420000"])
+    sweep()
+    waiting = need(by={"kind": "enterprise"})
+    sweep()
+    assert asked() == {(first.pk, offer.pk): 1000, (waiting.pk, spare.pk): 100}
+
+    first.refresh_from_db()
+    if verb == "stale":
+        Demand.objects.filter(pk=first.pk).update(stale_at=timezone.now())
+        demands.suspend_stale()
+    else:
+        getattr(demands, f"{verb}_demand")(first, by=person_of(first))
+    news = sweep()
+
+    if verb == "stale":
+        news.remove(("demand.suspended", person_of(first).email))
+    # The same supplier is asked for another need: that is news, and so is that the first is off.
+    assert news == [suppliers_asked(waiting), proposed(offer), withdrawn(offer)]
+    assert asked() == {(waiting.pk, offer.pk): 900, (waiting.pk, spare.pk): 100}
+    assert not Match.objects.filter(demand=first, state=MatchState.STANDBY).exists()
+
+
+def test_a_need_that_is_paused_and_resumed_before_anybody_noticed_keeps_what_was_asked(sweep: Sweep) -> None:
+    offer, demand = offer_in(WUHAN), need()
+    sweep()
+
+    demand.refresh_from_db()
+    demands.pause_demand(demand, by=person_of(demand))
+    demands.resume_demand(demand, by=person_of(demand))
+
+    assert sweep() == []
+    assert state_of(demand, offer) == [MatchState.HELD]
+
+
+def test_a_need_that_is_resumed_is_asked_for_again(sweep: Sweep) -> None:
+    offer, demand = offer_in(WUHAN), need()
+    sweep()
+    demand.refresh_from_db()
+    demands.pause_demand(demand, by=person_of(demand))
+    sweep()
+
+    demands.resume_demand(demand, by=person_of(demand))
+
+    assert sweep() == [suppliers_asked(demand), proposed(offer)]
+    assert state_of(demand, offer) == [MatchState.CANCELLED, MatchState.HELD]
+
+
+def test_a_larger_need_asks_more_of_who_can_give_more_and_leaves_alone_who_gives_all_it_has(sweep: Sweep) -> None:
+    small, large = offer_in(WUHAN, 300), offer_in(SHENZHEN, 5000, lead_time_days=9)
+    demand = need(1000)
+    sweep()
+    before = Match.objects.get(offer=small)
+    assert asked() == {(demand.pk, small.pk): 300, (demand.pk, large.pk): 700}
+
+    demand.refresh_from_db()
+    matching.amend_demand(demand, by=person_of(demand), quantity=2000)
+
+    # One message about the new quantity; nobody has to forget the old one first.
+    assert sweep() == [suppliers_asked(demand), proposed(large)]
+    assert asked() == {(demand.pk, small.pk): 300, (demand.pk, large.pk): 1700}
+    assert Match.objects.get(offer=small) == before
+
+
+def test_a_smaller_need_asks_anew_for_less_and_frees_the_rest(sweep: Sweep) -> None:
+    offer, demand = offer_in(WUHAN, 1000), need(1000)
+    sweep()
+    other = need(600, by={"kind": "enterprise"})
+    sweep()
+    assert asked() == {(demand.pk, offer.pk): 1000}
+
+    demand.refresh_from_db()
+    matching.amend_demand(demand, by=person_of(demand), quantity=400)
+
+    assert sorted(sweep()) == sorted(
+        [suppliers_asked(demand), suppliers_asked(other), proposed(offer), proposed(offer)]
+    )
+    assert asked() == {(demand.pk, offer.pk): 400, (other.pk, offer.pk): 600}
+
+
+def test_a_need_that_is_smaller_than_it_was_and_larger_than_what_was_asked_bothers_nobody(sweep: Sweep) -> None:
+    offer, demand = offer_in(WUHAN, 400), need(1000)
+    sweep()
+
+    demand.refresh_from_db()
+    matching.amend_demand(demand, by=person_of(demand), quantity=700)
+
+    assert sweep() == []
+    assert asked() == {(demand.pk, offer.pk): 400}
+
+
+def test_a_need_whose_quantity_becomes_known_is_asked_for_in_full(sweep: Sweep) -> None:
+    offer = offer_in(WUHAN)
+    demand = need(quantity=None, quantity_kind=QuantityKind.UNSPECIFIED)
+    sweep()
+    assert asked() == {(demand.pk, offer.pk): 200}
+
+    demand.refresh_from_db()
+    matching.amend_demand(demand, by=person_of(demand), quantity=3000, quantity_kind=QuantityKind.EXACT)
+
+    assert sweep() == [suppliers_asked(demand), proposed(offer)]
+    assert asked() == {(demand.pk, offer.pk): 3000}
+
+
+def test_another_standard_goes_to_who_has_it(sweep: Sweep) -> None:
+    item = ItemFactory.create()
+    plain, surgical = standard_of(item, "YY/T 0969-2013"), standard_of(item, "YY 0469-2011")
+    Satisfaction.objects.create(offered=surgical, demanded=plain)
+    near, far = offer_in(WUHAN, standard=plain), offer_in(SHENZHEN, standard=surgical)
+    demand = need(standard=plain)
+    sweep()
+    assert asked() == {(demand.pk, near.pk): 1000}
+
+    demand.refresh_from_db()
+    matching.amend_demand(demand, by=person_of(demand), standard=surgical)
+
+    assert sweep() == [suppliers_asked(demand), proposed(far), withdrawn(near)]
+    assert asked() == {(demand.pk, far.pk): 1000}
+
+
+def test_another_place_goes_to_who_ships_there(sweep: Sweep) -> None:
+    local, anywhere = offer_in(WUHAN, ships_to=["420000"]), offer_in(SHENZHEN)
+    demand = need()
+    sweep()
+    assert asked() == {(demand.pk, local.pk): 1000}
+
+    demand.refresh_from_db()
+    matching.amend_demand(demand, by=person_of(demand), region=region(XINJIANG))
+
+    assert sweep() == [suppliers_asked(demand), proposed(anywhere), withdrawn(local)]
+
+
+def test_substitutes_are_asked_when_they_become_welcome_and_taken_back_when_they_are_not(sweep: Sweep) -> None:
+    mask, better = ItemFactory.create(), ItemFactory.create(key="respirator.n95")
+    Substitution.objects.create(offered=better, demanded=mask)
+    exact, other = offer_in(WUHAN, 400, item=mask), offer_in(SHENZHEN, item=better)
+    demand = need(item=mask)
+    sweep()
+    assert asked() == {(demand.pk, exact.pk): 400}
+
+    demand.refresh_from_db()
+    matching.amend_demand(demand, by=person_of(demand), accepts_substitutes=True)
+    assert sweep() == [suppliers_asked(demand), proposed(other)]
+    assert asked() == {(demand.pk, exact.pk): 400, (demand.pk, other.pk): 600}
+
+    demand.refresh_from_db()
+    matching.amend_demand(demand, by=person_of(demand), accepts_substitutes=False)
+    assert sweep() == [withdrawn(other)]
+    assert asked() == {(demand.pk, exact.pk): 400}
+
+
+def test_a_new_note_or_urgency_bothers_no_supplier(sweep: Sweep) -> None:
+    offer, demand = offer_in(WUHAN), need()
+    sweep()
+
+    demand.refresh_from_db()
+    matching.amend_demand(demand, by=person_of(demand), note="Ring twice", urgency="emergency", days_of_supply=1)
+
+    assert sweep() == []
+    assert state_of(demand, offer) == [MatchState.HELD]
+
+
+# --- Answers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", DeclineReason.values)
+def test_a_no_brings_in_the_next_best_whatever_its_reason(sweep: Sweep, reason: str) -> None:
+    near, far, demand = offer_in(WUHAN), offer_in(SHENZHEN), need()
+    sweep()
+    standby = Match.objects.get(offer=far)
+
+    matching.decline(Match.objects.held().get(), by=None, reason=reason)
+    news = sweep()
+
+    if reason == DeclineReason.GONE:
+        news.remove(("offer.gone", near.organisation.contact_email))
+    assert news == [suppliers_asked(demand), proposed(far)]
+    assert asked() == {(demand.pk, far.pk): 1000}
+    assert Match.objects.held().get() == standby, "promoted, not asked a second time"
+    assert state_of(demand, near) == [MatchState.DECLINED]
+
+
+def test_silence_brings_in_the_next_best(sweep: Sweep) -> None:
+    near, far, demand = offer_in(WUHAN), offer_in(SHENZHEN), need()
+    sweep()
+
+    news = sweep(timezone.now() + dt.timedelta(hours=3))
+
+    assert news == [suppliers_asked(demand), ("match.expired", near.organisation.contact_email), proposed(far)]
+    assert asked() == {(demand.pk, far.pk): 1000}
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_asked"),
+    [("gone", True), ("price", False), ("distance", False), ("standard", True), ("other", True), ("silence", False)],
+)
+def test_another_offer_of_the_same_supplier_is_asked_unless_the_answer_was_meant_of_it_too(
+    sweep: Sweep, reason: str, is_asked: bool
+) -> None:
+    """Of the same goods at the same place: gone is this heap; the price and the way are the same; nobody is in."""
+    maker = supplier_in(WUHAN)
+    item = ItemFactory.create()
+    first = offer_in(WUHAN, organisation=maker, item=item, standard=standard_of(item))
+    second = offer_in(WUHAN, organisation=maker, item=item, lead_time_days=5)
+    demand = need(item=item)
+    sweep()
+    assert asked() == {(demand.pk, first.pk): 1000}
+
+    later = timezone.now() + dt.timedelta(hours=3)
+    if reason != "silence":
+        matching.decline(Match.objects.held().get(), by=None, reason=reason)
+    sweep(later if reason == "silence" else None)
+
+    assert asked() == ({(demand.pk, second.pk): 1000} if is_asked else {})
+    supply.amend_offer(second, by=person_of(demand), lead_time_days=4, now=later)
+    sweep(later + dt.timedelta(minutes=1))
+    assert asked() == {(demand.pk, second.pk): 1000}, "whoever touches an offer may be asked again"
+
+
+def test_part_of_what_was_asked_leaves_the_rest_to_others(sweep: Sweep) -> None:
+    near, far, demand = offer_in(WUHAN), offer_in(SHENZHEN), need()
+    sweep()
+
+    fulfilment.accept_match(Match.objects.held().get(), by=None, quantity=300)
+
+    news = sweep()
+    assert [one for one in news if one[0] not in {"match.accepted", "order.confirmed"}] == [
+        suppliers_asked(demand),
+        proposed(far),
+    ]
+    assert asked() == {(demand.pk, far.pk): 700}
+    near.refresh_from_db()
+    assert near.quantity_reserved == 300
+
+
+def test_what_part_of_a_request_leaves_free_goes_to_another_need(sweep: Sweep) -> None:
+    offer, first = offer_in(WUHAN, 1000), need(1000)
+    sweep()
+    second = need(500, by={"kind": "enterprise"})
+    sweep()
+
+    fulfilment.accept_match(Match.objects.held().get(), by=None, quantity=600)
+    sweep()
+
+    assert asked() == {(second.pk, offer.pk): 400}
+    first.refresh_from_db()
+    assert (first.state, first.quantity_matched) == (DemandState.OPEN, 600)
+
+
+# --- Goods that are gone ----------------------------------------------------------------------------------------------
+
+
+def test_nobody_else_is_sent_to_goods_that_are_gone_until_one_click_brings_them_back(sweep: Sweep) -> None:
+    offer, first, second = offer_in(WUHAN, 2000), need(1000), need(500)
+    sweep()
+    assert asked() == {(first.pk, offer.pk): 1000, (second.pk, offer.pk): 500}
+
+    matching.decline(Match.objects.get(demand=first), by=None, reason="gone")
+    third = need(100)
+
+    # One message for all of it: the other request is not withdrawn by one of its own.
+    assert sweep() == [("offer.gone", offer.organisation.contact_email)]
+    assert Message.objects.get(event="offer.gone").context["withdrawn"] == 1
+    offer.refresh_from_db()
+    assert (asked(), offer.state, offer.quantity_reserved) == ({}, OfferState.STALE, 0)
+
+    supply.confirm_offer(offer, by=person_of(first))
+    sweep()
+    assert asked() == {(first.pk, offer.pk): 1000, (second.pk, offer.pk): 500, (third.pk, offer.pk): 100}
+
+
+def test_what_was_accepted_of_goods_that_are_gone_stays_accepted(sweep: Sweep) -> None:
+    offer, first = offer_in(WUHAN, 2000), need(1000)
+    sweep()
+    fulfilment.accept_match(Match.objects.get(), by=None)
+    second = need(500)
+    sweep()
+
+    matching.decline(Match.objects.get(demand=second), by=None, reason="gone")
+    sweep()
+
+    offer.refresh_from_db()
+    assert (offer.state, offer.quantity_reserved) == (OfferState.STALE, 1000)
+    assert state_of(first, offer) == [MatchState.ACCEPTED]
+
+
+# --- What a no teaches ------------------------------------------------------------------------------------------------
+
+
+def test_too_far_is_meant_of_every_need_as_far_or_farther_until_the_offer_is_touched(sweep: Sweep) -> None:
+    offer = offer_in(SHENZHEN)
+    sweep()
+    beijing = need(100, by={"region": region(BEIJING)})
+    sweep()
+    matching.decline(Match.objects.get(demand=beijing), by=None, reason="distance")
+    sweep()
+
+    near, far = need(100), need(100, by={"region": region(XINJIANG)})
+    sweep()
+    assert asked() == {(near.pk, offer.pk): 100}
+
+    supply.confirm_offer(offer, by=person_of(near))
+    Demand.objects.filter(pk=far.pk).update(match_requested_at=timezone.now())
+    sweep()
+    assert asked() == {(near.pk, offer.pk): 100, (far.pk, offer.pk): 100}
+
+
+def test_not_the_right_standard_is_meant_of_every_need_that_asks_for_it(sweep: Sweep) -> None:
+    item = ItemFactory.create()
+    standard, other = standard_of(item), standard_of(item, "YY/T 0969-2013")
+    Satisfaction.objects.create(offered=standard, demanded=other)
+    offer = offer_in(SHENZHEN, item=item, standard=standard)
+    first = need(100, standard=standard, item=item)
+    sweep()
+    matching.decline(Match.objects.get(demand=first), by=None, reason="standard")
+    sweep()
+
+    need(100, standard=standard, item=item)
+    of_other, of_any = need(100, standard=other, item=item), need(100, item=item)
+    sweep()
+
+    assert asked() == {(of_other.pk, offer.pk): 100, (of_any.pk, offer.pk): 100}
+
+
+def test_a_price_that_does_not_fit_one_need_may_fit_another(sweep: Sweep) -> None:
+    offer, first = offer_in(SHENZHEN), need(100)
+    sweep()
+    matching.decline(Match.objects.get(demand=first), by=None, reason="price")
+    sweep()
+
+    second = need(100)
+    sweep()
+
+    assert asked() == {(second.pk, offer.pk): 100}
+
+
+def record_of(offer: Offer) -> tuple[int, int]:
+    shelving.take_stock()
+    [source] = [one for one in load_sources([offer.item_id], timezone.now(), PolicyValues()) if one.id == offer.pk]
+    return source.kept, source.broken
+
+
+@pytest.mark.parametrize(
+    ("reason", "broken"), [("gone", 1), ("price", 0), ("distance", 0), ("standard", 0), ("other", 0), ("silence", 1)]
+)
+def test_silence_and_goods_that_are_gone_count_against_the_record_and_other_answers_do_not(
+    sweep: Sweep, reason: str, broken: int
+) -> None:
+    maker = supplier_in(WUHAN)
+    offer_in(WUHAN, organisation=maker)
+    other = offer_in(WUHAN, organisation=maker, item=ItemFactory.create(key="gown"))
+    need()
+    sweep()
+
+    if reason != "silence":
+        matching.decline(Match.objects.held().get(), by=None, reason=reason)
+    sweep(timezone.now() + dt.timedelta(hours=3))
+
+    assert record_of(other) == (0, broken)
+
+
+@pytest.mark.parametrize(("who", "record"), [("supplier", (0, 1)), ("buyer", (0, 0))])
+def test_only_who_calls_an_order_off_answers_for_it(
+    sweep: Sweep,
+    hospital: Organisation,
+    buyer: User,
+    maker: Organisation,
+    supplier: User,
+    who: str,
+    record: tuple[int, int],
+) -> None:
+    offer = OfferFactory.create(organisation=maker)
+    need(organisation=hospital)
+    sweep()
+    order = fulfilment.accept_match(Match.objects.get(), by=supplier)
+    assert record_of(offer) == (1, 0)
+
+    fulfilment.cancel_order(order, by={"supplier": supplier, "buyer": buyer}[who])
+
+    assert record_of(offer) == record
+
+
+# --- Organisations ----------------------------------------------------------------------------------------------------
+
+
+def test_a_supplier_that_loses_its_verification_is_passed_over_until_it_has_it_again(
+    sweep: Sweep, maker: Organisation, supplier: User, coordinator: User
+) -> None:
+    near, far, demand = OfferFactory.create(organisation=maker), offer_in(XINJIANG), need()
+    sweep()
+    assert asked() == {(demand.pk, near.pk): 1000}
+
+    accounts.amend_organisation(maker, by=supplier, name="Another name")
+    news = sweep()
+    assert news == [
+        suppliers_asked(demand),
+        proposed(far),
+        ("match.withdrawn", supplier.email),
+        ("organisation.unverified", supplier.email),
+    ]
+    assert asked() == {(demand.pk, far.pk): 1000}
+
+    second = need(700)
+    Offer.objects.filter(pk=far.pk).update(quantity=1000)
+    assert sweep() == []
+    accounts.verify_organisation(Organisation.objects.get(pk=maker.pk), by=coordinator)
+    news = sweep()
+    assert sorted(news) == sorted(
+        [suppliers_asked(second), ("match.proposed", supplier.email), ("organisation.verified", supplier.email)]
+    )
+    assert asked() == {(demand.pk, far.pk): 1000, (second.pk, near.pk): 700}
+
+
+def test_a_requester_that_loses_its_verification_waits_until_it_has_it_again(
+    sweep: Sweep, hospital: Organisation, buyer: User, coordinator: User
+) -> None:
+    offer, mine = offer_in(WUHAN, 1000), need(organisation=hospital)
+    sweep()
+    other = need(by={"kind": "enterprise"})
+    sweep()
+    assert asked() == {(mine.pk, offer.pk): 1000}
+
+    accounts.amend_organisation(hospital, by=buyer, name="Another name")
+    news = sweep()
+    assert news == [
+        suppliers_asked(other),
+        proposed(offer),
+        withdrawn(offer),
+        ("organisation.unverified", buyer.email),
+    ]
+    assert asked() == {(other.pk, offer.pk): 1000}
+
+    accounts.verify_organisation(Organisation.objects.get(pk=hospital.pk), by=coordinator)
+    news = sweep()
+    assert ("organisation.verified", buyer.email) in news
+    assert asked() == {(mine.pk, offer.pk): 1000}, "a hospital goes first again"
+
+
+# --- Orders -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def order(sweep: Sweep, hospital: Organisation, buyer: User, maker: Organisation, supplier: User) -> Order:
+    """Of 1,000, accepted; another supplier could have served it."""
+    OfferFactory.create(organisation=maker)
+    offer_in(XINJIANG)
+    need(organisation=hospital)
+    sweep()
+    order = fulfilment.accept_match(Match.objects.held().get(), by=supplier)
+    sweep()
+    return order
+
+
+@pytest.mark.parametrize("who", ["supplier", "buyer"])
+def test_an_order_that_is_called_off_is_wanted_again_of_somebody_else(
+    sweep: Sweep, order: Order, buyer: User, supplier: User, who: str
+) -> None:
+    fulfilment.cancel_order(order, by={"supplier": supplier, "buyer": buyer}[who])
+
+    news = [one for one in sweep() if one[0] != "order.cancelled"]
+
+    [held] = Match.objects.held()
+    assert (held.offer.organisation != order.match.offer.organisation, held.quantity) == (True, 1000)
+    assert news == [suppliers_asked(held.demand), proposed(held.offer)]
+
+
+def test_goods_that_were_rejected_are_wanted_again_of_somebody_else(
+    sweep: Sweep, order: Order, buyer: User, supplier: User
+) -> None:
+    fulfilment.ship_order(order, by=supplier)
+    fulfilment.deliver_order(order, by=buyer, quantity_accepted=900, quantity_rejected=100, reason="Wet")
+
+    sweep()
+
+    [held] = Match.objects.held()
+    assert (held.offer.organisation != order.match.offer.organisation, held.quantity) == (True, 100)
+
+
+def test_what_never_came_of_an_order_is_wanted_again_of_somebody_else(
+    sweep: Sweep, order: Order, buyer: User, supplier: User
+) -> None:
+    fulfilment.ship_order(order, by=supplier)
+    fulfilment.deliver_order(order, by=buyer, quantity_accepted=700)
+    fulfilment.close_order(Order.objects.get(pk=order.pk), by=buyer, reason="Lost on the way")
+
+    sweep()
+
+    [held] = Match.objects.held()
+    assert (held.offer.organisation != order.match.offer.organisation, held.quantity) == (True, 300)
+
+
+# --- Precedence -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["decline", "silence", "cancel"])
+def test_who_gave_way_has_another_chance_when_the_one_it_gave_way_to_does_not_need_it(sweep: Sweep, end: str) -> None:
+    offer, enterprise = offer_in(WUHAN, 1000), need(by={"kind": "enterprise"})
+    sweep()
+    hospital = need()
+    assert sweep() == [suppliers_asked(hospital), proposed(offer), withdrawn(offer)]
+    assert asked() == {(hospital.pk, offer.pk): 1000}
+
+    if end == "decline":
+        matching.decline(Match.objects.held().get(), by=None, reason="other")
+    if end == "cancel":
+        demands.cancel_demand(Demand.objects.get(pk=hospital.pk), by=person_of(hospital))
+    sweep(timezone.now() + dt.timedelta(hours=3) if end == "silence" else None)
+
+    assert asked() == {(enterprise.pk, offer.pk): 1000}
+    assert state_of(enterprise, offer) == [MatchState.SUPERSEDED, MatchState.HELD]
+
+
+def test_what_a_hospital_leaves_of_a_hold_that_yields_goes_out_in_the_same_sweep(sweep: Sweep) -> None:
+    offer = offer_in(WUHAN, 1000)
+    enterprise = need(by={"kind": "enterprise"})
+    sweep()
+    waiting = need(400, by={"kind": "enterprise"})
+    assert sweep() == []
+    hospital = need(300)
+
+    news = sweep()
+
+    # Both enterprises share what is left; for the first the supplier hears the new quantity, and nothing else of it.
+    assert asked() == {(hospital.pk, offer.pk): 300, (enterprise.pk, offer.pk): 350, (waiting.pk, offer.pk): 350}
+    assert sorted(news) == sorted(
+        [suppliers_asked(one) for one in (hospital, waiting, enterprise)] + [proposed(offer)] * 3
+    )
+
+
+def test_more_changed_offers_than_are_looked_at_at_once_are_all_looked_at(sweep: Sweep) -> None:
+    for number in range(matching.BATCH + 5):
+        OfferFactory.create(item=ItemFactory.create(key=f"item.{number}"), queued=True)
+    last = Offer.objects.order_by("pk").last()
+    assert last is not None
+    demand = need(item=last.item)
+    Demand.objects.filter(pk=demand.pk).update(match_requested_at=None)
+
+    sweep()
+
+    assert asked() == {(demand.pk, last.pk): 1000}
+
+
+def test_more_holds_than_are_taken_back_at_once_are_all_taken_back(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offers = [offer_in(WUHAN, 100) for _i in range(5)]
+    need(500)
+    sweep()
+    assert len(asked()) == 5
+    monkeypatch.setattr(matching.take_back_without_ground, "__kwdefaults__", {"now": None, "limit": 2})
+
+    Organisation.objects.filter(offers__in=offers).update(state="unverified", announced_state="unverified")
+
+    assert sweep() == sorted(withdrawn(offer) for offer in offers)
+    assert asked() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_that_sweep_at_once_tell_nobody_twice() -> None:
+    from tests.matching.test_races import at_once
+
+    for place in (WUHAN, SHENZHEN, XINJIANG):
+        offer_in(place, 1500)
+    for number in range(6):
+        need(500, by={"kind": ["hospital", "enterprise"][number % 2]})
+    matching.sweep()
+    for offer in Offer.objects.order_by("pk")[:2]:
+        matching.decline(Match.objects.held().filter(offer=offer)[0], by=None, reason="gone")
+    first = Demand.objects.order_by("pk")[0]
+    demands.cancel_demand(first, by=person_of(first))
+
+    at_once(*[matching.sweep] * 4)
+    matching.sweep()
+
+    news = told()
+    assert broken_invariants() == {}
+    assert untold() == []
+    asked_for = Match.objects.exclude(respond_by=None)
+    assert sum(event == "match.proposed" for event, _address in news) == asked_for.count()
+    taken_back = asked_for.filter(state__in=[MatchState.CANCELLED, MatchState.SUPERSEDED])
+    assert sum(event == "match.withdrawn" for event, _address in news) <= taken_back.count()
+    assert sum(event == "offer.gone" for event, _address in news) == Offer.objects.filter(state="stale").count()
+    assert not Match.objects.filter(withdrawal_untold=True).exists()
