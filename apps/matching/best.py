@@ -17,6 +17,8 @@ from apps.matching.ranking import Fit, Need, Rules, Shortlist, can_wait, enough_
 from apps.policy.models import Policy
 
 BEST: Final = 20
+# Offers from up to so many cities are all scored: bounds save less than they cost.
+FEW_CELLS: int = 80
 # The lead times whose terms are handed over one by one; longer ones count as this at first, and are ranked as they are.
 _LONGEST_LEAD: Final = 30
 _UNSTATED: Final = 0  # stands for "no standard stated"; keys of standards begin at 1
@@ -80,6 +82,7 @@ def arguments(
     x, y, z = _on_the_globe(need.place.latitude, need.place.longitude)
     return {
         "k": best,
+        "few_cells": FEW_CELLS,
         "at": now,
         "version": policy.version,
         "need_item": item_id,

@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.catalogue.models import Item, Region, Standard, Substitution
+from apps.matching import best, shelving
 from apps.matching import services as matching
-from apps.matching import shelving
 from apps.matching.allocation import Plan, decide
 from apps.matching.best import areas, load_shortlists
 from apps.matching.loading import load_rules, load_sources
@@ -35,6 +35,12 @@ pytestmark = pytest.mark.django_db
 
 PLACES = ("110102", "420100", "420106", "429004", "440300", "650000", "420000", "IT-25")
 NOW = timezone.now()
+
+
+@pytest.fixture(autouse=True, params=[0, 80], ids=["by bounds", "all at once"])
+def few_cells(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """These worlds are small enough to be scored whole: every list is found both ways."""
+    monkeypatch.setattr(best, "FEW_CELLS", request.param)
 
 
 class World:

@@ -104,10 +104,10 @@ NAMES = {
 BOUND = "greatest({})".format(", ".join(f"cell.best_{place} + lead_{place}" for place in range(6)))
 FIT = """coalesce(fits[array_position(standards, coalesce(listing.standard_id, 0))],
                      CASE WHEN NOT coalesce(listing.standard_id, 0) = ANY (standards) THEN other_fit END)"""
-# What the index knows of the score: distance (twice the radius of the earth is 12742.0176 km), lead time and standard.
+# What the index knows of the score: distance (along the globe, whose radius is 6371.0088 km), lead time and standard.
 PLACED = f"""CASE WHEN place_x + listing.x IS NULL THEN w_distance / 2
-            ELSE w_distance / (1 + 12742.0176 * asin(least(1, sqrt(
-                (listing.x - place_x) ^ 2 + (listing.y - place_y) ^ 2 + (listing.z - place_z) ^ 2) / 2)) / half_distance_km) END
+            ELSE w_distance / (1 + 6371.0088 * acos(greatest(-1, least(1,
+                listing.x * place_x + listing.y * place_y + listing.z * place_z))) / half_distance_km) END
             + lead[1 + least(listing.lead_time_days, array_length(lead, 1) - 1)] + {FIT}"""
 LOOKED_AT = f"""listing.offer_id, listing.quantity, listing.lead_time_days, listing.x, listing.y, listing.z,
                     listing.key, listing.steady, {PLACED} AS placed"""
@@ -146,7 +146,7 @@ def scored(looked_at: str) -> str:
 
 BEST = f"""
 CREATE FUNCTION matching_best(
-    k integer, at timestamptz, version integer,
+    k integer, few_cells integer, at timestamptz, version integer,
     need_item bigint, need_organisation bigint, wanting double precision, matters bigint,
     excluded bigint[], codes varchar[], areas_there bigint,
     place_x double precision, place_y double precision, place_z double precision,
@@ -171,10 +171,13 @@ DECLARE
     per_chord CONSTANT double precision := 6371.0088 / half_distance_km;
     {" ".join(f"lead_{place} CONSTANT double precision := lead[{1 + days}];" for place, days in enumerate((0, 1, 2, 4, 7, 14)))}
     soon double precision := lead_0 - 0.15 * lead_0;
+    few CONSTANT boolean := few_cells > 0
+        AND NOT EXISTS (SELECT FROM matching_cell cell WHERE cell.item_id = need_item OFFSET few_cells);
     effort integer;
 BEGIN
-    -- A few of the best cells first, more if they do not hold k that pass the filters, then all there is.
-    FOREACH effort IN ARRAY ARRAY[1, 20, 100] LOOP
+    -- A few of the best cells first, more if they do not hold k that pass the filters, then all there is: at once where
+    -- that is not much.
+    FOREACH effort IN ARRAY CASE WHEN few THEN ARRAY[100] ELSE ARRAY[1, 3, 9, 30, 100] END LOOP
         RETURN QUERY
         WITH cell AS MATERIALIZED (
             SELECT id, rest, rest + best AS bound, unsound FROM (
@@ -189,14 +192,14 @@ BEGIN
         ),
         seed AS MATERIALIZED (
             SELECT listing.*
-            FROM (SELECT id FROM cell WHERE effort < 100 ORDER BY bound DESC LIMIT 12 * effort) cell
+            FROM (SELECT id FROM cell WHERE effort < 100 ORDER BY bound DESC LIMIT 20 * effort) cell
             CROSS JOIN LATERAL (
                 SELECT {LOOKED_AT} FROM matching_listing listing
                 WHERE listing.cell_id = cell.id AND listing.lead_time_days < array_length(lead, 1)
                     AND lead[1 + listing.lead_time_days] >= soon AND {MAY_SERVE} AND {FIT} IS NOT NULL
                 ORDER BY listing.key DESC LIMIT 10
             ) listing
-            ORDER BY {UPPER} DESC LIMIT 3 * k / 2 * effort
+            ORDER BY {UPPER} DESC LIMIT 2 * k * effort
         ),
         scored_seed AS MATERIALIZED ({scored("seed")}),
         -- The score of the k-th of them, less what rounding can make of it. None if there are too few, or if the bounds
