@@ -19,6 +19,7 @@ from django.utils import timezone
 from apps.accounts.models import Membership, Organisation, User
 from apps.catalogue.models import Item, ItemStandard, Region, Standard
 from apps.demands.services import Line
+from apps.matching import shelving
 from apps.supply.models import Offer
 
 # (standard deviation of the logarithm, median) of quantities
@@ -84,6 +85,7 @@ def build(size: Size, seed: int) -> tuple[Market, list[tuple[Organisation, User]
     kinds = ["supplier"] * size.suppliers + ["hospital"] * size.hospitals
     _people(total, kinds, homes, now)
     _offers(world, size, homes, now)
+    shelving.take_stock(now=now)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     hospitals = Organisation.objects.filter(kind="hospital").select_related("region").order_by("pk")
