@@ -98,7 +98,8 @@ def load_sources(
         if not only:
             return []
         wanted &= Q(pk__in=list(only))
-    held = _holds_on(Offer.objects.filter(wanted), policy)
+    # Few keys are found at once; a subquery over an item is what all its offers need.
+    held = _holds_on(Offer.objects.filter(wanted) if only is None else list(only), policy)
     # What has nothing free can still serve through a hold that yields.
     has_something = Q(quantity__gt=F("quantity_reserved")) | Q(pk__in=[*held, *also])
     offers = Offer.objects.published().filter(
@@ -187,7 +188,7 @@ def _epoch(column: str) -> Func:
     return Func(column, template="extract(epoch FROM %(expressions)s)::float8", output_field=FloatField())
 
 
-def _holds_on(offers: QuerySet[Offer], policy: PolicyValues) -> dict[int, list[HeldFor]]:
+def _holds_on(offers: QuerySet[Offer] | list[int], policy: PolicyValues) -> dict[int, list[HeldFor]]:
     """Unanswered holds on these offers, with the tier of their need: as it was when it was asked for, or the
     better one that a new version of the policy gives it.
     """
