@@ -88,9 +88,14 @@ def _least_miles(dataset: Dataset, item: int) -> float:
 
 
 def _least_held(dataset: Dataset, item: int, every: float) -> float:
-    """Unit-days when all goes at the first round at which it is there and somebody wants it."""
+    """Unit-days when all goes at the first round at which it is there and somebody wants it.
+
+    Where more is offered than anybody wants, it is not known what goes: then what waits least for its first round.
+    """
     offers = dataset.offers.only(dataset.offers.item == item)
     requests = dataset.requests.only(dataset.requests.item == item)
+    if offers.quantity.sum() > requests.quantity.sum():
+        return _least_waits(offers.at, offers.quantity, int(requests.quantity.sum()), [*ends(dataset, every)])
     left, wanted, total = offers.quantity.copy(), 0, 0.0
     for after, now in ends(dataset, every):
         came = (requests.at > after) & (requests.at < now)
@@ -102,3 +107,12 @@ def _least_held(dataset: Dataset, item: int, every: float) -> float:
             wanted -= units
             total += units * round((now - int(offers.at[row])) / DAY)
     return total
+
+
+def _least_waits(at: Ints, quantity: Ints, wanted: int, rounds: list[tuple[int, int]]) -> float:
+    """Unit-days until the first round, of the units that wait least."""
+    closing = np.array([now for _after, now in rounds], dtype=np.int64)
+    days = np.rint((closing[np.searchsorted(closing, at, side="right")] - at) / DAY)
+    order = np.argsort(days, kind="stable")
+    before = np.cumsum(quantity[order]) - quantity[order]
+    return float(np.clip(wanted - before, 0, quantity[order]) @ days[order])
