@@ -4,7 +4,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count
 
 from apps.demands.models import Demand, DemandState
@@ -51,6 +51,7 @@ def _of_plan(plan: Plan, needs: Iterable[Need], demands: Collection[Demand], pol
 @transaction.atomic
 def note(verdicts: Iterable[Verdict], demands: Collection[Demand], policy: Policy, now: dt.datetime) -> None:
     """Keep what was decided of these demands, in the order of their keys; only what differs is written."""
+    _one_writer_at_a_time()
     told = {verdict.need_id: verdict for verdict in verdicts if verdict.because is not None}
     known = {row.demand_id: row for row in Shortfall.objects.filter(demand__in=[demand.pk for demand in demands])}
     forget(pk for pk in known if pk not in told)
@@ -76,7 +77,17 @@ def note(verdicts: Iterable[Verdict], demands: Collection[Demand], policy: Polic
     )
 
 
+@transaction.atomic
 def forget(demand_ids: Iterable[int]) -> None:
     """These needs lack nothing any more, or want nothing now."""
     if over := list(demand_ids):
+        _one_writer_at_a_time()
         Shortfall.objects.filter(demand__in=over).delete()
+
+
+def _one_writer_at_a_time() -> None:
+    """Some rows go and others come in one transaction, so no order of their keys would keep two writers from waiting
+    for each other: a sweep and the micro-batch did. Readers do not wait, and a writer waits for nothing else.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE matching_shortfall IN SHARE ROW EXCLUSIVE MODE")

@@ -1,0 +1,55 @@
+"""Why needs got less than they want, written by sweeps and the micro-batch at once."""
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from apps.demands.models import Demand
+from apps.matching import shortfalls
+from apps.matching.models import Shortfall
+from apps.matching.verdicts import Because, Verdict
+from apps.policy.models import Policy
+from tests.factories import DemandFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TURNS = 20
+
+
+def test_of_two_writers_who_forget_what_the_other_keeps_one_comes_after_the_other() -> None:
+    demands = [DemandFactory.create(quantity=100) for _i in range(12)]
+    policy = Policy.objects.current()
+    faults: list[BaseException] = []
+    together = threading.Barrier(2, timeout=30)
+
+    def note(short: Sequence[Demand], given: int) -> None:
+        told = [Verdict(demand.pk, given, 100, Because.EXHAUSTED) for demand in short]
+        with transaction.atomic():
+            shortfalls.note(told, demands, policy, timezone.now())
+
+    def write(kept: Sequence[Demand], is_first: bool) -> None:
+        try:
+            for turn in range(TURNS):
+                if is_first:
+                    note(demands, 2 * turn)
+                together.wait()
+                note(kept, 2 * turn + 1)
+                together.wait()
+        except BaseException as fault:  # noqa: BLE001  a thread has nobody to raise to
+            faults.append(fault)
+            together.abort()
+        finally:
+            connection.close()
+
+    halves = (demands[:6], demands[6:])
+    writers = [threading.Thread(target=write, args=(half, place == 0)) for place, half in enumerate(halves)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+
+    assert faults == []
+    kept = set(Shortfall.objects.values_list("demand_id", flat=True))
+    assert kept in [{demand.pk for demand in half} for half in halves]
