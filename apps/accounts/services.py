@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
@@ -241,8 +242,7 @@ def take_unannounced(limit: int = 200) -> list[Organisation]:
     """Organisations whose people do not know its state yet, taken in the caller's transaction, which tells them."""
     due = Organisation.objects.unannounced().select_related("region").order_by("pk")
     organisations = list(due.select_for_update(of=["self"], skip_locked=True, no_key=True)[:limit])
-    for organisation in organisations:
-        Organisation.objects.filter(pk=organisation.pk).update(announced_state=organisation.state)
+    Organisation.objects.filter(pk__in=[one.pk for one in organisations]).update(announced_state=F("state"))
     return organisations
 
 

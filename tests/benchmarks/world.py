@@ -122,6 +122,7 @@ def _people(total: int, kinds: Sequence[str], homes: Sequence[tuple[str, str]], 
                 contact_name=f"Person {n}",
                 contact_email=f"person{n}@bench.example",
                 state="verified",
+                announced_state="verified",
                 verified_at=now,
                 verified_until=(now + dt.timedelta(days=300)).date(),
             )
