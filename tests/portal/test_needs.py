@@ -72,7 +72,7 @@ def test_a_quantity_may_be_counted_in_packs(log_in: Login, buyer: User, mask: It
     )
 
     assert Demand.objects.get().quantity == 600
-    assert "12 box × 50 = 600 pieces" in page
+    assert "12 boxes × 50 = 600 pieces" in page
 
 
 def test_a_pack_of_another_item_is_refused_in_words(log_in: Login, buyer: User, mask: Item, thermometer: Item) -> None:
