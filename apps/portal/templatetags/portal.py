@@ -234,9 +234,7 @@ def in_my_language(text: Any) -> Any:
 
 @register.filter
 def packed(value: int | None, item: Item) -> str:
-    """“12 boxes × 50 = 600 pieces” in the largest packs that leave no rest, else nothing. One query: for the page of one
-    row.
-    """
+    """“12 boxes × 50 = 600 pieces” in the largest packs that leave no rest, else nothing. One query a row."""
     if not value:
         return ""
     packs = sorted(item.packs.all(), key=lambda pack: pack.size, reverse=True)

@@ -8,14 +8,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.catalogue.models import Item
 from apps.demands.models import Demand, DemandState
 from apps.demands.services import HELD_FOR_APPROVAL, QUANTITY_HELD_FOR_REVIEW
 from apps.matching import outlook_wording
 from apps.matching.models import Match, Shortfall
 from apps.matching.outlook import Outlook
 from apps.matching.wording import explain, sentence
-from apps.portal.templatetags.portal import quantity
 
 register = template.Library()
 
