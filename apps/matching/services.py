@@ -54,7 +54,7 @@ from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 from apps.supply import quantities as supply_quantities
 from apps.supply import services as supply_services
-from apps.supply.models import OfferState
+from apps.supply.models import Offer, OfferState
 
 log = structlog.get_logger(__name__)
 
@@ -381,12 +381,32 @@ def amend_demand(
     return demands_services.amend_demand(demand, by=by, quantity_confirmed=quantity_confirmed, now=now, **changes)
 
 
+@transaction.atomic
+def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Offer:
+    """Change an offer. Where less is there now than was promised and asked for, requests without an answer are taken
+    back, those that go last first, until the rest fits; what was accepted is promised.
+    """
+    now = now or timezone.now()
+    if changes.get("quantity") is not None:
+        held = Match.objects.held().filter(offer=offer)
+        asking = list(held.values_list("demand_id", flat=True))
+        lock(asking, [offer.pk])
+        too_much = Offer.objects.get(pk=offer.pk).quantity_reserved - changes["quantity"]
+        unmet = []
+        for match in held.filter(demand__in=asking).shown().order_by("-tier", "-pk"):
+            if too_much > 0:
+                unmet.append(match)
+                too_much -= match.quantity
+        take_back(unmet, MatchState.CANCELLED, now)
+    return supply_services.amend_offer(offer, by=by, now=now, **changes)
+
+
 def _outdated(held: MatchQuerySet, demand: Demand, changed: set[str], changes: Mapping[str, Any]) -> MatchQuerySet:
     """Of what is held for a need, what a change of it makes wrong.
 
     A larger quantity is asked of who can give more; who gives all it has is left alone.
     """
-    if changed & {"standard", "region", "needed_by", "address"}:
+    if changed & {"standard", "region", "needed_by"}:
         return held
     wrong = Q(pk=None)
     if "accepts_substitutes" in changed and not changes["accepts_substitutes"]:

@@ -105,7 +105,10 @@ def create_offers(
 
 @transaction.atomic
 def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Offer:
-    """Change facts of an offer; what is promised stays promised, so the quantity cannot go below it."""
+    """Change facts of an offer; what is promised stays promised, so the quantity cannot go below it.
+
+    Edges call `matching.services.amend_offer`, which first takes back what was asked and has no answer.
+    """
     now = now or timezone.now()
     offer = (
         Offer.objects.select_for_update(of=["self"], no_key=True)
