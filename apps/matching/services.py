@@ -1,4 +1,4 @@
-"""The verbs of matching. With `writing.py`, `alerts.py` and `previews.py` the only writer of this app's tables."""
+"""The verbs of matching. With `writing.py`, `ending.py`, `alerts.py`, `previews.py` the only writer of its tables."""
 
 import datetime as dt
 import time
@@ -23,6 +23,7 @@ from apps.demands.models import Demand
 from apps.matching import alerts, shortfalls
 from apps.matching.allocation import Plan, decide
 from apps.matching.best import load_shortlists
+from apps.matching.ending import end_holds, lock, stand_down, take_back
 from apps.matching.loading import (
     contested_items,
     items_for,
@@ -39,16 +40,7 @@ from apps.matching.models import (
     MatchState,
 )
 from apps.matching.ranking import BeyondRanking, Fit, Need, Rules, fit_of
-from apps.matching.writing import (
-    Done,
-    describe,
-    end_holds,
-    lock,
-    stand_down,
-    take_back,
-    write_difference,
-    write_plan,
-)
+from apps.matching.writing import Done, describe, write_difference, write_plan
 from apps.notifications.services import News, queue, queue_all
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
