@@ -217,10 +217,10 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
         unaware = Q(match_requested_at=None) | Q(match_claimed_until__isnull=False)
         needs = Demand.objects.open().short().filter(unaware, item__in=helped)
         demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
-    supply_services.finish_matching(offers)
     gifts = [offer.pk for offer in able if offer.is_donation]
-    if gifts and Policy.objects.current().values.gift_reach_km is not None:
-        supply_services.look_again(gifts, at=now + GIFTS_EVERY)
+    if gifts and Policy.objects.current().values.gift_reach_km is None:
+        gifts = []
+    supply_services.finish_matching(offers, again=gifts, at=now + GIFTS_EVERY)
     return done
 
 
