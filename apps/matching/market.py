@@ -15,7 +15,19 @@ import numpy.typing as npt
 
 from apps.matching.globe import Globe, Singles
 from apps.matching.groups import Floats, Goods, Ints, Truths, goods_of, groups_of
-from apps.matching.ranking import Need, Place, Rules, Source, can_wait, cheapness, reach_km
+from apps.matching.ranking import (
+    Need,
+    Place,
+    Rules,
+    Source,
+    age_days,
+    can_wait,
+    cheapness,
+    enough_to_matter,
+    freshness,
+    reach_km,
+    record,
+)
 from apps.policy.values import PolicyValues
 
 Scores = npt.NDArray[np.int16]
@@ -51,9 +63,7 @@ class Market:
         self.wanting = _ints(need.wanting for need in self.needs)
         self.free = _ints(source.free for source in self.sources)
         self.minimum = np.maximum(1, _ints(source.minimum_order for source in self.sources))
-        matter = policy.matter_share
-        least = (math.ceil(min(need.wanting, need.target) * matter) for need in self.needs)
-        self.least = np.maximum(1, _ints(least))
+        self.least = _ints(enough_to_matter(need, policy) for need in self.needs)
         self.usable = self.free >= self.minimum
 
         goods = goods_of(self.needs, self.sources, rules)
@@ -112,13 +122,11 @@ class Market:
     def _lay_out_goods(self, goods: Goods) -> None:
         """What depends on the source and on the kind of need alone: standard, freshness, record and price."""
         policy, weights = self.policy, self.policy.weights
-        age = _floats((self.now - source.confirmed_at).total_seconds() / 86_400 for source in self.sources)
-        fresh = np.clip(1 - np.maximum(0, age) / policy.offer_fresh_days, 0, 1)
-        kept = _ints(source.kept for source in self.sources)
-        broken = _ints(source.broken for source in self.sources)
-        prior = policy.record_prior_matches
-        record = (kept + policy.record_prior_share * prior) / (kept + broken + prior)
-        own = weights["freshness"] * fresh + weights["record"] * record
+        age = _floats(age_days(source, self.now) for source in self.sources)
+        kept = _floats(source.kept for source in self.sources)
+        broken = _floats(source.broken for source in self.sources)
+        own = weights["freshness"] * freshness(age, policy)
+        own += weights["record"] * record(kept, broken, policy)
         own += weights["price"] * _floats(map(cheapness, self.sources))
         fits = np.where(np.isfinite(goods.fits), goods.fits, 0)
         self._kind = goods.need
