@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from apps.matching.arcs import Arcs
 from apps.matching.groups import Ints
-from apps.matching.market import REFUSED, Market, Scores
-from apps.matching.ranking import precedence
+from apps.matching.market import Market, Scores
 
 _TOGETHER = 1024  # needs whose scores are worked out together
 
@@ -65,34 +65,47 @@ class Given:
         return Arcs(*np.array(found, dtype=np.int64).reshape(-1, 3).T)
 
 
-def greedy(market: Market, tiers: Ints, cap: Ints, given: Given | None = None) -> Given:
+def greedy(market: Market, cap: Ints, given: Given | None = None) -> Given:
     """Serve the needs in order of precedence, each from its best sources: `allocation.decide` on arrays, without holds
     that yield. Goes on from what is `given`.
     """
     given = given or Given.nothing(market)
-    keys = [precedence(need, market.now, market.policy) for need in market.needs]
-    order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
-    for tier in np.unique(tiers):
-        members = order[tiers[order] == tier]
+    for _members in _tier_by_tier(market, cap, given):
+        pass
+    return given
+
+
+def rival(market: Market, cap: Ints, plan: Given) -> Given | None:
+    """What the needs get one after the other; None as soon as a tier gets less than by `plan`, and none above it more:
+    nothing that comes later makes up for that.
+    """
+    given, ahead = Given.nothing(market), False
+    for members in _tier_by_tier(market, cap, given):
+        lead = int(given.got[members].sum() - plan.got[members].sum())
+        if lead < 0 and not ahead:
+            return None
+        ahead |= lead > 0
+    return given
+
+
+def _tier_by_tier(market: Market, cap: Ints, given: Given) -> Iterator[Ints]:
+    """Serve one tier after the other, and say whose turn it was."""
+    for tier in np.unique(market.tier):
+        members = market.order[market.tier[market.order] == tier]
         for most in (cap, market.wanting):
             short = members[given.got[members] < most[members]]
             for start in range(0, len(short), _TOGETHER):
                 for row, columns, scores in _lines(market, short[start : start + _TOGETHER], given):
                     while _take(market, row, scores, columns, int(most[row]), given):
                         pass
-    return given
+        yield members
 
 
 def _lines(market: Market, rows: Ints, given: Given) -> Iterator[tuple[int, Ints, Scores]]:
     """Each of these needs in turn, with the sources that have something left for it, and how they score."""
-    lines = {}
-    left = np.flatnonzero(given.left)
-    for some, columns, scores in market.blocks(rows, left) if len(left) else ():
-        for line in np.flatnonzero((scores != REFUSED).any(axis=1)).tolist():
-            lines[int(some[line])] = columns, scores[line]
-    for row in rows.tolist():
-        if row in lines:
-            yield row, *lines[row]
+    row, column, score = market.pairs(rows, given.left > 0)
+    for begin, end in pairwise(np.flatnonzero(np.diff(row, prepend=-1, append=-1)).tolist()):
+        yield int(row[begin]), column[begin:end], score[begin:end]
 
 
 def _take(market: Market, row: int, scores: Scores, columns: Ints, most: int, given: Given) -> bool:
@@ -102,16 +115,15 @@ def _take(market: Market, row: int, scores: Scores, columns: Ints, most: int, gi
     enough = given.left[columns] >= market.minimum[columns]
     if row in given.parts:
         enough |= np.isin(columns, list(given.parts[row]))
-    scores = np.where(enough, scores, REFUSED)
+    able = np.flatnonzero(enough)
+    best = able[np.argsort(-scores[able], kind="stable")]
     before, least = int(given.got[row]), int(market.least[row])
-    while (wanted := most - int(given.got[row])) > 0:
-        place = int(scores.argmax())
-        if scores[place] == REFUSED:
-            return int(given.got[row]) > before
-        score, scores[place] = int(scores[place]), REFUSED
-        column = int(columns[place])
+    for column, score in zip(columns[best].tolist(), scores[best].tolist(), strict=True):
+        wanted = most - int(given.got[row])
+        if wanted <= 0:
+            return False
         left, already = int(given.left[column]), given.units(row, column)
         units = min(wanted, left)
         if units > 0 and units + already >= market.minimum[column] and left + already >= min(least, wanted + already):
             given.give(row, column, units, score)
-    return False
+    return before < int(given.got[row]) < most

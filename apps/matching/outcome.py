@@ -27,14 +27,15 @@ class Method(StrEnum):
 @dataclass(frozen=True)
 class Report:
     """How good an allocation is. `gap` is certified: minimum orders aside, no plan is worth more than
-    value ÷ (1 - gap). `score` is the mean per unit given, between 0 and 1.
+    value ÷ (1 - gap). `score` is the mean per unit given, between 0 and 1. `greedy_value` is that of serving one need
+    after the other; None: there a tier gets less than here, and none above it more.
     """
 
     method: Method
     value: float
     gap: float
     score: float
-    greedy_value: float
+    greedy_value: float | None
     rounds: int
     repairs: int
     shipments: int
@@ -59,7 +60,7 @@ class Solution:
     given: Given
     arcs: Arcs  # the pairs that were looked at
     method: Method
-    greedy: Given  # what one need after the other would have taken
+    greedy: Given | None = None  # what one need after the other would take; None where that is behind
     bound: float = 0.0  # minimum orders aside, no plan is worth more
     rounds: int = 0
     repairs: int = 0
@@ -84,7 +85,7 @@ def report(solution: Solution) -> Report:
         value=value,
         gap=(bound - value) / bound if bound else 0.0,
         score=given.score / THOUSAND / max(1, int(given.got.sum())),
-        greedy_value=solution.value(solution.greedy),
+        greedy_value=None if solution.greedy is None else solution.value(solution.greedy),
         rounds=solution.rounds,
         repairs=solution.repairs,
         shipments=given.shipments,

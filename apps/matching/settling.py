@@ -76,11 +76,11 @@ def _finish(market: Market, ladder: Ladder, arcs: Arcs, quantity: Ints, cost: Fl
     got = total(arcs.row, quantity, len(market.needs))
     trifle = (quantity < market.least[arcs.row]) & (got[arcs.row] < market.wanting[arcs.row])
     fine = np.where((quantity < market.minimum[arcs.column]) | trifle, 0, quantity)
-    given = greedy(market, ladder.tier, ladder.cap, Given.of(market, arcs, fine))
+    given = greedy(market, ladder.cap, Given.of(market, arcs, fine))
     for row in [row for row, parts in given.parts.items() if len(parts) > 1]:
         _ship_together(row, given, float(cost[row]))
     if send_together(market, ladder, arcs, given, cost):
-        return greedy(market, ladder.tier, ladder.cap, given)
+        return greedy(market, ladder.cap, given)
     return given
 
 
@@ -107,8 +107,8 @@ def gently(market: Market, ladder: Ladder, best: Given, present: Mapping[tuple[i
             room = min(part.units, int(market.wanting[place] - after.got[place]), int(after.left[other]))
             if not after.units(place, other) and room >= market.minimum[other]:
                 after.give(place, other, room, part.score)
-    after = greedy(market, ladder.tier, ladder.cap, after)
-    here = greedy(market, ladder.tier, ladder.cap, here)
+    after = greedy(market, ladder.cap, after)
+    here = greedy(market, ladder.cap, here)
     tiers, worth = merit(market, ladder, here)
     return after if merit(market, ladder, after) > (tiers, worth * (1 + policy.stay_margin)) else here
 
