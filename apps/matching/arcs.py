@@ -15,7 +15,7 @@ _BLOCK = 1 << 20  # pairs that are looked at together
 
 @dataclass(frozen=True)
 class Arcs:
-    """Pairs with their scores in thousandths, each pair once."""
+    """Pairs with their scores in thousandths, each pair once, in the order of need, then source."""
 
     row: Ints
     column: Ints
@@ -29,7 +29,7 @@ class Arcs:
 
     @classmethod
     def apart(cls, parts: "Sequence[Arcs]") -> "Arcs":
-        """All of them, where no pair is in two."""
+        """All of them, where no pair is in two and they are in order."""
         none = np.zeros(0, dtype=np.int64)
         return cls(
             *(np.concatenate([none, *(getattr(part, name) for part in parts)]) for name in ("row", "column", "score"))

@@ -122,11 +122,11 @@ def plan(market: Market, rules: Rules, given: Given, arcs: Arcs, told: dict[int,
 
 def _next_best(market: Market, given: Given, arcs: Arcs) -> Iterator[tuple[int, list[int]]]:
     """For each need that was given something, the best scored columns that it was not given."""
-    order = np.lexsort((arcs.column, -arcs.score, arcs.row))
-    starts = np.searchsorted(arcs.row[order], np.arange(len(market) + 1)).tolist()
+    starts = np.searchsorted(arcs.row, np.arange(len(market) + 1)).tolist()
     for row, parts in given.parts.items():
-        end = min(starts[row + 1], starts[row] + len(parts) + market.policy.standbys)
-        best = arcs.column[order[starts[row] : end]].tolist()
+        own = slice(starts[row], starts[row + 1])
+        order = np.argsort(-arcs.score[own], kind="stable")[: len(parts) + market.policy.standbys]
+        best = arcs.column[own][order].tolist()
         yield row, [column for column in best if column not in parts][: market.policy.standbys]
 
 
