@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from apps.matching.arcs import Arcs
 from apps.matching.groups import Ints
-from apps.matching.market import Market, Scores
+from apps.matching.market import REFUSED, Market, Scores
 
 _TOGETHER = 1024  # needs whose scores are worked out together
 
@@ -103,9 +102,14 @@ def _tier_by_tier(market: Market, cap: Ints, given: Given) -> Iterator[Ints]:
 
 def _lines(market: Market, rows: Ints, given: Given) -> Iterator[tuple[int, Ints, Scores]]:
     """Each of these needs in turn, with the sources that have something left for it, and how they score."""
-    row, column, score = market.pairs(rows, given.left > 0)
-    for begin, end in pairwise(np.flatnonzero(np.diff(row, prepend=-1, append=-1)).tolist()):
-        yield int(row[begin]), column[begin:end], score[begin:end]
+    lines = {}
+    left = np.flatnonzero(given.left)
+    for some, columns, scores in market.blocks(rows, left) if len(left) else ():
+        for line in np.flatnonzero((scores != REFUSED).any(axis=1)).tolist():
+            lines[int(some[line])] = columns, scores[line]
+    for row in rows.tolist():
+        if row in lines:
+            yield row, *lines[row]
 
 
 def _take(market: Market, row: int, scores: Scores, columns: Ints, most: int, given: Given) -> bool:
@@ -115,15 +119,16 @@ def _take(market: Market, row: int, scores: Scores, columns: Ints, most: int, gi
     enough = given.left[columns] >= market.minimum[columns]
     if row in given.parts:
         enough |= np.isin(columns, list(given.parts[row]))
-    able = np.flatnonzero(enough)
-    best = able[np.argsort(-scores[able], kind="stable")]
+    scores = np.where(enough, scores, REFUSED)
     before, least = int(given.got[row]), int(market.least[row])
-    for column, score in zip(columns[best].tolist(), scores[best].tolist(), strict=True):
-        wanted = most - int(given.got[row])
-        if wanted <= 0:
-            return False
+    while (wanted := most - int(given.got[row])) > 0:
+        place = int(scores.argmax())
+        if scores[place] == REFUSED:
+            return int(given.got[row]) > before
+        score, scores[place] = int(scores[place]), REFUSED
+        column = int(columns[place])
         left, already = int(given.left[column]), given.units(row, column)
         units = min(wanted, left)
         if units > 0 and units + already >= market.minimum[column] and left + already >= min(least, wanted + already):
             given.give(row, column, units, score)
-    return before < int(given.got[row]) < most
+    return False

@@ -125,11 +125,10 @@ class Market:
                 part = members[start : start + height]
                 yield part, fitting, self._score(part[:, None], fitting)
 
-    def pairs(self, rows: Ints, among: Truths | None = None) -> tuple[Ints, Ints, Scores]:
-        """All pairs of these needs, with any source or some, that no filter refuses: in order, with their scores."""
-        columns = np.flatnonzero(self.usable if among is None else self.usable & among)
-        line, place = np.nonzero(self.groups.fits[:, self.groups.source[columns]][self.groups.need[rows]])
-        row, column = rows[line], columns[place]
+    def pairs(self, rows: Ints) -> tuple[Ints, Ints, Scores]:
+        """All pairs of these needs that no filter refuses, in order, with their scores."""
+        line, column = np.nonzero(self.groups.fits[self.groups.need[rows]][:, self.groups.source] & self.usable)
+        row = rows[line]
         score = self._score(row, column)
         fine = np.flatnonzero(score != REFUSED)
         return row[fine], column[fine], score[fine]
