@@ -135,22 +135,31 @@ def test_by_pairs_by_groups_or_all_at_once_the_scores_are_the_same(case: Case, b
     whole = every_score(market)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("apps.matching.market._BLOCK", block)
+        patch.setattr("apps.matching.arcs._BLOCK", block)
         some = every_score(market, rows[::-2], columns[::2])
+        arcs = every(market)
 
     by_pair = market.score(*(side.reshape(-1) for side in np.meshgrid(rows, columns, indexing="ij")))
     assert (whole.reshape(-1) == by_pair).all()
     chosen = np.full_like(whole, REFUSED)
     chosen[np.ix_(rows[::-2], columns[::2])] = whole[np.ix_(rows[::-2], columns[::2])]
     assert (some == chosen).all()
+    assert [side.tolist() for side in (arcs.row, arcs.column)] == [
+        side.tolist() for side in np.nonzero(whole != REFUSED)
+    ]
+    assert (arcs.score == whole[arcs.row, arcs.column]).all()
 
 
-@given(contests())
+@given(contests(), st.sampled_from([3, 1 << 20]))
 @settings(max_examples=100, deadline=None)
-def test_what_is_within_reach_is_what_is_free_at_every_source_that_fits(case: Case) -> None:
+def test_what_is_within_reach_is_what_is_free_at_every_source_that_fits(case: Case, block: int) -> None:
     """Added up by groups, though quantities, distances and persons are a matter of pairs."""
     market = Market(*case, RULES, policy=POLICY, now=NOW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("apps.matching.arcs._BLOCK", block)
+        found = reachable(market)
 
-    assert reachable(market).tolist() == ((every_score(market) != REFUSED) @ market.free).tolist()
+    assert found.tolist() == ((every_score(market) != REFUSED) @ market.free).tolist()
 
 
 @given(contests(), st.sampled_from(Fairness))
