@@ -99,7 +99,7 @@ def _levels(market: Market, row: Ints, part: Ints, over_cap: Truths) -> Ints:
     """Of each step of these needs, what decides before distance and the other terms do: the smaller is served first."""
     policy = market.policy
     hours = [(market.now - need.waiting_since).total_seconds() / 3600 for need in market.needs]
-    steps = np.minimum(policy.waiting_steps, np.maximum(0, hours) // policy.waiting_step_hours).astype(np.int64)
+    steps = np.minimum(policy.waiting_steps, np.maximum(0, hours) / policy.waiting_step_hours).astype(np.int64)
     days = np.array([10_000 if need.days_of_supply is None else need.days_of_supply for need in market.needs])
     urgency = np.array([need.urgency_rank for need in market.needs])
     order = (part, urgency[row]) if policy.fairness == Fairness.TIER else (urgency[row], part)

@@ -69,10 +69,9 @@ class Market:
         self.least = _ints(enough_to_matter(need, policy) for need in self.needs)
         self.usable = self.free >= self.minimum
         turns = [precedence(need, now, policy) for need in self.needs]
-        self.order = np.array(
-            sorted(range(len(turns)), key=turns.__getitem__), dtype=np.int64
-        )  # the first is served first
         self.tier = _ints(turn[0] for turn in turns)  # after ageing
+        # Who is served before whom.
+        self.order = np.array(sorted(range(len(turns)), key=turns.__getitem__), dtype=np.int64)
 
         goods = goods_of(self.needs, self.sources, rules)
         self.groups = groups_of(self.needs, self.sources, goods)
