@@ -32,9 +32,7 @@ def load_shortlists(
     found: dict[int, list[list[int]]] = {}
     items: set[int] = set()
     for need in needs:
-        offered = {need.item_id}
-        if need.accepts_substitutes:
-            offered |= {offer for offer, demanded in rules.substitutes if demanded == need.item_id}
+        offered = rules.offered_for(need.item_id, accepts_substitutes=need.accepts_substitutes)
         items |= offered
         found[need.id] = [best_offers(need, item, rules, policy, now, best=best) for item in sorted(offered)]
     offers = {offer for lists in found.values() for ids in lists for offer in ids}

@@ -76,9 +76,9 @@ def items_for(demands: Iterable[Demand], rules: Rules) -> dict[int, set[int]]:
     """
     wanted: dict[int, set[int]] = defaultdict(set)
     for demand in demands:
-        wanted[demand.item_id].add(demand.item_id)
-        if demand.accepts_substitutes:
-            wanted[demand.item_id] |= {offered for offered, demanded in rules.substitutes if demanded == demand.item_id}
+        wanted[demand.item_id] |= rules.offered_for(
+            demand.item_id, accepts_substitutes=demand.accepts_substitutes
+        )
     return wanted
 
 
@@ -222,25 +222,24 @@ class Contest:
 
 def contested_items(rules: Rules) -> Iterator[set[int]]:
     """Items linked by substitutes that somebody accepts, where somebody is short while others wait for an answer."""
-    wanted: dict[int, set[int]] = {}
     opened = Demand.objects.open().filter(organisation__state=OrganisationState.VERIFIED)
-    for item, flexible in opened.values_list("item_id", "accepts_substitutes").distinct():
-        offered = {offer for offer, demanded in rules.substitutes if demanded == item} if flexible else set()
-        wanted.setdefault(item, {item}).update(offered)
     short = set(opened.short().values_list("item_id", flat=True))
     waiting = set(Match.objects.held().values_list("demand__item_id", flat=True))
-    for linked in joined(wanted.values()):
+    for linked in linked_items(opened, rules):
         if linked & short and linked & waiting:
             yield linked
 
 
-def joined(groups: Iterable[set[int]]) -> list[set[int]]:
-    """Groups that have a member in common become one; in the order of their smallest members."""
-    joined: list[set[int]] = []
-    for group in groups:
-        apart = [other for other in joined if not other & group]
-        joined = [*apart, group.union(*(other for other in joined if other & group))]
-    return sorted(joined, key=min)
+def linked_items(demands: QuerySet[Demand], rules: Rules) -> list[set[int]]:
+    """The items of these demands in groups that share no offer, each with the items that may stand in; in the order of
+    their smallest members.
+    """
+    groups: list[set[int]] = []
+    for item_id, flexible in demands.order_by().values_list("item_id", "accepts_substitutes").distinct():
+        linked = set(rules.offered_for(item_id, accepts_substitutes=flexible))
+        apart = [group for group in groups if not group & linked]
+        groups = [*apart, linked.union(*(group for group in groups if group & linked))]
+    return sorted(groups, key=min)
 
 
 def load_contest(item_ids: set[int], now: dt.datetime, policy: PolicyValues) -> Contest:
