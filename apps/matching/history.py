@@ -61,7 +61,9 @@ def load_history(
         Stock(replace(source, free=source.free + back[source.id], held=()), source.offered_at or since)
         for source in load_sources(items, until, policy, also=list(back))
     )
-    return History(since, until, tuple(_posted(demand, policy) for demand in reversed(newest)), stock, answers), left_out
+    return History(
+        since, until, tuple(_posted(demand, policy) for demand in reversed(newest)), stock, answers
+    ), left_out
 
 
 def _posted(demand: Demand, policy: PolicyValues) -> Posted:

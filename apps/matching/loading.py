@@ -76,9 +76,7 @@ def items_for(demands: Iterable[Demand], rules: Rules) -> dict[int, set[int]]:
     """
     wanted: dict[int, set[int]] = defaultdict(set)
     for demand in demands:
-        wanted[demand.item_id] |= rules.offered_for(
-            demand.item_id, accepts_substitutes=demand.accepts_substitutes
-        )
+        wanted[demand.item_id] |= rules.offered_for(demand.item_id, accepts_substitutes=demand.accepts_substitutes)
     return wanted
 
 

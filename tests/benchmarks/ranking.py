@@ -1,7 +1,8 @@
 # ruff: noqa: S608  our own names and numbers
 """The best twenty offers of a million: bounds beside scoring every offer of the item, and beside a bare fetch.
 
-Every way is asked through the same connection, as a prepared statement. `arguments` in __main__ name the sizes; the
+Every way is asked through the same connection, with its arguments bound by the server and planned each time, as Django's
+connections do it: nothing is prepared. `arguments` in __main__ name the sizes; the
 world is made by one seed. Times are of the wall clock: compare those of one run.
 """
 
@@ -10,7 +11,8 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,8 +139,7 @@ _TERMS = """
     w_distance / (1 + 12742.0176 * asin(least(1, sqrt(
         (@x - place_x) ^ 2 + (@y - place_y) ^ 2 + (@z - place_z) ^ 2) / 2)) / half_distance_km)
     + lead[1 + least(@lead_time_days, array_length(lead, 1) - 1)]
-    + coalesce(fits[array_position(standards, coalesce(@standard_id, 0))],
-               CASE WHEN NOT coalesce(@standard_id, 0) = ANY (standards) THEN other_fit END)
+    + fits[coalesce(array_position(standards, coalesce(@standard_id, 0)), cardinality(fits))]
     + w_coverage * least(1, @free / wanting)
     + w_freshness * greatest(0, least(1,
         (date_part('epoch', @confirmed_at) - date_part('epoch', at)) / fresh_seconds + 1))
@@ -152,8 +153,7 @@ _FILTERS = """
     AND NOT @offer_id = ANY (excluded)
     AND (@certificate_valid_until IS NULL OR @certificate_valid_until >= (at AT TIME ZONE 'UTC')::date)
     AND @organisation_state = 'verified'
-    AND (coalesce(@standard_id, 0) <> ALL (standards) AND other_fit IS NOT NULL
-         OR fits[array_position(standards, coalesce(@standard_id, 0))] IS NOT NULL)
+    AND fits[coalesce(array_position(standards, coalesce(@standard_id, 0)), cardinality(fits))] IS NOT NULL
 """
 _ONE_TABLE = {name: f"flat.{name}" for name in (
     "x", "y", "z", "lead_time_days", "standard_id", "free", "confirmed_at", "kept", "broken", "is_donation",
@@ -239,6 +239,7 @@ def build(offers: int, *, skewed: bool, seed: int) -> None:
     for table in ("supply_offer", "matching_listing", "matching_cell", "bench_flat", "accounts_organisation",
                   "matching_supplierrecord", "matching_referenceprice", "catalogue_region"):  # fmt: skip
         _execute(f"VACUUM ANALYZE {table}")
+    _execute("CREATE TABLE bench_whole ()")
 
 
 def needs(number: int, *, skewed: bool, seed: int, now: dt.datetime) -> list[Need]:
@@ -286,19 +287,49 @@ def needs(number: int, *, skewed: bool, seed: int, now: dt.datetime) -> list[Nee
 def run(*, offers: int, asked: int, twins: int, seed: int) -> None:
     """Both distributions, each at 10,000 and at `offers`."""
     for skewed in (False, True):
-        small = measure(SMALL, asked, twins, skewed=skewed, seed=seed)
-        large = measure(offers, asked, twins, skewed=skewed, seed=seed)
-        _compare(offers, small, large)
-        _changes(seed)
+        with _world(SMALL, skewed=skewed, seed=seed):
+            small = measure(asked, twins, skewed=skewed, seed=seed)
+        with _world(offers, skewed=skewed, seed=seed):
+            large = measure(asked, twins, skewed=skewed, seed=seed)
+            _compare(offers, small, large)
+            _changes(seed)
 
 
-def measure(offers: int, asked: int, twins: int, *, skewed: bool, seed: int) -> dict[str, Way]:
-    began = time.monotonic()
-    build(offers, skewed=skewed, seed=seed)
+@contextmanager
+def _world(offers: int, *, skewed: bool, seed: int) -> Iterator[None]:
+    """A database of its own, which is used again as it is where the folder is kept: what migrations and `build` would
+    make otherwise since, it does not have.
+    """
     distribution = SKEWED if skewed else UNIFORM
-    print(
-        f"\n{offers:,} offers, {distribution}; made in {time.monotonic() - began:.0f} s; load {os.getloadavg()[0]:.1f}"
-    )
+    settings = connection.settings_dict
+    market, name = settings["NAME"], f"bench_{distribution}_{offers}_{seed}"
+    where = psycopg.conninfo.make_conninfo(host=settings["HOST"], user=settings["USER"], dbname="postgres")
+    _leave()
+    with psycopg.connect(where, autocommit=True) as server:
+        if not server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
+            server.execute(f"CREATE DATABASE {name} TEMPLATE {market}")
+    settings["NAME"] = name
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('bench_whole') IS NOT NULL")
+            [(whole,)] = cursor.fetchall()
+        began = time.monotonic()
+        if not whole:
+            build(offers, skewed=skewed, seed=seed)
+        made = "as kept" if whole else f"made in {time.monotonic() - began:.0f} s"
+        print(f"\n{offers:,} offers, {distribution}; {made}; load {os.getloadavg()[0]:.1f}")
+        yield
+    finally:
+        _leave()
+        settings["NAME"] = market
+
+
+def _leave() -> None:
+    connection.close()
+    connection.close_pool()
+
+
+def measure(asked: int, twins: int, *, skewed: bool, seed: int) -> dict[str, Way]:
 
     now = timezone.now()
     rules, policy = load_rules(), Policy.objects.current()
@@ -333,6 +364,7 @@ def _ways() -> dict[str, Way]:
         )
         kinds = cursor.fetchall()
         signature = ", ".join(f"{name} {kind}" for name, kind in kinds)
+        cursor.execute("DROP FUNCTION IF EXISTS bench_one_table, bench_joined")
         cursor.execute(_twin("bench_one_table", signature, "bench_flat flat", _ONE_TABLE))
         cursor.execute(_twin("bench_joined", signature, _NORMAL_FORM, _JOINED, "offer.state = 'published'"))
     given = ", ".join(f"{name} => %({name})s::{kind}" for name, kind in kinds)
@@ -437,7 +469,7 @@ def _ask(ways: dict[str, Way], facts: list[dict[str, Any]], twins: int) -> dict[
                     if name in {"one table", "joined"} and place >= twins:
                         continue
                     began = time.perf_counter()
-                    rows = [offer for offer, *_ in cursor.execute(way.sql, one, prepare=True).fetchall()]
+                    rows = [offer for offer, *_ in cursor.execute(way.sql, one).fetchall()]
                     if turn is facts:
                         way.took.append(time.perf_counter() - began)
                         found[name].append(rows)

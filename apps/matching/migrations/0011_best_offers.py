@@ -100,59 +100,45 @@ NAMES = {
 
 # --- Ranking ----------------------------------------------------------------------------------------------------------
 
-# The pieces of the function. `threshold`, `seed` and so on are its steps, in their order; `listing` is what is looked at.
-BOUND = "greatest({})".format(", ".join(f"cell.best_{place} + lead_{place}" for place in range(6)))
-FIT = """coalesce(fits[array_position(standards, coalesce(listing.standard_id, 0))],
-                     CASE WHEN NOT coalesce(listing.standard_id, 0) = ANY (standards) THEN other_fit END)"""
-# What the index knows of the score: distance (along the globe, whose radius is 6371.0088 km), lead time and standard.
-PLACED = f"""CASE WHEN place_x + listing.x IS NULL THEN w_distance / 2
-            ELSE w_distance / (1 + 6371.0088 * acos(greatest(-1, least(1,
-                listing.x * place_x + listing.y * place_y + listing.z * place_z))) / half_distance_km) END
-            + lead[1 + least(listing.lead_time_days, array_length(lead, 1) - 1)] + {FIT}"""
-LOOKED_AT = f"""listing.offer_id, listing.quantity, listing.lead_time_days, listing.x, listing.y, listing.z,
-                    listing.key, listing.steady, {PLACED} AS placed"""
-UPPER = "listing.key + base + listing.placed + w_coverage * least(1, listing.quantity / wanting)"
+# Record and price, weighted: what is the same for every need and at any time. Inlined where it is called.
+STEADY = """
+CREATE FUNCTION matching_steady(
+    kept integer, broken integer, is_donation boolean, unit_price double precision, reference_price double precision,
+    w_record double precision, w_price double precision,
+    prior_matches double precision, prior_share double precision
+) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT w_record * (kept + prior_share * prior_matches) / (kept + broken + prior_matches)
+        + w_price * CASE WHEN is_donation THEN 1
+            WHEN unit_price IS NULL OR coalesce(reference_price, 0) = 0 THEN 0.5
+            ELSE least(1, greatest(0, 1.5 - unit_price / reference_price)) END
+$$;
+"""
+
+# The pieces of the function. Distances are chords of the unit sphere, null where a place has no coordinates. An arc is
+# never shorter than its chord, so what is counted with the chord is never too low.
+CHORD = "sqrt(abs(2 - 2 * ({0}.x * place_x + {0}.y * place_y + {0}.z * place_z)))"
+BEST_KEY = "greatest({})".format(", ".join(f"cell.best_{place} + lead_{place}" for place in range(6)))
+TIMELY = "lead[least(1 + listing.lead_time_days, latest)]"
+FIT = "fits[coalesce(array_position(standards, coalesce(listing.standard_id, 0)), other)]"
+COVERED = "w_coverage * least(1, {} / wanting)"
+FRESH = "w_freshness * greatest(0, least(1, (date_part('epoch', {}) - stale_at) / fresh_seconds))"
+FACTS = f"""listing.offer_id, listing.quantity, {CHORD.format("listing")} AS chord, {TIMELY} + {FIT} AS fitting,
+                        listing.lead_time_days < latest AS told"""
+# What these facts give at most, beside what does not depend on the need.
+AT_MOST = f"""listing.fitting + coalesce(w_distance / (1 + per_chord * listing.chord), w_distance / 2)
+                    + {COVERED.format("listing.quantity")}"""
 MAY_SERVE = """listing.organisation_id <> need_organisation AND listing.minimum_order <= wanting
-            AND listing.quantity >= matters AND (listing.areas & areas_there) <> 0"""
-
-
-def scored(looked_at: str) -> str:
-    """What is left of these after the filters that need the offer itself, with their scores."""
-    return f"""
-        SELECT looked_at.offer_id,
-            looked_at.placed + looked_at.steady
-            + w_coverage * least(1, (offer.quantity - offer.quantity_reserved) / wanting)
-            + w_freshness * greatest(0, least(1, (date_part('epoch', offer.confirmed_at) - stale_at) / fresh_seconds))
-            AS score
-        FROM {looked_at} looked_at
-        JOIN supply_offer offer ON offer.id = looked_at.offer_id
-        JOIN accounts_organisation organisation ON organisation.id = offer.organisation_id
-        WHERE offer.state = 'published' AND organisation.state = 'verified' AND looked_at.placed IS NOT NULL
-            AND (offer.ships_to = '{{}}' OR offer.ships_to && codes)
-            AND NOT offer.id = ANY (excluded)
-            -- Gifts wait for a need nearby; a little too far is for Python to say.
-            AND (gift_reach_km IS NULL OR NOT offer.is_donation OR place_x + looked_at.x IS NULL
-                OR 12742.0176 * asin(least(1, sqrt((looked_at.x - place_x) ^ 2 + (looked_at.y - place_y) ^ 2
-                    + (looked_at.z - place_z) ^ 2) / 2)) <= 0.001 + gift_reach_km + gift_reach_km_per_day
-                    * greatest(0, date_part('epoch', at) - date_part('epoch', offer.published_at)) / 86400)
-            AND (offer.certificate_valid_until IS NULL OR offer.certificate_valid_until >= today)
-            -- Stock counts what a higher tier could take over.
-            AND (offer.quantity - offer.quantity_reserved >= greatest(matters, offer.minimum_order)
-                OR offer.quantity - offer.quantity_reserved
-                    + (SELECT coalesce(sum(held.quantity), 0) FROM matching_match held
-                       WHERE held.offer_id = offer.id AND held.state = 'held')
-                    >= greatest(matters, offer.minimum_order))"""
-
+                        AND listing.quantity >= matters AND (listing.areas & areas_there) <> 0"""
 
 BEST = f"""
 CREATE FUNCTION matching_best(
-    k integer, few_cells integer, at timestamptz, version integer,
+    k integer, cells integer, at timestamptz, version integer,
     need_item bigint, need_organisation bigint, wanting double precision, matters bigint,
     excluded bigint[], codes varchar[], areas_there bigint,
     place_x double precision, place_y double precision, place_z double precision,
-    -- Terms that the need alone decides, weighted: lead time by days from 0, and standards (0: none stated).
-    lead double precision[], standards bigint[], fits double precision[], other_fit double precision,
-    best_fit double precision,
+    -- Terms that the need alone decides, weighted: lead time by days from 0 (longer ones are told as the last: at
+    -- most); fits of these standards (0: none stated), and last that of any other. Null does not fit.
+    lead double precision[], standards bigint[], fits double precision[], best_fit double precision,
     w_coverage double precision, w_distance double precision, w_freshness double precision,
     w_record double precision, w_price double precision,
     half_distance_km double precision, fresh_seconds double precision,
@@ -169,67 +155,110 @@ DECLARE
     base CONSTANT double precision := -w_freshness * stale_at / fresh_seconds;  -- turns a key into a score at this time
     today CONSTANT date := (at AT TIME ZONE 'UTC')::date;
     per_chord CONSTANT double precision := 6371.0088 / half_distance_km;
+    -- What rounding can make of a score, here and in Python. A chord is good to a third of a metre.
+    rounding CONSTANT double precision := 1e-5 + 5e-8 * per_chord * w_distance;
+    latest CONSTANT integer := cardinality(lead);
+    other CONSTANT integer := cardinality(fits);
     {" ".join(f"lead_{place} CONSTANT double precision := lead[{1 + days}];" for place, days in enumerate((0, 1, 2, 4, 7, 14)))}
-    soon double precision := lead_0 - 0.15 * lead_0;
-    few CONSTANT boolean := few_cells > 0
-        AND NOT EXISTS (SELECT FROM matching_cell cell WHERE cell.item_id = need_item OFFSET few_cells);
+    soon double precision := 0.85 * lead_0;
     effort integer;
 BEGIN
-    -- A few of the best cells first, more if they do not hold k that pass the filters, then all there is: at once where
-    -- that is not much.
-    FOREACH effort IN ARRAY CASE WHEN few THEN ARRAY[100] ELSE ARRAY[1, 3, 9, 30, 100] END LOOP
+    -- A few of the best cells first; more where they do not hold k that pass the filters; in the end (100) all there is.
+    FOREACH effort IN ARRAY ARRAY[1, 3, 9, 30, 100] LOOP
         RETURN QUERY
+        -- The best cells, and the one that comes after them. Bounds that were made for other weights or another time say
+        -- nothing: such cells come first.
         WITH cell AS MATERIALIZED (
-            SELECT id, rest, rest + best AS bound, unsound FROM (
-                SELECT cell.id, cell.policy_version <> version OR cell.good_until < at AS unsound, {BOUND} AS best,
-                    -- An arc is never shorter than its chord.
-                    CASE WHEN place_x + cell.x IS NULL THEN w_distance / 2 ELSE w_distance / (1 + per_chord * greatest(0,
-                        sqrt(greatest(0, 2 - 2 * (cell.x * place_x + cell.y * place_y + cell.z * place_z))) - cell.radius))
-                    END
-                    + w_coverage * least(1, cell.most / wanting) + base + best_fit AS rest
+            SELECT id, rest, CASE WHEN sound THEN rest + best_key ELSE 'infinity' END AS bound FROM (
+                SELECT cell.id, cell.policy_version = version AND cell.good_until >= at AS sound, {BEST_KEY} AS best_key,
+                    CASE WHEN place_x + cell.x IS NULL THEN w_distance / 2
+                        ELSE w_distance / (1 + per_chord * greatest(0, {CHORD.format("cell")} - cell.radius)) END
+                    + {COVERED.format("cell.most")} + base + best_fit AS rest
                 FROM matching_cell cell WHERE cell.item_id = need_item OFFSET 0
             ) cell
+            ORDER BY bound DESC LIMIT CASE WHEN effort < 100 THEN effort * cells + 1 END
         ),
-        seed AS MATERIALIZED (
-            SELECT listing.*
-            FROM (SELECT id FROM cell WHERE effort < 100 ORDER BY bound DESC LIMIT 20 * effort) cell
-            CROSS JOIN LATERAL (
-                SELECT {LOOKED_AT} FROM matching_listing listing
-                WHERE listing.cell_id = cell.id AND listing.lead_time_days < array_length(lead, 1)
-                    AND lead[1 + listing.lead_time_days] >= soon AND {MAY_SERVE} AND {FIT} IS NOT NULL
-                ORDER BY listing.key DESC LIMIT 10
+        -- A score that is worth looking for: what the cells that are left aside cannot reach, or what enough of the best
+        -- offers of the very best cells may have, whichever is more. Null where bounds say nothing.
+        worth AS MATERIALIZED (
+            SELECT CASE WHEN effort = 100 THEN '-infinity' WHEN coalesce(highest < 'infinity', true) THEN greatest(
+                CASE WHEN looked_at > effort * cells THEN lowest ELSE '-infinity' END,
+                base + (
+                    SELECT listing.key + {AT_MOST}
+                    FROM (SELECT id FROM cell ORDER BY bound DESC LIMIT 8 * effort) cell CROSS JOIN LATERAL (
+                        SELECT listing.key, {FACTS} FROM matching_listing listing
+                        WHERE listing.cell_id = cell.id AND {TIMELY} >= soon AND {MAY_SERVE} AND {FIT} IS NOT NULL
+                        ORDER BY listing.key DESC LIMIT 6
+                    ) listing
+                    ORDER BY 1 DESC OFFSET (k + 4) * effort LIMIT 1
+                )) END AS score
+            FROM (SELECT max(bound) AS highest, min(bound) AS lowest, count(*) AS looked_at FROM cell) bounds
+        ),
+        -- Every listing that may have it, best first.
+        pool AS MATERIALIZED (
+            SELECT listing.*, row_number() OVER (ORDER BY listing.at_most DESC) AS place FROM (
+                SELECT listing.offer_id, listing.chord, listing.fitting, listing.told, listing.steady,
+                    listing.key + base + {AT_MOST} AS at_most
+                FROM worth CROSS JOIN cell CROSS JOIN LATERAL (
+                    SELECT {FACTS}, listing.key, listing.steady FROM matching_listing listing
+                    WHERE listing.cell_id = cell.id AND listing.key >= worth.score - cell.rest - lead_0
+                        AND listing.key + {TIMELY} >= worth.score - cell.rest AND {MAY_SERVE}
+                    OFFSET 0
+                ) listing
+                WHERE cell.bound >= worth.score AND listing.key + base + {AT_MOST} >= worth.score
+                UNION ALL
+                -- On the counter there are neither cells nor keys.
+                SELECT listing.offer_id, listing.chord, listing.fitting, listing.told, listing.steady,
+                    listing.steady + listing.fresh + {AT_MOST}
+                FROM worth CROSS JOIN LATERAL (
+                    SELECT {FACTS}, {FRESH.format("listing.confirmed_at")} AS fresh,
+                        matching_steady(listing.kept, listing.broken, listing.is_donation, listing.unit_price,
+                            listing.reference_price, w_record, w_price, prior_matches, prior_share) AS steady
+                    FROM matching_listing listing
+                    WHERE listing.item_id = need_item AND listing.cell_id IS NULL AND {MAY_SERVE}
+                    OFFSET 0
+                ) listing
+                WHERE listing.steady + listing.fresh + {AT_MOST} >= worth.score
             ) listing
-            ORDER BY {UPPER} DESC LIMIT 2 * k * effort
         ),
-        scored_seed AS MATERIALIZED ({scored("seed")}),
-        -- The score of the k-th of them, less what rounding can make of it. None if there are too few, or if the bounds
-        -- were made for other weights or another time.
-        threshold AS MATERIALIZED (
-            SELECT CASE WHEN effort = 100 THEN '-infinity' WHEN NOT EXISTS (SELECT FROM cell WHERE unsound)
-                THEN (SELECT score - 1e-5 FROM scored_seed ORDER BY score DESC OFFSET k - 1 LIMIT 1) END AS least
+        -- What is left of the first of them after the filters that need the offer itself, with their scores.
+        found AS MATERIALIZED (
+            SELECT pool.offer_id, pool.told,
+                pool.fitting + pool.steady
+                + CASE WHEN pool.chord IS NULL THEN w_distance / 2
+                    ELSE w_distance / (1 + per_chord * 2 * asin(least(1, pool.chord / 2))) END
+                + {COVERED.format("(offer.quantity - offer.quantity_reserved)")}
+                + {FRESH.format("offer.confirmed_at")} AS score
+            FROM (SELECT * FROM pool WHERE effort = 100 OR place <= k + 8 * effort) pool
+            JOIN supply_offer offer ON offer.id = pool.offer_id
+            JOIN accounts_organisation organisation ON organisation.id = offer.organisation_id
+            WHERE offer.state = 'published' AND organisation.state = 'verified'
+                AND (offer.ships_to = '{{}}' OR offer.ships_to && codes)
+                AND NOT offer.id = ANY (excluded)
+                -- Gifts wait for a need nearby; a little too far is for Python to say.
+                AND (gift_reach_km IS NULL OR NOT offer.is_donation OR pool.chord IS NULL
+                    OR 12742.0176 * asin(least(1, pool.chord / 2)) <= 0.001 + gift_reach_km + gift_reach_km_per_day
+                        * greatest(0, date_part('epoch', at) - date_part('epoch', offer.published_at)) / 86400)
+                AND (offer.certificate_valid_until IS NULL OR offer.certificate_valid_until >= today)
+                -- Stock counts what a higher tier could take over.
+                AND (offer.quantity - offer.quantity_reserved >= greatest(matters, offer.minimum_order)
+                    OR offer.quantity - offer.quantity_reserved
+                        + (SELECT coalesce(sum(held.quantity), 0) FROM matching_match held
+                           WHERE held.offer_id = offer.id AND held.state = 'held')
+                        >= greatest(matters, offer.minimum_order))
         ),
-        further AS MATERIALIZED (
-            SELECT listing.* FROM threshold CROSS JOIN cell CROSS JOIN LATERAL (
-                SELECT {LOOKED_AT} FROM matching_listing listing
-                WHERE listing.cell_id = cell.id AND listing.key >= threshold.least - cell.rest - lead_0 AND {MAY_SERVE}
-                OFFSET 0
-            ) listing
-            WHERE cell.bound >= threshold.least AND {UPPER} >= threshold.least
-                AND listing.offer_id <> ALL (ARRAY(SELECT offer_id FROM seed))
-            UNION ALL
-            -- What stands on the counter has no bound yet.
-            SELECT listing.offer_id, listing.quantity, listing.lead_time_days, listing.x, listing.y, listing.z, listing.key,
-                w_record * (listing.kept + prior_share * prior_matches) / (listing.kept + listing.broken + prior_matches)
-                + w_price * CASE WHEN listing.is_donation THEN 1
-                    WHEN listing.unit_price IS NULL OR coalesce(listing.reference_price, 0) = 0 THEN 0.5
-                    ELSE least(1, greatest(0, 1.5 - listing.unit_price / listing.reference_price)) END,
-                {PLACED}
-            FROM threshold CROSS JOIN matching_listing listing
-            WHERE threshold.least IS NOT NULL AND listing.item_id = need_item AND listing.cell_id IS NULL AND {MAY_SERVE}
+        -- The score of the k-th of those that have it at least, where it was made with these weights; and what no other
+        -- can pass. (greatest() and least() ignore nulls.)
+        bar AS MATERIALIZED (
+            SELECT coalesce((
+                    SELECT score - rounding FROM found WHERE told AND effort < 100 ORDER BY score DESC OFFSET k - 1 LIMIT 1
+                ), '-infinity') AS height,
+                greatest(worth.score, (SELECT at_most FROM pool WHERE effort < 100 AND place = k + 8 * effort + 1))
+                    AS others
+            FROM worth
         )
-        SELECT found.offer_id, found.score
-        FROM (SELECT * FROM scored_seed UNION ALL {scored("further")}) found CROSS JOIN threshold
-        WHERE found.score >= threshold.least
+        SELECT found.offer_id, found.score FROM bar CROSS JOIN found
+        WHERE bar.height >= bar.others AND found.score >= bar.height
         ORDER BY found.score DESC, found.offer_id;
         EXIT WHEN FOUND;
         soon := 0;
@@ -248,10 +277,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(LISTABLE % NAMES, UNLISTABLE),
+        migrations.RunSQL(STEADY, "DROP FUNCTION matching_steady"),
         migrations.RunSQL(BEST, "DROP FUNCTION matching_best"),
-        # Cells stay in the order of their items, and change in place.
+        # Cells stay in the order of their items, and change in place: all cells of an item at once.
         migrations.RunSQL(
-            "ALTER TABLE matching_cell SET (fillfactor = 70); ALTER TABLE matching_listing SET (fillfactor = 85)",
+            "ALTER TABLE matching_cell SET (fillfactor = 50); ALTER TABLE matching_listing SET (fillfactor = 85)",
             migrations.RunSQL.noop,
         ),
     ]
