@@ -1,9 +1,9 @@
 # ruff: noqa: S608  our own names and numbers
 """The best twenty offers of a million: bounds beside scoring every offer of the item, and beside a bare fetch.
 
-Every way is asked through the same connection, with its arguments bound by the server and planned each time, as Django's
-connections do it: nothing is prepared. `arguments` in __main__ name the sizes; the
-world is made by one seed. Times are of the wall clock: compare those of one run.
+Every way is asked through the same connection, its arguments bound by the server and each statement planned anew, as
+Django's connections do: nothing is prepared. `arguments` in __main__ name the sizes; a world is made by one seed. Times
+are of the wall clock: compare those of one run.
 """
 
 import datetime as dt
@@ -326,7 +326,7 @@ def _world(offers: int, *, skewed: bool, seed: int) -> Iterator[None]:
 
 def _leave() -> None:
     connection.close()
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]  # of the PostgreSQL wrapper
 
 
 def measure(asked: int, twins: int, *, skewed: bool, seed: int) -> dict[str, Way]:

@@ -94,7 +94,7 @@ class World:
             "minimum_order": chance.choice([1, 1, 50, 400]),
             "lead_time_days": chance.choice([0, 1, 2, 3, 5, 8, 20, 45]),
             "unit_price": chance.choice([None, Decimal(chance.randint(1, 900)) / 100]),
-            "is_donation": chance.random() < 0.1,
+            "is_donation": chance.random() < 0.2,
             "origin_region": chance.choice(self.places),
             "ships_to": chance.choice([[], [], ["420000"], ["CN"], ["110000", "IT"], ["650000", "420100"]]),
             "certificate_valid_until": chance.choice(
@@ -220,7 +220,8 @@ def test_the_list_is_the_one_that_scoring_every_offer_gives(seed: int) -> None:
             assert found == (expected if whole else expected[:best]), (turn, number, need)
             assert whole or len(found) == best
             wholes.add(whole)
-            cases |= cases_among(need, policy, now)
+            if turn in {0, 4}:
+                cases |= cases_among(need, policy, now)
     assert wholes == {True, False}
     assert cases == {"gift too far", "gift", "certificate ends today", "only by taking over", "supplier refused"}
 
