@@ -236,9 +236,6 @@ def build(offers: int, *, skewed: bool, seed: int) -> None:
     _execute(_LISTINGS)
     shelving.shelve(batch=250_000)
     _execute(_FLAT)
-    for table in ("supply_offer", "matching_listing", "matching_cell", "bench_flat", "accounts_organisation",
-                  "matching_supplierrecord", "matching_referenceprice", "catalogue_region"):  # fmt: skip
-        _execute(f"VACUUM ANALYZE {table}")
     _execute("CREATE TABLE bench_whole ()")
 
 
@@ -292,13 +289,14 @@ def run(*, offers: int, asked: int, twins: int, seed: int) -> None:
         with _world(offers, skewed=skewed, seed=seed):
             large = measure(asked, twins, skewed=skewed, seed=seed)
             _compare(offers, small, large)
+        with _world(offers, skewed=skewed, seed=seed, to_change=True):
             _changes(seed)
 
 
 @contextmanager
-def _world(offers: int, *, skewed: bool, seed: int) -> Iterator[None]:
+def _world(offers: int, *, skewed: bool, seed: int, to_change: bool = False) -> Iterator[None]:
     """A database of its own, which is used again as it is where the folder is kept: what migrations and `build` would
-    make otherwise since, it does not have.
+    make otherwise since, it does not have. A copy of it `to_change`.
     """
     distribution = SKEWED if skewed else UNIFORM
     settings = connection.settings_dict
@@ -306,8 +304,12 @@ def _world(offers: int, *, skewed: bool, seed: int) -> Iterator[None]:
     where = psycopg.conninfo.make_conninfo(host=settings["HOST"], user=settings["USER"], dbname="postgres")
     _leave()
     with psycopg.connect(where, autocommit=True) as server:
+        template = market
+        if to_change:
+            template, name = name, "bench_changed"
+            server.execute("DROP DATABASE IF EXISTS bench_changed")
         if not server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
-            server.execute(f"CREATE DATABASE {name} TEMPLATE {market}")
+            server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     settings["NAME"] = name
     try:
         with connection.cursor() as cursor:
@@ -316,6 +318,9 @@ def _world(offers: int, *, skewed: bool, seed: int) -> Iterator[None]:
         began = time.monotonic()
         if not whole:
             build(offers, skewed=skewed, seed=seed)
+        for table in ("supply_offer", "matching_listing", "matching_cell", "bench_flat", "accounts_organisation",
+                      "matching_supplierrecord", "matching_referenceprice", "catalogue_region"):  # fmt: skip
+            _execute(f"VACUUM ANALYZE {table}")
         made = "as kept" if whole else f"made in {time.monotonic() - began:.0f} s"
         print(f"\n{offers:,} offers, {distribution}; {made}; load {os.getloadavg()[0]:.1f}")
         yield

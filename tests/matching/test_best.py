@@ -38,7 +38,7 @@ PLACES = ("110102", "420100", "420106", "429004", "440300", "650000", "420000", 
 NOW = timezone.now()
 
 
-@pytest.fixture(autouse=True, params=[1, 64], ids=["cell by cell", "all cells at once"])
+@pytest.fixture(autouse=True, params=[1, 48], ids=["cell by cell", "all cells at once"])
 def cells(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """These worlds have a dozen cells: every list is found by bounds of cells, and by those of listings alone."""
     monkeypatch.setattr(best, "CELLS", request.param)

@@ -122,6 +122,7 @@ TIMELY = "lead[least(1 + listing.lead_time_days, latest)]"
 FIT = "fits[coalesce(array_position(standards, coalesce(listing.standard_id, 0)), other)]"
 COVERED = "w_coverage * least(1, {} / wanting)"
 FRESH = "w_freshness * greatest(0, least(1, (date_part('epoch', {}) - stale_at) / fresh_seconds))"
+# "Told": whether the need told what its lead time is worth, and not only what it is worth at most.
 FACTS = f"""listing.offer_id, listing.quantity, {CHORD.format("listing")} AS chord, {TIMELY} + {FIT} AS fitting,
                         listing.lead_time_days < latest AS told"""
 # What these facts give at most, beside what does not depend on the need.
@@ -136,8 +137,8 @@ CREATE FUNCTION matching_best(
     need_item bigint, need_organisation bigint, wanting double precision, matters bigint,
     excluded bigint[], codes varchar[], areas_there bigint,
     place_x double precision, place_y double precision, place_z double precision,
-    -- Terms that the need alone decides, weighted: lead time by days from 0 (longer ones are told as the last: at
-    -- most); fits of these standards (0: none stated), and last that of any other. Null does not fit.
+    -- Terms that the need alone decides, weighted: lead time by days from 0 (longer ones: at most the last); fits of
+    -- these standards (0: none stated), and last that of any other. Null does not fit.
     lead double precision[], standards bigint[], fits double precision[], best_fit double precision,
     w_coverage double precision, w_distance double precision, w_freshness double precision,
     w_record double precision, w_price double precision,
@@ -229,7 +230,7 @@ BEGIN
                     ELSE w_distance / (1 + per_chord * 2 * asin(least(1, pool.chord / 2))) END
                 + {COVERED.format("(offer.quantity - offer.quantity_reserved)")}
                 + {FRESH.format("offer.confirmed_at")} AS score
-            FROM (SELECT * FROM pool WHERE effort = 100 OR place <= k + 8 * effort) pool
+            FROM (SELECT * FROM pool WHERE effort = 100 OR place <= k + 6 * effort) pool
             JOIN supply_offer offer ON offer.id = pool.offer_id
             JOIN accounts_organisation organisation ON organisation.id = offer.organisation_id
             WHERE offer.state = 'published' AND organisation.state = 'verified'
@@ -253,7 +254,7 @@ BEGIN
             SELECT coalesce((
                     SELECT score - rounding FROM found WHERE told AND effort < 100 ORDER BY score DESC OFFSET k - 1 LIMIT 1
                 ), '-infinity') AS height,
-                greatest(worth.score, (SELECT at_most FROM pool WHERE effort < 100 AND place = k + 8 * effort + 1))
+                greatest(worth.score, (SELECT at_most FROM pool WHERE effort < 100 AND place = k + 6 * effort + 1))
                     AS others
             FROM worth
         )
