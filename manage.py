@@ -25,6 +25,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cosmomatch.settings")
 
     from apps.ops import embedded  # after the environment, before Django: both read it
+    from apps.ops.processes import ServerProblem
 
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "help")
     needs_servers = command not in WITHOUT_SERVERS and not {"--help", "--version", "-h"} & set(sys.argv)
@@ -40,7 +41,7 @@ def main() -> None:
     try:
         with embedded.servers_of_environment() if needs_servers else embedded.no_servers():
             execute_from_command_line(sys.argv)
-    except embedded.ServerProblem as problem:
+    except ServerProblem as problem:
         sys.exit(str(problem))
 
 

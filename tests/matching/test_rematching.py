@@ -5,7 +5,6 @@ sweeps again: nothing more may happen.
 """
 
 import datetime as dt
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,109 +15,37 @@ from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Satisfaction, Substitution
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
-from apps.demands.models import Demand, DemandState, QuantityKind
+from apps.demands.models import Demand, QuantityKind
 from apps.fulfilment import services as fulfilment
-from apps.fulfilment.models import Order
 from apps.matching import services as matching
-from apps.matching import shelving
-from apps.matching.loading import load_sources
-from apps.matching.models import DeclineReason, Match, MatchState
-from apps.notifications.models import Message
-from apps.policy.values import PolicyValues
+from apps.matching.models import Match, MatchState
 from apps.supply import services as supply
-from apps.supply.models import Offer, OfferState
+from apps.supply.models import Offer
 from tests.factories import (
-    DemandFactory,
     ItemFactory,
     OfferFactory,
-    OrganisationFactory,
-    SupplierFactory,
     member,
     region,
     standard_of,
 )
 from tests.invariants import broken_invariants, untold
+from tests.matching.rematching import (
+    SHENZHEN,
+    WUHAN,
+    XINJIANG,
+    Sweep,
+    asked,
+    need,
+    offer_in,
+    person_of,
+    proposed,
+    state_of,
+    suppliers_asked,
+    told,
+    withdrawn,
+)
 
 pytestmark = pytest.mark.django_db
-
-WUHAN, SHENZHEN, XINJIANG, BEIJING = "420100", "440300", "650000", "110102"
-
-
-# --- The world and what is seen of it ---------------------------------------------------------------------------------
-
-
-def supplier_in(place: str) -> Organisation:
-    """A supplier without people: its messages go to its contact address."""
-    return SupplierFactory.create(region=region(place))
-
-
-def offer_in(place: str, quantity: int = 5000, **facts: Any) -> Offer:
-    return OfferFactory.create(
-        organisation=facts.pop("organisation", None) or supplier_in(place), quantity=quantity, **facts
-    )
-
-
-def need(quantity: int | None = 1000, **facts: Any) -> Demand:
-    """An open need of a hospital with one person, in the queue."""
-    organisation = facts.pop("organisation", None) or OrganisationFactory.create(**facts.pop("by", {}))
-    if not organisation.memberships.exists():
-        member(organisation)
-    return DemandFactory.create(organisation=organisation, quantity=quantity, queued=True, **facts)
-
-
-def person_of(demand: Demand) -> User:
-    return demand.organisation.memberships.get().user
-
-
-def asked() -> dict[tuple[int, int], int]:
-    """What is asked and not answered, by (demand, offer)."""
-    held = Match.objects.held().values_list("demand_id", "offer_id", "quantity")
-    return {(demand, offer): quantity for demand, offer, quantity in held}
-
-
-def state_of(demand: Demand, offer: Offer) -> list[str]:
-    return list(Match.objects.filter(demand=demand, offer=offer).order_by("pk").values_list("state", flat=True))
-
-
-def told() -> list[tuple[str, str]]:
-    """Everything that was queued: (event, address)."""
-    return sorted(Message.objects.values_list("event", "address"))
-
-
-def proposed(offer: Offer) -> tuple[str, str]:
-    return "match.proposed", offer.organisation.contact_email
-
-
-def withdrawn(offer: Offer) -> tuple[str, str]:
-    return "match.withdrawn", offer.organisation.contact_email
-
-
-def suppliers_asked(demand: Demand) -> tuple[str, str]:
-    return "demand.suppliers_asked", person_of(demand).email
-
-
-Sweep = Callable[..., list[tuple[str, str]]]
-
-
-@pytest.fixture
-def sweep() -> Sweep:
-    """One sweep: gives what was told since the one before, and makes sure that a second has nothing to add."""
-    seen: list[tuple[str, str]] = []
-
-    def run(now: dt.datetime | None = None) -> list[tuple[str, str]]:
-        matching.sweep(now=now)
-        news = told()
-        for one in seen:
-            news.remove(one)
-        held, messages = asked(), told()
-        assert not matching.sweep(now=now)
-        assert (asked(), told()) == (held, messages)
-        assert broken_invariants() == {}
-        assert untold() == []
-        seen[:] = messages
-        return news
-
-    return run
 
 
 # --- Offers -----------------------------------------------------------------------------------------------------------
@@ -446,226 +373,6 @@ def test_a_new_note_or_urgency_bothers_no_supplier(sweep: Sweep) -> None:
     assert state_of(demand, offer) == [MatchState.HELD]
 
 
-# --- Answers ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("reason", DeclineReason.values)
-def test_a_no_brings_in_the_next_best_whatever_its_reason(sweep: Sweep, reason: str) -> None:
-    near, far, demand = offer_in(WUHAN), offer_in(SHENZHEN), need()
-    sweep()
-    standby = Match.objects.get(offer=far)
-
-    matching.decline(Match.objects.held().get(), by=None, reason=reason)
-    news = sweep()
-
-    if reason == DeclineReason.GONE:
-        news.remove(("offer.gone", near.organisation.contact_email))
-    assert news == [suppliers_asked(demand), proposed(far)]
-    assert asked() == {(demand.pk, far.pk): 1000}
-    assert Match.objects.held().get() == standby, "promoted, not asked a second time"
-    assert state_of(demand, near) == [MatchState.DECLINED]
-
-
-def test_silence_brings_in_the_next_best(sweep: Sweep) -> None:
-    near, far, demand = offer_in(WUHAN), offer_in(SHENZHEN), need()
-    sweep()
-
-    news = sweep(timezone.now() + dt.timedelta(hours=3))
-
-    assert news == [suppliers_asked(demand), ("match.expired", near.organisation.contact_email), proposed(far)]
-    assert asked() == {(demand.pk, far.pk): 1000}
-
-
-@pytest.mark.parametrize(
-    ("reason", "is_asked"),
-    [("gone", True), ("price", False), ("distance", False), ("standard", True), ("other", True), ("silence", False)],
-)
-def test_another_offer_of_the_same_supplier_is_asked_unless_the_answer_was_meant_of_it_too(
-    sweep: Sweep, reason: str, is_asked: bool
-) -> None:
-    """Of the same goods at the same place: gone is this heap; the price and the way are the same; nobody is in."""
-    maker = supplier_in(WUHAN)
-    item = ItemFactory.create()
-    first = offer_in(WUHAN, organisation=maker, item=item, standard=standard_of(item))
-    second = offer_in(WUHAN, organisation=maker, item=item, lead_time_days=5)
-    demand = need(item=item)
-    sweep()
-    assert asked() == {(demand.pk, first.pk): 1000}
-
-    later = timezone.now() + dt.timedelta(hours=3)
-    if reason != "silence":
-        matching.decline(Match.objects.held().get(), by=None, reason=reason)
-    sweep(later if reason == "silence" else None)
-
-    assert asked() == ({(demand.pk, second.pk): 1000} if is_asked else {})
-    supply.amend_offer(second, by=person_of(demand), lead_time_days=4, now=later)
-    sweep(later + dt.timedelta(minutes=1))
-    assert asked() == {(demand.pk, second.pk): 1000}, "whoever touches an offer may be asked again"
-
-
-def test_part_of_what_was_asked_leaves_the_rest_to_others(sweep: Sweep) -> None:
-    near, far, demand = offer_in(WUHAN), offer_in(SHENZHEN), need()
-    sweep()
-
-    fulfilment.accept_match(Match.objects.held().get(), by=None, quantity=300)
-
-    news = sweep()
-    assert [one for one in news if one[0] not in {"match.accepted", "order.confirmed"}] == [
-        suppliers_asked(demand),
-        proposed(far),
-    ]
-    assert asked() == {(demand.pk, far.pk): 700}
-    near.refresh_from_db()
-    assert near.quantity_reserved == 300
-
-
-def test_what_part_of_a_request_leaves_free_goes_to_another_need(sweep: Sweep) -> None:
-    offer, first = offer_in(WUHAN, 1000), need(1000)
-    sweep()
-    second = need(500, by={"kind": "enterprise"})
-    sweep()
-
-    fulfilment.accept_match(Match.objects.held().get(), by=None, quantity=600)
-    sweep()
-
-    assert asked() == {(second.pk, offer.pk): 400}
-    first.refresh_from_db()
-    assert (first.state, first.quantity_matched) == (DemandState.OPEN, 600)
-
-
-# --- Goods that are gone ----------------------------------------------------------------------------------------------
-
-
-def test_nobody_else_is_sent_to_goods_that_are_gone_until_one_click_brings_them_back(sweep: Sweep) -> None:
-    offer, first, second = offer_in(WUHAN, 2000), need(1000), need(500)
-    sweep()
-    assert asked() == {(first.pk, offer.pk): 1000, (second.pk, offer.pk): 500}
-
-    matching.decline(Match.objects.get(demand=first), by=None, reason="gone")
-    third = need(100)
-
-    # One message for all of it: the other request is not withdrawn by one of its own.
-    assert sweep() == [("offer.gone", offer.organisation.contact_email)]
-    assert Message.objects.get(event="offer.gone").context["withdrawn"] == 1
-    offer.refresh_from_db()
-    assert (asked(), offer.state, offer.quantity_reserved) == ({}, OfferState.STALE, 0)
-
-    supply.confirm_offer(offer, by=person_of(first))
-    sweep()
-    assert asked() == {(first.pk, offer.pk): 1000, (second.pk, offer.pk): 500, (third.pk, offer.pk): 100}
-
-
-def test_what_was_accepted_of_goods_that_are_gone_stays_accepted(sweep: Sweep) -> None:
-    offer, first = offer_in(WUHAN, 2000), need(1000)
-    sweep()
-    fulfilment.accept_match(Match.objects.get(), by=None)
-    second = need(500)
-    sweep()
-
-    matching.decline(Match.objects.get(demand=second), by=None, reason="gone")
-    sweep()
-
-    offer.refresh_from_db()
-    assert (offer.state, offer.quantity_reserved) == (OfferState.STALE, 1000)
-    assert state_of(first, offer) == [MatchState.ACCEPTED]
-
-
-# --- What a no teaches ------------------------------------------------------------------------------------------------
-
-
-def test_too_far_is_meant_of_every_need_as_far_or_farther_until_the_offer_is_touched(sweep: Sweep) -> None:
-    offer = offer_in(SHENZHEN)
-    sweep()
-    beijing = need(100, by={"region": region(BEIJING)})
-    sweep()
-    matching.decline(Match.objects.get(demand=beijing), by=None, reason="distance")
-    sweep()
-
-    near, far = need(100), need(100, by={"region": region(XINJIANG)})
-    sweep()
-    assert asked() == {(near.pk, offer.pk): 100}
-
-    supply.confirm_offer(offer, by=person_of(near))
-    Demand.objects.filter(pk=far.pk).update(match_requested_at=timezone.now())
-    sweep()
-    assert asked() == {(near.pk, offer.pk): 100, (far.pk, offer.pk): 100}
-
-
-def test_not_the_right_standard_is_meant_of_every_need_that_asks_for_it(sweep: Sweep) -> None:
-    item = ItemFactory.create()
-    standard, other = standard_of(item), standard_of(item, "YY/T 0969-2013")
-    Satisfaction.objects.create(offered=standard, demanded=other)
-    offer = offer_in(SHENZHEN, item=item, standard=standard)
-    first = need(100, standard=standard, item=item)
-    sweep()
-    matching.decline(Match.objects.get(demand=first), by=None, reason="standard")
-    sweep()
-
-    need(100, standard=standard, item=item)
-    of_other, of_any = need(100, standard=other, item=item), need(100, item=item)
-    sweep()
-
-    assert asked() == {(of_other.pk, offer.pk): 100, (of_any.pk, offer.pk): 100}
-
-
-def test_a_price_that_does_not_fit_one_need_may_fit_another(sweep: Sweep) -> None:
-    offer, first = offer_in(SHENZHEN), need(100)
-    sweep()
-    matching.decline(Match.objects.get(demand=first), by=None, reason="price")
-    sweep()
-
-    second = need(100)
-    sweep()
-
-    assert asked() == {(second.pk, offer.pk): 100}
-
-
-def record_of(offer: Offer) -> tuple[int, int]:
-    shelving.take_stock()
-    [source] = [one for one in load_sources([offer.item_id], timezone.now(), PolicyValues()) if one.id == offer.pk]
-    return source.kept, source.broken
-
-
-@pytest.mark.parametrize(
-    ("reason", "broken"), [("gone", 1), ("price", 0), ("distance", 0), ("standard", 0), ("other", 0), ("silence", 1)]
-)
-def test_silence_and_goods_that_are_gone_count_against_the_record_and_other_answers_do_not(
-    sweep: Sweep, reason: str, broken: int
-) -> None:
-    maker = supplier_in(WUHAN)
-    offer_in(WUHAN, organisation=maker)
-    other = offer_in(WUHAN, organisation=maker, item=ItemFactory.create(key="gown"))
-    need()
-    sweep()
-
-    if reason != "silence":
-        matching.decline(Match.objects.held().get(), by=None, reason=reason)
-    sweep(timezone.now() + dt.timedelta(hours=3))
-
-    assert record_of(other) == (0, broken)
-
-
-@pytest.mark.parametrize(("who", "record"), [("supplier", (0, 1)), ("buyer", (0, 0))])
-def test_only_who_calls_an_order_off_answers_for_it(
-    sweep: Sweep,
-    hospital: Organisation,
-    buyer: User,
-    maker: Organisation,
-    supplier: User,
-    who: str,
-    record: tuple[int, int],
-) -> None:
-    offer = OfferFactory.create(organisation=maker)
-    need(organisation=hospital)
-    sweep()
-    order = fulfilment.accept_match(Match.objects.get(), by=supplier)
-    assert record_of(offer) == (1, 0)
-
-    fulfilment.cancel_order(order, by={"supplier": supplier, "buyer": buyer}[who])
-
-    assert record_of(offer) == record
-
-
 # --- Organisations ----------------------------------------------------------------------------------------------------
 
 
@@ -720,59 +427,6 @@ def test_a_requester_that_loses_its_verification_waits_until_it_has_it_again(
     news = sweep()
     assert ("organisation.verified", buyer.email) in news
     assert asked() == {(mine.pk, offer.pk): 1000}, "a hospital goes first again"
-
-
-# --- Orders -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def order(sweep: Sweep, hospital: Organisation, buyer: User, maker: Organisation, supplier: User) -> Order:
-    """Of 1,000, accepted; another supplier could have served it."""
-    OfferFactory.create(organisation=maker)
-    offer_in(XINJIANG)
-    need(organisation=hospital)
-    sweep()
-    order = fulfilment.accept_match(Match.objects.held().get(), by=supplier)
-    sweep()
-    return order
-
-
-@pytest.mark.parametrize("who", ["supplier", "buyer"])
-def test_an_order_that_is_called_off_is_wanted_again_of_somebody_else(
-    sweep: Sweep, order: Order, buyer: User, supplier: User, who: str
-) -> None:
-    fulfilment.cancel_order(order, by={"supplier": supplier, "buyer": buyer}[who])
-
-    news = [one for one in sweep() if one[0] != "order.cancelled"]
-
-    [held] = Match.objects.held()
-    assert (held.offer.organisation != order.match.offer.organisation, held.quantity) == (True, 1000)
-    assert news == [suppliers_asked(held.demand), proposed(held.offer)]
-
-
-def test_goods_that_were_rejected_are_wanted_again_of_somebody_else(
-    sweep: Sweep, order: Order, buyer: User, supplier: User
-) -> None:
-    fulfilment.ship_order(order, by=supplier)
-    fulfilment.deliver_order(order, by=buyer, quantity_accepted=900, quantity_rejected=100, reason="Wet")
-
-    sweep()
-
-    [held] = Match.objects.held()
-    assert (held.offer.organisation != order.match.offer.organisation, held.quantity) == (True, 100)
-
-
-def test_what_never_came_of_an_order_is_wanted_again_of_somebody_else(
-    sweep: Sweep, order: Order, buyer: User, supplier: User
-) -> None:
-    fulfilment.ship_order(order, by=supplier)
-    fulfilment.deliver_order(order, by=buyer, quantity_accepted=700)
-    fulfilment.close_order(Order.objects.get(pk=order.pk), by=buyer, reason="Lost on the way")
-
-    sweep()
-
-    [held] = Match.objects.held()
-    assert (held.offer.organisation != order.match.offer.organisation, held.quantity) == (True, 300)
 
 
 # --- Precedence -------------------------------------------------------------------------------------------------------

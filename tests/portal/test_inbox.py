@@ -9,15 +9,10 @@ from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
 from apps.fulfilment.models import Order
 from apps.matching.models import Match, MatchState
-from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory
+from tests.factories import DemandFactory, MatchFactory, OfferFactory
 from tests.portal.conftest import Login, queries
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def mask() -> Item:
-    return ItemFactory.create()
 
 
 @pytest.fixture

@@ -17,11 +17,6 @@ from tests.portal.conftest import Login, queries
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def mask() -> Item:
-    return ItemFactory.create()
-
-
 def make_order(hospital: Organisation, maker: Organisation, item: Item, *, quantity: int = 400) -> Order:
     offer = OfferFactory.create(organisation=maker, item=item)
     demand = DemandFactory.create(organisation=hospital, item=item, address="Ward 7")

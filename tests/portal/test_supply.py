@@ -20,11 +20,6 @@ pytestmark = pytest.mark.django_db
 CONFIRM = {"confirm": "1", "publish": "on"}
 
 
-@pytest.fixture
-def mask() -> Item:
-    return ItemFactory.create()
-
-
 def facts(item: Item, **more: Any) -> dict[str, Any]:
     """What a browser sends for an offer."""
     return {"item": item.pk, "quantity": "5000", "origin_region": "440300", "currency": "CNY", **more}

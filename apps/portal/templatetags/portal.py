@@ -234,13 +234,13 @@ def in_my_language(text: Any) -> Any:
 
 @register.filter
 def packed(value: int | None, item: Item) -> str:
-    """“12 boxes × 50 = 600 pieces” where full packs fit, else as `quantity`. One query: for the page of one row."""
+    """“12 boxes × 50 = 600 pieces” in the largest packs that leave no rest, else nothing. One query a row."""
     if not value:
-        return quantity(value, item)
+        return ""
     packs = sorted(item.packs.all(), key=lambda pack: pack.size, reverse=True)
     pack = next((one for one in packs if value % one.size == 0), None)
     if pack is None:
-        return quantity(value, item)
+        return ""
     return units.describe(
         value,
         units.Word(item.unit.name_zh, item.unit.name_en),

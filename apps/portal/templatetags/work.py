@@ -1,4 +1,4 @@
-"""What only the working pages write: reasons of a match, packs, sentences about a state."""
+"""What only the working pages write: reasons of a match, sentences about a state."""
 
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -8,14 +8,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.catalogue.models import Item
 from apps.demands.models import Demand, DemandState
 from apps.demands.services import HELD_FOR_APPROVAL, QUANTITY_HELD_FOR_REVIEW
 from apps.matching import outlook_wording
 from apps.matching.models import Match, Shortfall
 from apps.matching.outlook import Outlook
 from apps.matching.wording import explain, sentence
-from apps.portal.templatetags.portal import grouped, quantity
 
 register = template.Library()
 
@@ -36,23 +34,6 @@ def stars(score: float) -> str:
 def translated(text: str) -> str:
     """A reason that a service stored in English, in the reader's language; what people wrote stays as it is."""
     return _(text) if text else ""
-
-
-@register.filter
-def in_packs(amount: int | None, item: Item) -> str:
-    """The quantity in the largest pack that leaves no rest: “12 boxes × 50 = 600 pieces”; else nothing."""
-    if not amount:
-        return ""
-    packs = sorted(item.packs.all(), key=lambda pack: -pack.size)
-    fitting = next((pack for pack in packs if amount % pack.size == 0), None)
-    if fitting is None:
-        return ""
-    return _("%(count)s %(pack)s × %(size)s = %(total)s") % {
-        "count": grouped(amount // fitting.size),
-        "pack": fitting.label,
-        "size": grouped(fitting.size),
-        "total": quantity(amount, item),
-    }
 
 
 @register.filter

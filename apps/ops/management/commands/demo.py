@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.ops import demo, demo_cast
+from apps.ops.demo_stage import ReferenceMissing
 
 
 class Command(BaseCommand):
@@ -22,7 +23,7 @@ class Command(BaseCommand):
         else:
             try:
                 demo.make()
-            except demo.ReferenceMissing as missing:
+            except ReferenceMissing as missing:
                 raise CommandError(
                     f"The reference data is missing: run `manage.py load_reference` first. ({missing})"
                 ) from missing

@@ -16,6 +16,7 @@ from django.db import DatabaseError, connection, connections
 from redis.exceptions import RedisError
 
 from apps.ops import embedded, supervisor
+from apps.ops.processes import ServerProblem
 from apps.ops.tasks import BEAT_KEY, WORKER_KEY
 
 FIRST_COMMANDS = (("load_reference", "Loading the reference data"), ("demo", "Making an emergency to try it on"))
@@ -61,7 +62,7 @@ class Command(BaseCommand):
                 )
         except KeyboardInterrupt:
             pass
-        except (supervisor.CannotRun, embedded.ServerProblem) as problem:
+        except (supervisor.CannotRun, ServerProblem) as problem:
             sys.exit(str(problem))
         self.say("Stopped")
 
