@@ -31,13 +31,11 @@ def load_shortlists(
 ) -> dict[int, Shortlist]:
     """For each need, sources that hold its `best` best, among its item's and those of accepted substitutes."""
     found: dict[int, list[list[int]]] = {}
-    items: set[int] = set()
     for need in needs:
         offered = rules.offered_for(need.item_id, accepts_substitutes=need.accepts_substitutes)
-        items |= offered
         found[need.id] = [best_offers(need, item, rules, policy, now, best=best) for item in sorted(offered)]
     offers = {offer for lists in found.values() for ids in lists for offer in ids}
-    sources = {source.id: source for source in load_sources(items, now, policy.values, only=offers)}
+    sources = {source.id: source for source in load_sources((), now, policy.values, only=offers)}
     return {
         need_id: Shortlist(
             sources=[sources[offer] for ids in lists for offer in ids if offer in sources],

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connection
-from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
 from apps.accounts.models import OrganisationState
@@ -92,8 +91,7 @@ FROM supply_offer offer
 JOIN accounts_organisation organisation ON organisation.id = offer.organisation_id
 JOIN catalogue_region region ON region.code = offer.origin_region_id
 LEFT JOIN matching_listing listing ON listing.offer_id = offer.id
-WHERE offer.item_id = ANY (%(items)s) AND (%(only)s::bigint[] IS NULL OR offer.id = ANY (%(only)s))
-    AND offer.state = 'published' AND organisation.state = 'verified'
+WHERE {wanted} AND offer.state = 'published' AND organisation.state = 'verified'
     AND (offer.certificate_valid_until IS NULL OR offer.certificate_valid_until >= %(today)s)
     -- What has nothing free can still serve through a hold that yields.
     AND (offer.quantity > offer.quantity_reserved OR offer.id = ANY (%(also)s))
@@ -105,8 +103,7 @@ FROM matching_match match
 JOIN supply_offer offer ON offer.id = match.offer_id
 JOIN demands_demand demand ON demand.id = match.demand_id
 JOIN accounts_organisation organisation ON organisation.id = demand.organisation_id
-WHERE match.state = 'held' AND offer.item_id = ANY (%(items)s)
-    AND (%(only)s::bigint[] IS NULL OR match.offer_id = ANY (%(only)s))
+WHERE {wanted} AND match.state = 'held'
 ORDER BY match.id
 """
 
@@ -120,14 +117,17 @@ def load_sources(
     only: Collection[int] | None = None,
 ) -> list[Source]:
     """Published, certified offers of verified suppliers with something to give, free or held and not yet accepted; and
-    those of `also`, whatever is left of them. `only` these, where they are given.
+    those of `also`, whatever is left of them. Of these items; or `only` these offers, where they are given.
     """
     if only is not None and not only:
         return []
-    wanted = {"items": list(item_ids), "only": None if only is None else list(only), "today": now.date()}
+    # One or the other: both together would have PostgreSQL look up all that the item has and throw it away.
+    wanted = "offer.item_id = ANY (%(wanted)s)" if only is None else "offer.id = ANY (%(wanted)s)"
+    given: dict[str, Any] = {"wanted": list(item_ids if only is None else only), "today": now.date()}
     with connection.cursor() as cursor:
-        held = _held(cursor, wanted, policy)
-        cursor.execute(_SOURCES, wanted | {"also": [*held, *also]})
+        cursor.execute(_HELD.format(wanted=wanted), given)
+        held = _holds(cursor.fetchall(), policy)
+        cursor.execute(_SOURCES.format(wanted=wanted), given | {"also": [*held, *also]})
         found = cursor.fetchall()
     # Few places and many offers: each place is made once.
     places: dict[str, Place] = {}
@@ -179,16 +179,14 @@ def load_sources(
     return sources
 
 
-def _held(cursor: CursorWrapper, wanted: dict[str, Any], policy: PolicyValues) -> dict[int, list[HeldFor]]:
-    """Unanswered holds on these offers, with the tier of their need: as it was when it was asked for, or the
-    better one that a new version of the policy gives it.
+def _holds(rows: Iterable[tuple[Any, ...]], policy: PolicyValues) -> dict[int, list[HeldFor]]:
+    """Unanswered holds by offer, with the tier of their need: as it was when it was asked for, or the better one that a
+    new version of the policy gives it.
     """
-    cursor.execute(_HELD, wanted)
     held: dict[int, list[HeldFor]] = defaultdict(list)
-    for offer_id, pk, demand_id, aged, kind, quantity in cursor.fetchall():
-        held[offer_id].append(
-            HeldFor(match_id=pk, need_id=demand_id, tier=min(aged, policy.tier(kind)), quantity=quantity)
-        )
+    for offer_id, pk, demand_id, aged, kind, quantity in rows:
+        tier = min(aged, policy.tier(kind))
+        held[offer_id].append(HeldFor(match_id=pk, need_id=demand_id, tier=tier, quantity=quantity))
     return held
 
 
