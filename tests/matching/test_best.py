@@ -192,6 +192,7 @@ POLICIES: tuple[dict[str, object], ...] = (
             "coverage": 0.4, "distance": 0.4, "lead_time": 0.1, "standard": 0.1, "freshness": 0.0, "record": 0.0,
             "price": 0.0,
         },
+        "half_distance_km": 0.05,  # where a metre counts
     },
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from apps.matching.ranking import (
     Fit,
     Need,
     Refusal,
+    Rules,
     Source,
     effective_tier,
     precedence,
@@ -213,3 +214,11 @@ def test_the_reason_for_a_refusal_is_counted() -> None:
         Refusal.MINIMUM: 1,
         Refusal.STOCK: 1,
     }
+
+
+def test_the_offers_for_an_item_are_its_own_and_those_of_accepted_substitutes() -> None:
+    rules = Rules(substitutes=frozenset({(1, 2), (3, 2), (2, 4)}))
+
+    assert rules.offered_for(2, accepts_substitutes=True) == {1, 2, 3}
+    assert rules.offered_for(2, accepts_substitutes=False) == {2}
+    assert rules.offered_for(1, accepts_substitutes=True) == {1}
