@@ -133,6 +133,14 @@ class Rules:
     substitutes: frozenset[tuple[int, int]] = frozenset()  # (offered item, demanded item)
     distances: Distances | None = None  # None: along the globe
 
+    def offered_for(self, item_id: int, *, accepts_substitutes: bool) -> frozenset[int]:
+        """The items whose offers may serve who wants this one: itself, and what stands in for it where that is
+        accepted.
+        """
+        if not accepts_substitutes:
+            return frozenset({item_id})
+        return frozenset({item_id, *(offered for offered, demanded in self.substitutes if demanded == item_id)})
+
 
 class Refusal(Enum):
     """Why an offer of the right kind of goods cannot serve a need."""

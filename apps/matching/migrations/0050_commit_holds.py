@@ -143,7 +143,7 @@ END $$
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("matching", "0011_best_offers"),
+        ("matching", "0012_best_of_listings"),
         ("demands", "0050_open_needs"),
         ("supply", "0050_published_offers"),
     ]
