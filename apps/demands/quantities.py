@@ -1,32 +1,20 @@
 """What matching and fulfilment do to the quantities of a demand. With `services.py` the only writer of this app's
 tables.
 
-Each verb is one conditional UPDATE, inside the caller's transaction: the row count is the answer.
+Each verb is one conditional UPDATE, inside the caller's transaction: the row count is the answer. Holds are committed
+by functions in the database, through the view `demands_open` (`matching.holding`).
 """
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from django.db import connection
 from django.db.models import F
 
 from apps.core.states import move
-from apps.demands import clocks
 from apps.demands.models import Demand, DemandState
 from apps.policy.models import Policy
-
-# The parts of this app in the one statement that commits holds, which `matching.holding` puts together, so that nobody
-# else names what we count. `needs` are the keys that holds are asked for; `written` gives demand_id and quantity of
-# each hold that came about.
-LOCK_FOR_HOLDS: Final = """
-    SELECT id, state = 'open' AS is_open, match_requested_at AS requested_at,
-           quantity - quantity_held - quantity_matched AS room
-    FROM demands_demand WHERE id = ANY(%(needs)s::bigint[]) ORDER BY id FOR NO KEY UPDATE"""
-COUNT_HOLDS: Final = """
-    UPDATE demands_demand SET quantity_held = quantity_held + more.quantity
-    FROM (SELECT demand_id, sum(quantity) AS quantity FROM written GROUP BY demand_id) AS more
-    WHERE demands_demand.id = more.demand_id"""
 
 
 def release(quantities: Mapping[int, int], *, now: dt.datetime) -> None:
@@ -64,10 +52,15 @@ def record_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
 
 
 def undo_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
-    """The requester takes a repeat back: neither needed nor promised any more."""
-    Demand.objects.filter(pk=demand_id).update(
+    """The requester takes a repeat back: neither needed nor promised any more. Where less is needed by now than was
+    ordered once more, it is a loss like any other.
+    """
+    undone = Demand.objects.filter(pk=demand_id, quantity__gt=quantity).update(
         quantity=F("quantity") - quantity, quantity_matched=F("quantity_matched") - quantity
     )
+    if not undone:
+        record_loss(demand_id, quantity, now=now)
+        return
     settle(demand_id, now=now)
 
 
@@ -103,7 +96,7 @@ def settle(demand_id: int, *, now: dt.datetime) -> None:
     if reopened:
         policy = Policy.objects.current().values
         changes |= {
-            "escalates_at": clocks.escalates_at(demand.urgency, now, policy),
+            **demand.escalation_from(now, policy),
             **demand.clocks_from(now, policy),
         }
     if target != demand.state:

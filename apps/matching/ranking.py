@@ -7,12 +7,18 @@ import datetime as dt
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Final, Protocol, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 from apps.catalogue.regions import distance_km
 from apps.policy.values import PolicyValues
+
+if TYPE_CHECKING:  # numpy stays out of what does without it
+    import numpy as np
+    import numpy.typing as npt
+
+_Number = TypeVar("_Number", float, "npt.NDArray[np.float64]")
 
 ROUTINE: Final = 2  # the rank of an urgency that can wait
 
@@ -86,6 +92,7 @@ class HeldFor:
     need_id: int
     tier: int  # effective, of the need that holds
     quantity: int
+    wanting: int = 0  # what that need still wants besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,17 +253,28 @@ def timeliness(lead_time_days: int, needed_by: dt.datetime | None, policy: Polic
     return round(min(1.0, max(0.0, 1 - late / policy.lateness_days)), 6)
 
 
-def _age_days(source: Source, now: dt.datetime) -> float:
+def age_days(source: Source, now: dt.datetime) -> float:
     return max(0.0, (now - source.confirmed_at).total_seconds() / 86_400)
 
 
+def freshness(age_days: _Number, policy: PolicyValues) -> _Number:
+    """Not rounded; of one age, or of each in an array."""
+    left = 1 - age_days / policy.offer_fresh_days
+    return (left + abs(left)) / 2  # at least 0, exactly
+
+
+def record(kept: _Number, broken: _Number, policy: PolicyValues) -> _Number:
+    """Not rounded; of one supplier, or of each in an array."""
+    prior = policy.record_prior_matches
+    return (kept + policy.record_prior_share * prior) / (kept + broken + prior)
+
+
 def _freshness(source: Source, policy: PolicyValues, now: dt.datetime) -> float:
-    return round(max(0.0, 1 - _age_days(source, now) / policy.offer_fresh_days), 6)
+    return round(freshness(age_days(source, now), policy), 6)
 
 
 def _record(source: Source, policy: PolicyValues) -> float:
-    prior = policy.record_prior_matches
-    return round((source.kept + policy.record_prior_share * prior) / (source.kept + source.broken + prior), 6)
+    return round(record(source.kept, source.broken, policy), 6)
 
 
 def cheapness(source: Source) -> float:
@@ -265,6 +283,10 @@ def cheapness(source: Source) -> float:
     if source.unit_price is None or not source.reference_price:
         return 0.5
     return round(min(1.0, max(0.0, 1.5 - source.unit_price / source.reference_price)), 6)
+
+
+def _told(fit: Fit, need: Need) -> str:
+    return "stated" if fit is Fit.EQUAL and need.standard_id is None else fit.name.lower()
 
 
 def enough_to_matter(need: Need, policy: PolicyValues) -> int:
@@ -304,8 +326,8 @@ def score(
             timeliness(source.lead_time_days, need.needed_by, policy, now),
             weights["lead_time"],
         ),
-        Term("standard", fit.name.lower(), fit.value, weights["standard"]),
-        Term("freshness", round(_age_days(source, now), 1), _freshness(source, policy, now), weights["freshness"]),
+        Term("standard", _told(fit, need), fit.value, weights["standard"]),
+        Term("freshness", round(age_days(source, now), 1), _freshness(source, policy, now), weights["freshness"]),
         Term("record", source.kept + source.broken, _record(source, policy), weights["record"]),
         Term(
             "price",
@@ -386,8 +408,13 @@ class Candidates(Sequence[Candidate]):
             return [self._candidate(place) for place in self._order[index]]
         return self._candidate(self._order[index])
 
-    def _candidate(self, place: int) -> Candidate:
-        source = self._shelf.sources[place]
+    def giving(self, index: int, quantity: int) -> Candidate:
+        """The candidate with the reasons of a source that gives so much: more than is free, where others yield."""
+        place = self._order[index]
+        return self._candidate(place, replace(self._shelf.sources[place], free=quantity))
+
+    def _candidate(self, place: int, source: Source | None = None) -> Candidate:
+        source = source or self._shelf.sources[place]
         fit = fit_of(self._need, source.item_id, source.standard_id, self._rules)
         assert isinstance(fit, Fit), "what does not fit is no candidate"
         shelf = self._shelf

@@ -2,12 +2,9 @@
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
@@ -105,7 +102,10 @@ def create_offers(
 
 @transaction.atomic
 def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Offer:
-    """Change facts of an offer; what is promised stays promised, so the quantity cannot go below it."""
+    """Change facts of an offer; what is promised stays promised, so the quantity cannot go below it.
+
+    Edges call `matching.services.amend_offer`, which first takes back what was asked and has no answer.
+    """
     now = now or timezone.now()
     offer = (
         Offer.objects.select_for_update(of=["self"], no_key=True)
@@ -176,11 +176,17 @@ def pause_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime | 
 
 @transaction.atomic
 def confirm_offer(offer: Offer, *, by: User, now: dt.datetime | None = None) -> Offer:
-    """Still there: freshness starts again. A stale offer is published again."""
+    """Still there: freshness starts again, and who said no before may be asked again. A stale offer is published
+    again.
+    """
     now = now or timezone.now()
     if offer.state == OfferState.STALE:
         return publish_offer(offer, by=by, now=now)
-    if not Offer.objects.published().filter(pk=offer.pk).update(confirmed_at=now, asked_at=None):
+    if (
+        not Offer.objects.published()
+        .filter(pk=offer.pk)
+        .update(confirmed_at=now, asked_at=None, match_requested_at=now)
+    ):
         raise RuleViolation("illegal_move", _("Only a published offer can be confirmed."))
     audit.record(by, "offer.confirmed", offer)
     offer.refresh_from_db()
@@ -270,38 +276,19 @@ def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
 @transaction.atomic
 def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> list[Offer]:
     """Take changed offers off the queue for `lease`."""
-    due = (
-        Offer.objects.awaiting_match(now)
-        .select_for_update(of=["self"], skip_locked=True, no_key=True)
-        .order_by("match_requested_at", "pk")
-    )
-    claimed = list(due.shown()[:limit])
-    Offer.objects.filter(pk__in=[offer.pk for offer in claimed]).update(match_claimed_until=now + lease)
+    claimed = list(Offer.objects.next_to_match(now).shown()[:limit])
+    Offer.objects.claim(claimed, until=now + lease)
     return claimed
 
 
-@transaction.atomic
 def request_matching(offer_ids: Collection[int], *, now: dt.datetime) -> int:
     """Have matching look whom published offers help, e.g. because their supplier is verified again."""
-    offers = Offer.objects.published().filter(pk__in=offer_ids)
-    locked = list(offers.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
-    return Offer.objects.filter(pk__in=locked).update(match_requested_at=now)
+    return Offer.objects.published().filter(pk__in=offer_ids).update_in_order(match_requested_at=now)
 
 
-def look_again(offer_ids: Sequence[int], *, at: dt.datetime) -> int:
-    """Have matching look at published offers again later, unless something has happened to them before."""
-    return Offer.objects.published().filter(pk__in=offer_ids, match_requested_at=None).update(match_requested_at=at)
-
-
-@transaction.atomic
-def finish_matching(offers: Sequence[Offer]) -> None:
-    """Take what was claimed off the queue, unless it changed again meanwhile."""
-    rows = Offer.objects.filter(pk__in=[offer.pk for offer in offers])
-    list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
-    as_claimed = [Q(pk=offer.pk, match_requested_at=offer.match_requested_at) for offer in offers]
-    if as_claimed:
-        rows.filter(reduce(or_, as_claimed)).update(match_requested_at=None)
-    rows.update(match_claimed_until=None)
+def finish_matching(offers: Sequence[Offer], *, again: Collection[int] = (), at: dt.datetime | None = None) -> None:
+    """Take what was claimed off the queue, unless it changed again meanwhile; have `again` these looked at later."""
+    Offer.objects.finish(offers, again=again, at=at)
 
 
 def describe(offer: Offer) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def test_what_a_worker_brings_that_lost_its_claim_is_not_kept(author: User, monk
     rules = load_rules()
     slow.groups = [[ItemFactory.create().pk]]
 
-    kept = previews._replay_group(slow, rules, [previews.values_of(1)] * 2)
+    kept = previews._replay_group(slow, rules, previews.values_of(1), previews.values_of(1))
 
     asked.refresh_from_db()
     assert (kept, asked.state, asked.needs, asked.replayed.count()) == (False, ReplayState.DONE, 2, 2)

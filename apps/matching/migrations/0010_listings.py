@@ -102,7 +102,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='listing',
-            index=models.Index(condition=models.Q(('cell__isnull', False)), fields=['cell', '-key'], include=('offer', 'organisation_id', 'quantity', 'minimum_order', 'areas', 'lead_time_days', 'steady', 'x', 'y', 'z', 'standard_id'), name='listing_best_first'),
+            index=models.Index(condition=models.Q(('cell__isnull', False)), fields=['cell', '-key'], include=('offer', 'organisation_id', 'standard_id', 'quantity', 'minimum_order', 'lead_time_days', 'areas', 'x', 'y', 'z', 'steady'), name='listing_best_first'),
         ),
         migrations.AddIndex(
             model_name='listing',

@@ -7,13 +7,9 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 
-class VerifyForm(forms.Form):
-    until = forms.DateField(
-        label=_("Verified until"),
-        required=False,
-        help_text=_("A year from now, if left empty."),
-        widget=forms.DateInput(attrs={"type": "date", "class": "short"}),
-    )
+class SeenForm(forms.Form):
+    """A decision on what a page showed: `seen` is when that was last changed."""
+
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def clean_seen(self) -> dt.datetime | None:
@@ -22,6 +18,15 @@ class VerifyForm(forms.Form):
             return parse_datetime(self.cleaned_data["seen"])
         except ValueError:
             return None
+
+
+class VerifyForm(SeenForm):
+    until = forms.DateField(
+        label=_("Verified until"),
+        required=False,
+        help_text=_("A year from now, if left empty."),
+        widget=forms.DateInput(attrs={"type": "date", "class": "short"}),
+    )
 
 
 class ReasonForm(forms.Form):
