@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterable
 
 import structlog
 from django.db import transaction
@@ -117,6 +118,28 @@ def tell_withdrawn(*, limit: int = 500) -> int:
     )
     Match.objects.filter(pk__in=[match.pk for match in untold]).update(withdrawal_untold=False)
     return len(told)
+
+
+@transaction.atomic
+def tell_nobody_left(demand_ids: Iterable[int]) -> None:
+    """Tell those who need something, once for the last supplier that was asked, that nobody is asked any more: it said
+    no or nothing, or took its offer back, and there is no other.
+    """
+    left = Demand.objects.open().short().filter(pk__in=list(demand_ids), quantity_held=0).shown().order_by("pk")
+    asked = Match.objects.filter(WAS_ASKED, demand__in=[demand.pk for demand in left])
+    last = dict(asked.values_list("demand_id").annotate(last=Max("pk")))
+    queue_all(
+        [
+            News(
+                "demand.nobody_left",
+                demand.organisation,
+                {**demands_services.describe(demand), "wanting": demand.quantity_wanting},
+                key=f"demand.nobody_left:{demand.pk}:{last[demand.pk]}",
+            )
+            for demand in left
+            if demand.pk in last
+        ]
+    )
 
 
 def _why_withdrawn(match: Match) -> str:

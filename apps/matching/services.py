@@ -40,6 +40,7 @@ from apps.matching.models import (
     MatchState,
 )
 from apps.matching.ranking import BeyondRanking, Fit, Need, Rules, fit_of
+from apps.matching.wording import why_not_to_answer
 from apps.matching.writing import Done, describe, write_difference, write_plan
 from apps.notifications.services import News, queue, queue_all
 from apps.policy.models import Policy
@@ -102,6 +103,7 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
     if closed := [demand.pk for demand in claimed if demand not in open_ones]:
         stand_down(Match.objects.filter(demand__in=closed))
         shortfalls.forget(closed)
+    alerts.tell_nobody_left(demand.pk for demand in open_ones)
     demands_services.finish_matching(claimed)
     return done
 
@@ -241,16 +243,7 @@ def _still_held(match: Match, now: dt.datetime, also: Iterable[int] = ()) -> Mat
     match = Match.objects.shown().get(pk=match.pk)
     if match.state == MatchState.HELD and match.respond_by and match.respond_by > now:
         return match
-    why = {
-        MatchState.HELD: _("The time to answer has passed. The need has gone to the next supplier."),
-        MatchState.EXPIRED: _("The time to answer has passed. The need has gone to the next supplier."),
-        MatchState.ACCEPTED: _("This is already accepted."),
-        MatchState.DECLINED: _("This is already declined."),
-        MatchState.SUPERSEDED: _("Others needed it more urgently, or the need was served otherwise."),
-        MatchState.CANCELLED: _("This request is withdrawn."),
-        MatchState.STANDBY: _("You have not been asked yet."),
-    }
-    raise RuleViolation("match_not_held", why[MatchState(match.state)], state=match.state)
+    raise RuleViolation("match_not_held", why_not_to_answer(match.state), state=match.state)
 
 
 @transaction.atomic

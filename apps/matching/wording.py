@@ -1,13 +1,15 @@
 """The reasons of a match in words: one sentence for each term of the score, in the language that is active now."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.utils import translation
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
+
+from apps.core.errors import Text
 
 
 def explain(terms: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -38,6 +40,11 @@ def explain_in_every_language(terms: Iterable[Mapping[str, Any]]) -> list[dict[s
     ]
 
 
+def why_not_to_answer(state: str) -> Text:
+    """Why a request in this state takes no answer; one that is still held, because its time has passed."""
+    return _OVER[state]
+
+
 def sentence(name: str, value: Any, score: float) -> str:
     """What one term says. `value` and `score` are as `matching.ranking.score` stores them."""
     write = _SENTENCES.get(name)
@@ -48,10 +55,10 @@ def sentence(name: str, value: Any, score: float) -> str:
 
 def _coverage(value: Any, score: float) -> str:
     if score >= 1:
-        return _("It covers all that is still needed.")
+        return _("It has enough for all that is still needed.")
     # Never "0 %" for a little, nor "100 %" for almost all.
     share = min(99, max(1, round(score * 100)))
-    return _("It covers %(share)s %% of what is still needed: %(quantity)s.") % {
+    return _("It has enough for %(share)s %% of what is still needed: %(quantity)s.") % {
         "share": share,
         "quantity": number_format(value, force_grouping=True),
     }
@@ -165,4 +172,15 @@ _SENTENCES = {
     "record": _record,
     "price": _price,
     "share": _share,
+}
+
+_TOO_LATE: Final = gettext_lazy("The time to answer has passed. The need has gone to the next supplier.")
+_OVER: Final[dict[str, Text]] = {
+    "held": _TOO_LATE,
+    "expired": _TOO_LATE,
+    "accepted": gettext_lazy("This is already accepted."),
+    "declined": gettext_lazy("This is already declined."),
+    "superseded": gettext_lazy("This request is withdrawn: others need it more, or the need is served otherwise."),
+    "cancelled": gettext_lazy("This request is withdrawn."),
+    "standby": gettext_lazy("You have not been asked yet."),
 }

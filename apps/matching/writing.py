@@ -5,7 +5,7 @@ The other half of `services.py`: it writes this app's tables too, and only servi
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from apps.demands.models import Demand
 from apps.matching.allocation import Plan, Standby
 from apps.matching.ending import lock, take_back
 from apps.matching.holding import KEPT, Ask, commit_holds
-from apps.matching.loading import Contest
+from apps.matching.loading import Contest, Pair
 from apps.matching.models import Match, MatchState
 from apps.matching.ranking import Candidate, effective_tier
 from apps.matching.wording import explain_in_every_language
@@ -146,11 +146,12 @@ def _carry_out(
     standbys = [standby for standby in plan.standbys if standby.need_id in asked]
     _stand_by(standbys, demands, policy, now)
     _clear_old_standbys(standbys, asked)
+    replaced = _replaced(match for matches in asked.values() for match in matches)
     queue_all(
         [
             news
             for need_id, matches in asked.items()
-            for news in (*map(_news_for_supplier, matches), _news_for_requester(demands[need_id], matches))
+            for news in (*_news_for_suppliers(matches, replaced), _news_for_requester(demands[need_id], matches))
         ]
     )
     return Done(held=len(made), standby=len(standbys))
@@ -209,8 +210,26 @@ def _clear_old_standbys(standbys: Sequence[Standby], asked: Iterable[int]) -> No
         waiting.filter(pk__in=old).update(state=MatchState.SUPERSEDED)
 
 
-def _news_for_supplier(match: Match) -> News:
-    return News("match.proposed", match.offer.organisation, describe(match), key=f"match.proposed:{match.pk}")
+def _replaced(asked: Iterable[Match]) -> dict[Pair, int]:
+    """What was asked of the same offers for the same needs a moment ago, by pair: taken back and not told yet, as these
+    requests take its place.
+    """
+    matches = list(asked)
+    untold = Match.objects.filter(
+        withdrawal_untold=True,
+        demand__in=[match.demand_id for match in matches],
+        offer__in=[match.offer_id for match in matches],
+    )
+    return {
+        (need, offer): quantity
+        for need, offer, quantity in untold.order_by("pk").values_list("demand_id", "offer_id", "quantity")
+    }
+
+
+def _news_for_suppliers(matches: Iterable[Match], replaced: Mapping[Pair, int]) -> Iterator[News]:
+    for match in matches:
+        context = {**describe(match), "instead_of": replaced.get((match.demand_id, match.offer_id))}
+        yield News("match.proposed", match.offer.organisation, context, key=f"match.proposed:{match.pk}")
 
 
 def _news_for_requester(demand: Demand, matches: Sequence[Match]) -> News:

@@ -68,5 +68,9 @@ def withdrawn(offer: Offer) -> tuple[str, str]:
     return "match.withdrawn", offer.organisation.contact_email
 
 
+def nobody_left(demand: Demand) -> tuple[str, str]:
+    return "demand.nobody_left", person_of(demand).email
+
+
 def suppliers_asked(demand: Demand) -> tuple[str, str]:
     return "demand.suppliers_asked", person_of(demand).email

@@ -35,6 +35,7 @@ from tests.matching.rematching import (
     Sweep,
     asked,
     need,
+    nobody_left,
     offer_in,
     person_of,
     proposed,
@@ -146,7 +147,7 @@ def test_nobody_else_is_sent_to_goods_that_are_gone_until_one_click_brings_them_
     third = need(100)
 
     # One message for all of it: the other request is not withdrawn by one of its own.
-    assert sweep() == [("offer.gone", offer.organisation.contact_email)]
+    assert sweep() == [nobody_left(first), nobody_left(second), ("offer.gone", offer.organisation.contact_email)]
     assert Message.objects.get(event="offer.gone").context["withdrawn"] == 1
     offer.refresh_from_db()
     assert (asked(), offer.state, offer.quantity_reserved) == ({}, OfferState.STALE, 0)
@@ -163,7 +164,7 @@ def test_whose_request_is_taken_back_from_a_paused_offer_whose_goods_are_gone_he
 
     matching.decline(Match.objects.get(demand=first), by=None, reason="gone")
 
-    assert sweep() == [withdrawn(offer)]
+    assert sweep() == [nobody_left(first), nobody_left(second), withdrawn(offer)]
     assert state_of(second, offer) == [MatchState.CANCELLED]
 
 

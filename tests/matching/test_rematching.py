@@ -19,6 +19,8 @@ from apps.demands.models import Demand, QuantityKind
 from apps.fulfilment import services as fulfilment
 from apps.matching import services as matching
 from apps.matching.models import Escalation, Match, MatchState
+from apps.notifications.models import Message
+from apps.notifications.rendering import render_mail
 from apps.supply import services as supply
 from apps.supply.models import Offer
 from tests.factories import (
@@ -36,6 +38,7 @@ from tests.matching.rematching import (
     Sweep,
     asked,
     need,
+    nobody_left,
     offer_in,
     person_of,
     proposed,
@@ -131,7 +134,7 @@ def test_an_offer_that_is_changed_to_fit_is_asked_and_one_that_fits_no_more_is_t
     assert sweep() == [suppliers_asked(demand), proposed(offer)]
 
     supply.amend_offer(offer, by=person, **before)
-    assert sweep() == [withdrawn(offer)]
+    assert sweep() == [nobody_left(demand), withdrawn(offer)]
     assert state_of(demand, offer) == [MatchState.CANCELLED]
 
 
@@ -143,6 +146,38 @@ def test_a_change_of_an_offer_that_does_not_matter_leaves_its_request_alone(swee
 
     assert sweep() == []
     assert asked() == {(demand.pk, offer.pk): 1000}
+
+
+def test_who_is_asked_anew_for_less_is_told_what_it_takes_the_place_of(sweep: Sweep) -> None:
+    offer_in(WUHAN)
+    demand = need(1000)
+    sweep()
+    first = Match.objects.get()
+
+    matching.amend_demand(demand, by=person_of(demand), quantity=600)
+    sweep()
+
+    second = Match.objects.held().get()
+    mails = {mail.context["match_id"]: mail for mail in Message.objects.filter(event="match.proposed")}
+    assert {match: mail.context["instead_of"] for match, mail in mails.items()} == {first.pk: None, second.pk: 1000}
+    text = render_mail(mails[second.pk]).text
+    assert "takes the place of our request for 1,000 pieces" in " ".join(text.split())
+
+
+def test_nobody_left_is_told_once_and_again_when_somebody_else_was_asked_in_vain(sweep: Sweep) -> None:
+    demand, offer = need(), offer_in(WUHAN)
+    sweep()
+    matching.decline(Match.objects.held().get(), by=None, reason="other")
+    assert sweep() == [nobody_left(demand)]
+    Demand.objects.filter(pk=demand.pk).update(match_requested_at=timezone.now())
+    assert sweep() == []
+
+    other = offer_in(SHENZHEN, queued=True)
+    assert sweep() == [suppliers_asked(demand), proposed(other)]
+    matching.decline(Match.objects.held().get(), by=None, reason="other")
+
+    assert sweep() == [nobody_left(demand)]
+    assert offer.pk != other.pk
 
 
 def test_an_offer_of_which_less_is_there_keeps_what_was_accepted_and_asks_again_for_what_is_left(sweep: Sweep) -> None:
@@ -189,7 +224,7 @@ def test_an_offer_that_now_ships_to_a_hospital_is_given_up_by_an_enterprise_that
 
     supply.amend_offer(offer, by=person_of(south), ships_to=[])
 
-    assert sweep() == [suppliers_asked(hospital), proposed(offer), withdrawn(offer)]
+    assert sweep() == [nobody_left(south), suppliers_asked(hospital), proposed(offer), withdrawn(offer)]
     assert asked() == {(hospital.pk, offer.pk): 1000}
 
 
@@ -514,7 +549,7 @@ def test_who_gave_way_has_another_chance_when_the_one_it_gave_way_to_does_not_ne
     offer, enterprise = offer_in(WUHAN, 1000), need(by={"kind": "enterprise"})
     sweep()
     hospital = need()
-    assert sweep() == [suppliers_asked(hospital), proposed(offer), withdrawn(offer)]
+    assert sweep() == [nobody_left(enterprise), suppliers_asked(hospital), proposed(offer), withdrawn(offer)]
     assert asked() == {(hospital.pk, offer.pk): 1000}
 
     if end == "decline":
@@ -561,14 +596,14 @@ def test_more_holds_than_are_taken_back_at_once_are_all_taken_back(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offers = [offer_in(WUHAN, 100) for _i in range(5)]
-    need(500)
+    demand = need(500)
     sweep()
     assert len(asked()) == 5
     monkeypatch.setattr(matching.take_back_without_ground, "__kwdefaults__", {"now": None, "limit": 2})
 
     Organisation.objects.filter(offers__in=offers).update(state="unverified", announced_state="unverified")
 
-    assert sweep() == sorted(withdrawn(offer) for offer in offers)
+    assert sweep() == [nobody_left(demand), *sorted(withdrawn(offer) for offer in offers)]
     assert asked() == {}
 
 

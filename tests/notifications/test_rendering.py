@@ -79,6 +79,7 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     alerts.tell_withdrawn()
     matching.sweep(now=now + dt.timedelta(hours=3))
     matching.decline(Match.objects.held()[0], by=None, reason="gone", now=now + dt.timedelta(hours=3))
+    matching.sweep(now=now + dt.timedelta(hours=3))
 
     DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="gown"), escalates_at=now)
     alerts.escalate_due(now=now + dt.timedelta(hours=1))

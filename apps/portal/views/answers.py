@@ -30,6 +30,7 @@ from apps.fulfilment.services import accept_match
 from apps.matching import services as matching_services
 from apps.matching.models import Match, MatchState
 from apps.matching.tasks import sweep
+from apps.matching.wording import why_not_to_answer
 from apps.notifications.links import Action, Link, read_link, use_link
 from apps.notifications.tasks import nudge
 from apps.portal.forms.orders import DeclineForm
@@ -212,14 +213,11 @@ def _button(kind: Kind, row: Any) -> str:
 def _overtaken(row: Match | Demand | Offer) -> str:
     """Why there is nothing to answer any more."""
     if isinstance(row, Match):
-        texts = {
-            MatchState.HELD: _("The time to answer has passed. The need has gone to the next supplier."),
-            MatchState.EXPIRED: _("The time to answer has passed. The need has gone to the next supplier."),
-            MatchState.ACCEPTED: _("This is already accepted."),
-            MatchState.DECLINED: _("This is already declined."),
-            MatchState.SUPERSEDED: _("A hospital needed it more urgently: this request is withdrawn."),
-        }
-        return texts.get(MatchState(row.state), _("This request is withdrawn."))
+        if newer := Match.objects.held().filter(demand=row.demand_id, offer=row.offer_id, pk__gt=row.pk).first():
+            return _("A newer request, for %(quantity)s, has taken its place: answer that one.") % {
+                "quantity": quantity(newer.quantity, row.offer.item)
+            }
+        return str(why_not_to_answer(row.state))
     return _("There is nothing to answer any more: it is “%(state)s”.") % {"state": row.get_state_display()}
 
 
