@@ -10,11 +10,9 @@ from typing import Final
 import structlog
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.core import audit
-from apps.core.errors import RuleViolation
 from apps.core.states import move
 from apps.matching.history import items_posted, load_history, posted_between
 from apps.matching.loading import load_rules
@@ -22,7 +20,7 @@ from apps.matching.models import Replay, ReplayedNeed, ReplayState
 from apps.matching.ranking import Rules
 from apps.matching.replaying import MOST_TOGETHER, Part, add_up, differences, replay, totals
 from apps.policy import services as policies
-from apps.policy.models import BUILT_IN, DraftState, Policy, PolicyDraft
+from apps.policy.models import BUILT_IN, Policy, PolicyDraft
 from apps.policy.values import PolicyValues
 
 log = structlog.get_logger(__name__)
@@ -40,11 +38,11 @@ KEEP: Final = dt.timedelta(days=90)
 
 @transaction.atomic
 def request_replay(draft: PolicyDraft, *, by: User, days: int = DAYS, now: dt.datetime | None = None) -> Replay:
-    """Have the needs of the last days replayed under the policy in force and under this draft; asked twice, once."""
+    """Have the needs of the last days replayed under the policy in force and under this draft, while it is open; asked
+    twice, once.
+    """
     now = now or timezone.now()
-    if draft.state != DraftState.OPEN:
-        raise RuleViolation("illegal_move", _("This draft is not open any more."))
-    draft = PolicyDraft.objects.select_for_update(no_key=True).get(pk=draft.pk)
+    draft = policies.lock_draft(draft)
     current = Policy.objects.current()
     same = Replay.objects.filter(draft=draft, settings=draft.settings, policy_version=current.version)
     present = same.filter(state__in=[ReplayState.WAITING, ReplayState.RUNNING]).first()

@@ -129,6 +129,15 @@ def test_a_replay_that_is_asked_for_twice_is_one_and_a_draft_that_is_over_has_no
         previews.request_replay(draft, by=author)
 
 
+def test_a_draft_that_was_discarded_after_it_was_read_is_not_replayed(author: User) -> None:
+    as_read = draft_policy({}, based_on=1, by=author)
+    discard_draft(PolicyDraft.objects.get(), by=author)
+
+    with pytest.raises(RuleViolation, match="not open"):
+        previews.request_replay(as_read, by=author)
+    assert not Replay.objects.exists()
+
+
 def test_a_worker_that_dies_loses_one_group_and_another_goes_on(author: User) -> None:
     two_needs()
     two_needs("gown")

@@ -1,10 +1,9 @@
 """What coordinators say."""
 
-import datetime as dt
-
 from django import forms
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
+
+from apps.portal.forms.seen import SeenField
 
 
 class VerifyForm(forms.Form):
@@ -14,14 +13,7 @@ class VerifyForm(forms.Form):
         help_text=_("A year from now, if left empty."),
         widget=forms.DateInput(attrs={"type": "date", "class": "short"}),
     )
-    seen = forms.CharField(required=False, widget=forms.HiddenInput)
-
-    def clean_seen(self) -> dt.datetime | None:
-        """What the page showed that the form came from; a form without it (a program's) is taken as it is."""
-        try:
-            return parse_datetime(self.cleaned_data["seen"])
-        except ValueError:
-            return None
+    seen = SeenField()
 
 
 class ReasonForm(forms.Form):

@@ -17,6 +17,7 @@ from apps.policy.faults import InvalidPolicyError, Limits
 from apps.policy.values import PhaseName, PolicyValues
 from apps.policy.wording import NAMES, PHASE_NAMES, WORDS, Section, Unit, Words, say, say_briefly
 from apps.portal.forms.regions import RegionField
+from apps.portal.forms.seen import SeenField
 
 # A whole number of so few choices is chosen, not typed.
 _FEW: Final = 10
@@ -40,6 +41,7 @@ class PolicyForm(forms.Form):
     """
 
     based_on = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
+    seen = SeenField()
 
     def __init__(self, *args: Any, values: PolicyValues, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -224,3 +226,4 @@ class EnforceForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=_("Whoever looks at this version later reads it."),
     )
+    seen = SeenField()

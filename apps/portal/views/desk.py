@@ -31,6 +31,7 @@ from apps.notifications.models import Message
 from apps.notifications.tasks import nudge, send_due
 from apps.portal.forms.desk import OptionalReasonForm, ReasonForm, SearchForm, VerifyForm
 from apps.portal.forms.organisation import OrganisationForm
+from apps.portal.forms.seen import seeing
 from apps.portal.templatetags.portal import asked
 from apps.portal.web import blame, done, refused, status_of, user_of
 from apps.supply.models import Offer, OfferState
@@ -236,7 +237,7 @@ def _organisation_page(request: HttpRequest, subject: Organisation, **more: Any)
         "members": subject.memberships.select_related("user").order_by("pk")[:20],
         "needs": Demand.objects.filter(organisation=subject).shown().order_by("-pk")[:10],
         "offers": Offer.objects.filter(organisation=subject).shown().order_by("-pk")[:10],
-        "verify_form": VerifyForm(prefix="verify", initial={"seen": subject.updated_at.isoformat()}),
+        "verify_form": VerifyForm(prefix="verify", initial={"seen": seeing(subject.updated_at)}),
         "reject_form": ReasonForm(prefix="reject"),
         "contact": None,
         **more,
