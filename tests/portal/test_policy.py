@@ -16,7 +16,16 @@ from apps.matching.models import Escalation, Replay
 from apps.policy.models import DraftState, Policy, PolicyDraft
 from apps.policy.services import amend_draft, draft_policy, make_policy
 from apps.policy.values import PolicyValues
-from tests.factories import PASSWORD, DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, member, region
+from tests.factories import (
+    PASSWORD,
+    DemandFactory,
+    ItemFactory,
+    OfferFactory,
+    OrganisationFactory,
+    SupplierFactory,
+    member,
+    region,
+)
 from tests.portal.conftest import Login, lines, queries
 
 pytestmark = pytest.mark.django_db
@@ -378,12 +387,29 @@ def test_a_preview_shows_needs_and_sums_of_ones_own_region_alone(
     previews.request_replay(draft, by=coordinator)
     work()
 
-    text = log_in(province).get(f"/desk/policy/drafts/{draft.pk}/").text
+    page = log_in(province).get(f"/desk/policy/drafts/{draft.pk}/")
 
-    assert "4 of 4 needs would have been served otherwise." in text
-    assert here.reference in text
-    assert there.reference not in text
-    assert "Guangdong" not in text
+    assert "4 of 4 needs would have been served otherwise." in page.text
+    assert here.reference in page.text
+    assert there.reference not in page.text
+    assert [row.name for row in page.context["sums"]["regions"]] == ["Hubei"]
+
+
+def test_a_preview_names_no_supplier_that_the_reader_may_not_see(
+    log_in: Login, coordinator: User, province: User
+) -> None:
+    village, _firm = two_needs("gown")
+    near = SupplierFactory.create(name="Wuhan Maker", region=region("420100"))
+    OfferFactory.create(organisation=near, item=village.item, quantity=400, published_at=village.opened_at)
+    draft = draft_policy(FIRMS_FIRST, based_on=1, by=coordinator)
+    previews.request_replay(draft, by=coordinator)
+    work()
+    page = f"/desk/policy/drafts/{draft.pk}/"
+
+    text = re.sub(r"\s+", " ", log_in(province).get(page).text)
+    assert ("Maker gown" in text, "Wuhan Maker: 400 pieces" in text) == (False, True)
+    assert re.search(r"a supplier in Guangdong: [\d,]+ pieces", text)
+    assert "Maker gown" in log_in(coordinator).get(page).text
 
 
 def test_a_preview_of_something_else_is_marked_as_such(desk: Client, coordinator: User) -> None:
