@@ -46,7 +46,7 @@ class Outlook:
 
     demand: Demand
     as_of: dt.datetime
-    asked: int  # suppliers that have not answered yet; their offers are not among those counted
+    is_asked: bool  # whether suppliers have not answered yet; their offers are not among those counted
     survey: Survey
     ways: tuple[Way, ...]
     rivals: Rivals
@@ -76,7 +76,7 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
     return Outlook(
         demand=demand,
         as_of=now,
-        asked=len(asked),
+        is_asked=bool(asked),
         survey=survey,
         ways=ways,
         rivals=_rivals(offers, demand, policy, now) if is_promised else Rivals(0, 0, 0),

@@ -163,14 +163,14 @@ def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
     }
     if not total:
         head = _("Nobody offers %(item)s at the moment. As soon as somebody does, they are asked within seconds.")
-        if outlook.asked:
+        if outlook.is_asked:
             head = _(
                 "Nobody else offers %(item)s at the moment. As soon as somebody does, they are asked within seconds."
             )
         found: list[tuple[Hindrance | None, str]] = [(None, head % facts)]
     else:
         head = ngettext("%(number)s supplier has %(item)s.", "%(number)s suppliers have %(item)s.", total)
-        if outlook.asked:
+        if outlook.is_asked:
             head = ngettext(
                 "%(number)s other supplier has %(item)s.", "%(number)s other suppliers have %(item)s.", total
             )
