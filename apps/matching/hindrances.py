@@ -107,9 +107,7 @@ def ways_out(survey: Survey, *, spoken_for: int, matter_share: float, places: tu
         if action is Action.MORE:
             quantity = spoken_for + group.least_minimum
         if action is Action.LESS:
-            quantity = int(group.most_free / matter_share)
-            if quantity <= spoken_for:
-                continue
+            quantity = spoken_for + int(group.most_free / matter_share)
         way = Way(
             action,
             group.suppliers,

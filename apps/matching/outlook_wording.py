@@ -9,7 +9,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, ngettext_lazy, pgettext
 
-from apps.demands.models import Urgency
+from apps.demands.models import QuantityKind, Urgency
 from apps.matching.hindrances import Action, Hindrance, Way
 from apps.matching.outlook import Outlook
 
@@ -235,7 +235,8 @@ def change_of(outlook: Outlook, way: Way) -> dict[str, object]:
             best, _suppliers = way.standards[0]
             return {"standard": outlook.standards[best].code if best is not None else None}
         case Action.MORE | Action.LESS:
-            return {"quantity": way.quantity}
+            # With its kind: a need of unknown quantity has none until it is said to have one.
+            return {"quantity": way.quantity, "quantity_kind": QuantityKind.EXACT.value}
         case Action.URGENT:
             return {"urgency": Urgency.URGENT.value}
         case Action.REGION:

@@ -19,7 +19,7 @@ from apps.api.matches import MatchRow
 from apps.api.offers import OfferRow
 from apps.api.orders import OrderRow
 from apps.api.organisations import OrganisationRow
-from apps.demands.models import Demand
+from apps.demands.models import Demand, QuantityKind
 from apps.exports.datasets import DATASETS
 from apps.fulfilment.models import ContactReveal, Order, Shipment
 from apps.matching.models import Match, Shortfall
@@ -211,6 +211,18 @@ def test_a_need_says_what_there_is_for_it_and_what_would_help(call: Call, buyer:
     assert mine.patch(f"/demands/{need.pk}/", way["change"]).status_code == 200
     changed = mine.get(f"/demands/{need.pk}/outlook/").json()
     assert (changed["candidates"], changed["ways"]) == (1, [])
+
+
+def test_a_quantity_that_would_help_can_be_sent_for_a_need_of_which_none_is_known(
+    call: Call, buyer: User, hospital: Organisation
+) -> None:
+    need = DemandFactory.create(organisation=hospital, quantity=None, quantity_kind=QuantityKind.UNSPECIFIED)
+    OfferFactory.create(item=need.item, minimum_order=1000)
+    mine = call(buyer)
+    [way] = mine.get(f"/demands/{need.pk}/outlook/").json()["ways"]
+
+    assert way["change"] == {"quantity": 1000, "quantity_kind": "exact"}
+    assert mine.patch(f"/demands/{need.pk}/", way["change"]).status_code == 200
 
 
 def test_what_there_is_for_a_need_is_not_for_others(call: Call, rival: User, partner: User) -> None:

@@ -219,6 +219,29 @@ def test_a_quantity_is_named_for_which_what_small_offers_have_is_worth_a_shipmen
     assert outlook(demand).survey.candidates == 1
 
 
+def test_what_others_hold_for_a_need_is_not_taken_off_the_quantity_for_which_small_offers_are_worth_it(
+    mask: Item,
+) -> None:
+    """400 more are wanted at most, for 4 to be one of a hundred; and 300 are spoken for."""
+    demand = DemandFactory.create(item=mask, quantity=800, queued=True)
+    OfferFactory.create(item=mask, quantity=300)
+    matching.sweep()
+    OfferFactory.create(item=mask, quantity=4)
+
+    [way] = outlook(demand).ways
+    assert (way.action, way.quantity) == (Action.LESS, 700)
+    Demand.objects.filter(pk=demand.pk).update(quantity=700)
+    assert outlook(demand).survey.candidates == 1
+
+
+def test_more_than_what_small_offers_have_may_be_spoken_for(mask: Item) -> None:
+    OfferFactory.create(item=mask, quantity=2)
+    demand = DemandFactory.create(item=mask, quantity=5000, quantity_matched=4500)
+
+    [way] = outlook(demand).ways
+    assert (way.action, way.quantity) == (Action.LESS, 4700)
+
+
 def test_what_helps_nobody_is_not_proposed(mask: Item, kn95: Item) -> None:
     """Two things at once keep this one back: neither change alone would open it."""
     region("440000")
