@@ -48,6 +48,7 @@ class Survey:
     groups: tuple[Group, ...]
     of_items: tuple[Group, ...] = ()  # by item and standard, where that is the one hindrance
     places: tuple[str, ...] = ()  # codes that are shipped to by offers that are only not shipped to the need
+    mixed: int = 0  # suppliers with several offers, each kept back by something else
 
     def group(self, hindrances: Hindrance) -> Group | None:
         """The offers with exactly these hindrances."""

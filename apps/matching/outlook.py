@@ -7,7 +7,7 @@ An item may have twenty thousand offers, and the page of a need must open at onc
 import datetime as dt
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.db import connection
@@ -191,13 +191,15 @@ def _survey(offers: QuerySet[Any], welcome: set[int]) -> Survey:
         for kind in ("group", "item")
     }
     blocked = {one: sum(count for mask, count in suppliers.items() if one in mask) for one in Hindrance}
-    return Survey(
+    survey = Survey(
         suppliers=sum(suppliers.values()),
         blocked={hindrance: count for hindrance, count in blocked.items() if count},
         groups=groups["group"],
         of_items=groups["item"],
         places=tuple(sorted(place for kind, *_rest, place in rows if kind == "place")),
     )
+    # Whose offers have no hindrance in common has one that fits, or is kept back by several.
+    return replace(survey, mixed=suppliers.get(Hindrance(0), 0) - survey.candidates)
 
 
 def _nearest(codes: Sequence[str], region: Region) -> list[Region]:

@@ -1,7 +1,7 @@
 """An outlook in words, in the language that is active now: why nobody could be asked, and what would help."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.utils import translation
@@ -144,6 +144,19 @@ _SENTENCES: Final = {
         ),
     ),
 }
+# The same for those with several offers.
+_MIXED: Final = (
+    ngettext_lazy(
+        "It has several offers, and something else keeps back each of them.",
+        "All of them have several offers, and something else keeps back each of those.",
+        "count",
+    ),
+    ngettext_lazy(
+        "%(number)s of them has several offers, and something else keeps back each of those.",
+        "%(number)s of them have several offers, and something else keeps back each of those.",
+        "count",
+    ),
+)
 
 
 def why(outlook: Outlook) -> list[str]:
@@ -182,11 +195,17 @@ def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
             survey.candidates,
         )
         found.append((None, text % {"number": _number(survey.candidates)}))
-    for hindrance, (of_all, of_some) in _SENTENCES.items():
-        count = survey.blocked.get(hindrance, 0)
-        if count:
-            sentence = of_all if count == total else of_some
-            found.append((hindrance, sentence % {**facts, "count": count, "number": _number(count)}))
+
+    def told(texts: tuple[Any, Any], count: int) -> str:
+        of_all, of_some = texts
+        return str((of_all if count == total else of_some) % {**facts, "count": count, "number": _number(count)})
+
+    blocked = survey.blocked
+    found += [
+        (hindrance, told(texts, blocked[hindrance])) for hindrance, texts in _SENTENCES.items() if hindrance in blocked
+    ]
+    if survey.mixed:
+        found.append((None, told(_MIXED, survey.mixed)))
     found += [(Hindrance.STOCK, text) for text in _rivals(outlook)]
     if similar := survey.group(Hindrance.SUBSTITUTE):
         text = ngettext(

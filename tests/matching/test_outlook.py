@@ -149,6 +149,25 @@ def test_each_hindrance_has_a_sentence(mask: Item, offer: dict[str, Any], senten
     assert why(DemandFactory.create(item=mask, standard=standard)) == ["1 supplier has Surgical mask.", sentence]
 
 
+def test_a_supplier_each_of_whose_offers_is_kept_back_by_something_else_is_not_passed_over(mask: Item) -> None:
+    maker = SupplierFactory.create()
+    for facts in ({"minimum_order": 2000}, {"state": "paused"}):
+        OfferFactory.create(organisation=maker, item=mask, **facts)
+    demand = DemandFactory.create(item=mask)
+
+    assert why(demand) == [
+        "1 supplier has Surgical mask.",
+        "It has several offers, and something else keeps back each of them.",
+    ]
+
+    OfferFactory.create(item=mask)
+    assert why(demand) == [
+        "2 suppliers have Surgical mask.",
+        "1 of them fits and is asked at the next round.",
+        "1 of them has several offers, and something else keeps back each of those.",
+    ]
+
+
 def test_it_says_who_said_no_and_who_goes_first(mask: Item) -> None:
     demand = DemandFactory.create(item=mask)
     matching.decline(MatchFactory.create(demand=demand), by=None, reason="other")
