@@ -6,8 +6,8 @@ An item may have twenty thousand offers, and the page of a need must open at onc
 
 import datetime as dt
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django.db import connection
@@ -49,16 +49,27 @@ class Outlook:
     is_asked: bool  # whether suppliers have not answered yet; their offers are not among those counted
     survey: Survey
     ways: tuple[Way, ...]
-    rivals: Rivals
-    items: dict[int, Item]
-    standards: dict[int, Standard]
-    places: dict[str, Region]
+    rivals: Rivals = Rivals(0, 0, 0)
+    items: Mapping[int, Item] = field(default_factory=dict)
+    standards: Mapping[int, Standard] = field(default_factory=dict)
+    places: Mapping[str, Region] = field(default_factory=dict)
+
+    @property
+    def is_counted(self) -> bool:
+        return _may_ask(self.demand)
+
+
+def _may_ask(demand: Demand) -> bool:
+    """Only for whom suppliers are asked is it counted what they have: anybody can register and draft."""
+    return demand.state == DemandState.OPEN and demand.organisation.is_verified
 
 
 def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = None) -> Outlook:
     """Count the suppliers that could serve a need (fetched with `shown()`) under a policy (None: the current one), and
-    what keeps back the others.
+    what keeps back the others. Nothing is counted for a need for which nobody is asked.
     """
+    if not _may_ask(demand):
+        return Outlook(demand, now, is_asked=False, survey=Survey(0, {}, ()), ways=())
     policy = policy or Policy.objects.current().values
     substitutes = set(Substitution.objects.filter(demanded=demand.item_id).values_list("offered_id", flat=True))
     welcome = {demand.item_id} | (substitutes if demand.accepts_substitutes else set())

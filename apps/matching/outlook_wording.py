@@ -9,7 +9,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, ngettext_lazy, pgettext
 
-from apps.demands.models import QuantityKind, Urgency
+from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.matching.hindrances import Action, Hindrance, Way
 from apps.matching.outlook import Outlook
 
@@ -167,6 +167,8 @@ def why(outlook: Outlook) -> list[str]:
 def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
     """The same with the hindrance that each sentence is about."""
     survey, demand = outlook.survey, outlook.demand
+    if not outlook.is_counted:
+        return [(None, _not_counted(demand))]
     total = survey.suppliers
     facts = {
         "item": demand.item.label,
@@ -220,6 +222,14 @@ def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
     return found
 
 
+def _not_counted(demand: Demand) -> str:
+    if demand.state != DemandState.OPEN:
+        return _("This need is not open: nobody is asked for it, and it is not counted what suppliers have.")
+    return _("“%(name)s” is not verified. Until it is, nobody is asked, and it is not counted what suppliers have.") % {
+        "name": demand.organisation.name
+    }
+
+
 def _rivals(outlook: Outlook) -> list[str]:
     """Who has what would fit: by priority, without names."""
     rivals = outlook.rivals
@@ -266,11 +276,14 @@ def change_of(outlook: Outlook, way: Way) -> dict[str, object]:
 def help_of(outlook: Outlook, way: Way) -> str:
     """What the requester could do, and what it would open."""
     opened = ngettext("%(number)s supplier", "%(number)s suppliers", way.suppliers) % {"number": _number(way.suppliers)}
-    gain = _("That would open %(suppliers)s with %(units)s %(unit)s.") % {
-        "suppliers": opened,
-        "units": _number(way.units),
-        "unit": _in_language(outlook.demand.item.unit.short_names),
-    }
+    if way.units is None:
+        gain = _("That would open %(suppliers)s.") % {"suppliers": opened}
+    else:
+        gain = _("That would open %(suppliers)s with %(units)s %(unit)s.") % {
+            "suppliers": opened,
+            "units": _number(way.units),
+            "unit": _in_language(outlook.demand.item.unit.short_names),
+        }
     return f"{_advice(outlook, way)} {gain}"
 
 
