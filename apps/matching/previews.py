@@ -26,12 +26,15 @@ from apps.policy.values import PolicyValues
 log = structlog.get_logger(__name__)
 
 DAYS: Final = 7
-# So that a group of items takes a minute or two and a preview minutes: the newest needs are replayed.
+# So that a group of items takes a minute or two, half the time that a task has, and a preview minutes: the newest needs
+# are replayed.
 MOST_NEEDS: Final = 2_000
-MOST_PAIRS: Final = 5_000_000
-# A worker that dies loses its claim, and the group it was at, after this long.
-LEASE: Final = dt.timedelta(minutes=10)
+MOST_PAIRS: Final = 2_500_000
+# A worker that dies, or is stopped as it takes too long, loses its claim, and the group it was at, after this long:
+# more than a task is let run. The group is tried again with so much less.
+LEASE: Final = dt.timedelta(minutes=5)
 ATTEMPTS: Final = 3
+LESS: Final = 4
 # How long what would have been is kept, and a draft that was thrown away.
 KEEP: Final = dt.timedelta(days=90)
 
@@ -73,7 +76,8 @@ def replay_due(*, seconds: float = 20, now: dt.datetime | None = None) -> bool:
     policies = [values_of(claimed.policy_version), PolicyValues.from_json(claimed.settings)]
     while claimed.groups_done < claimed.groups_in_all:
         if time.monotonic() > end:
-            Replay.objects.filter(pk=claimed.pk, claimed_until=claimed.claimed_until).update(claimed_until=None)
+            mine = Replay.objects.filter(pk=claimed.pk, claimed_until=claimed.claimed_until)
+            mine.update(claimed_until=None, attempts=0)
             return True
         if not _replay_group(claimed, rules, policies):
             return True  # somebody else has it by now
@@ -115,8 +119,9 @@ def _plan(claimed: Replay, rules: Rules) -> None:
 
 def _replay_group(claimed: Replay, rules: Rules, policies: Sequence[PolicyValues]) -> bool:
     """Replay the next group under both policies and keep what came of it; False if somebody else did meanwhile."""
+    most_pairs = MOST_PAIRS // LESS ** (claimed.attempts - 1)
     history, left_out = load_history(
-        claimed.groups[claimed.groups_done], claimed.since, claimed.until, policies[0], most_pairs=MOST_PAIRS
+        claimed.groups[claimed.groups_done], claimed.since, claimed.until, policies[0], most_pairs=most_pairs
     )
     before, after = (replay(history, rules, policy=policy, most_together=MOST_TOGETHER) for policy in policies)
     otherwise = differences(before.served, after.served)
@@ -132,7 +137,7 @@ def _replay_group(claimed: Replay, rules: Rules, policies: Sequence[PolicyValues
         "apart": claimed.apart + max(before.apart, after.apart),
         "differing": claimed.differing + len(otherwise),
         "totals": sums,
-        "attempts": 0,
+        "attempts": 1,
         "claimed_until": timezone.now() + LEASE,
     }
     with transaction.atomic():

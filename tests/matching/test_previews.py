@@ -4,6 +4,7 @@ import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -211,6 +212,41 @@ def test_a_replay_that_kills_its_workers_is_given_up(author: User) -> None:
     assert previews._claim(later) is None
     asked.refresh_from_db()
     assert asked.state == ReplayState.FAILED
+
+
+def test_a_group_that_takes_too_long_is_tried_again_with_its_newest_needs(
+    author: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for hours in range(1, 7):
+        DemandFactory.create(opened_at=timezone.now() - dt.timedelta(hours=hours))
+    OfferFactory.create()
+    monkeypatch.setattr(previews, "MOST_PAIRS", 8)
+    asked = previews.request_replay(draft_policy({}, based_on=1, by=author), by=author)
+    later = timezone.now()
+    assert previews._claim(later) is not None  # and stopped, as its time was over
+
+    previews.replay_due(now=later + previews.LEASE * 1.01)
+
+    asked.refresh_from_db()
+    assert (asked.state, asked.needs, asked.left_out) == (ReplayState.DONE, 2, 4)
+
+
+def test_what_is_left_for_later_is_not_taken_for_too_much(author: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    two_needs()
+    two_needs("gown")
+    monkeypatch.setattr(previews, "MOST_PAIRS", 2)
+    asked = previews.request_replay(draft_policy({}, based_on=1, by=author), by=author)
+    for _i in range(previews.ATTEMPTS + 1):
+        assert previews.replay_due(seconds=-1)
+
+    previews.replay_due()
+
+    asked.refresh_from_db()
+    assert (asked.state, asked.needs, asked.left_out) == (ReplayState.DONE, 4, 0)
+
+
+def test_nobody_else_is_at_a_group_while_a_task_may_still_run() -> None:
+    assert previews.LEASE.total_seconds() > settings.CELERY_TASK_TIME_LIMIT
 
 
 def test_what_is_long_over_is_forgotten_and_what_became_a_version_is_not(author: User) -> None:
