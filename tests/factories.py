@@ -12,7 +12,7 @@ from apps.accounts.permissions import OrganisationKind, Role
 from apps.catalogue.models import Category, Item, ItemStandard, Region, Satisfaction, Standard, Unit
 from apps.demands.models import Demand, DemandState, Urgency
 from apps.demands.services import new_reference
-from apps.matching.models import Match, MatchState
+from apps.matching.models import Escalation, Match, MatchState
 from apps.supply.models import Offer, OfferState
 
 PASSWORD = "correct horse battery staple"
@@ -174,6 +174,7 @@ class DemandFactory(DjangoModelFactory[Demand]):
     state = DemandState.OPEN
     opened_at = factory.LazyFunction(timezone.now)
     confirmed_at = factory.SelfAttribute("opened_at")
+    escalating_since = factory.SelfAttribute("opened_at")
     escalates_at = factory.LazyAttribute(lambda demand: demand.opened_at + dt.timedelta(hours=10))
     ask_at = factory.LazyAttribute(lambda demand: demand.opened_at + dt.timedelta(days=5))
     stale_at = factory.LazyAttribute(lambda demand: demand.opened_at + dt.timedelta(days=7))
@@ -202,6 +203,18 @@ class OfferFactory(DjangoModelFactory[Offer]):
     state = OfferState.PUBLISHED
     published_at = factory.LazyFunction(timezone.now)
     confirmed_at = factory.SelfAttribute("published_at")
+
+
+class EscalationFactory(DjangoModelFactory[Escalation]):
+    """Put before the nearest coordinator in the present run of the clock of its need."""
+
+    class Meta:
+        model = Escalation
+
+    demand = factory.SubFactory(DemandFactory)
+    organisation = factory.SubFactory(OrganisationFactory)
+    level = 1
+    since = factory.SelfAttribute("demand.escalating_since")
 
 
 class MatchFactory(DjangoModelFactory[Match]):

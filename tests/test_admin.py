@@ -18,7 +18,7 @@ from apps.core.models import AuditEntry
 from apps.demands.models import Demand, DemandState
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, OrderState
-from apps.matching.models import Escalation, Match, MatchState
+from apps.matching.models import Match, MatchState
 from apps.matching.previews import request_replay
 from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
 from apps.notifications.services import add_webhook, queue
@@ -28,6 +28,7 @@ from apps.supply.models import Offer, OfferState
 from tests.factories import (
     PASSWORD,
     DemandFactory,
+    EscalationFactory,
     MatchFactory,
     OfferFactory,
     OrganisationFactory,
@@ -79,7 +80,7 @@ def fill(hospital: Organisation, buyer: User, number: int) -> None:
         fulfilment.ship_order(order, by=None, quantity=10)
         fulfilment.deliver_order(order, by=None, quantity_accepted=5)
         fulfilment.reveal_contact(match, to=buyer)
-        Escalation.objects.create(demand=match.demand, organisation=OrganisationFactory.create(), level=1)
+        EscalationFactory.create(demand=match.demand, organisation=OrganisationFactory.create())
         Policy.objects.create(version=index + 2, made_by=UserFactory.create())
         request_replay(draft_policy({}, based_on=1, by=UserFactory.create()), by=UserFactory.create())
         accounts.issue_token(UserFactory.create(), name="t", scopes=["read"], region=region("420000"))

@@ -82,7 +82,7 @@ class DemandRow(Row):
     updated_at = serializers.DateTimeField()
 
 
-class DemandChange(Input):
+class DemandFacts(Input):
     IGNORED = tuple(DemandRow().fields)
 
     item = Code(find_item)
@@ -100,7 +100,11 @@ class DemandChange(Input):
     note = Text(required=False, allow_blank=True, max_length=2000)
 
 
-class DemandLine(DemandChange):
+class DemandChange(DemandFacts):
+    confirm_quantity = Truth(required=False, help_text="The quantity is unusual, and right.")
+
+
+class DemandLine(DemandFacts):
     organisation = VisibleRow(
         lambda user: Organisation.objects.visible_to(user).select_related("region"),
         required=False,
@@ -191,7 +195,9 @@ class Demands(Resource):
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
         """Change what is asked for; what suppliers have not answered yet is taken back and asked anew."""
         demand = self.mine()
-        matching.amend_demand(demand, by=self.user, **self.taken(DemandChange, partial=True))
+        changes = self.taken(DemandChange, partial=True)
+        confirmed = changes.pop("confirm_quantity", False)
+        matching.amend_demand(demand, by=self.user, quantity_confirmed=confirmed, **changes)
         return self.answer(demand.pk)
 
     @extend_schema(request=Opening, responses=DemandRow)

@@ -61,7 +61,7 @@ class DemandQuerySet(models.QuerySet["Demand"]):
     def short(self) -> Self:
         """Of which something is wanted that nobody was asked for or has promised yet."""
         return self.filter(
-            Q(quantity=None, quantity_matched=0, quantity_held=0)
+            Q(quantity=None, item__trial_lot__gt=F("quantity_held") + F("quantity_matched"))
             | Q(quantity__gt=F("quantity_held") + F("quantity_matched"))
         )
 
@@ -95,7 +95,9 @@ class DemandQuerySet(models.QuerySet["Demand"]):
         return self.open().filter(ask_at__lte=now, asked_at=None)
 
     def gone_stale(self, now: dt.datetime) -> Self:
-        return self.open().filter(stale_at__lte=now)
+        """Whose owners were asked and had the time to answer, however late they were asked."""
+        time_to_answer = F("stale_at") - F("ask_at")
+        return self.open().alias(answer_by=F("asked_at") + time_to_answer).filter(stale_at__lte=now, answer_by__lte=now)
 
     def shown(self) -> Self:
         """With what every page and export shows of a demand, in one query."""
@@ -148,6 +150,8 @@ class Demand(Counted):
 
     # Clocks, set by the services from the urgency, so that every sweep is one indexed comparison.
     escalates_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Since when its clock of escalation runs: each time it starts anew, the nearest coordinator comes first again.
+    escalating_since = models.DateTimeField(null=True, blank=True, editable=False)
     ask_at = models.DateTimeField(null=True, blank=True, editable=False)
     asked_at = models.DateTimeField(null=True, blank=True, editable=False)
     stale_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -185,6 +189,9 @@ class Demand(Counted):
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(state__in=DemandState.values), name="demand_state_known"),
             models.CheckConstraint(condition=Q(urgency__in=Urgency.values), name="demand_urgency_known"),
+            models.CheckConstraint(
+                condition=Q(escalates_at=None) | Q(escalating_since__isnull=False), name="demand_escalates_since"
+            ),
             models.CheckConstraint(
                 condition=Q(quantity_kind__in=QuantityKind.values)
                 & (
@@ -249,11 +256,6 @@ class Demand(Counted):
         return max(0, self.target - self.quantity_held - self.quantity_matched)
 
     @property
-    def quantity_unmet(self) -> int:
-        """What has not been received yet (base units)."""
-        return max(0, self.target - self.quantity_received)
-
-    @property
     def is_live(self) -> bool:
         return self.state in LIVE
 
@@ -271,6 +273,10 @@ class Demand(Counted):
             "phone": self.contact_phone or contact["phone"],
             "email": contact["email"],
         }
+
+    def escalation_from(self, now: dt.datetime, policy: PolicyValues) -> dict[str, dt.datetime]:
+        """The values of the escalation clock for a need that it starts to run for at `now`."""
+        return {"escalating_since": now, "escalates_at": clocks.escalates_at(self.urgency, now, policy)}
 
     def clocks_from(self, now: dt.datetime, policy: PolicyValues) -> dict[str, dt.datetime | None]:
         """The values of the freshness clocks for a need that was confirmed at `now`."""

@@ -12,7 +12,6 @@ from django.db import connection
 from django.db.models import F
 
 from apps.core.states import move
-from apps.demands import clocks
 from apps.demands.models import Demand, DemandState
 from apps.policy.models import Policy
 
@@ -64,10 +63,15 @@ def record_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
 
 
 def undo_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
-    """The requester takes a repeat back: neither needed nor promised any more."""
-    Demand.objects.filter(pk=demand_id).update(
+    """The requester takes a repeat back: neither needed nor promised any more. Where less is needed by now than was
+    ordered once more, it is a loss like any other.
+    """
+    undone = Demand.objects.filter(pk=demand_id, quantity__gt=quantity).update(
         quantity=F("quantity") - quantity, quantity_matched=F("quantity_matched") - quantity
     )
+    if not undone:
+        record_loss(demand_id, quantity, now=now)
+        return
     settle(demand_id, now=now)
 
 
@@ -103,7 +107,7 @@ def settle(demand_id: int, *, now: dt.datetime) -> None:
     if reopened:
         policy = Policy.objects.current().values
         changes |= {
-            "escalates_at": clocks.escalates_at(demand.urgency, now, policy),
+            **demand.escalation_from(now, policy),
             **demand.clocks_from(now, policy),
         }
     if target != demand.state:

@@ -136,8 +136,13 @@ def _values(line: Line) -> dict[str, Any]:
 
 
 @transaction.atomic
-def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Demand:
+def amend_demand(
+    demand: Demand, *, by: User, quantity_confirmed: bool = False, now: dt.datetime | None = None, **changes: Any
+) -> Demand:
     """Change what is asked for. Accepted quantities are promises: the quantity cannot go below them.
+
+    What would not go out by itself does not come in by an amendment either: raises `quantity_unusual` unless that is
+    confirmed, and `look_needed` for what a coordinator has to look at first.
 
     Edges call `matching.services.amend_demand`, which first takes back what suppliers have been asked and have not
     answered.
@@ -166,18 +171,39 @@ def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **
             field="quantity",
         )
 
+    if not changed:
+        return demand
+    policy = Policy.objects.current().values
+    if demand.state != DemandState.DRAFT and not _is_coordinator_of(demand, by):
+        _check_needs_no_look(demand, changed, policy, quantity_confirmed=quantity_confirmed)
     demand.save(update_fields=list(changed))
-    if "urgency" in changed and demand.opened_at and demand.confirmed_at:
-        policy = Policy.objects.current().values
-        fresh = demand.clocks_from(demand.confirmed_at, policy)
-        Demand.objects.filter(pk=demand.pk).update(
-            escalates_at=clocks.escalates_at(demand.urgency, demand.opened_at, policy), **fresh
-        )
-    if changed:
-        settle(demand.pk, now=now)
-        audit.record(by, "demand.amended", demand, fields=sorted(changed))
+    if demand.state == DemandState.OPEN:
+        # Whoever amends a need has looked at it: that is as good as a confirmation.
+        fresh = demand.clocks_from(now, policy)
+        if "urgency" in changed and demand.escalating_since:
+            fresh["escalates_at"] = clocks.escalates_at(demand.urgency, demand.escalating_since, policy)
+        Demand.objects.filter(pk=demand.pk).update(**fresh)
+    settle(demand.pk, now=now)
+    audit.record(by, "demand.amended", demand, fields=sorted(changed))
     demand.refresh_from_db()
     return demand
+
+
+def _check_needs_no_look(
+    demand: Demand, changed: Collection[str], policy: PolicyValues, *, quantity_confirmed: bool
+) -> None:
+    if "quantity" in changed and _far_from_usual(demand, confirmed=quantity_confirmed):
+        raise RuleViolation(
+            "look_needed",
+            _("The quantity is far from usual. Post it as a need of its own: a coordinator will look at it first."),
+            field="quantity",
+        )
+    if "region" in changed and _wants_approval(demand, policy):
+        raise RuleViolation(
+            "look_needed",
+            _("There a coordinator looks at every need before it goes out: post it as a need of its own."),
+            field="region",
+        )
 
 
 def judge_quantity(demand: Demand) -> plausibility.Judgement:
@@ -193,6 +219,29 @@ def judge_quantity(demand: Demand) -> plausibility.Judgement:
     return plausibility.judge(demand.quantity, [quantity for quantity in past if quantity])
 
 
+def _far_from_usual(demand: Demand, *, confirmed: bool) -> plausibility.Judgement | None:
+    """The judgement of an absurd quantity. Raises `quantity_unusual` for one that is to be confirmed and is not."""
+    judgement = judge_quantity(demand)
+    if judgement.verdict is plausibility.Verdict.ABSURD:
+        return judgement
+    if judgement.verdict is plausibility.Verdict.UNUSUAL and not confirmed:
+        raise RuleViolation(
+            "quantity_unusual",
+            _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
+            % {"quantity": f"{demand.quantity:,}", "usual": f"{judgement.usual:,}"},
+            field="quantity",
+            status=409,
+            usual=judgement.usual,
+        )
+    return None
+
+
+def _wants_approval(demand: Demand, policy: PolicyValues) -> bool:
+    """Whether a coordinator looks at every need of its region."""
+    _code, phase = policy.phase_of(demand.region.path)
+    return phase.approval
+
+
 @transaction.atomic
 def open_demand(
     demand: Demand,
@@ -200,15 +249,21 @@ def open_demand(
     by: User | None,
     quantity_confirmed: bool = False,
     policy: PolicyValues | None = None,
+    seen: dt.datetime | None = None,
     now: dt.datetime | None = None,
 ) -> Demand:
     """Put a draft to work: from this commit on it is matched.
 
     Raises `organisation_unverified`, and `quantity_unusual` unless the unusual quantity is confirmed. An absurd
     quantity, and any need of a region where the policy demands it, leaves the draft waiting for a coordinator, who
-    opens or returns it. Whoever opens many passes the values of the current `policy`.
+    opens or returns it. Whoever opens many passes the values of the current `policy`. `seen`: the `updated_at` that
+    whoever decided this looked at; if the draft changed since, `state_changed`.
     """
     now = now or timezone.now()
+    if seen is not None:
+        demand = Demand.objects.select_for_update(of=["self"], no_key=True).shown().get(pk=demand.pk)
+        if demand.updated_at != seen:
+            raise RuleViolation("state_changed", _("This need changed a moment ago. Look again and decide."))
     organisation = demand.organisation
     if not organisation.is_verified:
         raise RuleViolation(
@@ -220,20 +275,9 @@ def open_demand(
 
     policy = policy or Policy.objects.current().values
     if not _is_coordinator_of(demand, by):
-        judgement = judge_quantity(demand)
-        if judgement.verdict is plausibility.Verdict.ABSURD:
-            return _hold_back(demand, QUANTITY_HELD_FOR_REVIEW, policy, by=by, now=now, usual=judgement.usual)
-        if judgement.verdict is plausibility.Verdict.UNUSUAL and not quantity_confirmed:
-            raise RuleViolation(
-                "quantity_unusual",
-                _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
-                % {"quantity": f"{demand.quantity:,}", "usual": f"{judgement.usual:,}"},
-                field="quantity",
-                status=409,
-                usual=judgement.usual,
-            )
-        _code, phase = policy.phase_of(demand.region.path)
-        if phase.approval:
+        if absurd := _far_from_usual(demand, confirmed=quantity_confirmed):
+            return _hold_back(demand, QUANTITY_HELD_FOR_REVIEW, policy, by=by, now=now, usual=absurd.usual)
+        if _wants_approval(demand, policy):
             return _hold_back(demand, HELD_FOR_APPROVAL, policy, by=by, now=now)
 
     move(
@@ -242,8 +286,8 @@ def open_demand(
         state_reason="",
         opened_at=now,
         review_requested_at=None,
-        escalates_at=clocks.escalates_at(demand.urgency, now, policy),
         match_requested_at=now,
+        **demand.escalation_from(now, policy),
         **demand.clocks_from(now, policy),
     )
     audit.record(by, "demand.opened", demand)
@@ -266,9 +310,7 @@ def _hold_back(
     if demand.state != DemandState.DRAFT:
         raise RuleViolation("illegal_move", _("This need is not a draft any more."))
     drafts = Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT, review_requested_at=None)
-    if drafts.update(
-        review_requested_at=now, state_reason=why, escalates_at=clocks.escalates_at(demand.urgency, now, policy)
-    ):
+    if drafts.update(review_requested_at=now, state_reason=why, **demand.escalation_from(now, policy)):
         audit.record(by, "demand.held_for_review", demand, quantity=demand.quantity, usual=usual, why=why)
         coordinator = Organisation.objects.coordinating(demand.region).first()
         if coordinator:
@@ -342,7 +384,7 @@ def resume_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) -
         DemandState.OPEN,
         state_reason="",
         match_requested_at=now,
-        escalates_at=clocks.escalates_at(demand.urgency, now, policy),
+        **demand.escalation_from(now, policy),
         **demand.clocks_from(now, policy),
     )
     settle(demand.pk, now=now)

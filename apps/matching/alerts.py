@@ -14,7 +14,7 @@ from apps.demands import clocks
 from apps.demands import services as demands_services
 from apps.demands.models import Demand, DemandState
 from apps.matching import outlook_wording
-from apps.matching.models import Escalation, Match, MatchState
+from apps.matching.models import WAS_ASKED, Escalation, Match, MatchState
 from apps.matching.outlook import outlook
 from apps.matching.writing import Done, describe
 from apps.notifications.services import News, queue, queue_all
@@ -45,7 +45,9 @@ def escalate_due(*, now: dt.datetime | None = None, limit: int = 200) -> Done:
 
 def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
     waits = demand.waits_for_a_look
-    before = Escalation.objects.filter(demand=demand, for_approval=waits)
+    since = demand.escalating_since
+    assert since is not None, "a clock that rings has begun to run"
+    before = Escalation.objects.filter(demand=demand, for_approval=waits, since=since)
     told = set(before.values_list("organisation_id", flat=True))
     # Of a need that waits to be looked at, the nearest coordinator was told when it began to wait.
     chain = list(Organisation.objects.coordinating(demand.region))[1 if waits else 0 :]
@@ -57,10 +59,12 @@ def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
         return 0
 
     coordinator = nobody_told[0]
-    states = Counter(Match.objects.filter(demand=demand).values_list("state", flat=True))
+    states = Counter(Match.objects.filter(WAS_ASKED, demand=demand).values_list("state", flat=True))
     tried = {str(state): count for state, count in sorted(states.items())}
     level = len(told) + 1
-    Escalation.objects.create(demand=demand, organisation=coordinator, level=level, tried=tried, for_approval=waits)
+    Escalation.objects.create(
+        demand=demand, organisation=coordinator, level=level, tried=tried, for_approval=waits, since=since
+    )
     context = {
         **demands_services.describe(demand),
         "coordinator": coordinator.name,
@@ -70,7 +74,7 @@ def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
         "quantity_matched": demand.quantity_matched,
         "waits": waits,
     }
-    about = f"{demand.pk}:{coordinator.pk}{':look' if waits else ''}"
+    about = f"{demand.pk}:{coordinator.pk}{':look' if waits else ''}:{since:%Y%m%d%H%M%S%f}"
     queue("demand.escalated", coordinator, context, key=f"demand.escalated:{about}")
     queue("demand.passed_on", demand.organisation, context, key=f"demand.passed_on:{about}")
     return 1

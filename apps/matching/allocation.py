@@ -68,9 +68,10 @@ def decide(
 ) -> Plan:
     """Serve the needs in order of precedence, each from its best sources; what is not enough is split over several.
 
-    Within a tier each need first gets at most its share of a contested item, then what is still there. When free
-    stock does not suffice, unanswered holds of lower tiers on the need's sources yield, lowest tier and largest id
-    first.
+    Within a tier each need first gets at most its share of a contested item, then what is still there. A source that
+    has not answered a need is asked for no more of it meanwhile, but what the need still wants stays there: no lower
+    tier gets it. When free stock does not suffice, unanswered holds of lower tiers on the need's sources yield, lowest
+    tier and largest id first.
 
     With `shortlists`, by need, `sources` are those on them, and the plan is the one that all sources would lead to:
     what cannot be decided by the best few raises `BeyondRanking`.
@@ -85,12 +86,14 @@ def decide(
             known = shelf if shortlists is None else shortlists[need.id]
             plan.ranked[need.id] = rank(need, known, rules, policy=policy, now=now)
         taken: dict[int, dict[int, int]] = {need.id: {} for need in members}
+        table.tier = tier
         shares = {need.id: _share(need, members, plan.ranked, table, policy) for need in members}
         for cap in (shares, {need.id: need.wanting for need in members}):
             for need in members:
                 _take(need, plan.ranked[need.id].candidates.sources(), taken[need.id], table, cap[need.id], policy)
         for need in members:
             _take_over(need, tier, plan, taken[need.id], table)
+            table.wanting[need.id] = need.wanting - sum(taken[need.id].values())
         for need in members:
             _record(need, plan, taken[need.id], policy)
     return plan
@@ -102,9 +105,19 @@ class _Table:
     def __init__(self, sources: Sequence[Source]) -> None:
         self.free: dict[int, int] = {source.id: source.free for source in sources}
         self.held: dict[int, list[HeldFor]] = defaultdict(list)
+        # What needs still want that a source has not answered, by need.
+        self.wanting: dict[int, int] = {hold.need_id: hold.wanting for source in sources for hold in source.held}
+        self.tier = 1  # whose turn it is
         for source in sources:
             if source.held:
                 self.held[source.id] = sorted(source.held, key=lambda hold: (hold.tier, hold.match_id))
+
+    def left(self, source_id: int) -> int:
+        """What the tier whose turn it is may take: all but what higher ones still want that were not answered yet."""
+        free = self.free[source_id]
+        if free and source_id in self.held:
+            free -= sum(self.wanting[hold.need_id] for hold in self.held[source_id] if hold.tier < self.tier)
+        return max(0, free)
 
 
 def _share(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], table: _Table, policy: PolicyValues) -> int:
@@ -115,7 +128,7 @@ def _share(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], table
     wanted = sum(other.wanting for other in rivals)
     supply = 0
     for source in ranked[need.id].candidates.sources():
-        supply += table.free[source.id]
+        supply += table.left(source.id)
         if supply >= wanted:
             return need.wanting
     return min(need.wanting, max(1, math.floor(supply * policy.share_cap)))
@@ -142,7 +155,7 @@ def _take(
         if wanted <= 0:
             return
         already = taken.get(source.id, 0)
-        available = table.free[source.id]
+        available = table.left(source.id)
         if already + available < min(matters, wanted + already):
             continue
         minimum = max(1, source.minimum_order - already)
@@ -162,14 +175,14 @@ def _take_over(need: Need, tier: int, plan: Plan, taken: dict[int, int], table: 
             return
         lower = [hold for hold in table.held[source.id] if hold.tier > tier]
         minimum = max(1, source.minimum_order - taken.get(source.id, 0))
-        if table.free[source.id] + sum(hold.quantity for hold in lower) < minimum or wanted < minimum:
+        if table.left(source.id) + sum(hold.quantity for hold in lower) < minimum or wanted < minimum:
             continue
-        while lower and table.free[source.id] < wanted:
+        while lower and table.left(source.id) < wanted:
             hold = lower.pop()
             table.held[source.id].remove(hold)
             table.free[source.id] += hold.quantity
             plan.yielding.append(hold.match_id)
-        quantity = _fitting(wanted, table.free[source.id], minimum)
+        quantity = _fitting(wanted, table.left(source.id), minimum)
         if quantity:
             taken[source.id] = taken.get(source.id, 0) + quantity
             table.free[source.id] -= quantity
@@ -191,6 +204,9 @@ def _record(need: Need, plan: Plan, taken: dict[int, int], policy: PolicyValues)
             break
     for rank_, place in enumerate(chosen, 1):
         candidate = candidates[place]
-        plan.holds.append(Hold(need.id, candidate, taken[candidate.source.id], rank_))
+        quantity = taken[candidate.source.id]
+        if quantity > candidate.source.free:  # others have yielded
+            candidate = candidates.giving(place, quantity)
+        plan.holds.append(Hold(need.id, candidate, quantity, rank_))
     for rank_, place in enumerate(waiting, len(chosen) + 1):
         plan.standbys.append(Standby(need.id, candidates[place], rank_))

@@ -42,6 +42,9 @@ TEACHING: Final = (DeclineReason.DISTANCE, DeclineReason.STANDARD)
 # In these the offer is spoken for, or next in line, for this demand.
 PENDING: Final = (MatchState.HELD, MatchState.STANDBY)
 
+# The supplier was asked at some time: what was never more than next best has no time to answer.
+WAS_ASKED: Final = Q(respond_by__isnull=False)
+
 # How a match counts in its supplier's record. A promise is broken by silence, by stock that was not there, and by
 # calling off what was accepted (only what the supplier did has a reason then). That price, distance or standard do not
 # fit says nothing about reliability: it teaches whom not to ask again (`lessons.py`).
@@ -55,12 +58,12 @@ BROKEN: Final = (
 
 class MatchQuerySet(models.QuerySet["Match"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Both sides see a match, and who watches the region of the need; a supplier does not see that it is merely
-        next best.
+        """Both sides see a match, and who watches the region of the need; a supplier that was never asked does not see
+        that it is, or was, next best.
         """
         if not user.is_authenticated:
             return self.none()
-        asked = user.in_sight("offer__organisation", "offer__origin_region") & ~Q(state=MatchState.STANDBY)
+        asked = user.in_sight("offer__organisation", "offer__origin_region") & WAS_ASKED
         return self.filter(user.in_sight("demand__organisation", "demand__region") | asked)
 
     def held(self) -> Self:
@@ -204,8 +207,10 @@ class EscalationQuerySet(models.QuerySet["Escalation"]):
         return self.filter(organisation__in=[grant.organisation_id for grant in user.grants])
 
     def of_the_uncovered(self) -> Self:
-        """Of needs that suppliers did not cover in time, not of those that nobody looked at."""
-        return self.filter(for_approval=False)
+        """Of needs that suppliers did not cover in time, not of those that nobody looked at; since the clock of the
+        need began to run.
+        """
+        return self.filter(for_approval=False, since=F("demand__escalating_since"))
 
 
 class Escalation(TimeStamped):
@@ -218,6 +223,8 @@ class Escalation(TimeStamped):
     level = models.PositiveSmallIntegerField(_("level"), help_text=_("1 is the nearest coordinator."))
     tried: models.JSONField[dict[str, int], dict[str, int]] = models.JSONField(_("what was tried"), default=dict)
     for_approval = models.BooleanField(_("waits to be looked at"), default=False)
+    # Which run of the clock of the need this belongs to: `Demand.escalating_since` at the time.
+    since = models.DateTimeField(editable=False)
 
     objects = EscalationQuerySet.as_manager()
 
@@ -225,7 +232,7 @@ class Escalation(TimeStamped):
         verbose_name = _("escalation")
         verbose_name_plural = _("escalations")
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["demand", "organisation", "level", "for_approval"], name="escalation_once")
+            models.UniqueConstraint(fields=["demand", "organisation", "for_approval", "since"], name="escalation_once")
         ]
 
     def __str__(self) -> str:

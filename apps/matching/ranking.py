@@ -7,7 +7,7 @@ import datetime as dt
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final, Protocol, overload
 
@@ -86,6 +86,7 @@ class HeldFor:
     need_id: int
     tier: int  # effective, of the need that holds
     quantity: int
+    wanting: int = 0  # what that need still wants besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +260,10 @@ def cheapness(source: Source) -> float:
     return round(min(1.0, max(0.0, 1.5 - source.unit_price / source.reference_price)), 6)
 
 
+def _told(fit: Fit, need: Need) -> str:
+    return "stated" if fit is Fit.EQUAL and need.standard_id is None else fit.name.lower()
+
+
 def enough_to_matter(need: Need, policy: PolicyValues) -> int:
     """The smallest quantity that is worth a shipment."""
     return max(1, math.ceil(min(need.wanting, need.target) * policy.matter_share))
@@ -296,7 +301,7 @@ def score(
             timeliness(source.lead_time_days, need.needed_by, policy, now),
             weights["lead_time"],
         ),
-        Term("standard", fit.name.lower(), fit.value, weights["standard"]),
+        Term("standard", _told(fit, need), fit.value, weights["standard"]),
         Term("freshness", round(_age_days(source, now), 1), _freshness(source, policy, now), weights["freshness"]),
         Term("record", source.kept + source.broken, _record(source, policy), weights["record"]),
         Term(
@@ -378,8 +383,13 @@ class Candidates(Sequence[Candidate]):
             return [self._candidate(place) for place in self._order[index]]
         return self._candidate(self._order[index])
 
-    def _candidate(self, place: int) -> Candidate:
-        source = self._shelf.sources[place]
+    def giving(self, index: int, quantity: int) -> Candidate:
+        """The candidate with the reasons of a source that gives so much: more than is free, where others yield."""
+        place = self._order[index]
+        return self._candidate(place, replace(self._shelf.sources[place], free=quantity))
+
+    def _candidate(self, place: int, source: Source | None = None) -> Candidate:
+        source = source or self._shelf.sources[place]
         fit = fit_of(self._need, source.item_id, source.standard_id, self._rules)
         assert isinstance(fit, Fit), "what does not fit is no candidate"
         shelf = self._shelf

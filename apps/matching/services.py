@@ -66,14 +66,15 @@ GIFTS_EVERY: Final = dt.timedelta(days=1)
 
 
 def sweep(*, now: dt.datetime | None = None, limit: int = 1000) -> Done:
-    """Everything that matching has to do now: hear who is verified, expire, take back, look whom changed offers help,
+    """Everything that matching has to do now: hear who is verified, take back, expire, look whom changed offers help,
     match, tell whose request was taken back, escalate.
 
     What a match sets free (a hold that yields) may help others, so the two steps in the middle take turns until there
     is nothing more to do: one sweep settles all that happened before it.
     """
     alerts.announce_verifications(now=now)
-    done = _all(expire_holds, now) + _all(take_back_without_ground, now)
+    # A need that ended in time breaks no promise of who was asked.
+    done = _all(take_back_without_ground, now) + _all(expire_holds, now)
     while done.demands < limit:
         step = look_at_offers(now=now) + match_due(now=now)
         done += step
@@ -220,7 +221,9 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
     if able:
         items = {offer.item_id for offer in able}
         helped = items | set(Substitution.objects.filter(offered__in=items).values_list("demanded_id", flat=True))
-        needs = Demand.objects.open().short().filter(item__in=helped, match_requested_at=None)
+        # What somebody is deciding this moment may have been read before the offer was there: it is decided once more.
+        unaware = Q(match_requested_at=None) | Q(match_claimed_until__isnull=False)
+        needs = Demand.objects.open().short().filter(unaware, item__in=helped)
         demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
     supply_services.finish_matching(offers)
     gifts = [offer.pk for offer in able if offer.is_donation]
@@ -250,7 +253,7 @@ def _still_held(match: Match, now: dt.datetime, also: Iterable[int] = ()) -> Mat
         MatchState.EXPIRED: _("The time to answer has passed. The need has gone to the next supplier."),
         MatchState.ACCEPTED: _("This is already accepted."),
         MatchState.DECLINED: _("This is already declined."),
-        MatchState.SUPERSEDED: _("A hospital needed it more urgently: this request is withdrawn."),
+        MatchState.SUPERSEDED: _("Others needed it more urgently, or the need was served otherwise."),
         MatchState.CANCELLED: _("This request is withdrawn."),
         MatchState.STANDBY: _("You have not been asked yet."),
     }
@@ -337,8 +340,10 @@ def decline(
     if reason == DeclineReason.GONE:
         # What was asked since then is taken back by the next sweep.
         emptied = list(others.filter(demand__in=also).shown().order_by("pk"))
-        end_holds(emptied, MatchState.CANCELLED, now)
-        supply_services.suspend_gone(match.offer_id, withdrawn=len(emptied), now=now)
+        if supply_services.suspend_gone(match.offer_id, withdrawn=len(emptied), now=now):
+            end_holds(emptied, MatchState.CANCELLED, now)  # the same message says so
+        else:
+            take_back(emptied, MatchState.CANCELLED, now)
     return match
 
 
@@ -358,11 +363,14 @@ def call_off(match: Match, *, by: User | None, by_supplier: bool) -> None:
 
 
 @transaction.atomic
-def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Demand:
+def amend_demand(
+    demand: Demand, *, by: User, quantity_confirmed: bool = False, now: dt.datetime | None = None, **changes: Any
+) -> Demand:
     """Change a need: what suppliers were asked, have not answered and would be asked differently now is taken back, and
-    asked anew as the need now stands.
+    asked anew as the need now stands. Raises as `demands.services.amend_demand` does.
     """
     now = now or timezone.now()
+    demand = lock([demand.pk])[demand.pk]  # nothing more is asked for it as it was
     changed = {name for name, value in changes.items() if getattr(demand, name) != value}
     held = Match.objects.held().filter(demand=demand)
     touched = list(_outdated(held, demand, changed, changes).values_list("pk", "offer_id"))
@@ -370,7 +378,7 @@ def amend_demand(demand: Demand, *, by: User, now: dt.datetime | None = None, **
         lock([demand.pk], [offer_id for _pk, offer_id in touched])
         asked = held.filter(pk__in=[pk for pk, _offer_id in touched]).shown().order_by("pk")
         take_back(list(asked), MatchState.CANCELLED, now)
-    return demands_services.amend_demand(demand, by=by, now=now, **changes)
+    return demands_services.amend_demand(demand, by=by, quantity_confirmed=quantity_confirmed, now=now, **changes)
 
 
 def _outdated(held: MatchQuerySet, demand: Demand, changed: set[str], changes: Mapping[str, Any]) -> MatchQuerySet:

@@ -10,7 +10,7 @@ from django.db.models import Count
 from apps.demands.models import Demand, DemandState
 from apps.matching.allocation import Plan
 from apps.matching.models import Match, MatchState, Shortfall
-from apps.matching.ranking import Need
+from apps.matching.ranking import Need, effective_tier
 from apps.matching.verdicts import Because, Verdict
 from apps.policy.models import Policy
 
@@ -22,10 +22,10 @@ def note_plan(plan: Plan, needs: Sequence[Need], demands: Collection[Demand], po
     fitting = [need for need in needs if len(plan.ranked[need.id].candidates)]
     unfitting = {need.id for need in needs} - {need.id for need in fitting}
     judged = [demand for demand in demands if demand.pk not in unfitting]
-    note(_of_plan(plan, fitting, judged, policy), judged, policy, now)
+    note(_of_plan(plan, fitting, policy, now), judged, policy, now)
 
 
-def _of_plan(plan: Plan, needs: Iterable[Need], demands: Collection[Demand], policy: Policy) -> Iterator[Verdict]:
+def _of_plan(plan: Plan, needs: Iterable[Need], policy: Policy, now: dt.datetime) -> Iterator[Verdict]:
     """Others count that were given some of the item, by the tier they had then."""
     given: dict[int, int] = defaultdict(int)
     for hold in plan.holds:
@@ -39,9 +39,8 @@ def _of_plan(plan: Plan, needs: Iterable[Need], demands: Collection[Demand], pol
         .values_list("tier")
         .annotate(needs=Count("demand", distinct=True))
     )
-    tier = {demand.pk: policy.values.tier(demand.organisation.kind) for demand in demands}
     for need in short:
-        own, got = tier[need.id], given[need.id]
+        own, got = effective_tier(need.tier, need.waiting_since, now, policy.values), given[need.id]
         others = max(0, served.get(own, 0) - (got > 0))
         above = sum(count for other, count in served.items() if other < own)
         because = Because.SHARED if others else Because.HIGHER if above else Because.EXHAUSTED

@@ -83,6 +83,7 @@ def _standard(value: Any, _score: float) -> str:
     texts = {
         "equal": _("It states the standard that is needed."),
         "exceeds": _("Its standard meets or exceeds the one that is needed."),
+        "stated": _("No standard was asked for; it states one."),
         "unstated": _("No standard was asked for, and none is stated."),
         "substitute": _("It is a substitute: another item, which was said to be welcome."),
     }

@@ -176,11 +176,17 @@ def pause_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime | 
 
 @transaction.atomic
 def confirm_offer(offer: Offer, *, by: User, now: dt.datetime | None = None) -> Offer:
-    """Still there: freshness starts again. A stale offer is published again."""
+    """Still there: freshness starts again, and who said no before may be asked again. A stale offer is published
+    again.
+    """
     now = now or timezone.now()
     if offer.state == OfferState.STALE:
         return publish_offer(offer, by=by, now=now)
-    if not Offer.objects.published().filter(pk=offer.pk).update(confirmed_at=now, asked_at=None):
+    if (
+        not Offer.objects.published()
+        .filter(pk=offer.pk)
+        .update(confirmed_at=now, asked_at=None, match_requested_at=now)
+    ):
         raise RuleViolation("illegal_move", _("Only a published offer can be confirmed."))
     audit.record(by, "offer.confirmed", offer)
     offer.refresh_from_db()

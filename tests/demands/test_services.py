@@ -14,7 +14,8 @@ from apps.demands import plausibility, services
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.demands.plausibility import Verdict, judge
 from apps.notifications.models import Notification
-from tests.factories import DemandFactory, ItemFactory, OrganisationFactory, StandardFactory, SupplierFactory
+from apps.policy.services import make_policy
+from tests.factories import DemandFactory, ItemFactory, OrganisationFactory, StandardFactory, SupplierFactory, region
 
 pytestmark = pytest.mark.django_db
 
@@ -197,3 +198,71 @@ def test_suppliers_may_need_things_too() -> None:
     maker = SupplierFactory.create()
     [demand] = services.post_demands(maker, [line(quantity_kind=QuantityKind.AT_LEAST)], by=None)
     assert services.open_demand(demand, by=None).state == DemandState.OPEN
+
+
+def test_saying_that_it_is_more_urgent_suspends_nothing_and_counts_as_a_confirmation(
+    hospital: Organisation, buyer: User
+) -> None:
+    now = timezone.now()
+    opened = now - dt.timedelta(days=8)
+    demand = DemandFactory.create(
+        organisation=hospital,
+        urgency="routine",
+        opened_at=opened,
+        ask_at=opened + dt.timedelta(hours=252),
+        stale_at=opened + dt.timedelta(days=14),
+    )
+
+    amended = services.amend_demand(demand, by=buyer, urgency="urgent", now=now)
+
+    assert amended.confirmed_at == now
+    assert (services.ask_whether_still_needed(now=now), services.suspend_stale(now=now)) == (0, 0)
+
+
+def test_nobody_is_suspended_who_was_not_asked_and_had_the_time_to_answer(hospital: Organisation) -> None:
+    """Workers that were away for days: the question comes late, and the answer may come as late."""
+    now = timezone.now()
+    opened = now - dt.timedelta(days=9)
+    demand = DemandFactory.create(organisation=hospital, opened_at=opened)
+    assert demand.ask_at
+    assert demand.stale_at
+    assert demand.stale_at < now
+
+    assert (services.ask_whether_still_needed(now=now), services.suspend_stale(now=now)) == (1, 0)
+    time_to_answer = demand.stale_at - demand.ask_at
+    assert services.suspend_stale(now=now + time_to_answer - dt.timedelta(seconds=1)) == 0
+    assert services.suspend_stale(now=now + time_to_answer) == 1
+
+
+def test_what_would_not_go_out_by_itself_does_not_come_in_by_an_amendment(
+    hospital: Organisation, buyer: User, coordinator: User
+) -> None:
+    for _ in range(10):
+        DemandFactory.create(organisation=hospital, quantity=500)
+    demand = DemandFactory.create(organisation=hospital, quantity=500)
+
+    with pytest.raises(RuleViolation) as unusual:
+        services.amend_demand(demand, by=buyer, quantity=50_000)
+    assert (unusual.value.code, unusual.value.status) == ("quantity_unusual", 409)
+    with pytest.raises(RuleViolation) as absurd:
+        services.amend_demand(demand, by=buyer, quantity=500_000_000, quantity_confirmed=True)
+    assert absurd.value.code == "look_needed"
+    demand.refresh_from_db()
+    assert demand.quantity == 500
+
+    assert services.amend_demand(demand, by=buyer, quantity=50_000, quantity_confirmed=True).quantity == 50_000
+    assert services.amend_demand(demand, by=coordinator, quantity=500_000_000).quantity == 500_000_000
+
+
+def test_a_need_does_not_move_to_where_a_coordinator_looks_first(
+    hospital: Organisation, buyer: User, coordinator: User
+) -> None:
+    xinjiang = region("650000")
+    make_policy({"phases": {xinjiang.pk: {"phase": "emergency", "approval": True}}}, note="x", by=coordinator)
+    demand = DemandFactory.create(organisation=hospital)
+
+    with pytest.raises(RuleViolation) as refused:
+        services.amend_demand(demand, by=buyer, region=xinjiang)
+
+    assert refused.value.code == "look_needed"
+    assert services.amend_demand(demand, by=coordinator, region=xinjiang).region == xinjiang

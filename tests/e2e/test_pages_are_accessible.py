@@ -11,10 +11,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import Organisation, User
 from apps.matching import previews
-from apps.matching.models import Escalation
 from apps.policy.services import draft_policy, make_policy
 from tests.e2e.conftest import CHROMIUM
-from tests.factories import PASSWORD, DemandFactory, MatchFactory, OfferFactory, OrganisationFactory
+from tests.factories import PASSWORD, DemandFactory, EscalationFactory, MatchFactory, OfferFactory, OrganisationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WIDTHS = [360, 1280]
@@ -43,7 +42,7 @@ def something_everywhere(
     DemandFactory.create(organisation=hospital, draft=True, review_requested_at=now, quantity=10**12)
     stuck = DemandFactory.create(organisation=hospital, opened_at=now - dt.timedelta(days=3))
     office = coordinator.grants[0].organisation
-    Escalation.objects.create(demand=stuck, organisation=office, level=1, tried={"declined": 2})
+    EscalationFactory.create(demand=stuck, organisation=office, tried={"declined": 2})
     return hospital
 
 
@@ -147,5 +146,5 @@ def test_the_whole_way_in_with_the_keyboard_alone(browser: Browser, live_server:
             page.keyboard.type(text)
     page.keyboard.press("Enter")
 
-    page.get_by_role("heading", name="Your organisation", level=1).wait_for()
+    page.get_by_role("heading", name="Your organisation").wait_for()
     context.close()

@@ -5,6 +5,7 @@ import pytest
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
 from apps.demands.models import DemandState
+from apps.demands.services import amend_demand
 from apps.fulfilment import services
 from apps.fulfilment.models import ContactReveal, Order, OrderState
 from apps.matching.models import MatchState
@@ -135,3 +136,20 @@ def test_contacts_are_for_both_sides_after_acceptance_and_each_first_look_is_log
 
     held = MatchFactory.create(demand__organisation=match.demand.organisation)
     assert services.reveal_contact(held, to=buyer) is None
+
+
+def test_a_repeat_can_be_called_off_though_less_is_needed_by_now(
+    hospital: Organisation, buyer: User, maker: Organisation
+) -> None:
+    demand = DemandFactory.create(organisation=hospital, quantity=100)
+    offer = OfferFactory.create(organisation=maker, item=demand.item)
+    first = services.accept_match(MatchFactory.create(demand=demand, offer=offer, quantity=100), by=None)
+    again = services.repeat_order(first, by=buyer, quantity=50)
+    services.cancel_order(first, by=buyer)
+    demand.refresh_from_db()
+    amend_demand(demand, by=buyer, quantity=50)
+
+    services.cancel_order(again, by=buyer)
+
+    demand.refresh_from_db()
+    assert (demand.state, demand.quantity, demand.quantity_matched) == (DemandState.OPEN, 50, 0)

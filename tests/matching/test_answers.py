@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Satisfaction
-from apps.demands.models import Demand, DemandState
+from apps.demands.models import DemandState, QuantityKind
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order
 from apps.matching import services as matching
@@ -41,6 +41,7 @@ from tests.matching.rematching import (
     state_of,
     supplier_in,
     suppliers_asked,
+    withdrawn,
 )
 
 pytestmark = pytest.mark.django_db
@@ -155,6 +156,17 @@ def test_nobody_else_is_sent_to_goods_that_are_gone_until_one_click_brings_them_
     assert asked() == {(first.pk, offer.pk): 1000, (second.pk, offer.pk): 500, (third.pk, offer.pk): 100}
 
 
+def test_whose_request_is_taken_back_from_a_paused_offer_whose_goods_are_gone_hears_it(sweep: Sweep) -> None:
+    first, second, offer = need(1000), need(1000), offer_in(WUHAN, 2000)
+    sweep()
+    supply.pause_offer(offer, by=person_of(first))
+
+    matching.decline(Match.objects.get(demand=first), by=None, reason="gone")
+
+    assert sweep() == [withdrawn(offer)]
+    assert state_of(second, offer) == [MatchState.CANCELLED]
+
+
 def test_what_was_accepted_of_goods_that_are_gone_stays_accepted(sweep: Sweep) -> None:
     offer, first = offer_in(WUHAN, 2000), need(1000)
     sweep()
@@ -186,9 +198,8 @@ def test_too_far_is_meant_of_every_need_as_far_or_farther_until_the_offer_is_tou
     assert asked() == {(near.pk, offer.pk): 100}
 
     supply.confirm_offer(offer, by=person_of(near))
-    Demand.objects.filter(pk=far.pk).update(match_requested_at=timezone.now())
     sweep()
-    assert asked() == {(near.pk, offer.pk): 100, (far.pk, offer.pk): 100}
+    assert asked() == {(need.pk, offer.pk): 100 for need in (near, far, beijing)}
 
 
 def test_not_the_right_standard_is_meant_of_every_need_that_asks_for_it(sweep: Sweep) -> None:
@@ -317,3 +328,19 @@ def test_what_never_came_of_an_order_is_wanted_again_of_somebody_else(
 
     [held] = Match.objects.held()
     assert (held.offer.organisation != order.match.offer.organisation, held.quantity) == (True, 300)
+
+
+# --- Unknown quantities -----------------------------------------------------------------------------------------------
+
+
+def test_a_need_of_unknown_quantity_goes_on_when_part_of_its_trial_lot_was_accepted(sweep: Sweep) -> None:
+    demand, first = need(None, quantity_kind=QuantityKind.UNSPECIFIED), offer_in(WUHAN, 50)
+    sweep()
+    fulfilment.accept_match(Match.objects.held().get(), by=None)
+    sweep()
+
+    second = offer_in(WUHAN, 1000, queued=True)
+    sweep()
+
+    assert demand.item.trial_lot == 200
+    assert (state_of(demand, first), asked()) == ([MatchState.ACCEPTED], {(demand.pk, second.pk): 150})

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from apps.matching.allocation import decide
 from apps.matching.ranking import (
     Fit,
+    HeldFor,
     Need,
     Refusal,
     Source,
@@ -213,3 +214,35 @@ def test_the_reason_for_a_refusal_is_counted() -> None:
         Refusal.MINIMUM: 1,
         Refusal.STOCK: 1,
     }
+
+
+@given(needs(), sources(), st.integers(min_value=0, max_value=6000))
+@settings(max_examples=150, deadline=None)
+def test_a_lower_tier_leaves_what_a_higher_one_still_wants_of_a_source_that_has_not_answered_it(
+    need: Need, source: Source, wanting: int
+) -> None:
+    held = HeldFor(match_id=1, need_id=900, tier=1, quantity=100, wanting=wanting)
+    behind = replace(need, tier=3, waiting_since=NOW)
+
+    plan = decide([behind], [replace(source, held=(held,))], RULES, policy=POLICY, now=NOW)
+
+    assert plan.yielding == []
+    assert sum(hold.quantity for hold in plan.holds) <= max(0, source.free - wanting)
+
+
+def test_who_takes_over_is_told_that_it_gets_all_it_wants() -> None:
+    place = PLACES[1]
+    source = Source(
+        id=1, organisation_id=1, item_id=1, free=0, minimum_order=1, lead_time_days=1, place=place,
+        ships_to=frozenset(), standard_id=None, confirmed_at=NOW,
+        held=(HeldFor(match_id=1, need_id=900, tier=4, quantity=300),),
+    )  # fmt: skip
+    need = Need(
+        id=1, organisation_id=2, item_id=1, target=200, wanting=200, tier=1, urgency_rank=1, days_of_supply=None,
+        waiting_since=NOW, needed_by=None, place=place,
+    )  # fmt: skip
+
+    [hold] = decide([need], [source], RULES, policy=POLICY, now=NOW).holds
+
+    [coverage] = [term for term in hold.candidate.terms if term.name == "coverage"]
+    assert (hold.quantity, coverage.value, coverage.score) == (200, 200, 1.0)

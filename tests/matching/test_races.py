@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from apps.accounts.models import Organisation
@@ -272,3 +272,39 @@ def test_what_is_amended_between_reading_and_writing_is_decided_anew() -> None:
     matching.sweep()
     matching.sweep()
     assert Match.objects.held().get().offer == offer
+
+
+def test_an_offer_that_appears_while_a_need_is_being_decided_is_matched_with_it() -> None:
+    demand = DemandFactory.create(queued=True)
+    claimed = demands.claim_for_matching(now=timezone.now(), lease=matching.LEASE, limit=5)
+    # A worker has read by now that nothing is there; a supplier publishes, and another worker looks whom that helps.
+    OfferFactory.create(item=demand.item, queued=True)
+    matching.look_at_offers()
+    demands.finish_matching(claimed)
+
+    matching.sweep()
+
+    assert Match.objects.held().get().demand == demand
+
+
+def test_a_hold_that_comes_about_while_its_need_is_being_amended_is_taken_back() -> None:
+    demand = DemandFactory.create()
+    offer = OfferFactory.create(item=demand.item, ships_to=["420000"])
+    member(demand.organisation)
+
+    def move_to_xinjiang() -> None:
+        matching.amend_demand(
+            Demand.objects.get(pk=demand.pk), by=demand.organisation.memberships.get().user, region=region("650000")
+        )
+        connections.close_all()
+
+    moving = threading.Thread(target=move_to_xinjiang)
+    with transaction.atomic():
+        Demand.objects.select_for_update(no_key=True).get(pk=demand.pk)
+        moving.start()
+        time.sleep(0.3)  # it waits for the row
+        MatchFactory.create(demand=demand, offer=offer)
+    moving.join()
+
+    assert not Match.objects.held().exists()
+    assert broken_invariants() == {}

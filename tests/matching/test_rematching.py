@@ -18,7 +18,7 @@ from apps.demands import services as demands
 from apps.demands.models import Demand, QuantityKind
 from apps.fulfilment import services as fulfilment
 from apps.matching import services as matching
-from apps.matching.models import Match, MatchState
+from apps.matching.models import Escalation, Match, MatchState
 from apps.supply import services as supply
 from apps.supply.models import Offer
 from tests.factories import (
@@ -220,7 +220,8 @@ def test_a_need_that_ends_frees_its_stock_for_another_and_the_supplier_is_told_o
 
     first.refresh_from_db()
     if verb == "stale":
-        Demand.objects.filter(pk=first.pk).update(stale_at=timezone.now())
+        long_ago = timezone.now() - dt.timedelta(days=30)
+        Demand.objects.filter(pk=first.pk).update(asked_at=long_ago, stale_at=timezone.now())
         demands.suspend_stale()
     else:
         getattr(demands, f"{verb}_demand")(first, by=person_of(first))
@@ -371,6 +372,48 @@ def test_a_new_note_or_urgency_bothers_no_supplier(sweep: Sweep) -> None:
 
     assert sweep() == []
     assert state_of(demand, offer) == [MatchState.HELD]
+
+
+# --- Clocks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_need_that_ended_before_the_time_to_answer_was_up_breaks_nobodys_promise(sweep: Sweep) -> None:
+    demand, offer = need(), offer_in(WUHAN)
+    sweep()
+    respond_by = Match.objects.get().respond_by
+    assert respond_by
+
+    demands.cancel_demand(demand, by=person_of(demand), now=respond_by - dt.timedelta(seconds=3))
+    news = sweep(respond_by + dt.timedelta(seconds=2))
+
+    assert (state_of(demand, offer), news) == ([MatchState.CANCELLED], [withdrawn(offer)])
+
+
+def test_a_need_that_is_resumed_goes_through_the_desks_again(sweep: Sweep, coordinator: User) -> None:
+    demand = need()
+    assert demand.escalates_at
+    sweep(demand.escalates_at)
+    demands.pause_demand(demand, by=person_of(demand))
+    later = demand.escalates_at + dt.timedelta(hours=1)
+    demands.resume_demand(demand, by=person_of(demand), now=later)
+
+    sweep(later + dt.timedelta(hours=10))
+
+    assert [event for event, _address in told()].count("demand.escalated") == 2
+    assert list(Escalation.objects.order_by("pk").values_list("level", flat=True)) == [1, 1]
+
+
+def test_only_who_was_asked_counts_as_tried(sweep: Sweep, coordinator: User) -> None:
+    demand = need()
+    offer_in(WUHAN), offer_in(SHENZHEN)
+    sweep()
+    assert demand.escalates_at
+    Match.objects.held().update(respond_by=demand.escalates_at + dt.timedelta(hours=1))
+
+    sweep(demand.escalates_at)
+
+    assert Match.objects.filter(state=MatchState.STANDBY).exists()
+    assert Escalation.objects.get().tried == {"held": 1}
 
 
 # --- Organisations ----------------------------------------------------------------------------------------------------

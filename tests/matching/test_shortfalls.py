@@ -1,5 +1,6 @@
 """Why needs got less than they want, written by sweeps and the micro-batch at once."""
 
+import datetime as dt
 import threading
 from collections.abc import Sequence
 
@@ -8,11 +9,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.demands.models import Demand
+from apps.matching import services as matching
 from apps.matching import shortfalls
 from apps.matching.models import Shortfall
 from apps.matching.verdicts import Because, Verdict
 from apps.policy.models import Policy
-from tests.factories import DemandFactory
+from tests.factories import DemandFactory, OfferFactory, OrganisationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TURNS = 20
@@ -53,3 +55,19 @@ def test_of_two_writers_who_forget_what_the_other_keeps_one_comes_after_the_othe
     assert faults == []
     kept = set(Shortfall.objects.values_list("demand_id", flat=True))
     assert kept in [{demand.pk for demand in half} for half in halves]
+
+
+def test_a_shortfall_counts_others_by_their_tier_after_ageing() -> None:
+    DemandFactory.create(quantity=4000, queued=True)
+    OfferFactory.create(quantity=4000, queued=True)
+    matching.sweep()
+    aged = DemandFactory.create(
+        organisation=OrganisationFactory.create(kind="community"),
+        opened_at=timezone.now() - dt.timedelta(days=3),
+        queued=True,
+    )
+    OfferFactory.create(quantity=100, queued=True)
+    matching.sweep()
+
+    row = Shortfall.objects.get(demand=aged)
+    assert (row.others, row.above) == (1, 0)

@@ -62,12 +62,18 @@ def test_clocks_that_run_go_on_and_new_ones_follow_the_new_version(hospital: Org
 def test_what_waited_for_a_look_before_waiting_had_a_clock_gets_one(hospital: Organisation, coordinator: User) -> None:
     since = timezone.now() - dt.timedelta(hours=9)
     old, routine = (
-        DemandFactory.create(draft=True, organisation=hospital, urgency=urgency, review_requested_at=since)
+        DemandFactory.create(
+            draft=True, organisation=hospital, urgency=urgency, review_requested_at=since, escalating_since=since
+        )
         for urgency in (Urgency.URGENT, Urgency.ROUTINE)
     )
     plain = DemandFactory.create(draft=True, organisation=hospital)
     running = DemandFactory.create(
-        draft=True, organisation=hospital, review_requested_at=since, escalates_at=since + dt.timedelta(days=9)
+        draft=True,
+        organisation=hospital,
+        review_requested_at=since,
+        escalating_since=since,
+        escalates_at=since + dt.timedelta(days=9),
     )
     make_policy({"escalation_hours": {"emergency": 1, "urgent": 4, "routine": 30}}, note="x", by=coordinator)
 

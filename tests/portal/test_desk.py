@@ -12,10 +12,10 @@ from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import OrganisationKind
 from apps.core.models import AuditEntry
 from apps.demands.models import DemandState
-from apps.matching.models import Escalation
+from apps.demands.services import amend_demand
 from apps.notifications.models import Channel, Message, MessageState
 from apps.supply.models import OfferState
-from tests.factories import DemandFactory, OfferFactory, OrganisationFactory, member, region
+from tests.factories import DemandFactory, EscalationFactory, OfferFactory, OrganisationFactory, member, region
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_the_desk_takes_as_many_queries_whatever_waits(
         waiting_body()
         DemandFactory.create(draft=True, review_requested_at=now)
         stuck = DemandFactory.create()
-        Escalation.objects.create(demand=stuck, organisation=office, level=1, tried={"expired": 3})
+        EscalationFactory.create(demand=stuck, organisation=office, tried={"expired": 3})
         DemandFactory.create(escalates_at=now + dt.timedelta(minutes=5))
         OfferFactory.create(state=OfferState.STALE)
         Message.objects.create(
@@ -224,3 +224,24 @@ def test_the_desk_takes_as_many_queries_whatever_waits(
     with django_assert_num_queries(11):  # session, user, memberships; six queues and their escalations; unread
         page = desk.get("/desk/").text
     assert page.count("<article") == 6 * size
+
+
+def test_a_need_that_changed_since_the_page_was_shown_is_not_sent_out(
+    client: Client, coordinator: User, hospital: Organisation, buyer: User
+) -> None:
+    now = timezone.now()
+    demand = DemandFactory.create(draft=True, organisation=hospital, quantity=50_000, review_requested_at=now)
+    client.force_login(coordinator)
+    page = client.get(f"/desk/needs/{demand.pk}/open/").text
+    seen = page.split('name="seen" value="')[1].split('"')[0]
+    amend_demand(demand, by=buyer, quantity=90_000_000)
+
+    answer = client.post(f"/desk/needs/{demand.pk}/open/", {"seen": seen}, follow=True)
+
+    assert "changed a moment ago" in answer.text
+    demand.refresh_from_db()
+    assert demand.state == DemandState.DRAFT
+    page = client.get(f"/desk/needs/{demand.pk}/open/").text
+    client.post(f"/desk/needs/{demand.pk}/open/", {"seen": page.split('name="seen" value="')[1].split('"')[0]})
+    demand.refresh_from_db()
+    assert demand.state == DemandState.OPEN

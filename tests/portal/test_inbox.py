@@ -223,3 +223,20 @@ def test_the_inbox_asks_the_database_as_often_for_many_requests_as_for_few(
     fill(12)
 
     assert queries(client, "/inbox/") == few
+
+
+def test_a_supplier_that_was_never_asked_does_not_see_a_need_when_it_is_next_best_no_more(
+    log_in: Login, supplier: User, maker: Organisation, mask: Item
+) -> None:
+    demand = DemandFactory.create(item=mask)
+    standby = MatchFactory.create(
+        demand=demand,
+        offer=OfferFactory.create(organisation=maker, item=mask),
+        state=MatchState.STANDBY,
+        respond_by=None,
+    )
+    for state in (MatchState.STANDBY, MatchState.SUPERSEDED):
+        Match.objects.filter(pk=standby.pk).update(state=state)
+        client = log_in(supplier)
+        assert demand.organisation.name not in client.get("/inbox/").text
+        assert client.get("/api/v1/matches/").json()["results"] == []

@@ -238,6 +238,24 @@ def test_amending_below_what_is_promised_is_refused_and_keeps_what_was_typed(
     assert 'value="123"' in response.text
 
 
+def test_an_unusual_quantity_is_asked_back_when_a_need_is_amended_too(
+    log_in: Login, buyer: User, hospital: Organisation, mask: Item
+) -> None:
+    for _ in range(10):
+        DemandFactory.create(organisation=hospital, item=mask, quantity=500)
+    demand = DemandFactory.create(organisation=hospital, item=mask, quantity=500, address="Ward 7")
+    client, path = log_in(buyer), f"/needs/{demand.pk}/amend/"
+    typed = {"quantity": "50000", "quantity_kind": "exact", "urgency": "urgent", "region": demand.region_id}
+
+    asked = client.post(path, typed)
+
+    assert asked.status_code == 409
+    assert "50,000, not about 500?" in asked.text
+    client.post(path, typed | {"asked_back": "50000"})
+    demand.refresh_from_db()
+    assert demand.quantity == 50_000
+
+
 # --- Who may --------------------------------------------------------------------------------------------------------
 
 

@@ -8,9 +8,9 @@ from django.test import Client
 
 from apps.accounts import services
 from apps.accounts.models import Organisation, User
-from apps.matching.models import Escalation
+from apps.demands.models import Demand
 from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
-from tests.factories import DemandFactory, MatchFactory, OfferFactory, OrganisationFactory, member
+from tests.factories import DemandFactory, EscalationFactory, MatchFactory, OfferFactory, OrganisationFactory, member
 
 PUBLIC = ["/", "/promise/", "/login/", "/register/", "/account/password/reset/"]
 PERSONAL = [
@@ -214,7 +214,7 @@ def test_the_desk_is_for_coordinators_alone(
 def test_a_coordinator_sees_every_page_of_the_desk(client: Client, world: dict[str, int], coordinator: User) -> None:
     desk = coordinator.grants[0].organisation
     demand_id = world["demand"]
-    Escalation.objects.create(demand_id=demand_id, organisation=desk, level=1, tried={"declined": 2})
+    EscalationFactory.create(demand=Demand.objects.get(pk=demand_id), organisation=desk, tried={"declined": 2})
     OrganisationFactory.create(unverified=True, name="Waiting Clinic", state="pending")
     client.force_login(coordinator)
 

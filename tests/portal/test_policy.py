@@ -12,13 +12,14 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind, Role
 from apps.demands.models import Demand, DemandState
 from apps.matching import previews
-from apps.matching.models import Escalation, Replay
+from apps.matching.models import Replay
 from apps.policy.models import DraftState, Policy, PolicyDraft
 from apps.policy.services import amend_draft, draft_policy, make_policy
 from apps.policy.values import PolicyValues
 from tests.factories import (
     PASSWORD,
     DemandFactory,
+    EscalationFactory,
     ItemFactory,
     OfferFactory,
     OrganisationFactory,
@@ -489,10 +490,10 @@ def test_where_a_coordinator_looks_first_the_posting_page_says_so_and_the_owner_
 def test_a_need_that_was_looked_at_late_is_not_stuck_once_it_is_out(desk: Client, coordinator: User) -> None:
     demand = DemandFactory.create()
     office = coordinator.grants[0].organisation
-    Escalation.objects.create(demand=demand, organisation=office, level=1, for_approval=True)
+    EscalationFactory.create(demand=demand, organisation=office, for_approval=True)
     assert desk.get("/desk/").context["waiting"][0]["count"] == 0
 
-    Escalation.objects.create(demand=demand, organisation=office, level=1)
+    EscalationFactory.create(demand=demand, organisation=office)
     assert desk.get("/desk/").context["waiting"][0]["count"] == 1
 
 

@@ -3,17 +3,16 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from apps.portal.forms.seen import SeenField
+from apps.portal.forms.seen import SeenForm
 
 
-class VerifyForm(forms.Form):
+class VerifyForm(SeenForm):
     until = forms.DateField(
         label=_("Verified until"),
         required=False,
         help_text=_("A year from now, if left empty."),
         widget=forms.DateInput(attrs={"type": "date", "class": "short"}),
     )
-    seen = SeenField()
 
 
 class ReasonForm(forms.Form):

@@ -263,7 +263,6 @@ class AmendForm(LineForm, DetailsForm):
         kwargs["initial"] = now | dict(kwargs.get("initial") or {})
         fixed = None if demand.state == DemandState.DRAFT else shelf.item(demand.item)
         super().__init__(*args, organisation=demand.organisation, shelf=shelf, keep_item=fixed, **kwargs)
-        del self.fields["asked_back"]
         self.demand = demand
 
     def changes(self) -> dict[str, Any]:

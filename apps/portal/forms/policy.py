@@ -17,7 +17,7 @@ from apps.policy.faults import InvalidPolicyError, Limits
 from apps.policy.values import PhaseName, PolicyValues
 from apps.policy.wording import NAMES, PHASE_NAMES, WORDS, Section, Unit, Words, say, say_briefly
 from apps.portal.forms.regions import RegionField
-from apps.portal.forms.seen import SeenField
+from apps.portal.forms.seen import SeenField, SeenForm
 
 # A whole number of so few choices is chosen, not typed.
 _FEW: Final = 10
@@ -219,11 +219,10 @@ def phase_rows(values: PolicyValues) -> list[dict[str, Any]]:
     ]
 
 
-class EnforceForm(forms.Form):
+class EnforceForm(SeenForm):
     note = forms.CharField(
         label=_("Why?"),
         max_length=500,
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=_("Whoever looks at this version later reads it."),
     )
-    seen = SeenField()

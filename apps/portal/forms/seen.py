@@ -23,6 +23,12 @@ class SeenField(forms.CharField):
             return None
 
 
+class SeenForm(forms.Form):
+    """A decision on what a page showed."""
+
+    seen = SeenField()
+
+
 def seeing(updated_at: dt.datetime) -> str:
     """As the field is filled in."""
     return updated_at.isoformat()

@@ -31,7 +31,7 @@ from apps.notifications.models import Message
 from apps.notifications.tasks import nudge, send_due
 from apps.portal.forms.desk import OptionalReasonForm, ReasonForm, SearchForm, VerifyForm
 from apps.portal.forms.organisation import OrganisationForm
-from apps.portal.forms.seen import seeing
+from apps.portal.forms.seen import SeenForm, seeing
 from apps.portal.templatetags.portal import asked
 from apps.portal.web import blame, done, refused, status_of, user_of
 from apps.supply.models import Offer, OfferState
@@ -370,12 +370,12 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
     if step not in _STEPS:
         raise Http404
     title, text, submit = _STEPS[step]
-    forms = {"pause": OptionalReasonForm, "cancel": ReasonForm, "return": ReasonForm}
-    form = forms[step](request.POST if request.method == "POST" else None) if step in forms else None
+    forms = {"open": SeenForm, "pause": OptionalReasonForm, "cancel": ReasonForm, "return": ReasonForm}
+    typed, shown = request.POST if request.method == "POST" else None, {"seen": seeing(subject.updated_at)}
+    form = forms[step](typed, initial=shown) if step in forms else None
     if request.method == "POST" and (form is None or form.is_valid()):
-        reason = form.cleaned_data["reason"] if form else ""
         try:
-            _take(step, subject, user, reason)
+            _take(step, subject, user, **(form.cleaned_data if form else {}))
         except RuleViolation as violation:
             return refused(request, violation, "desk-need", subject.pk)
         return done(request, "desk-need", _("Done."), subject.pk)
@@ -396,9 +396,9 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
     return render(request, "partials/confirm.html", context, status=status_of(form))
 
 
-def _take(step: str, subject: Demand, user: User, reason: str) -> None:
+def _take(step: str, subject: Demand, user: User, *, reason: str = "", seen: dt.datetime | None = None) -> None:
     if step == "open":
-        demands.open_demand(subject, by=user, quantity_confirmed=True)
+        demands.open_demand(subject, by=user, quantity_confirmed=True, seen=seen)
     elif step == "return":
         demands.return_demand(subject, by=user, reason=reason)
     elif step == "resume":

@@ -390,7 +390,7 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
         return refused(request, RuleViolation("illegal_move", _("This need is cancelled.")), "need", pk)
     shelf = Shelf(demand.organisation)
     form = AmendForm(request.POST or None, demand=demand, shelf=shelf, initial=_suggested(request))
-    status = 200
+    status, question = 200, ""
     if request.method == "POST" and "search" in request.POST:
         typed: dict[str, Any] = {name: request.POST.get(name, "") for name in form.fields}
         typed["region"] = RegionWidget().value_from_datadict(request.POST, request.FILES, "region")
@@ -398,16 +398,18 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
     elif request.method == "POST":
         if form.is_valid():
             try:
-                matching_services.amend_demand(demand, by=user, **form.changes())
+                matching_services.amend_demand(demand, by=user, quantity_confirmed=form.is_confirmed, **form.changes())
             except RuleViolation as violation:
-                blame(form, violation)
+                if violation.code == "quantity_unusual":
+                    question = str(violation.message)
+                else:
+                    blame(form, violation)
             else:
                 return done(request, "need", _("Changed."), pk)
-        status = 400
+        status = 409 if question else 400
     held = Match.objects.held().filter(demand=demand).count()
-    return render(
-        request, "portal/requester/need_amend.html", {"form": form, "demand": demand, "held": held}, status=status
-    )
+    context = {"form": form, "demand": demand, "held": held, "question": question}
+    return render(request, "portal/requester/need_amend.html", context, status=status)
 
 
 _BUTTONS: Final[dict[str, tuple[Callable[..., Demand], Any]]] = {
