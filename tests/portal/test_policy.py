@@ -277,6 +277,7 @@ def test_of_two_who_edit_a_draft_the_second_is_told_what_she_would_undo_and_lose
     assert (values.standbys, values.share_cap) == (6, 0.5)
 
     seen = refused.context["form"]["seen"].value()
+    assert f'name="seen" value="{seen}"' in refused.text
     desk.post(page, {**hers, "seen": seen, "standbys": "6"})
     values = PolicyDraft.objects.get().values
     assert (values.standbys, values.share_cap) == (6, 0.4)
@@ -294,7 +295,9 @@ def test_nobody_puts_into_force_what_they_did_not_see(desk: Client, coordinator:
     for part in ("Somebody changed this draft a moment ago", "Five in line", "100 % instead of 50 %"):
         assert part in refused.text, part
 
-    desk.post(f"{page}enforce/", {"note": "Five in line", "seen": refused.context["form"]["seen"].value()})
+    seen = refused.context["form"]["seen"].value()
+    assert f'name="seen" value="{seen}"' in refused.text
+    desk.post(f"{page}enforce/", {"note": "Five in line", "seen": seen})
     assert Policy.objects.get().values.share_cap == 1.0
 
 
