@@ -40,6 +40,7 @@ from apps.api.fields import (
 )
 from apps.api.filters import ById, ByItem, InRegion, Since
 from apps.api.resource import Resource
+from apps.matching import services as matching
 from apps.supply import services
 from apps.supply.models import Offer, OfferState
 from apps.supply.reading import ReadRow, import_offers, read_rows
@@ -168,7 +169,7 @@ class Offers(Resource):
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
         """Change an offer; what is promised stays promised."""
         offer = self.mine()
-        services.amend_offer(offer, by=self.user, **self.taken(OfferChange, partial=True))
+        matching.amend_offer(offer, by=self.user, **self.taken(OfferChange, partial=True))
         return self.answer(offer.pk)
 
     @extend_schema(request=Nothing, responses=OfferRow)

@@ -1,14 +1,16 @@
 """Times that the database keeps, and the audit trail."""
 
 import datetime as dt
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pgtrigger
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+Row = TypeVar("Row", bound=models.Model)
 
 
 class HourOf(Func):
@@ -17,6 +19,27 @@ class HourOf(Func):
     function = "date_bin"
     template = "%(function)s(interval '1 hour', %(expressions)s, timestamptz '2000-01-01 00:00:00+00')"
     output_field = models.DateTimeField()
+
+
+def keeps_updated_at(condition: pgtrigger.Condition | None = None) -> pgtrigger.Trigger:
+    """On which updates: all by default."""
+    return pgtrigger.Trigger(
+        name="keep_updated_at",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Update,
+        condition=condition,
+        func="NEW.updated_at = clock_timestamp(); RETURN NEW;",
+    )
+
+
+class KeyedQuerySet(models.QuerySet[Row]):
+    """Rows that many take at once: who takes several takes them in the order of their keys."""
+
+    @transaction.atomic
+    def update_in_order(self, **changes: Any) -> int:
+        """`update` takes the rows in any order, and could wait in a circle with whoever takes them by key."""
+        rows = list(self.select_for_update(of=["self"], no_key=True).order_by("pk").values_list("pk", flat=True))
+        return self.model._default_manager.filter(pk__in=rows).update(**changes)
 
 
 class TimeStamped(models.Model):
@@ -34,14 +57,7 @@ class TimeStamped(models.Model):
 
     class Meta:
         abstract = True
-        triggers: ClassVar[list[pgtrigger.Trigger]] = [
-            pgtrigger.Trigger(
-                name="keep_updated_at",
-                when=pgtrigger.Before,
-                operation=pgtrigger.Update,
-                func="NEW.updated_at = clock_timestamp(); RETURN NEW;",
-            )
-        ]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [keeps_updated_at()]
 
     @classmethod
     def changed_since(cls, moment: dt.datetime) -> Q:
@@ -64,6 +80,8 @@ class Counted(TimeStamped):
 
     class Meta(TimeStamped.Meta):
         abstract = True
+        # Counting says when it did so, for a tenth of what a call of the trigger costs; whoever does not is corrected.
+        triggers: ClassVar = [keeps_updated_at(condition=pgtrigger.Condition("NEW.updated_at <= OLD.updated_at"))]
 
     @classmethod
     def changed_since(cls, moment: dt.datetime) -> Q:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
-from apps.core.models import Counted
+from apps.core.models import Counted, KeyedQuerySet
 from apps.demands import clocks
 from apps.policy.values import PolicyValues
 
@@ -49,7 +49,7 @@ WAITS_FOR_A_LOOK: Final = Q(state=DemandState.DRAFT, review_requested_at__isnull
 LIVE: Final = (DemandState.OPEN, DemandState.MATCHED, DemandState.PAUSED, DemandState.STALE)
 
 
-class DemandQuerySet(models.QuerySet["Demand"]):
+class DemandQuerySet(KeyedQuerySet["Demand"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()

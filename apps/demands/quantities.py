@@ -1,12 +1,13 @@
 """What matching and fulfilment do to the quantities of a demand. With `services.py` the only writer of this app's
 tables.
 
-Each verb is one conditional UPDATE, inside the caller's transaction: the row count is the answer.
+Each verb is one conditional UPDATE, inside the caller's transaction: the row count is the answer. Holds are committed
+by functions in the database, through the view `demands_open` (`matching.holding`).
 """
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from django.db import connection
 from django.db.models import F
@@ -14,18 +15,6 @@ from django.db.models import F
 from apps.core.states import move
 from apps.demands.models import Demand, DemandState
 from apps.policy.models import Policy
-
-# The parts of this app in the one statement that commits holds, which `matching.holding` puts together, so that nobody
-# else names what we count. `needs` are the keys that holds are asked for; `written` gives demand_id and quantity of
-# each hold that came about.
-LOCK_FOR_HOLDS: Final = """
-    SELECT id, state = 'open' AS is_open, match_requested_at AS requested_at,
-           quantity - quantity_held - quantity_matched AS room
-    FROM demands_demand WHERE id = ANY(%(needs)s::bigint[]) ORDER BY id FOR NO KEY UPDATE"""
-COUNT_HOLDS: Final = """
-    UPDATE demands_demand SET quantity_held = quantity_held + more.quantity
-    FROM (SELECT demand_id, sum(quantity) AS quantity FROM written GROUP BY demand_id) AS more
-    WHERE demands_demand.id = more.demand_id"""
 
 
 def release(quantities: Mapping[int, int], *, now: dt.datetime) -> None:

@@ -498,12 +498,9 @@ def finish_matching(demands: Sequence[Demand]) -> None:
     rows.update(match_claimed_until=None)
 
 
-@transaction.atomic
 def request_matching(demand_ids: Collection[int], *, now: dt.datetime) -> int:
     """Put open needs into the queue of matching, e.g. because a supplier has something new."""
-    needs = Demand.objects.open().filter(pk__in=demand_ids)
-    locked = list(needs.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
-    return Demand.objects.filter(pk__in=locked).update(match_requested_at=now)
+    return Demand.objects.open().filter(pk__in=demand_ids).update_in_order(match_requested_at=now)
 
 
 def set_escalation(demand_id: int, at: dt.datetime | None) -> None:

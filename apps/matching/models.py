@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
-from apps.core.models import TimeStamped
+from apps.core.models import KeyedQuerySet, TimeStamped
 from apps.demands.models import Demand
 from apps.matching.verdicts import Because, Verdict
 from apps.policy.models import PolicyDraft
@@ -56,7 +56,7 @@ BROKEN: Final = (
 )
 
 
-class MatchQuerySet(models.QuerySet["Match"]):
+class MatchQuerySet(KeyedQuerySet["Match"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Both sides see a match, and who watches the region of the need; a supplier that was never asked does not see
         that it is, or was, next best.

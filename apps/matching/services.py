@@ -1,4 +1,4 @@
-"""The verbs of matching. With `writing.py`, `alerts.py` and `previews.py` the only writer of this app's tables."""
+"""The verbs of matching. With `writing.py`, `ending.py`, `alerts.py`, `previews.py` the only writer of its tables."""
 
 import datetime as dt
 import time
@@ -23,6 +23,7 @@ from apps.demands.models import Demand
 from apps.matching import alerts, shortfalls
 from apps.matching.allocation import Plan, decide
 from apps.matching.best import load_shortlists
+from apps.matching.ending import end_holds, lock, stand_down, take_back
 from apps.matching.loading import (
     contested_items,
     items_for,
@@ -39,22 +40,13 @@ from apps.matching.models import (
     MatchState,
 )
 from apps.matching.ranking import BeyondRanking, Fit, Need, Rules, fit_of
-from apps.matching.writing import (
-    Done,
-    describe,
-    end_holds,
-    lock,
-    stand_down,
-    take_back,
-    write_difference,
-    write_plan,
-)
+from apps.matching.writing import Done, describe, write_difference, write_plan
 from apps.notifications.services import News, queue, queue_all
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 from apps.supply import quantities as supply_quantities
 from apps.supply import services as supply_services
-from apps.supply.models import OfferState
+from apps.supply.models import Offer, OfferState
 
 log = structlog.get_logger(__name__)
 
@@ -381,12 +373,32 @@ def amend_demand(
     return demands_services.amend_demand(demand, by=by, quantity_confirmed=quantity_confirmed, now=now, **changes)
 
 
+@transaction.atomic
+def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Offer:
+    """Change an offer. Where less is there now than was promised and asked for, requests without an answer are taken
+    back, those that go last first, until the rest fits; what was accepted is promised.
+    """
+    now = now or timezone.now()
+    if changes.get("quantity") is not None:
+        held = Match.objects.held().filter(offer=offer)
+        asking = list(held.values_list("demand_id", flat=True))
+        lock(asking, [offer.pk])
+        too_much = Offer.objects.get(pk=offer.pk).quantity_reserved - changes["quantity"]
+        unmet = []
+        for match in held.filter(demand__in=asking).shown().order_by("-tier", "-pk"):
+            if too_much > 0:
+                unmet.append(match)
+                too_much -= match.quantity
+        take_back(unmet, MatchState.CANCELLED, now)
+    return supply_services.amend_offer(offer, by=by, now=now, **changes)
+
+
 def _outdated(held: MatchQuerySet, demand: Demand, changed: set[str], changes: Mapping[str, Any]) -> MatchQuerySet:
     """Of what is held for a need, what a change of it makes wrong.
 
     A larger quantity is asked of who can give more; who gives all it has is left alone.
     """
-    if changed & {"standard", "region", "needed_by", "address"}:
+    if changed & {"standard", "region", "needed_by"}:
         return held
     wrong = Q(pk=None)
     if "accepts_substitutes" in changed and not changes["accepts_substitutes"]:

@@ -1,34 +1,27 @@
-"""What a decision does to rows: ask, reserve, stand by, take back, and say so, inside one transaction.
+"""What a decision does to rows: ask, reserve, stand by, take back (`ending.py`), and say so, inside one transaction.
 
 The other half of `services.py`: it writes this app's tables too, and only services call it.
 """
 
 import datetime as dt
-from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
 
-from apps.demands import quantities as demands_quantities
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
 from apps.matching.allocation import Plan, Standby
-from apps.matching.holding import Ask, commit_holds
-from apps.matching.loading import (
-    Contest,
-)
-from apps.matching.models import (
-    Match,
-    MatchQuerySet,
-    MatchState,
-)
+from apps.matching.ending import lock, take_back
+from apps.matching.holding import KEPT, Ask, commit_holds
+from apps.matching.loading import Contest
+from apps.matching.models import Match, MatchState
 from apps.matching.ranking import Candidate, effective_tier
 from apps.matching.wording import explain_in_every_language
 from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
-from apps.supply import quantities as supply_quantities
 from apps.supply.models import Offer
 
 
@@ -50,14 +43,6 @@ class Done:
 
     def __bool__(self) -> bool:
         return any(asdict(self).values())
-
-
-def lock(demand_ids: Iterable[int], offer_ids: Iterable[int] = ()) -> dict[int, Demand]:
-    """Take the rows of a decision in the order that everybody takes them."""
-    demands = Demand.objects.select_for_update(of=["self"], no_key=True).filter(pk__in=set(demand_ids)).order_by("pk")
-    locked = {demand.pk: demand for demand in demands.shown()}
-    list(Offer.objects.select_for_update(no_key=True).filter(pk__in=set(offer_ids)).order_by("pk").values_list("pk"))
-    return locked
 
 
 @transaction.atomic
@@ -178,10 +163,7 @@ def _carry_out(
 
 def _match(pk: int, ask: Ask, demand: Demand, offer: Offer) -> Match:
     """The match as it was written, with both sides, without asking for it."""
-    facts = {
-        name: getattr(ask, name)
-        for name in ("quantity", "rank", "score", "terms", "policy_version", "is_substitute", "tier", "respond_by")
-    }
+    facts = {name: getattr(ask, name) for name in KEPT}
     return Match(pk=pk, demand=demand, offer=offer, state=MatchState.HELD, quantity_asked=ask.quantity, **facts)
 
 
@@ -271,32 +253,3 @@ def describe(match: Match) -> dict[str, Any]:
         "respond_by": match.respond_by.isoformat() if match.respond_by else None,
         "reasons": explain_in_every_language(match.terms),
     }
-
-
-def end_holds(matches: Sequence[Match], to: MatchState, now: dt.datetime) -> None:
-    """End holds that were read under the locks of their needs and offers, and give both quantities back."""
-    of_demands: Counter[int] = Counter()
-    of_offers: Counter[int] = Counter()
-    for match in matches:
-        of_demands[match.demand_id] += match.quantity
-        of_offers[match.offer_id] += match.quantity
-        match.state = to
-    if matches:
-        Match.objects.held().filter(pk__in=[match.pk for match in matches]).update(state=to)
-        demands_quantities.release(of_demands, now=now)
-        supply_quantities.release(of_offers, now=now)
-
-
-def take_back(matches: Sequence[Match], to: MatchState, now: dt.datetime, *, untold: Container[int] = ()) -> None:
-    """End unanswered holds from our side. The suppliers, except of the matches `untold`, are to be told not to bother
-    when the needs have been matched again (`alerts.tell_withdrawn`), as they may be asked anew.
-    """
-    end_holds(matches, to, now)
-    told = [match.pk for match in matches if match.pk not in untold]
-    if told:
-        Match.objects.filter(pk__in=told).update(withdrawal_untold=True)
-
-
-def stand_down(standbys: MatchQuerySet) -> None:
-    """End being next in line: the need wants nothing more, or the offer is not there any more."""
-    standbys.filter(state=MatchState.STANDBY).update(state=MatchState.SUPERSEDED)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
-from apps.core.models import Counted
+from apps.core.models import Counted, KeyedQuerySet
 from apps.policy.values import PolicyValues
 
 MAX_QUANTITY: Final = 10**12
@@ -30,7 +30,7 @@ class OfferState(models.TextChoices):
 LIVE: Final = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
 
 
-class OfferQuerySet(models.QuerySet["Offer"]):
+class OfferQuerySet(KeyedQuerySet["Offer"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()

@@ -1,29 +1,16 @@
 """What matching and fulfilment do to the quantities of an offer. With `services.py` the only writer of this table.
 
-Each verb is one conditional UPDATE, inside the caller's transaction: the row count is the answer.
+Each verb is one conditional UPDATE, inside the caller's transaction: the row count is the answer. Holds are committed
+by functions in the database, through the view `supply_published` (`matching.holding`).
 """
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Final
 
 from django.db import connection
 from django.db.models import F
 
 from apps.supply.models import Offer
-
-# The parts of this app in the one statement that commits holds, which `matching.holding` puts together, so that nobody
-# else names what we count. `offers` are the keys that holds are asked of, locked once `need` has locked the needs;
-# `written` gives offer_id and quantity of each hold that came about.
-LOCK_FOR_HOLDS: Final = """
-    SELECT id, confirmed_at, quantity - quantity_reserved AS room
-    FROM supply_offer
-    WHERE id = ANY(%(offers)s::bigint[]) AND state = 'published' AND (SELECT count(*) FROM need) > 0
-    ORDER BY id FOR NO KEY UPDATE"""
-COUNT_HOLDS: Final = """
-    UPDATE supply_offer SET quantity_reserved = quantity_reserved + more.quantity
-    FROM (SELECT offer_id, sum(quantity) AS quantity FROM written GROUP BY offer_id) AS more
-    WHERE supply_offer.id = more.offer_id"""
 
 
 def reserve(offer_id: int, quantity: int, *, any_state: bool = False) -> bool:

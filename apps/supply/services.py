@@ -105,7 +105,10 @@ def create_offers(
 
 @transaction.atomic
 def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Offer:
-    """Change facts of an offer; what is promised stays promised, so the quantity cannot go below it."""
+    """Change facts of an offer; what is promised stays promised, so the quantity cannot go below it.
+
+    Edges call `matching.services.amend_offer`, which first takes back what was asked and has no answer.
+    """
     now = now or timezone.now()
     offer = (
         Offer.objects.select_for_update(of=["self"], no_key=True)
@@ -286,17 +289,15 @@ def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> 
     return claimed
 
 
-@transaction.atomic
 def request_matching(offer_ids: Collection[int], *, now: dt.datetime) -> int:
     """Have matching look whom published offers help, e.g. because their supplier is verified again."""
-    offers = Offer.objects.published().filter(pk__in=offer_ids)
-    locked = list(offers.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
-    return Offer.objects.filter(pk__in=locked).update(match_requested_at=now)
+    return Offer.objects.published().filter(pk__in=offer_ids).update_in_order(match_requested_at=now)
 
 
-def look_again(offer_ids: Sequence[int], *, at: dt.datetime) -> int:
+def look_again(offer_ids: Collection[int], *, at: dt.datetime) -> int:
     """Have matching look at published offers again later, unless something has happened to them before."""
-    return Offer.objects.published().filter(pk__in=offer_ids, match_requested_at=None).update(match_requested_at=at)
+    untouched = Offer.objects.published().filter(pk__in=offer_ids, match_requested_at=None)
+    return untouched.update_in_order(match_requested_at=at)
 
 
 @transaction.atomic

@@ -27,7 +27,6 @@ class Client:
         self.cursor = self.connection.cursor()
         self.statements: dict[str, str] = order["statements"]
         self.facts: dict[str, Any] = order["facts"]
-        self.asked = {**self.facts, "terms": json.loads(self.facts["terms"])}
 
     def bare(self, pairs: list[Pair]) -> int:
         for need, offer in pairs:
@@ -42,10 +41,9 @@ class Client:
     def ours(self, pairs: list[Pair]) -> int:
         if len(pairs) == 1:
             [(need, offer)] = pairs
-            keys = {"need_id": need, "offer_id": offer, "needs": [need], "offers": [offer]}
-            self.cursor.execute(self.statements["ours_one"], {**self.facts, **keys})
-        else:
-            self.cursor.execute(self.statements["ours"], self._together(pairs))
+            self.cursor.execute(self.statements["ours_one"], {**self.facts, "need_id": need, "offer_id": offer})
+            return sum(match is not None for (match,) in self.cursor.fetchall())
+        self.cursor.execute(self.statements["ours"], self._together(pairs))
         return len(self.cursor.fetchall())
 
     def for_update(self, pairs: list[Pair]) -> int:
@@ -82,7 +80,7 @@ class Client:
         return None if row is None else int(row[0])
 
     def _together(self, pairs: list[Pair]) -> dict[str, Any]:
-        asks = [{**self.asked, "need_id": need, "offer_id": offer} for need, offer in pairs]
+        asks = [{**self.facts, "need_id": need, "offer_id": offer} for need, offer in pairs]
         return {
             "asks": json.dumps(asks),
             "needs": sorted({need for need, _offer in pairs}),

@@ -52,6 +52,13 @@ def test_every_way_of_changing_a_row_moves_updated_at() -> None:
     demand.refresh_from_db()
     assert demand.updated_at > before
 
+    before = demand.updated_at
+    for stale in (before, before - dt.timedelta(days=1)):  # what was read a while ago, saved whole
+        demand.updated_at = stale
+        demand.save()
+        demand.refresh_from_db()
+        assert demand.updated_at > before
+
 
 @pytest.mark.parametrize("model", [Demand, Offer])
 def test_what_a_hold_changes_stands_in_no_index(model: type[Counted]) -> None:

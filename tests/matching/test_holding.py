@@ -1,10 +1,11 @@
-"""The one statement that commits holds: what it admits, what it counts, and what others may do meanwhile."""
+"""The one call that commits holds: what it admits, what it counts, and what others may do meanwhile."""
 
 import datetime as dt
 import random
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ from django.utils import timezone
 
 from apps.demands import quantities as demands_quantities
 from apps.demands.models import Demand
+from apps.matching.ending import lock, stand_down
 from apps.matching.holding import Ask, commit_holds
 from apps.matching.models import Match, MatchState
 from apps.supply.models import Offer
 from tests.factories import DemandFactory, MatchFactory, OfferFactory, OrganisationFactory, SupplierFactory
 from tests.invariants import broken_invariants
+from tests.waiting import until_it_waits_for_us
 
 pytestmark = pytest.mark.django_db
 
@@ -162,6 +165,61 @@ def test_several_holds_are_released_in_one_statement(django_assert_num_queries: 
 
     held = Demand.objects.order_by("pk").values_list("quantity_held", "match_requested_at")
     assert list(held) == [(0, now)] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("asked", "expected"), [([400, 400, 300], [True, False, False]), ([400], [True]), ([500], [False])]
+)
+def test_stock_that_goes_between_looking_and_taking_is_given_to_the_first_that_fit(
+    asked: list[int], expected: list[bool]
+) -> None:
+    """The others are as if they had never been asked, on both sides."""
+    offer = OfferFactory.create(quantity=1000)
+    demands = DemandFactory.create_batch(1 + len(asked), quantity=2000)
+    standby = MatchFactory.create(demand=demands[1], offer=offer, state=MatchState.STANDBY, quantity=1)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert admitted([ask(demands[0], offer, 600)]) == [True]
+            asks = [ask(demand, offer, quantity) for demand, quantity in zip(demands[1:], asked, strict=True)]
+            meanwhile = until_it_waits_for_us(pool, partial(admitted, asks))
+        assert meanwhile.result() == expected
+
+    held = Match.objects.order_by("demand_id").values_list("demand_id", "quantity")
+    got = [(demand.pk, quantity) for demand, quantity, fits in zip(demands[1:], asked, expected, strict=True) if fits]
+    assert list(held) == [(demands[0].pk, 600), *got]
+    assert Match.objects.filter(pk=standby.pk).exists() == expected[0]
+    assert broken_invariants() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_offer_that_is_confirmed_anew_between_looking_and_taking_is_not_taken() -> None:
+    demands, offer = DemandFactory.create_batch(2, quantity=500), OfferFactory.create(quantity=1000)
+    asks = [ask(demand, offer, 100) for demand in demands]
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Offer.objects.filter(pk=offer.pk).update(confirmed_at=timezone.now())
+            meanwhile = until_it_waits_for_us(pool, partial(admitted, asks))
+        assert meanwhile.result() == [False, False]
+    assert broken_invariants() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_next_bests_stand_down_under_the_locks_of_their_needs_and_leave_alone_what_is_asked_meanwhile() -> None:
+    demand, offer = DemandFactory.create(quantity=500), OfferFactory.create()
+    standby = MatchFactory.create(demand=demand, offer=offer, state=MatchState.STANDBY, quantity=1)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            lock([demand.pk])
+            stood_down = until_it_waits_for_us(pool, partial(stand_down, Match.objects.filter(offer=offer)))
+            assert commit_holds([ask(demand, offer, 300)]) == {(demand.pk, offer.pk): standby.pk}
+        stood_down.result()
+
+    assert Match.objects.get().state == MatchState.HELD
+    assert broken_invariants() == {}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -145,6 +145,40 @@ def test_a_change_of_an_offer_that_does_not_matter_leaves_its_request_alone(swee
     assert asked() == {(demand.pk, offer.pk): 1000}
 
 
+def test_an_offer_of_which_less_is_there_keeps_what_was_accepted_and_asks_again_for_what_is_left(sweep: Sweep) -> None:
+    offer = offer_in(WUHAN, 1000)
+    accepted, first, last = need(200), need(300), need(500, by={"kind": "community"})
+    sweep()
+    fulfilment.accept_match(Match.objects.get(demand=accepted), by=None)
+    sweep()
+
+    matching.amend_offer(offer, by=person_of(first), quantity=550)
+    news = sweep()
+
+    assert asked() == {(first.pk, offer.pk): 300, (last.pk, offer.pk): 50}
+    assert news == [suppliers_asked(last), proposed(offer)]
+    offer.refresh_from_db()
+    with pytest.raises(RuleViolation) as promised:
+        matching.amend_offer(offer, by=person_of(first), quantity=199)
+    assert promised.value.errors == {"quantity": ["You have already promised 200 of it."]}
+    assert asked() == {(first.pk, offer.pk): 300, (last.pk, offer.pk): 50}
+
+
+def test_what_comes_free_goes_to_no_lower_tier_while_a_hospital_that_was_not_answered_wants_it(sweep: Sweep) -> None:
+    offer = offer_in(WUHAN, 1000)
+    first, second, behind = need(600), need(700), need(800, by={"kind": "community"})
+    sweep()
+    assert asked() == {(first.pk, offer.pk): 500, (second.pk, offer.pk): 500}
+
+    fulfilment.accept_match(Match.objects.get(demand=first), by=None, quantity=199)
+    sweep()
+
+    assert asked() == {(second.pk, offer.pk): 500, (behind.pk, offer.pk): 101}
+    fulfilment.accept_match(Match.objects.get(demand=second), by=None)
+    sweep()
+    assert asked() == {(second.pk, offer.pk): 200, (behind.pk, offer.pk): 101}
+
+
 def test_an_offer_that_now_ships_to_a_hospital_is_given_up_by_an_enterprise_that_holds_all_of_it(sweep: Sweep) -> None:
     region("440000")
     offer = offer_in(WUHAN, 1000, ships_to=["440000"])

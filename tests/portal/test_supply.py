@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Pack
+from apps.fulfilment import services as fulfilment
 from apps.matching.models import MatchState
 from apps.supply.models import Offer, OfferState
 from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, SupplierFactory, member, standard_of
@@ -205,7 +206,7 @@ def test_an_offer_shows_free_promised_and_total_and_who_was_sent_to_it(
 
 def test_amending_keeps_to_what_is_promised(log_in: Login, supplier: User, maker: Organisation, mask: Item) -> None:
     offer = OfferFactory.create(organisation=maker, item=mask, quantity=5000, ships_to=["420000"])
-    MatchFactory.create(offer=offer, demand=DemandFactory.create(item=mask))
+    fulfilment.accept_match(MatchFactory.create(offer=offer, demand=DemandFactory.create(item=mask)), by=supplier)
     client = log_in(supplier)
 
     refused = client.post(f"/supply/{offer.pk}/amend/", facts(mask, quantity="399"))

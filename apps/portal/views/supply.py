@@ -21,6 +21,7 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item
 from apps.core.errors import RuleViolation
+from apps.matching import services as matching_services
 from apps.matching.models import PENDING, Match, MatchState
 from apps.policy.models import Policy
 from apps.portal.access import organisation_for, suppliers_of
@@ -229,7 +230,7 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
     elif request.method == "POST":
         if form.is_valid():
             try:
-                services.amend_offer(offer, by=user, **form.facts())
+                matching_services.amend_offer(offer, by=user, **form.facts())
             except RuleViolation as violation:
                 blame(form, violation)
             else:
