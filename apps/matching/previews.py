@@ -26,8 +26,8 @@ from apps.policy.values import PolicyValues
 log = structlog.get_logger(__name__)
 
 DAYS: Final = 7
-# So that a group of items takes a minute or two, half the time that a task has, and a preview minutes: the newest needs
-# are replayed.
+# So that a group of items takes two minutes at most, of the three and a half of a task, and a preview minutes: the
+# newest needs are replayed.
 MOST_NEEDS: Final = 2_000
 MOST_PAIRS: Final = 2_500_000
 # A worker that dies, or is stopped as it takes too long, loses its claim, and the group it was at, after this long:
