@@ -1,7 +1,10 @@
 """Times that the database keeps, and the audit trail."""
 
 import datetime as dt
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Collection, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any, ClassVar, Self, TypeVar
 
 import pgtrigger
 from django.conf import settings
@@ -40,6 +43,47 @@ class KeyedQuerySet(models.QuerySet[Row]):
         """`update` takes the rows in any order, and could wait in a circle with whoever takes them by key."""
         rows = list(self.select_for_update(of=["self"], no_key=True).order_by("pk").values_list("pk", flat=True))
         return self.model._default_manager.filter(pk__in=rows).update(**changes)
+
+
+class QueuedQuerySet(KeyedQuerySet[Row]):
+    """Rows that ask for matching by themselves (`match_requested_at`), and that whoever is at work on them has claimed
+    until `match_claimed_until`.
+    """
+
+    def awaiting_match(self, now: dt.datetime) -> Self:
+        """The queue of matching: asked for, and nobody is at work on it."""
+        return self.filter(Q(match_claimed_until=None) | Q(match_claimed_until__lt=now), match_requested_at__lte=now)
+
+    def next_to_match(self, now: dt.datetime) -> Self:
+        """The same, locked, who waits longest first; what somebody is just claiming is passed over."""
+        due = self.awaiting_match(now).select_for_update(of=["self"], skip_locked=True, no_key=True)
+        return due.order_by("match_requested_at", "pk")
+
+    def claim(self, rows: Sequence[Row], *, until: dt.datetime) -> None:
+        """Take locked rows off the queue. A worker that dies loses them then."""
+        for row in rows:
+            setattr(row, "match_claimed_until", until)  # noqa: B010  a field of whatever model it is
+        self.filter(pk__in=[row.pk for row in rows]).update(match_claimed_until=until)
+
+    @transaction.atomic
+    def finish(self, claimed: Sequence[Row], *, again: Collection[Any] = (), at: dt.datetime | None = None) -> None:
+        """Of what was claimed, what nobody else has claimed since is free again; and off the queue, unless it was asked
+        for meanwhile. These keys come `again` at that time.
+        """
+        if not claimed:
+            return
+        ours = reduce(or_, (self._as_claimed(row, "match_claimed_until") for row in claimed))
+        keys = list(self.filter(ours).select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+        rows = self.model._default_manager.filter(pk__in=keys)
+        unasked = reduce(or_, (self._as_claimed(row, "match_requested_at") for row in claimed))
+        done = list(rows.filter(unasked).values_list("pk", flat=True))
+        rows.filter(pk__in=done).update(match_requested_at=None)
+        rows.filter(pk__in=set(done).intersection(again)).update(match_requested_at=at)
+        rows.update(match_claimed_until=None)
+
+    @staticmethod
+    def _as_claimed(row: Row, field: str) -> Q:
+        return Q(pk=row.pk, **{field: getattr(row, field)})
 
 
 class TimeStamped(models.Model):

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
-from apps.core.models import Counted, KeyedQuerySet
+from apps.core.models import Counted, QueuedQuerySet
 from apps.demands import clocks
 from apps.policy.values import PolicyValues
 
@@ -49,7 +49,7 @@ WAITS_FOR_A_LOOK: Final = Q(state=DemandState.DRAFT, review_requested_at__isnull
 LIVE: Final = (DemandState.OPEN, DemandState.MATCHED, DemandState.PAUSED, DemandState.STALE)
 
 
-class DemandQuerySet(KeyedQuerySet["Demand"]):
+class DemandQuerySet(QueuedQuerySet["Demand"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
@@ -74,10 +74,6 @@ class DemandQuerySet(KeyedQuerySet["Demand"]):
     def alike(self, organisation: Organisation, item: Item, since: dt.datetime) -> Self:
         """Live needs of the same organisation for the same item: likely the same need."""
         return self.live().filter(organisation=organisation, item=item, created_at__gte=since).order_by("-pk")
-
-    def awaiting_match(self, now: dt.datetime) -> Self:
-        """The queue of matching: somebody asked, and nobody is at work on it."""
-        return self.filter(Q(match_claimed_until=None) | Q(match_claimed_until__lt=now), match_requested_at__lte=now)
 
     def awaiting_review(self) -> Self:
         return self.filter(WAITS_FOR_A_LOOK)

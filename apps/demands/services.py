@@ -7,12 +7,9 @@ import datetime as dt
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
@@ -474,28 +471,18 @@ def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> 
     So they are decided together, the offers of the item are read once, and no two workers are after the same goods. A
     worker that dies loses them to the next sweep when the lease ends.
     """
-    due = (
-        Demand.objects.awaiting_match(now)
-        .select_for_update(of=["self"], skip_locked=True, no_key=True)
-        .order_by("match_requested_at", "pk")
-    )
+    due = Demand.objects.next_to_match(now)
     first = due.only("item_id").first()
     if first is None:
         return []
     claimed = list(due.filter(item=first.item_id).shown()[:limit])
-    Demand.objects.filter(pk__in=[demand.pk for demand in claimed]).update(match_claimed_until=now + lease)
+    Demand.objects.claim(claimed, until=now + lease)
     return claimed
 
 
-@transaction.atomic
 def finish_matching(demands: Sequence[Demand]) -> None:
     """Take what was claimed off the queue, unless it was asked for again meanwhile."""
-    rows = Demand.objects.filter(pk__in=[demand.pk for demand in demands])
-    list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
-    as_claimed = [Q(pk=demand.pk, match_requested_at=demand.match_requested_at) for demand in demands]
-    if as_claimed:
-        rows.filter(reduce(or_, as_claimed)).update(match_requested_at=None)
-    rows.update(match_claimed_until=None)
+    Demand.objects.finish(demands)
 
 
 def request_matching(demand_ids: Collection[int], *, now: dt.datetime) -> int:

@@ -8,12 +8,14 @@ import numpy as np
 from apps.matching.groups import Ints, Truths
 from apps.matching.market import REFUSED, Market, Scores
 
+_NEVER = 1 << 62
 _GOLDEN = 0.6180339887498949
+_BLOCK = 1 << 20  # pairs that are looked at together
 
 
 @dataclass(frozen=True)
 class Arcs:
-    """Pairs with their scores in thousandths, each pair once."""
+    """Pairs with their scores in thousandths, each pair once, in the order of need, then source."""
 
     row: Ints
     column: Ints
@@ -27,7 +29,7 @@ class Arcs:
 
     @classmethod
     def apart(cls, parts: "Sequence[Arcs]") -> "Arcs":
-        """All of them, where no pair is in two."""
+        """All of them, where no pair is in two and they are in order."""
         none = np.zeros(0, dtype=np.int64)
         return cls(
             *(np.concatenate([none, *(getattr(part, name) for part in parts)]) for name in ("row", "column", "score"))
@@ -65,9 +67,11 @@ class Arcs:
 
 def every(market: Market) -> Arcs:
     """All compatible pairs."""
-    return Arcs.apart(
-        [Arcs.found(rows, columns, scores, *np.nonzero(scores != REFUSED)) for rows, columns, scores in market.blocks()]
+    height = max(1, _BLOCK // max(1, len(market.sources)))
+    parts = (
+        market.pairs(np.arange(start, min(start + height, len(market)))) for start in range(0, len(market), height)
     )
+    return Arcs.apart([Arcs(row, column, score.astype(np.int64)) for row, column, score in parts])
 
 
 def spread(market: Market, *, count: int) -> Arcs:
@@ -94,13 +98,17 @@ def spread(market: Market, *, count: int) -> Arcs:
 def reachable(market: Market) -> Ints:
     """How much is free at the sources that could serve each need."""
     supply = np.zeros(len(market), dtype=np.int64)
-    for group, rows in market.groups.members(np.arange(len(market))):
-        columns = market.fitting(group)
-        columns = columns[~market.nearby[columns]]
+    columns = np.flatnonzero(market.usable & ~market.nearby)
+    height = max(1, _BLOCK // max(1, len(columns)))
+    for start in range(0, len(market.groups.fits), height):
+        rows = np.flatnonzero((market.groups.need >= start) & (market.groups.need < start + height))
+        fits = market.groups.fits[start : start + height, market.groups.source[columns]]
+        group = market.groups.need[rows] - start
+        free = np.where(fits, market.free[columns], 0)
         # Nothing is both: the one has at least its minimum order, the other less than what matters.
-        too_little = _sum_below(market.free[columns], market.free[columns], market.least[rows])
-        too_much = _sum_below(-market.minimum[columns], market.free[columns], -market.wanting[rows])
-        supply[rows] = market.free[columns].sum() - too_little - too_much
+        too_little = _sum_below(market.free[columns], free, market.least[rows], group)
+        too_much = _sum_below(-market.minimum[columns], free, -market.wanting[rows], group)
+        supply[rows] = free.sum(axis=1)[group] - too_little - too_much
     row, column = market.barred
     fits = market.groups.fits[market.groups.need[row], market.groups.source[column]]
     fits &= market.usable[column] & ~market.nearby[column]
@@ -113,8 +121,11 @@ def reachable(market: Market) -> Ints:
     return supply
 
 
-def _sum_below(size: Ints, units: Ints, limits: Ints) -> Ints:
-    """For each limit, the units of all whose size is below it."""
+def _sum_below(size: Ints, units: Ints, limits: Ints, line: Ints) -> Ints | int:
+    """For each limit, the units in its line of all whose size is below it."""
+    if limits.max(initial=-_NEVER) <= size.min(initial=_NEVER):
+        return 0
     order = np.argsort(size)
-    sums = np.concatenate([[0], np.cumsum(units[order])])
-    return sums[np.searchsorted(size[order], limits)]
+    sums = np.zeros((len(units), len(size) + 1), dtype=np.int64)
+    np.cumsum(units[:, order], axis=1, out=sums[:, 1:])
+    return sums[line, np.searchsorted(size[order], limits)]

@@ -13,7 +13,7 @@ from apps.matching import ladder as ladders
 from apps.matching import outcome
 from apps.matching.arcs import Arcs, every, reachable, spread
 from apps.matching.flow import price_all, prices, solve, total
-from apps.matching.giving import Given, greedy
+from apps.matching.giving import Given, greedy, rival
 from apps.matching.groups import Ints
 from apps.matching.hubs import proposal
 from apps.matching.ladder import Ladder
@@ -23,7 +23,7 @@ from apps.matching.ranking import Need, Rules, Source
 from apps.matching.settling import gently, merit, settle
 from apps.policy.values import PolicyValues
 
-SMALL: Final = 500_000  # up to so many pairs, all of them are used
+SMALL: Final = 150_000  # up to so many compatible pairs, all of them are used: beyond, some and prices are quicker
 GOAL: Final = 1e-4  # a certified gap that is good enough
 FINE: Final = 10.0  # and what may be missing of the score then, in thousandths per unit
 _SPREAD: Final = 8
@@ -93,21 +93,22 @@ def solve_market(market: Market, effort: Effort, present: Mapping[tuple[int, int
     """Who gets what; the reasons are written down from it."""
     supply = reachable(market)
     ladder = ladders.build(market, supply)
-    first = greedy(market, ladder.tier, ladder.cap)
-    if not first.parts:
-        return Solution(market, ladder, supply, first, first.arcs(), Method.NONE, first)
+    if not supply.any():
+        nothing = Given.nothing(market)
+        return Solution(market, ladder, supply, nothing, nothing.arcs(), Method.NONE)
 
-    if len(market.needs) * len(market.sources) <= effort.small:
+    if market.compatible <= effort.small:
         method, flow = Method.FLOW, _by_all(market, ladder)
     else:
-        method, flow = Method.COLUMNS, _by_some(market, ladder, first, effort)
+        method, flow = Method.COLUMNS, _by_some(market, ladder, effort)
     best, repairs = settle(market, ladder, flow.arcs, flow.quantity, effort.expired)
-    if merit(market, ladder, first) > merit(market, ladder, best):
-        best, method = first, Method.GREEDY
+    other = rival(market, ladder.cap, best)
+    if other and merit(market, ladder, other) > merit(market, ladder, best):
+        best, method = other, Method.GREEDY
     if present:
         best = gently(market, ladder, best, present)
     return Solution(
-        market, ladder, supply, best, flow.arcs, method, first, bound=flow.bound, rounds=flow.rounds, repairs=repairs
+        market, ladder, supply, best, flow.arcs, method, other, bound=flow.bound, rounds=flow.rounds, repairs=repairs
     )
 
 
@@ -127,12 +128,12 @@ def _by_all(market: Market, ladder: Ladder) -> _Flow:
     return _Flow(arcs, quantity, _value(ladder, arcs, quantity), 1)
 
 
-def _by_some(market: Market, ladder: Ladder, first: Given, effort: Effort) -> _Flow:
+def _by_some(market: Market, ladder: Ladder, effort: Effort) -> _Flow:
     """Solve, price what is missing, add what helps, and again, until the gap is certified or the time is up."""
     arcs, quantity, bound = proposal(market, ladder)
     if effort.expired():
         return _Flow(arcs, quantity, bound, 0)
-    arcs = Arcs.joined([first.arcs(), arcs, spread(market, count=_SPREAD)])
+    arcs = Arcs.joined([greedy(market, ladder.cap).arcs(), arcs, spread(market, count=_SPREAD)])
     for rounds in range(1, _ROUNDS + 1):
         quantity = solve(market, arcs, ladder)
         value, units = _value(ladder, arcs, quantity), int(quantity.sum())

@@ -5,7 +5,7 @@ Like `writing.py`, the other half of `services.py`.
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from django.db import transaction
 
@@ -38,14 +38,13 @@ def end_holds(matches: Sequence[Match], to: MatchState, now: dt.datetime) -> Non
         supply_quantities.release(of_offers, now=now)
 
 
-def take_back(matches: Sequence[Match], to: MatchState, now: dt.datetime, *, untold: Container[int] = ()) -> None:
-    """End unanswered holds from our side. The suppliers, except of the matches `untold`, are to be told not to bother
-    when the needs have been matched again (`alerts.tell_withdrawn`), as they may be asked anew.
+def take_back(matches: Sequence[Match], to: MatchState, now: dt.datetime) -> None:
+    """End unanswered holds from our side. The suppliers are to be told not to bother when the needs have been matched
+    again (`alerts.tell_withdrawn`), unless they are asked anew.
     """
     end_holds(matches, to, now)
-    told = [match.pk for match in matches if match.pk not in untold]
-    if told:
-        Match.objects.filter(pk__in=told).update(withdrawal_untold=True)
+    if matches:
+        Match.objects.filter(pk__in=[match.pk for match in matches]).update(withdrawal_untold=True)
 
 
 @transaction.atomic

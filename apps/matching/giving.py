@@ -9,7 +9,6 @@ import numpy as np
 from apps.matching.arcs import Arcs
 from apps.matching.groups import Ints
 from apps.matching.market import REFUSED, Market, Scores
-from apps.matching.ranking import precedence
 
 _TOGETHER = 1024  # needs whose scores are worked out together
 
@@ -65,22 +64,40 @@ class Given:
         return Arcs(*np.array(found, dtype=np.int64).reshape(-1, 3).T)
 
 
-def greedy(market: Market, tiers: Ints, cap: Ints, given: Given | None = None) -> Given:
+def greedy(market: Market, cap: Ints, given: Given | None = None) -> Given:
     """Serve the needs in order of precedence, each from its best sources: `allocation.decide` on arrays, without holds
     that yield. Goes on from what is `given`.
     """
     given = given or Given.nothing(market)
-    keys = [precedence(need, market.now, market.policy) for need in market.needs]
-    order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
-    for tier in np.unique(tiers):
-        members = order[tiers[order] == tier]
+    for _members in _tier_by_tier(market, cap, given):
+        pass
+    return given
+
+
+def rival(market: Market, cap: Ints, plan: Given) -> Given | None:
+    """What the needs get one after the other; None as soon as a tier gets less than by `plan`, and none above it more:
+    nothing that comes later makes up for that.
+    """
+    given, ahead = Given.nothing(market), False
+    for members in _tier_by_tier(market, cap, given):
+        lead = int(given.got[members].sum() - plan.got[members].sum())
+        if lead < 0 and not ahead:
+            return None
+        ahead |= lead > 0
+    return given
+
+
+def _tier_by_tier(market: Market, cap: Ints, given: Given) -> Iterator[Ints]:
+    """Serve one tier after the other, and say whose turn it was."""
+    for tier in np.unique(market.tier):
+        members = market.order[market.tier[market.order] == tier]
         for most in (cap, market.wanting):
             short = members[given.got[members] < most[members]]
             for start in range(0, len(short), _TOGETHER):
                 for row, columns, scores in _lines(market, short[start : start + _TOGETHER], given):
                     while _take(market, row, scores, columns, int(most[row]), given):
                         pass
-    return given
+        yield members
 
 
 def _lines(market: Market, rows: Ints, given: Given) -> Iterator[tuple[int, Ints, Scores]]:

@@ -6,6 +6,7 @@ said of a group need not be said of each pair.
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +48,8 @@ class Goods:
 
 
 def goods_of(needs: Sequence[Need], sources: Sequence[Source], rules: Rules) -> Goods:
-    kinds, kind = _classes((need.item_id, need.standard_id, need.accepts_substitutes) for need in needs)
-    goods, good = _classes((source.item_id, source.standard_id) for source in sources)
+    kinds, kind = classes(map(attrgetter("item_id", "standard_id", "accepts_substitutes"), needs))
+    goods, good = classes(map(attrgetter("item_id", "standard_id"), sources))
     fits = np.full((len(kinds), len(goods)), -np.inf)
     for row, need in enumerate(needs[place] for place in kinds):
         for column, source in enumerate(sources[place] for place in goods):
@@ -59,15 +60,13 @@ def goods_of(needs: Sequence[Need], sources: Sequence[Source], rules: Rules) -> 
 
 
 def groups_of(needs: Sequence[Need], sources: Sequence[Source], goods: Goods) -> Groups:
-    reaches, reach = _classes(source.ships_to for source in sources)
+    reaches, reach = classes(source.ships_to for source in sources)
     areas = [sources[place].ships_to for place in reaches]
     told_apart = frozenset().union(*areas)
-    codes: dict[str, frozenset[str]] = {}
-    for need in needs:
-        if need.place.path not in codes:
-            codes[need.place.path] = told_apart.intersection(need.place.path.split("/"))
-    places, place = _classes(codes[need.place.path] for need in needs)
-    there = [codes[needs[first].place.path] for first in places]
+    paths = list(map(attrgetter("place.path"), needs))
+    codes = {path: told_apart.intersection(path.split("/")) for path in set(paths)}
+    places, place = classes(map(codes.__getitem__, paths))
+    there = [codes[paths[first]] for first in places]
     ships = np.array([[not area or not area.isdisjoint(codes) for area in areas] for codes in there], dtype=bool)
 
     group, kind_of_group, place_of_group = _pairs(goods.need, place)
@@ -77,17 +76,13 @@ def groups_of(needs: Sequence[Need], sources: Sequence[Source], goods: Goods) ->
     return Groups(group, class_, fits)
 
 
-def _classes(keys: Iterable[Hashable]) -> tuple[list[int], Ints]:
-    """The position of the first of each kind, and of which kind each one is."""
-    first: list[int] = []
-    number: dict[Hashable, int] = {}
-    kinds = []
-    for place, key in enumerate(keys):
-        kind = number.setdefault(key, len(first))
-        if kind == len(first):
-            first.append(place)
-        kinds.append(kind)
-    return first, np.array(kinds, dtype=np.int64)
+def classes(keys: Iterable[Hashable]) -> tuple[list[int], Ints]:
+    """The position of the first of each kind, in order, and of which kind each one is."""
+    keys = list(keys)
+    # No loop of Python's own: this is done for each fact of thousands of needs and sources. The first is written last.
+    first = dict(zip(reversed(keys), reversed(range(len(keys))), strict=True))
+    number = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    return [first[key] for key in number], np.array([number[key] for key in keys], dtype=np.int64)
 
 
 def _pairs(a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:

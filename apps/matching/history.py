@@ -7,11 +7,10 @@ from dataclasses import replace
 
 from django.db.models import F
 
-from apps.demands.models import URGENCY_RANK, Demand, DemandQuerySet
-from apps.matching.asking import place_of
-from apps.matching.loading import joined, load_sources
+from apps.demands.models import Demand, DemandQuerySet
+from apps.matching.loading import linked_items, load_sources, need_of
 from apps.matching.models import Match, MatchState
-from apps.matching.ranking import Need, Rules
+from apps.matching.ranking import Rules
 from apps.matching.replaying import History, Pair, Posted, Stock
 from apps.policy.values import PolicyValues
 from apps.supply.models import Offer
@@ -23,11 +22,7 @@ def posted_between(since: dt.datetime, until: dt.datetime) -> DemandQuerySet:
 
 def items_posted(needs: DemandQuerySet, rules: Rules) -> list[list[int]]:
     """The items of the needs in groups that share no offer; each group with the items that may stand in."""
-    wanted: dict[int, set[int]] = {}
-    for item, flexible in needs.order_by().values_list("item_id", "accepts_substitutes").distinct():
-        offered = {offer for offer, demanded in rules.substitutes if demanded == item} if flexible else set()
-        wanted.setdefault(item, {item}).update(offered)
-    return [sorted(group) for group in joined(wanted.values())]
+    return [sorted(group) for group in linked_items(needs, rules)]
 
 
 def load_history(
@@ -68,26 +63,14 @@ def load_history(
         Stock(replace(source, free=source.free + back[source.id], held=()), source.offered_at or since)
         for source in load_sources(items, until, policy, also=list(back))
     )
-    return History(since, until, tuple(map(_posted, reversed(newest))), stock, answers), left_out
+    return History(
+        since, until, tuple(_posted(demand, policy) for demand in reversed(newest)), stock, answers
+    ), left_out
 
 
-def _posted(demand: Demand) -> Posted:
+def _posted(demand: Demand, policy: PolicyValues) -> Posted:
     """As it was posted: nobody asked yet, and nothing promised."""
-    need = Need(
-        id=demand.pk,
-        organisation_id=demand.organisation_id,
-        item_id=demand.item_id,
-        target=demand.target,
-        wanting=demand.target,
-        tier=1,  # the replay's to say, by its policy
-        urgency_rank=URGENCY_RANK[demand.urgency],  # type: ignore[index]  # a TextChoices member is its value
-        days_of_supply=demand.days_of_supply,
-        waiting_since=demand.opened_at or demand.created_at,
-        needed_by=demand.needed_by,
-        place=place_of(demand.region),
-        standard_id=demand.standard_id,
-        accepts_substitutes=demand.accepts_substitutes,
-    )
+    need = need_of(demand, policy, wanting=demand.target)
     return Posted(need, demand.organisation.kind, _province(demand.region.path))
 
 

@@ -6,6 +6,7 @@ between them serves every level as well as any plan could, and bounds them all.
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import numpy as np
 
@@ -91,7 +92,8 @@ def _shared_out(market: Market, group: Ints, class_: Ints, sent: Ints, free: Int
     """
     used = np.flatnonzero(sent)
     order = used[np.lexsort((group[used], class_[used]))]
-    columns = np.lexsort((_along(market.sources), market.groups.source))
+    along = _along(market.sources)
+    columns = np.lexsort((along, market.groups.source))
     # What a class keeps is a piece of its own.
     classes = len(market.groups.fits.T)
     kept = total(market.groups.source, free, classes) - total(class_, sent, classes)
@@ -104,7 +106,7 @@ def _shared_out(market: Market, group: Ints, class_: Ints, sent: Ints, free: Int
 
     goes = to >= 0
     to, column, units = to[goes], column[goes], units[goes]
-    order = np.lexsort((_along(market.sources)[column], to))
+    order = np.lexsort((along[column], to))
     rows = np.lexsort((_along(market.needs), market.groups.need))
     piece, row, units = _beside(units[order], got[rows])
     row, column = rows[row], column[order][piece]
@@ -114,8 +116,9 @@ def _shared_out(market: Market, group: Ints, class_: Ints, sent: Ints, free: Int
 
 def _along(those: Sequence[Need | Source]) -> Ints:
     """An order in which neighbours are near each other: that of their regions."""
-    paths = {path: number for number, path in enumerate(sorted({one.place.path for one in those}))}
-    return np.array([paths[one.place.path] for one in those], dtype=np.int64)
+    paths = list(map(attrgetter("place.path"), those))
+    number = {path: place for place, path in enumerate(sorted(set(paths)))}
+    return np.array([number[path] for path in paths], dtype=np.int64)
 
 
 def _beside(a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:

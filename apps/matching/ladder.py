@@ -11,9 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-from apps.matching.groups import Floats, Ints
+from apps.matching.groups import Floats, Ints, Truths
 from apps.matching.market import THOUSAND, Market
-from apps.matching.ranking import Need, effective_tier
 from apps.policy.values import Fairness
 
 _MOST = 1 << 60  # the solver multiplies costs by the number of nodes; the product must stay below 2 ** 63
@@ -66,62 +65,52 @@ class Ladder:
 
 def build(market: Market, supply: Ints) -> Ladder:
     """The steps of all needs; `supply` is what is free at the sources that could serve each."""
-    policy = market.policy
-    tier = np.array(
-        [effective_tier(need.tier, need.waiting_since, market.now, policy) for need in market.needs], dtype=np.int64
-    )
+    policy, wanting = market.policy, market.wanting
+    _tiers, tier = np.unique(market.tier, return_inverse=True)
+    asked = np.bincount(tier, wanting).astype(np.int64)
+    above = np.cumsum(asked)
+    rivals = (np.bincount(tier)[tier] > 1) & (asked[tier] > supply)
+    share = np.maximum(1, (supply * policy.share_cap).astype(np.int64))
+    cap = np.where(rivals, np.minimum(wanting, share), wanting)
     fair_from = math.inf if policy.fairness == Fairness.OFF else policy.fair_from
-    asked = {number: int(market.wanting[tier == number].sum()) for number in np.unique(tier).tolist()}
-    members = {number: int((tier == number).sum()) for number in asked}
-    above = {number: sum(quantity for other, quantity in asked.items() if other <= number) for number in asked}
-    enough = {number: int(market.free.sum()) >= fair_from * above[number] for number in asked}
+    shared = (above[tier] > supply) & (market.free.sum() >= fair_from * above)[tier]
+    parts = np.where(shared, policy.fair_parts, 1)
 
-    rows: list[int] = []
-    capacities: list[int] = []
-    keys: list[tuple[int, ...]] = []
-    caps: list[int] = []
-    for row, (need, number, available) in enumerate(zip(market.needs, tier.tolist(), supply.tolist(), strict=True)):
-        rivals = members[number] > 1 and asked[number] > available
-        cap = min(need.wanting, max(1, int(available * policy.share_cap))) if rivals else need.wanting
-        parts = policy.fair_parts if above[number] > available and enough[number] else 1
-        caps.append(cap)
-        edges = sorted({need.wanting * part // parts for part in range(1, parts + 1)} | {cap})
-        done = 0
-        for edge in edges:
-            if edge > done:
-                rows.append(row)
-                capacities.append(edge - done)
-                part = (edge * parts - 1) // need.wanting
-                keys.append(_key(need, number, part, edge > cap, market))
-                done = edge
-
-    row_of = np.array(rows, dtype=np.int64)
-    _keys, level = np.unique(np.array(keys, dtype=np.int64).reshape(-1, 6), axis=0, return_inverse=True)
-    level = level.reshape(-1).astype(np.int64)
+    # Where steps end: at each part, and at the cap.
+    part = np.arange(1, parts.max(initial=1) + 1)
+    edges = np.minimum(wanting[:, None] * part // parts[:, None], wanting[:, None])
+    edges = np.sort(np.concatenate([edges, cap[:, None]], axis=1), axis=1)
+    heights = np.diff(edges, axis=1, prepend=0)
+    row, place = np.nonzero(heights)
+    edge = edges[row, place]
+    level = _levels(market, row, (edge * parts[row] - 1) // wanting[row], edge > cap[row])
     return Ladder(
-        row=row_of,
-        capacity=np.array(capacities, dtype=np.int64),
+        row=row,
+        capacity=heights[row, place],
         level=level,
-        weight=_weights(level, _filling(market)[row_of], market),
-        start=np.searchsorted(row_of, np.arange(len(market) + 1)),
-        tier=tier,
-        cap=np.array(caps, dtype=np.int64),
+        weight=_weights(level, _filling(market)[row], market),
+        start=np.searchsorted(row, np.arange(len(market) + 1)),
+        tier=market.tier,
+        cap=cap,
     )
 
 
-def _key(need: Need, tier: int, part: int, over_cap: bool, market: Market) -> tuple[int, ...]:
-    """What decides before distance and the other terms do: the smaller is served first."""
+def _levels(market: Market, row: Ints, part: Ints, over_cap: Truths) -> Ints:
+    """Of each step of these needs, what decides before distance and the other terms do: the smaller is served first."""
     policy = market.policy
-    waited = max(0.0, (market.now - need.waiting_since).total_seconds() / 3600)
-    steps = min(policy.waiting_steps, int(waited / policy.waiting_step_hours))
-    days = 10_000 if need.days_of_supply is None else need.days_of_supply
-    order = (part, need.urgency_rank) if policy.fairness == Fairness.TIER else (need.urgency_rank, part)
-    return (tier, int(over_cap), *order, days, -steps)
+    hours = [(market.now - need.waiting_since).total_seconds() / 3600 for need in market.needs]
+    steps = np.minimum(policy.waiting_steps, np.maximum(0, hours) / policy.waiting_step_hours).astype(np.int64)
+    days = np.array([10_000 if need.days_of_supply is None else need.days_of_supply for need in market.needs])
+    urgency = np.array([need.urgency_rank for need in market.needs])
+    order = (part, urgency[row]) if policy.fairness == Fairness.TIER else (urgency[row], part)
+    key = np.stack([market.tier[row], over_cap, *order, days[row], -steps[row]], axis=1)
+    _keys, level = np.unique(key, axis=0, return_inverse=True)
+    return level.reshape(-1).astype(np.int64)
 
 
 def _filling(market: Market) -> Ints:
     """What a unit is worth more to each need for the share of the need that it fills, in thousandths of a score."""
-    target = np.array([max(need.target, need.wanting) for need in market.needs], dtype=np.int64)
+    target = np.array([max(need.target, need.wanting) for need in market.needs])
     return np.rint(market.policy.fill_weight * THOUSAND / target).astype(np.int64)
 
 

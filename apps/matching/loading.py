@@ -4,10 +4,10 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db import connection
-from django.db.models import Case, F, FloatField, Func, IntegerField, Q, QuerySet, When
-from django.db.models.functions import Cast
+from django.db.models import QuerySet
 
 from apps.accounts.models import OrganisationState
 from apps.catalogue.models import Satisfaction, Substitution
@@ -15,8 +15,7 @@ from apps.demands.models import URGENCY_RANK, Demand, Urgency
 from apps.matching.asking import not_to_be_asked, place_of
 from apps.matching.models import Match
 from apps.matching.ranking import HeldFor, Need, Place, Rules, Source
-from apps.policy.values import LAST_TIER, PolicyValues
-from apps.supply.models import Offer
+from apps.policy.values import PolicyValues
 
 Pair = tuple[int, int]  # a demand and an offer
 ANYWHERE: frozenset[str] = frozenset()
@@ -76,10 +75,37 @@ def items_for(demands: Iterable[Demand], rules: Rules) -> dict[int, set[int]]:
     """
     wanted: dict[int, set[int]] = defaultdict(set)
     for demand in demands:
-        wanted[demand.item_id].add(demand.item_id)
-        if demand.accepts_substitutes:
-            wanted[demand.item_id] |= {offered for offered, demanded in rules.substitutes if demanded == demand.item_id}
+        wanted[demand.item_id] |= rules.offered_for(demand.item_id, accepts_substitutes=demand.accepts_substitutes)
     return wanted
+
+
+# Written out, because Django takes longer to make these two statements than the database to answer them for a few
+# offers. An item may have twenty thousand: as plain as psycopg reads them, which makes numbers four times as fast as
+# times. A double holds microseconds until the year 2255.
+_SOURCES = """
+SELECT offer.id, offer.organisation_id, offer.item_id, offer.quantity - offer.quantity_reserved, offer.minimum_order,
+    offer.lead_time_days, offer.ships_to, offer.standard_id, extract(epoch FROM offer.confirmed_at)::float8,
+    offer.unit_price::float8, offer.is_donation, region.path, region.latitude, region.longitude,
+    extract(epoch FROM offer.published_at)::float8, listing.kept, listing.broken, listing.reference_price
+FROM supply_offer offer
+JOIN accounts_organisation organisation ON organisation.id = offer.organisation_id
+JOIN catalogue_region region ON region.code = offer.origin_region_id
+LEFT JOIN matching_listing listing ON listing.offer_id = offer.id
+WHERE {wanted} AND offer.state = 'published' AND organisation.state = 'verified'
+    AND (offer.certificate_valid_until IS NULL OR offer.certificate_valid_until >= %(today)s)
+    -- What has nothing free can still serve through a hold that yields.
+    AND (offer.quantity > offer.quantity_reserved OR offer.id = ANY (%(also)s))
+ORDER BY offer.id
+"""
+_HELD = """
+SELECT match.offer_id, match.id, match.demand_id, match.tier, organisation.kind, match.quantity
+FROM matching_match match
+JOIN supply_offer offer ON offer.id = match.offer_id
+JOIN demands_demand demand ON demand.id = match.demand_id
+JOIN accounts_organisation organisation ON organisation.id = demand.organisation_id
+WHERE {wanted} AND match.state = 'held'
+ORDER BY match.id
+"""
 
 
 def load_sources(
@@ -91,47 +117,17 @@ def load_sources(
     only: Collection[int] | None = None,
 ) -> list[Source]:
     """Published, certified offers of verified suppliers with something to give, free or held and not yet accepted; and
-    those of `also`, whatever is left of them. `only` these, where they are given.
+    those of `also`, whatever is left of them. Of these items; or `only` these offers, where they are given.
     """
-    wanted = Q(item__in=list(item_ids))
-    if only is not None:
-        if not only:
-            return []
-        wanted &= Q(pk__in=list(only))
-    # Few keys are found at once; a subquery over an item is what all its offers need.
-    held = _holds_on(Offer.objects.filter(wanted) if only is None else list(only), policy)
-    # What has nothing free can still serve through a hold that yields.
-    has_something = Q(quantity__gt=F("quantity_reserved")) | Q(pk__in=[*held, *also])
-    offers = Offer.objects.published().filter(
-        wanted,
-        has_something,
-        Q(certificate_valid_until=None) | Q(certificate_valid_until__gte=now.date()),
-        organisation__state=OrganisationState.VERIFIED,
-    )
-    rows = offers.order_by("pk").values_list(
-        "pk",
-        "organisation_id",
-        "item_id",
-        F("quantity") - F("quantity_reserved"),
-        "minimum_order",
-        "lead_time_days",
-        "ships_to",
-        "standard_id",
-        _epoch("confirmed_at"),
-        Cast("unit_price", FloatField()),
-        "is_donation",
-        "origin_region__path",
-        "origin_region__latitude",
-        "origin_region__longitude",
-        _epoch("published_at"),
-        "listing__kept",
-        "listing__broken",
-        "listing__reference_price",
-    )
-    # An item may have twenty thousand offers: as plain as psycopg reads them, which makes numbers four times as fast as
-    # times. A double holds microseconds until the year 2255.
+    if only is not None and not only:
+        return []
+    # One or the other: both together would have PostgreSQL look up all that the item has and throw it away.
+    wanted = "offer.item_id = ANY (%(wanted)s)" if only is None else "offer.id = ANY (%(wanted)s)"
+    given: dict[str, Any] = {"wanted": list(item_ids if only is None else only), "today": now.date()}
     with connection.cursor() as cursor:
-        cursor.execute(*rows.query.sql_with_params())
+        cursor.execute(_HELD.format(wanted=wanted), given)
+        held = _holds(cursor.fetchall(), policy)
+        cursor.execute(_SOURCES.format(wanted=wanted), given | {"also": [*held, *also]})
         found = cursor.fetchall()
     # Few places and many offers: each place is made once.
     places: dict[str, Place] = {}
@@ -183,30 +179,14 @@ def load_sources(
     return sources
 
 
-def _epoch(column: str) -> Func:
-    """A time as seconds since 1970."""
-    return Func(column, template="extract(epoch FROM %(expressions)s)::float8", output_field=FloatField())
-
-
-def _holds_on(offers: QuerySet[Offer] | list[int], policy: PolicyValues) -> dict[int, list[HeldFor]]:
-    """Unanswered holds on these offers, with the tier of their need: as it was when it was asked for, or the
-    better one that a new version of the policy gives it.
+def _holds(rows: Iterable[tuple[Any, ...]], policy: PolicyValues) -> dict[int, list[HeldFor]]:
+    """Unanswered holds by offer, with the tier of their need: as it was when it was asked for, or the better one that a
+    new version of the policy gives it.
     """
-    tier = Case(
-        *(When(demand__organisation__kind=kind, then=number) for kind, number in policy.tiers.items()),
-        default=LAST_TIER,
-        output_field=IntegerField(),
-    )
-    rows = (
-        Match.objects.held()
-        .filter(offer__in=offers)
-        .annotate(own_tier=tier)
-        .values_list("offer_id", "pk", "demand_id", "tier", "own_tier", "quantity")
-        .order_by("pk")
-    )
     held: dict[int, list[HeldFor]] = defaultdict(list)
-    for offer_id, pk, demand_id, aged, own, quantity in rows:
-        held[offer_id].append(HeldFor(match_id=pk, need_id=demand_id, tier=min(aged, own), quantity=quantity))
+    for offer_id, pk, demand_id, aged, kind, quantity in rows:
+        tier = min(aged, policy.tier(kind))
+        held[offer_id].append(HeldFor(match_id=pk, need_id=demand_id, tier=tier, quantity=quantity))
     return held
 
 
@@ -222,25 +202,24 @@ class Contest:
 
 def contested_items(rules: Rules) -> Iterator[set[int]]:
     """Items linked by substitutes that somebody accepts, where somebody is short while others wait for an answer."""
-    wanted: dict[int, set[int]] = {}
     opened = Demand.objects.open().filter(organisation__state=OrganisationState.VERIFIED)
-    for item, flexible in opened.values_list("item_id", "accepts_substitutes").distinct():
-        offered = {offer for offer, demanded in rules.substitutes if demanded == item} if flexible else set()
-        wanted.setdefault(item, {item}).update(offered)
     short = set(opened.short().values_list("item_id", flat=True))
     waiting = set(Match.objects.held().values_list("demand__item_id", flat=True))
-    for linked in joined(wanted.values()):
+    for linked in linked_items(opened, rules):
         if linked & short and linked & waiting:
             yield linked
 
 
-def joined(groups: Iterable[set[int]]) -> list[set[int]]:
-    """Groups that have a member in common become one; in the order of their smallest members."""
-    joined: list[set[int]] = []
-    for group in groups:
-        apart = [other for other in joined if not other & group]
-        joined = [*apart, group.union(*(other for other in joined if other & group))]
-    return sorted(joined, key=min)
+def linked_items(demands: QuerySet[Demand], rules: Rules) -> list[set[int]]:
+    """The items of these demands in groups that share no offer, each with the items that may stand in; in the order of
+    their smallest members.
+    """
+    groups: list[set[int]] = []
+    for item_id, flexible in demands.order_by().values_list("item_id", "accepts_substitutes").distinct():
+        linked = set(rules.offered_for(item_id, accepts_substitutes=flexible))
+        apart = [group for group in groups if not group & linked]
+        groups = [*apart, linked.union(*(group for group in groups if group & linked))]
+    return sorted(groups, key=min)
 
 
 def load_contest(item_ids: set[int], now: dt.datetime, policy: PolicyValues) -> Contest:

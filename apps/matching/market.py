@@ -7,15 +7,30 @@ free is what a `Source` says is free: holds on it that may be given to others mu
 
 import datetime as dt
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from apps.matching.globe import Globe, Singles
-from apps.matching.groups import Floats, Goods, Ints, Truths, goods_of, groups_of
-from apps.matching.ranking import Need, Place, Rules, Source, can_wait, cheapness, reach_km
+from apps.matching.groups import Floats, Goods, Ints, Truths, classes, goods_of, groups_of
+from apps.matching.ranking import (
+    Need,
+    Place,
+    Rules,
+    Source,
+    age_days,
+    can_wait,
+    cheapness,
+    enough_to_matter,
+    freshness,
+    precedence,
+    reach_km,
+    record,
+)
 from apps.policy.values import PolicyValues
 
 Scores = npt.NDArray[np.int16]
@@ -48,13 +63,15 @@ class Market:
         self.needs = sorted(needs, key=lambda need: need.id)
         self.sources = sorted(sources, key=lambda source: source.id)
         self.policy, self.now, self.bonus = policy, now, bonus
-        self.wanting = _ints(need.wanting for need in self.needs)
-        self.free = _ints(source.free for source in self.sources)
-        self.minimum = np.maximum(1, _ints(source.minimum_order for source in self.sources))
-        matter = policy.matter_share
-        least = (math.ceil(min(need.wanting, need.target) * matter) for need in self.needs)
-        self.least = np.maximum(1, _ints(least))
+        self.wanting = _ints(map(attrgetter("wanting"), self.needs))
+        self.free = _ints(map(attrgetter("free"), self.sources))
+        self.minimum = np.maximum(1, _ints(map(attrgetter("minimum_order"), self.sources)))
+        self.least = _ints(enough_to_matter(need, policy) for need in self.needs)
         self.usable = self.free >= self.minimum
+        turns = [precedence(need, now, policy) for need in self.needs]
+        self.tier = _ints(turn[0] for turn in turns)  # after ageing
+        # Who is served before whom.
+        self.order = np.array(sorted(range(len(turns)), key=turns.__getitem__), dtype=np.int64)
 
         goods = goods_of(self.needs, self.sources, rules)
         self.groups = groups_of(self.needs, self.sources, goods)
@@ -66,6 +83,12 @@ class Market:
 
     def __len__(self) -> int:
         return len(self.needs)
+
+    @cached_property
+    def compatible(self) -> int:
+        """How many pairs goods and regions let through."""
+        sizes = np.bincount(self.groups.source, self.usable, minlength=self.groups.fits.shape[1])
+        return int((self.groups.fits @ sizes)[self.groups.need].sum())
 
     def fitting(self, group: int) -> Ints:
         """The sources that may serve a group of needs. All others are refused."""
@@ -79,8 +102,7 @@ class Market:
             yield from self._fresh_blocks(rows, columns)
             return
         if self._blocks is None:
-            sizes = np.bincount(self.groups.source, self.usable, minlength=self.groups.fits.shape[1])
-            if (self.groups.fits @ sizes)[self.groups.need].sum() > _KEEP:
+            if self.compatible > _KEEP:
                 yield from self._fresh_blocks(None, None)
                 return
             self._blocks = list(self._fresh_blocks(None, None))
@@ -102,6 +124,14 @@ class Market:
                 part = members[start : start + height]
                 yield part, fitting, self._score(part[:, None], fitting)
 
+    def pairs(self, rows: Ints) -> tuple[Ints, Ints, Scores]:
+        """All pairs of these needs that no filter refuses, in order, with their scores."""
+        line, column = np.nonzero(self.groups.fits[self.groups.need[rows]][:, self.groups.source] & self.usable)
+        row = rows[line]
+        score = self._score(row, column)
+        fine = np.flatnonzero(score != REFUSED)
+        return row[fine], column[fine], score[fine]
+
     def score(self, rows: Ints, columns: Ints) -> Scores:
         """The same of single pairs."""
         scores = self._score(rows, columns)
@@ -112,13 +142,11 @@ class Market:
     def _lay_out_goods(self, goods: Goods) -> None:
         """What depends on the source and on the kind of need alone: standard, freshness, record and price."""
         policy, weights = self.policy, self.policy.weights
-        age = _floats((self.now - source.confirmed_at).total_seconds() / 86_400 for source in self.sources)
-        fresh = np.clip(1 - np.maximum(0, age) / policy.offer_fresh_days, 0, 1)
-        kept = _ints(source.kept for source in self.sources)
-        broken = _ints(source.broken for source in self.sources)
-        prior = policy.record_prior_matches
-        record = (kept + policy.record_prior_share * prior) / (kept + broken + prior)
-        own = weights["freshness"] * fresh + weights["record"] * record
+        age = _floats(age_days(source, self.now) for source in self.sources)
+        kept = _floats(map(attrgetter("kept"), self.sources))
+        broken = _floats(map(attrgetter("broken"), self.sources))
+        own = weights["freshness"] * freshness(age, policy)
+        own += weights["record"] * record(kept, broken, policy)
         own += weights["price"] * _floats(map(cheapness, self.sources))
         fits = np.where(np.isfinite(goods.fits), goods.fits, 0)
         self._kind = goods.need
@@ -138,7 +166,7 @@ class Market:
 
     def _lay_out_days(self) -> None:
         policy = self.policy
-        lead = _floats(source.lead_time_days for source in self.sources)
+        lead = _floats(map(attrgetter("lead_time_days"), self.sources))
         left = _floats(
             math.nan if need.needed_by is None else (need.needed_by - self.now).total_seconds() / 86_400
             for need in self.needs
@@ -158,6 +186,7 @@ class Market:
         barred = {
             (row, place)
             for row, need in enumerate(self.needs)
+            if need.excluded or need.organisation_id in of_organisation
             for place in (
                 *of_organisation.get(need.organisation_id, ()),
                 *(column[offer] for offer in need.excluded if offer in column),
@@ -213,7 +242,9 @@ class Market:
         """The weighted distance term. Worked out once for each place of a need."""
         places = self._place[rows]
         if not self._measured[places].all():
-            new = np.unique(places[~self._measured[places]])
+            here = np.zeros_like(self._measured)
+            here[places] = True
+            new = np.flatnonzero(here & ~self._measured)
             for start in range(0, len(new), _PLACES):
                 self._measure(new[start : start + _PLACES])
         return self._nearness[places, self._origin[columns]]
@@ -241,8 +272,7 @@ def _floats(values: Iterable[float]) -> Floats:
     return np.fromiter(values, dtype=np.float64)
 
 
-def _places(those: Iterable[Need | Source]) -> tuple[list[Place], Ints]:
+def _places(those: Sequence[Need | Source]) -> tuple[list[Place], Ints]:
     """Where they are, each place once, and at which each one is."""
-    number: dict[Place, int] = {}
-    kinds = [number.setdefault(one.place, len(number)) for one in those]
-    return list(number), np.array(kinds, dtype=np.int64)
+    places, place = classes(map(attrgetter("place.path", "place.latitude", "place.longitude"), those))
+    return [those[first].place for first in places], place

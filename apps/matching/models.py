@@ -489,9 +489,10 @@ class Listing(models.Model):
         indexes: ClassVar = [
             models.Index(
                 fields=["cell", "-key"],
+                # What may be null comes last: the columns before it are read quickly.
                 include=[
-                    *("offer", "organisation_id", "standard_id", "quantity", "minimum_order", "lead_time_days"),
-                    *("areas", "x", "y", "z", "steady"),
+                    *("offer", "organisation_id", "quantity", "minimum_order", "areas", "lead_time_days", "steady"),
+                    *("x", "y", "z", "standard_id"),
                 ],
                 condition=Q(cell__isnull=False),
                 name="listing_best_first",

@@ -27,14 +27,15 @@ class Method(StrEnum):
 @dataclass(frozen=True)
 class Report:
     """How good an allocation is. `gap` is certified: minimum orders aside, no plan is worth more than
-    value ÷ (1 - gap). `score` is the mean per unit given, between 0 and 1.
+    value ÷ (1 - gap). `score` is the mean per unit given, between 0 and 1. `greedy_value` is that of serving one need
+    after the other; None: there a tier gets less than here, and none above it more.
     """
 
     method: Method
     value: float
     gap: float
     score: float
-    greedy_value: float
+    greedy_value: float | None
     rounds: int
     repairs: int
     shipments: int
@@ -59,7 +60,7 @@ class Solution:
     given: Given
     arcs: Arcs  # the pairs that were looked at
     method: Method
-    greedy: Given  # what one need after the other would have taken
+    greedy: Given | None = None  # what one need after the other would take; None where that is behind
     bound: float = 0.0  # minimum orders aside, no plan is worth more
     rounds: int = 0
     repairs: int = 0
@@ -84,7 +85,7 @@ def report(solution: Solution) -> Report:
         value=value,
         gap=(bound - value) / bound if bound else 0.0,
         score=given.score / THOUSAND / max(1, int(given.got.sum())),
-        greedy_value=solution.value(solution.greedy),
+        greedy_value=None if solution.greedy is None else solution.value(solution.greedy),
         rounds=solution.rounds,
         repairs=solution.repairs,
         shipments=given.shipments,
@@ -121,11 +122,11 @@ def plan(market: Market, rules: Rules, given: Given, arcs: Arcs, told: dict[int,
 
 def _next_best(market: Market, given: Given, arcs: Arcs) -> Iterator[tuple[int, list[int]]]:
     """For each need that was given something, the best scored columns that it was not given."""
-    order = np.lexsort((arcs.column, -arcs.score, arcs.row))
-    starts = np.searchsorted(arcs.row[order], np.arange(len(market) + 1)).tolist()
+    starts = np.searchsorted(arcs.row, np.arange(len(market) + 1)).tolist()
     for row, parts in given.parts.items():
-        end = min(starts[row + 1], starts[row] + len(parts) + market.policy.standbys)
-        best = arcs.column[order[starts[row] : end]].tolist()
+        own = slice(starts[row], starts[row + 1])
+        order = np.argsort(-arcs.score[own], kind="stable")[: len(parts) + market.policy.standbys]
+        best = arcs.column[own][order].tolist()
         yield row, [column for column in best if column not in parts][: market.policy.standbys]
 
 

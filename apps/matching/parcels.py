@@ -15,11 +15,10 @@ def charge(market: Market) -> Floats:
     return THOUSAND * (policy.shipment_weight * market.wanting.astype(np.float64) + policy.shipment_units)
 
 
-def send_together(market: Market, ladder: Ladder, arcs: Arcs, given: Given) -> bool:
+def send_together(market: Market, ladder: Ladder, arcs: Arcs, given: Given, cost: Floats) -> bool:
     """Let a source send to one need all that it would send to several, where that is worth the saved shipments and no
-    level is served less for a later one. True when something was changed.
+    level is served less for a later one. `cost` is that of a shipment to each need. True when something was changed.
     """
-    cost = charge(market)
     if not cost.any():
         return False
     rows_of: dict[int, list[int]] = {}
@@ -53,10 +52,12 @@ def _to_one(market: Market, ladder: Ladder, column: int, rows: Ints, scores: Int
     now = (ladder.worths(rows, given.got[rows]) - base + mine * scores - cost[rows])[sent].sum()
     gain[~able] = -np.inf
     best = int(gain.argmax())
+    if gain[best] <= now:
+        return False
     after = given.got.copy()
     after[rows] = without
     after[rows[best]] += units
-    if gain[best] <= now or ladder.levels(after) < ladder.levels(given.got):
+    if ladder.levels(after) < ladder.levels(given.got):
         return False
     for row, part in zip(rows[sent].tolist(), mine[sent].tolist(), strict=True):
         given.give(row, column, -part, 0)

@@ -73,13 +73,13 @@ def replay_due(*, seconds: float = 20, now: dt.datetime | None = None) -> bool:
     rules, end = load_rules(), time.monotonic() + seconds
     if claimed.groups is None:
         _plan(claimed, rules)
-    policies = [values_of(claimed.policy_version), PolicyValues.from_json(claimed.settings)]
+    compared = values_of(claimed.policy_version), PolicyValues.from_json(claimed.settings)
     while claimed.groups_done < claimed.groups_in_all:
         if time.monotonic() > end:
             mine = Replay.objects.filter(pk=claimed.pk, claimed_until=claimed.claimed_until)
             mine.update(claimed_until=None, attempts=0)
             return True
-        if not _replay_group(claimed, rules, policies):
+        if not _replay_group(claimed, rules, *compared):
             return True  # somebody else has it by now
     move(claimed, ReplayState.DONE, claimed_until=None)
     return Replay.objects.due(timezone.now()).exists()
@@ -117,13 +117,13 @@ def _plan(claimed: Replay, rules: Rules) -> None:
     claimed.save(update_fields=["since", "groups", "left_out"])
 
 
-def _replay_group(claimed: Replay, rules: Rules, policies: Sequence[PolicyValues]) -> bool:
+def _replay_group(claimed: Replay, rules: Rules, in_force: PolicyValues, draft: PolicyValues) -> bool:
     """Replay the next group under both policies and keep what came of it; False if somebody else did meanwhile."""
     most_pairs = MOST_PAIRS // LESS ** (claimed.attempts - 1)
     history, left_out = load_history(
-        claimed.groups[claimed.groups_done], claimed.since, claimed.until, policies[0], most_pairs=most_pairs
+        claimed.groups[claimed.groups_done], claimed.since, claimed.until, in_force, most_pairs=most_pairs
     )
-    before, after = (replay(history, rules, policy=policy, most_together=MOST_TOGETHER) for policy in policies)
+    before, after = (replay(history, rules, policy=policy, most_together=MOST_TOGETHER) for policy in (in_force, draft))
     otherwise = differences(before.served, after.served)
     kept = claimed.totals or {}
     sums = {

@@ -9,10 +9,16 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Final, Protocol, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 from apps.catalogue.regions import distance_km
 from apps.policy.values import PolicyValues
+
+if TYPE_CHECKING:  # numpy stays out of what does without it
+    import numpy as np
+    import numpy.typing as npt
+
+_Number = TypeVar("_Number", float, "npt.NDArray[np.float64]")
 
 ROUTINE: Final = 2  # the rank of an urgency that can wait
 
@@ -127,6 +133,14 @@ class Rules:
     substitutes: frozenset[tuple[int, int]] = frozenset()  # (offered item, demanded item)
     distances: Distances | None = None  # None: along the globe
 
+    def offered_for(self, item_id: int, *, accepts_substitutes: bool) -> frozenset[int]:
+        """The items whose offers may serve who wants this one: itself, and what stands in for it where that is
+        accepted.
+        """
+        if not accepts_substitutes:
+            return frozenset({item_id})
+        return frozenset({item_id, *(offered for offered, demanded in self.substitutes if demanded == item_id)})
+
 
 class Refusal(Enum):
     """Why an offer of the right kind of goods cannot serve a need."""
@@ -239,17 +253,28 @@ def timeliness(lead_time_days: int, needed_by: dt.datetime | None, policy: Polic
     return round(min(1.0, max(0.0, 1 - late / policy.lateness_days)), 6)
 
 
-def _age_days(source: Source, now: dt.datetime) -> float:
+def age_days(source: Source, now: dt.datetime) -> float:
     return max(0.0, (now - source.confirmed_at).total_seconds() / 86_400)
 
 
+def freshness(age_days: _Number, policy: PolicyValues) -> _Number:
+    """Not rounded; of one age, or of each in an array."""
+    left = 1 - age_days / policy.offer_fresh_days
+    return (left + abs(left)) / 2  # at least 0, exactly
+
+
+def record(kept: _Number, broken: _Number, policy: PolicyValues) -> _Number:
+    """Not rounded; of one supplier, or of each in an array."""
+    prior = policy.record_prior_matches
+    return (kept + policy.record_prior_share * prior) / (kept + broken + prior)
+
+
 def _freshness(source: Source, policy: PolicyValues, now: dt.datetime) -> float:
-    return round(max(0.0, 1 - _age_days(source, now) / policy.offer_fresh_days), 6)
+    return round(freshness(age_days(source, now), policy), 6)
 
 
 def _record(source: Source, policy: PolicyValues) -> float:
-    prior = policy.record_prior_matches
-    return round((source.kept + policy.record_prior_share * prior) / (source.kept + source.broken + prior), 6)
+    return round(record(source.kept, source.broken, policy), 6)
 
 
 def cheapness(source: Source) -> float:
@@ -302,7 +327,7 @@ def score(
             weights["lead_time"],
         ),
         Term("standard", _told(fit, need), fit.value, weights["standard"]),
-        Term("freshness", round(_age_days(source, now), 1), _freshness(source, policy, now), weights["freshness"]),
+        Term("freshness", round(age_days(source, now), 1), _freshness(source, policy, now), weights["freshness"]),
         Term("record", source.kept + source.broken, _record(source, policy), weights["record"]),
         Term(
             "price",

@@ -199,9 +199,12 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
     now = now or timezone.now()
     offers = supply_services.claim_for_matching(now=now, lease=LEASE, limit=limit)
     done = Done(offers=len(offers))
+    if not offers:
+        return done
+    policy = Policy.objects.current().values
     held = Match.objects.held().filter(offer__in=offers)
     if waiting := list(held.shown()):
-        rules, policy = load_rules(), Policy.objects.current().values
+        rules = load_rules()
         unfit = [match.pk for match in waiting if not _fits(match, rules, policy)]
         done += _take_back_each(held.filter(pk__in=unfit), now, limit=len(unfit))
 
@@ -217,10 +220,8 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
         unaware = Q(match_requested_at=None) | Q(match_claimed_until__isnull=False)
         needs = Demand.objects.open().short().filter(unaware, item__in=helped)
         demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
-    supply_services.finish_matching(offers)
-    gifts = [offer.pk for offer in able if offer.is_donation]
-    if gifts and Policy.objects.current().values.gift_reach_km is not None:
-        supply_services.look_again(gifts, at=now + GIFTS_EVERY)
+    gifts = [] if policy.gift_reach_km is None else [offer.pk for offer in able if offer.is_donation]
+    supply_services.finish_matching(offers, again=gifts, at=now + GIFTS_EVERY)
     return done
 
 

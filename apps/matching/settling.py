@@ -10,7 +10,7 @@ import numpy as np
 from apps.matching.arcs import Arcs
 from apps.matching.flow import solve, total
 from apps.matching.giving import Given, greedy
-from apps.matching.groups import Ints
+from apps.matching.groups import Floats, Ints
 from apps.matching.ladder import Ladder
 from apps.matching.market import THOUSAND, Market
 from apps.matching.parcels import charge, send_together
@@ -32,7 +32,7 @@ def settle(
     cost_of = charge(market)
     carried = np.minimum(market.free[arcs.column], market.wanting[arcs.row])
     least = np.zeros(len(arcs), dtype=np.int64)
-    best = _finish(market, ladder, arcs, quantity)
+    best = _finish(market, ladder, arcs, quantity, cost_of)
     smoothings = _SMOOTHINGS if cost_of.any() and len(arcs) <= _SMOOTH else 0
     repairs = 0
     for turn in range(_REPAIRS):
@@ -46,7 +46,7 @@ def settle(
         arcs, least = arcs.only(stays), least[stays]
         cost = np.minimum(THOUSAND, cost_of[arcs.row] / carried).astype(np.int64) if smoothings else None
         quantity = solve(market, arcs, ladder, cost=cost, least=least)
-        plan = _finish(market, ladder, arcs, quantity)
+        plan = _finish(market, ladder, arcs, quantity, cost_of)
         if merit(market, ladder, plan) > merit(market, ladder, best):
             best = plan
     return best, repairs
@@ -71,16 +71,16 @@ def _rounded_up(market: Market, ladder: Ladder, arcs: Arcs, quantity: Ints, leas
     return least
 
 
-def _finish(market: Market, ladder: Ladder, arcs: Arcs, quantity: Ints) -> Given:
+def _finish(market: Market, ladder: Ladder, arcs: Arcs, quantity: Ints, cost: Floats) -> Given:
     """Drop what is below a minimum order or too little to matter, and give what is free then, one after the other."""
     got = total(arcs.row, quantity, len(market.needs))
     trifle = (quantity < market.least[arcs.row]) & (got[arcs.row] < market.wanting[arcs.row])
     fine = np.where((quantity < market.minimum[arcs.column]) | trifle, 0, quantity)
-    given = greedy(market, ladder.tier, ladder.cap, Given.of(market, arcs, fine))
+    given = greedy(market, ladder.cap, Given.of(market, arcs, fine))
     for row in [row for row, parts in given.parts.items() if len(parts) > 1]:
-        _ship_together(market, row, given)
-    if send_together(market, ladder, arcs, given):
-        return greedy(market, ladder.tier, ladder.cap, given)
+        _ship_together(row, given, float(cost[row]))
+    if send_together(market, ladder, arcs, given, cost):
+        return greedy(market, ladder.cap, given)
     return given
 
 
@@ -107,16 +107,16 @@ def gently(market: Market, ladder: Ladder, best: Given, present: Mapping[tuple[i
             room = min(part.units, int(market.wanting[place] - after.got[place]), int(after.left[other]))
             if not after.units(place, other) and room >= market.minimum[other]:
                 after.give(place, other, room, part.score)
-    after = greedy(market, ladder.tier, ladder.cap, after)
-    here = greedy(market, ladder.tier, ladder.cap, here)
+    after = greedy(market, ladder.cap, after)
+    here = greedy(market, ladder.cap, here)
     tiers, worth = merit(market, ladder, here)
     return after if merit(market, ladder, after) > (tiers, worth * (1 + policy.stay_margin)) else here
 
 
-def _ship_together(market: Market, row: int, given: Given) -> None:
-    """Let one of the sources of a need send all of it, where that is worth the saved shipments."""
+def _ship_together(row: int, given: Given, cost: float) -> None:
+    """Let one of the sources of a need send all of it, where that is worth the saved shipments at so much each."""
     parts, all_of_it = given.parts[row], int(given.got[row])
-    saved = float(charge(market)[row]) * (len(parts) - 1)
+    saved = cost * (len(parts) - 1)
     now = sum(part.units * part.score for part in parts.values()) - saved
     able = [column for column, part in parts.items() if given.left[column] >= all_of_it - part.units]
     best = max(able, key=lambda column: (parts[column].score, -column), default=None)

@@ -30,10 +30,8 @@ _ALONE: Final = 4_207_001  # the advisory lock of who writes cells
 _KEYED = """
     SELECT listing.offer_id, listing.item_id, listing.city, listing.quantity, listing.x, listing.y, listing.z,
         width_bucket(listing.lead_time_days::float8, %(classes)s::float8[]) - 1 AS lead_class,
-        %(record)s * (listing.kept + %(prior_share)s * %(prior)s) / (listing.kept + listing.broken + %(prior)s)
-        + %(price)s * CASE WHEN listing.is_donation THEN 1
-            WHEN listing.unit_price IS NULL OR coalesce(listing.reference_price, 0) = 0 THEN 0.5
-            ELSE least(1, greatest(0, 1.5 - listing.unit_price / listing.reference_price)) END AS steady,
+        matching_steady(listing.kept, listing.broken, listing.is_donation, listing.unit_price, listing.reference_price,
+            %(record)s, %(price)s, %(prior)s, %(prior_share)s) AS steady,
         greatest(listing.confirmed_at, %(counts_from)s) AS counts_from
     FROM matching_listing listing JOIN chosen USING (offer_id)
 """

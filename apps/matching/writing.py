@@ -88,12 +88,7 @@ def write_difference(plan: Plan, contest: Contest, policy: Policy, now: dt.datet
         for match in held.shown().order_by("pk")
         if (pair := (match.demand_id, match.offer_id)) in gone and match.quantity == contest.asked[pair]
     ]
-    take_back(
-        given_way,
-        MatchState.SUPERSEDED,
-        now,
-        untold={match.pk for match in given_way if (match.demand_id, match.offer_id) in planned},
-    )
+    take_back(given_way, MatchState.SUPERSEDED, now)
     requested = _requested_since(
         {pk: demand.match_requested_at for pk, demand in locked.items()}, given_way, locked, now
     )

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
-from apps.core.models import Counted, KeyedQuerySet
+from apps.core.models import Counted, QueuedQuerySet
 from apps.policy.values import PolicyValues
 
 MAX_QUANTITY: Final = 10**12
@@ -30,7 +30,7 @@ class OfferState(models.TextChoices):
 LIVE: Final = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
 
 
-class OfferQuerySet(KeyedQuerySet["Offer"]):
+class OfferQuerySet(QueuedQuerySet["Offer"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
@@ -45,10 +45,6 @@ class OfferQuerySet(KeyedQuerySet["Offer"]):
     def alike(self, organisation: Organisation, item: Item, since: dt.datetime) -> Self:
         """Live offers of the same organisation for the same item: likely the same goods."""
         return self.live().filter(organisation=organisation, item=item, created_at__gte=since).order_by("-pk")
-
-    def awaiting_match(self, now: dt.datetime) -> Self:
-        """The queue of matching: the offer changed, and nobody has looked yet whom it helps."""
-        return self.filter(Q(match_claimed_until=None) | Q(match_claimed_until__lt=now), match_requested_at__lte=now)
 
     def to_be_asked(self, now: dt.datetime, policy: PolicyValues) -> Self:
         return self.published().filter(asked_at=None, confirmed_at__lte=now - policy.offer_asks_after)

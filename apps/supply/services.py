@@ -2,12 +2,9 @@
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
@@ -279,13 +276,8 @@ def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
 @transaction.atomic
 def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> list[Offer]:
     """Take changed offers off the queue for `lease`."""
-    due = (
-        Offer.objects.awaiting_match(now)
-        .select_for_update(of=["self"], skip_locked=True, no_key=True)
-        .order_by("match_requested_at", "pk")
-    )
-    claimed = list(due.shown()[:limit])
-    Offer.objects.filter(pk__in=[offer.pk for offer in claimed]).update(match_claimed_until=now + lease)
+    claimed = list(Offer.objects.next_to_match(now).shown()[:limit])
+    Offer.objects.claim(claimed, until=now + lease)
     return claimed
 
 
@@ -294,21 +286,9 @@ def request_matching(offer_ids: Collection[int], *, now: dt.datetime) -> int:
     return Offer.objects.published().filter(pk__in=offer_ids).update_in_order(match_requested_at=now)
 
 
-def look_again(offer_ids: Collection[int], *, at: dt.datetime) -> int:
-    """Have matching look at published offers again later, unless something has happened to them before."""
-    untouched = Offer.objects.published().filter(pk__in=offer_ids, match_requested_at=None)
-    return untouched.update_in_order(match_requested_at=at)
-
-
-@transaction.atomic
-def finish_matching(offers: Sequence[Offer]) -> None:
-    """Take what was claimed off the queue, unless it changed again meanwhile."""
-    rows = Offer.objects.filter(pk__in=[offer.pk for offer in offers])
-    list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
-    as_claimed = [Q(pk=offer.pk, match_requested_at=offer.match_requested_at) for offer in offers]
-    if as_claimed:
-        rows.filter(reduce(or_, as_claimed)).update(match_requested_at=None)
-    rows.update(match_claimed_until=None)
+def finish_matching(offers: Sequence[Offer], *, again: Collection[int] = (), at: dt.datetime | None = None) -> None:
+    """Take what was claimed off the queue, unless it changed again meanwhile; have `again` these looked at later."""
+    Offer.objects.finish(offers, again=again, at=at)
 
 
 def describe(offer: Offer) -> dict[str, Any]:

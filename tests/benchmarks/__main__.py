@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 PARTS = ("sweep", "burst", "paced", "export", "allocation", "backtest", "commits", "ranking")
@@ -29,6 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--asked", type=int, default=1_000, help="needs for which they are found (1000)")
     parser.add_argument("--twins", type=int, default=150, help="of them those that score every offer (150)")
     parser.add_argument("--seed", type=int, default=2020)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the servers' data stays, and is used again")
     parser.add_argument("--profile", action="store_true", help="print where Python spends the sweep's time")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
@@ -38,12 +39,13 @@ def arguments() -> argparse.Namespace:
 
 
 @contextmanager
-def environment(mail_port: int) -> Iterator[Path]:
-    """Durable servers, as in `make run`, in a folder that goes away."""
+def environment(mail_port: int, keep: Path | None) -> Iterator[Path]:
+    """Durable servers, as in `make run`, in a folder that goes away unless it is to be kept."""
     from apps.ops import embedded
 
-    with tempfile.TemporaryDirectory(prefix="cosmomatch-bench-") as folder:
-        var = Path(folder)
+    kept = nullcontext(keep) if keep else None
+    with kept or tempfile.TemporaryDirectory(prefix="cosmomatch-bench-") as folder:
+        var = Path(folder).absolute()
         for name in [name for name in os.environ if name.startswith(("EMAIL_", "DATABASE_", "REDIS_"))]:
             del os.environ[name]
         os.environ |= {
@@ -64,7 +66,7 @@ def main() -> None:
         probe.bind(("127.0.0.1", 0))
         mail_port: int = probe.getsockname()[1]
 
-    with environment(mail_port) as var:
+    with environment(mail_port, options.keep) as var:
         import django
 
         django.setup()

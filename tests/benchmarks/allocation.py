@@ -46,8 +46,8 @@ def _rounds(count: int) -> Callable[[], bool]:
 
 
 EFFORTS: dict[str, Callable[[], Effort]] = {
-    HUBS: lambda: Effort(_rounds(0), small=40_000),  # groups and classes alone; all pairs where that is quicker
-    QUICK: lambda: Effort(_rounds(1), small=40_000),  # some pairs, one round
+    HUBS: lambda: Effort(_rounds(0), small=6_000),  # groups and classes alone; all pairs where that is quicker
+    QUICK: lambda: Effort(_rounds(1), small=25_000),  # some pairs, one round
     USUAL: Effort,  # all pairs where they are few, else until it is good enough; without a limit of time
     CERTIFIED: lambda: Effort(small=0),  # some pairs, until it is good enough
 }
@@ -63,7 +63,7 @@ def _solved(method: str, needs: list[Need], sources: list[Source], policy: Polic
     if method == EXACT:
         arcs = every(market)
         given = Given.of(market, arcs, solve(market, arcs, ladder))
-        return Solution(market, ladder, supply, given, arcs, Method.FLOW, given)
+        return Solution(market, ladder, supply, given, arcs, Method.FLOW)
     if method == AT_ONCE:
         plan = decide(needs, sources, contested.RULES, policy=policy, now=contested.NOW)
         pairs = [
@@ -74,8 +74,8 @@ def _solved(method: str, needs: list[Need], sources: list[Source], policy: Polic
         assert len(arcs) == len(pairs)
         given = Given.of(market, arcs, units)
     else:
-        given = greedy(market, ladder.tier, ladder.cap)
-    return Solution(market, ladder, supply, given, given.arcs(), Method.GREEDY, given)
+        given = greedy(market, ladder.cap)
+    return Solution(market, ladder, supply, given, given.arcs(), Method.GREEDY)
 
 
 def _figures(solution: Solution) -> Figures:

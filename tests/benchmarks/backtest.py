@@ -18,18 +18,19 @@ from apps.matching.backtest.trial import Trial, bootstrap, medians, ours, publis
 from tests.benchmarks.allocation import against
 
 WEEKLY = 7
-DRAWN_EVERY = 2  # days: once a week nobody's holding can be as short as the target for draws
 
 
 def show(trial: Trial, beside: Metrics) -> None:
     one = trial.metrics
     figures = "".join(f"{getattr(one, name):>11.4f}" for name in FIVE)
     times = "".join(f"{value:>7.3f}" for value in ratios(one, beside).values())
-    print(f"  {trial.name:<24}{figures}{one.shipped:>9.2%}  ×{times}")
+    print(f"  {trial.name:<24}{trial.every:>5g} d{figures}{one.shipped:>9.2%}  ×{times}")
 
 
-def targets(parcels: Trial, default: Trial, theirs: list[Trial]) -> None:
-    found, filled = (ratios(trial.metrics, theirs[1].metrics) for trial in (parcels, default))
+def targets(trials: dict[str, Trial], theirs: dict[float, list[Trial]]) -> None:
+    """Each setting at its cadence, against proximity at the same."""
+    parcels, default = trials["parcels"], trials["default"]
+    found, filled = (ratios(trial.metrics, theirs[trial.every][1].metrics) for trial in (parcels, default))
     against("parcels: fill, of proximity's", found["fill"], 1.15, most=False)
     against("parcels: fill without zeros", found["fill_served"], 1.08, most=False)
     against("parcels: unit-miles", found["miles"], 0.45, most=True)
@@ -39,17 +40,18 @@ def targets(parcels: Trial, default: Trial, theirs: list[Trial]) -> None:
     against("default: fill, of proximity's", filled["fill"], 2.4, most=False)
     against("default: unit-miles", filled["miles"], 0.55, most=True)
     against("default: holding", filled["holding"], 0.55, most=True)
-    for other in theirs:
-        beaten = sum(trial.metrics.at_least_as_good(other.metrics) for trial in (parcels, default))
+    for number, other in enumerate(theirs[WEEKLY]):
+        beaten = sum(trial.metrics.at_least_as_good(theirs[trial.every][number].metrics) for trial in trials.values())
         against(f"settings at least as good on all five as {other.name}", beaten, 1, most=False)
 
 
 def drawn(dataset: Dataset, draws: int) -> None:
     """Parcels on draws: a setting can be tuned to one data set."""
-    for every in (WEEKLY, DRAWN_EVERY):
-        found = list(bootstrap(dataset, named("parcels").policy, every=every, seeds=range(draws)))
+    parcels = named("parcels")
+    for beside in (WEEKLY, parcels.every):
+        found = [*bootstrap(dataset, parcels.policy, every=parcels.every, seeds=range(draws), beside=beside)]
         middle = medians(found)
-        print(f"\nParcels, median of {draws} draws, rounds every {every} days, of proximity's once a week")
+        print(f"\nParcels, median of {draws} draws, every {parcels.every:g} days, of proximity's every {beside:g} days")
         against("unit-miles", middle["miles"], 0.80, most=True)
         against("  the worst of them", max(one["miles"] for one in found), 1, most=True)
         against("holding", middle["holding"], 0.45, most=True)
@@ -70,7 +72,7 @@ def around(setting: Setting) -> Iterator[Setting]:
     }.items():
         for times in values if getattr(policy, name) else ():
             changed = replace(policy, **{name: getattr(policy, name) * times})
-            yield Setting(f"{name} × {times}", setting.name, changed)
+            yield Setting(f"{name} × {times}", setting.name, changed, setting.every)
 
 
 def run(*, draws: int = 3, search: bool = False, front: bool = False, official: bool = False) -> None:
@@ -79,24 +81,26 @@ def run(*, draws: int = 3, search: bool = False, front: bool = False, official: 
         print("The published data are not installed (ppe-match, requirements/dev.txt): nothing to replay.")
         return
     dataset = read(folder)
-    theirs = published(dataset, every=WEEKLY)
-    limits = bounds(dataset, WEEKLY)
-    print(f"\nThe published requests, rounds every {WEEKLY} days; load {os.getloadavg()[0]:.1f}")
-    print(f"  {'':<24}{''.join(f'{name:>11}' for name in FIVE)}{'shipped':>9}   of proximity's, in the same order")
+    settings = SETTINGS if front else [named("default"), named("parcels"), named("parcels-weekly")]
+    theirs = {every: published(dataset, every=every) for every in sorted({WEEKLY, *(one.every for one in settings)})}
+    print(f"\nThe published requests; load {os.getloadavg()[0]:.1f}")
+    head = "".join(f"{name:>11}" for name in FIVE)
+    print(f"  {'':<24}{'every':>7}{head}{'shipped':>9}   of proximity's at the same cadence, in the same order")
     found = {}
-    for trial in theirs:
-        show(trial, theirs[1].metrics)
-    for setting in SETTINGS if front else [named("default"), named("parcels")]:
+    for every, trials in theirs.items():
+        for trial in trials:
+            show(trial, trials[1].metrics)
+        limits = bounds(dataset, every)
+        most = f"fill above {limits.fill:.4f}, miles below {limits.miles:.1f}, holding below {limits.holding:.2f}"
+        print(f"  no plan: {most}")
+    for setting in settings:
         began = time.process_time()
-        found[setting.name] = ours(dataset, setting, every=WEEKLY)
-        show(found[setting.name], theirs[1].metrics)
+        found[setting.name] = ours(dataset, setting, every=setting.every)
+        show(found[setting.name], theirs[setting.every][1].metrics)
         print(f"  {'':<24}{time.process_time() - began:.0f} s of processor time")
-    print(
-        f"  no plan: fill above {limits.fill:.4f}, miles below {limits.miles:.1f}, holding below {limits.holding:.2f}"
-    )
-    targets(found["parcels"], found["default"], theirs)
+    targets(found, theirs)
     for setting in [near for name in ("parcels", "default") for near in around(named(name))] if search else ():
-        show(ours(dataset, setting, every=WEEKLY), theirs[1].metrics)
+        show(ours(dataset, setting, every=setting.every), theirs[setting.every][1].metrics)
     if draws:
         drawn(dataset, draws)
     if official:
@@ -111,7 +115,8 @@ def _official(dataset: Dataset, found: dict[str, Trial]) -> None:
     folder = bundled()
     assert folder
     for name in ("parcels", "default"):
-        said = official(folder, adapted(dataset, Ours(dataset, named(name).policy)))
+        setting = named(name)
+        said = official(folder, adapted(dataset, Ours(dataset, setting.policy)), every=int(setting.every))
         apart = max(abs(value - 1) for value in ratios(said, found[name].metrics).values())
         against(f"{name}: the package's own evaluator differs by", apart, 0.000001, most=True)
 

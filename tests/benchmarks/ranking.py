@@ -1,8 +1,9 @@
 # ruff: noqa: S608  our own names and numbers
 """The best twenty offers of a million: bounds beside scoring every offer of the item, and beside a bare fetch.
 
-Every way is asked through the same connection, as a prepared statement. `arguments` in __main__ name the sizes; the
-world is made by one seed. Times are of the wall clock: compare those of one run.
+Every way is asked through the same connection, its arguments bound by the server and each statement planned anew, as
+Django's connections do: nothing is prepared. `arguments` in __main__ name the sizes; a world is made by one seed. Times
+are of the wall clock: compare those of one run.
 """
 
 import datetime as dt
@@ -10,8 +11,10 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -137,8 +140,7 @@ _TERMS = """
     w_distance / (1 + 12742.0176 * asin(least(1, sqrt(
         (@x - place_x) ^ 2 + (@y - place_y) ^ 2 + (@z - place_z) ^ 2) / 2)) / half_distance_km)
     + lead[1 + least(@lead_time_days, array_length(lead, 1) - 1)]
-    + coalesce(fits[array_position(standards, coalesce(@standard_id, 0))],
-               CASE WHEN NOT coalesce(@standard_id, 0) = ANY (standards) THEN other_fit END)
+    + fits[coalesce(array_position(standards, coalesce(@standard_id, 0)), cardinality(fits))]
     + w_coverage * least(1, @free / wanting)
     + w_freshness * greatest(0, least(1,
         (date_part('epoch', @confirmed_at) - date_part('epoch', at)) / fresh_seconds + 1))
@@ -152,8 +154,7 @@ _FILTERS = """
     AND NOT @offer_id = ANY (excluded)
     AND (@certificate_valid_until IS NULL OR @certificate_valid_until >= (at AT TIME ZONE 'UTC')::date)
     AND @organisation_state = 'verified'
-    AND (coalesce(@standard_id, 0) <> ALL (standards) AND other_fit IS NOT NULL
-         OR fits[array_position(standards, coalesce(@standard_id, 0))] IS NOT NULL)
+    AND fits[coalesce(array_position(standards, coalesce(@standard_id, 0)), cardinality(fits))] IS NOT NULL
 """
 _ONE_TABLE = {name: f"flat.{name}" for name in (
     "x", "y", "z", "lead_time_days", "standard_id", "free", "confirmed_at", "kept", "broken", "is_donation",
@@ -200,11 +201,14 @@ def _twin(name: str, signature: str, source: str, columns: dict[str, str], condi
 
 @dataclass
 class Way:
-    """One way to ask, and how long it took for each need (seconds)."""
+    """One way to ask, and how long it took for each need (seconds): from the client's side, and of the processor by the
+    server, which busy neighbours disturb less.
+    """
 
     name: str
     sql: str
-    took: list[float]
+    took: list[float] = field(default_factory=list)
+    worked: list[float] = field(default_factory=list)
 
     def at(self, share: float) -> float:
         return quantile(self.took, share)
@@ -236,9 +240,7 @@ def build(offers: int, *, skewed: bool, seed: int) -> None:
     _execute(_LISTINGS)
     shelving.shelve(batch=250_000)
     _execute(_FLAT)
-    for table in ("supply_offer", "matching_listing", "matching_cell", "bench_flat", "accounts_organisation",
-                  "matching_supplierrecord", "matching_referenceprice", "catalogue_region"):  # fmt: skip
-        _execute(f"VACUUM ANALYZE {table}")
+    _execute("CREATE TABLE bench_whole ()")
 
 
 def needs(number: int, *, skewed: bool, seed: int, now: dt.datetime) -> list[Need]:
@@ -286,19 +288,57 @@ def needs(number: int, *, skewed: bool, seed: int, now: dt.datetime) -> list[Nee
 def run(*, offers: int, asked: int, twins: int, seed: int) -> None:
     """Both distributions, each at 10,000 and at `offers`."""
     for skewed in (False, True):
-        small = measure(SMALL, asked, twins, skewed=skewed, seed=seed)
-        large = measure(offers, asked, twins, skewed=skewed, seed=seed)
-        _compare(offers, small, large)
-        _changes(seed)
+        with _world(SMALL, skewed=skewed, seed=seed):
+            small = measure(asked, twins, skewed=skewed, seed=seed)
+        with _world(offers, skewed=skewed, seed=seed):
+            large = measure(asked, twins, skewed=skewed, seed=seed)
+            _compare(offers, small, large)
+        with _world(offers, skewed=skewed, seed=seed, to_change=True):
+            _changes(seed)
 
 
-def measure(offers: int, asked: int, twins: int, *, skewed: bool, seed: int) -> dict[str, Way]:
-    began = time.monotonic()
-    build(offers, skewed=skewed, seed=seed)
+@contextmanager
+def _world(offers: int, *, skewed: bool, seed: int, to_change: bool = False) -> Iterator[None]:
+    """A database of its own, which is used again as it is where the folder is kept: what migrations and `build` would
+    make otherwise since, it does not have. A copy of it `to_change`.
+    """
     distribution = SKEWED if skewed else UNIFORM
-    print(
-        f"\n{offers:,} offers, {distribution}; made in {time.monotonic() - began:.0f} s; load {os.getloadavg()[0]:.1f}"
-    )
+    settings = connection.settings_dict
+    market, name = settings["NAME"], f"bench_{distribution}_{offers}_{seed}"
+    where = psycopg.conninfo.make_conninfo(host=settings["HOST"], user=settings["USER"], dbname="postgres")
+    _leave()
+    with psycopg.connect(where, autocommit=True) as server:
+        template = market
+        if to_change:
+            template, name = name, "bench_changed"
+            server.execute("DROP DATABASE IF EXISTS bench_changed")
+        if not server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
+            server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    settings["NAME"] = name
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('bench_whole') IS NOT NULL")
+            [(whole,)] = cursor.fetchall()
+        began = time.monotonic()
+        if not whole:
+            build(offers, skewed=skewed, seed=seed)
+        for table in ("supply_offer", "matching_listing", "matching_cell", "bench_flat", "accounts_organisation",
+                      "matching_supplierrecord", "matching_referenceprice", "catalogue_region"):  # fmt: skip
+            _execute(f"VACUUM ANALYZE {table}")
+        made = "as kept" if whole else f"made in {time.monotonic() - began:.0f} s"
+        print(f"\n{offers:,} offers, {distribution}; {made}; load {os.getloadavg()[0]:.1f}")
+        yield
+    finally:
+        _leave()
+        settings["NAME"] = market
+
+
+def _leave() -> None:
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]  # of the PostgreSQL wrapper
+
+
+def measure(asked: int, twins: int, *, skewed: bool, seed: int) -> dict[str, Way]:
 
     now = timezone.now()
     rules, policy = load_rules(), Policy.objects.current()
@@ -333,22 +373,24 @@ def _ways() -> dict[str, Way]:
         )
         kinds = cursor.fetchall()
         signature = ", ".join(f"{name} {kind}" for name, kind in kinds)
+        cursor.execute("DROP FUNCTION IF EXISTS bench_one_table, bench_joined")
         cursor.execute(_twin("bench_one_table", signature, "bench_flat flat", _ONE_TABLE))
         cursor.execute(_twin("bench_joined", signature, _NORMAL_FORM, _JOINED, "offer.state = 'published'"))
     given = ", ".join(f"{name} => %({name})s::{kind}" for name, kind in kinds)
     floor = "SELECT offer_id FROM bench_flat WHERE item_id = %(need_item)s::bigint ORDER BY item_id, offer_id LIMIT 20"
     return {
-        "floor": Way("an index-only fetch of 20 rows", floor, []),
-        "best": Way("bounds: matching_best", f"SELECT * FROM matching_best({given})", []),
-        "one table": Way("every offer of the item, one table", f"SELECT * FROM bench_one_table({given})", []),
-        "joined": Way("every offer of the item, joined", f"SELECT * FROM bench_joined({given})", []),
+        "floor": Way("an index-only fetch of 20 rows", floor),
+        "best": Way("bounds: matching_best", f"SELECT * FROM matching_best({given})"),
+        "one table": Way("every offer of the item, one table", f"SELECT * FROM bench_one_table({given})"),
+        "joined": Way("every offer of the item, joined", f"SELECT * FROM bench_joined({given})"),
     }
 
 
 def _show(way: Way) -> None:
     print(
         f"  {way.name:<46} p50 {way.at(0.5) * 1000:>8.3f}  p95 {way.at(0.95) * 1000:>8.3f}"
-        f"  p99 {way.at(0.99) * 1000:>8.3f} ms  {len(way.took):>5} needs",
+        f"  p99 {way.at(0.99) * 1000:>8.3f} ms  {len(way.took):>5} needs"
+        + (f"; the server worked {quantile(way.worked, 0.5) * 1000:.3f} ms at p50" if any(way.worked) else ""),
         flush=True,
     )
 
@@ -375,6 +417,9 @@ def _is_the_same(need: Need, rules: Rules, policy: Policy, now: dt.datetime) -> 
 
 def _compare(offers: int, small: dict[str, Way], large: dict[str, Way]) -> None:
     best, floor, joined = large["best"], large["floor"], large["joined"]
+    print(
+        f"  the server's work, times the floor's: {quantile(best.worked, 0.5) / quantile(floor.worked, 0.5):.1f} at p50"
+    )
     against("p50, times the floor's", best.at(0.5) / floor.at(0.5), 6, most=True)
     against("p95, times the floor's", best.at(0.95) / floor.at(0.95), 8, most=True)
     against("p50, times faster than joined", joined.at(0.5) / best.at(0.5), 25, most=False)
@@ -430,15 +475,23 @@ def _ask(ways: dict[str, Way], facts: list[dict[str, Any]], twins: int) -> dict[
     """Round and round, so that a neighbour who is busy for a while is busy for all."""
     found: dict[str, list[list[Any]]] = {name: [] for name in ways}
     connection.ensure_connection()
+    server = connection.connection.info.backend_pid
     with psycopg.Cursor(connection.connection) as cursor:
         for turn in (facts[:20], facts):  # the first is to warm up
             for place, one in enumerate(turn):
                 for name, way in ways.items():
                     if name in {"one table", "joined"} and place >= twins:
                         continue
-                    began = time.perf_counter()
-                    rows = [offer for offer, *_ in cursor.execute(way.sql, one, prepare=True).fetchall()]
+                    worked, began = _worked(server), time.perf_counter()
+                    rows = [offer for offer, *_ in cursor.execute(way.sql, one).fetchall()]
                     if turn is facts:
                         way.took.append(time.perf_counter() - began)
+                        way.worked.append(_worked(server) - worked)
                         found[name].append(rows)
     return found
+
+
+def _worked(process: int) -> float:
+    """Seconds that a process had of the processor, where the system (Linux) tells."""
+    schedule = Path(f"/proc/{process}/schedstat")
+    return int(schedule.read_text().split()[0]) / 1e9 if schedule.exists() else 0.0

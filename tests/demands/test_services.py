@@ -266,3 +266,18 @@ def test_a_need_does_not_move_to_where_a_coordinator_looks_first(
 
     assert refused.value.code == "look_needed"
     assert services.amend_demand(demand, by=coordinator, region=xinjiang).region == xinjiang
+
+
+def test_a_worker_that_comes_late_leaves_the_claim_of_another(hospital: Organisation) -> None:
+    DemandFactory.create(organisation=hospital, queued=True)
+    now, lease = timezone.now(), dt.timedelta(seconds=60)
+    first = services.claim_for_matching(now=now, lease=lease, limit=5)
+    later = now + dt.timedelta(seconds=61)
+    second = services.claim_for_matching(now=later, lease=lease, limit=5)
+    assert [demand.pk for demand in first] == [demand.pk for demand in second]
+
+    services.finish_matching(first)
+
+    assert services.claim_for_matching(now=later, lease=lease, limit=5) == []
+    services.finish_matching(second)
+    assert not Demand.objects.filter(match_requested_at__isnull=False).exists()

@@ -17,7 +17,7 @@ from apps.matching.allocation import Plan, decide
 from apps.matching.arcs import Arcs, every, reachable
 from apps.matching.contest import allocate
 from apps.matching.flow import solve
-from apps.matching.giving import greedy
+from apps.matching.giving import greedy, rival
 from apps.matching.groups import Ints
 from apps.matching.hubs import proposal
 from apps.matching.market import REFUSED, Market
@@ -135,22 +135,31 @@ def test_by_pairs_by_groups_or_all_at_once_the_scores_are_the_same(case: Case, b
     whole = every_score(market)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("apps.matching.market._BLOCK", block)
+        patch.setattr("apps.matching.arcs._BLOCK", block)
         some = every_score(market, rows[::-2], columns[::2])
+        arcs = every(market)
 
     by_pair = market.score(*(side.reshape(-1) for side in np.meshgrid(rows, columns, indexing="ij")))
     assert (whole.reshape(-1) == by_pair).all()
     chosen = np.full_like(whole, REFUSED)
     chosen[np.ix_(rows[::-2], columns[::2])] = whole[np.ix_(rows[::-2], columns[::2])]
     assert (some == chosen).all()
+    assert [side.tolist() for side in (arcs.row, arcs.column)] == [
+        side.tolist() for side in np.nonzero(whole != REFUSED)
+    ]
+    assert (arcs.score == whole[arcs.row, arcs.column]).all()
 
 
-@given(contests())
+@given(contests(), st.sampled_from([3, 1 << 20]))
 @settings(max_examples=100, deadline=None)
-def test_what_is_within_reach_is_what_is_free_at_every_source_that_fits(case: Case) -> None:
+def test_what_is_within_reach_is_what_is_free_at_every_source_that_fits(case: Case, block: int) -> None:
     """Added up by groups, though quantities, distances and persons are a matter of pairs."""
     market = Market(*case, RULES, policy=POLICY, now=NOW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("apps.matching.arcs._BLOCK", block)
+        found = reachable(market)
 
-    assert reachable(market).tolist() == ((every_score(market) != REFUSED) @ market.free).tolist()
+    assert found.tolist() == ((every_score(market) != REFUSED) @ market.free).tolist()
 
 
 @given(contests(), st.sampled_from(Fairness))
@@ -246,11 +255,29 @@ def test_it_is_never_worth_less_than_greedy_nor_more_than_the_certified_bound(ca
     outcome = solved(case, small=small)
     market = Market(demand, [source for source in case[1] if source.free], RULES, policy=POLICY, now=NOW, bonus=100)
     ladder = ladders.build(market, reachable(market))
-    one_by_one = greedy(market, ladder.tier, ladder.cap)
+    one_by_one = greedy(market, ladder.cap)
     theirs = [int(one_by_one.got[ladder.tier == tier].sum()) for tier in range(1, 5)]
 
     assert by_tier(outcome.plan, demand)[1:] >= theirs
     assert outcome.report.gap >= 0
+
+
+@given(contests(), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_one_need_after_the_other_is_given_up_where_a_tier_falls_behind_and_nowhere_else(
+    case: Case, chance: random.Random
+) -> None:
+    """Against any other plan: here the greedy one for needs that come in another order of tiers."""
+    mixed = [replace(need, tier=chance.randint(1, 4)) for need in case[0]]
+    market, other = (Market(demand, case[1], RULES, policy=POLICY, now=NOW) for demand in (case[0], mixed))
+    ladder, caps = ladders.build(market, reachable(market)), ladders.build(other, reachable(other)).cap
+    plan, alone = greedy(other, caps), greedy(market, ladder.cap)
+
+    followed = rival(market, ladder.cap, plan)
+
+    behind = list(ladder.tiers(alone.got).values()) < list(ladder.tiers(plan.got).values())
+    assert (followed is None) == behind
+    assert followed is None or followed.parts == alone.parts
 
 
 @given(plain_contests())
@@ -420,6 +447,7 @@ def test_when_the_time_is_up_it_says_how_far_from_the_best_it_may_be() -> None:
 
     assert (report.method, report.rounds) == (Method.COLUMNS, 0)
     assert 0 <= report.gap < 1
+    assert report.greedy_value is not None
     assert report.value >= report.greedy_value
 
 

@@ -192,7 +192,7 @@ def test_what_a_worker_brings_that_lost_its_claim_is_not_kept(author: User) -> N
     assert other is not None
 
     def brings(worker: Replay) -> tuple[bool, int, int]:
-        kept = previews._replay_group(worker, rules, values)
+        kept = previews._replay_group(worker, rules, *values)
         asked.refresh_from_db()
         return kept, asked.groups_done, asked.replayed.count()
 

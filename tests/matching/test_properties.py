@@ -13,6 +13,7 @@ from apps.matching.ranking import (
     HeldFor,
     Need,
     Refusal,
+    Rules,
     Source,
     effective_tier,
     precedence,
@@ -246,3 +247,11 @@ def test_who_takes_over_is_told_that_it_gets_all_it_wants() -> None:
 
     [coverage] = [term for term in hold.candidate.terms if term.name == "coverage"]
     assert (hold.quantity, coverage.value, coverage.score) == (200, 200, 1.0)
+
+
+def test_the_offers_for_an_item_are_its_own_and_those_of_accepted_substitutes() -> None:
+    rules = Rules(substitutes=frozenset({(1, 2), (3, 2), (2, 4)}))
+
+    assert rules.offered_for(2, accepts_substitutes=True) == {1, 2, 3}
+    assert rules.offered_for(2, accepts_substitutes=False) == {2}
+    assert rules.offered_for(1, accepts_substitutes=True) == {1}

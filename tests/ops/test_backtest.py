@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.matching.backtest.presets import SETTINGS
+from apps.matching.backtest.presets import SETTINGS, named
 from tests.matching.backtest.small import write
 
 
@@ -60,6 +60,22 @@ def test_draws_are_seeded(tmp_path: Path) -> None:
 
     assert len(drawn(1)["default"]) == 2
     assert drawn(1) == drawn(1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "every"),
+    [
+        (["--setting", "parcels"], named("parcels").every),
+        (["--setting", "parcels", "--every", "2"], 2),
+        (["--setting", "parcels", "--setting", "default"], 7),
+        ([], 7),
+    ],
+)
+def test_a_single_setting_is_replayed_at_its_own_cadence(tmp_path: Path, arguments: list[str], every: float) -> None:
+    found = json.loads(said("--data", str(write(tmp_path)), "--json", *arguments))
+
+    assert named("parcels").every not in {2, 7}
+    assert {one["every"] for one in found["trials"]} == {every}
 
 
 def test_it_names_its_settings() -> None:

@@ -125,22 +125,21 @@ def test_stock_is_reserved_only_while_it_is_there_and_offered() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whoever_looks_again_at_many_offers_takes_them_in_the_order_of_their_keys() -> None:
+def test_whoever_has_many_offers_looked_at_takes_them_in_the_order_of_their_keys() -> None:
     """Also where they lie the other way round: who holds the first and wants the second finds it free."""
     first, second = OfferFactory.create_batch(2)
-    Offer.objects.filter(pk__in=[first.pk, second.pk]).update(match_requested_at=None)
     Offer.objects.filter(pk=first.pk).update(note="written anew, behind the other")
 
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             Offer.objects.select_for_update(no_key=True).get(pk=first.pk)
-            looked = until_it_waits_for_us(pool, partial(_look_again, [first.pk, second.pk]))
+            looked = until_it_waits_for_us(pool, partial(_request, [first.pk, second.pk]))
             Offer.objects.select_for_update(no_key=True, nowait=True).get(pk=second.pk)
         assert looked.result() == 2
 
 
-def _look_again(offers: list[int]) -> int:
+def _request(offers: list[int]) -> int:
     """On a connection that reads tables as they lie, as it would when most of a table is asked for."""
     with connection.cursor() as cursor:
         cursor.execute("SET enable_indexscan = off; SET enable_bitmapscan = off")
-    return services.look_again(offers, at=timezone.now())
+    return services.request_matching(offers, now=timezone.now())

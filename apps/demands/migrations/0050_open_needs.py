@@ -2,13 +2,16 @@ from django.db import migrations
 
 OPEN = """
 CREATE VIEW demands_open AS
-SELECT id, match_requested_at AS requested_at, quantity - quantity_held - quantity_matched AS room,
+SELECT id, match_requested_at AS requested_at,
+       coalesce(quantity, (SELECT trial_lot FROM catalogue_item WHERE catalogue_item.id = item_id))
+       - quantity_held - quantity_matched AS room,
        quantity_held, updated_at
 FROM demands_demand WHERE state = 'open'"""
 
 
 class Migration(migrations.Migration):
-    """What may be asked of suppliers: the needs that are open and how much each still wants, null where nobody knows.
+    """What may be asked of suppliers: the needs that are open and how much each still wants, of a trial lot where nobody
+    knows.
 
     Holds are committed through this view (decision 0017), so that what counts as open and wanting stands once.
     """

@@ -13,7 +13,7 @@ def say_since(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('demands', '0041_changes_by_hour'),
+        ('demands', '0051_counting_says_when'),
     ]
 
     operations = [

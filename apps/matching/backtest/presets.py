@@ -9,11 +9,12 @@ from apps.policy.values import Fairness, PolicyValues
 
 @dataclass(frozen=True)
 class Setting:
-    """A policy and what it is meant to show."""
+    """A policy, what it is meant to show, and how many days apart its rounds are meant to be."""
 
     name: str
     why: str
     policy: PolicyValues
+    every: float = 7
 
 
 def _weights(**facts: float) -> Mapping[str, float]:
@@ -38,7 +39,20 @@ SETTINGS: Final = (
     Setting("default", "small needs first, gifts wait for needs nearby", PolicyValues()),
     Setting(
         "parcels",
-        "few parcels, each to a need that it fills",
+        "few parcels, each to a need that it fills, whoever has waited longer",
+        _policy(
+            **_PARCELS | {"weights": _weights(coverage=0, distance=0.6)},
+            fill_weight=1.8,
+            shipment_units=2,
+            gift_reach_km=600,
+            gift_reach_km_per_day=10,
+            waiting_steps=0,
+        ),
+        every=6,
+    ),
+    Setting(
+        "parcels-weekly",
+        "few parcels, in rounds a week apart",
         _policy(**_PARCELS, fill_weight=1.6, shipment_units=1.8, gift_reach_km_per_day=13.5),
     ),
     Setting(

@@ -65,13 +65,15 @@ def draw(dataset: Dataset, seed: int) -> Dataset:
     return dataset.drawn(chance.choice(donors, len(donors)), chance.choice(recipients, len(recipients)))
 
 
-def bootstrap(dataset: Dataset, policy: PolicyValues, *, every: float, seeds: range) -> Iterator[dict[str, float]]:
-    """For each draw, the five as multiples of what proximity reaches once a week on the same draw, and the share of
-    units that was shipped.
+def bootstrap(
+    dataset: Dataset, policy: PolicyValues, *, every: float, seeds: range, beside: float = 7
+) -> Iterator[dict[str, float]]:
+    """For each draw, the five as multiples of what proximity reaches on it in rounds `beside` days apart, and the share
+    of units that was shipped.
     """
     for seed in seeds:
         drawn = draw(dataset, seed)
-        theirs = measure(drawn, replay(drawn, proximity(drawn), every=7))
+        theirs = measure(drawn, replay(drawn, proximity(drawn), every=beside))
         found = measure(drawn, replay(drawn, Ours(drawn, policy), every=every))
         yield {**ratios(found, theirs), "shipped": found.shipped}
 

@@ -66,7 +66,7 @@ BEGIN
     ), written AS (
         INSERT INTO matching_match AS match {COLUMNS}
         SELECT {VALUES} FROM asked ask
-        WHERE (wanted IS NULL OR of_need <= wanted) AND of_offer <= free ORDER BY place
+        WHERE of_need <= wanted AND of_offer <= free ORDER BY place
         {ON_CONFLICT}
         RETURNING id, demand_id, offer_id, quantity
     ), counted AS (
@@ -114,7 +114,7 @@ BEGIN
     UPDATE demands_open need SET quantity_held = quantity_held + ask.quantity, updated_at = clock_timestamp()
     FROM supply_published offer
     WHERE need.id = ask.need_id AND need.requested_at IS NOT DISTINCT FROM ask.requested_at
-      AND (need.room IS NULL OR ask.quantity <= need.room)
+      AND ask.quantity <= need.room
       AND offer.id = ask.offer_id AND offer.confirmed_at IS NOT DISTINCT FROM ask.confirmed_at
       AND ask.quantity <= offer.room;
     IF NOT FOUND THEN
@@ -143,7 +143,7 @@ END $$
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("matching", "0011_best_offers"),
+        ("matching", "0012_best_of_listings"),
         ("demands", "0050_open_needs"),
         ("supply", "0050_published_offers"),
     ]

@@ -16,7 +16,7 @@ def say_since(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('matching', '0011_best_offers'),
+        ('matching', '0050_commit_holds'),
         ('demands', '0060_escalating_since'),
     ]
 

@@ -119,10 +119,10 @@ def _field(one: Any, value: Any, label: Any, words: Words) -> forms.Field:
     facts: dict[str, Any] = {"label": label, "help_text": "" if in_table else _help(words)}
     if NoneType in get_args(one.type):
         facts["required"] = False
-    if one.type is bool:
-        return forms.BooleanField(required=False, initial=value, **facts)
     if choices := one.metadata.get("choices"):
-        return forms.ChoiceField(choices=[(str(one), NAMES[str(one)]) for one in choices], initial=value, **facts)
+        return forms.ChoiceField(
+            choices=[(str(choice), NAMES[str(choice)]) for choice in choices], initial=value, **facts
+        )
     limits: Limits = one.metadata.get("limits", Limits())
     is_whole = (get_args(one.type)[1] if in_table else one.type) is int
     if is_whole and limits.least is not None and limits.most is not None and limits.most - limits.least < _FEW:

@@ -55,7 +55,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--front", action="store_true", help="all settings by name")
         parser.add_argument("--list", action="store_true", help="name the settings, and do nothing")
-        parser.add_argument("--every", type=days, default=7, metavar="DAYS", help="from round to round (7)")
+        parser.add_argument(
+            "--every", type=days, metavar="DAYS", help="from round to round (that of a single setting, else 7)"
+        )
         parser.add_argument("--largest", type=int, default=1000, help="leave out offers of more units (1000)")
         parser.add_argument("--bootstrap", type=int, default=0, metavar="N", help="also N draws with replacement")
         parser.add_argument("--seed", type=int, default=0, help="of the first draw (0)")
@@ -70,6 +72,7 @@ class Command(BaseCommand):
         if options["list"]:
             return self._name_settings()
         settings = _settings(options)
+        options["every"] = options["every"] or (settings[0].every if len(settings) == 1 else 7)
         folder, dataset = _dataset(options["data"], options["largest"])
         every = options["every"]
         trials = trial.published(dataset, every=every)
@@ -100,7 +103,9 @@ class Command(BaseCommand):
     def _name_settings(self) -> None:
         from apps.matching.backtest.presets import SETTINGS
 
-        self.stdout.write("\n".join(f"{setting.name:<16}{setting.why}" for setting in SETTINGS))
+        self.stdout.write(
+            "\n".join(f"{setting.name:<16}every {setting.every:g} days: {setting.why}" for setting in SETTINGS)
+        )
 
     def _draws(self, dataset: "Dataset", setting: "Setting", options: dict[str, Any]) -> list[dict[str, float]]:
         from apps.matching.backtest.trial import bootstrap
