@@ -17,8 +17,8 @@ from apps.matching.ranking import Fit, Need, Rules, Shortlist, can_wait, enough_
 from apps.policy.models import Policy
 
 BEST: Final = 20
-# So many cells (offers of an item from one city) are looked at first: of a million offers, even or uneven, nine in ten
-# needs are found among the best of these.
+# So many cells (offers of an item from one city) are looked at first: of a million offers, even or uneven, some
+# four in five needs are found among the best of these.
 CELLS: int = 48
 # The lead times whose terms are handed over one by one; longer ones count as this at first, and are ranked as they are.
 _LONGEST_LEAD: Final = 30

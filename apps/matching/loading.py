@@ -98,7 +98,8 @@ WHERE {wanted} AND offer.state = 'published' AND organisation.state = 'verified'
 ORDER BY offer.id
 """
 _HELD = """
-SELECT match.offer_id, match.id, match.demand_id, match.tier, organisation.kind, match.quantity
+SELECT match.offer_id, match.id, match.demand_id, match.tier, organisation.kind, match.quantity,
+    coalesce((SELECT room FROM demands_open WHERE demands_open.id = demand.id), 0)
 FROM matching_match match
 JOIN supply_offer offer ON offer.id = match.offer_id
 JOIN demands_demand demand ON demand.id = match.demand_id
@@ -184,9 +185,9 @@ def _holds(rows: Iterable[tuple[Any, ...]], policy: PolicyValues) -> dict[int, l
     new version of the policy gives it.
     """
     held: dict[int, list[HeldFor]] = defaultdict(list)
-    for offer_id, pk, demand_id, aged, kind, quantity in rows:
+    for offer_id, pk, demand_id, aged, kind, quantity, wanting in rows:
         tier = min(aged, policy.tier(kind))
-        held[offer_id].append(HeldFor(match_id=pk, need_id=demand_id, tier=tier, quantity=quantity))
+        held[offer_id].append(HeldFor(pk, demand_id, tier, quantity, wanting))
     return held
 
 
