@@ -21,7 +21,9 @@ class HindranceShown(serializers.Serializer[Any]):
 class WayShown(serializers.Serializer[Any]):
     action = serializers.ChoiceField(choices=[action.value for action in Action])
     suppliers = serializers.IntegerField(help_text="That nothing else keeps back.")
-    units = Amount(help_text="Free at these, in the item's base unit.")
+    units = Amount(
+        allow_null=True, help_text="Free at these, in the item's base unit; null where they are fewer than three."
+    )
     change = serializers.JSONField(help_text="To be sent as a PATCH of the need; empty where there is nothing to send.")
     text = serializers.CharField()
 
@@ -39,8 +41,12 @@ class ShortfallShown(serializers.Serializer[Any]):
 
 class OutlookShown(serializers.Serializer[Any]):
     as_of = serializers.DateTimeField()
-    suppliers = serializers.IntegerField(help_text="That have the goods, or a substitute that is welcome.")
-    candidates = serializers.IntegerField(help_text="Of these, those that nothing keeps back.")
+    suppliers = serializers.IntegerField(
+        allow_null=True,
+        help_text="That have the goods, or a substitute that is welcome. Null where nothing is counted: for a need "
+        "that is not open, or of an organisation that is not verified.",
+    )
+    candidates = serializers.IntegerField(allow_null=True, help_text="Of these, those that nothing keeps back.")
     text = serializers.ListField(child=serializers.CharField(), help_text="In the language of the request.")
     hindrances = HindranceShown(many=True)
     ways = WayShown(many=True, help_text="What would help, the most suppliers first.")
@@ -53,8 +59,8 @@ def shown(outlook: Outlook, shortfall: Shortfall | None) -> dict[str, Any]:
         blocked[Hindrance.SUBSTITUTE] = similar.suppliers
     return {
         "as_of": outlook.as_of,
-        "suppliers": outlook.survey.suppliers,
-        "candidates": outlook.survey.candidates,
+        "suppliers": outlook.survey.suppliers if outlook.is_counted else None,
+        "candidates": outlook.survey.candidates if outlook.is_counted else None,
         "text": outlook_wording.why(outlook),
         "hindrances": [
             {"reason": str(hindrance.name).lower(), "suppliers": blocked[hindrance]}

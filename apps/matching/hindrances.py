@@ -4,9 +4,12 @@ An offer may have several hindrances at once. A way out counts only offers that 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntFlag, StrEnum
 from typing import Final
+
+# A sum over fewer organisations tells what one of them has: as in the public sums (`exports.stats`).
+LEAST_SUPPLIERS: Final = 3
 
 
 class Hindrance(IntFlag):
@@ -48,6 +51,7 @@ class Survey:
     groups: tuple[Group, ...]
     of_items: tuple[Group, ...] = ()  # by item and standard, where that is the one hindrance
     places: tuple[str, ...] = ()  # codes that are shipped to by offers that are only not shipped to the need
+    mixed: int = 0  # suppliers with several offers, each kept back by something else
 
     def group(self, hindrances: Hindrance) -> Group | None:
         """The offers with exactly these hindrances."""
@@ -73,15 +77,15 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Way:
-    """A change of the need, and how many suppliers with how much it would open."""
+    """A change of the need, and how many suppliers with how much it opens: None of fewer than `LEAST_SUPPLIERS`."""
 
     action: Action
     suppliers: int
-    units: int
+    units: int | None
     quantity: int | None = None  # that would have to be asked for in all
     items: tuple[tuple[int, int], ...] = ()  # (item, suppliers), the most suppliers first
     standards: tuple[tuple[int | None, int], ...] = ()  # (standard or none stated, suppliers), the most first
-    places: tuple[str, ...] = field(default=())  # codes of the nearest places that are shipped to
+    places: tuple[str, ...] = ()  # codes of the nearest places that are shipped to
 
 
 _SINGLE: Final = {
@@ -103,24 +107,29 @@ def ways_out(survey: Survey, *, spoken_for: int, matter_share: float, places: tu
         group = survey.group(hindrance)
         if group is None:
             continue
-        quantity = None
+        quantity, are_few = None, group.suppliers < LEAST_SUPPLIERS
         if action is Action.MORE:
             quantity = spoken_for + group.least_minimum
         if action is Action.LESS:
-            quantity = int(group.most_free / matter_share)
-            if quantity <= spoken_for:
-                continue
+            at_most = int(group.most_free / matter_share)
+            quantity = spoken_for + (_to_one_digit(at_most) if are_few else at_most)
         way = Way(
             action,
             group.suppliers,
-            group.units,
+            None if are_few else group.units,
             quantity=quantity,
             items=_by(survey.of_items, hindrance, "item_id") if action is Action.SUBSTITUTES else (),
             standards=_by(survey.of_items, hindrance, "standard_id") if action is Action.STANDARD else (),
             places=places if action is Action.REGION else (),
         )
         found.append(way)
-    return tuple(sorted(found, key=lambda way: (-way.suppliers, -way.units, way.action)))
+    return tuple(sorted(found, key=lambda way: (-way.suppliers, -(way.units or 0), way.action)))
+
+
+def _to_one_digit(number: int) -> int:
+    """Rounded down: 8,765 to 8,000."""
+    step = 10 ** (len(str(number)) - 1)
+    return int(number // step * step)
 
 
 def _by(groups: Iterable[Group], hindrance: Hindrance, name: str) -> tuple[tuple[int, int], ...]:

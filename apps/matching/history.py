@@ -33,7 +33,7 @@ def load_history(
 
     Stock is what stands today (published, certified, of verified suppliers) with what these very needs were promised
     given back; what others were promised stays promised. A supplier who said no to a need, or did not answer it, says
-    no again; who gave less gives as much again.
+    no again; who gave less gives as much again. Of several answers the last counts.
     """
     items = list(item_ids)
     rows = posted_between(since, until).filter(item__in=items).shown().order_by("-opened_at", "-pk")
@@ -56,6 +56,8 @@ def load_history(
             answers[demand_id, offer_id] = 0
         elif state == MatchState.ACCEPTED and quantity < asked:
             answers[demand_id, offer_id] = quantity
+        elif state == MatchState.ACCEPTED:
+            answers.pop((demand_id, offer_id), None)
 
     stock = tuple(
         Stock(replace(source, free=source.free + back[source.id], held=()), source.offered_at or since)

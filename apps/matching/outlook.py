@@ -6,8 +6,8 @@ An item may have twenty thousand offers, and the page of a need must open at onc
 
 import datetime as dt
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django.db import connection
@@ -46,19 +46,30 @@ class Outlook:
 
     demand: Demand
     as_of: dt.datetime
-    asked: int  # suppliers that have not answered yet; their offers are not among those counted
+    is_asked: bool  # whether suppliers have not answered yet; their offers are not among those counted
     survey: Survey
     ways: tuple[Way, ...]
-    rivals: Rivals
-    items: dict[int, Item]
-    standards: dict[int, Standard]
-    places: dict[str, Region]
+    rivals: Rivals = Rivals(0, 0, 0)
+    items: Mapping[int, Item] = field(default_factory=dict)
+    standards: Mapping[int, Standard] = field(default_factory=dict)
+    places: Mapping[str, Region] = field(default_factory=dict)
+
+    @property
+    def is_counted(self) -> bool:
+        return _may_ask(self.demand)
+
+
+def _may_ask(demand: Demand) -> bool:
+    """Only for whom suppliers are asked is it counted what they have: anybody can register and draft."""
+    return demand.state == DemandState.OPEN and demand.organisation.is_verified
 
 
 def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = None) -> Outlook:
     """Count the suppliers that could serve a need (fetched with `shown()`) under a policy (None: the current one), and
-    what keeps back the others.
+    what keeps back the others. Nothing is counted for a need for which nobody is asked.
     """
+    if not _may_ask(demand):
+        return Outlook(demand, now, is_asked=False, survey=Survey(0, {}, ()), ways=())
     policy = policy or Policy.objects.current().values
     substitutes = set(Substitution.objects.filter(demanded=demand.item_id).values_list("offered_id", flat=True))
     welcome = {demand.item_id} | (substitutes if demand.accepts_substitutes else set())
@@ -76,7 +87,7 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
     return Outlook(
         demand=demand,
         as_of=now,
-        asked=len(asked),
+        is_asked=bool(asked),
         survey=survey,
         ways=ways,
         rivals=_rivals(offers, demand, policy, now) if is_promised else Rivals(0, 0, 0),
@@ -191,13 +202,15 @@ def _survey(offers: QuerySet[Any], welcome: set[int]) -> Survey:
         for kind in ("group", "item")
     }
     blocked = {one: sum(count for mask, count in suppliers.items() if one in mask) for one in Hindrance}
-    return Survey(
+    survey = Survey(
         suppliers=sum(suppliers.values()),
         blocked={hindrance: count for hindrance, count in blocked.items() if count},
         groups=groups["group"],
         of_items=groups["item"],
         places=tuple(sorted(place for kind, *_rest, place in rows if kind == "place")),
     )
+    # Whose offers have no hindrance in common has one that fits, or is kept back by several.
+    return replace(survey, mixed=suppliers.get(Hindrance(0), 0) - survey.candidates)
 
 
 def _nearest(codes: Sequence[str], region: Region) -> list[Region]:

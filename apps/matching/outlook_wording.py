@@ -1,7 +1,7 @@
 """An outlook in words, in the language that is active now: why nobody could be asked, and what would help."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.utils import translation
@@ -9,7 +9,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, ngettext_lazy, pgettext
 
-from apps.demands.models import Urgency
+from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.matching.hindrances import Action, Hindrance, Way
 from apps.matching.outlook import Outlook
 
@@ -144,6 +144,19 @@ _SENTENCES: Final = {
         ),
     ),
 }
+# The same for those with several offers.
+_MIXED: Final = (
+    ngettext_lazy(
+        "It has several offers, and something else keeps back each of them.",
+        "All of them have several offers, and something else keeps back each of those.",
+        "count",
+    ),
+    ngettext_lazy(
+        "%(number)s of them has several offers, and something else keeps back each of those.",
+        "%(number)s of them have several offers, and something else keeps back each of those.",
+        "count",
+    ),
+)
 
 
 def why(outlook: Outlook) -> list[str]:
@@ -154,6 +167,8 @@ def why(outlook: Outlook) -> list[str]:
 def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
     """The same with the hindrance that each sentence is about."""
     survey, demand = outlook.survey, outlook.demand
+    if not outlook.is_counted:
+        return [(None, _not_counted(demand))]
     total = survey.suppliers
     facts = {
         "item": demand.item.label,
@@ -163,14 +178,14 @@ def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
     }
     if not total:
         head = _("Nobody offers %(item)s at the moment. As soon as somebody does, they are asked within seconds.")
-        if outlook.asked:
+        if outlook.is_asked:
             head = _(
                 "Nobody else offers %(item)s at the moment. As soon as somebody does, they are asked within seconds."
             )
         found: list[tuple[Hindrance | None, str]] = [(None, head % facts)]
     else:
         head = ngettext("%(number)s supplier has %(item)s.", "%(number)s suppliers have %(item)s.", total)
-        if outlook.asked:
+        if outlook.is_asked:
             head = ngettext(
                 "%(number)s other supplier has %(item)s.", "%(number)s other suppliers have %(item)s.", total
             )
@@ -182,11 +197,17 @@ def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
             survey.candidates,
         )
         found.append((None, text % {"number": _number(survey.candidates)}))
-    for hindrance, (of_all, of_some) in _SENTENCES.items():
-        count = survey.blocked.get(hindrance, 0)
-        if count:
-            sentence = of_all if count == total else of_some
-            found.append((hindrance, sentence % {**facts, "count": count, "number": _number(count)}))
+
+    def told(texts: tuple[Any, Any], count: int) -> str:
+        of_all, of_some = texts
+        return str((of_all if count == total else of_some) % {**facts, "count": count, "number": _number(count)})
+
+    blocked = survey.blocked
+    found += [
+        (hindrance, told(texts, blocked[hindrance])) for hindrance, texts in _SENTENCES.items() if hindrance in blocked
+    ]
+    if survey.mixed:
+        found.append((None, told(_MIXED, survey.mixed)))
     found += [(Hindrance.STOCK, text) for text in _rivals(outlook)]
     if similar := survey.group(Hindrance.SUBSTITUTE):
         text = ngettext(
@@ -199,6 +220,14 @@ def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
             (Hindrance.SUBSTITUTE, text % {"number": _number(similar.suppliers), "items": _items(outlook, way)})
         )
     return found
+
+
+def _not_counted(demand: Demand) -> str:
+    if demand.state != DemandState.OPEN:
+        return _("This need is not open: nobody is asked for it, and it is not counted what suppliers have.")
+    return _("“%(name)s” is not verified. Until it is, nobody is asked, and it is not counted what suppliers have.") % {
+        "name": demand.organisation.name
+    }
 
 
 def _rivals(outlook: Outlook) -> list[str]:
@@ -235,7 +264,8 @@ def change_of(outlook: Outlook, way: Way) -> dict[str, object]:
             best, _suppliers = way.standards[0]
             return {"standard": outlook.standards[best].code if best is not None else None}
         case Action.MORE | Action.LESS:
-            return {"quantity": way.quantity}
+            # With its kind: a need of unknown quantity has none until it is said to have one.
+            return {"quantity": way.quantity, "quantity_kind": QuantityKind.EXACT.value}
         case Action.URGENT:
             return {"urgency": Urgency.URGENT.value}
         case Action.REGION:
@@ -246,11 +276,14 @@ def change_of(outlook: Outlook, way: Way) -> dict[str, object]:
 def help_of(outlook: Outlook, way: Way) -> str:
     """What the requester could do, and what it would open."""
     opened = ngettext("%(number)s supplier", "%(number)s suppliers", way.suppliers) % {"number": _number(way.suppliers)}
-    gain = _("That would open %(suppliers)s with %(units)s %(unit)s.") % {
-        "suppliers": opened,
-        "units": _number(way.units),
-        "unit": _in_language(outlook.demand.item.unit.short_names),
-    }
+    if way.units is None:
+        gain = _("That would open %(suppliers)s.") % {"suppliers": opened}
+    else:
+        gain = _("That would open %(suppliers)s with %(units)s %(unit)s.") % {
+            "suppliers": opened,
+            "units": _number(way.units),
+            "unit": _in_language(outlook.demand.item.unit.short_names),
+        }
     return f"{_advice(outlook, way)} {gain}"
 
 

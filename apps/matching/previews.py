@@ -10,11 +10,9 @@ from typing import Final
 import structlog
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.core import audit
-from apps.core.errors import RuleViolation
 from apps.core.states import move
 from apps.matching.history import items_posted, load_history, posted_between
 from apps.matching.loading import load_rules
@@ -22,29 +20,32 @@ from apps.matching.models import Replay, ReplayedNeed, ReplayState
 from apps.matching.ranking import Rules
 from apps.matching.replaying import MOST_TOGETHER, Part, add_up, differences, replay, totals
 from apps.policy import services as policies
-from apps.policy.models import BUILT_IN, DraftState, Policy, PolicyDraft
+from apps.policy.models import BUILT_IN, Policy, PolicyDraft
 from apps.policy.values import PolicyValues
 
 log = structlog.get_logger(__name__)
 
 DAYS: Final = 7
-# So that a group of items takes a minute or two and a preview minutes: the newest needs are replayed.
+# So that a group of items takes two minutes at most, of the three and a half of a task, and a preview minutes: the
+# newest needs are replayed.
 MOST_NEEDS: Final = 2_000
-MOST_PAIRS: Final = 5_000_000
-# A worker that dies loses its claim, and the group it was at, after this long.
-LEASE: Final = dt.timedelta(minutes=10)
+MOST_PAIRS: Final = 2_500_000
+# A worker that dies, or is stopped as it takes too long, loses its claim, and the group it was at, after this long:
+# more than a task is let run. The group is tried again with so much less.
+LEASE: Final = dt.timedelta(minutes=5)
 ATTEMPTS: Final = 3
+LESS: Final = 4
 # How long what would have been is kept, and a draft that was thrown away.
 KEEP: Final = dt.timedelta(days=90)
 
 
 @transaction.atomic
 def request_replay(draft: PolicyDraft, *, by: User, days: int = DAYS, now: dt.datetime | None = None) -> Replay:
-    """Have the needs of the last days replayed under the policy in force and under this draft; asked twice, once."""
+    """Have the needs of the last days replayed under the policy in force and under this draft, while it is open; asked
+    twice, once.
+    """
     now = now or timezone.now()
-    if draft.state != DraftState.OPEN:
-        raise RuleViolation("illegal_move", _("This draft is not open any more."))
-    draft = PolicyDraft.objects.select_for_update(no_key=True).get(pk=draft.pk)
+    draft = policies.lock_draft(draft)
     current = Policy.objects.current()
     same = Replay.objects.filter(draft=draft, settings=draft.settings, policy_version=current.version)
     present = same.filter(state__in=[ReplayState.WAITING, ReplayState.RUNNING]).first()
@@ -75,7 +76,8 @@ def replay_due(*, seconds: float = 20, now: dt.datetime | None = None) -> bool:
     compared = values_of(claimed.policy_version), PolicyValues.from_json(claimed.settings)
     while claimed.groups_done < claimed.groups_in_all:
         if time.monotonic() > end:
-            Replay.objects.filter(pk=claimed.pk, claimed_until=claimed.claimed_until).update(claimed_until=None)
+            mine = Replay.objects.filter(pk=claimed.pk, claimed_until=claimed.claimed_until)
+            mine.update(claimed_until=None, attempts=0)
             return True
         if not _replay_group(claimed, rules, *compared):
             return True  # somebody else has it by now
@@ -117,8 +119,9 @@ def _plan(claimed: Replay, rules: Rules) -> None:
 
 def _replay_group(claimed: Replay, rules: Rules, in_force: PolicyValues, draft: PolicyValues) -> bool:
     """Replay the next group under both policies and keep what came of it; False if somebody else did meanwhile."""
+    most_pairs = MOST_PAIRS // LESS ** (claimed.attempts - 1)
     history, left_out = load_history(
-        claimed.groups[claimed.groups_done], claimed.since, claimed.until, in_force, most_pairs=MOST_PAIRS
+        claimed.groups[claimed.groups_done], claimed.since, claimed.until, in_force, most_pairs=most_pairs
     )
     before, after = (replay(history, rules, policy=policy, most_together=MOST_TOGETHER) for policy in (in_force, draft))
     otherwise = differences(before.served, after.served)
@@ -134,7 +137,7 @@ def _replay_group(claimed: Replay, rules: Rules, in_force: PolicyValues, draft: 
         "apart": claimed.apart + max(before.apart, after.apart),
         "differing": claimed.differing + len(otherwise),
         "totals": sums,
-        "attempts": 0,
+        "attempts": 1,
         "claimed_until": timezone.now() + LEASE,
     }
     with transaction.atomic():

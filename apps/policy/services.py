@@ -80,21 +80,35 @@ def draft_policy(settings: Any, *, based_on: int, by: User) -> PolicyDraft:
     return draft
 
 
-@transaction.atomic
-def amend_draft(draft: PolicyDraft, settings: Any, *, by: User) -> PolicyDraft:
-    """Change an open draft. It stays based on the version that it was drafted from."""
-    values = check_settings(settings)
-    if not PolicyDraft.objects.open().filter(pk=draft.pk).update(settings=values.to_json()):
+def lock_draft(draft: PolicyDraft, *, seen: dt.datetime | None = None) -> PolicyDraft:
+    """An open draft as it is now, which stays so until the transaction ends: what is done with it is done with what it
+    says.
+
+    `seen`: the `updated_at` that whoever decided looked at. Raises `illegal_move` when it is not open any more,
+    `state_changed` when it was changed since.
+    """
+    locked = PolicyDraft.objects.select_for_update(no_key=True).get(pk=draft.pk)
+    if locked.state != DraftState.OPEN:
         raise RuleViolation("illegal_move", _("This draft is not open any more."))
+    if seen is not None and locked.updated_at != seen:
+        raise RuleViolation("state_changed", _("Somebody changed this draft a moment ago. Look again and decide."))
+    return locked
+
+
+@transaction.atomic
+def amend_draft(draft: PolicyDraft, settings: Any, *, by: User, seen: dt.datetime | None = None) -> PolicyDraft:
+    """Change an open draft (`lock_draft`). It stays based on the version that it was drafted from."""
+    values = check_settings(settings)
+    draft = lock_draft(draft, seen=seen)
+    PolicyDraft.objects.filter(pk=draft.pk).update(settings=values.to_json())
     audit.record(by, "policy.draft_amended", draft)
     return PolicyDraft.objects.get(pk=draft.pk)
 
 
 @transaction.atomic
-def put_into_force(draft: PolicyDraft, *, note: str, by: User) -> Policy:
-    """Make an open draft the next version, if nobody has made one since it was begun."""
-    if draft.state != DraftState.OPEN:
-        raise RuleViolation("illegal_move", _("This draft is not open any more."))
+def put_into_force(draft: PolicyDraft, *, note: str, by: User, seen: dt.datetime | None = None) -> Policy:
+    """Make an open draft (`lock_draft`) the next version, if nobody has made one since it was begun."""
+    draft = lock_draft(draft, seen=seen)
     policy = make_policy(draft.settings, note=note, by=by, based_on=draft.based_on)
     move(draft, DraftState.IN_FORCE, became=policy)
     return policy

@@ -15,6 +15,8 @@ URGENCIES: Final = ("emergency", "urgent", "routine")
 # The kinds of organisations that may post needs.
 REQUESTERS: Final = ("hospital", "health_facility", "community", "enterprise", "supplier")
 LAST_TIER: Final = len(REQUESTERS)
+# The least by which a weight can be otherwise: a millionth of a per cent.
+FINEST: Final = 1e-8
 
 
 class Fairness(StrEnum):
@@ -125,7 +127,7 @@ class PolicyValues:
 
     def _contradictions(self) -> Iterator[Fault]:
         total = sum(self.weights.values())
-        if abs(total - 1) > 1e-9:
+        if abs(total - 1) > FINEST:
             yield Fault("weights", Wrong.SUM, {"total": total})
         for urgency in URGENCIES:
             if self.ask_hours[urgency] >= self.stale_hours[urgency]:

@@ -351,8 +351,9 @@ def _range(limits: Limits, unit: Unit) -> str:
 
 
 def _sum(total: float) -> str:
-    apart = round((total - 1) * 100, 4)
-    facts = {"total": plain(round(total * 100, 4)), "apart": plain(abs(apart))}
+    # Whatever is refused shows: `plain` writes six digits, and a sum that is closer than that is not refused.
+    apart = (total - 1) * 100
+    facts = {"total": plain(total * 100), "apart": plain(abs(apart))}
     if apart > 0:
         return _("They must add up to 100 %%. They add up to %(total)s %%: take %(apart)s %% away.") % facts
     return _("They must add up to 100 %%. They add up to %(total)s %%: %(apart)s %% are missing.") % facts

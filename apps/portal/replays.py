@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from apps.accounts.models import User
-from apps.catalogue.models import Region
+from apps.catalogue.models import Item, Region
 from apps.demands.models import Demand
 from apps.matching import previews
 from apps.matching.models import Replay, ReplayedNeed
@@ -13,7 +15,15 @@ from apps.policy.values import PolicyValues
 from apps.portal import places, policies
 from apps.supply.models import Offer
 
-Serving = tuple[Offer, int, float]  # by whom, how many units, hours after it was posted
+
+@dataclass(frozen=True)
+class Serving:
+    """What a need is given of one offer."""
+
+    supplier: str  # in words
+    item: Item
+    units: int
+    hours: float  # after it was posted
 
 
 @dataclass(frozen=True)
@@ -64,14 +74,31 @@ def sums(replay: Replay, user: User) -> dict[str, list[Sum]]:
     }
 
 
-def lines(rows: Sequence[ReplayedNeed]) -> list[tuple[Demand, list[list[Serving]]]]:
-    """Each need with who serves it under the policy in force, and who under the draft. One query for all offers."""
+def lines(rows: Sequence[ReplayedNeed], user: User) -> list[tuple[Demand, list[list[Serving]]]]:
+    """Each need with who serves it under the policy in force, and who under the draft: by name where the user may see
+    the offer, otherwise by the province that it comes from. As many queries for many as for few.
+    """
     ids = {part[0] for row in rows for part in (*row.before, *row.after)}
-    offers = Offer.objects.select_related("organisation", "item__unit").in_bulk(list(ids))
+    offers = Offer.objects.select_related("organisation", "item__unit", "origin_region").in_bulk(list(ids))
+    in_sight = set(Offer.objects.visible_to(user).filter(pk__in=ids).values_list("pk", flat=True))
+    provinces = {offer.pk: _province(offer.origin_region) for offer in offers.values() if offer.pk not in in_sight}
+    places_named = places.names_of(provinces.values())
+
+    def served(offer: Offer, units: int, hours: float) -> Serving:
+        name = offer.organisation.name
+        if offer.pk in provinces:
+            name = _("a supplier in %(region)s") % {"region": places.in_words(places_named.get(provinces[offer.pk]))}
+        return Serving(name, offer.item, units, hours)
+
     return [
         (
             row.demand,
-            [[(offers[offer], units, hours) for offer, units, hours in side] for side in (row.before, row.after)],
+            [[served(offers[offer], units, hours) for offer, units, hours in side] for side in (row.before, row.after)],
         )
         for row in rows
     ]
+
+
+def _province(region: Region) -> str:
+    codes = [code for code in region.path.split("/") if code]
+    return codes[:2][-1]

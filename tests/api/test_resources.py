@@ -19,7 +19,7 @@ from apps.api.matches import MatchRow
 from apps.api.offers import OfferRow
 from apps.api.orders import OrderRow
 from apps.api.organisations import OrganisationRow
-from apps.demands.models import Demand
+from apps.demands.models import Demand, QuantityKind
 from apps.exports.datasets import DATASETS
 from apps.fulfilment.models import ContactReveal, Order, Shipment
 from apps.matching.models import Match, Shortfall
@@ -205,12 +205,38 @@ def test_a_need_says_what_there_is_for_it_and_what_would_help(call: Call, buyer:
     assert answer["hindrances"] == [{"reason": "minimum", "suppliers": 1}]
     assert len(answer["text"]) == 2
     [way] = answer["ways"]
-    assert (way["action"], way["suppliers"], way["units"]) == ("more", 1, 5000)
+    assert (way["action"], way["suppliers"], way["units"]) == ("more", 1, None)
     assert (answer["shortfall"]["because"], answer["shortfall"]["others"]) == ("shared", 2)
 
     assert mine.patch(f"/demands/{need.pk}/", way["change"]).status_code == 200
     changed = mine.get(f"/demands/{need.pk}/outlook/").json()
     assert (changed["candidates"], changed["ways"]) == (1, [])
+
+
+def test_whoever_only_registers_reads_nothing_of_what_suppliers_have(call: Call) -> None:
+    anybody = OrganisationFactory.create(unverified=True, kind="enterprise")
+    need = DemandFactory.create(draft=True, organisation=anybody, quantity=1)
+    OfferFactory.create(item=need.item, quantity=43_210, minimum_order=2000)
+
+    answer = call(member(anybody)).get(f"/demands/{need.pk}/outlook/").json()
+
+    del answer["as_of"]
+    assert answer == {
+        "suppliers": None, "candidates": None, "hindrances": [], "ways": [], "shortfall": None,
+        "text": ["This need is not open: nobody is asked for it, and it is not counted what suppliers have."],
+    }  # fmt: skip
+
+
+def test_a_quantity_that_would_help_can_be_sent_for_a_need_of_which_none_is_known(
+    call: Call, buyer: User, hospital: Organisation
+) -> None:
+    need = DemandFactory.create(organisation=hospital, quantity=None, quantity_kind=QuantityKind.UNSPECIFIED)
+    OfferFactory.create(item=need.item, minimum_order=1000)
+    mine = call(buyer)
+    [way] = mine.get(f"/demands/{need.pk}/outlook/").json()["ways"]
+
+    assert way["change"] == {"quantity": 1000, "quantity_kind": "exact"}
+    assert mine.patch(f"/demands/{need.pk}/", way["change"]).status_code == 200
 
 
 def test_what_there_is_for_a_need_is_not_for_others(call: Call, rival: User, partner: User) -> None:

@@ -93,7 +93,7 @@ def test_it_says_who_has_it_what_keeps_them_back_and_what_would_do_as_well(mask:
     ]
     assert helps(demand) == [
         "Have it delivered to Guangdong, or let a coordinator arrange the transport. " + opens("3", "15,000"),
-        "Accept similar items, if they will do: KN95 respirator. " + opens("2", "1,400"),
+        "Accept similar items, if they will do: KN95 respirator. That would open 2 suppliers.",
     ]
 
 
@@ -147,6 +147,25 @@ def test_each_hindrance_has_a_sentence(mask: Item, offer: dict[str, Any], senten
     OfferFactory.create(**{"item": mask, "standard": standard, **offer})
 
     assert why(DemandFactory.create(item=mask, standard=standard)) == ["1 supplier has Surgical mask.", sentence]
+
+
+def test_a_supplier_each_of_whose_offers_is_kept_back_by_something_else_is_not_passed_over(mask: Item) -> None:
+    maker = SupplierFactory.create()
+    for facts in ({"minimum_order": 2000}, {"state": "paused"}):
+        OfferFactory.create(organisation=maker, item=mask, **facts)
+    demand = DemandFactory.create(item=mask)
+
+    assert why(demand) == [
+        "1 supplier has Surgical mask.",
+        "It has several offers, and something else keeps back each of them.",
+    ]
+
+    OfferFactory.create(item=mask)
+    assert why(demand) == [
+        "2 suppliers have Surgical mask.",
+        "1 of them fits and is asked at the next round.",
+        "1 of them has several offers, and something else keeps back each of those.",
+    ]
 
 
 def test_it_says_who_said_no_and_who_goes_first(mask: Item) -> None:
@@ -219,6 +238,29 @@ def test_a_quantity_is_named_for_which_what_small_offers_have_is_worth_a_shipmen
     assert outlook(demand).survey.candidates == 1
 
 
+def test_what_others_hold_for_a_need_is_not_taken_off_the_quantity_for_which_small_offers_are_worth_it(
+    mask: Item,
+) -> None:
+    """400 more are wanted at most, for 4 to be one of a hundred; and 300 are spoken for."""
+    demand = DemandFactory.create(item=mask, quantity=800, queued=True)
+    OfferFactory.create(item=mask, quantity=300)
+    matching.sweep()
+    OfferFactory.create(item=mask, quantity=4)
+
+    [way] = outlook(demand).ways
+    assert (way.action, way.quantity) == (Action.LESS, 700)
+    Demand.objects.filter(pk=demand.pk).update(quantity=700)
+    assert outlook(demand).survey.candidates == 1
+
+
+def test_more_than_what_small_offers_have_may_be_spoken_for(mask: Item) -> None:
+    OfferFactory.create(item=mask, quantity=2)
+    demand = DemandFactory.create(item=mask, quantity=5000, quantity_matched=4500)
+
+    [way] = outlook(demand).ways
+    assert (way.action, way.quantity) == (Action.LESS, 4700)
+
+
 def test_what_helps_nobody_is_not_proposed(mask: Item, kn95: Item) -> None:
     """Two things at once keep this one back: neither change alone would open it."""
     region("440000")
@@ -228,16 +270,53 @@ def test_what_helps_nobody_is_not_proposed(mask: Item, kn95: Item) -> None:
 
 
 def test_ways_are_in_order_of_what_they_open() -> None:
-    few = Group(Hindrance.REGION, suppliers=1, units=9000, least_minimum=1, most_free=9000)
-    many = Group(Hindrance.SUBSTITUTE, suppliers=2, units=10, least_minimum=1, most_free=9)
-    more = Group(Hindrance.MINIMUM, suppliers=2, units=400, least_minimum=300, most_free=300)
+    few = Group(Hindrance.REGION, suppliers=3, units=9000, least_minimum=1, most_free=9000)
+    many = Group(Hindrance.FAR, suppliers=4, units=10, least_minimum=1, most_free=9)
+    more = Group(Hindrance.MINIMUM, suppliers=4, units=400, least_minimum=300, most_free=300)
     both = Group(Hindrance.MINIMUM | Hindrance.REGION, suppliers=5, units=1, least_minimum=1, most_free=1)
-    survey = Survey(suppliers=7, blocked={}, groups=(few, many, both, more))
+    survey = Survey(suppliers=8, blocked={}, groups=(few, many, both, more))
 
     ways = ways_out(survey, spoken_for=100, matter_share=0.01)
 
-    assert [way.action for way in ways] == [Action.MORE, Action.SUBSTITUTES, Action.REGION]
+    assert [way.action for way in ways] == [Action.MORE, Action.URGENT, Action.REGION]
     assert ways[0].quantity == 400
+
+
+@pytest.mark.parametrize(("suppliers", "quantity", "units"), [(2, 8000, None), (3, 8700, 231)])
+def test_what_few_suppliers_have_is_not_told(mask: Item, suppliers: int, quantity: int, units: int | None) -> None:
+    for number in range(suppliers):
+        OfferFactory.create(item=mask, quantity=87 - 10 * number)
+    demand = DemandFactory.create(item=mask, quantity=1_000_000)
+
+    [way] = outlook(demand).ways
+    assert (way.suppliers, way.quantity, way.units) == (suppliers, quantity, units)
+    opened = f"That would open {suppliers} suppliers{f' with {units} pc' if units else ''}."
+    assert [text.endswith(opened) for text in helps(demand)] == [True]
+
+
+# --- For whom it is counted -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["draft", "paused", "stale", "cancelled", "fulfilled"])
+def test_nothing_is_counted_for_a_need_that_is_not_open(mask: Item, state: str) -> None:
+    OfferFactory.create(item=mask)
+    OfferFactory.create(item=mask, minimum_order=2000)
+    demand = DemandFactory.create(item=mask, draft=state == "draft")
+    Demand.objects.filter(pk=demand.pk).update(state=state)
+
+    assert why(demand) == ["This need is not open: nobody is asked for it, and it is not counted what suppliers have."]
+    assert (outlook(demand).survey, outlook(demand).ways) == (Survey(0, {}, ()), ())
+
+
+def test_nothing_is_counted_for_an_organisation_that_is_not_verified(mask: Item) -> None:
+    OfferFactory.create(item=mask, minimum_order=2000)
+    clinic = OrganisationFactory.create(name="Clinic", unverified=True)
+    demand = DemandFactory.create(item=mask, organisation=clinic)
+
+    assert why(demand) == [
+        "“Clinic” is not verified. Until it is, nobody is asked, and it is not counted what suppliers have."
+    ]
+    assert outlook(demand).ways == ()
 
 
 # --- The same answer as the ranking -----------------------------------------------------------------------------------

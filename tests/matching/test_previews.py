@@ -4,6 +4,7 @@ import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -17,6 +18,7 @@ from apps.matching.models import MatchState, Replay, ReplayedNeed, ReplayState
 from apps.matching.tasks import purge_replays, replay_drafts
 from apps.policy.models import Policy, PolicyDraft
 from apps.policy.services import discard_draft, draft_policy, put_into_force
+from apps.policy.values import PolicyValues
 from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, OrganisationFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -121,12 +123,44 @@ def test_a_supplier_that_said_no_says_no_again(author: User) -> None:
     assert (row.demand, row.after[0][1], row.before[0][2] < row.after[0][2]) == (village, 1000, True)
 
 
+def test_who_gave_less_gives_as_much_again(author: User) -> None:
+    _village, firm = two_needs()
+    MatchFactory.create(
+        demand=firm, offer=firm.item.offers.get(), quantity=300, quantity_asked=1000, state=MatchState.ACCEPTED,
+        responded_at=timezone.now(),
+    )  # fmt: skip
+
+    preview(draft_policy(FIRMS_FIRST, based_on=1, by=author), author)
+
+    assert [part[1] for part in ReplayedNeed.objects.get(demand=firm).after] == [300]
+
+
+def test_a_supplier_that_said_no_and_then_yes_says_yes(author: User) -> None:
+    _village, firm = two_needs()
+    offer, now = firm.item.offers.get(), timezone.now()
+    MatchFactory.create(demand=firm, offer=offer, state=MatchState.DECLINED, decline_reason="other", responded_at=now)
+    MatchFactory.create(demand=firm, offer=offer, quantity=1000, state=MatchState.ACCEPTED, responded_at=now)
+
+    preview(draft_policy(FIRMS_FIRST, based_on=1, by=author), author)
+
+    assert [part[1] for part in ReplayedNeed.objects.get(demand=firm).after] == [1000]
+
+
 def test_a_replay_that_is_asked_for_twice_is_one_and_a_draft_that_is_over_has_none(author: User) -> None:
     draft = draft_policy({}, based_on=1, by=author)
     assert previews.request_replay(draft, by=author) == previews.request_replay(draft, by=author)
     discard_draft(draft, by=author)
     with pytest.raises(RuleViolation, match="not open"):
         previews.request_replay(draft, by=author)
+
+
+def test_a_draft_that_was_discarded_after_it_was_read_is_not_replayed(author: User) -> None:
+    as_read = draft_policy({}, based_on=1, by=author)
+    discard_draft(PolicyDraft.objects.get(), by=author)
+
+    with pytest.raises(RuleViolation, match="not open"):
+        previews.request_replay(as_read, by=author)
+    assert not Replay.objects.exists()
 
 
 def test_a_worker_that_dies_loses_one_group_and_another_goes_on(author: User) -> None:
@@ -145,19 +179,27 @@ def test_a_worker_that_dies_loses_one_group_and_another_goes_on(author: User) ->
     assert (asked.state, asked.groups_done, asked.needs, asked.differing) == (ReplayState.DONE, 2, 4, 4)
 
 
-def test_what_a_worker_brings_that_lost_its_claim_is_not_kept(author: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_worker_brings_that_lost_its_claim_is_not_kept(author: User) -> None:
+    """Another is at work on the same group by then, or has done it."""
     two_needs()
+    two_needs("gown")
     asked = previews.request_replay(draft_policy(FIRMS_FIRST, based_on=1, by=author), by=author)
+    assert previews.replay_due(seconds=-1)  # its groups are known
+    rules, values = load_rules(), [previews.values_of(1), PolicyValues.from_json(FIRMS_FIRST)]
     slow = previews._claim(timezone.now())
+    other = previews._claim(timezone.now() + previews.LEASE * 1.01)
     assert slow is not None
-    previews.replay_due(now=timezone.now() + previews.LEASE * 1.01)
-    rules = load_rules()
-    slow.groups = [[ItemFactory.create().pk]]
+    assert other is not None
 
-    kept = previews._replay_group(slow, rules, previews.values_of(1), previews.values_of(1))
+    def brings(worker: Replay) -> tuple[bool, int, int]:
+        kept = previews._replay_group(worker, rules, *values)
+        asked.refresh_from_db()
+        return kept, asked.groups_done, asked.replayed.count()
 
-    asked.refresh_from_db()
-    assert (kept, asked.state, asked.needs, asked.replayed.count()) == (False, ReplayState.DONE, 2, 2)
+    assert brings(slow) == (False, 0, 0)
+    assert brings(other) == (True, 1, 2)
+    assert brings(slow) == (False, 1, 2)
+    assert brings(other) == (True, 2, 4)
 
 
 def test_a_replay_that_kills_its_workers_is_given_up(author: User) -> None:
@@ -170,6 +212,41 @@ def test_a_replay_that_kills_its_workers_is_given_up(author: User) -> None:
     assert previews._claim(later) is None
     asked.refresh_from_db()
     assert asked.state == ReplayState.FAILED
+
+
+def test_a_group_that_takes_too_long_is_tried_again_with_its_newest_needs(
+    author: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for hours in range(1, 7):
+        DemandFactory.create(opened_at=timezone.now() - dt.timedelta(hours=hours))
+    OfferFactory.create()
+    monkeypatch.setattr(previews, "MOST_PAIRS", 8)
+    asked = previews.request_replay(draft_policy({}, based_on=1, by=author), by=author)
+    later = timezone.now()
+    assert previews._claim(later) is not None  # and stopped, as its time was over
+
+    previews.replay_due(now=later + previews.LEASE * 1.01)
+
+    asked.refresh_from_db()
+    assert (asked.state, asked.needs, asked.left_out) == (ReplayState.DONE, 2, 4)
+
+
+def test_what_is_left_for_later_is_not_taken_for_too_much(author: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    two_needs()
+    two_needs("gown")
+    monkeypatch.setattr(previews, "MOST_PAIRS", 2)
+    asked = previews.request_replay(draft_policy({}, based_on=1, by=author), by=author)
+    for _i in range(previews.ATTEMPTS + 1):
+        assert previews.replay_due(seconds=-1)
+
+    previews.replay_due()
+
+    asked.refresh_from_db()
+    assert (asked.state, asked.needs, asked.left_out) == (ReplayState.DONE, 4, 0)
+
+
+def test_nobody_else_is_at_a_group_while_a_task_may_still_run() -> None:
+    assert previews.LEASE.total_seconds() > settings.CELERY_TASK_TIME_LIMIT
 
 
 def test_what_is_long_over_is_forgotten_and_what_became_a_version_is_not(author: User) -> None:

@@ -1,5 +1,6 @@
 """Versions and drafts of the policy."""
 
+import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -62,6 +63,33 @@ def test_a_draft_of_an_older_version_is_refused_and_kept(coordinator: User) -> N
     stale.refresh_from_db()
     assert stale.state == DraftState.OPEN
     assert Policy.objects.current().version == 2
+
+
+def test_what_is_put_into_force_is_what_the_draft_says_by_then(coordinator: User) -> None:
+    as_read = services.draft_policy({"standbys": 5}, based_on=1, by=coordinator)
+    services.amend_draft(PolicyDraft.objects.get(), {"standbys": 9}, by=coordinator)
+
+    made = services.put_into_force(as_read, note="More in line", by=coordinator)
+
+    kept = PolicyDraft.objects.get()
+    assert (made.values.standbys, made.settings, kept.became) == (9, kept.settings, made)
+
+
+@pytest.mark.parametrize("verb", ["amend_draft", "put_into_force"])
+def test_nobody_decides_on_a_draft_that_they_did_not_see(coordinator: User, verb: str) -> None:
+    draft = services.draft_policy({"standbys": 5}, based_on=1, by=coordinator)
+    now = services.amend_draft(draft, {"standbys": 9}, by=coordinator, seen=draft.updated_at)
+
+    def decide(seen: dt.datetime) -> object:
+        if verb == "amend_draft":
+            return services.amend_draft(draft, {"standbys": 6}, by=coordinator, seen=seen)
+        return services.put_into_force(draft, note="x", by=coordinator, seen=seen)
+
+    with pytest.raises(RuleViolation) as caught:
+        decide(draft.updated_at)
+    assert (caught.value.code, PolicyDraft.objects.get().values.standbys) == ("state_changed", 9)
+    assert Policy.objects.count() == 0
+    decide(now.updated_at)
 
 
 def test_an_earlier_version_is_restored_as_a_new_one(coordinator: User) -> None:

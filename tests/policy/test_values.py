@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from apps.accounts.permissions import KINDS, Permission
 from apps.demands.models import URGENCY_RANK
 from apps.policy.faults import Fault, InvalidPolicyError, Wrong
-from apps.policy.values import REQUESTERS, URGENCIES, Phase, PolicyValues
+from apps.policy.values import FINEST, REQUESTERS, URGENCIES, Phase, PolicyValues
 from apps.policy.wording import NAMES, WORDS, say
 
 BUILT_IN = PolicyValues()
@@ -98,7 +98,7 @@ def test_a_time_to_answer_is_whole_minutes_above_nothing(value: Any) -> None:
 @given(st.dictionaries(st.sampled_from(sorted(BUILT_IN.weights)), st.floats(0, 1), min_size=7))
 def test_weights_add_up_to_one_or_are_refused_with_their_sum(weights: dict[str, float]) -> None:
     total = sum(weights.values())
-    if abs(total - 1) <= 1e-9:
+    if abs(total - 1) <= FINEST:
         assert PolicyValues.from_json({"weights": weights}).weights == weights
         return
     [fault] = faults({"weights": weights})
@@ -112,6 +112,19 @@ def test_the_sum_of_the_weights_is_said_in_words() -> None:
     assert say(fault) == "Weights: They must add up to 100 %. They add up to 95 %: 5 % are missing."
     [fault] = faults({"weights": {**weights, "price": 0.1}})
     assert "105 %: take 5 % away" in say(fault)
+
+
+def test_however_little_is_missing_it_is_said() -> None:
+    [fault] = faults({"weights": dict.fromkeys(BUILT_IN.weights, 0.14285714)})
+    assert say(fault).endswith("They add up to 99.999998 %: 0.000002 % are missing.")
+    PolicyValues(weights=dict.fromkeys(BUILT_IN.weights, 0.142857142))
+
+
+@given(st.floats(1.01 * FINEST, 1e-6), st.sampled_from([-1, 1]))
+def test_a_sum_that_is_refused_is_never_said_to_be_right(apart: float, sign: int) -> None:
+    [fault] = faults({"weights": {**BUILT_IN.weights, "price": 0.05 + sign * apart}})
+    assert "to 100 %: " not in say(fault)
+    assert " 0 %" not in say(fault)
 
 
 def test_nobody_is_asked_after_the_need_is_suspended() -> None:

@@ -14,7 +14,7 @@ from apps.demands.models import Demand, DemandState
 from apps.matching import previews
 from apps.matching.models import Replay
 from apps.policy.models import DraftState, Policy, PolicyDraft
-from apps.policy.services import draft_policy, make_policy
+from apps.policy.services import amend_draft, draft_policy, make_policy
 from apps.policy.values import PolicyValues
 from tests.factories import (
     PASSWORD,
@@ -23,6 +23,7 @@ from tests.factories import (
     ItemFactory,
     OfferFactory,
     OrganisationFactory,
+    SupplierFactory,
     member,
     region,
 )
@@ -255,6 +256,66 @@ def test_a_draft_is_edited_and_discarded(desk: Client, coordinator: User) -> Non
     assert "not open any more" in desk.post(f"{page}preview/", follow=True).text
 
 
+def test_of_two_who_edit_a_draft_the_second_is_told_what_she_would_undo_and_loses_nothing(
+    desk: Client, coordinator: User
+) -> None:
+    draft = draft_policy({"standbys": 5}, based_on=1, by=coordinator)
+    page = f"/desk/policy/drafts/{draft.pk}/edit/"
+    mine, hers = typed(desk, page, standbys="6"), typed(desk, page, share_cap="40")
+    desk.post(page, mine)
+
+    refused = desk.post(page, hers)
+
+    assert (refused.status_code, "Somebody changed this draft a moment ago" in refused.text) == (400, True)
+    assert 'name="share_cap" value="40"' in refused.text
+    assert refused.context["overtaken_by"] == [
+        "Largest share of a short item: 40 % instead of 50 %",
+        "Suppliers next in line: 5 suppliers instead of 6 suppliers",
+    ]
+    assert "Suppliers next in line: 5 suppliers instead of 6 suppliers" in refused.text
+    values = PolicyDraft.objects.get().values
+    assert (values.standbys, values.share_cap) == (6, 0.5)
+
+    seen = refused.context["form"]["seen"].value()
+    assert f'name="seen" value="{seen}"' in refused.text
+    desk.post(page, {**hers, "seen": seen, "standbys": "6"})
+    values = PolicyDraft.objects.get().values
+    assert (values.standbys, values.share_cap) == (6, 0.4)
+
+
+def test_nobody_puts_into_force_what_they_did_not_see(desk: Client, coordinator: User) -> None:
+    draft = draft_policy({"standbys": 5}, based_on=1, by=coordinator)
+    page = f"/desk/policy/drafts/{draft.pk}/"
+    seen = desk.get(page).context["form"]["seen"].value()
+    amend_draft(draft, {"standbys": 5, "share_cap": 1.0}, by=coordinator)
+
+    refused = desk.post(f"{page}enforce/", {"note": "Five in line", "seen": seen})
+
+    assert (refused.status_code, Policy.objects.count()) == (400, 0)
+    for part in ("Somebody changed this draft a moment ago", "Five in line", "100 % instead of 50 %"):
+        assert part in refused.text, part
+
+    seen = refused.context["form"]["seen"].value()
+    assert f'name="seen" value="{seen}"' in refused.text
+    desk.post(f"{page}enforce/", {"note": "Five in line", "seen": seen})
+    assert Policy.objects.get().values.share_cap == 1.0
+
+
+def test_what_was_typed_before_a_login_that_has_ended_undoes_no_change_made_meanwhile(
+    desk: Client, coordinator: User
+) -> None:
+    draft = draft_policy({"standbys": 5}, based_on=1, by=coordinator)
+    page = f"/desk/policy/drafts/{draft.pk}/edit/"
+    client = Client(headers={"accept-language": "en"})
+    client.post(page, typed(desk, page, lateness_days="21"))
+    amend_draft(draft, {"standbys": 6}, by=coordinator)
+    client.post(f"/login/?next={page}", {"login": coordinator.email, "password": PASSWORD})
+
+    kept = typed(client, page)
+    assert client.post(page, kept).status_code == 400
+    assert PolicyDraft.objects.get().values.standbys == 6
+
+
 def test_a_draft_that_somebody_overtook_is_refused_kept_and_taken_further(desk: Client, coordinator: User) -> None:
     data = typed(desk, standbys="5")
     make_policy({"share_cap": 0.3}, note="Meanwhile", by=coordinator)
@@ -330,12 +391,29 @@ def test_a_preview_shows_needs_and_sums_of_ones_own_region_alone(
     previews.request_replay(draft, by=coordinator)
     work()
 
-    text = log_in(province).get(f"/desk/policy/drafts/{draft.pk}/").text
+    page = log_in(province).get(f"/desk/policy/drafts/{draft.pk}/")
 
-    assert "4 of 4 needs would have been served otherwise." in text
-    assert here.reference in text
-    assert there.reference not in text
-    assert "Guangdong" not in text
+    assert "4 of 4 needs would have been served otherwise." in page.text
+    assert here.reference in page.text
+    assert there.reference not in page.text
+    assert [row.name for row in page.context["sums"]["regions"]] == ["Hubei"]
+
+
+def test_a_preview_names_no_supplier_that_the_reader_may_not_see(
+    log_in: Login, coordinator: User, province: User
+) -> None:
+    village, _firm = two_needs("gown")
+    near = SupplierFactory.create(name="Wuhan Maker", region=region("420100"))
+    OfferFactory.create(organisation=near, item=village.item, quantity=400, published_at=village.opened_at)
+    draft = draft_policy(FIRMS_FIRST, based_on=1, by=coordinator)
+    previews.request_replay(draft, by=coordinator)
+    work()
+    page = f"/desk/policy/drafts/{draft.pk}/"
+
+    text = re.sub(r"\s+", " ", log_in(province).get(page).text)
+    assert ("Maker gown" in text, "Wuhan Maker: 400 pieces" in text) == (False, True)
+    assert re.search(r"a supplier in Guangdong: [\d,]+ pieces", text)
+    assert "Maker gown" in log_in(coordinator).get(page).text
 
 
 def test_a_preview_of_something_else_is_marked_as_such(desk: Client, coordinator: User) -> None:

@@ -1,23 +1,9 @@
 """What coordinators say."""
 
-import datetime as dt
-
 from django import forms
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 
-
-class SeenForm(forms.Form):
-    """A decision on what a page showed: `seen` is when that was last changed."""
-
-    seen = forms.CharField(required=False, widget=forms.HiddenInput)
-
-    def clean_seen(self) -> dt.datetime | None:
-        """What the page showed that the form came from; a form without it (a program's) is taken as it is."""
-        try:
-            return parse_datetime(self.cleaned_data["seen"])
-        except ValueError:
-            return None
+from apps.portal.forms.seen import SeenForm
 
 
 class VerifyForm(SeenForm):

@@ -17,6 +17,7 @@ from apps.policy.faults import InvalidPolicyError, Limits
 from apps.policy.values import PhaseName, PolicyValues
 from apps.policy.wording import NAMES, PHASE_NAMES, WORDS, Section, Unit, Words, say, say_briefly
 from apps.portal.forms.regions import RegionField
+from apps.portal.forms.seen import SeenField, SeenForm
 
 # A whole number of so few choices is chosen, not typed.
 _FEW: Final = 10
@@ -40,6 +41,7 @@ class PolicyForm(forms.Form):
     """
 
     based_on = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
+    seen = SeenField()
 
     def __init__(self, *args: Any, values: PolicyValues, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -217,7 +219,7 @@ def phase_rows(values: PolicyValues) -> list[dict[str, Any]]:
     ]
 
 
-class EnforceForm(forms.Form):
+class EnforceForm(SeenForm):
     note = forms.CharField(
         label=_("Why?"),
         max_length=500,

@@ -10,8 +10,8 @@ from apps.matching.models import Replay
 from apps.policy.values import Phase
 from apps.policy.wording import plain
 from apps.portal import policies
+from apps.portal.replays import Serving
 from apps.portal.templatetags.portal import grouped, quantity
-from apps.supply.models import Offer
 
 register = template.Library()
 
@@ -33,12 +33,12 @@ def replay_sums_up(replay: Replay) -> str:
 
 
 @register.simple_tag
-def served_by(offer: Offer, units: int, hours: float) -> str:
+def served_by(serving: Serving) -> str:
     """“Shenzhen Maker: 400 pieces, after 2 hours”."""
     facts = {
-        "supplier": offer.organisation.name,
-        "quantity": quantity(units, offer.item),
-        "span": policies.exactly(hours * 60),
+        "supplier": serving.supplier,
+        "quantity": quantity(serving.units, serving.item),
+        "span": policies.exactly(serving.hours * 60),
     }
     return _("%(supplier)s: %(quantity)s, after %(span)s") % facts
 

@@ -29,8 +29,9 @@ from apps.matching.outlook import outlook
 from apps.notifications import services as outbox
 from apps.notifications.models import Message
 from apps.notifications.tasks import nudge, send_due
-from apps.portal.forms.desk import OptionalReasonForm, ReasonForm, SearchForm, SeenForm, VerifyForm
+from apps.portal.forms.desk import OptionalReasonForm, ReasonForm, SearchForm, VerifyForm
 from apps.portal.forms.organisation import OrganisationForm
+from apps.portal.forms.seen import SeenForm, seeing
 from apps.portal.templatetags.portal import asked
 from apps.portal.web import blame, done, refused, status_of, user_of
 from apps.supply.models import Offer, OfferState
@@ -236,7 +237,7 @@ def _organisation_page(request: HttpRequest, subject: Organisation, **more: Any)
         "members": subject.memberships.select_related("user").order_by("pk")[:20],
         "needs": Demand.objects.filter(organisation=subject).shown().order_by("-pk")[:10],
         "offers": Offer.objects.filter(organisation=subject).shown().order_by("-pk")[:10],
-        "verify_form": VerifyForm(prefix="verify", initial={"seen": subject.updated_at.isoformat()}),
+        "verify_form": VerifyForm(prefix="verify", initial={"seen": seeing(subject.updated_at)}),
         "reject_form": ReasonForm(prefix="reject"),
         "contact": None,
         **more,
@@ -370,7 +371,7 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
         raise Http404
     title, text, submit = _STEPS[step]
     forms = {"open": SeenForm, "pause": OptionalReasonForm, "cancel": ReasonForm, "return": ReasonForm}
-    typed, shown = request.POST if request.method == "POST" else None, {"seen": subject.updated_at.isoformat()}
+    typed, shown = request.POST if request.method == "POST" else None, {"seen": seeing(subject.updated_at)}
     form = forms[step](typed, initial=shown) if step in forms else None
     if request.method == "POST" and (form is None or form.is_valid()):
         try:

@@ -9,7 +9,6 @@ from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -22,6 +21,7 @@ from apps.fulfilment.models import Order, OrderState
 from apps.portal.access import named_organisation
 from apps.portal.forms.needs import ReasonForm
 from apps.portal.forms.orders import DeliverForm, OrdersFilter, RepeatForm, ShipForm, left_to_ship
+from apps.portal.forms.seen import SeenField, seeing
 from apps.portal.paging import newest_first
 from apps.portal.web import blame, done, refused, user_of
 
@@ -93,7 +93,7 @@ def _detail(request: HttpRequest, user: User, order: Order, *, status: int = 200
         "siblings": siblings,
         "newest": siblings[-1].pk,
         "free": match.offer.quantity_free if match.offer.is_live else 0,
-        "seen": order.updated_at.isoformat(),
+        "seen": seeing(order.updated_at),
         "ship_form": ShipForm(prefix="ship", initial={"quantity": left})
         if as_supplier and is_under_way and left > 0
         else None,
@@ -114,11 +114,8 @@ def _detail(request: HttpRequest, user: User, order: Order, *, status: int = 200
 
 
 def _seen(request: HttpRequest) -> dt.datetime | None:
-    """What the page showed that the form came from; a form without it (a program's) is taken as it is."""
-    try:
-        return parse_datetime(request.POST.get("seen", ""))
-    except ValueError:
-        return None
+    """All forms of the page came from the same."""
+    return SeenField().clean(request.POST.get("seen"))
 
 
 def _acting(

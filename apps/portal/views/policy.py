@@ -25,6 +25,7 @@ from apps.policy.models import BUILT_IN, DraftState, Policy, PolicyDraft
 from apps.policy.values import PolicyValues
 from apps.portal import kept, policies, replays
 from apps.portal.forms.policy import EnforceForm, PhaseFormSet, PolicyForm, phase_rows
+from apps.portal.forms.seen import look_again, seeing
 from apps.portal.paging import Slice, newest_first
 from apps.portal.views.desk import coordinator
 from apps.portal.web import blame, done, refused, status_of, user_of
@@ -146,7 +147,9 @@ def _form(
 ) -> HttpResponse:
     is_sent = request.method == "POST"
     data = request.POST if is_sent else kept.take(request)
-    form = PolicyForm(data, values=values, initial={"based_on": based_on})
+    initial = {"based_on": based_on, "seen": seeing(draft.updated_at) if draft else ""}
+    form = PolicyForm(data, values=values, initial=initial)
+    overtaken_by: list[str] = []
     phases = PhaseFormSet(data, prefix="phases", initial=phase_rows(values))
     if is_sent and form.is_valid() & phases.is_valid():
         settings = {**form.settings, "phases": phases.phases()}
@@ -156,9 +159,13 @@ def _form(
                 opened_on = min(form.cleaned_data["based_on"], based_on)
                 draft = services.draft_policy(settings, based_on=opened_on, by=user)
             else:
-                draft = services.amend_draft(draft, settings, by=user)
+                draft = services.amend_draft(draft, settings, by=user, seen=form.cleaned_data["seen"])
         except RuleViolation as violation:
             blame(form, violation)
+            if draft is not None and violation.code == "state_changed":
+                draft = PolicyDraft.objects.get(pk=draft.pk)
+                look_again(form, draft.updated_at)
+                overtaken_by = policies.changes(draft.values, PolicyValues.from_json(settings))
         else:
             return done(request, "policy-draft", _("The draft is kept. Nothing is in force yet."), draft.pk)
     context = {
@@ -167,6 +174,7 @@ def _form(
         "based_on": based_on,
         "draft": draft,
         "sections": form.sections(),
+        "overtaken_by": overtaken_by,
     }
     faulty = is_sent and not (form.is_valid() and phases.is_valid())
     return render(request, "portal/desk/policy/form.html", context, status=400 if faulty else 200)
@@ -176,7 +184,8 @@ def _form(
 @require_GET
 def draft(request: HttpRequest, pk: int) -> HttpResponse:
     user = coordinator(request)
-    return _draft_page(request, user, _draft(user, pk), EnforceForm())
+    subject = _draft(user, pk)
+    return _draft_page(request, user, subject, EnforceForm(initial={"seen": seeing(subject.updated_at)}))
 
 
 def _draft(user: User, pk: int) -> PolicyDraft:
@@ -212,7 +221,7 @@ def _needs(request: HttpRequest, replay: Replay, user: User) -> dict[str, Any]:
         "demand__organisation", "demand__item__unit", "demand__region"
     )
     page: Slice[ReplayedNeed] = newest_first(request, rows)
-    return {"page": page, "lines": replays.lines(page.rows)}
+    return {"page": page, "lines": replays.lines(page.rows, user)}
 
 
 @login_required
@@ -235,8 +244,13 @@ def enforce(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _draft_page(request, user, draft, form)
     try:
-        policy = services.put_into_force(draft, note=form.cleaned_data["note"], by=user)
+        policy = services.put_into_force(draft, by=user, **form.cleaned_data)
     except RuleViolation as violation:
+        if violation.code == "state_changed":
+            blame(form, violation)
+            draft = _draft(user, pk)
+            look_again(form, draft.updated_at)
+            return _draft_page(request, user, draft, form)
         return refused(request, violation, "policy-draft", pk)
     return done(request, "policy", _("Version %(version)s is in force.") % {"version": policy.version})
 
