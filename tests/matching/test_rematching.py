@@ -160,6 +160,7 @@ def test_who_is_asked_anew_for_less_is_told_what_it_takes_the_place_of(sweep: Sw
     second = Match.objects.held().get()
     mails = {mail.context["match_id"]: mail for mail in Message.objects.filter(event="match.proposed")}
     assert {match: mail.context["instead_of"] for match, mail in mails.items()} == {first.pk: None, second.pk: 1000}
+    mails[second.pk].language = "en"
     text = render_mail(mails[second.pk]).text
     assert "takes the place of our request for 1,000 pieces" in " ".join(text.split())
 

@@ -11,9 +11,9 @@ from apps.policy.values import TERMS
 @pytest.mark.parametrize(
     ("name", "value", "score", "text"),
     [
-        ("coverage", 1000, 1.0, "It covers all that is still needed."),
-        ("coverage", 1234, 0.4, "It covers 40 % of what is still needed: 1,234."),
-        ("coverage", 1, 0.0001, "It covers 1 % of what is still needed: 1."),
+        ("coverage", 1000, 1.0, "It has enough for all that is still needed."),
+        ("coverage", 1234, 0.4, "It has enough for 40 % of what is still needed: 1,234."),
+        ("coverage", 1, 0.0001, "It has enough for 1 % of what is still needed: 1."),
         ("distance", 1, 0.9, "It comes from 1 km away."),
         ("distance", 1052, 0.3, "It comes from 1,052 km away."),
         ("distance", 0, 1.0, "It comes from the same place."),

@@ -121,7 +121,7 @@ KINDS: Final[dict[str, Kind]] = {
         act=lambda offer, link, _data: supply_services.confirm_offer(offer, by=link.user),
         title=gettext_lazy("Is this still available?"),
         button=gettext_lazy("Yes, still available"),
-        finished=gettext_lazy("Thank you. The offer stays published."),
+        finished=gettext_lazy("Thank you. The offer is published."),
     ),
     Action.OFFER_WITHDRAW: Kind(
         **_OFFER,

@@ -377,7 +377,7 @@ def _suggested(request: HttpRequest) -> dict[str, Any]:
     if given.get("urgency") in Urgency.values:
         filled["urgency"] = given["urgency"]
     if place := Region.objects.filter(code=given.get("region", "")).first():
-        filled["region"] = place
+        filled |= {"region": place, "address": ""}  # the address there is another one
     return filled
 
 
@@ -413,7 +413,7 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 _BUTTONS: Final[dict[str, tuple[Callable[..., Demand], Any]]] = {
-    "pause": (services.pause_demand, gettext_lazy("Paused. Nobody new is asked.")),
+    "pause": (services.pause_demand, gettext_lazy("Paused. Suppliers that have not answered are told that it is off.")),
     "resume": (services.resume_demand, gettext_lazy("Open again. We are asking suppliers.")),
     "confirm": (services.confirm_demand, gettext_lazy("Thank you. We go on looking.")),
 }

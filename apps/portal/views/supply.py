@@ -241,8 +241,8 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
 
 _BUTTONS: Final[dict[str, tuple[Callable[..., Offer], Any]]] = {
     "publish": (services.publish_offer, gettext_lazy("Published. You are told by mail when somebody needs it.")),
-    "pause": (services.pause_offer, gettext_lazy("Paused. Nothing new is promised of it.")),
-    "confirm": (services.confirm_offer, gettext_lazy("Thank you. The offer stays published.")),
+    "pause": (services.pause_offer, gettext_lazy("Paused. Requests without an answer are withdrawn.")),
+    "confirm": (services.confirm_offer, gettext_lazy("Thank you. The offer is published.")),
 }
 
 
