@@ -9,7 +9,7 @@ import datetime as dt
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from apps.matching.ranking import (
@@ -25,6 +25,7 @@ from apps.matching.ranking import (
     precedence,
     rank,
 )
+from apps.matching.verdicts import Verdict
 from apps.policy.values import PolicyValues
 
 
@@ -55,6 +56,15 @@ class Plan:
     standbys: list[Standby] = field(default_factory=list)
     yielding: list[int] = field(default_factory=list)
     ranked: dict[int, Ranked] = field(default_factory=dict)
+
+    def tell(self, verdicts: Mapping[int, Verdict]) -> None:
+        """Let each hold say why its need was given no more."""
+        self.holds = [
+            replace(hold, candidate=replace(hold.candidate, terms=(*hold.candidate.terms, verdict.term())))
+            if (verdict := verdicts.get(hold.need_id))
+            else hold
+            for hold in self.holds
+        ]
 
 
 def decide(

@@ -98,8 +98,10 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
             demands = [demand for demand in open_ones if demand.item_id == item_id]
             needs = load_needs(demands, policy.values)
             plan = _decide(needs, offered, rules, policy, now)
+            verdicts = shortfalls.judge(plan, needs, demands, policy, now)
+            plan.tell(verdicts)
             done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
-            shortfalls.note_plan(plan, needs, demands, policy, now)
+            shortfalls.note_plan(plan, verdicts, demands, policy, now)
     if closed := [demand.pk for demand in claimed if demand not in open_ones]:
         stand_down(Match.objects.filter(demand__in=closed))
         shortfalls.forget(closed)

@@ -1,8 +1,8 @@
 """Why needs were given less than they want, kept for their pages: what nobody was asked for has no match to say it."""
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from django.db import connection, transaction
 from django.db.models import Count
@@ -15,36 +15,50 @@ from apps.matching.verdicts import Because, Verdict
 from apps.policy.models import Policy
 
 
-def note_plan(plan: Plan, needs: Sequence[Need], demands: Collection[Demand], policy: Policy, now: dt.datetime) -> None:
-    """Keep what a greedy plan gave to the needs for which something fits. Where nothing does, the outlook of the need
-    says why, and what was kept before stays.
+def judge(
+    plan: Plan, needs: Sequence[Need], demands: Collection[Demand], policy: Policy, now: dt.datetime
+) -> dict[int, Verdict]:
+    """Of the needs of one item that a greedy plan gives less than they want, though something fits: what, and why not
+    more. Others count that were given some of the item, now or before.
     """
-    fitting = [need for need in needs if len(plan.ranked[need.id].candidates)]
-    unfitting = {need.id for need in needs} - {need.id for need in fitting}
-    judged = [demand for demand in demands if demand.pk not in unfitting]
-    note(_of_plan(plan, fitting, policy, now), judged, policy, now)
-
-
-def _of_plan(plan: Plan, needs: Iterable[Need], policy: Policy, now: dt.datetime) -> Iterator[Verdict]:
-    """Others count that were given some of the item, by the tier they had then."""
     given: dict[int, int] = defaultdict(int)
     for hold in plan.holds:
         given[hold.need_id] += hold.quantity
-    short = [need for need in needs if given[need.id] < need.wanting]
+    short = [need for need in needs if given[need.id] < need.wanting and len(plan.ranked[need.id].candidates)]
     if not short:
-        return
-    served = dict(
-        Match.objects.filter(demand__item=short[0].item_id, state__in=[MatchState.HELD, MatchState.ACCEPTED])
-        .filter(demand__state__in=[DemandState.OPEN, DemandState.MATCHED])
-        .values_list("tier")
-        .annotate(needs=Count("demand", distinct=True))
+        return {}
+    served = Counter(
+        dict(
+            Match.objects.filter(demand__item=short[0].item_id, state__in=[MatchState.HELD, MatchState.ACCEPTED])
+            .filter(demand__state__in=[DemandState.OPEN, DemandState.MATCHED])
+            .exclude(demand__in=[need.id for need in needs])
+            .values_list("tier")
+            .annotate(needs=Count("demand", distinct=True))
+        )
     )
-    for need in short:
-        own, got = effective_tier(need.tier, need.waiting_since, now, policy.values), given[need.id]
-        others = max(0, served.get(own, 0) - (got > 0))
-        above = sum(count for other, count in served.items() if other < own)
-        because = Because.SHARED if others else Because.HIGHER if above else Because.EXHAUSTED
-        yield Verdict(need.id, got, need.wanting, because, others, above)
+    tier = {need.id: effective_tier(need.tier, need.waiting_since, now, policy.values) for need in needs}
+    had = {demand.pk for demand in demands if demand.quantity_held or demand.quantity_matched}
+    got = {need.id for need in needs if given[need.id] or need.id in had}
+    served.update(tier[need_id] for need_id in got)
+    return {need.id: _verdict(need, given[need.id], tier[need.id], served, need.id in got) for need in short}
+
+
+def _verdict(need: Need, given: int, tier: int, served: Mapping[int, int], is_served: bool) -> Verdict:
+    others = served.get(tier, 0) - is_served
+    above = sum(count for other, count in served.items() if other < tier)
+    because = Because.SHARED if others else Because.HIGHER if above else Because.EXHAUSTED
+    return Verdict(need.id, given, need.wanting, because, others, above)
+
+
+def note_plan(
+    plan: Plan, verdicts: Mapping[int, Verdict], demands: Collection[Demand], policy: Policy, now: dt.datetime
+) -> None:
+    """Keep what a greedy plan gave to the needs for which something fits. Where nothing does, the outlook of the need
+    says why, and what was kept before stays.
+    """
+    unfitting = {need_id for need_id, ranked in plan.ranked.items() if not len(ranked.candidates)}
+    judged = [demand for demand in demands if demand.pk not in unfitting]
+    note(verdicts.values(), judged, policy, now)
 
 
 @transaction.atomic

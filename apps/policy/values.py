@@ -34,6 +34,14 @@ class PhaseName(StrEnum):
     EMERGENCY = "emergency"
 
 
+class Doubt(StrEnum):
+    """What a ministry may set and hardly means."""
+
+    HOLD_OUTLASTS_ESCALATION = "hold_outlasts_escalation"
+    ESCALATION_OUTLASTS_NEED = "escalation_outlasts_need"
+    HOSPITALS_NOT_FIRST = "hospitals_not_first"
+
+
 @dataclass(frozen=True, slots=True)
 class Phase:
     """What holds in a region: its phase, and whether a coordinator looks at each need before it goes out."""
@@ -162,6 +170,34 @@ class PolicyValues:
                 found[one.name] = value
         return found
 
+    def rebased(self, base: "PolicyValues", onto: "PolicyValues") -> "PolicyValues":
+        """What these change against `base`, changed in `onto` instead: setting by setting, entry by entry of a table.
+        Weights go together, as they add up. Where what comes of it contradicts itself, these as they are.
+        """
+        mine, before, now = self.to_json(), base.to_json(), onto.to_json()
+        merged = {
+            name: _merged(mine[name], before[name], now[name])
+            if isinstance(mine[name], dict) and name != "weights"
+            else now[name]
+            if mine[name] == before[name]
+            else mine[name]
+            for name in mine
+        }
+        try:
+            return PolicyValues.from_json(merged)
+        except InvalidPolicyError:
+            return self
+
+    def doubts(self) -> Iterator[tuple[Doubt, str]]:
+        """What makes sense by itself and hardly together, with the urgency that it is about."""
+        for urgency in URGENCIES:
+            if self.hold(urgency) >= self.escalates_after(urgency):
+                yield Doubt.HOLD_OUTLASTS_ESCALATION, urgency
+            if self.escalates_after(urgency) >= self.stale_after(urgency):
+                yield Doubt.ESCALATION_OUTLASTS_NEED, urgency
+        if any(tier < self.tiers["hospital"] for tier in self.tiers.values()):
+            yield Doubt.HOSPITALS_NOT_FIRST, ""
+
     def hold(self, urgency: str) -> dt.timedelta:
         """How long a supplier has to answer."""
         return dt.timedelta(minutes=self.hold_minutes[urgency])
@@ -200,6 +236,11 @@ class PolicyValues:
             if code in self.phases:
                 return code, self.phases[code]
         return None, Phase()
+
+
+def _merged(mine: dict[str, Any], before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    changed = {key for key in {*mine, *before} if mine.get(key) != before.get(key)}
+    return {key: now[key] for key in now if key not in changed} | {key: mine[key] for key in changed if key in mine}
 
 
 def _phases(given: Any) -> dict[str, Phase]:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.accounts.permissions import OrganisationKind
 from apps.policy.faults import Fault, Limits, Wrong
+from apps.policy.values import Doubt, PolicyValues
 
 Text = str | Promise
 
@@ -303,6 +304,16 @@ def label_of(name: str) -> str:
 def unit_of(name: str) -> Unit:
     field = name.partition(".")[0]
     return WORDS[field].unit if field in WORDS else Unit.NONE
+
+
+def doubts(values: PolicyValues) -> list[str]:
+    """What the values hardly mean together, in sentences."""
+    said = {
+        Doubt.HOLD_OUTLASTS_ESCALATION: _("%(urgency)s: a coordinator steps in before a supplier has to answer."),
+        Doubt.ESCALATION_OUTLASTS_NEED: _("%(urgency)s: a need is suspended before a coordinator steps in."),
+        Doubt.HOSPITALS_NOT_FIRST: _("Hospitals are not served first."),
+    }
+    return [said[doubt] % {"urgency": NAMES.get(urgency, urgency)} for doubt, urgency in values.doubts()]
 
 
 def say(fault: Fault) -> str:

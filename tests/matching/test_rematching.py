@@ -162,7 +162,7 @@ def test_who_is_asked_anew_for_less_is_told_what_it_takes_the_place_of(sweep: Sw
     assert {match: mail.context["instead_of"] for match, mail in mails.items()} == {first.pk: None, second.pk: 1000}
     mails[second.pk].language = "en"
     text = render_mail(mails[second.pk]).text
-    assert "takes the place of our request for 1,000 pieces" in " ".join(text.split())
+    assert "takes the place of our request for 1,000 pc" in " ".join(text.split())
 
 
 def test_nobody_left_is_told_once_and_again_when_somebody_else_was_asked_in_vain(sweep: Sweep) -> None:

@@ -11,8 +11,9 @@ from django.utils import timezone
 from apps.demands.models import Demand
 from apps.matching import services as matching
 from apps.matching import shortfalls
-from apps.matching.models import Shortfall
+from apps.matching.models import Match, Shortfall
 from apps.matching.verdicts import Because, Verdict
+from apps.matching.wording import explain
 from apps.policy.models import Policy
 from tests.factories import DemandFactory, OfferFactory, OrganisationFactory
 
@@ -71,3 +72,16 @@ def test_a_shortfall_counts_others_by_their_tier_after_ageing() -> None:
 
     row = Shortfall.objects.get(demand=aged)
     assert (row.others, row.above) == (1, 0)
+
+
+def test_a_request_says_why_its_need_was_given_no_more() -> None:
+    first = DemandFactory.create(quantity=600, queued=True)
+    DemandFactory.create(quantity=700, item=first.item, queued=True)
+    OfferFactory.create(item=first.item, quantity=1000, queued=True)
+    matching.sweep()
+
+    match = Match.objects.get(demand=first)
+    [share] = [reason for reason in explain(match.terms) if reason["term"] == "share"]
+
+    assert share["value"] == {"given": 500, "wanting": 600, "because": "shared", "others": 1, "above": 0}
+    assert share["text"] == "500 of 600 could be asked for: it is shared with 1 other need of the same priority."

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from apps.accounts.permissions import KINDS, Permission
 from apps.demands.models import URGENCY_RANK
 from apps.policy.faults import Fault, InvalidPolicyError, Wrong
-from apps.policy.values import FINEST, REQUESTERS, URGENCIES, Phase, PolicyValues
+from apps.policy.values import FINEST, REQUESTERS, URGENCIES, Doubt, Phase, PolicyValues
 from apps.policy.wording import NAMES, WORDS, say
 
 BUILT_IN = PolicyValues()
@@ -156,3 +156,46 @@ def test_every_setting_and_every_entry_has_its_words() -> None:
     assert set(WORDS) == {one.name for one in fields(PolicyValues)}
     entries = {key for one in fields(PolicyValues) for key in one.metadata.get("keys", one.metadata.get("choices", ()))}
     assert entries - set(NAMES) == set()
+
+
+def test_what_a_draft_changes_is_changed_in_the_version_that_came_meanwhile() -> None:
+    base = PolicyValues()
+    mine = PolicyValues.from_json({"share_cap": 0.4, "hold_minutes": {**base.hold_minutes, "urgent": 90}})
+    hubei = {"420000": {"phase": "emergency", "approval": True}}
+    theirs = PolicyValues.from_json(
+        {"standbys": 5, "hold_minutes": {**base.hold_minutes, "routine": 600}, "phases": hubei}
+    )
+
+    rebased = mine.rebased(base, theirs)
+
+    assert rebased.share_cap == 0.4
+    assert rebased.standbys == 5
+    assert rebased.hold_minutes == {"emergency": 15, "urgent": 90, "routine": 600}
+    assert rebased.phases == theirs.phases
+
+
+def test_weights_are_rebased_together_and_what_contradicts_itself_is_not_rebased() -> None:
+    base = PolicyValues()
+    mine = PolicyValues.from_json({"weights": {**base.weights, "price": 0.2, "coverage": 0.1}})
+    theirs = PolicyValues.from_json({"weights": {**base.weights, "record": 0.2, "distance": 0.1}})
+    assert mine.rebased(base, theirs).weights == mine.weights
+
+    later = PolicyValues.from_json({"offer_ask_hours": 300})
+    sooner = PolicyValues.from_json({"offer_stale_hours": 250})
+    assert later.rebased(base, sooner) == later
+
+
+def test_what_a_ministry_hardly_means_is_asked_about() -> None:
+    assert list(PolicyValues().doubts()) == []
+    odd = PolicyValues.from_json(
+        {
+            "hold_minutes": {"emergency": 300, "urgent": 120, "routine": 1440},
+            "escalation_hours": {"emergency": 1, "urgent": 500, "routine": 72},
+            "tiers": {"hospital": 5, "health_facility": 2, "community": 3, "enterprise": 1, "supplier": 4},
+        }
+    )
+    assert list(odd.doubts()) == [
+        (Doubt.HOLD_OUTLASTS_ESCALATION, "emergency"),
+        (Doubt.ESCALATION_OUTLASTS_NEED, "urgent"),
+        (Doubt.HOSPITALS_NOT_FIRST, ""),
+    ]

@@ -330,7 +330,9 @@ def test_a_draft_that_somebody_overtook_is_refused_kept_and_taken_further(desk: 
     anew = f"/desk/policy/new/?draft={stale.pk}"
     assert anew in answer.text
     data = typed(desk, anew)
-    assert (data["standbys"], data["based_on"]) == (5, 2)
+    # What the draft changes, made to what came meanwhile: the other's change stays.
+    assert (data["standbys"], data["share_cap"], data["based_on"]) == (5, 30, 2)
+    assert "largest share" not in answer.text.lower().split("what it changes against version 2")[1].split("preview")[0]
     desk.post(anew, data)
     assert PolicyDraft.objects.latest("pk").based_on == 2
 
@@ -555,3 +557,14 @@ def test_a_viewer_of_a_desk_sees_no_policy(log_in: Login, coordinator: User) -> 
 def test_versions_that_are_not_there_are_not_found(desk: Client, number: str) -> None:
     assert desk.get(f"/desk/policy/versions/{number}/").status_code == 404
     assert desk.get(f"/desk/policy/new/?draft={number}").status_code in {200, 404}
+
+
+def test_what_is_hardly_meant_is_asked_about_before_it_comes_into_force(desk: Client, coordinator: User) -> None:
+    tiers = {"hospital": 4, "health_facility": 2, "community": 3, "enterprise": 1, "supplier": 4}
+    draft = draft_policy({"tiers": tiers}, based_on=1, by=coordinator)
+    same = draft_policy({}, based_on=1, by=coordinator)
+
+    assert "Hospitals are not served first." in desk.get(f"/desk/policy/drafts/{draft.pk}/").text
+    page = desk.get(f"/desk/policy/drafts/{same.pk}/").text
+    assert "Is this meant?" not in page
+    assert "Put it into force" not in page, "there is nothing to put"

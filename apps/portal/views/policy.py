@@ -23,6 +23,7 @@ from apps.notifications.tasks import nudge
 from apps.policy import services
 from apps.policy.models import BUILT_IN, DraftState, Policy, PolicyDraft
 from apps.policy.values import PolicyValues
+from apps.policy.wording import doubts
 from apps.portal import kept, policies, replays
 from apps.portal.forms.policy import EnforceForm, PhaseFormSet, PolicyForm, phase_rows
 from apps.portal.forms.seen import look_again, seeing
@@ -121,13 +122,14 @@ def restore(request: HttpRequest, number: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @kept.over_login
 def new(request: HttpRequest) -> HttpResponse:
-    """A draft from the policy in force; `?draft=` begins with what another draft says, on top of it."""
+    """A draft from the policy in force; `?draft=` begins with what another draft changes, on top of it."""
     user = author(request)
     current = Policy.objects.current()
     values = current.values
     named = request.GET.get("draft", "")
     if named.isascii() and named.isdigit() and len(named) < 19:
-        values = get_object_or_404(PolicyDraft.objects.visible_to(user), pk=int(named)).values
+        draft = get_object_or_404(PolicyDraft.objects.visible_to(user), pk=int(named))
+        values = _on(draft, current)
     return _form(request, user, values, based_on=current.version)
 
 
@@ -188,6 +190,13 @@ def draft(request: HttpRequest, pk: int) -> HttpResponse:
     return _draft_page(request, user, subject, EnforceForm(initial={"seen": seeing(subject.updated_at)}))
 
 
+def _on(draft: PolicyDraft, current: Policy) -> PolicyValues:
+    """What the draft says; one of an older version, what it changes, made to the one in force."""
+    if draft.based_on == current.version:
+        return draft.values
+    return draft.values.rebased(_version(draft.based_on).values, current.values)
+
+
 def _draft(user: User, pk: int) -> PolicyDraft:
     return get_object_or_404(PolicyDraft.objects.visible_to(user).select_related("made_by"), pk=pk)
 
@@ -196,10 +205,12 @@ def _draft_page(request: HttpRequest, user: User, draft: PolicyDraft, form: Enfo
     """What the draft changes, what it would have changed, and the way into force."""
     current = Policy.objects.current()
     replay = draft.replays.order_by("-pk").first()
+    values = _on(draft, current) if draft.state == DraftState.OPEN else draft.values
     context: dict[str, Any] = {
         "draft": draft,
         "current": current,
-        "changes": policies.changes(current.values, draft.values),
+        "changes": policies.changes(current.values, values),
+        "doubts": doubts(values),
         "is_open": draft.state == DraftState.OPEN,
         "is_outdated": draft.state == DraftState.OPEN and draft.based_on != current.version,
         "replay": replay,
