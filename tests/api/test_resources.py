@@ -418,7 +418,7 @@ def test_a_reason_is_given_in_the_language_of_the_request(call: Call, accepted: 
         "value": 400,
         "score": 0.4,
         "weight": 0.25,
-        "text": "It covers 40 % of what is still needed: 400.",
+        "text": "It has enough for 40 % of what is still needed: 400.",
     }
 
 

@@ -52,7 +52,7 @@ def test_a_request_says_what_where_by_when_and_why_but_no_contact(
             "Wuchang Hospital",
             "Wuchang, Wuhan, Hubei",
             "in 2 hours",
-            "It covers 40 %",
+            "It has enough for 40 %",
         ):
             assert text in page
         for secret in (hospital.contact_phone, hospital.contact_email, hospital.contact_name, "Ward 7"):

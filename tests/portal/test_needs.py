@@ -44,7 +44,7 @@ def test_the_need_says_who_was_asked_and_why_in_rank_order(
     page = log_in(buyer).get(f"/needs/{demand.pk}/").text
 
     assert page.index("First Maker") < page.index("Second Maker") < page.index("Third Maker")
-    assert "It covers 40 % of what is still needed: 400." in page
+    assert "It has enough for 40 % of what is still needed: 400." in page
     assert "in 12 minutes" in page
     assert "1390000000" not in page
 
