@@ -207,6 +207,7 @@ def stage(market: Market, hospitals: Hospitals, hot: int) -> Stage:
             state="open",
             opened_at=now,
             confirmed_at=now,
+            escalating_since=now,
             escalates_at=now,
             ask_at=now,
             stale_at=now,
