@@ -237,6 +237,10 @@ class Organisation(TimeStamped):
                 fields=["id"], condition=~models.Q(state=models.F("announced_state")), name="organisation_unannounced"
             ),
             models.Index(fields=["updated_at", "id"], name="organisation_by_change"),
+            # Few are not: whoever asks of many whether they are looks here.
+            models.Index(
+                fields=["id"], condition=~models.Q(state=OrganisationState.VERIFIED), name="organisation_not_verified"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -138,8 +138,10 @@ BEGIN
                 + {FRESH.format("offer.confirmed_at")} AS score
             FROM (SELECT * FROM pool WHERE effort = 100 OR place <= k + 6 * effort) pool
             JOIN supply_offer offer ON offer.id = pool.offer_id
-            JOIN accounts_organisation organisation ON organisation.id = offer.organisation_id
-            WHERE offer.state = 'published' AND organisation.state = 'verified'
+            WHERE offer.state = 'published' AND NOT EXISTS (
+                    SELECT FROM accounts_organisation organisation
+                    WHERE organisation.id = offer.organisation_id AND organisation.state <> 'verified'
+                )
                 AND (offer.ships_to = '{{}}' OR offer.ships_to && codes)
                 AND NOT offer.id = ANY (excluded)
                 -- Gifts wait for a need nearby; a little too far is for Python to say.
@@ -178,7 +180,7 @@ OF_INDEX = ("offer", "organisation_id", "quantity", "minimum_order", "areas", "l
 
 
 class Migration(migrations.Migration):
-    dependencies = [("matching", "0011_best_offers")]
+    dependencies = [("matching", "0011_best_offers"), ("accounts", "0003_who_is_not_verified")]
 
     operations = [
         migrations.RemoveIndex("listing", "listing_best_first"),
