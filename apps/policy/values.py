@@ -175,14 +175,9 @@ class PolicyValues:
         Weights go together, as they add up. Where what comes of it contradicts itself, these as they are.
         """
         mine, before, now = self.to_json(), base.to_json(), onto.to_json()
-        merged = {
-            name: _merged(mine[name], before[name], now[name])
-            if isinstance(mine[name], dict) and name != "weights"
-            else now[name]
-            if mine[name] == before[name]
-            else mine[name]
-            for name in mine
-        }
+        merged = {name: _merged(mine[name], before[name], now[name]) for name in mine}
+        if mine["weights"] != before["weights"]:
+            merged["weights"] = mine["weights"]
         try:
             return PolicyValues.from_json(merged)
         except InvalidPolicyError:
@@ -238,7 +233,10 @@ class PolicyValues:
         return None, Phase()
 
 
-def _merged(mine: dict[str, Any], before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+def _merged(mine: Any, before: Any, now: Any) -> Any:
+    """What `mine` has otherwise than `before`, else what is `now`; of a table, entry by entry."""
+    if not isinstance(mine, dict):
+        return now if mine == before else mine
     changed = {key for key in {*mine, *before} if mine.get(key) != before.get(key)}
     return {key: now[key] for key in now if key not in changed} | {key: mine[key] for key in changed if key in mine}
 
