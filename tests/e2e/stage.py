@@ -28,9 +28,11 @@ def check_for_everybody(page: Page, name: str) -> None:
 def look(page: Page, name: str, *, again: bool = True, scripts: bool = True) -> None:
     """The page fits a phone and whoever cannot see it; and, if asked for, a picture of it in each language and width.
 
+    Call it when something of the page was seen to be there: a click does not wait for the page it leads to.
     With SCREENSHOTS set to a folder, the pictures go there. `again`: the page may be fetched again in the other
     language, which a page with something typed into may not. `scripts`: axe needs them.
     """
+    page.wait_for_load_state()
     page.set_viewport_size({"width": 360, "height": 780})
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wider <= 0, f"{name} is {wider} pixels wider than a phone"
