@@ -45,6 +45,7 @@ from apps.api.resource import Resource
 from apps.api.schema import one_or_many
 from apps.core.errors import RuleViolation
 from apps.demands import services
+from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.matching import services as matching
 from apps.matching.models import Match, Shortfall
@@ -171,7 +172,7 @@ class Demands(Resource):
                 _("“%(name)s” is not verified yet. Post without “open” to save drafts.") % {"name": organisation},
             )
         with naming(0, many=many and len(lines) == 1):
-            demands = services.post_demands(organisation, [services.Line(**line) for line in lines], by=self.user)
+            demands = services.post_demands(organisation, [Line(**line) for line in lines], by=self.user)
         policy = Policy.objects.current().values
         for index, (demand, (wanted, confirmed)) in enumerate(zip(demands, opening, strict=True)):
             if wanted:

@@ -6,7 +6,6 @@ Every change that matters to matching sets `match_requested_at`: the row itself 
 import datetime as dt
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
@@ -15,87 +14,28 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Organisation, User
-from apps.accounts.permissions import Permission, can, is_in_charge
-from apps.catalogue.models import Item, ItemStandard, Region, Standard
 from apps.core import audit
-from apps.core.errors import RuleViolation, Text
+from apps.core.errors import RuleViolation
 from apps.core.states import move
-from apps.demands import clocks, plausibility
-from apps.demands.models import MAX_QUANTITY, Demand, DemandState, QuantityKind, Urgency
+from apps.demands import clocks
+from apps.demands.lines import Line, check_line, check_lines, check_quantity
+from apps.demands.models import Demand, DemandState
 from apps.demands.quantities import settle
+from apps.demands.review import (
+    HELD_FOR_APPROVAL,
+    QUANTITY_HELD_FOR_REVIEW,
+    check_needs_no_look,
+    far_from_usual,
+    is_coordinator_of,
+    wants_approval,
+)
 from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 
 # Without I, L, O and U: a reference is read out over the phone.
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_HISTORY: Final = 200
 LIKELY_DUPLICATE_WITHIN: Final = dt.timedelta(days=7)
-QUANTITY_HELD_FOR_REVIEW: Final = gettext_noop("The quantity is far from usual: a coordinator will look at it first.")
-HELD_FOR_APPROVAL: Final = gettext_noop("In this region a coordinator looks at every need before it goes out.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """What somebody asks for in one line. Quantities are in the item's base unit; no region means the organisation's
-    own.
-    """
-
-    item: Item
-    quantity: int | None = None
-    quantity_kind: str = QuantityKind.EXACT
-    standard: Standard | None = None
-    accepts_substitutes: bool = False
-    region: Region | None = None
-    address: str = ""
-    contact_name: str = ""
-    contact_phone: str = ""
-    needed_by: dt.datetime | None = None
-    urgency: str = Urgency.URGENT
-    days_of_supply: int | None = None
-    note: str = ""
-    source: str = ""
-    source_key: str = ""
-
-
-def check_quantity(quantity: int | None, kind: str) -> None:
-    """A quantity is a whole number above 0, or honestly unspecified; raises for the field otherwise."""
-    if kind == QuantityKind.UNSPECIFIED and quantity is not None:
-        raise RuleViolation("quantity_given", _("Leave the quantity empty, or say that it is known."), field="quantity")
-    if kind != QuantityKind.UNSPECIFIED and quantity is None:
-        raise RuleViolation(
-            "quantity_missing", _("Give a quantity, or say that it is not known yet."), field="quantity"
-        )
-    if quantity is not None and not 0 < quantity <= MAX_QUANTITY:
-        raise RuleViolation(
-            "quantity_out_of_range", _("A quantity is a whole number from 1 to a million million."), field="quantity"
-        )
-
-
-def _check_line(item: Item, standard: Standard | None, needed_by: dt.datetime | None, now: dt.datetime) -> None:
-    if needed_by is not None and needed_by < now - dt.timedelta(days=1):
-        raise RuleViolation("needed_by_past", _("This date has passed."), field="needed_by")
-    if standard is not None and not ItemStandard.objects.filter(item=item, standard=standard).exists():
-        raise RuleViolation(
-            "standard_not_for_item",
-            _("“%(standard)s” is not a standard for %(item)s.") % {"standard": standard, "item": item},
-            field="standard",
-        )
-
-
-def _check_lines(lines: Sequence[Line], now: dt.datetime) -> None:
-    """Raise the fault of a single line as it is; of several, all faults, fields named by the line: `1.quantity`."""
-    errors: dict[str, list[Text]] = {}
-    for number, line in enumerate(lines):
-        try:
-            check_quantity(line.quantity, line.quantity_kind)
-            _check_line(line.item, line.standard, line.needed_by, now)
-        except RuleViolation as violation:
-            if len(lines) == 1:
-                raise
-            errors.update(violation.within(number).errors)
-    if errors:
-        raise RuleViolation.of_fields(errors, _("Some lines have faults."))
 
 
 def new_reference() -> str:
@@ -114,22 +54,17 @@ def post_demands(
     if not organisation.can_request:
         raise RuleViolation("not_a_requester", _("This kind of organisation does not post needs."))
 
-    _check_lines(lines, now)
+    check_lines(lines, now)
     reference = new_reference()
     rows = []
     for line in lines:
-        values = _values(line)
+        values = line.fields()
         values["region"] = line.region or organisation.region
         values["address"] = line.address or organisation.address
         rows.append(Demand(reference=reference, organisation=organisation, posted_by=by, **values))
     demands = Demand.objects.bulk_create(rows)
     audit.record(by, "demand.posted", organisation, reference=reference, demands=[demand.pk for demand in demands])
     return demands
-
-
-def _values(line: Line) -> dict[str, Any]:
-    """The fields of a line as they are: `dataclasses.asdict` would copy the rows behind them."""
-    return {name: getattr(line, name) for name in line.__dataclass_fields__}
 
 
 @transaction.atomic
@@ -159,7 +94,7 @@ def amend_demand(
     for name, value in changed.items():
         setattr(demand, name, value)
     check_quantity(demand.quantity, demand.quantity_kind)
-    _check_line(demand.item, demand.standard, changed.get("needed_by"), now)
+    check_line(demand.item, demand.standard, changed.get("needed_by"), now)
     promised = demand.quantity_matched + demand.quantity_held
     if demand.quantity is not None and demand.quantity < promised:
         raise RuleViolation(
@@ -171,8 +106,8 @@ def amend_demand(
     if not changed:
         return demand
     policy = Policy.objects.current().values
-    if demand.state != DemandState.DRAFT and not _is_coordinator_of(demand, by):
-        _check_needs_no_look(demand, changed, policy, quantity_confirmed=quantity_confirmed)
+    if demand.state != DemandState.DRAFT and not is_coordinator_of(demand, by):
+        check_needs_no_look(demand, changed, policy, quantity_confirmed=quantity_confirmed)
     demand.save(update_fields=list(changed))
     if demand.state == DemandState.OPEN:
         # Whoever amends a need has looked at it: that is as good as a confirmation.
@@ -184,59 +119,6 @@ def amend_demand(
     audit.record(by, "demand.amended", demand, fields=sorted(changed))
     demand.refresh_from_db()
     return demand
-
-
-def _check_needs_no_look(
-    demand: Demand, changed: Collection[str], policy: PolicyValues, *, quantity_confirmed: bool
-) -> None:
-    if "quantity" in changed and _far_from_usual(demand, confirmed=quantity_confirmed):
-        raise RuleViolation(
-            "look_needed",
-            _("The quantity is far from usual. Post it as a need of its own: a coordinator will look at it first."),
-            field="quantity",
-        )
-    if "region" in changed and _wants_approval(demand, policy):
-        raise RuleViolation(
-            "look_needed",
-            _("There a coordinator looks at every need before it goes out: post it as a need of its own."),
-            field="region",
-        )
-
-
-def judge_quantity(demand: Demand) -> plausibility.Judgement:
-    """Compare the demand with what the same kind of organisation usually asks for."""
-    if demand.quantity is None:
-        return plausibility.Judgement(plausibility.Verdict.PLAUSIBLE, None)
-    past = (
-        Demand.objects.filter(item=demand.item, organisation__kind=demand.organisation.kind, quantity__isnull=False)
-        .exclude(state__in=[DemandState.DRAFT, DemandState.CANCELLED])
-        .order_by("-pk")
-        .values_list("quantity", flat=True)[:_HISTORY]
-    )
-    return plausibility.judge(demand.quantity, [quantity for quantity in past if quantity])
-
-
-def _far_from_usual(demand: Demand, *, confirmed: bool) -> plausibility.Judgement | None:
-    """The judgement of an absurd quantity. Raises `quantity_unusual` for one that is to be confirmed and is not."""
-    judgement = judge_quantity(demand)
-    if judgement.verdict is plausibility.Verdict.ABSURD:
-        return judgement
-    if judgement.verdict is plausibility.Verdict.UNUSUAL and not confirmed:
-        raise RuleViolation(
-            "quantity_unusual",
-            _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
-            % {"quantity": f"{demand.quantity:,}", "usual": f"{judgement.usual:,}"},
-            field="quantity",
-            status=409,
-            usual=judgement.usual,
-        )
-    return None
-
-
-def _wants_approval(demand: Demand, policy: PolicyValues) -> bool:
-    """Whether a coordinator looks at every need of its region."""
-    _code, phase = policy.phase_of(demand.region.path)
-    return phase.approval
 
 
 @transaction.atomic
@@ -271,10 +153,10 @@ def open_demand(
         raise RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
 
     policy = policy or Policy.objects.current().values
-    if not _is_coordinator_of(demand, by):
-        if absurd := _far_from_usual(demand, confirmed=quantity_confirmed):
+    if not is_coordinator_of(demand, by):
+        if absurd := far_from_usual(demand, confirmed=quantity_confirmed):
             return _hold_back(demand, QUANTITY_HELD_FOR_REVIEW, policy, by=by, now=now, usual=absurd.usual)
-        if _wants_approval(demand, policy):
+        if wants_approval(demand, policy):
             return _hold_back(demand, HELD_FOR_APPROVAL, policy, by=by, now=now)
 
     move(
@@ -289,13 +171,6 @@ def open_demand(
     )
     audit.record(by, "demand.opened", demand)
     return demand
-
-
-def _is_coordinator_of(demand: Demand, user: User | None) -> bool:
-    """Of the organisation's region or of the place of delivery: the desk shows it to both."""
-    if user is None:
-        return False
-    return can(user, Permission.COORDINATE, demand.organisation) or is_in_charge(user, demand.region)
 
 
 def _hold_back(

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Membership, Organisation, User
 from apps.catalogue.models import Item, ItemStandard, Region, Standard
-from apps.demands.services import Line
+from apps.demands.lines import Line
 from apps.matching import shelving
 from apps.supply.models import Offer
 

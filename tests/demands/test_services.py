@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
-from apps.demands import plausibility, services
+from apps.demands import plausibility, review, services
+from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.demands.plausibility import Verdict, judge
 from apps.notifications.models import Notification
@@ -20,8 +21,8 @@ from tests.factories import DemandFactory, ItemFactory, OrganisationFactory, Sta
 pytestmark = pytest.mark.django_db
 
 
-def line(**facts: Any) -> services.Line:
-    return services.Line(**{"item": ItemFactory.create(), "quantity": 100, **facts})
+def line(**facts: Any) -> Line:
+    return Line(**{"item": ItemFactory.create(), "quantity": 100, **facts})
 
 
 def test_the_lines_of_a_post_share_a_reference_and_take_their_place_from_the_organisation(
@@ -95,7 +96,7 @@ def test_an_absurd_quantity_waits_for_a_coordinator(hospital: Organisation, buye
     [draft] = services.post_demands(hospital, [line(quantity=10**11)], by=buyer)
 
     held = services.open_demand(draft, by=buyer, quantity_confirmed=True)
-    assert (held.state, held.state_reason) == (DemandState.DRAFT, services.QUANTITY_HELD_FOR_REVIEW)
+    assert (held.state, held.state_reason) == (DemandState.DRAFT, review.QUANTITY_HELD_FOR_REVIEW)
     assert list(Demand.objects.awaiting_review()) == [draft]
 
     opened = services.open_demand(held, by=coordinator)

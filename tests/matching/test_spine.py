@@ -8,6 +8,7 @@ from django.utils import timezone
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
+from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, OrderState
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.django_db
 def post(hospital: Organisation, buyer: User, quantity: int | None = 1000, **facts: object) -> Demand:
     kind = QuantityKind.UNSPECIFIED if quantity is None else QuantityKind.EXACT
     item = ItemFactory.create()
-    line = demands.Line(item=item, quantity=quantity, quantity_kind=kind, **facts)  # type: ignore[arg-type]  # any
+    line = Line(item=item, quantity=quantity, quantity_kind=kind, **facts)  # type: ignore[arg-type]  # any
     [demand] = demands.post_demands(hospital, [line], by=buyer)
     return demands.open_demand(demand, by=buyer)
 

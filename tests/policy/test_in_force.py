@@ -13,7 +13,9 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
+from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, Urgency
+from apps.demands.review import HELD_FOR_APPROVAL
 from apps.matching import alerts
 from apps.matching import services as matching
 from apps.matching.models import Escalation, Match
@@ -28,7 +30,7 @@ HUBEI_LOOKS = {"phases": {"420000": {"phase": "emergency", "approval": True}}}
 
 
 def posted(organisation: Organisation, **facts: Any) -> Demand:
-    line = demands.Line(**{"item": ItemFactory.create(), "quantity": 100, **facts})
+    line = Line(**{"item": ItemFactory.create(), "quantity": 100, **facts})
     return demands.post_demands(organisation, [line], by=None)[0]
 
 
@@ -167,7 +169,7 @@ def test_where_approval_is_required_a_need_waits_for_a_coordinator_who_is_told(
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
     demand = demands.open_demand(posted(hospital), by=buyer)
 
-    assert (demand.state, demand.state_reason) == (DemandState.DRAFT, demands.HELD_FOR_APPROVAL)
+    assert (demand.state, demand.state_reason) == (DemandState.DRAFT, HELD_FOR_APPROVAL)
     assert demand.waits_for_a_look
     assert (told(province), told(coordinator)) == (["demand.awaits_approval"], [])
     since = demand.review_requested_at

@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation
 from apps.catalogue.models import Item, ItemStandard, Pack, Standard
 from apps.core.errors import RuleViolation
+from apps.demands.lines import Line, check_quantity
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
-from apps.demands.services import Line, check_quantity
 from apps.portal.forms.items import Shelf
 from apps.portal.forms.quantities import QuantityField, pack_choices
 from apps.portal.forms.regions import RegionField

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.demands.models import Demand, DemandState
-from apps.demands.services import HELD_FOR_APPROVAL, QUANTITY_HELD_FOR_REVIEW
+from apps.demands.review import HELD_FOR_APPROVAL, QUANTITY_HELD_FOR_REVIEW
 from apps.matching import outlook_wording
 from apps.matching.models import Match, Shortfall
 from apps.matching.outlook import Outlook

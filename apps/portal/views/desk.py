@@ -22,6 +22,7 @@ from apps.catalogue import identifiers
 from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
+from apps.demands import review
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState
 from apps.matching.models import Escalation, Match, MatchState, Shortfall
@@ -333,7 +334,7 @@ def need(request: HttpRequest, pk: int) -> HttpResponse:
         "escalations": subject.escalations.select_related("organisation").order_by("pk"),
         "outlook": outlook(subject, now=timezone.now()) if is_short else None,
         "shortfall": Shortfall.objects.filter(demand=subject).first() if is_short else None,
-        "judgement": demands.judge_quantity(subject) if subject.state == DemandState.DRAFT else None,
+        "judgement": review.judge_quantity(subject) if subject.state == DemandState.DRAFT else None,
         "asked": matches.filter(state=MatchState.HELD).count(),
     }
     return render(request, "portal/desk/need.html", context)

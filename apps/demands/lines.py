@@ -1,0 +1,79 @@
+"""One line of a post: what is asked for, and what can be wrong with it."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from apps.catalogue.models import Item, ItemStandard, Region, Standard
+from apps.core.errors import RuleViolation, Text
+from apps.demands.models import MAX_QUANTITY, QuantityKind, Urgency
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What somebody asks for in one line. Quantities are in the item's base unit; no region means the organisation's
+    own.
+    """
+
+    item: Item
+    quantity: int | None = None
+    quantity_kind: str = QuantityKind.EXACT
+    standard: Standard | None = None
+    accepts_substitutes: bool = False
+    region: Region | None = None
+    address: str = ""
+    contact_name: str = ""
+    contact_phone: str = ""
+    needed_by: dt.datetime | None = None
+    urgency: str = Urgency.URGENT
+    days_of_supply: int | None = None
+    note: str = ""
+    source: str = ""
+    source_key: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """By name, as they are: `dataclasses.asdict` would copy the rows behind them."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def check_quantity(quantity: int | None, kind: str) -> None:
+    """A quantity is a whole number above 0, or honestly unspecified; raises for the field otherwise."""
+    if kind == QuantityKind.UNSPECIFIED and quantity is not None:
+        raise RuleViolation("quantity_given", _("Leave the quantity empty, or say that it is known."), field="quantity")
+    if kind != QuantityKind.UNSPECIFIED and quantity is None:
+        raise RuleViolation(
+            "quantity_missing", _("Give a quantity, or say that it is not known yet."), field="quantity"
+        )
+    if quantity is not None and not 0 < quantity <= MAX_QUANTITY:
+        raise RuleViolation(
+            "quantity_out_of_range", _("A quantity is a whole number from 1 to a million million."), field="quantity"
+        )
+
+
+def check_line(item: Item, standard: Standard | None, needed_by: dt.datetime | None, now: dt.datetime) -> None:
+    if needed_by is not None and needed_by < now - dt.timedelta(days=1):
+        raise RuleViolation("needed_by_past", _("This date has passed."), field="needed_by")
+    if standard is not None and not ItemStandard.objects.filter(item=item, standard=standard).exists():
+        raise RuleViolation(
+            "standard_not_for_item",
+            _("“%(standard)s” is not a standard for %(item)s.") % {"standard": standard, "item": item},
+            field="standard",
+        )
+
+
+def check_lines(lines: Sequence[Line], now: dt.datetime) -> None:
+    """Raise the fault of a single line as it is; of several, all faults, fields named by the line: `1.quantity`."""
+    errors: dict[str, list[Text]] = {}
+    for number, line in enumerate(lines):
+        try:
+            check_quantity(line.quantity, line.quantity_kind)
+            check_line(line.item, line.standard, line.needed_by, now)
+        except RuleViolation as violation:
+            if len(lines) == 1:
+                raise
+            errors.update(violation.within(number).errors)
+    if errors:
+        raise RuleViolation.of_fields(errors, _("Some lines have faults."))

@@ -1,0 +1,81 @@
+"""Whether a coordinator looks at a need before it goes out: an absurd quantity, or a region where the policy says so.
+
+Nothing is written here.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+
+from apps.accounts.models import User
+from apps.accounts.permissions import Permission, can, is_in_charge
+from apps.core.errors import RuleViolation
+from apps.demands import plausibility
+from apps.demands.models import Demand, DemandState
+from apps.policy.values import PolicyValues
+
+_HISTORY: Final = 200
+QUANTITY_HELD_FOR_REVIEW: Final = gettext_noop("The quantity is far from usual: a coordinator will look at it first.")
+HELD_FOR_APPROVAL: Final = gettext_noop("In this region a coordinator looks at every need before it goes out.")
+
+
+def judge_quantity(demand: Demand) -> plausibility.Judgement:
+    """Compare the demand with what the same kind of organisation usually asks for."""
+    if demand.quantity is None:
+        return plausibility.Judgement(plausibility.Verdict.PLAUSIBLE, None)
+    past = (
+        Demand.objects.filter(item=demand.item, organisation__kind=demand.organisation.kind, quantity__isnull=False)
+        .exclude(state__in=[DemandState.DRAFT, DemandState.CANCELLED])
+        .order_by("-pk")
+        .values_list("quantity", flat=True)[:_HISTORY]
+    )
+    return plausibility.judge(demand.quantity, [quantity for quantity in past if quantity])
+
+
+def far_from_usual(demand: Demand, *, confirmed: bool) -> plausibility.Judgement | None:
+    """The judgement of an absurd quantity. Raises `quantity_unusual` for one that is to be confirmed and is not."""
+    judgement = judge_quantity(demand)
+    if judgement.verdict is plausibility.Verdict.ABSURD:
+        return judgement
+    if judgement.verdict is plausibility.Verdict.UNUSUAL and not confirmed:
+        raise RuleViolation(
+            "quantity_unusual",
+            _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
+            % {"quantity": f"{demand.quantity:,}", "usual": f"{judgement.usual:,}"},
+            field="quantity",
+            status=409,
+            usual=judgement.usual,
+        )
+    return None
+
+
+def wants_approval(demand: Demand, policy: PolicyValues) -> bool:
+    """Whether a coordinator looks at every need of its region."""
+    _code, phase = policy.phase_of(demand.region.path)
+    return phase.approval
+
+
+def is_coordinator_of(demand: Demand, user: User | None) -> bool:
+    """Of the organisation's region or of the place of delivery: the desk shows it to both."""
+    if user is None:
+        return False
+    return can(user, Permission.COORDINATE, demand.organisation) or is_in_charge(user, demand.region)
+
+
+def check_needs_no_look(
+    demand: Demand, changed: Collection[str], policy: PolicyValues, *, quantity_confirmed: bool
+) -> None:
+    if "quantity" in changed and far_from_usual(demand, confirmed=quantity_confirmed):
+        raise RuleViolation(
+            "look_needed",
+            _("The quantity is far from usual. Post it as a need of its own: a coordinator will look at it first."),
+            field="quantity",
+        )
+    if "region" in changed and wants_approval(demand, policy):
+        raise RuleViolation(
+            "look_needed",
+            _("There a coordinator looks at every need before it goes out: post it as a need of its own."),
+            field="region",
+        )
