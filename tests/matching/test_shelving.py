@@ -24,8 +24,8 @@ def offers_of(item: Item, number: int) -> list[int]:
     now = timezone.now()
     Offer.objects.bulk_create(
         Offer(
-            organisation=first.organisation, item=item, quantity=10, unit_price=Decimal(5), origin_region=first.origin_region,
-            state="published", published_at=now, confirmed_at=now,
+            organisation=first.organisation, item=item, quantity=10, unit_price=Decimal(5),
+            origin_region=first.origin_region, state="published", published_at=now, confirmed_at=now,
         )
         for _i in range(number - 1)
     )  # fmt: skip
