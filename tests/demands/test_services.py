@@ -280,5 +280,6 @@ def test_a_worker_that_comes_late_leaves_the_claim_of_another(hospital: Organisa
     services.finish_matching(first)
 
     assert services.claim_for_matching(now=later, lease=lease, limit=5) == []
+    assert Demand.objects.awaiting_match(later + 2 * lease).exists(), "if the other dies too, a third takes it up"
     services.finish_matching(second)
     assert not Demand.objects.filter(match_requested_at__isnull=False).exists()

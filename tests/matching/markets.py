@@ -1,7 +1,8 @@
 """Small markets at random, and the books of a plan: for the property tests of matching."""
 
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from apps.matching.allocation import Plan
 from apps.matching.groups import Ints
 from apps.matching.market import REFUSED, Market
-from apps.matching.ranking import HeldFor, Need, Place, Rules, Source
+from apps.matching.ranking import HeldFor, Need, Place, Rules, Source, effective_tier
 from apps.policy.values import PolicyValues
 
 NOW = dt.datetime(2020, 1, 30, 12, tzinfo=dt.UTC)
@@ -24,6 +25,7 @@ PLACES = (
 # Standard 1 exceeds 2; item 1 may stand in for item 2.
 RULES = Rules(satisfies=frozenset({(1, 1), (2, 2), (1, 2)}), substitutes=frozenset({(1, 2)}))
 
+tiers = st.integers(min_value=1, max_value=4)
 quantities = st.integers(min_value=1, max_value=3000)
 ages = st.integers(min_value=0, max_value=20 * 24)
 
@@ -38,7 +40,7 @@ def needs(draw: st.DrawFn, id_: int = 1) -> Need:
         item_id=draw(st.sampled_from([1, 2])),
         target=wanting + draw(st.integers(min_value=0, max_value=1000)),
         wanting=wanting,
-        tier=draw(st.integers(min_value=1, max_value=4)),
+        tier=draw(tiers),
         urgency_rank=draw(st.integers(min_value=0, max_value=2)),
         days_of_supply=draw(st.none() | st.integers(min_value=0, max_value=30)),
         waiting_since=NOW - dt.timedelta(hours=draw(ages)),
@@ -52,10 +54,11 @@ def needs(draw: st.DrawFn, id_: int = 1) -> Need:
 
 @st.composite
 def sources(draw: st.DrawFn, id_: int = 1) -> Source:
+    """Some have not answered needs that are not in the market, which may want more of them."""
     held = tuple(
-        HeldFor(match_id=id_ * 10 + place, need_id=900 + place, tier=tier, quantity=quantity)
-        for place, (tier, quantity) in enumerate(
-            draw(st.lists(st.tuples(st.integers(min_value=1, max_value=4), quantities), max_size=3))
+        HeldFor(100 * id_ + place, need_id=900 + 10 * id_ + place, tier=tier, quantity=quantity, wanting=wanting)
+        for place, (tier, quantity, wanting) in enumerate(
+            draw(st.lists(st.tuples(tiers, quantities, st.just(0) | quantities), max_size=3))
         )
     )
     return Source(
@@ -81,10 +84,32 @@ def sources(draw: st.DrawFn, id_: int = 1) -> Source:
 
 @st.composite
 def markets(draw: st.DrawFn) -> tuple[list[Need], list[Source]]:
+    """Some sources have not answered needs that are in the market: those want the rest of others."""
+    wanted = [draw(needs(id_)) for id_ in range(1, draw(st.integers(min_value=1, max_value=6)) + 1)]
+    offered = [draw(sources(id_)) for id_ in range(1, draw(st.integers(min_value=0, max_value=8)) + 1)]
+    pairs = [(need.id, source.id) for need in wanted for source in offered]
+    asked = draw(st.dictionaries(st.sampled_from(pairs), quantities, max_size=4)) if pairs else {}
     return (
-        [draw(needs(id_)) for id_ in range(1, draw(st.integers(min_value=1, max_value=6)) + 1)],
-        [draw(sources(id_)) for id_ in range(1, draw(st.integers(min_value=0, max_value=8)) + 1)],
+        [replace(need, excluded=need.excluded | {offer for id_, offer in asked if id_ == need.id}) for need in wanted],
+        [
+            replace(
+                source,
+                held=(
+                    *source.held,
+                    *(
+                        HeldFor(100 * source.id + 10 + need.id, need.id, tier_of(need), quantity, need.wanting)
+                        for need in wanted
+                        if (quantity := asked.get((need.id, source.id)))
+                    ),
+                ),
+            )
+            for source in offered
+        ],
     )
+
+
+def tier_of(need: Need) -> int:
+    return effective_tier(need.tier, need.waiting_since, NOW, POLICY)
 
 
 def every_score(market: Market, rows: Ints | None = None, columns: Ints | None = None) -> Ints:
@@ -100,10 +125,14 @@ class Books:
 
     def __init__(self, plan: Plan, offers: list[Source]) -> None:
         self.given: dict[tuple[int, int], int] = defaultdict(int)
+        self._got: Counter[int] = Counter()
         for hold in plan.holds:
             self.given[hold.need_id, hold.candidate.source.id] += hold.quantity
+            self._got[hold.need_id] += hold.quantity
+        self._yielding = set(plan.yielding)
         yielded = {
-            source.id: sum(held.quantity for held in source.held if held.match_id in plan.yielding) for source in offers
+            source.id: sum(held.quantity for held in source.held if held.match_id in self._yielding)
+            for source in offers
         }
         self.left = {
             source.id: source.free
@@ -113,7 +142,15 @@ class Books:
         }
 
     def got(self, need: Need) -> int:
-        return sum(quantity for (need_id, _offer), quantity in self.given.items() if need_id == need.id)
+        return self._got[need.id]
+
+    def wanted_above(self, source: Source, tier: int) -> int:
+        """What higher tiers still want besides what the source has not answered them yet."""
+        return sum(
+            held.wanting - self._got[held.need_id]
+            for held in source.held
+            if held.tier < tier and held.match_id not in self._yielding
+        )
 
 
 def usable(need: Need, source: Source, available: int, short: int, already: int) -> bool:

@@ -298,6 +298,32 @@ def test_bounds_of_another_policy_are_not_used_and_the_shelver_makes_them_anew()
         assert found == (expected if whole else expected[:5])
 
 
+def test_offers_whose_keys_are_past_their_time_are_found_all_the_same() -> None:
+    """The shelver has been dead for weeks: an offer that was stale before and those nearby that were fresh are stale
+    alike by now, but by their keys they are not.
+    """
+    item = ItemFactory.create()
+    here = region("420100")
+    weeks = dt.timedelta(weeks=1)
+    near = OfferFactory.create(
+        item=item, organisation=SupplierFactory.create(region=here), published_at=NOW - 4 * weeks
+    )
+    for place in ("420106", "429004"):
+        far = SupplierFactory.create(region=region(place))
+        OfferFactory.create_batch(40, item=item, organisation=far, published_at=NOW)
+    shelving.shelve(now=NOW)
+    later = NOW + 3 * weeks
+    need = Need(
+        id=1, organisation_id=0, item_id=item.pk, target=100, wanting=100, tier=1, urgency_rank=0, days_of_supply=None,
+        waiting_since=later, needed_by=None, place=Place(here.path, here.latitude, here.longitude),
+    )  # fmt: skip
+
+    expected, found, _whole = listed(need, Policy.objects.current(), later, 3)
+
+    assert expected[0] == near.pk
+    assert found[:3] == expected[:3]
+
+
 def test_every_way_of_writing_an_offer_keeps_its_listing() -> None:
     def listings() -> set[int]:
         return set(Listing.objects.values_list("pk", flat=True))

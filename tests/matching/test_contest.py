@@ -22,10 +22,10 @@ from apps.matching.groups import Ints
 from apps.matching.hubs import proposal
 from apps.matching.market import REFUSED, Market
 from apps.matching.outcome import Method, Outcome
-from apps.matching.ranking import Need, Place, Source, effective_tier, rank
+from apps.matching.ranking import Need, Place, Source, rank
 from apps.matching.verdicts import Because
 from apps.policy.values import Fairness, PolicyValues
-from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_score, markets, usable
+from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_score, markets, tier_of, usable
 
 # Nothing is refused for being little: then the flow is the optimum, not only near it.
 PLAIN = replace(POLICY, matter_share=0, shipment_weight=0, stay_bonus=0)
@@ -61,10 +61,6 @@ def solved(case: Case, policy: PolicyValues = POLICY, **how: Any) -> Outcome:
 
 def fits(need: Need, source: Source, policy: PolicyValues = POLICY) -> bool:
     return len(rank(need, [source], RULES, policy=policy, now=NOW).candidates) > 0
-
-
-def tier_of(need: Need) -> int:
-    return effective_tier(need.tier, need.waiting_since, NOW, POLICY)
 
 
 def by_tier(plan: Plan, demand: list[Need]) -> list[int]:

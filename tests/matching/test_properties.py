@@ -20,7 +20,7 @@ from apps.matching.ranking import (
     rank,
     score,
 )
-from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, markets, needs, sources, usable
+from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, markets, needs, sources, tier_of, usable
 
 
 @given(markets())
@@ -67,7 +67,8 @@ def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(
         for candidate in plan.ranked[need.id].candidates:
             source = candidate.source
             already = books.given[need.id, source.id]
-            assert not (short and usable(need, source, books.left[source.id], short, already))
+            left = books.left[source.id] - books.wanted_above(source, tier_of(need))
+            assert not (short and usable(need, source, left, short, already))
 
 
 @given(markets())
@@ -76,7 +77,7 @@ def test_no_lower_tier_is_given_what_a_higher_one_lacks(market: tuple[list[Need]
     demand, supply = market
     plan = decide(demand, supply, RULES, policy=POLICY, now=NOW)
     books = Books(plan, supply)
-    tiers = {need.id: effective_tier(need.tier, need.waiting_since, NOW, POLICY) for need in demand}
+    tiers = {need.id: tier_of(need) for need in demand}
     for need in demand:
         short = need.wanting - books.got(need)
         for candidate in plan.ranked[need.id].candidates if short else []:
@@ -87,7 +88,8 @@ def test_no_lower_tier_is_given_what_a_higher_one_lacks(market: tuple[list[Need]
                 if offer == source.id and tiers[other] > tiers[need.id]
             )
             already = books.given[need.id, source.id]
-            assert not (lower and usable(need, source, books.left[source.id] + lower, short, already))
+            left = books.left[source.id] + lower - books.wanted_above(source, tiers[need.id])
+            assert not (lower and usable(need, source, left, short, already))
 
 
 @given(markets())
@@ -98,13 +100,25 @@ def test_only_unanswered_holds_of_lower_tiers_yield(market: tuple[list[Need], li
     best = {source.id: 5 for source in supply}
     for hold in plan.holds:
         [need] = [need for need in demand if need.id == hold.need_id]
-        tier = effective_tier(need.tier, need.waiting_since, NOW, POLICY)
-        best[hold.candidate.source.id] = min(best[hold.candidate.source.id], tier)
+        best[hold.candidate.source.id] = min(best[hold.candidate.source.id], tier_of(need))
     for source in supply:
         for held in source.held:
             if held.match_id in plan.yielding:
                 assert held.tier > best[source.id]
     assert len(plan.yielding) == len(set(plan.yielding))
+
+
+@given(markets())
+@settings(max_examples=150, deadline=None)
+def test_a_lower_tier_leaves_what_a_higher_one_still_wants_of_a_source_that_has_not_answered_it(
+    market: tuple[list[Need], list[Source]],
+) -> None:
+    demand, supply = market
+    books = Books(decide(demand, supply, RULES, policy=POLICY, now=NOW), supply)
+    for source in supply:
+        for need in demand:
+            if books.given[need.id, source.id]:
+                assert books.left[source.id] >= books.wanted_above(source, tier_of(need))
 
 
 @given(markets(), st.randoms(use_true_random=False))
@@ -217,20 +231,6 @@ def test_the_reason_for_a_refusal_is_counted() -> None:
     }
 
 
-@given(needs(), sources(), st.integers(min_value=0, max_value=6000))
-@settings(max_examples=150, deadline=None)
-def test_a_lower_tier_leaves_what_a_higher_one_still_wants_of_a_source_that_has_not_answered_it(
-    need: Need, source: Source, wanting: int
-) -> None:
-    held = HeldFor(match_id=1, need_id=900, tier=1, quantity=100, wanting=wanting)
-    behind = replace(need, tier=3, waiting_since=NOW)
-
-    plan = decide([behind], [replace(source, held=(held,))], RULES, policy=POLICY, now=NOW)
-
-    assert plan.yielding == []
-    assert sum(hold.quantity for hold in plan.holds) <= max(0, source.free - wanting)
-
-
 def one_need(wanting: int, *, tier: int) -> Need:
     return Need(
         id=1, organisation_id=100, item_id=1, target=wanting, wanting=wanting, tier=tier, urgency_rank=1,
@@ -243,6 +243,18 @@ def one_source(id_: int, free: int, *held: HeldFor) -> Source:
         id=id_, organisation_id=id_, item_id=1, free=free, minimum_order=1, lead_time_days=1, place=PLACES[1],
         ships_to=frozenset(), standard_id=None, confirmed_at=NOW, held=held,
     )  # fmt: skip
+
+
+def test_what_a_higher_tier_has_got_of_others_is_not_left_for_it() -> None:
+    """A hospital of which one supplier has not answered is given the rest by another."""
+    hospital = replace(one_need(60, tier=1), excluded=frozenset({1}))
+    clinic = replace(one_need(100, tier=2), id=2, organisation_id=101, excluded=frozenset({2}))
+    asked = HeldFor(11, need_id=hospital.id, tier=1, quantity=40, wanting=60)
+
+    plan = decide([hospital, clinic], [one_source(1, 100, asked), one_source(2, 60)], RULES, policy=POLICY, now=NOW)
+
+    given = {(hold.need_id, hold.candidate.source.id): hold.quantity for hold in plan.holds}
+    assert given == {(1, 2): 60, (2, 1): 100}
 
 
 def test_no_hold_yields_where_what_it_held_would_be_left_for_a_higher_tier() -> None:

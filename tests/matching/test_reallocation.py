@@ -2,6 +2,9 @@
 
 import datetime as dt
 import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -9,10 +12,11 @@ from django.utils import timezone
 from apps.demands.models import Demand
 from apps.fulfilment import services as fulfilment
 from apps.matching import services as matching
+from apps.matching.allocation import Plan
 from apps.matching.contest import allocate
 from apps.matching.loading import load_contest, load_rules
 from apps.matching.models import Match, MatchState
-from apps.matching.writing import write_difference
+from apps.matching.writing import Done, write_difference
 from apps.notifications.models import Message, Notification
 from apps.policy.models import Policy
 from tests.factories import (
@@ -39,6 +43,16 @@ def held() -> dict[tuple[int, int], int]:
 
 def told(event: str) -> int:
     return Message.objects.filter(event=event).count()
+
+
+def read_and_decided(item_id: int) -> tuple[Plan, Callable[[], Done]]:
+    """A micro-batch that has decided what to change, and how it writes that."""
+    now, policy = timezone.now(), Policy.objects.current()
+    contest = load_contest({item_id}, now, policy.values)
+    plan = allocate(
+        contest.needs, contest.sources, load_rules(), policy=policy.values, now=now, present=contest.asked
+    ).plan
+    return plan, partial(write_difference, plan, contest, policy, now)
 
 
 def test_a_need_that_only_one_supplier_can_serve_gets_it_from_another_who_can_choose() -> None:
@@ -116,17 +130,20 @@ def test_what_a_supplier_accepted_is_not_taken_back() -> None:
     assert match.state == MatchState.ACCEPTED
 
 
-def test_an_urgent_need_of_which_a_supplier_has_answered_keeps_what_was_asked_of_the_others() -> None:
-    offers = [OfferFactory.create(quantity=1000) for _i in range(2)]
-    urgent = DemandFactory.create(quantity=1500, urgency="urgent")
-    answered, waiting = (MatchFactory.create(demand=urgent, offer=offer, quantity=700) for offer in offers)
+@pytest.mark.parametrize(("urgency", "kept"), [("emergency", 700), ("urgent", 700), ("routine", 350)])
+def test_an_urgent_need_of_which_a_supplier_has_answered_keeps_what_was_asked_of_the_others(
+    urgency: str, kept: int
+) -> None:
+    """A need that can wait shares it with whoever has come since."""
+    offers = [OfferFactory.create(quantity=700) for _i in range(2)]
+    first = DemandFactory.create(quantity=1400, urgency=urgency)
+    answered, waiting = (MatchFactory.create(demand=first, offer=offer, quantity=700) for offer in offers)
     fulfilment.accept_match(answered, by=None)
     DemandFactory.create(quantity=2000, urgency="emergency")
 
     matching.reallocate()
 
-    waiting.refresh_from_db()
-    assert waiting.state == MatchState.HELD
+    assert held()[first.pk, waiting.offer_id] == kept
     assert broken_invariants() == {}
 
 
@@ -152,17 +169,55 @@ def test_what_was_answered_between_reading_and_writing_is_left_alone() -> None:
     poor = DemandFactory.create(organisation=enterprise, quantity=1000)
     match = MatchFactory.create(demand=poor, offer=offer, quantity=1000)
     DemandFactory.create(quantity=1000)
-    now, policy = timezone.now(), Policy.objects.current()
-    contest = load_contest({offer.item_id}, now, policy.values)
-    plan = allocate(contest.needs, contest.sources, load_rules(), policy=policy.values, now=now).plan
+    plan, write = read_and_decided(offer.item_id)
     assert [hold.need_id for hold in plan.holds] != [poor.pk]
 
     fulfilment.accept_match(match, by=None)
-    write_difference(plan, contest, policy, now)
+    write()
 
     match.refresh_from_db()
     assert match.state == MatchState.ACCEPTED
     assert held() == {}
+    assert broken_invariants() == {}
+
+
+@pytest.mark.parametrize(
+    ("amended", "keeps"),
+    [({"needed_by": dt.datetime(2100, 1, 1, tzinfo=dt.UTC)}, False), ({"quantity": 3000}, True)],
+    ids=["what it asked for is taken back", "what it asked for stays"],
+)
+def test_a_need_that_is_amended_between_reading_and_writing_is_asked_for_nothing_as_it_was(
+    amended: dict[str, Any], keeps: bool
+) -> None:
+    """Both were to get half; the one that changed meanwhile asks anew by itself."""
+    offer = OfferFactory.create(quantity=1000)
+    first, second = DemandFactory.create_batch(2, quantity=1000)
+    match = MatchFactory.create(demand=first, offer=offer, quantity=1000)
+    plan, write = read_and_decided(offer.item_id)
+    assert {hold.need_id: hold.quantity for hold in plan.holds} == {first.pk: 500, second.pk: 500}
+
+    matching.amend_demand(first, by=member(first.organisation), quantity_confirmed=True, **amended)
+    write()
+
+    assert held() == ({(first.pk, offer.pk): 1000} if keeps else {(second.pk, offer.pk): 500})
+    match.refresh_from_db()
+    assert match.state == (MatchState.HELD if keeps else MatchState.CANCELLED)
+    assert broken_invariants() == {}
+
+
+def test_two_micro_batches_that_have_read_the_same_change_it_once() -> None:
+    offer = OfferFactory.create(quantity=1000)
+    first, second = DemandFactory.create_batch(2, quantity=1000)
+    MatchFactory.create(demand=first, offer=offer, quantity=1000)
+    _plan, write = read_and_decided(offer.item_id)
+    _plan, write_too = read_and_decided(offer.item_id)
+
+    assert write()
+    changed = list(Match.objects.order_by("pk").values_list("pk", "state", "updated_at"))
+    assert not write_too()
+
+    assert list(Match.objects.order_by("pk").values_list("pk", "state", "updated_at")) == changed
+    assert held() == {(first.pk, offer.pk): 500, (second.pk, offer.pk): 500}
     assert broken_invariants() == {}
 
 

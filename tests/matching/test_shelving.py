@@ -1,19 +1,23 @@
-"""Listings are put into cells while suppliers go on changing their offers."""
+"""Listings are put into cells while suppliers go on changing their offers, and the bounds of cells stay true."""
 
+import datetime as dt
+import math
 import random
+import re
 import threading
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
-from apps.catalogue.models import Item
+from apps.catalogue.models import Item, Region
 from apps.matching import shelving
-from apps.matching.models import Cell, Listing, ReferencePrice
+from apps.matching.models import LEAD_CLASSES, Cell, Listing, ReferencePrice
 from apps.policy.models import Policy
 from apps.supply.models import Offer
-from tests.factories import ItemFactory, OfferFactory
+from tests.factories import ItemFactory, OfferFactory, SupplierFactory, region
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,3 +97,44 @@ def test_another_policy_is_keyed_batch_by_batch_and_every_listing_is_back_in_a_c
         (item.pk, 2) for item in sorted(items, key=lambda item: item.pk)
     ]
     assert wrong_keys() == 0
+
+
+def test_a_cell_reaches_round_all_that_is_ever_put_into_it() -> None:
+    """Of a city that is a hundred kilometres wide: its first offers lie in one part of it, the next ones in others."""
+    city = region("420100")
+    for number in range(4):
+        district = Region.objects.create(
+            code=f"4201{number}9", name="区", name_en="District", level="county", parent=city,
+            path=f"{city.path}4201{number}9/", latitude=30.6 + 0.3 * number, longitude=114.3,
+        )  # fmt: skip
+        OfferFactory.create(organisation=SupplierFactory.create(region=district))
+        shelving.shelve()
+
+    cell: Any = Cell.objects.get()
+    places: list[Any] = list(Listing.objects.filter(cell=cell).values_list("x", "y", "z"))
+    assert len(places) == 4
+    assert max(math.dist(place, (cell.x, cell.y, cell.z)) for place in places) <= cell.radius
+
+
+def test_stock_that_is_taken_in_time_makes_keys_anew_before_they_are_past_their_time() -> None:
+    now = timezone.now()
+    OfferFactory.create(confirmed_at=now - dt.timedelta(days=90))
+    shelving.shelve(now=now)
+
+    for hours in range(1, 50):
+        hour = now + dt.timedelta(hours=hours)
+        assert Cell.objects.get().good_until > hour
+        shelving.take_stock(now=hour)
+
+
+def test_the_database_bounds_lead_times_by_the_classes_that_cells_are_made_of() -> None:
+    """A cell has the best key of each class, and `matching_best` adds what the fewest days of that class score."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = 'matching_best'")
+        [source] = cursor.fetchone()
+
+    classes = re.findall(r"lead_(\d+) CONSTANT double precision := lead\[(\d+)\]", source)  # days count from 1 there
+    assert [(int(place), int(days) - 1) for place, days in classes] == list(enumerate(LEAD_CLASSES))
+    assert {f"best_{place}" for place in range(len(LEAD_CLASSES))} == {
+        field.name for field in Cell._meta.fields if field.name.startswith("best_")
+    }
