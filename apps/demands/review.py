@@ -22,16 +22,17 @@ HELD_FOR_APPROVAL: Final = gettext_noop("In this region a coordinator looks at e
 
 
 def judge_quantity(demand: Demand) -> plausibility.Judgement:
-    """Compare the demand with what the same kind of organisation usually asks for."""
+    """Compare the demand with what the same kind of organisation usually asks for: without giving one away."""
     if demand.quantity is None:
         return plausibility.Judgement(plausibility.Verdict.PLAUSIBLE, None)
     past = (
         Demand.objects.filter(item=demand.item, organisation__kind=demand.organisation.kind, quantity__isnull=False)
         .exclude(state__in=[DemandState.DRAFT, DemandState.CANCELLED])
         .order_by("-pk")
-        .values_list("quantity", flat=True)[:_HISTORY]
+        .values_list("organisation_id", "quantity")[:_HISTORY]
     )
-    return plausibility.judge(demand.quantity, [quantity for quantity in past if quantity])
+    known = [(organisation, quantity) for organisation, quantity in past if quantity]
+    return plausibility.judge(demand.quantity, plausibility.comparable(known, demand.organisation_id))
 
 
 def far_from_usual(demand: Demand, *, confirmed: bool) -> plausibility.Judgement | None:

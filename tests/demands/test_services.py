@@ -119,6 +119,37 @@ def test_a_quantity_is_plausible_when_it_is_near_what_is_usual(quantity: int, pa
         assert judge(judgement.usual, past).verdict is not Verdict.UNUSUAL
 
 
+@pytest.mark.parametrize(
+    ("quantity", "expected"), [(1, 1), (99, 99), (104, 100), (105, 110), (52_317, 52_000), (99_600, 100_000)]
+)
+def test_what_is_usual_is_told_in_two_digits(quantity: int, expected: int) -> None:
+    assert (plausibility.about(quantity), judge(quantity, [quantity]).usual) == (expected, expected)
+
+
+def test_nobody_is_compared_with_fewer_than_three_others() -> None:
+    mine, theirs = [(1, 500), (1, 600)], [(2, 7), (2, 8), (2, 9), (3, 10)]
+
+    assert plausibility.comparable([*mine, *theirs], own=1) == [500, 600]
+    assert plausibility.comparable([*mine, *theirs, (4, 11)], own=1) == [500, 600, 7, 8, 9, 10, 11]
+
+
+def test_who_posts_is_not_told_what_one_other_hospital_asked_for(
+    hospital: Organisation, buyer: User, django_assert_num_queries: Any
+) -> None:
+    """Nor asked back because of it: whoever tries quantities would find it out."""
+    other = OrganisationFactory.create()
+    DemandFactory.create_batch(6, organisation=other, quantity=52_317)
+    [draft] = services.post_demands(hospital, [line(quantity=1)], by=buyer)
+    with django_assert_num_queries(1):
+        assert review.judge_quantity(draft) == plausibility.Judgement(Verdict.PLAUSIBLE, None)
+
+    DemandFactory.create(organisation=hospital, quantity=700)
+    assert review.judge_quantity(draft).usual == 700
+    DemandFactory.create_batch(2, quantity=52_317)
+    with django_assert_num_queries(1):
+        assert review.judge_quantity(draft) == plausibility.Judgement(Verdict.UNUSUAL, 52_000)
+
+
 def test_promises_bound_what_can_be_amended(hospital: Organisation, buyer: User) -> None:
     demand = DemandFactory.create(organisation=hospital, quantity=1000, quantity_matched=400)
     with pytest.raises(RuleViolation) as caught:
