@@ -42,8 +42,7 @@ def comparable(past: Sequence[tuple[int, int]], own: int) -> list[int]:
 
 def about(quantity: int) -> int:
     """Rounded to two digits: a median is what a single one asked for."""
-    step = 10 ** max(0, len(str(quantity)) - 2)
-    return (quantity + step // 2) // step * step
+    return round(quantity, 2 - len(str(quantity)))
 
 
 def judge(quantity: int, past: Sequence[int]) -> Judgement:
