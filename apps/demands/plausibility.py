@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from apps.accounts.disclosure import LEAST_ORGANISATIONS
+
 # With fewer past quantities than this only a gross difference is asked about.
 ENOUGH: Final = 5
-# Behind what is told about others stand at least so many of them.
-LEAST_OTHERS: Final = 3
 GROSS_RATIO: Final = 100
 UNUSUAL_RATIO: Final = 10
 ABSURD_RATIO: Final = 1_000
@@ -37,7 +37,7 @@ def comparable(past: Sequence[tuple[int, int]], own: int) -> list[int]:
     `past` are pairs of organisation and quantity.
     """
     others = {organisation for organisation, _quantity in past if organisation != own}
-    return [quantity for organisation, quantity in past if organisation == own or len(others) >= LEAST_OTHERS]
+    return [quantity for organisation, quantity in past if organisation == own or len(others) >= LEAST_ORGANISATIONS]
 
 
 def about(quantity: int) -> int:
