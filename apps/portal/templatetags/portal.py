@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.catalogue import units
 from apps.catalogue.models import Item, Region
+from apps.demands.models import DemandState
 from apps.matching.models import MatchState
 from apps.portal import navigation, places
 
@@ -161,7 +162,8 @@ def need_progress(demand: Any) -> dict[str, Any]:
     target = max(demand.target, demand.quantity_matched + demand.quantity_held, 1)
     received = demand.quantity_received
     promised = max(0, demand.quantity_matched - received)
-    held = demand.quantity_held
+    # What was asked for a need that is not open any more is being taken back.
+    held = demand.quantity_held if demand.state == DemandState.OPEN else 0
     widths = [round(100 * part / target, 2) for part in (received, promised, held)]
     return {
         "demand": demand,
@@ -171,7 +173,7 @@ def need_progress(demand: Any) -> dict[str, Any]:
         "received": received,
         "promised": promised,
         "held": held,
-        "wanting": demand.quantity_wanting,
+        "wanting": max(0, demand.target - demand.quantity_matched - held),
         "bars": [
             ("received", 0, widths[0]),
             ("promised", widths[0], widths[1]),

@@ -22,7 +22,7 @@ from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item
 from apps.core.errors import RuleViolation
 from apps.matching import services as matching_services
-from apps.matching.models import PENDING, Match, MatchState
+from apps.matching.models import Match, MatchState
 from apps.policy.models import Policy
 from apps.portal.access import organisation_for, suppliers_of
 from apps.portal.forms.items import Shelf
@@ -203,9 +203,14 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     offer = offer_for(user, pk)
     matches = Match.objects.visible_to(user).filter(offer=offer).exclude(state=MatchState.STANDBY)
     page = newest_first(request, matches.shown())
+    held = [match.pk for match in page.rows if match.state == MatchState.HELD]
+    taken_back = (
+        Match.objects.filter(pk__in=held).without_ground(timezone.now().date()) if held else Match.objects.none()
+    )
     context = {
         "offer": offer,
         "page": page,
+        "taken_back": set(taken_back.values_list("pk", flat=True)),
         "may_act": can(user, Permission.PUBLISH_OFFERS, offer.organisation),
         "ships_to": destinations(offer.ships_to),
         "goes_stale_at": offer.stale_at(Policy.objects.current().values),
@@ -272,7 +277,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
         except RuleViolation as violation:
             return refused(request, violation, "offer", pk)
         return done(request, "offer", _("Withdrawn. Nobody is sent to you for it any more."), pk)
-    pending = Match.objects.filter(offer=offer, state__in=PENDING).count()
+    pending = Match.objects.held().filter(offer=offer).count()
     context = {"offer": offer, "form": form, "pending": pending}
     return render(request, "portal/supplier/offer_withdraw.html", context, status=400 if form.errors else 200)
 
