@@ -192,12 +192,16 @@ def page_url(context: Context, number: int) -> str:
 
 @register.simple_tag
 def form_faults(*forms: Any) -> list[dict[str, str]]:
-    """Every error of the forms (formsets are flattened, None is skipped) as text and the id of the field to jump to."""
+    """Every error of the forms (formsets are flattened, None is skipped) as text and the id of the field to jump to.
+
+    A field is called by its label, or as the form's `called` says where labels stand in columns.
+    """
     faults: list[dict[str, str]] = []
     for form, line in _flat(forms):
         faults += [{"text": str(error), "label": line, "id": ""} for error in form.non_field_errors()]
         for bound in form:
-            label = ", ".join(part for part in (line, str(bound.label or "")) if part)
+            name = form.called(bound) if hasattr(form, "called") else str(bound.label or "")
+            label = ", ".join(part for part in (line, name) if part)
             faults += [
                 {"text": str(error), "label": label, "id": bound.id_for_label or bound.auto_id}
                 for error in bound.errors
