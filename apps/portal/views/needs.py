@@ -20,7 +20,7 @@ from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item, Region, Standard
 from apps.core.errors import RuleViolation
-from apps.demands import services
+from apps.demands import review, services
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.fulfilment.models import Order, OrderState
 from apps.fulfilment.services import reveal_contacts
@@ -317,7 +317,15 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     return _detail(request, user, need_for(user, pk))
 
 
-def _detail(request: HttpRequest, user: User, demand: Demand, *, question: str = "", status: int = 200) -> HttpResponse:
+def _detail(
+    request: HttpRequest,
+    user: User,
+    demand: Demand,
+    *,
+    question: str = "",
+    asks_unchanged: bool = False,
+    status: int = 200,
+) -> HttpResponse:
     now = timezone.now()
     asked = asked_for(demand, Match.objects.visible_to(user), now=now)
     orders = list(Order.objects.visible_to(user).filter(match__demand=demand).shown().order_by("pk"))
@@ -344,6 +352,8 @@ def _detail(request: HttpRequest, user: User, demand: Demand, *, question: str =
             .order_by("-pk")
             .first(),
             "question": question,
+            "returned": None if demand.waits_for_a_look else review.last_return(demand),
+            "asks_unchanged": asks_unchanged,
             "is_mine": demand.organisation_id in {grant.organisation_id for grant in user.grants},
         },
         status=status,
@@ -424,9 +434,14 @@ def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
 @login_required
 @require_POST
 def open_draft(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send a draft out; a quantity far from usual is asked about first."""
+    """Send a draft out; asked about first is a quantity far from usual, and what a coordinator returned and nobody
+    changed since.
+    """
     user = user_of(request)
     demand = need_for(user, pk, Permission.POST_DEMANDS)
+    returned = None if demand.waits_for_a_look else review.last_return(demand)
+    if returned and returned.is_unchanged and "unchanged" not in request.POST:
+        return _detail(request, user, demand, asks_unchanged=True, status=409)
     confirmed = request.POST.get("confirmed_quantity") == str(demand.quantity)
     try:
         opened = services.open_demand(demand, by=user, quantity_confirmed=confirmed)
