@@ -53,23 +53,30 @@ class Asked:
 
 
 def asked_for(demand: Demand, rows: MatchQuerySet, *, now: dt.datetime) -> Asked:
-    """Of the matches that the reader may see. As many queries for many as for few."""
+    """Of the matches that the reader may see. As many queries for many as for few.
+
+    The next sweep may take back, between two queries, what the first found waiting: what is about to be is asked first,
+    and what stands among those who count now does not also stand among what is over.
+    """
     rows = rows.filter(demand=demand)
+    without_ground = (
+        set(rows.without_ground(now.date()).values_list("pk", flat=True)) if demand.quantity_held else set()
+    )
     shown = rows.shown().select_related("demand__organisation__region", "offer__organisation__region")
     states = _NOW if demand.state == DemandState.OPEN else (MatchState.ACCEPTED, MatchState.HELD)  # nothing is next
     current = list(shown.filter(state__in=states).order_by("rank", "pk"))
-    has_held = any(match.state == MatchState.HELD for match in current)
+    keys = {match.pk for match in current}
 
     ended: dict[int, Counter[str]] = defaultdict(Counter)
     last: dict[int, int] = defaultdict(int)
-    past = rows.filter(WAS_ASKED).exclude(state__in=_NOW).order_by()
+    past = rows.filter(WAS_ASKED).exclude(state__in=_NOW).exclude(pk__in=keys).order_by()
     for offer, state, count, newest in past.values_list("offer", "state").annotate(Count("pk"), Max("pk")):
         ended[offer][str(MatchState(state).label)] += count
         last[offer] = max(last[offer], newest)
     newest_first = sorted(last.values(), reverse=True)[:_OVER_SHOWN]
     return Asked(
         now=current,
-        taken_back=set(rows.without_ground(now.date()).values_list("pk", flat=True)) if has_held else set(),
+        taken_back=without_ground & keys,
         over=[
             Over(match, ended[match.offer_id].most_common())
             for match in shown.filter(pk__in=newest_first).order_by("-pk")

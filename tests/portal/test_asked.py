@@ -5,12 +5,14 @@ import re
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
 from apps.demands.models import Demand
+from apps.demands.services import pause_demand
 from apps.matching import services as matching
 from apps.matching.models import Match, MatchState, Shortfall
 from apps.supply.models import Offer
@@ -206,6 +208,43 @@ def test_right_after_an_offer_ends_its_requests_are_being_taken_back_then_they_a
     page = client.get(f"/supply/{offer.pk}/").text
     assert "being taken back right now" not in page
     assert Match.objects.get(pk=match.pk).state == MatchState.CANCELLED
+
+
+@pytest.mark.parametrize("where", ["need", "offer"])
+def test_a_sweep_between_two_queries_of_a_page_leaves_no_request_waiting_or_twice_or_nowhere(
+    log_in: Login, buyer: User, supplier: User, demand: Demand, offer: Offer, where: str
+) -> None:
+    match = MatchFactory.create(demand=demand, offer=offer)
+    pause_demand(demand, by=buyer)
+    client, path = {
+        "need": (log_in(buyer), f"/needs/{demand.pk}/"),
+        "offer": (log_in(supplier), f"/supply/{offer.pk}/"),
+    }[where]
+
+    def look(*, sweep_before: int) -> tuple[str, int]:
+        """The page, and how many queries of it were about matches; the sweep comes before one of these."""
+        Match.objects.filter(pk=match.pk).update(state=MatchState.HELD)
+        asked = 0
+
+        def wrapper(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            nonlocal asked
+            if 'FROM "matching_match"' in sql:
+                asked += 1
+                if asked == sweep_before:
+                    with connection.cursor() as cursor:
+                        cursor.execute("UPDATE matching_match SET state = 'cancelled'")
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(wrapper):
+            return client.get(path).text, asked
+
+    _page, queries_made = look(sweep_before=0)
+    assert queries_made > 1
+    for number in range(1, queries_made + 1):
+        page, _asked = look(sweep_before=number)
+        assert "Waiting for the supplier" not in page
+        cards = re.findall(r"Shenzhen Maker</h3>|Wuchang Hospital</a></th>", page)
+        assert len(cards) == 1, number
 
 
 def test_a_request_whose_need_is_open_is_not_being_taken_back(

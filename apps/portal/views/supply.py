@@ -202,15 +202,13 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     user = user_of(request)
     offer = offer_for(user, pk)
     matches = Match.objects.visible_to(user).filter(offer=offer).exclude(state=MatchState.STANDBY)
+    # Before the rows: the next sweep may take back in between what was found waiting.
+    ending = set(matches.without_ground(timezone.now().date()).values_list("pk", flat=True))
     page = newest_first(request, matches.shown())
-    held = [match.pk for match in page.rows if match.state == MatchState.HELD]
-    taken_back = (
-        Match.objects.filter(pk__in=held).without_ground(timezone.now().date()) if held else Match.objects.none()
-    )
     context = {
         "offer": offer,
         "page": page,
-        "taken_back": set(taken_back.values_list("pk", flat=True)),
+        "taken_back": ending.intersection(match.pk for match in page.rows),
         "may_act": can(user, Permission.PUBLISH_OFFERS, offer.organisation),
         "ships_to": destinations(offer.ships_to),
         "goes_stale_at": offer.stale_at(Policy.objects.current().values),
