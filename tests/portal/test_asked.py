@@ -256,3 +256,33 @@ def test_a_request_whose_need_is_open_is_not_being_taken_back(
         page = log_in(user).get(path).text
         assert "Waiting for the supplier" in page
         assert "taken back" not in page.lower()
+
+
+def test_a_supplier_is_not_sent_to_what_is_being_taken_back(
+    log_in: Login, supplier: User, buyer: User, demand: Demand, offer: Offer
+) -> None:
+    match = MatchFactory.create(demand=demand, offer=offer, quantity=300)
+    client = log_in(supplier)
+    page = client.get("/inbox/")
+    assert page.context["waiting"].rows == [match]
+    assert '<span class="count">1<' in page.text
+    assert "Accept all" in client.get(f"/inbox/{match.pk}/").text
+
+    pause_demand(demand, by=buyer)
+
+    page = client.get("/inbox/")
+    assert page.context["waiting"].rows == []
+    assert '<span class="count">1<' not in page.text
+    page = client.get(f"/inbox/{match.pk}/")
+    assert "This request is withdrawn." in page.text
+    assert "Accept all" not in page.text
+
+
+def test_a_supplier_is_not_told_of_a_hospital_where_none_was_before_it(
+    log_in: Login, supplier: User, demand: Demand, offer: Offer
+) -> None:
+    match = MatchFactory.create(demand=demand, offer=offer, state=MatchState.SUPERSEDED)
+
+    page = log_in(supplier).get(f"/inbox/{match.pk}/").text
+
+    assert "This request is withdrawn: others need it more, or the need is served otherwise." in page

@@ -67,7 +67,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             rows, is_filtered = rows.filter(item__in=named), True
     page = newest_first(request, rows.shown())
     first_page = not is_filtered and not page.first_url
-    requests = Match.objects.held().for_suppliers(suppliers).filter(respond_by__gt=timezone.now())
+    requests = Match.objects.awaiting_answer(timezone.now()).for_suppliers(suppliers)
     return render(
         request,
         "portal/supplier/offers.html",
