@@ -58,6 +58,20 @@ def test_sending_it_again_unchanged_is_asked_back_once_with_the_reason(
     assert "Its owner sent it again without a change." in desk
 
 
+def test_the_desk_says_that_a_need_is_with_its_owner_and_why(
+    nurse: Client, log_in: Login, province: User, returned: Demand
+) -> None:
+    desk = log_in(province)
+
+    page = desk.get(f"/desk/needs/{returned.pk}/").text
+    assert f"{province} returned it to its owner" in page
+    assert page.count("Which size?") == 1
+    assert "still sought" not in page
+    assert "It was changed since." not in page
+    amend(nurse, returned, note="Size M")
+    assert "It was changed since." in desk.get(f"/desk/needs/{returned.pk}/").text
+
+
 def test_what_was_amended_is_sent_again_at_once_and_the_coordinator_reads_so(
     nurse: Client, log_in: Login, province: User, returned: Demand
 ) -> None:

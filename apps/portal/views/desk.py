@@ -338,7 +338,7 @@ def need(request: HttpRequest, pk: int) -> HttpResponse:
         "escalations": subject.escalations.select_related("organisation").order_by("pk"),
         "outlook": outlook(subject, now=now) if is_short and not is_searching else None,
         "shortfall": None if is_searching else shortfall_of(subject),
-        "returned": review.last_return(subject) if subject.waits_for_a_look else None,
+        "returned": review.last_return(subject),
         "judgement": review.judge_quantity(subject) if subject.state == DemandState.DRAFT else None,
     }
     return render(request, "portal/desk/need.html", context)
