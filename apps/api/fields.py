@@ -14,7 +14,7 @@ from apps.api.times import parse_deadline
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.naming import Proposals
 from apps.catalogue.standards import normalise
-from apps.demands.models import MAX_QUANTITY
+from apps.catalogue.units import MAX_QUANTITY
 
 M = TypeVar("M", bound=Model)
 

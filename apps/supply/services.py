@@ -11,12 +11,13 @@ from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, ItemStandard, Region
+from apps.catalogue.units import MAX_QUANTITY
 from apps.core import audit
 from apps.core.errors import RuleViolation, Text
 from apps.core.states import move
 from apps.notifications.services import queue
 from apps.policy.models import Policy
-from apps.supply.models import MAX_QUANTITY, Offer, OfferState
+from apps.supply.models import Offer, OfferState
 
 LIKELY_DUPLICATE_WITHIN = dt.timedelta(days=7)
 
