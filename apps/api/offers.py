@@ -28,6 +28,7 @@ from apps.api.fields import (
     Place,
     Price,
     Quantity,
+    RegionCode,
     Row,
     Text,
     Truth,
@@ -35,7 +36,6 @@ from apps.api.fields import (
     Whole,
     Why,
     find_item,
-    find_region,
     find_standard,
 )
 from apps.api.filters import ById, ByItem, InRegion, Since
@@ -86,7 +86,7 @@ class OfferChange(Input):
     currency = serializers.RegexField(r"^[A-Z]{3}\Z", required=False, help_text="ISO 4217.")
     is_donation = Truth(required=False)
     origin_region = Place(required=False, help_text="Your organisation's own region unless said otherwise.")
-    ships_to = serializers.ListField(child=Code(find_region), required=False, max_length=500)
+    ships_to = serializers.ListField(child=RegionCode(), required=False, max_length=500)
     certificate_number = Text(required=False, allow_blank=True, max_length=60)
     certificate_valid_until = Day(required=False, allow_null=True)
     note = Text(required=False, allow_blank=True, max_length=2000)

@@ -3,7 +3,9 @@
 Nothing is written here.
 """
 
+import datetime as dt
 import math
+from dataclasses import dataclass
 from typing import Final
 
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +14,7 @@ from django.utils.translation import gettext_noop
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can, is_in_charge
 from apps.core.errors import RuleViolation
+from apps.core.models import AuditEntry
 from apps.demands import plausibility
 from apps.demands.models import URGENCY_RANK, Demand, DemandState, Urgency
 from apps.policy.values import PolicyValues
@@ -50,6 +53,28 @@ def far_from_usual(demand: Demand, *, confirmed: bool) -> plausibility.Judgement
             usual=judgement.usual,
         )
     return None
+
+
+@dataclass(frozen=True)
+class Returned:
+    """That a coordinator did not let a need go out as it was."""
+
+    at: dt.datetime
+    by: str
+    reason: str
+    is_unchanged: bool  # since then
+
+
+def last_return(demand: Demand) -> Returned | None:
+    """The last time that a draft was returned to its owner, if it was."""
+    if demand.state != DemandState.DRAFT:
+        return None
+    entries = AuditEntry.objects.filter(target_type=demand._meta.label_lower, target_id=str(demand.pk))
+    entry = entries.filter(event="demand.returned").select_related("actor").order_by("-pk").first()
+    if entry is None:
+        return None
+    is_unchanged = not entries.filter(event="demand.amended", pk__gt=entry.pk).exists()
+    return Returned(entry.at, str(entry.actor), entry.data["reason"], is_unchanged)
 
 
 def wants_approval(demand: Demand, policy: PolicyValues) -> bool:

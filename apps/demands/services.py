@@ -60,8 +60,10 @@ def post_demands(
     rows = []
     for line in lines:
         values = line.fields()
-        values["region"] = line.region or organisation.region
-        values["address"] = line.address or organisation.address
+        region = values["region"] = line.region or organisation.region
+        # The address of the organisation is none in another town.
+        if not line.address and (region.is_within(organisation.region) or organisation.region.is_within(region)):
+            values["address"] = organisation.address
         rows.append(Demand(reference=reference, organisation=organisation, posted_by=by, **values))
     demands = Demand.objects.bulk_create(rows)
     audit.record(by, "demand.posted", organisation, reference=reference, demands=[demand.pk for demand in demands])

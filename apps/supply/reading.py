@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, ItemAlias, Region, Standard
+from apps.catalogue.naming import Proposals
 from apps.catalogue.standards import normalise
 from apps.core.errors import RuleViolation, Text
 from apps.supply import services, sheets
@@ -122,6 +123,7 @@ class _Names:
     def __init__(self, rows: Iterable[sheets.Row]) -> None:
         rows = list(rows)
         self.items = self._items()
+        self.proposals = Proposals()
         self.standards = {_key(standard.code): standard for standard in Standard.objects.all()}
         self.regions = self._regions(
             {
@@ -197,6 +199,8 @@ class _Names:
             raise LookupError(
                 _("“%(name)s” may be several regions: write one of %(codes)s.") % {"name": name, "codes": codes}
             )
+        if near := self.proposals.get(name):
+            raise LookupError(_("There is no region “%(name)s”. Did you mean %(near)s?") % {"name": name, "near": near})
         raise LookupError(_("There is no region “%(name)s”.") % {"name": name})
 
 

@@ -36,6 +36,16 @@ def test_the_lines_of_a_post_share_a_reference_and_take_their_place_from_the_org
     assert {first.state, second.state} == {DemandState.DRAFT}
 
 
+def test_a_need_of_another_town_does_not_get_the_address_of_the_organisation(
+    buyer: User, hospital: Organisation
+) -> None:
+    elsewhere, around = services.post_demands(
+        hospital, [line(region=region("440300")), line(region=region("420100"))], by=buyer
+    )
+
+    assert (elsewhere.address, around.address) == ("", hospital.address)
+
+
 @pytest.mark.parametrize(
     ("facts", "field"),
     [

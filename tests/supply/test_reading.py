@@ -67,3 +67,18 @@ def test_a_clean_sheet_becomes_drafts_or_published_offers(maker: Organisation, s
     import_offers(maker, data, by=supplier, publish=True)
 
     assert list(Offer.objects.order_by("pk").values_list("state", "quantity")) == [("draft", 100), ("published", 100)]
+
+
+def test_a_region_that_does_not_exist_is_said_to_with_the_nearest_and_their_codes(
+    maker: Organisation, supplier: User
+) -> None:
+    ItemFactory.create()
+    region("420106")
+    data = "item,quantity,ships_to,origin_region\nmask.surgical,100,Wuhann,武汉\n".encode()
+
+    sheet = read_rows(maker, data, by=supplier)
+
+    assert sheet.errors == {
+        "2.ships_to": ["There is no region “Wuhann”. Did you mean 420100 (Wuhan, Hubei)?"],
+        "2.origin_region": ["There is no region “武汉”. Did you mean 420100 (Wuhan, Hubei)?"],
+    }
