@@ -2,7 +2,6 @@
 
 import datetime as dt
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +17,6 @@ from apps.matching import outlook_wording
 from apps.matching import services as matching
 from apps.matching.hindrances import Action, Group, Hindrance, Survey, ways_out
 from apps.matching.loading import load_needs, load_rules, load_sources
-from apps.matching.models import Match, Shortfall
 from apps.matching.outlook import Outlook
 from apps.matching.outlook import outlook as look
 from apps.matching.ranking import rank
@@ -456,82 +454,3 @@ def test_what_was_found_is_part_of_the_message_when_the_clock_runs_out(
     message.language = language
     text = rendering.render_mail(message).text
     assert all(f"– {line}" in text for line in (who, keeps_back, helps_))
-
-
-# --- Needs that were given less than they want ------------------------------------------------------------------------
-
-
-def told_of(demand: Demand) -> tuple[int, int, str, int, int] | None:
-    row = Shortfall.objects.filter(demand=demand).first()
-    return (row.given, row.wanting, row.because, row.others, row.above) if row else None
-
-
-@pytest.mark.parametrize("decide", [matching.match_due, matching.reallocate])
-def test_a_need_that_was_given_nothing_is_told_who_went_first_until_it_lacks_nothing(
-    mask: Item, decide: Callable[[], object]
-) -> None:
-    offer = OfferFactory.create(item=mask, quantity=1000)
-    hospital = DemandFactory.create(item=mask, quantity=1000)
-    match = MatchFactory.create(demand=hospital, offer=offer, quantity=1000)
-    spare = OfferFactory.create(item=mask, quantity=100)
-    demand = DemandFactory.create(
-        item=mask, organisation=OrganisationFactory.create(kind="enterprise"), quantity=800, queued=True
-    )
-
-    decide()
-    given = demand.pk in Match.objects.held().values_list("demand_id", flat=True)
-    assert told_of(demand) == ((100, 800, "higher", 0, 1) if given else (0, 800, "higher", 0, 1))
-    assert told_of(hospital) is None
-
-    matching.decline(match, by=None, reason="other")
-    OfferFactory.create(item=mask, quantity=9000, queued=True)
-    matching.sweep()
-    demand.refresh_from_db()
-    assert (demand.quantity_held, told_of(demand)) == (800, None)
-    assert spare.pk
-
-
-def test_a_need_that_ends_has_no_shortfall(mask: Item, buyer: User) -> None:
-    from apps.demands.services import cancel_demand
-
-    OfferFactory.create(item=mask, quantity=100)
-    demand = DemandFactory.create(item=mask, queued=True)
-    matching.sweep()
-    assert told_of(demand) == (100, 1000, "exhausted", 0, 0)
-
-    demand.refresh_from_db()
-    cancel_demand(demand, by=buyer)
-    matching.sweep()
-
-    assert told_of(demand) is None
-
-
-def test_a_shortfall_is_read_on_the_page_of_the_need(
-    client: Client, mask: Item, hospital: Organisation, buyer: User
-) -> None:
-    demand = DemandFactory.create(item=mask, organisation=hospital)
-    Shortfall.objects.create(
-        demand=demand, given=0, wanting=1000, because="higher", others=0, above=12, policy_version=1,
-        decided_at=timezone.now(),
-    )  # fmt: skip
-    client.force_login(buyer)
-
-    page = client.get(f"/needs/{demand.pk}/").content.decode()
-
-    text = "None of the 1,000 that are needed could be asked for: 12 needs of higher priority were served first."
-    assert text in page
-
-
-def test_what_is_decided_again_with_the_same_result_is_not_written_again(mask: Item) -> None:
-    offer = OfferFactory.create(item=mask, quantity=1000)
-    MatchFactory.create(demand=DemandFactory.create(item=mask, quantity=1000), offer=offer, quantity=1000)
-    demand = DemandFactory.create(item=mask, organisation=OrganisationFactory.create(kind="enterprise"), queued=True)
-    matching.sweep()
-    before = Shortfall.objects.get(demand=demand)
-
-    for step in (matching.reallocate, matching.sweep):
-        Demand.objects.filter(pk=demand.pk).update(match_requested_at=timezone.now())
-        step()
-
-    after = Shortfall.objects.get(demand=demand)
-    assert (after.verdict, after.decided_at) == (before.verdict, before.decided_at)

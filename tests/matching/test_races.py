@@ -236,7 +236,7 @@ def test_redis_flushed_between_commit_and_task_costs_seconds_and_no_match(hospit
             time.sleep(0.2)
     finally:
         worker.terminate()
-        worker.wait(30)
+        worker.wait(60)
 
     assert Match.objects.held().get().offer == offer
     assert Order.objects.count() == 0

@@ -1,11 +1,10 @@
-"""Whatever happens to a need or an offer: one sweep later all is as it should be, and nobody is told twice.
+"""Whatever happens to a need or an organisation: one sweep later all is as it should be, and nobody is told twice.
 
 Each test says what happened, sweeps once, looks at states, quantities, promises and exactly who was told what, and
 sweeps again: nothing more may happen.
 """
 
 import datetime as dt
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -13,20 +12,14 @@ from django.utils import timezone
 from apps.accounts import services as accounts
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Satisfaction, Substitution
-from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.demands.models import Demand, QuantityKind
-from apps.fulfilment import services as fulfilment
 from apps.matching import services as matching
 from apps.matching.models import Escalation, Match, MatchState
-from apps.notifications.models import Message
-from apps.notifications.rendering import render_mail
-from apps.supply import services as supply
 from apps.supply.models import Offer
 from tests.factories import (
     ItemFactory,
     OfferFactory,
-    member,
     region,
     standard_of,
 )
@@ -49,231 +42,6 @@ from tests.matching.rematching import (
 )
 
 pytestmark = pytest.mark.django_db
-
-
-# --- Offers -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_new_offer_goes_to_the_need_that_waits_for_it(sweep: Sweep) -> None:
-    demand = need()
-    assert sweep() == []
-
-    offer = offer_in(WUHAN, draft=True)
-    supply.publish_offer(offer, by=None)
-
-    assert sweep() == [suppliers_asked(demand), proposed(offer)]
-    assert asked() == {(demand.pk, offer.pk): 1000}
-
-
-def test_an_enlarged_offer_gives_the_rest_once_its_supplier_has_answered(sweep: Sweep) -> None:
-    offer, demand = offer_in(WUHAN, 400), need()
-    person = member(offer.organisation)
-    sweep()
-    fulfilment.accept_match(Match.objects.get(), by=person)
-    supply.amend_offer(offer, by=person, quantity=2000)
-
-    sweep()
-
-    assert asked() == {(demand.pk, offer.pk): 600}
-
-
-def test_an_enlarged_offer_helps_others_while_its_first_request_waits_for_an_answer(sweep: Sweep) -> None:
-    offer, first, second = offer_in(WUHAN, 1000), need(), need(700)
-    sweep()
-    assert asked() == {(first.pk, offer.pk): 500, (second.pk, offer.pk): 500}
-
-    supply.amend_offer(offer, by=person_of(first), quantity=5000)
-    news = sweep()
-
-    # Both hold what they were given, so nobody is asked twice at once; the rest follows with the answers.
-    assert (asked(), news) == ({(first.pk, offer.pk): 500, (second.pk, offer.pk): 500}, [])
-    for match in Match.objects.held():
-        fulfilment.accept_match(match, by=None)
-    sweep()
-    assert asked() == {(first.pk, offer.pk): 500, (second.pk, offer.pk): 200}
-
-
-def test_an_offer_confirmed_again_after_it_went_stale_is_used_again(sweep: Sweep) -> None:
-    long_ago = timezone.now() - dt.timedelta(days=60)
-    offer = offer_in(WUHAN, confirmed_at=long_ago, asked_at=long_ago)
-    supply.suspend_stale()
-    demand = need()
-    assert sweep() == [("offer.suspended", offer.organisation.contact_email)]
-
-    offer.refresh_from_db()
-    supply.confirm_offer(offer, by=person_of(demand))
-
-    assert sweep() == [suppliers_asked(demand), proposed(offer)]
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ({"ships_to": ["440000"]}, {"ships_to": ["440000", "420000"]}),
-        ({"minimum_order": 2000}, {"minimum_order": 1000}),
-        ({"certificate_valid_until": dt.date(2020, 1, 1)}, {"certificate_valid_until": dt.date(2099, 1, 1)}),
-        ({"standard": None}, {"standard": "YY 0469-2011"}),
-    ],
-    ids=["region", "minimum order", "certificate", "standard"],
-)
-def test_an_offer_that_is_changed_to_fit_is_asked_and_one_that_fits_no_more_is_taken_back(
-    sweep: Sweep, before: dict[str, Any], after: dict[str, Any]
-) -> None:
-    region("440000")
-    standard = standard_of(ItemFactory.create())
-    before, after = (
-        {name: standard if value == standard.code else value for name, value in facts.items()}
-        for facts in (before, after)
-    )
-    demand = need(standard=standard)
-    offer = offer_in(WUHAN, **{"standard": standard, **before})
-    assert sweep() == []
-    person = person_of(demand)
-
-    supply.amend_offer(offer, by=person, **after)
-    assert sweep() == [suppliers_asked(demand), proposed(offer)]
-
-    supply.amend_offer(offer, by=person, **before)
-    assert sweep() == [nobody_left(demand), withdrawn(offer)]
-    assert state_of(demand, offer) == [MatchState.CANCELLED]
-
-
-def test_a_change_of_an_offer_that_does_not_matter_leaves_its_request_alone(sweep: Sweep) -> None:
-    offer, demand = offer_in(WUHAN), need()
-    sweep()
-
-    supply.amend_offer(offer, by=person_of(demand), note="On pallets", lead_time_days=9, unit_price=3)
-
-    assert sweep() == []
-    assert asked() == {(demand.pk, offer.pk): 1000}
-
-
-def test_who_is_asked_anew_for_less_is_told_what_it_takes_the_place_of(sweep: Sweep) -> None:
-    offer_in(WUHAN)
-    demand = need(1000)
-    sweep()
-    first = Match.objects.get()
-
-    matching.amend_demand(demand, by=person_of(demand), quantity=600)
-    sweep()
-
-    second = Match.objects.held().get()
-    mails = {mail.context["match_id"]: mail for mail in Message.objects.filter(event="match.proposed")}
-    assert {match: mail.context["instead_of"] for match, mail in mails.items()} == {first.pk: None, second.pk: 1000}
-    mails[second.pk].language = "en"
-    text = render_mail(mails[second.pk]).text
-    assert "takes the place of our request for 1,000 pc" in " ".join(text.split())
-
-
-def test_nobody_left_is_told_once_and_again_when_somebody_else_was_asked_in_vain(sweep: Sweep) -> None:
-    demand, offer = need(), offer_in(WUHAN)
-    sweep()
-    matching.decline(Match.objects.held().get(), by=None, reason="other")
-    assert sweep() == [nobody_left(demand)]
-    Demand.objects.filter(pk=demand.pk).update(match_requested_at=timezone.now())
-    assert sweep() == []
-
-    other = offer_in(SHENZHEN, queued=True)
-    assert sweep() == [suppliers_asked(demand), proposed(other)]
-    matching.decline(Match.objects.held().get(), by=None, reason="other")
-
-    assert sweep() == [nobody_left(demand)]
-    assert offer.pk != other.pk
-
-
-def test_an_offer_of_which_less_is_there_keeps_what_was_accepted_and_asks_again_for_what_is_left(sweep: Sweep) -> None:
-    offer = offer_in(WUHAN, 1000)
-    accepted, first, last = need(200), need(300), need(500, by={"kind": "community"})
-    sweep()
-    fulfilment.accept_match(Match.objects.get(demand=accepted), by=None)
-    sweep()
-
-    matching.amend_offer(offer, by=person_of(first), quantity=550)
-    news = sweep()
-
-    assert asked() == {(first.pk, offer.pk): 300, (last.pk, offer.pk): 50}
-    assert news == [suppliers_asked(last), proposed(offer)]
-    offer.refresh_from_db()
-    with pytest.raises(RuleViolation) as promised:
-        matching.amend_offer(offer, by=person_of(first), quantity=199)
-    assert promised.value.errors == {"quantity": ["You have already promised 200 of it."]}
-    assert asked() == {(first.pk, offer.pk): 300, (last.pk, offer.pk): 50}
-
-
-def test_what_comes_free_goes_to_no_lower_tier_while_a_hospital_that_was_not_answered_wants_it(sweep: Sweep) -> None:
-    offer = offer_in(WUHAN, 1000)
-    first, second, behind = need(600), need(700), need(800, by={"kind": "community"})
-    sweep()
-    assert asked() == {(first.pk, offer.pk): 500, (second.pk, offer.pk): 500}
-
-    fulfilment.accept_match(Match.objects.get(demand=first), by=None, quantity=199)
-    sweep()
-
-    assert asked() == {(second.pk, offer.pk): 500, (behind.pk, offer.pk): 101}
-    fulfilment.accept_match(Match.objects.get(demand=second), by=None)
-    sweep()
-    assert asked() == {(second.pk, offer.pk): 200, (behind.pk, offer.pk): 101}
-
-
-def test_an_offer_that_now_ships_to_a_hospital_is_given_up_by_an_enterprise_that_holds_all_of_it(sweep: Sweep) -> None:
-    region("440000")
-    offer = offer_in(WUHAN, 1000, ships_to=["440000"])
-    south = need(by={"kind": "enterprise", "region": region(SHENZHEN)})
-    hospital = need()
-    sweep()
-    assert asked() == {(south.pk, offer.pk): 1000}
-
-    supply.amend_offer(offer, by=person_of(south), ships_to=[])
-
-    assert sweep() == [nobody_left(south), suppliers_asked(hospital), proposed(offer), withdrawn(offer)]
-    assert asked() == {(hospital.pk, offer.pk): 1000}
-
-
-@pytest.mark.parametrize("verb", ["pause", "withdraw", "stale"])
-def test_an_offer_that_is_off_gives_its_request_to_the_next_best_and_is_told_once(sweep: Sweep, verb: str) -> None:
-    near, far, demand = offer_in(WUHAN), offer_in(SHENZHEN), need()
-    sweep()
-    assert state_of(demand, far) == [MatchState.STANDBY]
-    near.refresh_from_db()
-    if verb == "stale":
-        long_ago = timezone.now() - dt.timedelta(days=60)
-        Offer.objects.filter(pk=near.pk).update(confirmed_at=long_ago, asked_at=long_ago)
-        supply.suspend_stale()
-    else:
-        getattr(supply, f"{verb}_offer")(near, by=person_of(demand))
-
-    news = sweep()
-
-    if verb == "stale":
-        news.remove(("offer.suspended", near.organisation.contact_email))
-    assert news == [suppliers_asked(demand), proposed(far), withdrawn(near)]
-    assert (state_of(demand, near), state_of(demand, far)) == ([MatchState.CANCELLED], [MatchState.HELD])
-
-
-def test_an_offer_that_is_off_is_next_in_line_no_more(sweep: Sweep) -> None:
-    offer_in(WUHAN)
-    far, demand = offer_in(SHENZHEN), need()
-    sweep()
-
-    supply.pause_offer(far, by=person_of(demand))
-
-    assert sweep() == []
-    assert state_of(demand, far) == [MatchState.SUPERSEDED]
-
-
-def test_a_certificate_that_runs_out_takes_the_request_to_somebody_else(sweep: Sweep) -> None:
-    tomorrow = timezone.now() + dt.timedelta(days=1)
-    near = offer_in(WUHAN, certificate_valid_until=timezone.now().date())
-    far = offer_in(SHENZHEN)
-    demand = need(urgency="routine")
-    sweep()
-    Match.objects.held().update(respond_by=tomorrow + dt.timedelta(days=1))
-    [match] = Match.objects.held()
-    with pytest.raises(RuleViolation, match="certificate"):
-        fulfilment.accept_match(match, by=None, now=tomorrow)
-
-    assert sweep(tomorrow) == [suppliers_asked(demand), proposed(far), withdrawn(near)]
-    assert asked() == {(demand.pk, far.pk): 1000}
 
 
 # --- Needs ------------------------------------------------------------------------------------------------------------

@@ -1,24 +1,107 @@
-"""Why needs got less than they want, written by sweeps and the micro-batch at once."""
+"""Why needs got less than they want: what is kept, read and forgotten, also by sweeps and the micro-batch at once."""
 
 import datetime as dt
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from django.db import connection, transaction
+from django.test import Client
 from django.utils import timezone
 
+from apps.accounts.models import Organisation, User
+from apps.catalogue.models import Item
 from apps.demands.models import Demand
+from apps.demands.services import cancel_demand
 from apps.matching import services as matching
 from apps.matching import shortfalls
 from apps.matching.models import Match, Shortfall
 from apps.matching.verdicts import Because, Verdict
 from apps.matching.wording import explain
 from apps.policy.models import Policy
-from tests.factories import DemandFactory, OfferFactory, OrganisationFactory
+from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, OrganisationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TURNS = 20
+
+
+@pytest.fixture
+def mask(db: None) -> Item:
+    return ItemFactory.create()
+
+
+def told_of(demand: Demand) -> tuple[int, int, str, int, int] | None:
+    row = Shortfall.objects.filter(demand=demand).first()
+    return (row.given, row.wanting, row.because, row.others, row.above) if row else None
+
+
+@pytest.mark.parametrize("decide", [matching.match_due, matching.reallocate])
+def test_a_need_that_was_given_nothing_is_told_who_went_first_until_it_lacks_nothing(
+    mask: Item, decide: Callable[[], object]
+) -> None:
+    offer = OfferFactory.create(item=mask, quantity=1000)
+    hospital = DemandFactory.create(item=mask, quantity=1000)
+    match = MatchFactory.create(demand=hospital, offer=offer, quantity=1000)
+    spare = OfferFactory.create(item=mask, quantity=100)
+    demand = DemandFactory.create(
+        item=mask, organisation=OrganisationFactory.create(kind="enterprise"), quantity=800, queued=True
+    )
+
+    decide()
+    given = demand.pk in Match.objects.held().values_list("demand_id", flat=True)
+    assert told_of(demand) == ((100, 800, "higher", 0, 1) if given else (0, 800, "higher", 0, 1))
+    assert told_of(hospital) is None
+
+    matching.decline(match, by=None, reason="other")
+    OfferFactory.create(item=mask, quantity=9000, queued=True)
+    matching.sweep()
+    demand.refresh_from_db()
+    assert (demand.quantity_held, told_of(demand)) == (800, None)
+    assert spare.pk
+
+
+def test_a_need_that_ends_has_no_shortfall(mask: Item, buyer: User) -> None:
+    OfferFactory.create(item=mask, quantity=100)
+    demand = DemandFactory.create(item=mask, queued=True)
+    matching.sweep()
+    assert told_of(demand) == (100, 1000, "exhausted", 0, 0)
+
+    demand.refresh_from_db()
+    cancel_demand(demand, by=buyer)
+    matching.sweep()
+
+    assert told_of(demand) is None
+
+
+def test_a_shortfall_is_read_on_the_page_of_the_need(
+    client: Client, mask: Item, hospital: Organisation, buyer: User
+) -> None:
+    demand = DemandFactory.create(item=mask, organisation=hospital)
+    Shortfall.objects.create(
+        demand=demand, given=0, wanting=1000, because="higher", others=0, above=12, policy_version=1,
+        decided_at=timezone.now(),
+    )  # fmt: skip
+    client.force_login(buyer)
+
+    page = client.get(f"/needs/{demand.pk}/").content.decode()
+
+    text = "None of the 1,000 that are needed could be asked for: 12 needs of higher priority were served first."
+    assert text in page
+
+
+def test_what_is_decided_again_with_the_same_result_is_not_written_again(mask: Item) -> None:
+    offer = OfferFactory.create(item=mask, quantity=1000)
+    MatchFactory.create(demand=DemandFactory.create(item=mask, quantity=1000), offer=offer, quantity=1000)
+    demand = DemandFactory.create(item=mask, organisation=OrganisationFactory.create(kind="enterprise"), queued=True)
+    matching.sweep()
+    before = Shortfall.objects.get(demand=demand)
+
+    for step in (matching.reallocate, matching.sweep):
+        Demand.objects.filter(pk=demand.pk).update(match_requested_at=timezone.now())
+        step()
+
+    after = Shortfall.objects.get(demand=demand)
+    assert (after.verdict, after.decided_at) == (before.verdict, before.decided_at)
 
 
 def test_of_two_writers_who_forget_what_the_other_keeps_one_comes_after_the_other() -> None:

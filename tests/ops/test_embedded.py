@@ -22,7 +22,8 @@ from pathlib import Path
 from apps.ops import embedded
 with embedded.use(Path(sys.argv[1]), redis=False, durable=False):
     print("up", flush=True)
-    time.sleep(float(sys.argv[2]))
+    while Path(sys.argv[2]).exists():
+        time.sleep(0.05)
 print("down", flush=True)
 """
 
@@ -32,33 +33,43 @@ def var(tmp_path: Path) -> Path:
     return tmp_path / "a path with spaces"
 
 
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    """As long as it stands, whoever was given it holds the servers."""
+    job = tmp_path / "job"
+    job.touch()
+    return job
+
+
 def sql(var: Path, statement: str) -> list[tuple[object, ...]]:
     with psycopg.connect(embedded.database_url(var), autocommit=True) as own:
         cursor = own.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
 
-def test_what_was_committed_survives_kill_9_of_everything_and_no_orphan_is_left(var: Path, tmp_path: Path) -> None:
+def test_what_was_committed_survives_kill_9_of_everything_and_no_orphan_is_left(
+    var: Path, tmp_path: Path, job: Path
+) -> None:
     log = tmp_path / "log"
-    with program(log, "-c", HOLD.replace(", durable=False", ""), str(var), "60") as owner:
+    with program(log, "-c", HOLD.replace(", durable=False", ""), str(var), str(job)) as owner:
         eventually(lambda: b"up" in log.read_bytes(), "servers")
         sql(var, "CREATE TABLE kept AS SELECT 7 AS number")
         killed = kill_all(owner.pid)
     assert len(killed) > 3  # the owner, the postmaster and its helpers
-    eventually(lambda: not alive(killed), "the death of all", 10)
+    eventually(lambda: not alive(killed), "the death of all")
 
     with embedded.use(var, redis=False):
         assert sql(var, "SELECT number FROM kept") == [(7,)]
 
 
-def test_servers_end_with_an_owner_that_is_killed(var: Path, tmp_path: Path) -> None:
+def test_servers_end_with_an_owner_that_is_killed(var: Path, tmp_path: Path, job: Path) -> None:
     log = tmp_path / "log"
-    with program(log, "-c", HOLD, str(var), "60") as owner:
+    with program(log, "-c", HOLD, str(var), str(job)) as owner:
         eventually(lambda: b"up" in log.read_bytes(), "servers")
         servers = descendants(owner.pid)
         owner.kill()
         owner.wait()
-        eventually(lambda: not alive(servers), "their end", 15)
+        eventually(lambda: not alive(servers), "their end")
 
 
 def test_leftovers_of_a_crash_do_not_stop_a_start(var: Path) -> None:
@@ -75,17 +86,21 @@ def test_leftovers_of_a_crash_do_not_stop_a_start(var: Path) -> None:
         assert sql(var, "SELECT 1") == [(1,)]
 
 
-def test_an_owner_that_ends_waits_for_the_others(var: Path, tmp_path: Path) -> None:
-    log, other_log = tmp_path / "log", tmp_path / "other"
-    with program(log, "-c", HOLD, str(var), "0.5") as owner:
+def test_an_owner_that_ends_waits_for_the_others(var: Path, tmp_path: Path, job: Path) -> None:
+    log, other_log, other_job = tmp_path / "log", tmp_path / "other", tmp_path / "other job"
+    other_job.touch()
+    with program(log, "-c", HOLD, str(var), str(job)) as owner:
         eventually(lambda: b"up" in log.read_bytes(), "servers")
-        with program(other_log, "-c", HOLD, str(var), "2.5") as user:
+        with program(other_log, "-c", HOLD, str(var), str(other_job)) as user:
+            eventually(lambda: b"up" in other_log.read_bytes(), "the user")
+            job.unlink()
             eventually(lambda: b"Other commands still use" in log.read_bytes(), "the owner's waiting")
-            with program(tmp_path / "third", "-c", HOLD, str(var), "0") as newcomer:
-                assert newcomer.wait(10) == 0
+            with program(tmp_path / "third", "-c", HOLD, str(var), str(job)) as newcomer:
+                assert newcomer.wait(60) == 0
             assert sql(var, "SELECT 1") == [(1,)]
-            assert user.wait(10) == 0
-        assert owner.wait(10) == 0
+            other_job.unlink()
+            assert user.wait(60) == 0
+        assert owner.wait(60) == 0
     assert not embedded.socket_directory(var).exists()
 
 

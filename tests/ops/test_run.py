@@ -37,7 +37,7 @@ def second_start(var: Path, port: int) -> tuple[int, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
     return said.returncode, said.stderr.strip()
 

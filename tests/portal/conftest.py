@@ -10,11 +10,16 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
+from apps.accounts.permissions import OrganisationKind
 from apps.catalogue.models import Item
 from apps.portal import places
-from tests.factories import ItemFactory
+from tests.factories import ItemFactory, OrganisationFactory, member, region
 
 Login = Callable[[User], Client]
+
+# Policies that differ from the default.
+HUBEI_LOOKS = {"phases": {"420000": {"phase": "emergency", "approval": True}}}
+FIRMS_FIRST = {"tiers": {"hospital": 1, "health_facility": 2, "enterprise": 3, "community": 4, "supplier": 5}}
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +37,18 @@ def log_in() -> Login:
         return client
 
     return log_in
+
+
+@pytest.fixture
+def desk(log_in: Login, coordinator: User) -> Client:
+    return log_in(coordinator)
+
+
+@pytest.fixture
+def province(db: None) -> User:
+    """Coordinates Hubei and nothing else."""
+    office = OrganisationFactory.create(name="Hubei desk", kind=OrganisationKind.COORDINATOR, region=region("420000"))
+    return member(office, email="province@example.org")
 
 
 @pytest.fixture

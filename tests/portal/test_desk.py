@@ -18,12 +18,6 @@ from apps.supply.models import OfferState
 from tests.factories import DemandFactory, EscalationFactory, OfferFactory, OrganisationFactory, member, region
 
 
-@pytest.fixture
-def desk(client: Client, coordinator: User) -> Client:
-    client.force_login(coordinator)
-    return client
-
-
 def waiting_body(**facts: object) -> Organisation:
     return OrganisationFactory.create(unverified=True, state=OrganisationState.PENDING, **facts)
 

@@ -1,48 +1,22 @@
-"""The policy on the desk: read, draft, preview, put into force, restore; and what a phase shows elsewhere."""
+"""The policy on the desk: read, draft, put into force, restore."""
 
-import datetime as dt
-import re
 from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
-from apps.accounts.models import Organisation, User
-from apps.accounts.permissions import OrganisationKind, Role
-from apps.demands.models import Demand, DemandState
-from apps.matching import previews
+from apps.accounts.models import User
 from apps.matching.models import Replay
 from apps.policy.models import DraftState, Policy, PolicyDraft
 from apps.policy.services import amend_draft, draft_policy, make_policy
 from apps.policy.values import PolicyValues
 from tests.factories import (
     PASSWORD,
-    DemandFactory,
-    EscalationFactory,
-    ItemFactory,
-    OfferFactory,
-    OrganisationFactory,
-    SupplierFactory,
-    member,
     region,
 )
-from tests.portal.conftest import Login, lines, queries
+from tests.portal.conftest import HUBEI_LOOKS, Login, queries
 
 pytestmark = pytest.mark.django_db
-HUBEI_LOOKS = {"phases": {"420000": {"phase": "emergency", "approval": True}}}
-FIRMS_FIRST = {"tiers": {"hospital": 1, "health_facility": 2, "enterprise": 3, "community": 4, "supplier": 5}}
-
-
-@pytest.fixture
-def desk(log_in: Login, coordinator: User) -> Client:
-    return log_in(coordinator)
-
-
-@pytest.fixture
-def province(db: None) -> User:
-    office = OrganisationFactory.create(name="Hubei desk", kind=OrganisationKind.COORDINATOR, region=region("420000"))
-    return member(office, email="province@example.org")
 
 
 def typed(client: Client, path: str = "/desk/policy/new/", **changes: Any) -> dict[str, Any]:
@@ -344,213 +318,6 @@ def test_an_earlier_version_comes_back_as_a_draft(desk: Client, coordinator: Use
 
     draft = PolicyDraft.objects.get()
     assert (draft.values, draft.based_on) == (PolicyValues(), 2)
-
-
-# --- Preview ----------------------------------------------------------------------------------------------------------
-
-
-def two_needs(name: str, **facts: Any) -> tuple[Demand, Demand]:
-    hour = timezone.now() - dt.timedelta(days=1)
-    item = ItemFactory.create(key=name)
-    OfferFactory.create(item=item, quantity=1000, organisation__name=f"Maker {name}", published_at=hour)
-    village = OrganisationFactory.create(kind=OrganisationKind.COMMUNITY, **facts)
-    firm = OrganisationFactory.create(kind=OrganisationKind.ENTERPRISE, **facts)
-    return (
-        DemandFactory.create(organisation=village, item=item, opened_at=hour),
-        DemandFactory.create(organisation=firm, item=item, opened_at=hour),
-    )
-
-
-def work() -> None:
-    while previews.replay_due():
-        pass
-
-
-def test_a_preview_is_asked_for_followed_and_read(desk: Client, coordinator: User) -> None:
-    village, firm = two_needs("gown")
-    draft = draft_policy(FIRMS_FIRST, based_on=1, by=coordinator)
-    page = f"/desk/policy/drafts/{draft.pk}/"
-
-    assert "Waiting for its turn" in desk.post(f"{page}preview/", follow=True).text
-    work()
-    text = desk.get(page).text
-
-    assert "2 of 2 needs would have been served otherwise." in text
-    assert village.reference in text
-    assert firm.reference in text
-    assert "Maker gown: 1,000 pieces" in re.sub(r"\s+", " ", text)
-    assert "Community (tier 3, under the draft 4)" in text
-    assert "100 % → 0 %" in text
-    assert "Hubei" in text
-
-
-def test_a_preview_shows_needs_and_sums_of_ones_own_region_alone(
-    log_in: Login, coordinator: User, province: User
-) -> None:
-    here, _firm = two_needs("gown")
-    there, _firm = two_needs("mask", region=region("440300"))
-    draft = draft_policy(FIRMS_FIRST, based_on=1, by=coordinator)
-    previews.request_replay(draft, by=coordinator)
-    work()
-
-    page = log_in(province).get(f"/desk/policy/drafts/{draft.pk}/")
-
-    assert "4 of 4 needs would have been served otherwise." in page.text
-    assert here.reference in page.text
-    assert there.reference not in page.text
-    assert [row.name for row in page.context["sums"]["regions"]] == ["Hubei"]
-
-
-def test_a_preview_names_no_supplier_that_the_reader_may_not_see(
-    log_in: Login, coordinator: User, province: User
-) -> None:
-    village, _firm = two_needs("gown")
-    near = SupplierFactory.create(name="Wuhan Maker", region=region("420100"))
-    OfferFactory.create(organisation=near, item=village.item, quantity=400, published_at=village.opened_at)
-    draft = draft_policy(FIRMS_FIRST, based_on=1, by=coordinator)
-    previews.request_replay(draft, by=coordinator)
-    work()
-    page = f"/desk/policy/drafts/{draft.pk}/"
-
-    text = re.sub(r"\s+", " ", log_in(province).get(page).text)
-    assert ("Maker gown" in text, "Wuhan Maker: 400 pieces" in text) == (False, True)
-    assert re.search(r"a supplier in Guangdong: [\d,]+ pieces", text)
-    assert "Maker gown" in log_in(coordinator).get(page).text
-
-
-def test_a_preview_of_something_else_is_marked_as_such(desk: Client, coordinator: User) -> None:
-    draft = draft_policy({}, based_on=1, by=coordinator)
-    previews.request_replay(draft, by=coordinator)
-    work()
-    page = f"/desk/policy/drafts/{draft.pk}/"
-    assert "has changed since" not in desk.get(page).text
-    assert "none would have been served otherwise" in desk.get(page).text
-
-    make_policy({}, note="x", by=coordinator)
-
-    assert "has changed since" in desk.get(page).text
-
-
-def test_a_preview_says_when_too_much_competed(desk: Client, coordinator: User) -> None:
-    draft = draft_policy({}, based_on=1, by=coordinator)
-    asked = previews.request_replay(draft, by=coordinator)
-    work()
-    page = f"/desk/policy/drafts/{draft.pk}/"
-    assert "too much competed" not in desk.get(page).text
-
-    Replay.objects.filter(pk=asked.pk).update(apart=3)
-
-    assert "In 3 hours too much competed" in desk.get(page).text
-
-
-def test_the_table_of_a_preview_takes_as_many_queries_for_few_rows_as_for_many(desk: Client, coordinator: User) -> None:
-    def page_of(count: int) -> str:
-        Demand.objects.all().update(opened_at=timezone.now() - dt.timedelta(days=30))
-        for number in range(count):
-            two_needs(f"item{count}-{number}")
-        draft = draft_policy(FIRMS_FIRST, based_on=1, by=coordinator)
-        previews.request_replay(draft, by=coordinator)
-        work()
-        page = f"/desk/policy/drafts/{draft.pk}/"
-        assert len(desk.get(page).context["lines"]) == 2 * count
-        return page
-
-    few, many = page_of(1), page_of(9)
-    assert queries(desk, many) == queries(desk, few)
-
-
-# --- Phases -----------------------------------------------------------------------------------------------------------
-
-
-def test_where_a_coordinator_looks_first_the_posting_page_says_so_and_the_owner_sees_why_it_waits(
-    log_in: Login, buyer: User, coordinator: User, province: User
-) -> None:
-    make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
-    client = log_in(buyer)
-    item = ItemFactory.create()
-    assert "Needs in Hubei are looked at by a coordinator first" in client.get("/needs/new/").text
-    assert "Hubei is in the emergency phase" in client.get("/needs/new/").text
-
-    answer = client.post("/needs/new/", lines({"item": item.pk, "quantity": "100"}), follow=True)
-
-    demand = Demand.objects.get()
-    assert demand.state == DemandState.DRAFT
-    assert "In this region a coordinator looks at every need before it goes out. Yours waits" in answer.text
-    assert "Open: ask suppliers now" not in answer.text
-    office = log_in(province)
-    assert demand.reference in office.get("/desk/").text
-    page = office.get(f"/desk/needs/{demand.pk}/").text
-    assert "Approve: send it out" in page
-    assert "Return it with a reason" in page
-
-    assert "error-summary" in office.post(f"/desk/needs/{demand.pk}/return/", {"reason": ""}).text
-    office.post(f"/desk/needs/{demand.pk}/return/", {"reason": "Which size?"})
-    assert "A coordinator returned it: Which size?" in client.get(f"/needs/{demand.pk}/").text
-    client.post(f"/needs/{demand.pk}/open/")
-    office.post(f"/desk/needs/{demand.pk}/open/")
-    demand.refresh_from_db()
-    assert (demand.state, demand.state_reason) == (DemandState.OPEN, "")
-
-
-def test_a_need_that_was_looked_at_late_is_not_stuck_once_it_is_out(desk: Client, coordinator: User) -> None:
-    demand = DemandFactory.create()
-    office = coordinator.grants[0].organisation
-    EscalationFactory.create(demand=demand, organisation=office, for_approval=True)
-    assert desk.get("/desk/").context["waiting"][0]["count"] == 0
-
-    EscalationFactory.create(demand=demand, organisation=office)
-    assert desk.get("/desk/").context["waiting"][0]["count"] == 1
-
-
-def test_the_place_of_delivery_decides_and_is_named(log_in: Login, coordinator: User, province: User) -> None:
-    make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
-    client = log_in(member(OrganisationFactory.create(region=region("440300"))))
-    region("420106")
-    assert "looked at by a coordinator" not in client.get("/needs/new/").text
-
-    faulty = lines({"item": ItemFactory.create().pk, "quantity": "0"})
-    assert "Needs in Hubei are looked at by a coordinator first" in client.post("/needs/new/", faulty).text
-
-
-def test_elsewhere_nothing_is_said_of_it(log_in: Login, buyer: User, coordinator: User) -> None:
-    region("440000")
-    make_policy({"phases": {"440000": {"phase": "emergency", "approval": True}}}, note="x", by=coordinator)
-    text = log_in(buyer).get("/needs/new/").text
-    assert "looked at by a coordinator first" not in text
-    assert "emergency phase" not in text
-
-
-def test_a_coordinator_of_the_place_of_delivery_sends_out_what_another_region_posted(
-    log_in: Login, coordinator: User, province: User
-) -> None:
-    make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
-    far = OrganisationFactory.create(region=region("440300"))
-    demand = DemandFactory.create(
-        organisation=far, region=region("420106"), draft=True, review_requested_at=timezone.now()
-    )
-
-    log_in(province).post(f"/desk/needs/{demand.pk}/open/")
-
-    demand.refresh_from_db()
-    assert demand.state == DemandState.OPEN
-
-
-def test_everybody_reads_tiers_clocks_and_phases_on_the_public_page(client: Client, coordinator: User) -> None:
-    region("420000")
-    hours = {"emergency": 1, "urgent": 5, "routine": 30}
-    make_policy({**HUBEI_LOOKS, **FIRMS_FIRST, "escalation_hours": hours}, note="x", by=coordinator)
-
-    text = client.get("/promise/", headers={"accept-language": "en"}).text
-
-    assert "5 hours" in text
-    assert text.index("Enterprise") < text.index("Communit")
-    assert "Hubei" in text
-    assert "Policy version 2" in text
-
-
-def test_a_viewer_of_a_desk_sees_no_policy(log_in: Login, coordinator: User) -> None:
-    office: Organisation = coordinator.grants[0].organisation
-    assert log_in(member(office, Role.VIEWER)).get("/desk/policy/").status_code == 404
 
 
 @pytest.mark.parametrize("number", ["0", "99999999999999999999"])
