@@ -13,7 +13,7 @@ from rest_framework import serializers
 from apps.api.times import parse_deadline
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.standards import normalise
-from apps.demands.models import MAX_QUANTITY
+from apps.catalogue.units import MAX_QUANTITY
 
 M = TypeVar("M", bound=Model)
 

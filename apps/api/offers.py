@@ -212,7 +212,9 @@ class Offers(Resource):
         responses={200: SheetShown, 201: SheetShown},
         parameters=[
             OpenApiParameter("preview", OpenApiTypes.BOOL, description="Only say what would be imported."),
-            OpenApiParameter("publish", OpenApiTypes.BOOL, description="Publish what is imported."),
+            OpenApiParameter(
+                "publish", OpenApiTypes.BOOL, description="Publish what is imported, or preview whether it could be."
+            ),
         ],
     )
     @action(detail=False, methods=["post"], url_path="import", url_name="import", parser_classes=[MultiPartParser])
@@ -224,7 +226,8 @@ class Offers(Resource):
             raise ValidationError({"file": [_("This file is too large.")]})
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, taken.get("organisation"))
         data = file.read()
-        sheet = read_rows(organisation, data, by=self.user)
+        publish = _is_on(request, "publish")
+        sheet = read_rows(organisation, data, by=self.user, publish=publish)
         body: dict[str, Any] = {
             "rows": [_show(row) for row in sheet.rows],
             "faulty": len(sheet.faulty),
@@ -233,7 +236,7 @@ class Offers(Resource):
         }
         if _is_on(request, "preview"):
             return Response(body)
-        offers = import_offers(organisation, data, by=self.user, publish=_is_on(request, "publish"))
+        offers = import_offers(organisation, data, by=self.user, publish=publish)
         body["offers"] = [str(offer.pk) for offer in offers]
         return Response(body, status=201)
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+# Of base units, in a need or an offer: whatever is more was typed by mistake.
+MAX_QUANTITY: Final = 10**12
 # How many base units one of a written unit is. Whatever counts single things is 1 of a piece, a unit or a test.
 _SINGLE: Final = frozenset(
     {"个", "只", "件", "套", "副", "台", "支", "片", "条", "张", "枚", "顶", "把", "辆", "架", "人份", "份", "次"}

@@ -70,20 +70,22 @@ class QueuedQuerySet(KeyedQuerySet[Row]):
         """Of what was claimed, what nobody else has claimed since is free again; and off the queue, unless it was asked
         for meanwhile. These keys come `again` at that time.
         """
-        if not claimed:
-            return
-        ours = reduce(or_, (self._as_claimed(row, "match_claimed_until") for row in claimed))
-        keys = list(self.filter(ours).select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
-        rows = self.model._default_manager.filter(pk__in=keys)
-        unasked = reduce(or_, (self._as_claimed(row, "match_requested_at") for row in claimed))
-        done = list(rows.filter(unasked).values_list("pk", flat=True))
+        ours = self._as_claimed(claimed, "match_claimed_until")
+        keys = list(ours.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+        rows = self.filter(pk__in=keys)
+        done = list(rows.unasked_since(claimed).values_list("pk", flat=True))
         rows.filter(pk__in=done).update(match_requested_at=None)
         rows.filter(pk__in=set(done).intersection(again)).update(match_requested_at=at)
         rows.update(match_claimed_until=None)
 
-    @staticmethod
-    def _as_claimed(row: Row, field: str) -> Q:
-        return Q(pk=row.pk, **{field: getattr(row, field)})
+    def unasked_since(self, claimed: Sequence[Row]) -> Self:
+        """Of what was claimed, what nobody has asked for since."""
+        return self._as_claimed(claimed, "match_requested_at")
+
+    def _as_claimed(self, claimed: Sequence[Row], field: str) -> Self:
+        if not claimed:
+            return self.none()
+        return self.filter(reduce(or_, (Q(pk=row.pk, **{field: getattr(row, field)}) for row in claimed)))
 
 
 class TimeStamped(models.Model):

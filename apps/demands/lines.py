@@ -8,8 +8,9 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from apps.catalogue.models import Item, ItemStandard, Region, Standard
+from apps.catalogue.units import MAX_QUANTITY
 from apps.core.errors import RuleViolation, Text
-from apps.demands.models import MAX_QUANTITY, QuantityKind, Urgency
+from apps.demands.models import QuantityKind, Urgency
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,10 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
+from apps.catalogue.units import MAX_QUANTITY
 from apps.core.models import Counted, QueuedQuerySet
 from apps.demands import clocks
 from apps.policy.values import PolicyValues
-
-MAX_QUANTITY: Final = 10**12
 
 
 class DemandState(models.TextChoices):

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import structlog
 from django.db import transaction
@@ -121,11 +121,12 @@ def tell_withdrawn(*, limit: int = 500) -> int:
 
 
 @transaction.atomic
-def tell_nobody_left(demand_ids: Iterable[int]) -> None:
+def tell_nobody_left(claimed: Sequence[Demand]) -> None:
     """Tell those who need something, once for the last supplier that was asked, that nobody is asked any more: it said
-    no or nothing, or took its offer back, and there is no other.
+    no or nothing, or took its offer back, and there is no other. What was asked for since it was `claimed` is decided
+    once more first.
     """
-    left = Demand.objects.open().short().filter(pk__in=list(demand_ids), quantity_held=0).shown().order_by("pk")
+    left = Demand.objects.open().short().unasked_since(claimed).filter(quantity_held=0).shown().order_by("pk")
     asked = Match.objects.filter(WAS_ASKED, demand__in=[demand.pk for demand in left])
     last = dict(asked.values_list("demand_id").annotate(last=Max("pk")))
     queue_all(

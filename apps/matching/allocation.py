@@ -22,6 +22,7 @@ from apps.matching.ranking import (
     Shortlist,
     Source,
     effective_tier,
+    enough_to_matter,
     precedence,
     rank,
 )
@@ -102,7 +103,7 @@ def decide(
             for need in members:
                 _take(need, plan.ranked[need.id].candidates.sources(), taken[need.id], table, cap[need.id], policy)
         for need in members:
-            _take_over(need, tier, plan, taken[need.id], table)
+            _take_over(need, plan, taken[need.id], table, policy)
             table.wanting[need.id] = need.wanting - sum(taken[need.id].values())
         for need in members:
             _record(need, plan, taken[need.id], policy)
@@ -122,9 +123,12 @@ class _Table:
             if source.held:
                 self.held[source.id] = sorted(source.held, key=lambda hold: (hold.tier, hold.match_id))
 
-    def left(self, source_id: int) -> int:
-        """What the tier whose turn it is may take: all but what higher ones still want that were not answered yet."""
-        free = self.free[source_id]
+    def left(self, source_id: int, freed: int = 0) -> int:
+        """What the tier whose turn it is may take: all but what higher ones still want that were not answered yet.
+
+        `freed`: if so much more were free.
+        """
+        free = self.free[source_id] + freed
         if free and source_id in self.held:
             free -= sum(self.wanting[hold.need_id] for hold in self.held[source_id] if hold.tier < self.tier)
         return max(0, free)
@@ -144,10 +148,13 @@ def _share(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], table
     return min(need.wanting, max(1, math.floor(supply * policy.share_cap)))
 
 
-def _fitting(wanted: int, available: int, minimum: int) -> int:
-    """How much to take of a source; 0 when it would be below its minimum order."""
+def _fitting(wanted: int, available: int, already: int, minimum: int, matters: int) -> int:
+    """How much to take of a source beyond what is taken already; 0 where that would be below its minimum order or not
+    worth a shipment.
+    """
     quantity = min(wanted, available)
-    return quantity if quantity >= minimum else 0
+    least = max(already + 1, minimum, min(matters, already + wanted))
+    return quantity if already + quantity >= least else 0
 
 
 def _take(
@@ -159,17 +166,13 @@ def _take(
     policy: PolicyValues,
 ) -> None:
     """Take from the best sources with enough free stock to matter, up to `cap` in all."""
-    matters = max(1, math.ceil(need.wanting * policy.matter_share))
+    matters = enough_to_matter(need, policy)
     for source in sources:
         wanted = cap - sum(taken.values())
         if wanted <= 0:
             return
         already = taken.get(source.id, 0)
-        available = table.left(source.id)
-        if already + available < min(matters, wanted + already):
-            continue
-        minimum = max(1, source.minimum_order - already)
-        quantity = _fitting(wanted, available, minimum)
+        quantity = _fitting(wanted, table.left(source.id), already, source.minimum_order, matters)
         if quantity:
             taken[source.id] = already + quantity
             table.free[source.id] -= quantity
@@ -177,25 +180,28 @@ def _take(
             return
 
 
-def _take_over(need: Need, tier: int, plan: Plan, taken: dict[int, int], table: _Table) -> None:
-    """Let unanswered holds of lower tiers yield, source by source, until the need has what it wants."""
+def _take_over(need: Need, plan: Plan, taken: dict[int, int], table: _Table, policy: PolicyValues) -> None:
+    """Let unanswered holds of lower tiers yield, source by source, until the need has what it wants. None yields for
+    what would not be taken.
+    """
+    matters = enough_to_matter(need, policy)
     for source in plan.ranked[need.id].candidates.sources():
         wanted = need.wanting - sum(taken.values())
         if wanted <= 0:
             return
-        lower = [hold for hold in table.held[source.id] if hold.tier > tier]
-        minimum = max(1, source.minimum_order - taken.get(source.id, 0))
-        if table.left(source.id) + sum(hold.quantity for hold in lower) < minimum or wanted < minimum:
+        already = taken.get(source.id, 0)
+        lower = [hold for hold in table.held[source.id] if hold.tier > table.tier]
+        available = table.left(source.id, freed=sum(hold.quantity for hold in lower))
+        quantity = _fitting(wanted, available, already, source.minimum_order, matters)
+        if not quantity:
             continue
-        while lower and table.left(source.id) < wanted:
+        while lower and table.left(source.id) < quantity:
             hold = lower.pop()
             table.held[source.id].remove(hold)
             table.free[source.id] += hold.quantity
             plan.yielding.append(hold.match_id)
-        quantity = _fitting(wanted, table.left(source.id), minimum)
-        if quantity:
-            taken[source.id] = taken.get(source.id, 0) + quantity
-            table.free[source.id] -= quantity
+        taken[source.id] = already + quantity
+        table.free[source.id] -= quantity
 
 
 def _record(need: Need, plan: Plan, taken: dict[int, int], policy: PolicyValues) -> None:

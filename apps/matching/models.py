@@ -399,10 +399,13 @@ class SupplierRecord(models.Model):
 
 
 class ReferencePrice(models.Model):
-    """What an item usually costs: the median of its published offers, as last taken."""
+    """What an item usually costs: the median of its published offers in the currency that most of them are in, as last
+    taken. Nothing in another currency is compared with it.
+    """
 
     item = models.OneToOneField(Item, models.CASCADE, primary_key=True, related_name="reference_price")
     price = models.FloatField(_("price per unit"))
+    currency = models.CharField(_("currency"), max_length=3, default="CNY")
     taken_at = models.DateTimeField(_("taken"))
 
     class Meta:
@@ -410,7 +413,7 @@ class ReferencePrice(models.Model):
         verbose_name_plural = _("reference prices")
 
     def __str__(self) -> str:
-        return f"{self.item}: {self.price}"
+        return f"{self.item}: {self.price} {self.currency}"
 
 
 class Cell(models.Model):

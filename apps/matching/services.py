@@ -105,7 +105,7 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
     if closed := [demand.pk for demand in claimed if demand not in open_ones]:
         stand_down(Match.objects.filter(demand__in=closed))
         shortfalls.forget(closed)
-    alerts.tell_nobody_left(demand.pk for demand in open_ones)
+    alerts.tell_nobody_left(open_ones)
     demands_services.finish_matching(claimed)
     return done
 
@@ -224,7 +224,8 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
         unaware = Q(match_requested_at=None) | Q(match_claimed_until__isnull=False)
         needs = Demand.objects.open().short().filter(unaware, item__in=helped)
         demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
-    gifts = [] if policy.gift_reach_km is None else [offer.pk for offer in able if offer.is_donation]
+    # Under whatever policy: the next one may let gifts go farther each day.
+    gifts = [offer.pk for offer in able if offer.is_donation]
     supply_services.finish_matching(offers, again=gifts, at=now + GIFTS_EVERY)
     return done
 
@@ -272,15 +273,11 @@ def record_acceptance(
             field="quantity",
             held=held,
         )
-    if not (match.demand.organisation.is_verified and match.offer.organisation.is_verified):
-        # The next sweep takes the hold back; until then nobody gets a contact by it.
-        raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
-    if not match.offer.certificate_holds(now.date()):
-        raise RuleViolation("certificate_expired", _("The certificate has expired."))
+    check_may_be_promised(match, now)
     if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
-    if accepted < held:
-        supply_quantities.release({match.offer_id: held - accepted}, now=now)
+    # Even where nothing comes free: what was left there for this need, others may have now.
+    supply_quantities.release({match.offer_id: held - accepted}, now=now)
     move(
         match,
         MatchState.ACCEPTED,
@@ -292,6 +289,16 @@ def record_acceptance(
     audit.record(by, "match.accepted", match, quantity=accepted)
     queue("match.accepted", match.demand.organisation, describe(match), key=f"match.accepted:{match.pk}")
     return match
+
+
+def check_may_be_promised(match: Match, now: dt.datetime) -> None:
+    """Whether goods of this match may be promised, at first or once more: both sides are verified, and the certificate
+    holds. A hold that fails this is taken back by the next sweep; until then nobody gets a contact by it.
+    """
+    if not (match.demand.organisation.is_verified and match.offer.organisation.is_verified):
+        raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
+    if not match.offer.certificate_holds(now.date()):
+        raise RuleViolation("certificate_expired", _("The certificate has expired."))
 
 
 @transaction.atomic

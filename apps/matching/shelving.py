@@ -27,14 +27,7 @@ _RENEWED_BEFORE: Final = dt.timedelta(hours=12)
 _FOREVER: Final = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 _ALONE: Final = 4_207_001  # the advisory lock of who writes cells
 
-_KEYED = """
-    SELECT listing.offer_id, listing.item_id, listing.city, listing.quantity, listing.x, listing.y, listing.z,
-        width_bucket(listing.lead_time_days::float8, %(classes)s::float8[]) - 1 AS lead_class,
-        matching_steady(listing.kept, listing.broken, listing.is_donation, listing.unit_price, listing.reference_price,
-            %(record)s, %(price)s, %(prior)s, %(prior_share)s) AS steady,
-        greatest(listing.confirmed_at, %(counts_from)s) AS counts_from
-    FROM matching_listing listing JOIN chosen USING (offer_id)
-"""
+_CLASS = "width_bucket(lead_time_days::float8, %(classes)s::float8[]) - 1"
 _KEY = "keyed.steady + %(freshness)s * date_part('epoch', keyed.counts_from) / %(fresh_seconds)s"
 _BESTS = ", ".join(
     f"max({_KEY}) FILTER (WHERE lead_class = {place}) AS best_{place}" for place in range(len(LEAD_CLASSES))
@@ -48,11 +41,18 @@ _LENGTH = "nullif(sqrt(avg(x) ^ 2 + avg(y) ^ 2 + avg(z) ^ 2), 0)"
 _CHORD = "sqrt(({0}.x - {1}.x) ^ 2 + ({0}.y - {1}.y) ^ 2 + ({0}.z - {1}.z) ^ 2) + 1e-6"
 
 _SHELVE = f"""
+-- What is locked is read as it is by then; read once more it would be what it was when the statement began.
 WITH chosen AS MATERIALIZED (
-    SELECT offer_id FROM matching_listing WHERE cell_id IS NULL AND (%(item)s IS NULL OR item_id = %(item)s)
+    SELECT * FROM matching_listing WHERE cell_id IS NULL AND (%(item)s IS NULL OR item_id = %(item)s)
     ORDER BY offer_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ),
-keyed AS MATERIALIZED ({_KEYED}),
+keyed AS MATERIALIZED (
+    SELECT offer_id, item_id, city, quantity, x, y, z, {_CLASS} AS lead_class,
+        matching_steady(kept, broken, is_donation, unit_price, reference_price,
+            %(record)s, %(price)s, %(prior)s, %(prior_share)s) AS steady,
+        greatest(confirmed_at, %(counts_from)s) AS counts_from
+    FROM chosen
+),
 middle AS (
     SELECT item_id, city, avg(x) / {_LENGTH} AS x, avg(y) / {_LENGTH} AS y, avg(z) / {_LENGTH} AS z
     FROM keyed GROUP BY item_id, city
@@ -73,7 +73,6 @@ UPDATE matching_listing listing SET cell_id = cell.id, steady = keyed.steady, ke
 FROM keyed JOIN cell USING (item_id, city) WHERE listing.offer_id = keyed.offer_id
 """
 
-_CLASS = "width_bucket(listing.lead_time_days::float8, %(classes)s::float8[]) - 1"
 _HELD = ", ".join(
     f"max(listing.key) FILTER (WHERE {_CLASS} = {place}) AS best_{place}" for place in range(len(LEAD_CLASSES))
 )
@@ -115,32 +114,44 @@ def shelve(*, now: dt.datetime | None = None, batch: int = 5000) -> int:
     done = 0
     outdated = Cell.objects.exclude(policy_version=policy.version).order_by("item_id")
     for item_id in outdated.values_list("item_id", flat=True).distinct():
-        done += _key_anew(item_id, policy, now)
+        while _clear(item_id, policy, batch):
+            pass
+        while shelved := _shelve(policy, now, batch, item_id):
+            done += shelved
     while shelved := _shelve(policy, now, batch):
         done += shelved
     return done
 
 
 @transaction.atomic
-def _shelve(policy: Policy, now: dt.datetime, batch: int) -> int:
-    """One batch. Listings that somebody is just changing stay for the next time."""
+def _shelve(policy: Policy, now: dt.datetime, batch: int, item_id: int | None = None) -> int:
+    """One batch, of this item alone if one is given. Listings that somebody is just changing stay for the next time."""
+    _be_alone()
+    cells = Cell.objects.all() if item_id is None else Cell.objects.filter(item=item_id)
+    if cells.exclude(policy_version=policy.version).exists():
+        return 0  # another policy came into force meanwhile: the next run
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ALONE])
-        if Cell.objects.exclude(policy_version=policy.version).exists():
-            return 0  # another policy came into force meanwhile: the next run
-        cursor.execute(_SHELVE, _facts(policy, now) | {"item": None, "limit": batch})
+        cursor.execute(_SHELVE, _facts(policy, now) | {"item": item_id, "limit": batch})
         return int(cursor.rowcount)
 
 
 @transaction.atomic
-def _key_anew(item_id: int, policy: Policy, now: dt.datetime) -> int:
-    """All listings of an item, by the weights of this policy: until it is done, they are ranked without bounds."""
+def _clear(item_id: int, policy: Policy, batch: int) -> int:
+    """One batch of an item's listings out of cells that were made for another policy, and the emptied cells away. As
+    long as there are any, the item is ranked without bounds.
+    """
+    _be_alone()
+    cells = Cell.objects.filter(item=item_id).exclude(policy_version=policy.version)
+    cleared = _to_the_counter(Listing.objects.filter(cell__in=cells), batch)
+    if cleared < batch:
+        cells.delete()
+    return cleared
+
+
+def _be_alone() -> None:
+    """Until the end of the transaction nobody else writes cells."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ALONE])
-        _to_the_counter(Listing.objects.filter(item=item_id, cell__isnull=False))
-        Cell.objects.filter(item=item_id).delete()
-        cursor.execute(_SHELVE, _facts(policy, now) | {"item": item_id, "limit": None})
-        return int(cursor.rowcount)
 
 
 def _facts(policy: Policy, now: dt.datetime) -> dict[str, Any]:
@@ -206,18 +217,24 @@ def _count_records(now: dt.datetime) -> None:
 
 @transaction.atomic
 def _take_prices(now: dt.datetime) -> None:
-    """The median price of the published offers of each item that has none, or one of yesterday that is not near it."""
+    """The median price of the published offers of each item that has none, or one of yesterday that is not near it; in
+    the currency of most of them.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO matching_referenceprice AS reference (item_id, price, taken_at)
-            SELECT item_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY unit_price), %(now)s FROM matching_listing
-            WHERE unit_price IS NOT NULL AND item_id NOT IN (
+            INSERT INTO matching_referenceprice AS reference (item_id, price, currency, taken_at)
+            SELECT DISTINCT ON (item_id) item_id,
+                percentile_cont(0.5) WITHIN GROUP (ORDER BY unit_price)::float8, currency, %(now)s
+            FROM supply_offer offer
+            WHERE state = 'published' AND unit_price IS NOT NULL AND item_id NOT IN (
                 SELECT item_id FROM matching_referenceprice WHERE taken_at > %(before)s
             )
-            GROUP BY item_id ORDER BY item_id
-            ON CONFLICT (item_id) DO UPDATE SET (price, taken_at) = (excluded.price, excluded.taken_at)
-            WHERE abs(excluded.price - reference.price) > %(share)s * reference.price
+            GROUP BY item_id, currency ORDER BY item_id, count(*) DESC, currency
+            ON CONFLICT (item_id) DO UPDATE
+            SET (price, currency, taken_at) = (excluded.price, excluded.currency, excluded.taken_at)
+            WHERE excluded.currency <> reference.currency
+                OR abs(excluded.price - reference.price) > %(share)s * reference.price
             """,
             {"now": now, "before": now - PRICE_STAYS, "share": PRICE_SHARE},
         )
@@ -271,17 +288,18 @@ def _renew(policy: Policy, now: dt.datetime) -> int:
     return _to_the_counter(Listing.objects.filter(cell__good_until__lt=soon, confirmed_at__lt=stale))
 
 
-def _to_the_counter(listings: QuerySet[Listing]) -> int:
+def _to_the_counter(listings: QuerySet[Listing], limit: int | None = None) -> int:
     """In the order of keys, in which everybody takes the rows of offers."""
-    rows = list(listings.order_by("pk").select_for_update(of=["self"]).values_list("pk", flat=True))
+    rows = list(listings.order_by("pk").select_for_update(of=["self"]).values_list("pk", flat=True)[:limit])
     return Listing.objects.filter(pk__in=rows).update(cell=None, steady=None, key=None)
 
 
 @transaction.atomic
 def _tighten(policy: Policy, now: dt.datetime) -> None:
     """Bounds only rise when something is shelved; this lowers them to what is there."""
+    _be_alone()
+    Cell.objects.filter(~Exists(Listing.objects.filter(cell=OuterRef("pk")))).delete()
+    if Cell.objects.exclude(policy_version=policy.version).exists():
+        return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ALONE])
-        Cell.objects.filter(~Exists(Listing.objects.filter(cell=OuterRef("pk")))).delete()
-        if not Cell.objects.exclude(policy_version=policy.version).exists():
-            cursor.execute(_TIGHTEN, _facts(policy, now))
+        cursor.execute(_TIGHTEN, _facts(policy, now))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
@@ -53,8 +54,10 @@ class ReadSheet:
         return {f"{row.number}.{column}": messages for row in self.faulty for column, messages in row.errors.items()}
 
 
-def read_rows(organisation: Organisation, data: bytes, *, by: User | None) -> ReadSheet:
-    """Read a CSV or XLSX sheet of offers and check each row; nothing is written. Raises `sheet_unusable`."""
+def read_rows(organisation: Organisation, data: bytes, *, by: User | None, publish: bool = False) -> ReadSheet:
+    """Read a CSV or XLSX sheet of offers and check each row, to `publish` it too if asked to; nothing is written.
+    Raises `sheet_unusable`.
+    """
     try:
         sheet = sheets.read(data)
     except sheets.UnreadableError as problem:
@@ -63,13 +66,13 @@ def read_rows(organisation: Organisation, data: bytes, *, by: User | None) -> Re
         raise RuleViolation("not_a_supplier", _("This kind of organisation does not publish offers."))
 
     names = _Names(sheet.rows)
-    rows = [_read_row(organisation, row, names, by) for row in sheet.rows]
+    rows = [_read_row(organisation, row, names, by, publish=publish) for row in sheet.rows]
     return ReadSheet(rows, sheet.unknown_columns)
 
 
 def import_offers(organisation: Organisation, data: bytes, *, by: User | None, publish: bool = False) -> list[Offer]:
     """All rows of a sheet as offers, or none: then every fault is named by row and column."""
-    sheet = read_rows(organisation, data, by=by)
+    sheet = read_rows(organisation, data, by=by, publish=publish)
     if sheet.faulty:
         raise RuleViolation.of_fields(
             sheet.errors, _("Nothing was imported: some rows have faults."), code="rows_invalid"
@@ -89,7 +92,9 @@ def _words_for(problem: sheets.UnreadableError) -> Text:
     return texts[problem.code]
 
 
-def _read_row(organisation: Organisation, row: sheets.Row, names: "_Names", by: User | None) -> ReadRow:
+def _read_row(
+    organisation: Organisation, row: sheets.Row, names: "_Names", by: User | None, *, publish: bool
+) -> ReadRow:
     read = ReadRow(row.number)
     for column, fault in row.faults.items():
         read.errors[column] = [str(_FAULTS[fault.code]) % {"value": fault.value}]
@@ -104,6 +109,8 @@ def _read_row(organisation: Organisation, row: sheets.Row, names: "_Names", by: 
 
     try:
         read.offer = services.draft_offer(organisation, by=by, **read.facts)
+        if publish:
+            services.check_can_go_out(read.offer, timezone.now())
     except RuleViolation as violation:
         read.errors = violation.errors or {"item": [violation.message]}
     return read

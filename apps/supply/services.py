@@ -11,12 +11,13 @@ from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, ItemStandard, Region
+from apps.catalogue.units import MAX_QUANTITY
 from apps.core import audit
 from apps.core.errors import RuleViolation, Text
 from apps.core.states import move
 from apps.notifications.services import queue
 from apps.policy.models import Policy
-from apps.supply.models import MAX_QUANTITY, Offer, OfferState
+from apps.supply.models import Offer, OfferState
 
 LIKELY_DUPLICATE_WITHIN = dt.timedelta(days=7)
 
@@ -147,12 +148,7 @@ def publish_offer(offer: Offer, *, by: User | None, now: dt.datetime | None = No
             _("Your offer is saved. It can be published as soon as “%(name)s” is verified.")
             % {"name": offer.organisation},
         )
-    if offer.item.is_unlisted:
-        raise RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
-    if offer.quantity <= 0:
-        raise RuleViolation("quantity_missing", _("Say how much you offer."), field="quantity")
-    if not offer.certificate_holds(now.date()):
-        raise RuleViolation("certificate_expired", _("The certificate has expired."), field="certificate_valid_until")
+    check_can_go_out(offer, now)
     move(
         offer,
         OfferState.PUBLISHED,
@@ -164,6 +160,16 @@ def publish_offer(offer: Offer, *, by: User | None, now: dt.datetime | None = No
     )
     audit.record(by, "offer.published", offer)
     return offer
+
+
+def check_can_go_out(offer: Offer, now: dt.datetime) -> None:
+    """Raise what in the facts of an offer, which may be a draft for long, keeps it from being published."""
+    if offer.item.is_unlisted:
+        raise RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
+    if offer.quantity <= 0:
+        raise RuleViolation("quantity_missing", _("Say how much you offer."), field="quantity")
+    if not offer.certificate_holds(now.date()):
+        raise RuleViolation("certificate_expired", _("The certificate has expired."), field="certificate_valid_until")
 
 
 @transaction.atomic

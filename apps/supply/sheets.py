@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from apps.catalogue.units import MAX_QUANTITY
+
 MAX_ROWS: Final = 2_000
-MAX_QUANTITY: Final = 10**12
 # Empty lines and columns that nobody reads cost time too: a tiny XLSX may name cell XFD1048576.
 MAX_LINES: Final = 2 * MAX_ROWS
 MAX_COLUMNS: Final = 100

@@ -100,6 +100,17 @@ def test_the_faults_of_a_sheet_are_named_by_row(client: Client, supplier: User) 
     assert not Offer.objects.exists()
 
 
+def test_a_preview_says_what_could_not_be_published(client: Client, supplier: User) -> None:
+    ItemFactory.create()
+    bad = b"item,quantity,certificate_valid_until\nmask.surgical,5,2020-01-01\n"
+
+    rows = sheet(client, supplier, bad, "?preview=true&publish=true").json()["rows"]
+    assert rows[0]["errors"] == {"certificate_valid_until": ["The certificate has expired."]}
+    refused = sheet(client, supplier, bad, "?publish=true")
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["2.certificate_valid_until"])
+    assert sheet(client, supplier, bad, "?preview=true").json()["faulty"] == 0
+
+
 def test_an_xlsx_can_be_imported_too(client: Client, supplier: User) -> None:
     ItemFactory.create()
     book = openpyxl.Workbook()

@@ -388,6 +388,26 @@ def test_the_reference_price_is_the_median_and_stays_for_a_day() -> None:
     assert {source.reference_price for source in load_sources([offer.item_id], NOW, PolicyValues())} == {10}
 
 
+def test_prices_in_different_currencies_are_not_compared() -> None:
+    usual = OfferFactory.create_batch(3, unit_price=Decimal(10))
+    dollars = OfferFactory.create(unit_price=Decimal(5), currency="USD")
+
+    def reference() -> dict[int, float | None]:
+        sources = load_sources([dollars.item_id], timezone.now(), PolicyValues())
+        return {source.id: source.reference_price for source in sources}
+
+    shelving.take_stock(now=NOW)
+    assert reference() == {offer.pk: 10 for offer in usual} | {dollars.pk: None}
+
+    Offer.objects.filter(pk=dollars.pk).update(currency="CNY")
+    assert reference()[dollars.pk] == 10
+    Offer.objects.update(currency="USD")
+    shelving.take_stock(now=NOW)
+    assert set(reference().values()) == {None}, "it stays for a day"
+    shelving.take_stock(now=NOW + dt.timedelta(hours=25))
+    assert set(reference().values()) == {10}, "the median of 10, 10, 10 and 5"
+
+
 def test_both_sides_give_a_region_the_same_bit() -> None:
     for codes in (["CN"], ["420000", "IT-25"], [f"{n}" for n in range(200)]):
         with connection.cursor() as cursor:

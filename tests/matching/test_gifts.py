@@ -66,11 +66,20 @@ def test_what_is_urgent_and_what_is_sold_goes_anywhere_at_once(urgency: Urgency,
     assert (offer.match_requested_at is not None) == gift
 
 
-def test_without_a_reach_nothing_is_looked_at_again() -> None:
-    offer = OfferFactory.create(is_donation=True, queued=True)
+def test_a_gift_from_before_there_was_a_reach_goes_farther_each_day_too() -> None:
     Policy.objects.create(version=2, settings={"gift_reach_km": None})
-
+    gift = OfferFactory.create(
+        organisation=SupplierFactory.create(region=region("440300")), is_donation=True, queued=True
+    )
     matching.sweep()
+    Policy.objects.create(version=3, settings={"gift_reach_km": 50, "gift_reach_km_per_day": 500})
+    hospital = OrganisationFactory.create(region=region("420100"))
+    DemandFactory.create(organisation=hospital, item=gift.item, urgency=Urgency.ROUTINE, queued=True)
+    begin = timezone.now()
 
-    offer.refresh_from_db()
-    assert offer.match_requested_at is None
+    held = []
+    for day in range(3):
+        matching.sweep(now=begin + day * DAY)
+        held.append(Match.objects.held().filter(offer=gift).exists())
+
+    assert held == [False, False, True]

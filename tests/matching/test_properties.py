@@ -231,6 +231,40 @@ def test_a_lower_tier_leaves_what_a_higher_one_still_wants_of_a_source_that_has_
     assert sum(hold.quantity for hold in plan.holds) <= max(0, source.free - wanting)
 
 
+def one_need(wanting: int, *, tier: int) -> Need:
+    return Need(
+        id=1, organisation_id=100, item_id=1, target=wanting, wanting=wanting, tier=tier, urgency_rank=1,
+        days_of_supply=None, waiting_since=NOW, needed_by=None, place=PLACES[1],
+    )  # fmt: skip
+
+
+def one_source(id_: int, free: int, *held: HeldFor) -> Source:
+    return Source(
+        id=id_, organisation_id=id_, item_id=1, free=free, minimum_order=1, lead_time_days=1, place=PLACES[1],
+        ships_to=frozenset(), standard_id=None, confirmed_at=NOW, held=held,
+    )  # fmt: skip
+
+
+def test_no_hold_yields_where_what_it_held_would_be_left_for_a_higher_tier() -> None:
+    hospital = HeldFor(11, need_id=901, tier=1, quantity=40, wanting=70)
+    community = HeldFor(12, need_id=902, tier=3, quantity=60)
+    market = [one_source(1, 0, hospital, community), one_source(2, 30)]
+
+    plan = decide([one_need(90, tier=2)], market, RULES, policy=POLICY, now=NOW)
+
+    assert {hold.candidate.source.id: hold.quantity for hold in plan.holds} == {2: 30}
+    assert plan.yielding == []
+
+
+def test_no_hold_yields_for_what_is_not_worth_a_shipment() -> None:
+    hospital = HeldFor(11, need_id=901, tier=1, quantity=9_000)
+    community = HeldFor(12, need_id=902, tier=3, quantity=5)
+
+    plan = decide([one_need(100_000, tier=2)], [one_source(1, 0, hospital, community)], RULES, policy=POLICY, now=NOW)
+
+    assert (plan.holds, plan.yielding) == ([], [])
+
+
 def test_who_takes_over_is_told_that_it_gets_all_it_wants() -> None:
     place = PLACES[1]
     source = Source(

@@ -7,8 +7,10 @@ import pytest
 from django.utils import timezone
 
 from apps.core.errors import RuleViolation
+from apps.demands import services as demands
 from apps.demands.models import Demand
 from apps.fulfilment import services as fulfilment
+from apps.matching import alerts
 from apps.matching import services as matching
 from apps.matching.models import Match, MatchState
 from apps.notifications.models import Message
@@ -33,6 +35,7 @@ from tests.matching.rematching import (
     proposed,
     state_of,
     suppliers_asked,
+    told,
     withdrawn,
 )
 
@@ -166,6 +169,24 @@ def test_nobody_left_is_told_once_and_again_when_somebody_else_was_asked_in_vain
     assert offer.pk != other.pk
 
 
+def test_nobody_is_told_that_nobody_is_left_while_the_need_is_to_be_decided_once_more() -> None:
+    demand, offer = need(), offer_in(WUHAN)
+    matching.sweep()
+    matching.decline(Match.objects.held().get(), by=None, reason="other")
+    now = timezone.now()
+    claimed = demands.claim_for_matching(now=now, lease=matching.LEASE, limit=1)
+
+    # As when what was found for it changed before it could be asked.
+    demands.request_matching([demand.pk], now=now + dt.timedelta(seconds=1))
+    alerts.tell_nobody_left(claimed)
+    assert nobody_left(demand) not in told()
+
+    Demand.objects.filter(pk=demand.pk).update(match_requested_at=claimed[0].match_requested_at)
+    alerts.tell_nobody_left(claimed)
+    assert nobody_left(demand) in told()
+    assert offer.pk
+
+
 def test_an_offer_of_which_less_is_there_keeps_what_was_accepted_and_asks_again_for_what_is_left(sweep: Sweep) -> None:
     offer = offer_in(WUHAN, 1000)
     accepted, first, last = need(200), need(300), need(500, by={"kind": "community"})
@@ -198,6 +219,25 @@ def test_what_comes_free_goes_to_no_lower_tier_while_a_hospital_that_was_not_ans
     fulfilment.accept_match(Match.objects.get(demand=second), by=None)
     sweep()
     assert asked() == {(second.pk, offer.pk): 200, (behind.pk, offer.pk): 101}
+
+
+def test_what_was_left_for_a_hospital_that_cannot_take_it_goes_to_others_once_its_supplier_has_answered(
+    sweep: Sweep,
+) -> None:
+    small, hospital = offer_in(WUHAN, 70), need(170)
+    sweep()
+    large = offer_in(WUHAN, 210, minimum_order=100, queued=True)
+    sweep()
+    assert asked() == {(hospital.pk, small.pk): 70, (hospital.pk, large.pk): 100}
+    matching.decline(Match.objects.get(offer=small), by=None, reason="gone")
+    community = need(110, by={"kind": "community"})
+    sweep()
+    assert (community.pk, large.pk) not in asked(), "70 of the 110 that are free are left for the hospital"
+
+    fulfilment.accept_match(Match.objects.get(offer=large), by=None)
+    sweep()
+
+    assert asked() == {(community.pk, large.pk): 110}
 
 
 def test_an_offer_that_now_ships_to_a_hospital_is_given_up_by_an_enterprise_that_holds_all_of_it(sweep: Sweep) -> None:

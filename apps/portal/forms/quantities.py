@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from apps.catalogue.models import Item
-from apps.demands.models import MAX_QUANTITY
+from apps.catalogue.units import MAX_QUANTITY
 
 _NUMBER: Final = re.compile(r"(\d{1,30})(?:\.(\d{1,8}))?\s*(万|萬|千|k|w)?", re.IGNORECASE)
 _TIMES: Final = {"万": 10_000, "萬": 10_000, "w": 10_000, "千": 1_000, "k": 1_000}

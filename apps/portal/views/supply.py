@@ -300,7 +300,7 @@ def import_sheet(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, "portal/supplier/import.html", context, status=400)
     try:
-        sheet = read_rows(organisation, form.cleaned_data["bytes"], by=user)
+        sheet = read_rows(organisation, form.cleaned_data["bytes"], by=user, publish=form.cleaned_data["publish"])
     except RuleViolation as violation:
         blame(form, violation)
         return render(request, "portal/supplier/import.html", context, status=400)
