@@ -116,8 +116,9 @@ LEFT JOIN bench_standard standard
 
 # As the triggers and the hourly stock-taking would have left it.
 _LISTINGS = """
-INSERT INTO matching_referenceprice
-SELECT item_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY unit_price), now() FROM supply_offer GROUP BY item_id;
+INSERT INTO matching_referenceprice (item_id, price, taken_at, currency)
+SELECT item_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY unit_price), now(), 'CNY' FROM supply_offer
+GROUP BY item_id;
 INSERT INTO matching_listing (offer_id, item_id, organisation_id, standard_id, quantity, minimum_order, lead_time_days,
     certificate_valid_until, confirmed_at, unit_price, is_donation, areas, city, x, y, z, kept, broken, reference_price)
 SELECT * FROM matching_listable ORDER BY offer_id;
