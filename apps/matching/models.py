@@ -503,7 +503,7 @@ class Listing(models.Model):
                 fields=["cell", "-key"],
                 # What may be null comes last: the columns before it are read quickly.
                 include=[
-                    *("offer", "organisation_id", "quantity", "minimum_order", "areas", "lead_time_days", "steady"),
+                    *("offer", "quantity", "minimum_order", "areas", "lead_time_days", "steady"),
                     *("x", "y", "z", "standard_id"),
                 ],
                 condition=Q(cell__isnull=False),
