@@ -5,7 +5,10 @@ from django.utils import timezone, translation
 
 from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind, Role
+from apps.catalogue.models import Region
 from tests.factories import OrganisationFactory, SupplierFactory, UserFactory, member, region
+
+_SOME_PLACES = ["420106", "429004", "110102", "440300", "650000", "IT-25"]
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +81,21 @@ def far_partner(db: None) -> User:
 @pytest.fixture
 def stranger(db: None) -> User:
     return UserFactory.create(email="stranger@example.org", name="Stranger")
+
+
+@pytest.fixture
+def some_places(db: None) -> None:
+    """Some of them of the same name."""
+    for code in _SOME_PLACES:
+        region(code)
+    province = region("110000")
+    for code, name, english in (("110105", "朝阳区", "Chaoyang"), ("110101", "东城区", "Dongcheng District")):
+        Region.objects.create(
+            code=code, name=name, name_en=english, level="county", parent=province, path=f"{province.path}{code}/"
+        )
+    jilin = Region.objects.create(
+        code="220000", name="吉林省", name_en="Jilin", level="province", parent=region("CN"), path="CN/220000/"
+    )
+    Region.objects.create(
+        code="220104", name="朝阳区", name_en="Chaoyang", level="county", parent=jilin, path="CN/220000/220104/"
+    )

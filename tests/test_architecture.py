@@ -19,6 +19,7 @@ PURE = {
     "arcs",
     "clocks",
     "contest",
+    "disclosure",
     "faults",
     "flow",
     "giving",

@@ -48,8 +48,9 @@ from apps.demands import services
 from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.matching import services as matching
-from apps.matching.models import Match, Shortfall
+from apps.matching.models import Match
 from apps.matching.outlook import outlook
+from apps.matching.shortfalls import shortfall_of
 from apps.policy.models import Policy
 
 MOST_LINES: Final = 200
@@ -260,8 +261,7 @@ class Demands(Resource):
         """What there is for the need right now, what keeps the rest from serving it, and what would help."""
         self.get_object()
         demand = Demand.objects.shown().get(pk=self._pk())
-        short = Shortfall.objects.filter(demand=demand).first() if demand.quantity_wanting else None
-        return Response(shown(outlook(demand, now=timezone.now()), short))
+        return Response(shown(outlook(demand, now=timezone.now()), shortfall_of(demand)))
 
     def complete(self, rows: Rows) -> None:
         if self.action == "matches":

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any, ClassVar, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, NoReturn, TypeVar, cast
 
 from django.db.models import Model, QuerySet
 from django.utils.translation import gettext_lazy
@@ -12,6 +12,7 @@ from rest_framework import serializers
 
 from apps.api.times import parse_deadline
 from apps.catalogue.models import Item, Region, Standard
+from apps.catalogue.naming import Proposals
 from apps.catalogue.standards import normalise
 from apps.catalogue.units import MAX_QUANTITY
 
@@ -156,20 +157,35 @@ class Code(serializers.Field[Any, Any, Any, Any]):
             known[self.find, data] = self.find(data) if _is_name(data) else None
         found = known[self.find, data]
         if found is None:
-            self.fail("unknown", value=data[:60])
+            self.refuse(data)
         return found
+
+    def refuse(self, text: str) -> NoReturn:
+        self.fail("unknown", value=text[:60])
 
     def to_representation(self, value: Any) -> Any:
         return value
 
 
-class Place(Code):
-    """A region for a row of the caller's: a token for one region places nothing outside of it."""
+class RegionCode(Code):
+    """A region by its code; whoever writes a name instead is told the codes of those with such a name."""
 
-    default_error_messages: ClassVar = {"outside": gettext_lazy("This token is for {region} only.")}
+    default_error_messages: ClassVar = {"unlike": gettext_lazy("There is no region “{value}”. Did you mean {near}?")}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(find_region, **kwargs)
+
+    def refuse(self, text: str) -> NoReturn:
+        proposals = cast("dict[str, Any]", self.context).setdefault("proposals", Proposals())
+        if near := proposals.get(text):
+            self.fail("unlike", value=text[:60], near=near)
+        super().refuse(text)
+
+
+class Place(RegionCode):
+    """A region for a row of the caller's: a token for one region places nothing outside of it."""
+
+    default_error_messages: ClassVar = {"outside": gettext_lazy("This token is for {region} only.")}
 
     def to_internal_value(self, data: Any) -> Region:
         region: Region = super().to_internal_value(data)

@@ -28,6 +28,7 @@ from apps.api.fields import (
     Place,
     Price,
     Quantity,
+    RegionCode,
     Row,
     Text,
     Truth,
@@ -35,7 +36,6 @@ from apps.api.fields import (
     Whole,
     Why,
     find_item,
-    find_region,
     find_standard,
 )
 from apps.api.filters import ById, ByItem, InRegion, Since
@@ -86,7 +86,7 @@ class OfferChange(Input):
     currency = serializers.RegexField(r"^[A-Z]{3}\Z", required=False, help_text="ISO 4217.")
     is_donation = Truth(required=False)
     origin_region = Place(required=False, help_text="Your organisation's own region unless said otherwise.")
-    ships_to = serializers.ListField(child=Code(find_region), required=False, max_length=500)
+    ships_to = serializers.ListField(child=RegionCode(), required=False, max_length=500)
     certificate_number = Text(required=False, allow_blank=True, max_length=60)
     certificate_valid_until = Day(required=False, allow_null=True)
     note = Text(required=False, allow_blank=True, max_length=2000)
@@ -212,7 +212,9 @@ class Offers(Resource):
         responses={200: SheetShown, 201: SheetShown},
         parameters=[
             OpenApiParameter("preview", OpenApiTypes.BOOL, description="Only say what would be imported."),
-            OpenApiParameter("publish", OpenApiTypes.BOOL, description="Publish what is imported."),
+            OpenApiParameter(
+                "publish", OpenApiTypes.BOOL, description="Publish what is imported, or preview whether it could be."
+            ),
         ],
     )
     @action(detail=False, methods=["post"], url_path="import", url_name="import", parser_classes=[MultiPartParser])
@@ -224,7 +226,8 @@ class Offers(Resource):
             raise ValidationError({"file": [_("This file is too large.")]})
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, taken.get("organisation"))
         data = file.read()
-        sheet = read_rows(organisation, data, by=self.user)
+        publish = _is_on(request, "publish")
+        sheet = read_rows(organisation, data, by=self.user, publish=publish)
         body: dict[str, Any] = {
             "rows": [_show(row) for row in sheet.rows],
             "faulty": len(sheet.faulty),
@@ -233,7 +236,7 @@ class Offers(Resource):
         }
         if _is_on(request, "preview"):
             return Response(body)
-        offers = import_offers(organisation, data, by=self.user, publish=_is_on(request, "publish"))
+        offers = import_offers(organisation, data, by=self.user, publish=publish)
         body["offers"] = [str(offer.pk) for offer in offers]
         return Response(body, status=201)
 

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from apps.accounts import services
 from apps.accounts.models import ApiToken, TokenScope
-from apps.api.fields import Code, Input, Row, Text, Whole, find_region
+from apps.api.fields import Input, RegionCode, Row, Text, Whole
 from apps.api.pagination import Page
 from apps.api.resource import Resource
 
@@ -42,7 +42,7 @@ class NewToken(Input):
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=TokenScope.choices), min_length=1, max_length=len(TokenScope)
     )
-    region = Code(find_region, required=False, allow_null=True)
+    region = RegionCode(required=False, allow_null=True)
     lasts_days = Whole(required=False, min_value=1, max_value=365, help_text="A year unless said otherwise.")
 
 

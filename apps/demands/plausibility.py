@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from apps.accounts.disclosure import LEAST_ORGANISATIONS
+
 # With fewer past quantities than this only a gross difference is asked about.
 ENOUGH: Final = 5
 GROSS_RATIO: Final = 100
@@ -25,12 +27,27 @@ class Verdict(Enum):
 @dataclass(frozen=True)
 class Judgement:
     verdict: Verdict
-    usual: int | None  # the median of the past, where there is any
+    usual: int | None  # about the median of the past, where there is any
+
+
+def comparable(past: Sequence[tuple[int, int]], own: int) -> list[int]:
+    """The quantities that an organisation may be compared with: its `own`, and those of others where enough of them
+    have asked. Whoever is compared, even without a word about with what, finds it out by trying.
+
+    `past` are pairs of organisation and quantity.
+    """
+    others = {organisation for organisation, _quantity in past if organisation != own}
+    return [quantity for organisation, quantity in past if organisation == own or len(others) >= LEAST_ORGANISATIONS]
+
+
+def about(quantity: int) -> int:
+    """Rounded to two digits: a median is what a single one asked for."""
+    return round(quantity, 2 - len(str(quantity)))
 
 
 def judge(quantity: int, past: Sequence[int]) -> Judgement:
     """Compare a quantity with past ones of the same item by the same kind of organisation (all in base units, > 0)."""
-    usual = int(statistics.median(past)) if past else None
+    usual = about(int(statistics.median(past))) if past else None
     if quantity > ABSURD_ALWAYS:
         return Judgement(Verdict.ABSURD, usual)
     if usual is None:

@@ -3,7 +3,9 @@
 Nothing is written here.
 """
 
-from collections.abc import Collection
+import datetime as dt
+import math
+from dataclasses import dataclass
 from typing import Final
 
 from django.utils.translation import gettext_lazy as _
@@ -12,8 +14,9 @@ from django.utils.translation import gettext_noop
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can, is_in_charge
 from apps.core.errors import RuleViolation
+from apps.core.models import AuditEntry
 from apps.demands import plausibility
-from apps.demands.models import Demand, DemandState
+from apps.demands.models import URGENCY_RANK, Demand, DemandState, Urgency
 from apps.policy.values import PolicyValues
 
 _HISTORY: Final = 200
@@ -22,16 +25,17 @@ HELD_FOR_APPROVAL: Final = gettext_noop("In this region a coordinator looks at e
 
 
 def judge_quantity(demand: Demand) -> plausibility.Judgement:
-    """Compare the demand with what the same kind of organisation usually asks for."""
+    """Compare the demand with what the same kind of organisation usually asks for: without giving one away."""
     if demand.quantity is None:
         return plausibility.Judgement(plausibility.Verdict.PLAUSIBLE, None)
     past = (
         Demand.objects.filter(item=demand.item, organisation__kind=demand.organisation.kind, quantity__isnull=False)
         .exclude(state__in=[DemandState.DRAFT, DemandState.CANCELLED])
         .order_by("-pk")
-        .values_list("quantity", flat=True)[:_HISTORY]
+        .values_list("organisation_id", "quantity")[:_HISTORY]
     )
-    return plausibility.judge(demand.quantity, [quantity for quantity in past if quantity])
+    known = [(organisation, quantity) for organisation, quantity in past if quantity]
+    return plausibility.judge(demand.quantity, plausibility.comparable(known, demand.organisation_id))
 
 
 def far_from_usual(demand: Demand, *, confirmed: bool) -> plausibility.Judgement | None:
@@ -51,6 +55,28 @@ def far_from_usual(demand: Demand, *, confirmed: bool) -> plausibility.Judgement
     return None
 
 
+@dataclass(frozen=True)
+class Returned:
+    """That a coordinator did not let a need go out as it was."""
+
+    at: dt.datetime
+    by: str
+    reason: str
+    is_unchanged: bool  # since then
+
+
+def last_return(demand: Demand) -> Returned | None:
+    """The last time that a draft was returned to its owner, if it was."""
+    if demand.state != DemandState.DRAFT:
+        return None
+    entries = AuditEntry.objects.filter(target_type=demand._meta.label_lower, target_id=str(demand.pk))
+    entry = entries.filter(event="demand.returned").select_related("actor").order_by("-pk").first()
+    if entry is None:
+        return None
+    is_unchanged = not entries.filter(event="demand.amended", pk__gt=entry.pk).exists()
+    return Returned(entry.at, str(entry.actor), entry.data["reason"], is_unchanged)
+
+
 def wants_approval(demand: Demand, policy: PolicyValues) -> bool:
     """Whether a coordinator looks at every need of its region."""
     _code, phase = policy.phase_of(demand.region.path)
@@ -64,18 +90,42 @@ def is_coordinator_of(demand: Demand, user: User | None) -> bool:
     return can(user, Permission.COORDINATE, demand.organisation) or is_in_charge(user, demand.region)
 
 
-def check_needs_no_look(
-    demand: Demand, changed: Collection[str], policy: PolicyValues, *, quantity_confirmed: bool
-) -> None:
-    if "quantity" in changed and far_from_usual(demand, confirmed=quantity_confirmed):
+def check_needs_no_look(demand: Demand, before: Demand, policy: PolicyValues, *, quantity_confirmed: bool) -> None:
+    """Whether an amendment, here not yet saved, brings in what would not go out by itself."""
+    if wants_approval(demand, policy):
+        _check_approved(demand, before)
+    if demand.quantity != before.quantity and far_from_usual(demand, confirmed=quantity_confirmed):
         raise RuleViolation(
             "look_needed",
             _("The quantity is far from usual. Post it as a need of its own: a coordinator will look at it first."),
             field="quantity",
         )
-    if "region" in changed and wants_approval(demand, policy):
+
+
+def _check_approved(demand: Demand, before: Demand) -> None:
+    """Where a coordinator looks at every need, what was looked at is bound for that place, takes no more, and goes
+    before no others than then. Which goods would do, and everything that makes it less, is its owner's business.
+    """
+    if demand.region_id != before.region_id:
         raise RuleViolation(
             "look_needed",
             _("There a coordinator looks at every need before it goes out: post it as a need of its own."),
             field="region",
         )
+    weights, looked_at = _weights(demand), _weights(before)
+    for field, weight in weights.items():
+        if weight > looked_at[field]:
+            raise RuleViolation(
+                "look_needed",
+                _(
+                    "Here a coordinator looks at every need before it goes out. Ask yours to make this one larger or "
+                    "more urgent, or post what is missing as a need of its own."
+                ),
+                field=field,
+            )
+
+
+def _weights(demand: Demand) -> dict[str, float]:
+    """How much a need takes, and by what it goes before others of its tier; more is heavier."""
+    days = math.inf if demand.days_of_supply is None else demand.days_of_supply
+    return {"quantity": demand.target, "urgency": -URGENCY_RANK[Urgency(demand.urgency)], "days_of_supply": -days}

@@ -3,6 +3,7 @@
 Every change that matters to matching sets `match_requested_at`: the row itself is the queue.
 """
 
+import copy
 import datetime as dt
 import secrets
 from collections.abc import Collection, Sequence
@@ -59,8 +60,10 @@ def post_demands(
     rows = []
     for line in lines:
         values = line.fields()
-        values["region"] = line.region or organisation.region
-        values["address"] = line.address or organisation.address
+        region = values["region"] = line.region or organisation.region
+        # The address of the organisation is none in another town.
+        if not line.address and (region.is_within(organisation.region) or organisation.region.is_within(region)):
+            values["address"] = organisation.address
         rows.append(Demand(reference=reference, organisation=organisation, posted_by=by, **values))
     demands = Demand.objects.bulk_create(rows)
     audit.record(by, "demand.posted", organisation, reference=reference, demands=[demand.pk for demand in demands])
@@ -82,7 +85,7 @@ def amend_demand(
     now = now or timezone.now()
     demand = (
         Demand.objects.select_for_update(of=["self"], no_key=True)
-        .select_related("item", "organisation")
+        .select_related("item", "organisation", "region")
         .get(pk=demand.pk)
     )
     if demand.state == DemandState.CANCELLED:
@@ -91,6 +94,7 @@ def amend_demand(
         raise RuleViolation("item_fixed", _("The item is fixed once a need is open. Post a new one."), field="item")
 
     changed = {name: value for name, value in changes.items() if getattr(demand, name) != value}
+    before = copy.copy(demand)
     for name, value in changed.items():
         setattr(demand, name, value)
     check_quantity(demand.quantity, demand.quantity_kind)
@@ -107,7 +111,7 @@ def amend_demand(
         return demand
     policy = Policy.objects.current().values
     if demand.state != DemandState.DRAFT and not is_coordinator_of(demand, by):
-        check_needs_no_look(demand, changed, policy, quantity_confirmed=quantity_confirmed)
+        check_needs_no_look(demand, before, policy, quantity_confirmed=quantity_confirmed)
     demand.save(update_fields=list(changed))
     if demand.state == DemandState.OPEN:
         # Whoever amends a need has looked at it: that is as good as a confirmation.

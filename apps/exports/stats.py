@@ -13,11 +13,10 @@ from django.db.models import Count, F, Func, IntegerField, QuerySet, Sum, TextFi
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from apps.accounts.disclosure import LEAST_ORGANISATIONS
 from apps.demands.models import LIVE as LIVE_DEMANDS
 from apps.demands.models import Demand, DemandState
 from apps.supply.models import Offer
-
-LEAST_ORGANISATIONS: Final = 3
 
 
 @dataclass(frozen=True)

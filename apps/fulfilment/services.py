@@ -238,6 +238,7 @@ def repeat_order(
 ) -> Order:
     """A proven match once more, any quantity that the supplier still has free; the need grows by as much.
 
+    Raises as `check_repeatable` does, and for a quantity that the supplier does not send or does not have.
     `newest_seen`: the key of the newest order of the match that whoever decided this looked at; if there is a newer one
     by now, `state_changed`.
     """
@@ -248,12 +249,9 @@ def repeat_order(
         raise RuleViolation(
             "state_changed", _("More was ordered a moment ago, maybe by yourself. Look again and decide.")
         )
-    if order.state == OrderState.CANCELLED or not match.is_contact_revealed:
-        raise RuleViolation("not_proven", _("Only an accepted match can be ordered again."))
+    check_repeatable(order, now)
     if quantity <= 0:
         raise RuleViolation("quantity_out_of_range", _("Order at least 1."), field="quantity")
-    if not match.demand.organisation.is_verified or not match.offer.organisation.is_verified:
-        raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
     if quantity < match.offer.minimum_order:
         raise RuleViolation(
             "below_minimum_order",
@@ -261,7 +259,7 @@ def repeat_order(
             field="quantity",
             minimum=match.offer.minimum_order,
         )
-    if not supply_quantities.reserve(match.offer_id, quantity, any_state=True):
+    if not supply_quantities.reserve(match.offer_id, quantity):
         free = Offer.objects.get(pk=match.offer_id).quantity_free
         raise RuleViolation(
             "insufficient_stock",
@@ -276,6 +274,24 @@ def repeat_order(
     audit.record(by, "order.repeated", again, of=order.pk, quantity=quantity)
     queue("order.repeated", match.offer.organisation, describe(again), key=f"order.repeated:{again.pk}")
     return again
+
+
+def check_repeatable(order: Order, now: dt.datetime) -> None:
+    """Raise what stands against ordering again, however much: the match has to be proven and its offer one that may be
+    promised. A paused offer still is; of one that is suspended its supplier has to say first that the goods are there.
+    """
+    match = order.match
+    if order.state == OrderState.CANCELLED or not match.is_contact_revealed:
+        raise RuleViolation("not_proven", _("Only an accepted match can be ordered again."))
+    matching_services.check_may_be_promised(match, now)
+    if match.offer.is_repeatable:
+        return
+    if match.offer.is_live:
+        raise RuleViolation(
+            "offer_suspended",
+            _("The supplier has to confirm first that it still has these goods. Ask it to, or post a new need."),
+        )
+    raise RuleViolation("offer_withdrawn", _("The supplier does not offer these goods any more. Post a new need."))
 
 
 def may_see_contact(match: Match, user: User) -> bool:

@@ -17,13 +17,11 @@ from apps.matching.ranking import Fit, Need, Rules, Shortlist, can_wait, enough_
 from apps.policy.models import Policy
 
 BEST: Final = 20
-# So many cells (offers of an item from one city) are looked at first: of a million offers, even or uneven, some
-# four in five needs are found among the best of these.
-CELLS: int = 48
+# So many cells (offers of an item from one city) are looked at first, at most.
+CELLS: int = 80
 # The lead times whose terms are handed over one by one; longer ones count as this at first, and are ranked as they are.
 _LONGEST_LEAD: Final = 30
-_UNSTATED: Final = 0  # stands for "no standard stated"; keys of standards begin at 1
-_ANY_OTHER: Final = -1
+_ANY_OTHER: Final = -1  # stands for a standard that nobody asked for; their keys begin at 1
 
 
 def load_shortlists(
@@ -52,51 +50,54 @@ def best_offers(
     """Offers of the item that hold the `best` best for the need, best first up to rounding; fewer than `best` only if
     no other could serve it.
     """
-    facts = arguments(need, item_id, rules, policy, now, best=best)
-    names = ", ".join(f"{name} => %s" for name in facts)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT offer_id FROM matching_best({names})", list(facts.values()))  # noqa: S608  our own names
+        cursor.execute(
+            "SELECT offer_id FROM matching_best(%s::matching_asked)",
+            [as_row(arguments(need, item_id, rules, policy, now, best=best).values())],
+        )
         return [offer for (offer,) in cursor.fetchall()]
 
 
 def arguments(
     need: Need, item_id: int, rules: Rules, policy: Policy, now: dt.datetime, *, best: int = BEST
 ) -> dict[str, Any]:
-    """What `matching_best` is told: the need, and the terms that it decides alone, already weighted."""
+    """What `matching_best` is told, in the order of `matching_asked` in the database: the need, and the terms that it
+    decides alone, already weighted.
+    """
     values = policy.values
     weights = values.weights
     asked = need.standard_id
-    known = {_UNSTATED, asked, *(offered for offered, demanded in rules.satisfies if demanded == asked)}
-    standards = sorted(standard for standard in known if standard is not None)
+    exceeding = sorted(offered for offered, demanded in rules.satisfies if demanded == asked != offered)
 
-    def fitting(standard: int) -> float | None:
-        fit = fit_of(need, item_id, standard or None, rules)
+    def fitting(standard: int | None) -> float | None:
+        fit = fit_of(need, item_id, standard, rules)
         return fit.value * weights["standard"] if isinstance(fit, Fit) else None
 
-    fits = [fitting(standard) for standard in (*standards, _ANY_OTHER)]
-    codes = [code for code in need.place.path.split("/") if code]
     x, y, z = _on_the_globe(need.place.latitude, need.place.longitude)
     return {
         "k": best,
         "cells": CELLS,
         "at": now,
         "version": policy.version,
-        "need_item": item_id,
-        "need_organisation": need.organisation_id,
-        "wanting": float(need.wanting),
+        "item": item_id,
+        "organisation": need.organisation_id,
+        "wanting": need.wanting,
         "matters": enough_to_matter(need, values),
         "excluded": sorted(need.excluded),
-        "codes": codes,
-        "areas_there": areas(codes),
+        "path": need.place.path,
+        "areas": areas(code for code in need.place.path.split("/") if code),
         "place_x": x,
         "place_y": y,
         "place_z": z,
         "lead": [
             timeliness(days, need.needed_by, values, now) * weights["lead_time"] for days in range(_LONGEST_LEAD + 1)
         ],
-        "standards": standards,
-        "fits": fits,
-        "best_fit": max([0.0, *(fit for fit in fits if fit is not None)]),
+        "standard": asked,
+        "exceeding": exceeding or None,
+        "fit_unstated": fitting(None),
+        "fit_asked": fitting(asked),
+        "fit_exceeding": fitting(exceeding[0]) if exceeding else None,
+        "fit_other": fitting(_ANY_OTHER),
         **{f"w_{name}": weights[name] for name in ("coverage", "distance", "freshness", "record", "price")},
         "half_distance_km": float(values.half_distance_km),
         "fresh_seconds": values.offer_fresh_days * 86_400.0,
@@ -105,6 +106,21 @@ def arguments(
         "gift_reach_km": values.gift_reach_km if can_wait(need) else None,
         "gift_reach_km_per_day": float(values.gift_reach_km_per_day),
     }
+
+
+def as_row(values: Iterable[Any]) -> str:
+    """The text of a composite value (PostgreSQL 15, 8.16.6): of numbers, lists of numbers, texts and times."""
+    return f"({','.join(map(_as_field, values))})"
+
+
+def _as_field(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, list):
+        return f'"{{{repr(value)[1:-1]}}}"'
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '""') + '"'
 
 
 def areas(codes: Iterable[str]) -> int:

@@ -43,7 +43,8 @@ class Given:
         return given
 
     def give(self, row: int, column: int, units: int, score: int) -> None:
-        self.parts.setdefault(row, {})[column] = Part(self.units(row, column) + units, score)
+        mine = self.parts.setdefault(row, {})
+        mine[column] = Part(units + (mine[column].units if column in mine else 0), score)
         self.got[row] += units
         self.left[column] -= units
 
@@ -69,66 +70,82 @@ def greedy(market: Market, cap: Ints, given: Given | None = None) -> Given:
     that yield. Goes on from what is `given`.
     """
     given = given or Given.nothing(market)
-    for _members in _tier_by_tier(market, cap, given):
-        pass
+    for members in _tiers(market):
+        for _row in _serve(market, members, cap, given):
+            pass
     return given
 
 
 def rival(market: Market, cap: Ints, plan: Given) -> Given | None:
-    """What the needs get one after the other; None as soon as a tier gets less than by `plan`, and none above it more:
-    nothing that comes later makes up for that.
+    """What the needs get one after the other; None as soon as a tier must get less than by `plan`, and none above it
+    more: nothing that comes later makes up for that.
     """
     given, ahead = Given.nothing(market), False
-    for members in _tier_by_tier(market, cap, given):
-        lead = int(given.got[members].sum() - plan.got[members].sum())
-        if lead < 0 and not ahead:
-            return None
+    for members in _tiers(market):
+        lead = int((market.wanting - plan.got)[members].sum())
+        for row in _serve(market, members, cap, given):
+            lead -= int(market.wanting[row] - given.got[row])
+            if lead < 0 and not ahead:
+                return None
         ahead |= lead > 0
     return given
 
 
-def _tier_by_tier(market: Market, cap: Ints, given: Given) -> Iterator[Ints]:
-    """Serve one tier after the other, and say whose turn it was."""
-    for tier in np.unique(market.tier):
-        members = market.order[market.tier[market.order] == tier]
-        for most in (cap, market.wanting):
-            short = members[given.got[members] < most[members]]
-            for start in range(0, len(short), _TOGETHER):
-                for row, columns, scores in _lines(market, short[start : start + _TOGETHER], given):
+def _tiers(market: Market) -> Iterator[Ints]:
+    """The needs of each tier, in the order of precedence."""
+    tier = market.tier[market.order]
+    yield from np.split(market.order, np.flatnonzero(np.diff(tier)) + 1)
+
+
+def _serve(market: Market, members: Ints, cap: Ints, given: Given) -> Iterator[int]:
+    """Serve the needs of a tier, each up to its cap and then up to what it wants, and say of each that was short when
+    it has got all that it will get.
+    """
+    # Whose cap is all it wants has its turn once: what is left only gets less.
+    for most, turn in ((cap, members), (market.wanting, members[cap[members] < market.wanting[members]])):
+        short = turn[given.got[turn] < most[turn]]
+        for start in range(0, len(short), _TOGETHER):
+            rows = short[start : start + _TOGETHER]
+            lines = _lines(market, rows, given)
+            for row in rows.tolist():
+                if row in lines:
+                    columns, scores = lines[row]
                     while _take(market, row, scores, columns, int(most[row]), given):
                         pass
-        yield members
+                if most[row] == market.wanting[row]:
+                    yield row
 
 
-def _lines(market: Market, rows: Ints, given: Given) -> Iterator[tuple[int, Ints, Scores]]:
-    """Each of these needs in turn, with the sources that have something left for it, and how they score."""
+def _lines(market: Market, rows: Ints, given: Given) -> dict[int, tuple[Ints, Scores]]:
+    """For each of these needs the sources that have something left for it, and how they score."""
     lines = {}
     left = np.flatnonzero(given.left)
     for some, columns, scores in market.blocks(rows, left) if len(left) else ():
         for line in np.flatnonzero((scores != REFUSED).any(axis=1)).tolist():
             lines[int(some[line])] = columns, scores[line]
-    for row in rows.tolist():
-        if row in lines:
-            yield row, *lines[row]
+    return lines
 
 
 def _take(market: Market, row: int, scores: Scores, columns: Ints, most: int, given: Given) -> bool:
     """One need takes from its best sources. True when it got something and wants more: what was too little to matter
     may now be what is missing.
     """
-    enough = given.left[columns] >= market.minimum[columns]
-    if row in given.parts:
-        enough |= np.isin(columns, list(given.parts[row]))
+    enough = (given.left >= market.minimum)[columns]
+    mine = given.parts.get(row, {})
+    if mine:
+        enough |= np.isin(columns, list(mine))
     scores = np.where(enough, scores, REFUSED)
-    before, least = int(given.got[row]), int(market.least[row])
-    while (wanted := most - int(given.got[row])) > 0:
+    before = given.got.item(row)
+    wanted, least = most - before, market.least.item(row)
+    while wanted > 0:
         place = int(scores.argmax())
-        if scores[place] == REFUSED:
-            return int(given.got[row]) > before
-        score, scores[place] = int(scores[place]), REFUSED
-        column = int(columns[place])
-        left, already = int(given.left[column]), given.units(row, column)
+        score, column = scores.item(place), columns.item(place)
+        if score == REFUSED:
+            return most - wanted > before
+        scores[place] = REFUSED
+        left, already = given.left.item(column), mine[column].units if column in mine else 0
         units = min(wanted, left)
-        if units > 0 and units + already >= market.minimum[column] and left + already >= min(least, wanted + already):
+        if 0 < units >= market.minimum.item(column) - already and left + already >= min(least, wanted + already):
             given.give(row, column, units, score)
+            wanted -= units
     return False

@@ -4,14 +4,16 @@ Thousands of needs ask for a handful of kinds of goods in a few dozen places tha
 said of a group need not be said of each pair.
 """
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
 
-from apps.matching.ranking import Fit, Need, Rules, Source, fit_of
+from apps.matching.ranking import Fit, Need, Place, Rules, Source, fit_of
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -59,34 +61,39 @@ def goods_of(needs: Sequence[Need], sources: Sequence[Source], rules: Rules) -> 
     return Goods([needs[place] for place in kinds], kind, good, fits)
 
 
-def groups_of(needs: Sequence[Need], sources: Sequence[Source], goods: Goods) -> Groups:
-    reaches, reach = classes(source.ships_to for source in sources)
-    areas = [sources[place].ships_to for place in reaches]
-    told_apart = frozenset().union(*areas)
-    paths = list(map(attrgetter("place.path"), needs))
-    codes = {path: told_apart.intersection(path.split("/")) for path in set(paths)}
-    places, place = classes(map(codes.__getitem__, paths))
-    there = [codes[paths[first]] for first in places]
-    ships = np.array([[not area or not area.isdisjoint(codes) for area in areas] for codes in there], dtype=bool)
+def groups_of(goods: Goods, places: Sequence[Place], place: Ints, sources: Sequence[Source]) -> Groups:
+    """`place` is, of each need, its place among the `places`."""
+    reaches, reach = classes(map(attrgetter("ships_to"), sources))
+    areas = [sources[first].ships_to for first in reaches]
+    to: dict[str, list[int]] = {code: [] for code in frozenset().union(*areas)}
+    for column, area in enumerate(areas):
+        for code in area:
+            to[code].append(column)
+    told_apart = frozenset(to)
+    codes = [told_apart.intersection(place.path.split("/")) for place in places]
+    spots, spot = classes(codes)
+    ships = np.tile(np.array([not area for area in areas], dtype=bool), (len(spots), 1))
+    for row, first in enumerate(spots):
+        for code in codes[first]:
+            ships[row, to[code]] = True
 
-    group, kind_of_group, place_of_group = _pairs(goods.need, place)
+    group, kind_of_group, spot_of_group = _pairs(goods.need, spot[place])
     class_, good_of_class, reach_of_class = _pairs(goods.source, reach)
-    fits = np.isfinite(goods.fits)[np.ix_(kind_of_group, good_of_class)]
-    fits &= ships.reshape(len(places), len(reaches))[np.ix_(place_of_group, reach_of_class)]
+    fits = np.isfinite(goods.fits)[kind_of_group][:, good_of_class]
+    fits &= ships[spot_of_group][:, reach_of_class]
     return Groups(group, class_, fits)
 
 
-def classes(keys: Iterable[Hashable]) -> tuple[list[int], Ints]:
+def classes(keys: Iterable[Hashable]) -> tuple[Ints, Ints]:
     """The position of the first of each kind, in order, and of which kind each one is."""
-    keys = list(keys)
-    # No loop of Python's own: this is done for each fact of thousands of needs and sources. The first is written last.
-    first = dict(zip(reversed(keys), reversed(range(len(keys))), strict=True))
-    number = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-    return [first[key] for key in number], np.array([number[key] for key in keys], dtype=np.int64)
+    # No loop of Python's own: this is done for each fact of thousands of needs and sources.
+    number: defaultdict[Hashable, int] = defaultdict(count().__next__)
+    kind = np.fromiter(map(number.__getitem__, keys), dtype=np.int64)
+    return np.flatnonzero(np.diff(np.maximum.accumulate(kind), prepend=-1)), kind
 
 
 def _pairs(a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:
     """Of which combination each one is, and what each combination is made of."""
-    count = int(b.max(initial=0)) + 1
-    keys, number = np.unique(a * count + b, return_inverse=True)
-    return number.reshape(-1), keys // count, keys % count
+    many = int(b.max(initial=0)) + 1
+    keys, number = np.unique(a * many + b, return_inverse=True)
+    return number.reshape(-1), keys // many, keys % many

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from enum import IntFlag, StrEnum
 from typing import Final
 
-# A sum over fewer organisations tells what one of them has: as in the public sums (`exports.stats`).
-LEAST_SUPPLIERS: Final = 3
+from apps.accounts.disclosure import LEAST_ORGANISATIONS
 
 
 class Hindrance(IntFlag):
@@ -77,7 +76,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Way:
-    """A change of the need, and how many suppliers with how much it opens: None of fewer than `LEAST_SUPPLIERS`."""
+    """A change of the need, and how many suppliers with how much it opens: None of fewer than `LEAST_ORGANISATIONS`."""
 
     action: Action
     suppliers: int
@@ -107,7 +106,7 @@ def ways_out(survey: Survey, *, spoken_for: int, matter_share: float, places: tu
         group = survey.group(hindrance)
         if group is None:
             continue
-        quantity, are_few = None, group.suppliers < LEAST_SUPPLIERS
+        quantity, are_few = None, group.suppliers < LEAST_ORGANISATIONS
         if action is Action.MORE:
             quantity = spoken_for + group.least_minimum
         if action is Action.LESS:

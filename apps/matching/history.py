@@ -71,10 +71,4 @@ def load_history(
 def _posted(demand: Demand, policy: PolicyValues) -> Posted:
     """As it was posted: nobody asked yet, and nothing promised."""
     need = need_of(demand, policy, wanting=demand.target)
-    return Posted(need, demand.organisation.kind, _province(demand.region.path))
-
-
-def _province(path: str) -> str:
-    """The code of the second level of a path, or of the country where there is nothing below it."""
-    codes = [code for code in path.split("/") if code]
-    return codes[1] if len(codes) > 1 else codes[0]
+    return Posted(need, demand.organisation.kind, demand.region_id)

@@ -98,20 +98,19 @@ def build(market: Market, supply: Ints) -> Ladder:
 def _levels(market: Market, row: Ints, part: Ints, over_cap: Truths) -> Ints:
     """Of each step of these needs, what decides before distance and the other terms do: the smaller is served first."""
     policy = market.policy
-    hours = [(market.now - need.waiting_since).total_seconds() / 3600 for need in market.needs]
-    steps = np.minimum(policy.waiting_steps, np.maximum(0, hours) / policy.waiting_step_hours).astype(np.int64)
-    days = np.array([10_000 if need.days_of_supply is None else need.days_of_supply for need in market.needs])
-    urgency = np.array([need.urgency_rank for need in market.needs])
-    order = (part, urgency[row]) if policy.fairness == Fairness.TIER else (urgency[row], part)
-    key = np.stack([market.tier[row], over_cap, *order, days[row], -steps[row]], axis=1)
-    _keys, level = np.unique(key, axis=0, return_inverse=True)
-    return level.reshape(-1).astype(np.int64)
+    steps = np.minimum(policy.waiting_steps, market.hours / policy.waiting_step_hours).astype(np.int64)
+    urgency = market.urgency[row]
+    order = (part, urgency) if policy.fairness == Fairness.TIER else (urgency, part)
+    key = np.stack([market.tier[row], over_cap, *order, market.days[row], -steps[row]])
+    first = np.lexsort(key[::-1])
+    level = np.zeros(len(row), dtype=np.int64)
+    level[first[1:]] = np.cumsum((key[:, first[1:]] != key[:, first[:-1]]).any(axis=0))
+    return level
 
 
 def _filling(market: Market) -> Ints:
     """What a unit is worth more to each need for the share of the need that it fills, in thousandths of a score."""
-    target = np.array([max(need.target, need.wanting) for need in market.needs])
-    return np.rint(market.policy.fill_weight * THOUSAND / target).astype(np.int64)
+    return np.rint(market.policy.fill_weight * THOUSAND / market.target).astype(np.int64)
 
 
 def _weights(level: Ints, filling: Ints, market: Market) -> Ints:

@@ -22,12 +22,9 @@ from apps.matching.ranking import (
     Place,
     Rules,
     Source,
-    age_days,
     can_wait,
     cheapness,
-    enough_to_matter,
     freshness,
-    precedence,
     reach_km,
     record,
 )
@@ -66,17 +63,15 @@ class Market:
         self.wanting = _ints(map(attrgetter("wanting"), self.needs))
         self.free = _ints(map(attrgetter("free"), self.sources))
         self.minimum = np.maximum(1, _ints(map(attrgetter("minimum_order"), self.sources)))
-        self.least = _ints(enough_to_matter(need, policy) for need in self.needs)
         self.usable = self.free >= self.minimum
-        turns = [precedence(need, now, policy) for need in self.needs]
-        self.tier = _ints(turn[0] for turn in turns)  # after ageing
-        # Who is served before whom.
-        self.order = np.array(sorted(range(len(turns)), key=turns.__getitem__), dtype=np.int64)
-
+        # Places are numbered in the order of their regions, so that neighbours are near each other.
+        places, self.place = _places(self.needs)
+        origins, self.origin = _places(self.sources)
         goods = goods_of(self.needs, self.sources, rules)
-        self.groups = groups_of(self.needs, self.sources, goods)
+        self.groups = groups_of(goods, places, self.place, self.sources)
+        self._lay_out_turns()
         self._lay_out_goods(goods)
-        self._lay_out_places(rules)
+        self._lay_out_ways(places, origins, rules)
         self._lay_out_days()
         self._lay_out_exceptions(kept)
         self._blocks: list[tuple[Ints, Ints, Scores]] | None = None
@@ -111,8 +106,12 @@ class Market:
     def _fresh_blocks(self, rows: Ints | None, columns: Ints | None) -> Iterator[tuple[Ints, Ints, Scores]]:
         rows = np.arange(len(self.needs)) if rows is None else rows
         columns = np.flatnonzero(self.usable) if columns is None else columns
-        if 0 < len(rows) * len(columns) <= _BLOCK:
-            yield rows, columns, self.score(rows[:, None], columns)
+        if len(rows) * len(columns) <= _BLOCK:
+            line, place = self._fitting(rows, columns)
+            if len(line):
+                scores = np.full((len(rows), len(columns)), REFUSED, dtype=np.int16)
+                scores[line, place] = self._score(rows[line], columns[place])
+                yield rows, columns, scores
             return
         among = np.zeros(len(self.sources), dtype=bool)
         among[columns] = True
@@ -126,11 +125,18 @@ class Market:
 
     def pairs(self, rows: Ints) -> tuple[Ints, Ints, Scores]:
         """All pairs of these needs that no filter refuses, in order, with their scores."""
-        line, column = np.nonzero(self.groups.fits[self.groups.need[rows]][:, self.groups.source] & self.usable)
+        line, column = self._fitting(rows, np.arange(len(self.sources)))
         row = rows[line]
         score = self._score(row, column)
         fine = np.flatnonzero(score != REFUSED)
         return row[fine], column[fine], score[fine]
+
+    def _fitting(self, rows: Ints, columns: Ints) -> tuple[Ints, Ints]:
+        """Which of these go together as far as goods and regions decide, by their positions."""
+        fits = self.groups.fits[self.groups.need[rows]][:, self.groups.source[columns]] & self.usable[columns]
+        # As `np.nonzero`, which takes many times as long.
+        line = np.repeat(np.arange(len(rows)), np.count_nonzero(fits, axis=1))
+        return line, np.flatnonzero(fits) - line * len(columns)
 
     def score(self, rows: Ints, columns: Ints) -> Scores:
         """The same of single pairs."""
@@ -139,22 +145,34 @@ class Market:
         scores[~fits] = REFUSED
         return scores
 
+    def _lay_out_turns(self) -> None:
+        """Who is served before whom, and what is too little to matter: `ranking.precedence` and `enough_to_matter`."""
+        policy, target = self.policy, _ints(map(attrgetter("target"), self.needs))
+        waited = _floats((self.now - need.waiting_since).total_seconds() for need in self.needs)
+        self.hours = np.maximum(0.0, waited) / 3600
+        lifted = (self.hours / policy.ageing_hours_per_tier).astype(np.int64)
+        self.tier = np.maximum(1, _ints(map(attrgetter("tier"), self.needs)) - lifted)
+        self.urgency = _ints(map(attrgetter("urgency_rank"), self.needs))
+        self.days = _floats(math.inf if need.days_of_supply is None else need.days_of_supply for need in self.needs)
+        self.order = np.lexsort((-waited, self.days, self.urgency, self.tier))
+        self.target = np.maximum(self.wanting, target)
+        matters = np.ceil(np.minimum(self.wanting, target) * policy.matter_share).astype(np.int64)
+        self.least = np.maximum(1, matters)
+
     def _lay_out_goods(self, goods: Goods) -> None:
         """What depends on the source and on the kind of need alone: standard, freshness, record and price."""
         policy, weights = self.policy, self.policy.weights
-        age = _floats(age_days(source, self.now) for source in self.sources)
+        seconds = _floats((self.now - source.confirmed_at).total_seconds() for source in self.sources)
         kept = _floats(map(attrgetter("kept"), self.sources))
         broken = _floats(map(attrgetter("broken"), self.sources))
-        own = weights["freshness"] * freshness(age, policy)
+        own = weights["freshness"] * freshness(np.maximum(0.0, seconds) / 86_400, policy)
         own += weights["record"] * record(kept, broken, policy)
         own += weights["price"] * _floats(map(cheapness, self.sources))
         fits = np.where(np.isfinite(goods.fits), goods.fits, 0)
         self._kind = goods.need
         self._goods = (weights["standard"] * fits[:, goods.source] + own).astype(np.float32)
 
-    def _lay_out_places(self, rules: Rules) -> None:
-        places, self._place = _places(self.needs)
-        origins, self._origin = _places(self.sources)
+    def _lay_out_ways(self, places: Sequence[Place], origins: Sequence[Place], rules: Rules) -> None:
         self._way = Globe(places, origins) if rules.distances is None else rules.distances.table(places, origins)
         self._nearness = np.zeros((len(places), len(origins)), dtype=np.float32)
         self._measured = np.zeros(len(places), dtype=bool)
@@ -162,7 +180,6 @@ class Market:
         self._reach_km = _floats(reach_km(source, self.now, self.policy) for source in self.sources)
         self._can_wait = np.fromiter(map(can_wait, self.needs), dtype=bool)
         self.nearby = np.isfinite(self._reach_km) & self._can_wait.any()
-        self._km = self._nearness.copy() if self.nearby.any() else self._nearness[:0]
 
     def _lay_out_days(self) -> None:
         policy = self.policy
@@ -239,27 +256,24 @@ class Market:
         scores[lines] = some
 
     def _near(self, rows: Ints, columns: Ints) -> Singles:
-        """The weighted distance term. Worked out once for each place of a need."""
-        places = self._place[rows]
-        if not self._measured[places].all():
-            here = np.zeros_like(self._measured)
-            here[places] = True
-            new = np.flatnonzero(here & ~self._measured)
-            for start in range(0, len(new), _PLACES):
-                self._measure(new[start : start + _PLACES])
-        return self._nearness[places, self._origin[columns]]
+        """The weighted distance term: of pairs, or of a block by the table, which is made when a place is asked for."""
+        places, origins = self.place[rows], self.origin[columns]
+        if rows.ndim == 1:
+            return self._nearness_of(self._way[places, origins])
+        new = np.unique(places[~self._measured[places]])
+        for start in range(0, len(new), _PLACES):
+            some = new[start : start + _PLACES]
+            self._nearness[some] = self._nearness_of(self._way[some[:, None], np.arange(self._nearness.shape[1])])
+        self._measured[new] = True
+        return self._nearness[places, origins]
 
-    def _measure(self, places: Ints) -> None:
-        km = self._way[places]
+    def _nearness_of(self, km: Singles) -> Singles:
         near = np.where(np.isnan(km), 0.5, 1 / (1 + km / self.policy.half_distance_km))
-        self._nearness[places] = near * self.policy.weights["distance"]
-        if len(self._km):
-            self._km[places] = km
-        self._measured[places] = True
+        return (near * self.policy.weights["distance"]).astype(np.float32)
 
     def _too_far(self, rows: Ints, columns: Ints) -> Truths:
-        """What waits for a need nearby; where the way is not known, it is not too far. Of pairs that were scored."""
-        km = self._km[self._place[rows], self._origin[columns]]
+        """What waits for a need nearby; where the way is not known, it is not too far."""
+        km = self._way[self.place[rows], self.origin[columns]]
         far: Truths = np.logical_and(km > self._reach_km[columns], self._can_wait[rows])
         return far
 
@@ -273,6 +287,8 @@ def _floats(values: Iterable[float]) -> Floats:
 
 
 def _places(those: Sequence[Need | Source]) -> tuple[list[Place], Ints]:
-    """Where they are, each place once, and at which each one is."""
-    places, place = classes(map(attrgetter("place.path", "place.latitude", "place.longitude"), those))
-    return [those[first].place for first in places], place
+    """Where they are, each place once, in the order of their paths, and at which each one is."""
+    first, place = classes(map(attrgetter("place.path"), those))
+    places = [those[one].place for one in first.tolist()]
+    order = sorted(range(len(places)), key=lambda one: places[one].path)
+    return [places[one] for one in order], np.argsort(order)[place]

@@ -56,6 +56,19 @@ BROKEN: Final = (
 )
 
 
+def _without_ground(on: dt.date) -> Q:
+    """The need is not open, the offer not published, its certificate has run out on that day, or one of the sides is
+    not verified any more.
+    """
+    return (
+        ~Q(demand__state="open")
+        | ~Q(offer__state="published")
+        | Q(offer__certificate_valid_until__lt=on)
+        | ~Q(demand__organisation__state="verified")
+        | ~Q(offer__organisation__state="verified")
+    )
+
+
 class MatchQuerySet(KeyedQuerySet["Match"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Both sides see a match, and who watches the region of the need; a supplier that was never asked does not see
@@ -79,16 +92,12 @@ class MatchQuerySet(KeyedQuerySet["Match"]):
         return self.filter(offer__organisation__in=organisations)
 
     def without_ground(self, on: dt.date) -> Self:
-        """Unanswered holds whose need is not open, whose offer is not published, whose certificate has run out on that
-        day, or one of whose sides is not verified any more.
-        """
-        return self.held().filter(
-            ~Q(demand__state="open")
-            | ~Q(offer__state="published")
-            | Q(offer__certificate_valid_until__lt=on)
-            | ~Q(demand__organisation__state="verified")
-            | ~Q(offer__organisation__state="verified")
-        )
+        """Unanswered holds that the next sweep takes back."""
+        return self.held().filter(_without_ground(on))
+
+    def awaiting_answer(self, now: dt.datetime) -> Self:
+        """Unanswered holds whose supplier still can, and need, answer."""
+        return self.held().filter(~_without_ground(now.date()), respond_by__gt=now)
 
     def withdrawn_untold(self) -> Self:
         """Taken back, and the supplier is to be told: not before the need has been matched again, as the same supplier
@@ -494,7 +503,7 @@ class Listing(models.Model):
                 fields=["cell", "-key"],
                 # What may be null comes last: the columns before it are read quickly.
                 include=[
-                    *("offer", "organisation_id", "quantity", "minimum_order", "areas", "lead_time_days", "steady"),
+                    *("offer", "quantity", "minimum_order", "areas", "lead_time_days", "steady"),
                     *("x", "y", "z", "standard_id"),
                 ],
                 condition=Q(cell__isnull=False),

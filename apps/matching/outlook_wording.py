@@ -33,7 +33,8 @@ def _in_language(names: Mapping[str, str]) -> str:
     return names["zh-hans" if (translation.get_language() or "").startswith("zh") else "en"]
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """“Hubei, Hunan”, with the comma of the language."""
     return str(pgettext("between the members of a list", ", ")).join(names)
 
 
@@ -252,7 +253,7 @@ def _rivals(outlook: Outlook) -> list[str]:
 
 
 def _items(outlook: Outlook, way: Way) -> str:
-    return _listed(outlook.items[item].label for item, _suppliers in way.items)
+    return listed(outlook.items[item].label for item, _suppliers in way.items)
 
 
 def change_of(outlook: Outlook, way: Way) -> dict[str, object]:
@@ -295,7 +296,7 @@ def _advice(outlook: Outlook, way: Way) -> str:
             names = [
                 outlook.standards[pk].code if pk is not None else _("none stated") for pk, _suppliers in way.standards
             ]
-            return _("Ask for another standard, if it will do: %(standards)s.") % {"standards": _listed(names)}
+            return _("Ask for another standard, if it will do: %(standards)s.") % {"standards": listed(names)}
         case Action.MORE:
             text = _("Ask for at least %(quantity)s, alone or with neighbours: that reaches a minimum order.")
             return text % {"quantity": _number(way.quantity or 0)}

@@ -35,7 +35,7 @@ class Posted:
 
     need: Need
     kind: str
-    region: str  # the code of the region that it is counted in
+    region: str  # the code of the place of delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,31 +247,28 @@ def differences(before: Served, after: Served) -> list[int]:
 
 
 def totals(posted: Iterable[Posted], served: Served) -> dict[str, dict[str, Total]]:
-    """Sums by kind of organisation and by region: `{"kinds": {kind: …}, "regions": {code: …}}`."""
-    kinds: dict[str, Total] = defaultdict(Total)
-    regions: dict[str, Total] = defaultdict(Total)
+    """Sums by place of delivery and, within it, kind of organisation: whoever reads them may watch a part only."""
+    sums: dict[str, dict[str, Total]] = defaultdict(lambda: defaultdict(Total))
     for one in posted:
         parts = served[one.need.id]
         given = sum(part.quantity for part in parts)
-        total = Total(
+        sums[one.region][one.kind] += Total(
             needs=1,
             helped=int(bool(parts)),
             covered=int(given >= one.need.wanting),
             filled=given / one.need.wanting,
             hours=min((part.hours for part in parts), default=0),
         )
-        kinds[one.kind] += total
-        regions[one.region] += total
-    return {"kinds": dict(kinds), "regions": dict(regions)}
+    return {region: dict(kinds) for region, kinds in sums.items()}
 
 
 def add_up(
     kept: Mapping[str, Mapping[str, Mapping[str, Any]]], new: Mapping[str, Mapping[str, Total]]
-) -> dict[str, Any]:
+) -> dict[str, dict[str, Any]]:
     """Sums that are kept as JSON, with some more of them."""
-    sums: dict[str, Any] = {}
-    for by, more in new.items():
-        before = {key: Total(**facts) for key, facts in kept.get(by, {}).items()}
-        keys = dict.fromkeys([*before, *more])
-        sums[by] = {key: asdict(before.get(key, Total()) + more.get(key, Total())) for key in keys}
+    sums = {region: dict(kinds) for region, kinds in kept.items()}
+    for region, kinds in new.items():
+        for kind, more in kinds.items():
+            before = sums.setdefault(region, {}).get(kind, {})
+            sums[region][kind] = asdict(Total(**before) + more)
     return sums

@@ -273,11 +273,7 @@ def record_acceptance(
             field="quantity",
             held=held,
         )
-    if not (match.demand.organisation.is_verified and match.offer.organisation.is_verified):
-        # The next sweep takes the hold back; until then nobody gets a contact by it.
-        raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
-    if not match.offer.certificate_holds(now.date()):
-        raise RuleViolation("certificate_expired", _("The certificate has expired."))
+    check_may_be_promised(match, now)
     if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
     # Even where nothing comes free: what was left there for this need, others may have now.
@@ -293,6 +289,16 @@ def record_acceptance(
     audit.record(by, "match.accepted", match, quantity=accepted)
     queue("match.accepted", match.demand.organisation, describe(match), key=f"match.accepted:{match.pk}")
     return match
+
+
+def check_may_be_promised(match: Match, now: dt.datetime) -> None:
+    """Whether goods of this match may be promised, at first or once more: both sides are verified, and the certificate
+    holds. A hold that fails this is taken back by the next sweep; until then nobody gets a contact by it.
+    """
+    if not (match.demand.organisation.is_verified and match.offer.organisation.is_verified):
+        raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
+    if not match.offer.certificate_holds(now.date()):
+        raise RuleViolation("certificate_expired", _("The certificate has expired."))
 
 
 @transaction.atomic

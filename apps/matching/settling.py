@@ -116,13 +116,13 @@ def gently(market: Market, ladder: Ladder, best: Given, present: Mapping[tuple[i
 def _ship_together(row: int, given: Given, cost: float) -> None:
     """Let one of the sources of a need send all of it, where that is worth the saved shipments at so much each."""
     parts, all_of_it = given.parts[row], int(given.got[row])
-    saved = cost * (len(parts) - 1)
-    now = sum(part.units * part.score for part in parts.values()) - saved
     able = [column for column, part in parts.items() if given.left[column] >= all_of_it - part.units]
-    best = max(able, key=lambda column: (parts[column].score, -column), default=None)
-    if best is None or parts[best].score * all_of_it <= now:
+    if not able:
         return
-    score = parts[best].score
+    best = max(able, key=lambda column: (parts[column].score, -column))
+    score, saved = parts[best].score, cost * (len(parts) - 1)
+    if score * all_of_it <= sum(part.units * part.score for part in parts.values()) - saved:
+        return
     for column, part in list(parts.items()):
         given.give(row, column, -part.units, part.score)
     parts.clear()

@@ -15,6 +15,22 @@ from apps.matching.verdicts import Because, Verdict
 from apps.policy.models import Policy
 
 
+def shortfall_of(demand: Demand) -> Shortfall | None:
+    """Why an open need (fetched with its item) was given no more, in the numbers of now: what is asked for of what
+    nobody has promised. Not to be saved.
+
+    None where it lacks something else by now than it did when that was decided. It is being decided again then, or
+    nothing fits any more, which its outlook says.
+    """
+    if demand.state != DemandState.OPEN or not demand.quantity_wanting:
+        return None
+    row = Shortfall.objects.filter(demand=demand).first()
+    if row is None or row.verdict.lacking != demand.quantity_wanting:
+        return None
+    row.given, row.wanting = demand.quantity_held, demand.target - demand.quantity_matched
+    return row
+
+
 def judge(
     plan: Plan, needs: Sequence[Need], demands: Collection[Demand], policy: Policy, now: dt.datetime
 ) -> dict[int, Verdict]:
@@ -63,12 +79,16 @@ def note_plan(
 
 @transaction.atomic
 def note(verdicts: Iterable[Verdict], demands: Collection[Demand], policy: Policy, now: dt.datetime) -> None:
-    """Keep what was decided of these demands, in the order of their keys; only what differs is written."""
+    """Keep what was decided of these demands, in the order of their keys; only what differs is written. Of what was not
+    carried out, because it was not worth it or something went meanwhile, nothing is kept; what was before stays.
+    """
     _one_writer_at_a_time()
     told = {verdict.need_id: verdict for verdict in verdicts if verdict.because is not None}
+    now_lacking = {row.pk: row.quantity_wanting for row in Demand.objects.filter(pk__in=told).select_related("item")}
+    carried_out = {pk for pk, verdict in told.items() if now_lacking.get(pk) == verdict.lacking}
     known = {row.demand_id: row for row in Shortfall.objects.filter(demand__in=[demand.pk for demand in demands])}
     forget(pk for pk in known if pk not in told)
-    changed = [verdict for pk, verdict in sorted(told.items()) if pk not in known or known[pk].verdict != verdict]
+    changed = [told[pk] for pk in sorted(carried_out) if pk not in known or known[pk].verdict != told[pk]]
     rows = [
         Shortfall(
             demand_id=verdict.need_id,

@@ -30,6 +30,11 @@ class Verdict:
     others: int = 0
     above: int = 0
 
+    @property
+    def lacking(self) -> int:
+        """What nobody is asked for, once this is carried out."""
+        return self.wanting - self.given
+
     def term(self) -> Term:
         """As one more reason of a match, which weighs nothing."""
         facts: dict[str, int | str] = {

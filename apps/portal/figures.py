@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import Count, Q
 from redis.exceptions import RedisError
 
+from apps.accounts.disclosure import LEAST_ORGANISATIONS
 from apps.catalogue.models import Item
 from apps.demands.models import Demand, DemandState
 from apps.exports import stats
@@ -76,7 +77,7 @@ def board() -> Board:
 
 def _board() -> Board:
     sums = stats.public_stats()
-    enough = stats.LEAST_ORGANISATIONS
+    enough = LEAST_ORGANISATIONS
     items = _lines(sums.totals)
     told = {line.item for line in items if line.needed is not None}
     open_now = Demand.objects.open().filter(organisation__state="verified").order_by()

@@ -56,4 +56,4 @@ def links_for(request: HttpRequest) -> list[Link]:
 def waiting_matches(user: User) -> int:
     """How many matches wait for an answer of the user's own organisations."""
     suppliers = user.organisations_with(Permission.PUBLISH_OFFERS)
-    return Match.objects.held().for_suppliers(suppliers).filter(respond_by__gt=timezone.now()).count()
+    return Match.objects.awaiting_answer(timezone.now()).for_suppliers(suppliers).count()

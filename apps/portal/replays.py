@@ -1,6 +1,6 @@
 """What came of replaying a draft, as it is read: sums of both policies side by side, and who serves each need."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from apps.catalogue.models import Item, Region
 from apps.demands.models import Demand
 from apps.matching import previews
 from apps.matching.models import Replay, ReplayedNeed
+from apps.matching.outlook_wording import listed
+from apps.matching.replaying import Total
 from apps.policy.values import PolicyValues
 from apps.portal import places, policies
 from apps.supply.models import Offer
@@ -38,40 +40,79 @@ class Sum:
     hours: tuple[float | None, float | None]  # until the first of it, on average
 
     @classmethod
-    def of(cls, name: str, before: Mapping[str, float], after: Mapping[str, float]) -> "Sum":
-        def both(read: Any) -> Any:
-            return read(before), read(after)
+    def of(cls, name: str, both: "Both") -> "Sum":
+        def read(of: Callable[[Total], Any]) -> Any:
+            return of(both[0]), of(both[1])
 
         return cls(
             name=name,
-            needs=int(before["needs"]),
-            helped=both(lambda one: one["helped"]),
-            covered=both(lambda one: one["covered"]),
-            filled=both(lambda one: round(100 * one["filled"] / one["needs"])),
-            hours=both(lambda one: round(one["hours"] / one["helped"], 1) if one["helped"] else None),
+            needs=both[0].needs,
+            helped=read(lambda one: one.helped),
+            covered=read(lambda one: one.covered),
+            filled=read(lambda one: round(100 * one.filled / one.needs)),
+            hours=read(lambda one: round(one.hours / one.helped, 1) if one.helped else None),
         )
 
 
-def sums(replay: Replay, user: User) -> dict[str, list[Sum]]:
-    """By kind of organisation, with its tier; and by region, as far as the user watches it."""
-    if not replay.totals:
-        return {}
-    before, after = replay.totals["before"], replay.totals["after"]
+Both = tuple[Total, Total]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of the needs in the regions that the reader watches, and nowhere else."""
+
+    where: str
+    needs: int
+    kinds: list[Sum]  # of organisation, with their tiers
+    regions: list[Sum]
+
+
+def sums(replay: Replay, user: User) -> Sums | None:
+    """What came of it so far. None for one of before sums were kept by place: none is left `previews.KEEP` later."""
+    by_kind: dict[str, Both] = {}
+    by_region: dict[str, Both] = {}
+    before, after = (replay.totals.get(side, {}) for side in ("before", "after"))
+    if "kinds" in before:
+        return None
+    watched = _outermost(user.watched_regions)
+    for code, path in Region.objects.filter(pk__in=list(before)).values_list("pk", "path"):
+        root = next((root for root in watched if path.startswith(root)), None)
+        if root is None:
+            continue
+        region = _codes(path)[: max(2, len(_codes(root)))][-1]  # the province, or what is watched of it
+        for kind in before[code]:
+            both = Total(**before[code][kind]), Total(**after[code][kind])
+            by_kind[kind] = _add(by_kind.get(kind), both)
+            by_region[region] = _add(by_region.get(region), both)
+
     then, drafted = previews.values_of(replay.policy_version), PolicyValues.from_json(replay.settings)
-    kinds = sorted(before["kinds"], key=lambda kind: (then.tier(kind), kind))
-    names = places.names_of(before["regions"])
-    paths = Region.objects.filter(pk__in=list(before["regions"])).values_list("pk", "path")
-    watched = [code for code, path in paths if path.startswith(tuple(user.watched_regions))]
-    return {
-        "kinds": [
-            Sum.of(policies.tiers_of(kind, then, drafted), before["kinds"][kind], after["kinds"][kind])
-            for kind in kinds
+    names = places.names_of([*by_region, *(_codes(root)[-1] for root in watched)])
+    return Sums(
+        where=listed(places.in_words(names.get(_codes(root)[-1])) for root in watched),
+        needs=sum(both[0].needs for both in by_kind.values()),
+        kinds=[
+            Sum.of(policies.tiers_of(kind, then, drafted), by_kind[kind])
+            for kind in sorted(by_kind, key=lambda kind: (then.tier(kind), kind))
         ],
-        "regions": [
-            Sum.of(places.in_words(names.get(code)), before["regions"][code], after["regions"][code])
-            for code in sorted(watched)
-        ],
-    }
+        regions=[Sum.of(places.in_words(names.get(code)), by_region[code]) for code in sorted(by_region)],
+    )
+
+
+def _add(one: Both | None, other: Both) -> Both:
+    return other if one is None else (one[0] + other[0], one[1] + other[1])
+
+
+def _codes(path: str) -> list[str]:
+    return [code for code in path.split("/") if code]
+
+
+def _outermost(paths: Iterable[str]) -> list[str]:
+    """Without those that lie in another."""
+    found: list[str] = []
+    for path in sorted(paths):
+        if not found or not path.startswith(found[-1]):
+            found.append(path)
+    return found
 
 
 def lines(rows: Sequence[ReplayedNeed], user: User) -> list[tuple[Demand, list[list[Serving]]]]:
@@ -100,5 +141,4 @@ def lines(rows: Sequence[ReplayedNeed], user: User) -> list[tuple[Demand, list[l
 
 
 def _province(region: Region) -> str:
-    codes = [code for code in region.path.split("/") if code]
-    return codes[:2][-1]
+    return _codes(region.path)[:2][-1]

@@ -28,6 +28,9 @@ class OfferState(models.TextChoices):
 
 LIVE: Final = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
 
+# A pause keeps new requests away and not who has had goods of the offer before. A suspended one may be an empty shelf.
+REPEATABLE: Final = (OfferState.PUBLISHED, OfferState.PAUSED)
+
 
 class OfferQuerySet(QueuedQuerySet["Offer"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
@@ -40,6 +43,10 @@ class OfferQuerySet(QueuedQuerySet["Offer"]):
 
     def live(self) -> Self:
         return self.filter(state__in=LIVE)
+
+    def repeatable(self) -> Self:
+        """Of which whoever has an accepted match may order again."""
+        return self.filter(state__in=REPEATABLE)
 
     def alike(self, organisation: Organisation, item: Item, since: dt.datetime) -> Self:
         """Live offers of the same organisation for the same item: likely the same goods."""
@@ -179,6 +186,10 @@ class Offer(Counted):
     @property
     def is_live(self) -> bool:
         return self.state in LIVE
+
+    @property
+    def is_repeatable(self) -> bool:
+        return self.state in REPEATABLE
 
     def stale_at(self, policy: PolicyValues) -> dt.datetime | None:
         """When it is suspended, if nobody confirms it."""

@@ -13,17 +13,13 @@ from django.db.models import F
 from apps.supply.models import Offer
 
 
-def reserve(offer_id: int, quantity: int, *, any_state: bool = False) -> bool:
-    """Promise `quantity` of an offer in one conditional UPDATE; False when it is not there any more.
+def reserve(offer_id: int, quantity: int) -> bool:
+    """Promise `quantity` of an offer to a repeat order in one conditional UPDATE; False when it is not there any more.
 
-    A repeat order may take from a paused offer of its proven supplier (`any_state`), never from stock that is not
-    there.
+    It may be taken from a paused offer, never from a suspended one nor from stock that is not there.
     """
-    offers = Offer.objects.live() if any_state else Offer.objects.published()
-    won = offers.filter(pk=offer_id, quantity__gte=F("quantity_reserved") + quantity).update(
-        quantity_reserved=F("quantity_reserved") + quantity
-    )
-    return won == 1
+    there = Offer.objects.repeatable().filter(pk=offer_id, quantity__gte=F("quantity_reserved") + quantity)
+    return there.update(quantity_reserved=F("quantity_reserved") + quantity) == 1
 
 
 def release(quantities: Mapping[int, int], *, now: dt.datetime) -> None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, ItemAlias, Region, Standard
+from apps.catalogue.naming import Proposals
 from apps.catalogue.standards import normalise
 from apps.core.errors import RuleViolation, Text
 from apps.supply import services, sheets
@@ -53,8 +55,10 @@ class ReadSheet:
         return {f"{row.number}.{column}": messages for row in self.faulty for column, messages in row.errors.items()}
 
 
-def read_rows(organisation: Organisation, data: bytes, *, by: User | None) -> ReadSheet:
-    """Read a CSV or XLSX sheet of offers and check each row; nothing is written. Raises `sheet_unusable`."""
+def read_rows(organisation: Organisation, data: bytes, *, by: User | None, publish: bool = False) -> ReadSheet:
+    """Read a CSV or XLSX sheet of offers and check each row, to `publish` it too if asked to; nothing is written.
+    Raises `sheet_unusable`.
+    """
     try:
         sheet = sheets.read(data)
     except sheets.UnreadableError as problem:
@@ -63,13 +67,13 @@ def read_rows(organisation: Organisation, data: bytes, *, by: User | None) -> Re
         raise RuleViolation("not_a_supplier", _("This kind of organisation does not publish offers."))
 
     names = _Names(sheet.rows)
-    rows = [_read_row(organisation, row, names, by) for row in sheet.rows]
+    rows = [_read_row(organisation, row, names, by, publish=publish) for row in sheet.rows]
     return ReadSheet(rows, sheet.unknown_columns)
 
 
 def import_offers(organisation: Organisation, data: bytes, *, by: User | None, publish: bool = False) -> list[Offer]:
     """All rows of a sheet as offers, or none: then every fault is named by row and column."""
-    sheet = read_rows(organisation, data, by=by)
+    sheet = read_rows(organisation, data, by=by, publish=publish)
     if sheet.faulty:
         raise RuleViolation.of_fields(
             sheet.errors, _("Nothing was imported: some rows have faults."), code="rows_invalid"
@@ -89,7 +93,9 @@ def _words_for(problem: sheets.UnreadableError) -> Text:
     return texts[problem.code]
 
 
-def _read_row(organisation: Organisation, row: sheets.Row, names: "_Names", by: User | None) -> ReadRow:
+def _read_row(
+    organisation: Organisation, row: sheets.Row, names: "_Names", by: User | None, *, publish: bool
+) -> ReadRow:
     read = ReadRow(row.number)
     for column, fault in row.faults.items():
         read.errors[column] = [str(_FAULTS[fault.code]) % {"value": fault.value}]
@@ -104,6 +110,8 @@ def _read_row(organisation: Organisation, row: sheets.Row, names: "_Names", by: 
 
     try:
         read.offer = services.draft_offer(organisation, by=by, **read.facts)
+        if publish:
+            services.check_can_go_out(read.offer, timezone.now())
     except RuleViolation as violation:
         read.errors = violation.errors or {"item": [violation.message]}
     return read
@@ -115,6 +123,7 @@ class _Names:
     def __init__(self, rows: Iterable[sheets.Row]) -> None:
         rows = list(rows)
         self.items = self._items()
+        self.proposals = Proposals()
         self.standards = {_key(standard.code): standard for standard in Standard.objects.all()}
         self.regions = self._regions(
             {
@@ -190,6 +199,8 @@ class _Names:
             raise LookupError(
                 _("“%(name)s” may be several regions: write one of %(codes)s.") % {"name": name, "codes": codes}
             )
+        if near := self.proposals.get(name):
+            raise LookupError(_("There is no region “%(name)s”. Did you mean %(near)s?") % {"name": name, "near": near})
         raise LookupError(_("There is no region “%(name)s”.") % {"name": name})
 
 

@@ -148,12 +148,7 @@ def publish_offer(offer: Offer, *, by: User | None, now: dt.datetime | None = No
             _("Your offer is saved. It can be published as soon as “%(name)s” is verified.")
             % {"name": offer.organisation},
         )
-    if offer.item.is_unlisted:
-        raise RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
-    if offer.quantity <= 0:
-        raise RuleViolation("quantity_missing", _("Say how much you offer."), field="quantity")
-    if not offer.certificate_holds(now.date()):
-        raise RuleViolation("certificate_expired", _("The certificate has expired."), field="certificate_valid_until")
+    check_can_go_out(offer, now)
     move(
         offer,
         OfferState.PUBLISHED,
@@ -165,6 +160,16 @@ def publish_offer(offer: Offer, *, by: User | None, now: dt.datetime | None = No
     )
     audit.record(by, "offer.published", offer)
     return offer
+
+
+def check_can_go_out(offer: Offer, now: dt.datetime) -> None:
+    """Raise what in the facts of an offer, which may be a draft for long, keeps it from being published."""
+    if offer.item.is_unlisted:
+        raise RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
+    if offer.quantity <= 0:
+        raise RuleViolation("quantity_missing", _("Say how much you offer."), field="quantity")
+    if not offer.certificate_holds(now.date()):
+        raise RuleViolation("certificate_expired", _("The certificate has expired."), field="certificate_valid_until")
 
 
 @transaction.atomic

@@ -55,6 +55,21 @@ def test_an_offer_goes_through_its_states(call: Call, supplier: User) -> None:
     assert states == ["published", "published", "paused", "published", "withdrawn"]
 
 
+def test_a_region_by_name_is_refused_with_the_codes_of_places_of_such_a_name(call: Call, supplier: User) -> None:
+    ItemFactory.create()
+    region("420100")
+    facts = {"item": "mask.surgical", "quantity": 5, "origin_region": "Wuhann", "ships_to": ["武汉", "999999"]}
+
+    answer = call(supplier).post("/offers/", facts)
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == {
+        "origin_region": ["There is no region “Wuhann”. Did you mean 420100 (Wuhan, Hubei)?"],
+        "ships_to.0": ["There is no region “武汉”. Did you mean 420100 (Wuhan, Hubei)?"],
+        "ships_to.1": ["There is no “999999”."],
+    }
+
+
 def sheet(client: Client, user: User, data: bytes, query: str = "", **more: Any) -> Any:
     _token, text = issue_token(user, name="sheet", scopes=["write", "read"])
     return client.post(
@@ -98,6 +113,17 @@ def test_the_faults_of_a_sheet_are_named_by_row(client: Client, supplier: User) 
         {"3.item", "3.quantity"},
     )
     assert not Offer.objects.exists()
+
+
+def test_a_preview_says_what_could_not_be_published(client: Client, supplier: User) -> None:
+    ItemFactory.create()
+    bad = b"item,quantity,certificate_valid_until\nmask.surgical,5,2020-01-01\n"
+
+    rows = sheet(client, supplier, bad, "?preview=true&publish=true").json()["rows"]
+    assert rows[0]["errors"] == {"certificate_valid_until": ["The certificate has expired."]}
+    refused = sheet(client, supplier, bad, "?publish=true")
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["2.certificate_valid_until"])
+    assert sheet(client, supplier, bad, "?preview=true").json()["faulty"] == 0
 
 
 def test_an_xlsx_can_be_imported_too(client: Client, supplier: User) -> None:

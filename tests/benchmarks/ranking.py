@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from apps.catalogue.models import Region
 from apps.matching import shelving
-from apps.matching.best import BEST, arguments, load_shortlists
+from apps.matching.best import BEST, arguments, as_row, load_shortlists
 from apps.matching.loading import load_rules, load_sources
 from apps.matching.ranking import Need, Place, Rules, rank
 from apps.policy.models import Policy
@@ -116,8 +116,9 @@ LEFT JOIN bench_standard standard
 
 # As the triggers and the hourly stock-taking would have left it.
 _LISTINGS = """
-INSERT INTO matching_referenceprice
-SELECT item_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY unit_price), now() FROM supply_offer GROUP BY item_id;
+INSERT INTO matching_referenceprice (item_id, price, taken_at, currency)
+SELECT item_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY unit_price), now(), 'CNY' FROM supply_offer
+GROUP BY item_id;
 INSERT INTO matching_listing (offer_id, item_id, organisation_id, standard_id, quantity, minimum_order, lead_time_days,
     certificate_valid_until, confirmed_at, unit_price, is_donation, areas, city, x, y, z, kept, broken, reference_price)
 SELECT * FROM matching_listable ORDER BY offer_id;
@@ -136,25 +137,27 @@ CREATE INDEX ON bench_flat (item_id);
 CREATE INDEX bench_floor ON bench_flat (item_id, offer_id);
 """
 
-_TERMS = """
+_FIT = """CASE WHEN @standard_id IS NULL THEN fit_unstated WHEN @standard_id = standard THEN fit_asked
+        WHEN @standard_id = ANY (exceeding) THEN fit_exceeding ELSE fit_other END"""
+_TERMS = f"""
     w_distance / (1 + 12742.0176 * asin(least(1, sqrt(
         (@x - place_x) ^ 2 + (@y - place_y) ^ 2 + (@z - place_z) ^ 2) / 2)) / half_distance_km)
     + lead[1 + least(@lead_time_days, array_length(lead, 1) - 1)]
-    + fits[coalesce(array_position(standards, coalesce(@standard_id, 0)), cardinality(fits))]
-    + w_coverage * least(1, @free / wanting)
+    + {_FIT}
+    + w_coverage * least(1, @free::float8 / wanting)
     + w_freshness * greatest(0, least(1,
         (date_part('epoch', @confirmed_at) - date_part('epoch', at)) / fresh_seconds + 1))
     + w_record * (@kept + prior_share * prior_matches) / (@kept + @broken + prior_matches)
     + w_price * CASE WHEN @is_donation THEN 1 WHEN @unit_price IS NULL OR coalesce(@usual, 0) = 0 THEN 0.5
         ELSE least(1, greatest(0, 1.5 - @unit_price / @usual)) END
 """
-_FILTERS = """
-    @item_id = need_item AND @organisation_id <> need_organisation AND @minimum_order <= wanting
-    AND @free >= greatest(matters, @minimum_order) AND (@ships_to = '{}' OR @ships_to && codes)
+_FILTERS = f"""
+    @item_id = asked.item AND @organisation_id <> asked.organisation AND @minimum_order <= wanting
+    AND @free >= greatest(matters, @minimum_order) AND (@ships_to = '{{}}' OR @ships_to && codes)
     AND NOT @offer_id = ANY (excluded)
     AND (@certificate_valid_until IS NULL OR @certificate_valid_until >= (at AT TIME ZONE 'UTC')::date)
     AND @organisation_state = 'verified'
-    AND fits[coalesce(array_position(standards, coalesce(@standard_id, 0)), cardinality(fits))] IS NOT NULL
+    AND {_FIT} IS NOT NULL
 """
 _ONE_TABLE = {name: f"flat.{name}" for name in (
     "x", "y", "z", "lead_time_days", "standard_id", "free", "confirmed_at", "kept", "broken", "is_donation",
@@ -183,15 +186,18 @@ _NORMAL_FORM = """supply_offer offer
     LEFT JOIN matching_referenceprice price ON price.item_id = offer.item_id"""
 
 
-def _twin(name: str, signature: str, source: str, columns: dict[str, str], condition: str = "true") -> str:
-    """A function that scores every offer of the item, with the arguments of `matching_best` and a plan as lasting."""
+def _twin(name: str, told: str, source: str, columns: dict[str, str], condition: str = "true") -> str:
+    """A function that scores every offer of the item, `told` what `matching_best` is; its plan lasts as long."""
     terms, filters = _TERMS, _FILTERS
     for column in sorted(columns, key=len, reverse=True):
         terms, filters = (text.replace(f"@{column}", columns[column]) for text in (terms, filters))
     return f"""
-        CREATE OR REPLACE FUNCTION {name}({signature}) RETURNS TABLE (offer_id bigint, score double precision)
+        CREATE OR REPLACE FUNCTION {name}(asked matching_asked) RETURNS TABLE (offer_id bigint, score double precision)
         LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET jit = off AS $$
         #variable_conflict use_column
+        DECLARE
+            {told}
+            codes CONSTANT varchar[] := string_to_array(path, '/');
         BEGIN
             RETURN QUERY SELECT {columns["offer_id"]} AS offer_id, {terms} AS score FROM {source}
             WHERE {condition} AND {filters} ORDER BY score DESC, offer_id LIMIT k;
@@ -207,6 +213,7 @@ class Way:
 
     name: str
     sql: str
+    given: Callable[[dict[str, Any]], dict[str, Any]] = lambda facts: facts  # what is written for one need
     took: list[float] = field(default_factory=list)
     worked: list[float] = field(default_factory=list)
 
@@ -347,7 +354,7 @@ def measure(asked: int, twins: int, *, skewed: bool, seed: int) -> dict[str, Way
     lists = _ask(ways, [arguments(need, need.item_id, rules, policy, now) for need in wanted], twins)
     for way in ways.values():
         _show(way)
-    _show(Way("bounds, loaded and ordered by ranking.rank", "", _whole(wanted, rules, policy, now)))
+    _show(Way("bounds, loaded and ordered by ranking.rank", "", took=_whole(wanted, rules, policy, now)))
 
     pairs = list(zip(lists["best"], lists["one table"], strict=False))
     against(
@@ -366,23 +373,30 @@ def _ways() -> dict[str, Way]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT name, format_type(kind, NULL) FROM pg_proc,
-                unnest(proargnames[1:pronargs], proargtypes::oid[]) argument (name, kind)
-            WHERE proname = 'matching_best'
+            SELECT string_agg(format('%s CONSTANT %s := asked.%s;', attname, format_type(atttypid, NULL), attname), ' ')
+            FROM pg_attribute WHERE attrelid = 'matching_asked'::regclass
             """
         )
-        kinds = cursor.fetchall()
-        signature = ", ".join(f"{name} {kind}" for name, kind in kinds)
+        [(told,)] = cursor.fetchall()
         cursor.execute("DROP FUNCTION IF EXISTS bench_one_table, bench_joined")
-        cursor.execute(_twin("bench_one_table", signature, "bench_flat flat", _ONE_TABLE))
-        cursor.execute(_twin("bench_joined", signature, _NORMAL_FORM, _JOINED, "offer.state = 'published'"))
-    given = ", ".join(f"{name} => %({name})s::{kind}" for name, kind in kinds)
-    floor = "SELECT offer_id FROM bench_flat WHERE item_id = %(need_item)s::bigint ORDER BY item_id, offer_id LIMIT 20"
+        cursor.execute(_twin("bench_one_table", told, "bench_flat flat", _ONE_TABLE))
+        cursor.execute(_twin("bench_joined", told, _NORMAL_FORM, _JOINED, "offer.state = 'published'"))
+
+    def asked(facts: dict[str, Any]) -> dict[str, Any]:
+        return {"asked": as_row(facts.values())}
+
+    floor = "SELECT offer_id FROM bench_flat WHERE item_id = %(item)s::bigint ORDER BY item_id, offer_id LIMIT 20"
     return {
         "floor": Way("an index-only fetch of 20 rows", floor),
-        "best": Way("bounds: matching_best", f"SELECT * FROM matching_best({given})"),
-        "one table": Way("every offer of the item, one table", f"SELECT * FROM bench_one_table({given})"),
-        "joined": Way("every offer of the item, joined", f"SELECT * FROM bench_joined({given})"),
+        "best": Way("bounds: matching_best", "SELECT offer_id FROM matching_best(%(asked)s::matching_asked)", asked),
+        "one table": Way(
+            "every offer of the item, one table",
+            "SELECT offer_id FROM bench_one_table(%(asked)s::matching_asked)",
+            asked,
+        ),
+        "joined": Way(
+            "every offer of the item, joined", "SELECT offer_id FROM bench_joined(%(asked)s::matching_asked)", asked
+        ),
     }
 
 
@@ -483,7 +497,7 @@ def _ask(ways: dict[str, Way], facts: list[dict[str, Any]], twins: int) -> dict[
                     if name in {"one table", "joined"} and place >= twins:
                         continue
                     worked, began = _worked(server), time.perf_counter()
-                    rows = [offer for offer, *_ in cursor.execute(way.sql, one).fetchall()]
+                    rows = [offer for offer, *_ in cursor.execute(way.sql, way.given(one)).fetchall()]
                     if turn is facts:
                         way.took.append(time.perf_counter() - began)
                         way.worked.append(_worked(server) - worked)

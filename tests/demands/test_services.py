@@ -36,6 +36,16 @@ def test_the_lines_of_a_post_share_a_reference_and_take_their_place_from_the_org
     assert {first.state, second.state} == {DemandState.DRAFT}
 
 
+def test_a_need_of_another_town_does_not_get_the_address_of_the_organisation(
+    buyer: User, hospital: Organisation
+) -> None:
+    elsewhere, around = services.post_demands(
+        hospital, [line(region=region("440300")), line(region=region("420100"))], by=buyer
+    )
+
+    assert (elsewhere.address, around.address) == ("", hospital.address)
+
+
 @pytest.mark.parametrize(
     ("facts", "field"),
     [
@@ -117,6 +127,37 @@ def test_a_quantity_is_plausible_when_it_is_near_what_is_usual(quantity: int, pa
     else:
         assert judgement.usual is not None
         assert judge(judgement.usual, past).verdict is not Verdict.UNUSUAL
+
+
+@pytest.mark.parametrize(
+    ("quantity", "expected"), [(1, 1), (99, 99), (104, 100), (106, 110), (52_317, 52_000), (99_600, 100_000)]
+)
+def test_what_is_usual_is_told_in_two_digits(quantity: int, expected: int) -> None:
+    assert (plausibility.about(quantity), judge(quantity, [quantity]).usual) == (expected, expected)
+
+
+def test_nobody_is_compared_with_fewer_than_three_others() -> None:
+    mine, theirs = [(1, 500), (1, 600)], [(2, 7), (2, 8), (2, 9), (3, 10)]
+
+    assert plausibility.comparable([*mine, *theirs], own=1) == [500, 600]
+    assert plausibility.comparable([*mine, *theirs, (4, 11)], own=1) == [500, 600, 7, 8, 9, 10, 11]
+
+
+def test_who_posts_is_not_told_what_one_other_hospital_asked_for(
+    hospital: Organisation, buyer: User, django_assert_num_queries: Any
+) -> None:
+    """Nor asked back because of it: whoever tries quantities would find it out."""
+    other = OrganisationFactory.create()
+    DemandFactory.create_batch(6, organisation=other, quantity=52_317)
+    [draft] = services.post_demands(hospital, [line(quantity=1)], by=buyer)
+    with django_assert_num_queries(1):
+        assert review.judge_quantity(draft) == plausibility.Judgement(Verdict.PLAUSIBLE, None)
+
+    DemandFactory.create(organisation=hospital, quantity=700)
+    assert review.judge_quantity(draft).usual == 700
+    DemandFactory.create_batch(2, quantity=52_317)
+    with django_assert_num_queries(1):
+        assert review.judge_quantity(draft) == plausibility.Judgement(Verdict.UNUSUAL, 52_000)
 
 
 def test_promises_bound_what_can_be_amended(hospital: Organisation, buyer: User) -> None:
@@ -267,6 +308,65 @@ def test_a_need_does_not_move_to_where_a_coordinator_looks_first(
 
     assert refused.value.code == "look_needed"
     assert services.amend_demand(demand, by=coordinator, region=xinjiang).region == xinjiang
+
+
+@pytest.fixture
+def approval(coordinator: User) -> None:
+    """Everywhere a coordinator looks at each need before it goes out."""
+    make_policy({"phases": {region("CN").pk: {"phase": "emergency", "approval": True}}}, note="x", by=coordinator)
+
+
+@pytest.mark.usefixtures("approval")
+@pytest.mark.parametrize(
+    ("field", "before", "more", "less"),
+    [
+        ("quantity", 1_000, 1_001, 999),
+        ("quantity", 1_000, 90_000, 500),
+        ("urgency", "urgent", "emergency", "routine"),
+        ("days_of_supply", 5, 4, 6),
+        ("days_of_supply", 5, 0, None),
+        ("days_of_supply", None, 30, None),
+    ],
+)
+def test_what_was_approved_is_not_made_more_without_a_look_and_less_it_may_become(
+    hospital: Organisation, buyer: User, coordinator: User, field: str, before: Any, more: Any, less: Any
+) -> None:
+    [draft] = services.post_demands(hospital, [line(**{"quantity": 1_000, field: before})], by=buyer)
+    assert services.open_demand(draft, by=buyer).waits_for_a_look
+    need = services.open_demand(draft, by=coordinator)
+
+    with pytest.raises(RuleViolation, match="Ask yours") as refused:
+        services.amend_demand(need, by=buyer, **{field: more})
+    assert (refused.value.code, list(refused.value.errors)) == ("look_needed", [field])
+    need.refresh_from_db()
+    assert getattr(need, field) == before
+
+    assert getattr(services.amend_demand(need, by=buyer, **{field: less}), field) == less
+    assert getattr(services.amend_demand(need, by=coordinator, **{field: more}), field) == more
+
+
+@pytest.mark.usefixtures("approval")
+def test_of_a_need_of_unknown_quantity_its_trial_lot_was_approved(hospital: Organisation, buyer: User) -> None:
+    need = DemandFactory.create(organisation=hospital, quantity=None, quantity_kind="unspecified")
+    known: dict[str, Any] = {"quantity": need.item.trial_lot + 1, "quantity_kind": "exact"}
+
+    with pytest.raises(RuleViolation) as refused:
+        services.amend_demand(need, by=buyer, **known)
+    assert refused.value.code == "look_needed"
+    known["quantity"] = need.item.trial_lot
+    assert services.amend_demand(need, by=buyer, **known).quantity == need.item.trial_lot
+
+
+@pytest.mark.usefixtures("approval")
+def test_which_goods_would_do_and_whom_to_call_needs_no_look(hospital: Organisation, buyer: User) -> None:
+    need = DemandFactory.create(organisation=hospital)
+    amended = services.amend_demand(need, by=buyer, accepts_substitutes=True, contact_phone="110", note="rear gate")
+    assert (amended.accepts_substitutes, amended.contact_phone, amended.note) == (True, "110", "rear gate")
+
+
+def test_where_nobody_looks_first_a_need_grows_as_its_owner_says(hospital: Organisation, buyer: User) -> None:
+    need = DemandFactory.create(organisation=hospital, quantity=1_000)
+    assert services.amend_demand(need, by=buyer, quantity=5_000, urgency="emergency").quantity == 5_000
 
 
 def test_a_worker_that_comes_late_leaves_the_claim_of_another(hospital: Organisation) -> None:

@@ -1,6 +1,9 @@
 """From promise to receipt: what each side may say, and what it does to the need and the stock."""
 
+import datetime as dt
+
 import pytest
+from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
@@ -8,7 +11,10 @@ from apps.demands.models import DemandState
 from apps.demands.services import amend_demand
 from apps.fulfilment import services
 from apps.fulfilment.models import ContactReveal, Order, OrderState
+from apps.matching import services as matching
 from apps.matching.models import MatchState
+from apps.supply import services as supply
+from apps.supply.models import Offer
 from tests.factories import DemandFactory, MatchFactory, OfferFactory
 from tests.invariants import broken_invariants
 
@@ -108,6 +114,57 @@ def test_a_repeat_is_bounded_by_what_is_free_and_says_how_much_that_is(order: Or
     order.match.demand.refresh_from_db()
     assert order.match.demand.quantity == 5000
     assert broken_invariants() == {}
+
+
+def test_goods_that_their_supplier_said_are_gone_are_not_ordered_again_until_it_confirms_them(
+    order: Order, buyer: User, supplier: User
+) -> None:
+    offer = order.match.offer
+    offer.refresh_from_db()
+    other = MatchFactory.create(offer=offer, demand=DemandFactory.create(item=offer.item))
+    matching.decline(other, by=supplier, reason="gone")
+
+    with pytest.raises(RuleViolation, match="has to confirm first") as caught:
+        services.repeat_order(order, by=buyer, quantity=100)
+    assert (caught.value.code, caught.value.status) == ("offer_suspended", 409)
+    order.match.demand.refresh_from_db()
+    assert (order.match.demand.quantity, Order.objects.count()) == (1000, 1)
+
+    offer.refresh_from_db()
+    supply.confirm_offer(offer, by=supplier)
+    assert services.repeat_order(order, by=buyer, quantity=100).repeat_of == order
+    assert broken_invariants() == {}
+
+
+def test_a_repeat_takes_from_a_paused_offer_and_not_from_a_withdrawn_one(
+    order: Order, buyer: User, supplier: User
+) -> None:
+    offer = order.match.offer
+    supply.pause_offer(offer, by=supplier)
+    assert services.repeat_order(order, by=buyer, quantity=100).quantity == 100
+
+    supply.withdraw_offer(offer, by=supplier)
+    with pytest.raises(RuleViolation, match="not offer these goods any more") as caught:
+        services.repeat_order(order, by=buyer, quantity=100)
+    assert caught.value.code == "offer_withdrawn"
+
+
+def test_goods_whose_certificate_has_run_out_are_not_ordered_again(order: Order, buyer: User) -> None:
+    now = timezone.now()
+    Offer.objects.filter(pk=order.match.offer_id).update(certificate_valid_until=now.date())
+    assert services.repeat_order(order, by=buyer, quantity=100, now=now).quantity == 100
+
+    with pytest.raises(RuleViolation) as caught:
+        services.repeat_order(order, by=buyer, quantity=100, now=now + dt.timedelta(days=1))
+    assert caught.value.code == "certificate_expired"
+
+
+@pytest.mark.parametrize("side", ["demand", "offer"])
+def test_nothing_is_ordered_again_while_one_side_is_not_verified(order: Order, buyer: User, side: str) -> None:
+    Organisation.objects.filter(pk=getattr(order.match, side).organisation_id).update(state="unverified")
+    with pytest.raises(RuleViolation) as caught:
+        services.repeat_order(order, by=buyer, quantity=100)
+    assert caught.value.code == "organisation_unverified"
 
 
 def test_a_repeat_taken_back_by_the_requester_shrinks_the_need_again(order: Order, buyer: User) -> None:

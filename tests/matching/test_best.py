@@ -15,7 +15,7 @@ from apps.catalogue.models import Item, Region, Standard, Substitution
 from apps.matching import best, shelving
 from apps.matching import services as matching
 from apps.matching.allocation import Plan, decide
-from apps.matching.best import areas, load_shortlists
+from apps.matching.best import areas, arguments, as_row, load_shortlists
 from apps.matching.loading import load_rules, load_sources
 from apps.matching.models import Cell, Listing, Match, ReferencePrice, SupplierRecord
 from apps.matching.ranking import BeyondRanking, Need, Place, Refusal, Source, enough_to_matter, rank
@@ -439,3 +439,25 @@ def test_both_sides_give_a_region_the_same_bit() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT matching_areas(%s::varchar[])", [codes])
             assert cursor.fetchone() == (areas(codes),)
+
+
+def test_the_function_is_told_what_it_asks_for_in_its_order() -> None:
+    world = World(3)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
+            ["matching_asked"],
+        )
+        asked = [name for (name,) in cursor.fetchall()]
+    need = world.need(1)
+
+    assert list(arguments(need, need.item_id, load_rules(), Policy.objects.current(), NOW)) == asked
+
+
+def test_any_text_and_any_number_come_through_in_one_value() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TYPE told AS (path varchar, ids bigint[], none float8, at timestamptz, shares float8[])")
+        for path in ("CN/420000/", 'a"b,c', "\\(d) {e}", ""):
+            row = (path, [1, -2], None, NOW, [0.1, 1e-07, 20.0])
+            cursor.execute("SELECT (told).* FROM (SELECT %s::told AS told) row", [as_row(row)])
+            assert cursor.fetchone() == row

@@ -22,7 +22,7 @@ from apps.matching.groups import Ints
 from apps.matching.hubs import proposal
 from apps.matching.market import REFUSED, Market
 from apps.matching.outcome import Method, Outcome
-from apps.matching.ranking import Need, Place, Source, rank
+from apps.matching.ranking import Need, Place, Source, enough_to_matter, precedence, rank
 from apps.matching.verdicts import Because
 from apps.policy.values import Fairness, PolicyValues
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_score, markets, tier_of, usable
@@ -118,6 +118,20 @@ def test_arrays_filter_and_score_as_ranking_does(case: Case) -> None:
         exact = {candidate.source.id: 1000 * candidate.score for candidate in ranked}
         for column, source in enumerate(market.sources):
             assert abs(found[row, column] - exact.get(source.id, REFUSED)) <= 0.51
+
+
+@given(contests(), st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_arrays_know_whose_turn_it_is_and_what_is_too_little_as_ranking_does(case: Case, share: float) -> None:
+    """Needs wait for up to twenty days, and some for as long as others."""
+    policy = replace(POLICY, matter_share=share)
+    demand = [replace(need, waiting_since=case[0][need.id // 2].waiting_since) for need in case[0]]
+    market = Market(demand, case[1], RULES, policy=policy, now=NOW)
+
+    turns = sorted(market.needs, key=lambda need: precedence(need, NOW, policy))
+    assert [market.needs[row].id for row in market.order] == [need.id for need in turns]
+    assert market.tier.tolist() == [tier_of(need) for need in market.needs]
+    assert market.least.tolist() == [enough_to_matter(need, policy) for need in market.needs]
 
 
 @given(contests(), st.sampled_from([0, 3, 1 << 17]), st.integers(0, 3))

@@ -1,6 +1,6 @@
 """Sixteen processes at random for a while, killed at random: at every moment and afterwards every promise holds.
 
-`CROWD_SECONDS` says for how long (60 by default).
+`CROWD_SECONDS` says for how long (60 by default); where not everything came to pass by then, on a busy machine, again.
 """
 
 import datetime as dt
@@ -35,6 +35,7 @@ from tests.notifications.receivers import free_port
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.servers]
 
 SECONDS = float(os.environ.get("CROWD_SECONDS", "60"))
+MOST_ROUNDS = 4
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -86,27 +87,12 @@ def deadlocks() -> int:
 def test_a_crowd_that_is_killed_at_random_breaks_no_promise(market: User, letterbox: Path) -> None:
     chance = random.Random(7)
     before = deadlocks()
-    connections.close_all()
-    end = time.monotonic() + SECONDS
-    crowd = [start(role, seed, SECONDS) for seed, role in enumerate(ROLES)]
-    killed: Counter[Role] = Counter()
-    turn: list[int] = []
-    while (left := end - time.monotonic()) > 2:
-        time.sleep(0.5 + chance.random() / 2)
-        assert broken_invariants() == {}
-        turn = turn or chance.sample(range(len(ROLES)), len(ROLES))  # everybody's comes, in any order
-        place = turn.pop()
-        assert crowd[place].exitcode is None  # what went wrong stands above
-        connections.close_all()
-        crowd[place].kill()
-        crowd[place].join()
-        killed[ROLES[place]] += 1
-        crowd[place] = start(ROLES[place], 1000 + killed.total(), left - 1)
-    for process in crowd:
-        process.join(120)
-
-    assert [process.exitcode for process in crowd] == [0] * len(ROLES)
-    assert set(killed) == set(ROLES) or SECONDS < 30
+    killed: Counter[int] = Counter()
+    for _round in range(MOST_ROUNDS):
+        let_loose(chance, killed)
+        if len(killed) == len(ROLES) and not never_happened():
+            break
+    assert len(killed) == len(ROLES)
     assert deadlocks() == before
 
     # What the dead had claimed is taken up when their leases have run out: two sweeps, and all is upright.
@@ -122,11 +108,34 @@ def test_a_crowd_that_is_killed_at_random_breaks_no_promise(market: User, letter
     received = Counter(line.split()[1] for line in letterbox.read_text(encoding="ascii").splitlines())
     assert set(received) == {str(uid) for uid in Message.objects.values_list("uid", flat=True)}
     # Twice is what a sender had handed over and was killed before it could note: the id is the same, to be dropped by.
-    assert sum(received.values()) - len(received) <= killed[sender] * sending.BATCH
+    assert sum(received.values()) - len(received) <= killed[ROLES.index(sender)] * sending.BATCH
 
-    states = Counter(Match.objects.values_list("state", flat=True))
-    assert {*MatchState.values} - {*states} <= {*PENDING}, states  # at the end, nobody may be waiting
+    assert not never_happened()
     assert Order.objects.exists()
+
+
+def let_loose(chance: random.Random, killed: Counter[int]) -> None:
+    connections.close_all()
+    end = time.monotonic() + SECONDS
+    crowd = [start(role, 1000 * killed.total() + seed, SECONDS) for seed, role in enumerate(ROLES)]
+    while (left := end - time.monotonic()) > 2:
+        time.sleep(0.5 + chance.random() / 2)
+        assert broken_invariants() == {}
+        place = min(range(len(ROLES)), key=lambda one: (killed[one], chance.random()))
+        assert crowd[place].exitcode is None  # what went wrong stands above
+        connections.close_all()
+        crowd[place].kill()
+        crowd[place].join()
+        killed[place] += 1
+        crowd[place] = start(ROLES[place], 1000 + killed.total(), left - 1)
+    for process in crowd:
+        process.join(120)
+    assert [process.exitcode for process in crowd] == [0] * len(ROLES)
+
+
+def never_happened() -> set[str]:
+    """What became of no request. At the end, nobody may be waiting."""
+    return {*MatchState.values} - {*PENDING} - {*Match.objects.values_list("state", flat=True)}
 
 
 def sent_all(now: dt.datetime) -> None:

@@ -169,27 +169,46 @@ def test_several_holds_are_released_in_one_statement(django_assert_num_queries: 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    ("asked", "expected"), [([400, 400, 300], [True, False, False]), ([400], [True]), ([500], [False])]
+    ("asked", "expected", "next_best"),
+    [
+        ([400, 400, 300], [True, False, False], [0, 1]),
+        ([400, 400], [True, False], [0]),
+        ([400], [True], [0]),
+        ([500], [False], [0]),
+        ([500], [False], []),
+    ],
 )
 def test_stock_that_goes_between_looking_and_taking_is_given_to_the_first_that_fit(
-    asked: list[int], expected: list[bool]
+    asked: list[int], expected: list[bool], next_best: list[int]
 ) -> None:
-    """The others are as if they had never been asked, on both sides."""
+    """The others are as if they had never been asked, on both sides; of them, who was next best is none any more, which
+    whoever pulls what changed hears.
+    """
     offer = OfferFactory.create(quantity=1000)
-    demands = DemandFactory.create_batch(1 + len(asked), quantity=2000)
-    standby = MatchFactory.create(demand=demands[1], offer=offer, state=MatchState.STANDBY, quantity=1)
+    first, *others = DemandFactory.create_batch(1 + len(asked), quantity=2000)
+    standbys = {
+        place: MatchFactory.create(
+            demand=others[place], offer=offer, state=MatchState.STANDBY, quantity=1, respond_by=None
+        )
+        for place in next_best
+    }
 
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            assert admitted([ask(demands[0], offer, 600)]) == [True]
-            asks = [ask(demand, offer, quantity) for demand, quantity in zip(demands[1:], asked, strict=True)]
+            assert admitted([ask(first, offer, 600)]) == [True]
+            asks = [ask(demand, offer, quantity) for demand, quantity in zip(others, asked, strict=True)]
             meanwhile = until_it_waits_for_us(pool, partial(admitted, asks))
         assert meanwhile.result() == expected
 
-    held = Match.objects.order_by("demand_id").values_list("demand_id", "quantity")
-    got = [(demand.pk, quantity) for demand, quantity, fits in zip(demands[1:], asked, expected, strict=True) if fits]
-    assert list(held) == [(demands[0].pk, 600), *got]
-    assert Match.objects.filter(pk=standby.pk).exists() == expected[0]
+    got = [(demand.pk, quantity) for demand, quantity, fits in zip(others, asked, expected, strict=True) if fits]
+    held = Match.objects.held().order_by("demand_id").values_list("demand_id", "quantity")
+    assert list(held) == [(first.pk, 600), *got]
+    for place, before in standbys.items():
+        now = Match.objects.get(pk=before.pk)
+        assert now.state == (MatchState.HELD if expected[place] else MatchState.SUPERSEDED)
+        assert (now.respond_by is not None) == expected[place]  # else it looks as if its supplier had been asked
+        assert now.updated_at > before.updated_at
+    assert set(Match.objects.all()) == {*Match.objects.held(), *standbys.values()}
     assert broken_invariants() == {}
 
 

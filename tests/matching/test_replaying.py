@@ -145,15 +145,21 @@ def test_a_gift_from_far_away_reaches_a_need_that_can_wait_once_it_has_waited() 
     assert (part.hours, at_once.hours) == (2 * 24 - 1, 0)
 
 
-def test_sums_by_kind_and_region_add_up_group_by_group() -> None:
+def test_sums_by_place_and_kind_add_up_group_by_group() -> None:
     history = History(SINCE, NOW, (need_of(1), need_of(2, kind="community")), (sources_of(1, free=150),))
     served = replay(history, RULES, policy=POLICY).served
     one = totals(history.posted, served)
 
-    assert one["kinds"]["hospital"] == Total(needs=1, helped=1, covered=1, filled=1, hours=0)
-    assert one["kinds"]["community"] == Total(needs=1, helped=1, covered=0, filled=0.5, hours=0)
-    twice = add_up(add_up({}, one), one)
-    assert twice["regions"]["420000"] == {"needs": 4, "helped": 4, "covered": 2, "filled": 3, "hours": 0}
+    assert one == {
+        "420000": {
+            "hospital": Total(needs=1, helped=1, covered=1, filled=1, hours=0),
+            "community": Total(needs=1, helped=1, covered=0, filled=0.5, hours=0),
+        }
+    }
+    elsewhere = {"440000": {"hospital": Total(needs=1)}}
+    added = add_up(add_up(add_up({}, one), one), elsewhere)
+    assert added["420000"]["community"] == {"needs": 2, "helped": 2, "covered": 0, "filled": 1, "hours": 0}
+    assert added["440000"] == {"hospital": {"needs": 1, "helped": 0, "covered": 0, "filled": 0, "hours": 0}}
 
 
 def test_a_replay_needs_no_stock() -> None:

@@ -104,6 +104,17 @@ def test_what_is_decided_again_with_the_same_result_is_not_written_again(mask: I
     assert (after.verdict, after.decided_at) == (before.verdict, before.decided_at)
 
 
+def test_of_what_was_decided_and_not_carried_out_nothing_is_kept(mask: Item) -> None:
+    demand = DemandFactory.create(item=mask, quantity=1000)
+    MatchFactory.create(demand=demand, offer=OfferFactory.create(item=mask), quantity=300)
+    policy, now = Policy.objects.current(), timezone.now()
+
+    shortfalls.note([Verdict(demand.pk, 300, 1000, Because.SHARED, 2)], [demand], policy, now)
+    shortfalls.note([Verdict(demand.pk, 0, 1000, Because.HIGHER, 0, 5)], [demand], policy, now)
+
+    assert told_of(demand) == (300, 1000, "shared", 2, 0)
+
+
 def test_of_two_writers_who_forget_what_the_other_keeps_one_comes_after_the_other() -> None:
     demands = [DemandFactory.create(quantity=100) for _i in range(12)]
     policy = Policy.objects.current()
@@ -111,7 +122,7 @@ def test_of_two_writers_who_forget_what_the_other_keeps_one_comes_after_the_othe
     together = threading.Barrier(2, timeout=30)
 
     def note(short: Sequence[Demand], given: int) -> None:
-        told = [Verdict(demand.pk, given, 100, Because.EXHAUSTED) for demand in short]
+        told = [Verdict(demand.pk, given, 100 + given, Because.EXHAUSTED) for demand in short]
         with transaction.atomic():
             shortfalls.note(told, demands, policy, timezone.now())
 

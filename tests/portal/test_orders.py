@@ -11,6 +11,7 @@ from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
 from apps.fulfilment.models import ContactReveal, Delivery, Order, OrderState, Shipment
 from apps.fulfilment.services import accept_match
+from apps.supply.models import Offer
 from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory
 from tests.portal.conftest import Login, queries
 
@@ -98,6 +99,19 @@ def test_more_is_ordered_on_the_same_match_and_what_is_free_is_said(log_in: Logi
     client.post(f"/orders/{order.pk}/repeat/", {"repeat-quantity": "4,600"})
     again = Order.objects.get(repeat_of=order)
     assert (again.quantity, again.match) == (4600, order.match)
+
+
+def test_what_cannot_be_ordered_again_says_why_in_place_of_the_form(log_in: Login, buyer: User, order: Order) -> None:
+    client, url = log_in(buyer), f"/orders/{order.pk}/"
+    Offer.objects.filter(pk=order.match.offer_id).update(state="stale")
+
+    page = client.get(url).text
+    assert "The supplier has to confirm first that it still has these goods." in page
+    assert "repeat-quantity" not in page
+
+    refused = client.post(f"{url}repeat/", {"repeat-quantity": "100"})
+    assert refused.status_code == 409
+    assert "The supplier has to confirm first" in refused.text
 
 
 def test_the_same_forms_sent_twice_count_once(log_in: Login, buyer: User, supplier: User, order: Order) -> None:

@@ -186,6 +186,19 @@ def test_faults_are_said_beside_their_field_and_nothing_typed_is_lost(
     assert PolicyDraft.objects.count() == 0
 
 
+def test_a_fault_of_a_clock_names_the_clock_and_its_column(desk: Client) -> None:
+    path = "/desk/policy/new/"
+
+    page = desk.post(path, typed(desk, path, **{"ask_hours-urgent": "200", "hold_minutes-routine": ""})).text
+
+    summary = page.partition('<div class="error-summary"')[2].partition("</div>")[0]
+    assert "A supplier answers within: Routine: This field is required." in summary
+    page = desk.post(path, typed(desk, path, **{"ask_hours-urgent": "200"})).text
+    summary = page.partition('<div class="error-summary"')[2].partition("</div>")[0]
+    assert 'href="#id_ask_hours-urgent"' in summary
+    assert ": Urgent: It must be less than “Suspended, if nobody confirms it, after: Urgent”." in summary
+
+
 def test_what_was_typed_survives_a_login_that_has_ended(desk: Client, coordinator: User) -> None:
     region("420000")
     draft = draft_policy({"standbys": 5}, based_on=1, by=coordinator)

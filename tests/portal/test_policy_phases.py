@@ -45,7 +45,7 @@ def test_where_a_coordinator_looks_first_the_posting_page_says_so_and_the_owner_
     assert "error-summary" in office.post(f"/desk/needs/{demand.pk}/return/", {"reason": ""}).text
     office.post(f"/desk/needs/{demand.pk}/return/", {"reason": "Which size?"})
     assert "A coordinator returned it: Which size?" in client.get(f"/needs/{demand.pk}/").text
-    client.post(f"/needs/{demand.pk}/open/")
+    client.post(f"/needs/{demand.pk}/open/", {"unchanged": "1"})
     office.post(f"/desk/needs/{demand.pk}/open/")
     demand.refresh_from_db()
     assert (demand.state, demand.state_reason) == (DemandState.OPEN, "")

@@ -20,6 +20,7 @@ from tests.factories import (
     OfferFactory,
     OrganisationFactory,
     SupplierFactory,
+    member,
     region,
 )
 from tests.portal.conftest import FIRMS_FIRST, Login, queries
@@ -53,7 +54,7 @@ def test_a_preview_is_asked_for_followed_and_read(desk: Client, coordinator: Use
     work()
     text = desk.get(page).text
 
-    assert "2 of 2 needs would have been served otherwise." in text
+    assert "2 of 2 needs in China would have been served otherwise." in text
     assert village.reference in text
     assert firm.reference in text
     assert "Maker gown: 1,000 pieces" in re.sub(r"\s+", " ", text)
@@ -73,10 +74,43 @@ def test_a_preview_shows_needs_and_sums_of_ones_own_region_alone(
 
     page = log_in(province).get(f"/desk/policy/drafts/{draft.pk}/")
 
-    assert "4 of 4 needs would have been served otherwise." in page.text
+    assert "2 of 2 needs in Hubei would have been served otherwise." in page.text
+    assert "Counted are the needs in Hubei." in page.text
     assert here.reference in page.text
     assert there.reference not in page.text
-    assert [row.name for row in page.context["sums"]["regions"]] == ["Hubei"]
+    assert [(row.name, row.needs) for row in page.context["sums"].regions] == [("Hubei", 2)]
+    assert [row.needs for row in page.context["sums"].kinds] == [1, 1]
+    nation = log_in(coordinator).get(f"/desk/policy/drafts/{draft.pk}/").context["sums"]
+    assert [(row.name, row.needs) for row in nation.regions] == [("Hubei", 2), ("Guangdong", 2)]
+    assert [row.needs for row in nation.kinds] == [2, 2]
+
+
+def test_a_preview_counts_for_a_city_what_is_delivered_in_the_city(log_in: Login, coordinator: User) -> None:
+    two_needs("gown")
+    two_needs("mask", region=region("429004"))
+    draft = draft_policy(FIRMS_FIRST, based_on=1, by=coordinator)
+    previews.request_replay(draft, by=coordinator)
+    work()
+    office = OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("420100"))
+
+    page = log_in(member(office)).get(f"/desk/policy/drafts/{draft.pk}/")
+
+    assert "2 of 2 needs in Wuhan would have been served otherwise." in page.text
+    assert [(row.name, row.needs) for row in page.context["sums"].regions] == [("Wuhan", 2)]
+    assert [row.needs for row in page.context["sums"].kinds] == [1, 1]
+
+
+def test_sums_of_a_replay_that_was_kept_without_places_are_not_shown(desk: Client, coordinator: User) -> None:
+    two_needs("gown")
+    draft = draft_policy(FIRMS_FIRST, based_on=1, by=coordinator)
+    previews.request_replay(draft, by=coordinator)
+    work()
+    Replay.objects.update(totals={side: {"kinds": {}, "regions": {}} for side in ("before", "after")})
+
+    page = desk.get(f"/desk/policy/drafts/{draft.pk}/")
+
+    assert page.context["sums"] is None
+    assert len(page.context["lines"]) == 2
 
 
 def test_a_preview_names_no_supplier_that_the_reader_may_not_see(

@@ -327,6 +327,20 @@ def test_every_fault_is_named_by_the_number_of_its_row(log_in: Login, supplier: 
     assert not Offer.objects.exists()
 
 
+def test_a_row_that_could_not_be_published_is_named_before_anything_is_saved(
+    log_in: Login, supplier: User, mask: Item
+) -> None:
+    sheet = "item,quantity,certificate valid until\nSurgical mask,1000,2999-01-01\nSurgical mask,5,2020-01-01\n"
+    client = log_in(supplier)
+
+    refused = client.post("/supply/import/", {"file": csv_file(sheet), "publish": "on"})
+    assert refused.status_code == 400
+    for text in ("Row 3", "The certificate has expired.", "Nothing was saved."):
+        assert text in refused.text
+
+    assert "2 offers will be saved." in client.post("/supply/import/", {"file": csv_file(sheet)}).text
+
+
 def test_a_workbook_is_read_as_well(log_in: Login, supplier: User, mask: Item) -> None:
     book: Any = openpyxl.Workbook()
     sheet = book.worksheets[0]

@@ -42,6 +42,23 @@ def test_an_import_is_all_or_nothing_and_names_each_fault(maker: Organisation, s
     assert not Offer.objects.exists()
 
 
+def test_what_keeps_a_row_from_being_published_is_named_in_the_preview_and_by_the_import(
+    maker: Organisation, supplier: User
+) -> None:
+    ItemFactory.create()
+    data = b"item,quantity,certificate valid until\nmask.surgical,100,2999-01-01\nmask.surgical,100,2020-01-01\n"
+    expected = {"3.certificate_valid_until": ["The certificate has expired."]}
+
+    assert read_rows(maker, data, by=supplier, publish=True).errors == expected
+    with pytest.raises(RuleViolation) as violation:
+        import_offers(maker, data, by=supplier, publish=True)
+    assert (violation.value.code, violation.value.errors) == ("rows_invalid", expected)
+    assert not Offer.objects.exists()
+
+    assert read_rows(maker, data, by=supplier).errors == {}  # a draft may wait for its new certificate
+    assert len(import_offers(maker, data, by=supplier)) == 2
+
+
 def test_a_clean_sheet_becomes_drafts_or_published_offers(maker: Organisation, supplier: User) -> None:
     ItemFactory.create()
     data = b"item,quantity\nmask.surgical,100\n"
@@ -50,3 +67,18 @@ def test_a_clean_sheet_becomes_drafts_or_published_offers(maker: Organisation, s
     import_offers(maker, data, by=supplier, publish=True)
 
     assert list(Offer.objects.order_by("pk").values_list("state", "quantity")) == [("draft", 100), ("published", 100)]
+
+
+def test_a_region_that_does_not_exist_is_said_to_with_the_nearest_and_their_codes(
+    maker: Organisation, supplier: User
+) -> None:
+    ItemFactory.create()
+    region("420106")
+    data = "item,quantity,ships_to,origin_region\nmask.surgical,100,Wuhann,武汉\n".encode()
+
+    sheet = read_rows(maker, data, by=supplier)
+
+    assert sheet.errors == {
+        "2.ships_to": ["There is no region “Wuhann”. Did you mean 420100 (Wuhan, Hubei)?"],
+        "2.origin_region": ["There is no region “武汉”. Did you mean 420100 (Wuhan, Hubei)?"],
+    }

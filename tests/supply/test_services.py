@@ -114,14 +114,22 @@ def test_an_offer_is_asked_about_once_then_suspended_and_comes_back_when_confirm
     assert services.suspend_stale(now=late + dt.timedelta(days=13)) == 0
 
 
-def test_stock_is_reserved_only_while_it_is_there_and_offered() -> None:
+def test_stock_is_reserved_only_while_it_is_there() -> None:
     offer = OfferFactory.create(quantity=10)
     assert quantities.reserve(offer.pk, 7)
     assert not quantities.reserve(offer.pk, 4)
-    Offer.objects.filter(pk=offer.pk).update(state=OfferState.PAUSED)
+    assert quantities.reserve(offer.pk, 3)
     assert not quantities.reserve(offer.pk, 1)
-    assert quantities.reserve(offer.pk, 3, any_state=True)
-    assert not quantities.reserve(offer.pk, 1, any_state=True)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"), [("published", True), ("paused", True), ("stale", False), ("withdrawn", False)]
+)
+def test_stock_is_reserved_of_what_its_supplier_stands_by(state: str, expected: bool) -> None:
+    offer = OfferFactory.create(quantity=10, state=state)
+    assert quantities.reserve(offer.pk, 7) == expected
+    offer.refresh_from_db()
+    assert (offer.quantity_reserved, offer.is_repeatable) == (7 if expected else 0, expected)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -20,54 +20,102 @@ CREATE FUNCTION matching_steady(
 $$;
 """
 
-# The pieces of the function. Distances are chords of the unit sphere, null where a place has no coordinates. An arc is
-# never shorter than its chord, so what is counted with the chord is never too low.
-CHORD = "sqrt(abs(2 - 2 * ({0}.x * place_x + {0}.y * place_y + {0}.z * place_z)))"
-BEST_KEY = "greatest({})".format(", ".join(f"cell.best_{place} + lead_{place}" for place in range(6)))
-TIMELY = "lead[least(1 + listing.lead_time_days, latest)]"
-FIT = "fits[coalesce(array_position(standards, coalesce(listing.standard_id, 0)), other)]"
-COVERED = "w_coverage * least(1, {} / wanting)"
-FRESH = "w_freshness * greatest(0, least(1, (date_part('epoch', {}) - stale_at) / fresh_seconds))"
-# "Told": whether the need told what its lead time is worth, and not only what it is worth at most.
-FACTS = f"""listing.offer_id, listing.quantity, {CHORD.format("listing")} AS chord, {TIMELY} + {FIT} AS fitting,
-                        listing.lead_time_days < latest AS told"""
-# What these facts give at most, beside what does not depend on the need.
-AT_MOST = f"""listing.fitting + coalesce(w_distance / (1 + per_chord * listing.chord), w_distance / 2)
-                    + {COVERED.format("listing.quantity")}"""
-MAY_SERVE = """listing.organisation_id <> need_organisation AND listing.minimum_order <= wanting
-                        AND listing.quantity >= matters AND (listing.areas & areas_there) <> 0"""
-
-BEST = f"""
-CREATE FUNCTION matching_best(
+# What the function is told, in one value: writing and reading so many arguments costs more. `best.arguments` makes it.
+ASKED = """
+CREATE TYPE matching_asked AS (
     k integer, cells integer, at timestamptz, version integer,
-    need_item bigint, need_organisation bigint, wanting double precision, matters bigint,
-    excluded bigint[], codes varchar[], areas_there bigint,
+    item bigint, organisation bigint, wanting bigint, matters bigint, excluded bigint[], path varchar, areas bigint,
     place_x double precision, place_y double precision, place_z double precision,
-    -- Terms that the need alone decides, weighted: lead time by days from 0 (longer ones: at most the last); fits of
-    -- these standards (0: none stated), and last that of any other. Null does not fit.
-    lead double precision[], standards bigint[], fits double precision[], best_fit double precision,
+    -- Terms that the need alone decides, weighted. Lead time by days from 0 (longer ones: at most the last). Fits where no
+    -- standard is stated, of the one that is asked for, of those that exceed it, and of any other; null does not fit.
+    lead double precision[], standard bigint, exceeding bigint[],
+    fit_unstated double precision, fit_asked double precision, fit_exceeding double precision, fit_other double precision,
     w_coverage double precision, w_distance double precision, w_freshness double precision,
     w_record double precision, w_price double precision,
     half_distance_km double precision, fresh_seconds double precision,
     prior_matches double precision, prior_share double precision,
     gift_reach_km double precision, gift_reach_km_per_day double precision  -- null: gifts go anywhere
-) RETURNS TABLE (offer_id bigint, score double precision)
+)
+"""
+
+# The pieces of the function. Distances are chords of the unit sphere, null where a place has no coordinates. An arc is
+# never shorter than its chord, so what is counted with the chord is never too low.
+CHORD = "sqrt(abs(2 - ({0}.x * twice_x + {0}.y * twice_y + {0}.z * twice_z)))"
+BEST_KEY = "greatest({})".format(", ".join(f"cell.best_{place} + lead_{place}" for place in range(6)))
+TIMELY = "lead[least(1 + listing.lead_time_days, latest)]"
+FIT = """CASE WHEN listing.standard_id IS NULL THEN asked.fit_unstated
+                        WHEN listing.standard_id = asked.standard THEN asked.fit_asked
+                        WHEN listing.standard_id = ANY (asked.exceeding) THEN asked.fit_exceeding ELSE asked.fit_other END"""
+NEAR = "coalesce(near / (half + {}), near / half / 2)"
+COVERED = "least(asked.w_coverage, {} * per_unit)"
+FRESH = "asked.w_freshness * greatest(0, least(1, (date_part('epoch', {}) - stale_at) / asked.fresh_seconds))"
+# "Told": whether the need told what its lead time is worth, and not only what it is worth at most.
+FACTS = f"""listing.offer_id, listing.quantity, {CHORD.format("listing")} AS chord, {TIMELY} + {FIT} AS fitting,
+                        listing.lead_time_days < latest AS told"""
+# What these facts give at most, beside what does not depend on the need.
+AT_MOST = f"""listing.fitting + {NEAR.format("listing.chord")} + {COVERED.format("listing.quantity")}"""
+STEADY_NOW = """matching_steady(listing.kept, listing.broken, listing.is_donation, listing.unit_price,
+                        listing.reference_price, asked.w_record, asked.w_price, asked.prior_matches, asked.prior_share)"""
+# Few fail the other filters: those are for whoever reads the offer.
+MAY_SERVE = "(listing.areas & asked.areas) <> 0 AND listing.minimum_order <= asked.wanting"
+ARC = "2 * asin(pool.chord / greatest(2, pool.chord))"  # null where the chord is
+LIKELY = "pool.at_most >= (SELECT bound FROM cut)"
+KTH = "(SELECT score - rounding FROM {} WHERE told ORDER BY score DESC OFFSET asked.k - 1 LIMIT 1)"
+AS_GOOD = f"""pool.at_most < (SELECT bound FROM cut)
+                AND pool.at_most >= coalesce({KTH.format("likely")}, '-infinity')"""
+# What is left of these after the filters that need the offer itself, with their scores.
+READ = f"""SELECT pool.offer_id, pool.told,
+                pool.fitting + pool.steady + {NEAR.format(ARC)}
+                + {COVERED.format("(offer.quantity - offer.quantity_reserved)")}
+                + {FRESH.format("offer.confirmed_at")} AS score
+            FROM pool JOIN supply_offer offer ON offer.id = pool.offer_id
+            WHERE {{}}
+                AND offer.state = 'published' AND offer.organisation_id <> asked.organisation AND NOT EXISTS (
+                    SELECT FROM accounts_organisation organisation
+                    WHERE organisation.id = offer.organisation_id AND organisation.state <> 'verified'
+                )
+                AND (offer.ships_to = '{{{{}}}}' OR offer.ships_to && codes)
+                AND NOT offer.id = ANY (asked.excluded) AND offer.minimum_order <= asked.wanting
+                -- Gifts wait for a need nearby; a little too far is for Python to say.
+                AND (asked.gift_reach_km IS NULL OR NOT offer.is_donation OR pool.chord IS NULL
+                    OR 6371.0088 * {ARC} <= 0.001 + asked.gift_reach_km + asked.gift_reach_km_per_day
+                        * greatest(0, date_part('epoch', asked.at) - date_part('epoch', offer.published_at)) / 86400)
+                AND (offer.certificate_valid_until IS NULL OR offer.certificate_valid_until >= today)
+                -- Stock counts what a higher tier could take over.
+                AND (offer.quantity - offer.quantity_reserved >= greatest(asked.matters, offer.minimum_order)
+                    OR offer.quantity - offer.quantity_reserved
+                        + (SELECT coalesce(sum(held.quantity), 0) FROM matching_match held
+                           WHERE held.offer_id = offer.id AND held.state = 'held')
+                        >= greatest(asked.matters, offer.minimum_order))"""
+
+BEST = f"""
+CREATE FUNCTION matching_best(asked matching_asked) RETURNS TABLE (offer_id bigint, score double precision)
 LANGUAGE plpgsql STABLE
 SET plan_cache_mode = force_generic_plan  -- planning takes longer than finding
 SET jit = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    stale_at CONSTANT double precision := date_part('epoch', at) - fresh_seconds;
-    base CONSTANT double precision := -w_freshness * stale_at / fresh_seconds;  -- turns a key into a score at this time
-    today CONSTANT date := (at AT TIME ZONE 'UTC')::date;
-    per_chord CONSTANT double precision := 6371.0088 / half_distance_km;
+    codes CONSTANT varchar[] := string_to_array(asked.path, '/');
+    twice_x CONSTANT double precision := 2 * asked.place_x;
+    twice_y CONSTANT double precision := 2 * asked.place_y;
+    twice_z CONSTANT double precision := 2 * asked.place_z;
+    half CONSTANT double precision := asked.half_distance_km / 6371.0088;  -- the distance that is worth half
+    near CONSTANT double precision := asked.w_distance * half;  -- over (half + chord): what a distance is worth
+    per_unit CONSTANT double precision := asked.w_coverage / nullif(asked.wanting, 0);
+    stale_at CONSTANT double precision := date_part('epoch', asked.at) - asked.fresh_seconds;
+    today CONSTANT date := (asked.at AT TIME ZONE 'UTC')::date;
+    -- Turns a key into a score at this time.
+    base CONSTANT double precision := -asked.w_freshness * stale_at / asked.fresh_seconds;
+    fitting CONSTANT double precision :=
+        base + greatest(0, asked.fit_unstated, asked.fit_asked, asked.fit_exceeding, asked.fit_other);
+    nearest CONSTANT double precision := CASE WHEN twice_x IS NULL THEN near / 2 ELSE near END;
     -- What rounding can make of a score, here and in Python. A chord is good to a third of a metre.
-    rounding CONSTANT double precision := 1e-5 + 5e-8 * per_chord * w_distance;
+    rounding CONSTANT double precision := 1e-5 + 5e-8 * asked.w_distance / half;
+    lead CONSTANT double precision[] := asked.lead;
     latest CONSTANT integer := cardinality(lead);
-    other CONSTANT integer := cardinality(fits);
     {" ".join(f"lead_{place} CONSTANT double precision := lead[{1 + days}];" for place, days in enumerate((0, 1, 2, 4, 7, 14)))}
-    soon double precision := 0.85 * lead_0;
+    soon double precision := 0.7 * lead_0;
     effort integer;
 BEGIN
     -- A few of the best cells first; more where they do not hold k that pass the filters; in the end (100) all there is.
@@ -77,93 +125,74 @@ BEGIN
         -- nothing: such cells come first.
         WITH cell AS MATERIALIZED (
             SELECT id, rest, CASE WHEN sound THEN rest + best_key ELSE 'infinity' END AS bound FROM (
-                SELECT cell.id, cell.policy_version = version AND cell.good_until >= at AS sound, {BEST_KEY} AS best_key,
-                    CASE WHEN place_x + cell.x IS NULL THEN w_distance / 2
-                        ELSE w_distance / (1 + per_chord * greatest(0, {CHORD.format("cell")} - cell.radius)) END
-                    + {COVERED.format("cell.most")} + base + best_fit AS rest
-                FROM matching_cell cell WHERE cell.item_id = need_item OFFSET 0
+                SELECT cell.id, cell.policy_version = asked.version AND cell.good_until >= asked.at AS sound,
+                    {BEST_KEY} AS best_key,
+                    nearest / greatest(half, half + {CHORD.format("cell")} - cell.radius)
+                    + {COVERED.format("cell.most")} + fitting AS rest
+                FROM matching_cell cell WHERE cell.item_id = asked.item OFFSET 0
             ) cell
-            ORDER BY bound DESC LIMIT CASE WHEN effort < 100 THEN effort * cells + 1 END
+            ORDER BY bound DESC LIMIT CASE WHEN effort < 100 THEN effort * asked.cells + 1 END
         ),
         -- A score that is worth looking for: what the cells that are left aside cannot reach, or what enough of the best
         -- offers of the very best cells may have, whichever is more. Null where bounds say nothing.
         worth AS MATERIALIZED (
-            SELECT CASE WHEN effort = 100 THEN '-infinity' WHEN coalesce(highest < 'infinity', true) THEN greatest(
-                CASE WHEN looked_at > effort * cells THEN lowest ELSE '-infinity' END,
+            SELECT sound, CASE WHEN effort = 100 THEN '-infinity' WHEN sound THEN greatest(
+                CASE WHEN looked_at > effort * asked.cells THEN lowest ELSE '-infinity' END,
                 base + (
                     SELECT listing.key + {AT_MOST}
-                    FROM (SELECT id FROM cell ORDER BY bound DESC LIMIT 8 * effort) cell CROSS JOIN LATERAL (
+                    FROM (SELECT id FROM cell ORDER BY bound DESC LIMIT 16 * effort) cell CROSS JOIN LATERAL (
                         SELECT listing.key, {FACTS} FROM matching_listing listing
-                        WHERE listing.cell_id = cell.id AND {TIMELY} >= soon AND {MAY_SERVE} AND {FIT} IS NOT NULL
+                        WHERE listing.cell_id = cell.id AND {MAY_SERVE} AND {TIMELY} >= soon AND {FIT} IS NOT NULL
                         ORDER BY listing.key DESC LIMIT 6
                     ) listing
-                    ORDER BY 1 DESC OFFSET (k + 4) * effort LIMIT 1
+                    ORDER BY 1 DESC OFFSET asked.k + 8 * effort LIMIT 1
                 )) END AS score
-            FROM (SELECT max(bound) AS highest, min(bound) AS lowest, count(*) AS looked_at FROM cell) bounds
+            FROM (
+                SELECT coalesce(max(bound) < 'infinity', true) AS sound, min(bound) AS lowest, count(*) AS looked_at
+                FROM cell
+            ) bounds
         ),
-        -- Every listing that may have it, best first.
+        -- Every listing that may have it.
         pool AS MATERIALIZED (
-            SELECT listing.*, row_number() OVER (ORDER BY listing.at_most DESC) AS place FROM (
+            SELECT * FROM (
                 SELECT listing.offer_id, listing.chord, listing.fitting, listing.told, listing.steady,
                     listing.key + base + {AT_MOST} AS at_most
-                FROM worth CROSS JOIN cell CROSS JOIN LATERAL (
-                    SELECT {FACTS}, listing.key, listing.steady FROM matching_listing listing
-                    WHERE listing.cell_id = cell.id AND listing.key >= worth.score - cell.rest - lead_0
-                        AND listing.key + {TIMELY} >= worth.score - cell.rest AND {MAY_SERVE}
-                    OFFSET 0
-                ) listing
-                WHERE cell.bound >= worth.score AND listing.key + base + {AT_MOST} >= worth.score
-                UNION ALL
-                -- On the counter there are neither cells nor keys.
-                SELECT listing.offer_id, listing.chord, listing.fitting, listing.told, listing.steady,
-                    listing.steady + listing.fresh + {AT_MOST}
-                FROM worth CROSS JOIN LATERAL (
-                    SELECT {FACTS}, {FRESH.format("listing.confirmed_at")} AS fresh,
-                        matching_steady(listing.kept, listing.broken, listing.is_donation, listing.unit_price,
-                            listing.reference_price, w_record, w_price, prior_matches, prior_share) AS steady
+                FROM (
+                    SELECT listing.* FROM worth CROSS JOIN cell CROSS JOIN LATERAL (
+                        SELECT {FACTS}, listing.key, listing.steady FROM matching_listing listing
+                        WHERE listing.cell_id = cell.id AND listing.key >= worth.score - cell.rest - lead_0
+                            AND {MAY_SERVE} AND listing.key + {TIMELY} >= worth.score - cell.rest
+                    ) listing
+                    WHERE cell.bound >= worth.score
+                    UNION ALL
+                    -- On the counter there are neither cells nor keys.
+                    SELECT {FACTS}, {STEADY_NOW} + {FRESH.format("listing.confirmed_at")} - base, {STEADY_NOW}
                     FROM matching_listing listing
-                    WHERE listing.item_id = need_item AND listing.cell_id IS NULL AND {MAY_SERVE}
+                    WHERE listing.item_id = asked.item AND listing.cell_id IS NULL AND {MAY_SERVE}
                     OFFSET 0
                 ) listing
-                WHERE listing.steady + listing.fresh + {AT_MOST} >= worth.score
+                OFFSET 0
             ) listing
+            WHERE at_most >= (SELECT score FROM worth)
         ),
-        -- What is left of the first of them after the filters that need the offer itself, with their scores.
+        -- Offers are pages of their own: a few more than k are read first, then those that could still be better than
+        -- the k-th of these. All of them where bounds say nothing.
+        cut AS MATERIALIZED (
+            SELECT coalesce(CASE WHEN sound THEN (
+                    SELECT at_most FROM pool ORDER BY at_most DESC OFFSET asked.k + 3 LIMIT 1
+                ) END, '-infinity') AS bound
+            FROM worth
+        ),
+        likely AS MATERIALIZED (
+            {READ.format(LIKELY)}
+        ),
         found AS MATERIALIZED (
-            SELECT pool.offer_id, pool.told,
-                pool.fitting + pool.steady
-                + CASE WHEN pool.chord IS NULL THEN w_distance / 2
-                    ELSE w_distance / (1 + per_chord * 2 * asin(least(1, pool.chord / 2))) END
-                + {COVERED.format("(offer.quantity - offer.quantity_reserved)")}
-                + {FRESH.format("offer.confirmed_at")} AS score
-            FROM (SELECT * FROM pool WHERE effort = 100 OR place <= k + 6 * effort) pool
-            JOIN supply_offer offer ON offer.id = pool.offer_id
-            WHERE offer.state = 'published' AND NOT EXISTS (
-                    SELECT FROM accounts_organisation organisation
-                    WHERE organisation.id = offer.organisation_id AND organisation.state <> 'verified'
-                )
-                AND (offer.ships_to = '{{}}' OR offer.ships_to && codes)
-                AND NOT offer.id = ANY (excluded)
-                -- Gifts wait for a need nearby; a little too far is for Python to say.
-                AND (gift_reach_km IS NULL OR NOT offer.is_donation OR pool.chord IS NULL
-                    OR 12742.0176 * asin(least(1, pool.chord / 2)) <= 0.001 + gift_reach_km + gift_reach_km_per_day
-                        * greatest(0, date_part('epoch', at) - date_part('epoch', offer.published_at)) / 86400)
-                AND (offer.certificate_valid_until IS NULL OR offer.certificate_valid_until >= today)
-                -- Stock counts what a higher tier could take over.
-                AND (offer.quantity - offer.quantity_reserved >= greatest(matters, offer.minimum_order)
-                    OR offer.quantity - offer.quantity_reserved
-                        + (SELECT coalesce(sum(held.quantity), 0) FROM matching_match held
-                           WHERE held.offer_id = offer.id AND held.state = 'held')
-                        >= greatest(matters, offer.minimum_order))
+            SELECT * FROM likely UNION ALL
+            {READ.format(AS_GOOD)}
         ),
-        -- The score of the k-th of those that have it at least, where it was made with these weights; and what no other
-        -- can pass. (greatest() and least() ignore nulls.)
+        -- The score of the k-th of those that have it at least, where it was made with these weights.
         bar AS MATERIALIZED (
-            SELECT coalesce((
-                    SELECT score - rounding FROM found WHERE told AND effort < 100 ORDER BY score DESC OFFSET k - 1 LIMIT 1
-                ), '-infinity') AS height,
-                greatest(worth.score, (SELECT at_most FROM pool WHERE effort < 100 AND place = k + 6 * effort + 1))
-                    AS others
+            SELECT score AS others, coalesce(CASE WHEN sound THEN {KTH.format("found")} END, '-infinity') AS height
             FROM worth
         )
         SELECT found.offer_id, found.score FROM bar CROSS JOIN found
@@ -175,8 +204,7 @@ BEGIN
 END $$;
 """
 
-OF_INDEX = ("offer", "organisation_id", "quantity", "minimum_order", "areas", "lead_time_days", "steady", "x", "y", "z",
-            "standard_id")  # fmt: skip
+OF_INDEX = ("offer", "quantity", "minimum_order", "areas", "lead_time_days", "steady", "x", "y", "z", "standard_id")
 
 
 class Migration(migrations.Migration):
@@ -195,7 +223,10 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(STEADY, "DROP FUNCTION matching_steady"),
         # An earlier version was made by 0011.
-        migrations.RunSQL("DROP FUNCTION IF EXISTS matching_best" + ";" + BEST, "DROP FUNCTION matching_best"),
+        migrations.RunSQL(
+            "DROP FUNCTION IF EXISTS matching_best;" + ASKED + ";" + BEST,
+            "DROP FUNCTION matching_best; DROP TYPE matching_asked",
+        ),
         # Cells stay in the order of their items, and change in place: all cells of an item at once.
         migrations.RunSQL(
             "ALTER TABLE matching_cell SET (fillfactor = 50); ALTER TABLE matching_listing SET (fillfactor = 85)",

@@ -27,11 +27,22 @@ ON_CONFLICT = """ON CONFLICT (demand_id, offer_id) WHERE state IN ('held', 'stan
         WHERE match.state = 'standby'"""
 
 TAKE_BACK = """
--- The stock went between looking and taking: nobody has seen these matches. Their needs are locked.
+-- The stock went between looking and taking. Nobody has seen the matches of this statement; one that was next best before
+-- may be with partners: it stays, for them to hear that it is none any more, and nobody was asked. Their needs are locked.
 CREATE FUNCTION matching_take_back(refused bigint[]) RETURNS void LANGUAGE sql AS $$
-    WITH gone AS (DELETE FROM matching_match WHERE id = ANY (refused) RETURNING demand_id, quantity)
+    WITH unseen AS (
+        DELETE FROM matching_match WHERE id = ANY (refused) AND created_at = statement_timestamp()
+        RETURNING demand_id, quantity
+    ), stood_down AS (
+        UPDATE matching_match SET state = 'superseded', respond_by = NULL
+        WHERE id = ANY (refused) AND created_at <> statement_timestamp()
+        RETURNING demand_id, quantity
+    )
     UPDATE demands_open need SET quantity_held = quantity_held - less.quantity
-    FROM (SELECT demand_id, sum(quantity) AS quantity FROM gone GROUP BY demand_id) AS less
+    FROM (
+        SELECT demand_id, sum(quantity) AS quantity FROM (TABLE unseen UNION ALL TABLE stood_down) AS gone
+        GROUP BY demand_id
+    ) AS less
     WHERE need.id = less.demand_id;
 $$
 """

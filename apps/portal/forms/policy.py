@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.catalogue.models import Region
 from apps.policy.faults import InvalidPolicyError, Limits
 from apps.policy.values import PhaseName, PolicyValues
-from apps.policy.wording import NAMES, PHASE_NAMES, WORDS, Section, Unit, Words, say, say_briefly
+from apps.policy.wording import NAMES, PHASE_NAMES, WORDS, Section, Unit, Words, label_of, say, say_briefly
 from apps.portal.forms.regions import RegionField
 from apps.portal.forms.seen import SeenField, SeenForm
 
@@ -98,6 +98,11 @@ class PolicyForm(forms.Form):
             keys = one.metadata.get("keys")
             names = [one.name] if keys is None else [f"{one.name}-{key}" for key in keys]
             yield Group(words, [self[name] for name in names], keys is not None, self.faults.get(one.name, ""))
+
+    @staticmethod
+    def called(field: forms.BoundField) -> str:
+        """“Suppliers have to answer within: Urgent”: several tables have a column of this name."""
+        return label_of(field.name.replace("-", "."))
 
     @property
     def has_advanced_faults(self) -> bool:

@@ -1,8 +1,8 @@
 """Choosing one of several thousand places without JavaScript: say it in words, then pick if the words fit several."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -10,11 +10,8 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
 from apps.catalogue.models import Region
-from apps.catalogue.regions import Gazetteer, Place, stem
-from apps.catalogue.search import clean
+from apps.catalogue.naming import find, nearest
 from apps.portal.places import full_label
-
-_SHOWN: Final = 12
 
 
 @dataclass(frozen=True)
@@ -25,72 +22,8 @@ class Said:
     code: str
 
 
-def _is_called(region: Region, text: str) -> bool:
-    wanted = text.strip().casefold()
-    names = {region.code.casefold(), region.name.casefold(), region.name_en.casefold()}
-    return wanted in names or stem(text.strip()) == stem(region.name)
-
-
-def find(text: str) -> list[Region]:
-    """The places that `text` may mean; a single one if it is clear.
-
-    “Wuchang, Wuhan”, “湖北 武汉 武昌” and “湖北省武汉市武昌区” are understood.
-    """
-    text = text.strip()
-    if exact := Region.objects.places().filter(pk__iexact=text).first():
-        return [exact]
-
-    commas = text.replace("，", ",").replace("、", ",").replace("›", ",").replace("/", ",")
-    parts = [part.strip() for part in commas.split(",") if part.strip()]
-    if len(parts) > 1:
-        return _nested(parts)
-
-    found = _search(text)
-    if any(_is_called(region, text) for region in found):
-        return _clear_or_all(found, text)
-    if len(words := text.split()) > 1 and (nested := _nested(words)):
-        return nested
-    return _written(text) or _clear_or_all(found, text)
-
-
-def _written(text: str) -> list[Region]:
-    """The place of an address in Chinese, written in one piece."""
-    if text.isascii():
-        return []
-    places = (Place(*row) for row in Region.objects.values_list("code", "name", "path"))
-    code = Gazetteer(places).resolve(address=text).code
-    return list(Region.objects.filter(pk=code))
-
-
-def _search(text: str) -> list[Region]:
-    return list(Region.objects.search(text)[:200])
-
-
-def _clear_or_all(found: Sequence[Region], text: str) -> list[Region]:
-    called = [region for region in found if _is_called(region, text)]
-    if len(called) == 1:
-        return called
-    return list(called or found)[:_SHOWN]
-
-
-def _nested(parts: Sequence[str]) -> list[Region]:
-    """Places called one part, that lie in places called the other parts."""
-    hits = [_search(part) for part in parts]
-    fits: dict[str, Region] = {}
-    for index, candidates in enumerate(hits):
-        others = [
-            {region.pk for region in others if _is_called(region, parts[other]) or len(others) < 5}
-            for other, others in enumerate(hits)
-            if other != index
-        ]
-        for region in candidates:
-            if _is_called(region, parts[index]) and all(set(region.ancestor_codes) & codes for codes in others):
-                fits[region.pk] = region
-    return sorted(fits.values(), key=lambda region: region.path)[:_SHOWN]
-
-
 class RegionWidget(forms.Widget):
-    """A text field; beneath it, when the words fit several places, a choice of these."""
+    """A text field; beneath it, when the words fit several places or none, a choice of what may be meant."""
 
     template_name = "portal/widgets/region.html"
 
@@ -130,12 +63,14 @@ class RegionWidget(forms.Widget):
 class RegionField(forms.Field):
     """Gives a `Region`, or None where it may be left empty. Takes a `Region` or a code as initial value.
 
-    `ambiguous`: the form comes back with a choice beneath the field; what was typed elsewhere is kept as in any form.
+    `ambiguous`, `unlike`: the form comes back with a choice beneath the field; what was typed elsewhere is kept as in
+    any form.
     """
 
     widget = RegionWidget
     default_error_messages = {
         "unknown": _("No place of this name was found. Try the name of the city or county alone, or its code."),
+        "unlike": _("No place of this name is known. Choose one that is like it below, or write it differently."),
         "ambiguous": _("Several places fit. Choose one below."),
     }
 
@@ -164,12 +99,10 @@ class RegionField(forms.Field):
             if picked is not None:
                 return picked
 
-        text = clean(said.text)
-        found = find(text) if any(letter.isalnum() for letter in text) else []
+        found = find(said.text)
         if len(found) == 1:
             return found[0]
-        if not found:
-            raise ValidationError(self.error_messages["unknown"], code="unknown")
         widget: Any = self.widget
-        widget.candidates = found
-        raise ValidationError(self.error_messages["ambiguous"], code="ambiguous")
+        widget.candidates = found or nearest(said.text)
+        code = "ambiguous" if found else "unlike" if widget.candidates else "unknown"
+        raise ValidationError(self.error_messages[code], code=code)

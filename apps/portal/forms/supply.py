@@ -12,10 +12,11 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation
 from apps.catalogue.models import Item, Pack, Region, Standard
+from apps.catalogue.naming import find, nearest
 from apps.portal.forms.items import Shelf
 from apps.portal.forms.needs import CountedForm
 from apps.portal.forms.quantities import QuantityField
-from apps.portal.forms.regions import RegionField, find
+from apps.portal.forms.regions import RegionField
 from apps.portal.places import full_label
 from apps.supply.models import Offer, OfferState
 
@@ -52,6 +53,9 @@ class DestinationsField(forms.CharField):
                         _("“%(name)s” may be several places: %(several)s.") % {"name": name, "several": several}
                     )
                 )
+            elif near := " / ".join(full_label(region) for region in nearest(name)[:4]):
+                text = _("No place called “%(name)s” was found. Did you mean %(near)s?")
+                faults.append(ValidationError(text % {"name": name, "near": near}))
             else:
                 faults.append(ValidationError(_("No place called “%(name)s” was found.") % {"name": name}))
         if faults:

@@ -6,27 +6,26 @@ from django import template
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from apps.matching.models import Replay
 from apps.policy.values import Phase
 from apps.policy.wording import plain
 from apps.portal import policies
-from apps.portal.replays import Serving
+from apps.portal.replays import Serving, Sums
 from apps.portal.templatetags.portal import grouped, quantity
 
 register = template.Library()
 
 
 @register.simple_tag
-def replay_sums_up(replay: Replay) -> str:
-    """“14 of 312 needs would have been served otherwise.”"""
-    facts = {"differing": grouped(replay.differing), "needs": grouped(replay.needs)}
-    if not replay.differing:
-        return _("Of %(needs)s needs, none would have been served otherwise.") % facts
+def replay_sums_up(sums: Sums, differing: int) -> str:
+    """“14 of 312 needs in Hubei would have been served otherwise.”"""
+    facts = {"differing": grouped(differing), "needs": grouped(sums.needs), "where": sums.where}
+    if not differing:
+        return _("Of %(needs)s needs in %(where)s, none would have been served otherwise.") % facts
     return (
         ngettext(
-            "%(differing)s of %(needs)s needs would have been served otherwise.",
-            "%(differing)s of %(needs)s needs would have been served otherwise.",
-            replay.differing,
+            "%(differing)s of %(needs)s needs in %(where)s would have been served otherwise.",
+            "%(differing)s of %(needs)s needs in %(where)s would have been served otherwise.",
+            differing,
         )
         % facts
     )

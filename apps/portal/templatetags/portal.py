@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.catalogue import units
 from apps.catalogue.models import Item, Region
+from apps.demands.models import DemandState
 from apps.matching.models import MatchState
 from apps.portal import navigation, places
 
@@ -161,7 +162,8 @@ def need_progress(demand: Any) -> dict[str, Any]:
     target = max(demand.target, demand.quantity_matched + demand.quantity_held, 1)
     received = demand.quantity_received
     promised = max(0, demand.quantity_matched - received)
-    held = demand.quantity_held
+    # What was asked for a need that is not open any more is being taken back.
+    held = demand.quantity_held if demand.state == DemandState.OPEN else 0
     widths = [round(100 * part / target, 2) for part in (received, promised, held)]
     return {
         "demand": demand,
@@ -171,7 +173,7 @@ def need_progress(demand: Any) -> dict[str, Any]:
         "received": received,
         "promised": promised,
         "held": held,
-        "wanting": demand.quantity_wanting,
+        "wanting": max(0, demand.target - demand.quantity_matched - held),
         "bars": [
             ("received", 0, widths[0]),
             ("promised", widths[0], widths[1]),
@@ -190,12 +192,16 @@ def page_url(context: Context, number: int) -> str:
 
 @register.simple_tag
 def form_faults(*forms: Any) -> list[dict[str, str]]:
-    """Every error of the forms (formsets are flattened, None is skipped) as text and the id of the field to jump to."""
+    """Every error of the forms (formsets are flattened, None is skipped) as text and the id of the field to jump to.
+
+    A field is called by its label, or as the form's `called` says where labels stand in columns.
+    """
     faults: list[dict[str, str]] = []
     for form, line in _flat(forms):
         faults += [{"text": str(error), "label": line, "id": ""} for error in form.non_field_errors()]
         for bound in form:
-            label = ", ".join(part for part in (line, str(bound.label or "")) if part)
+            name = form.called(bound) if hasattr(form, "called") else str(bound.label or "")
+            label = ", ".join(part for part in (line, name) if part)
             faults += [
                 {"text": str(error), "label": label, "id": bound.id_for_label or bound.auto_id}
                 for error in bound.errors

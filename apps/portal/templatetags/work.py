@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from apps.demands.models import Demand, DemandState
 from apps.demands.review import HELD_FOR_APPROVAL, QUANTITY_HELD_FOR_REVIEW
 from apps.matching import outlook_wording
-from apps.matching.models import Match, Shortfall
+from apps.matching.models import Match, MatchState, Shortfall
 from apps.matching.outlook import Outlook
 from apps.matching.wording import explain, sentence
 
@@ -28,6 +28,24 @@ def reasons(match: Match) -> list[dict[str, Any]]:
 def stars(score: float) -> str:
     """A score between 0 and 1 as “82 of 100”."""
     return _("%(points)s of 100") % {"points": round(score * 100)}
+
+
+@register.filter
+def counted(ended: list[tuple[str, int]]) -> str:
+    """“Given way: 9 · Declined: 1”."""
+    return " · ".join(_("%(what)s: %(count)s") % {"what": what, "count": f"{count:,}"} for what, count in ended)
+
+
+@register.filter
+def ended_because(match: Match) -> str:
+    """For the requester, why a request ended that its supplier did not end."""
+    if match.state == MatchState.SUPERSEDED:
+        return _("Taken back: the goods went to another need, or this need is served otherwise.")
+    if match.responded_at is not None and match.decline_reason:
+        return _("Accepted first, then called off by the supplier.")
+    if match.responded_at is not None:
+        return _("Accepted first, then called off by the requester.")
+    return _("Taken back: the need or the offer was changed, paused or ended.")
 
 
 @register.filter

@@ -25,11 +25,13 @@ from apps.core.errors import RuleViolation
 from apps.demands import review
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState
-from apps.matching.models import Escalation, Match, MatchState, Shortfall
+from apps.matching.models import Escalation, Match
 from apps.matching.outlook import outlook
+from apps.matching.shortfalls import shortfall_of
 from apps.notifications import services as outbox
 from apps.notifications.models import Message
 from apps.notifications.tasks import nudge, send_due
+from apps.portal.asked import asked_for
 from apps.portal.forms.desk import OptionalReasonForm, ReasonForm, SearchForm, VerifyForm
 from apps.portal.forms.organisation import OrganisationForm
 from apps.portal.forms.seen import SeenForm, seeing
@@ -326,16 +328,18 @@ def need(request: HttpRequest, pk: int) -> HttpResponse:
     """A need with all that was tried, and what can be done."""
     user = coordinator(request)
     subject = _demand(user, pk)
-    matches = Match.objects.filter(demand=subject).shown().order_by("-pk")
+    now = timezone.now()
     is_short = subject.state == DemandState.OPEN and subject.quantity_wanting > 0
+    is_searching = subject.state == DemandState.OPEN and subject.match_requested_at is not None
     context = {
         "demand": subject,
-        "matches": matches[:50],
+        "asked": asked_for(subject, Match.objects.all(), now=now),
+        "is_searching": is_searching,
         "escalations": subject.escalations.select_related("organisation").order_by("pk"),
-        "outlook": outlook(subject, now=timezone.now()) if is_short else None,
-        "shortfall": Shortfall.objects.filter(demand=subject).first() if is_short else None,
+        "outlook": outlook(subject, now=now) if is_short and not is_searching else None,
+        "shortfall": None if is_searching else shortfall_of(subject),
+        "returned": review.last_return(subject),
         "judgement": review.judge_quantity(subject) if subject.state == DemandState.DRAFT else None,
-        "asked": matches.filter(state=MatchState.HELD).count(),
     }
     return render(request, "portal/desk/need.html", context)
 

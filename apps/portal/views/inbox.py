@@ -16,6 +16,7 @@ from apps.core.errors import RuleViolation
 from apps.fulfilment.services import accept_match
 from apps.matching import services as matching_services
 from apps.matching.models import Match, MatchState
+from apps.matching.wording import why_not_to_answer
 from apps.portal.access import suppliers_of
 from apps.portal.forms.orders import AcceptForm, DeclineForm
 from apps.portal.paging import newest_first, soonest_first
@@ -36,7 +37,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
     suppliers, organisation = suppliers_of(request, user)
     mine = Match.objects.visible_to(user).for_suppliers(suppliers)
-    waiting = mine.filter(state=MatchState.HELD, respond_by__gt=timezone.now())
+    waiting = mine.awaiting_answer(timezone.now())
     answered = mine.exclude(state__in=[MatchState.HELD, MatchState.STANDBY])
     return render(
         request,
@@ -66,10 +67,15 @@ def _detail(
     decline_form: DeclineForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    is_waiting = match.state == MatchState.HELD and match.respond_by is not None and match.respond_by > timezone.now()
+    now = timezone.now()
+    is_waiting = Match.objects.awaiting_answer(now).filter(pk=match.pk).exists()
+    is_in_time = match.respond_by is not None and match.respond_by > now
+    # What waits no more though its time is not up is being taken back this moment.
+    state = MatchState.CANCELLED if match.state == MatchState.HELD and is_in_time else match.state
     context: dict[str, Any] = {
         "match": match,
         "is_waiting": is_waiting,
+        "over": "" if is_waiting else why_not_to_answer(state),
         "may_answer": can(user, Permission.PUBLISH_OFFERS, match.offer.organisation),
         "accept_form": accept_form or AcceptForm(match=match, prefix="accept"),
         "decline_form": decline_form or DeclineForm(prefix="decline"),

@@ -20,16 +20,18 @@ from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item, Region, Standard
 from apps.core.errors import RuleViolation
-from apps.demands import services
+from apps.demands import review, services
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.fulfilment.models import Order, OrderState
 from apps.fulfilment.services import reveal_contacts
 from apps.matching import services as matching_services
-from apps.matching.models import PENDING, Escalation, Match, MatchState, Shortfall
+from apps.matching.models import Escalation, Match
 from apps.matching.outlook import outlook
+from apps.matching.shortfalls import shortfall_of
 from apps.policy.models import Policy
 from apps.portal import kept
 from apps.portal.access import named_organisation, organisation_for
+from apps.portal.asked import asked_for
 from apps.portal.forms.items import Shelf
 from apps.portal.forms.needs import (
     AmendForm,
@@ -315,51 +317,47 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     return _detail(request, user, need_for(user, pk))
 
 
-def _detail(request: HttpRequest, user: User, demand: Demand, *, question: str = "", status: int = 200) -> HttpResponse:
+def _detail(
+    request: HttpRequest,
+    user: User,
+    demand: Demand,
+    *,
+    question: str = "",
+    asks_unchanged: bool = False,
+    status: int = 200,
+) -> HttpResponse:
     now = timezone.now()
-    matches = asked_about(demand, user)
+    asked = asked_for(demand, Match.objects.visible_to(user), now=now)
     orders = list(Order.objects.visible_to(user).filter(match__demand=demand).shown().order_by("pk"))
     may_act = can(user, Permission.POST_DEMANDS, demand.organisation)
-    held = [match for match in matches if match.state == MatchState.HELD]
-    accepted = [match for match in matches if match.state == MatchState.ACCEPTED]
     is_short = demand.state == DemandState.OPEN and demand.quantity_wanting > 0
     is_searching = demand.state == DemandState.OPEN and demand.match_requested_at is not None
-    contacts = reveal_contacts(accepted, to=user)
+    contacts = reveal_contacts(asked.accepted, to=user)
     return render(
         request,
         "portal/requester/need.html",
         {
             "demand": demand,
             "may_act": may_act,
-            "matches": matches,
-            "held": held,
-            "next_answer": min((match.respond_by for match in held if match.respond_by), default=None),
+            "asked": asked,
+            "next_answer": min((match.respond_by for match in asked.held if match.respond_by), default=None),
             "contacts": contacts,
             "orders": orders,
             "is_searching": is_searching,
             "outlook": outlook(demand, now=now) if is_short and not is_searching else None,
-            "shortfall": Shortfall.objects.filter(demand=demand).first() if is_short else None,
+            "shortfall": None if is_searching else shortfall_of(demand),
             "escalation": Escalation.objects.of_the_uncovered()
             .filter(demand=demand)
             .select_related("organisation")
             .order_by("-pk")
             .first(),
             "question": question,
+            "returned": None if demand.waits_for_a_look else review.last_return(demand),
+            "asks_unchanged": asks_unchanged,
             "is_mine": demand.organisation_id in {grant.organisation_id for grant in user.grants},
         },
         status=status,
     )
-
-
-def asked_about(demand: Demand, user: User) -> list[Match]:
-    """Who was asked for a need: those who count now in rank order, then what is over."""
-    rows = Match.objects.visible_to(user).filter(demand=demand)
-    if demand.state != DemandState.OPEN:
-        rows = rows.exclude(state=MatchState.STANDBY)  # next in line for nothing
-    places = ("demand__organisation__region", "offer__organisation__region")
-    matches = list(rows.shown().select_related(*places))
-    now = {MatchState.ACCEPTED, *PENDING}
-    return sorted(matches, key=lambda match: (match.state not in now, match.rank, match.pk))
 
 
 def _suggested(request: HttpRequest) -> dict[str, Any]:
@@ -436,9 +434,14 @@ def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
 @login_required
 @require_POST
 def open_draft(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send a draft out; a quantity far from usual is asked about first."""
+    """Send a draft out; asked about first is a quantity far from usual, and what a coordinator returned and nobody
+    changed since.
+    """
     user = user_of(request)
     demand = need_for(user, pk, Permission.POST_DEMANDS)
+    returned = None if demand.waits_for_a_look else review.last_return(demand)
+    if returned and returned.is_unchanged and "unchanged" not in request.POST:
+        return _detail(request, user, demand, asks_unchanged=True, status=409)
     confirmed = request.POST.get("confirmed_quantity") == str(demand.quantity)
     try:
         opened = services.open_demand(demand, by=user, quantity_confirmed=confirmed)

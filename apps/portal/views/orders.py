@@ -9,13 +9,14 @@ from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item
-from apps.core.errors import RuleViolation
+from apps.core.errors import RuleViolation, Text
 from apps.fulfilment import services
 from apps.fulfilment.models import Order, OrderState
 from apps.portal.access import named_organisation
@@ -80,6 +81,7 @@ def _detail(request: HttpRequest, user: User, order: Order, *, status: int = 200
     left = left_to_ship(order)
     is_under_way = order.state in {OrderState.CONFIRMED, OrderState.SHIPPED}
     siblings = list(match.orders.order_by("pk"))
+    may_repeat = as_requester and order.state != OrderState.CANCELLED
     on_its_way = order.quantity - left - order.quantity_received - order.quantity_rejected
     context: dict[str, Any] = {
         "order": order,
@@ -103,7 +105,8 @@ def _detail(request: HttpRequest, user: User, order: Order, *, status: int = 200
         )
         if as_requester and is_under_way
         else None,
-        "repeat_form": RepeatForm(prefix="repeat") if as_requester and order.state != OrderState.CANCELLED else None,
+        "repeat_form": RepeatForm(prefix="repeat") if may_repeat else None,
+        "why_not_again": _why_not_again(order) if may_repeat else None,
         "may_cancel": (as_requester or as_supplier)
         and order.state == OrderState.CONFIRMED
         and not (order.quantity_received or order.quantity_rejected),
@@ -111,6 +114,15 @@ def _detail(request: HttpRequest, user: User, order: Order, *, status: int = 200
     }
     context.update({name: form for name, form in forms.items() if context.get(name) is not None})
     return render(request, "portal/orders/order.html", context, status=status)
+
+
+def _why_not_again(order: Order) -> Text | None:
+    """What stands against ordering again, however much: then there is nothing to fill in."""
+    try:
+        services.check_repeatable(order, timezone.now())
+    except RuleViolation as violation:
+        return violation.message
+    return None
 
 
 def _seen(request: HttpRequest) -> dt.datetime | None:

@@ -232,7 +232,7 @@ def _needs(request: HttpRequest, replay: Replay, user: User) -> dict[str, Any]:
         "demand__organisation", "demand__item__unit", "demand__region"
     )
     page: Slice[ReplayedNeed] = newest_first(request, rows)
-    return {"page": page, "lines": replays.lines(page.rows, user)}
+    return {"page": page, "lines": replays.lines(page.rows, user), "differing": rows.count()}
 
 
 @login_required

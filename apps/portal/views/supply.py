@@ -22,7 +22,7 @@ from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item
 from apps.core.errors import RuleViolation
 from apps.matching import services as matching_services
-from apps.matching.models import PENDING, Match, MatchState
+from apps.matching.models import Match, MatchState
 from apps.policy.models import Policy
 from apps.portal.access import organisation_for, suppliers_of
 from apps.portal.forms.items import Shelf
@@ -67,7 +67,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             rows, is_filtered = rows.filter(item__in=named), True
     page = newest_first(request, rows.shown())
     first_page = not is_filtered and not page.first_url
-    requests = Match.objects.held().for_suppliers(suppliers).filter(respond_by__gt=timezone.now())
+    requests = Match.objects.awaiting_answer(timezone.now()).for_suppliers(suppliers)
     return render(
         request,
         "portal/supplier/offers.html",
@@ -202,10 +202,13 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     user = user_of(request)
     offer = offer_for(user, pk)
     matches = Match.objects.visible_to(user).filter(offer=offer).exclude(state=MatchState.STANDBY)
+    # Before the rows: the next sweep may take back in between what was found waiting.
+    ending = set(matches.without_ground(timezone.now().date()).values_list("pk", flat=True))
     page = newest_first(request, matches.shown())
     context = {
         "offer": offer,
         "page": page,
+        "taken_back": ending.intersection(match.pk for match in page.rows),
         "may_act": can(user, Permission.PUBLISH_OFFERS, offer.organisation),
         "ships_to": destinations(offer.ships_to),
         "goes_stale_at": offer.stale_at(Policy.objects.current().values),
@@ -272,7 +275,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
         except RuleViolation as violation:
             return refused(request, violation, "offer", pk)
         return done(request, "offer", _("Withdrawn. Nobody is sent to you for it any more."), pk)
-    pending = Match.objects.filter(offer=offer, state__in=PENDING).count()
+    pending = Match.objects.held().filter(offer=offer).count()
     context = {"offer": offer, "form": form, "pending": pending}
     return render(request, "portal/supplier/offer_withdraw.html", context, status=400 if form.errors else 200)
 
@@ -300,7 +303,7 @@ def import_sheet(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, "portal/supplier/import.html", context, status=400)
     try:
-        sheet = read_rows(organisation, form.cleaned_data["bytes"], by=user)
+        sheet = read_rows(organisation, form.cleaned_data["bytes"], by=user, publish=form.cleaned_data["publish"])
     except RuleViolation as violation:
         blame(form, violation)
         return render(request, "portal/supplier/import.html", context, status=400)

@@ -1,0 +1,114 @@
+"""Which places people mean by what they write, and which are meant by nobody but have such names."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from django.utils.translation import get_language
+
+from apps.catalogue.models import Region
+from apps.catalogue.regions import Gazetteer, Place, stem
+from apps.catalogue.search import clean, is_chinese
+
+_SEVERAL: Final = 12
+_PROPOSED: Final = 6
+_KIND: Final = re.compile(r"\s+(city|county|district|prefecture|province)$", re.IGNORECASE)
+
+
+def find(text: str) -> list[Region]:
+    """The places that `text` may mean; a single one if it is clear, none if no place is called so.
+
+    “Wuchang, Wuhan”, “Wuhan City”, “湖北 武汉 武昌” and “湖北省武汉市武昌区” are understood.
+    """
+    text = clean(text)
+    if not any(map(str.isalnum, text)):
+        return []
+    if exact := Region.objects.places().filter(pk__iexact=text).first():
+        return [exact]
+    if len(parts := _parts(text)) > 1:
+        return _nested(parts)
+    for name in dict.fromkeys((text, _KIND.sub("", text))):
+        if called := [region for region in _search(name) if _is_called(region, name)]:
+            return called[:_SEVERAL]
+    if len(words := text.split()) > 1 and (nested := _nested(words)):
+        return nested
+    return _written(text)
+
+
+def nearest(text: str, most: int = _PROPOSED) -> list[Region]:
+    """Places with names like this, or like a part of it, where none is called so; the most alike first."""
+    text = clean(text)
+    for part in dict.fromkeys((text, *_parts(text))):
+        if any(map(str.isalnum, part)) and (found := _search(part) or _named_within(part)):
+            return found[:most]
+    return []
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in re.split("[,，、›/]", text) if part.strip()]
+
+
+def _is_called(region: Region, text: str) -> bool:
+    """By its code, its name, or its name without what kind of place it is: “武昌”, “Wuchang” for Wuchang District."""
+    wanted, english = text.strip().casefold(), region.name_en.casefold()
+    return (
+        wanted in {region.code.casefold(), region.name.casefold(), english}
+        or english.startswith(f"{wanted} ")
+        or stem(text.strip()) == stem(region.name)
+    )
+
+
+def _search(text: str) -> list[Region]:
+    return list(Region.objects.search(text)[:200])
+
+
+def _nested(parts: Sequence[str]) -> list[Region]:
+    """Places called one part, that lie in places called the other parts."""
+    hits = [_search(part) for part in parts]
+    fits: dict[str, Region] = {}
+    for index, candidates in enumerate(hits):
+        others = [
+            {region.pk for region in others if _is_called(region, parts[other]) or len(others) < 5}
+            for other, others in enumerate(hits)
+            if other != index
+        ]
+        for region in candidates:
+            if _is_called(region, parts[index]) and all(set(region.ancestor_codes) & codes for codes in others):
+                fits[region.pk] = region
+    return sorted(fits.values(), key=lambda region: region.path)[:_SEVERAL]
+
+
+def _written(text: str) -> list[Region]:
+    """The place of an address in Chinese, written in one piece."""
+    if text.isascii():
+        return []
+    places = (Place(*row) for row in Region.objects.values_list("code", "name", "path"))
+    code = Gazetteer(places).resolve(address=text).code
+    return list(Region.objects.filter(pk=code))
+
+
+def _named_within(text: str) -> list[Region]:
+    """Places whose names stand in a longer one, the longest first: 武汉 of a 武汉经济技术开发区."""
+    if not is_chinese(text):
+        return []
+    stems = [(stem(name), code) for code, name in Region.objects.places().values_list("code", "name")]
+    within = {code: len(short) for short, code in stems if len(short) > 1 and short in text}
+    return sorted(Region.objects.filter(pk__in=within), key=lambda region: (-within[region.pk], region.path))
+
+
+class Proposals:
+    """What to write for names that no place has, in words with codes: “420100 (Wuhan, Hubei)”; empty for what is like
+    nothing. For the first few names of a sheet or a request, as each is compared with all there are.
+    """
+
+    MOST: Final = 20
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def get(self, name: str) -> str:
+        if name not in self._known and len(self._known) < self.MOST:
+            language = "zh-hans" if (get_language() or "").startswith("zh") else "en"
+            near = nearest(name, most=3)
+            self._known[name] = ", ".join(f"{region.code} ({region.full_names[language]})" for region in near)
+        return self._known.get(name, "")
