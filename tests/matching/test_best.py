@@ -340,6 +340,8 @@ def test_every_way_of_writing_an_offer_keeps_its_listing() -> None:
     Offer.objects.filter(pk=offer.pk).update(quantity=77)
     listing = Listing.objects.get(pk=offer.pk)
     assert (listing.quantity, listing.cell) == (77, None)
+    Offer.objects.filter(pk=offer.pk).update(ships_to=["420000"])
+    assert Listing.objects.get(pk=offer.pk).areas == areas(["420000"])
 
     shelving.shelve()
     Offer.objects.filter(pk=offer.pk).update(quantity_reserved=7, match_requested_at=NOW)
