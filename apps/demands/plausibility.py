@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -27,17 +27,22 @@ class Verdict(Enum):
 @dataclass(frozen=True)
 class Judgement:
     verdict: Verdict
-    usual: int | None  # about the median of the past, where there is any
+    usual: int | None  # about the median of the past, where there is any that may be told
 
 
-def comparable(past: Sequence[tuple[int, int]], own: int) -> list[int]:
-    """The quantities that an organisation may be compared with: its `own`, and those of others where enough of them
-    have asked. Whoever is compared, even without a word about with what, finds it out by trying.
+def judge_for(organisation: int, quantity: int, past: Sequence[tuple[int, int]]) -> Judgement:
+    """Compare it with what this organisation and others of its kind asked for: `past`, pairs of organisation and
+    quantity.
 
-    `past` are pairs of organisation and quantity.
+    While only one or two others have asked, it is compared with its own past alone; if it has none, with theirs, but
+    without saying what they asked for.
     """
-    others = {organisation for organisation, _quantity in past if organisation != own}
-    return [quantity for organisation, quantity in past if organisation == own or len(others) >= LEAST_ORGANISATIONS]
+    own = [one for who, one in past if who == organisation]
+    if len({who for who, _one in past} - {organisation}) >= LEAST_ORGANISATIONS:
+        return judge(quantity, [one for _who, one in past])
+    if own:
+        return judge(quantity, own)
+    return replace(judge(quantity, [one for _who, one in past]), usual=None)
 
 
 def about(quantity: int) -> int:

@@ -25,7 +25,7 @@ HELD_FOR_APPROVAL: Final = gettext_noop("In this region a coordinator looks at e
 
 
 def judge_quantity(demand: Demand) -> plausibility.Judgement:
-    """Compare the demand with what the same kind of organisation usually asks for: without giving one away."""
+    """Compare the demand with what the same kind of organisation usually asks for."""
     if demand.quantity is None:
         return plausibility.Judgement(plausibility.Verdict.PLAUSIBLE, None)
     past = (
@@ -35,7 +35,7 @@ def judge_quantity(demand: Demand) -> plausibility.Judgement:
         .values_list("organisation_id", "quantity")[:_HISTORY]
     )
     known = [(organisation, quantity) for organisation, quantity in past if quantity]
-    return plausibility.judge(demand.quantity, plausibility.comparable(known, demand.organisation_id))
+    return plausibility.judge_for(demand.organisation_id, demand.quantity, known)
 
 
 def far_from_usual(demand: Demand, *, confirmed: bool) -> plausibility.Judgement | None:
@@ -44,10 +44,12 @@ def far_from_usual(demand: Demand, *, confirmed: bool) -> plausibility.Judgement
     if judgement.verdict is plausibility.Verdict.ABSURD:
         return judgement
     if judgement.verdict is plausibility.Verdict.UNUSUAL and not confirmed:
+        text = _("%(quantity)s is far from what such organisations ask for. Confirm the quantity, or correct it.")
+        if judgement.usual is not None:
+            text = _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
         raise RuleViolation(
             "quantity_unusual",
-            _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
-            % {"quantity": f"{demand.quantity:,}", "usual": f"{judgement.usual:,}"},
+            text % {"quantity": f"{demand.quantity:,}", "usual": f"{judgement.usual or 0:,}"},
             field="quantity",
             status=409,
             usual=judgement.usual,

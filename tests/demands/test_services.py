@@ -136,22 +136,25 @@ def test_what_is_usual_is_told_in_two_digits(quantity: int, expected: int) -> No
     assert (plausibility.about(quantity), judge(quantity, [quantity]).usual) == (expected, expected)
 
 
-def test_nobody_is_compared_with_fewer_than_three_others() -> None:
+def test_what_is_usual_is_ones_own_until_three_others_have_asked() -> None:
     mine, theirs = [(1, 500), (1, 600)], [(2, 7), (2, 8), (2, 9), (3, 10)]
 
-    assert plausibility.comparable([*mine, *theirs], own=1) == [500, 600]
-    assert plausibility.comparable([*mine, *theirs, (4, 11)], own=1) == [500, 600, 7, 8, 9, 10, 11]
+    assert plausibility.judge_for(1, 550, [*mine, *theirs]) == plausibility.Judgement(Verdict.PLAUSIBLE, 550)
+    assert plausibility.judge_for(1, 550, [*mine, *theirs, (4, 11)]) == plausibility.Judgement(Verdict.UNUSUAL, 10)
 
 
 def test_who_posts_is_not_told_what_one_other_hospital_asked_for(
     hospital: Organisation, buyer: User, django_assert_num_queries: Any
 ) -> None:
-    """Nor asked back because of it: whoever tries quantities would find it out."""
     other = OrganisationFactory.create()
     DemandFactory.create_batch(6, organisation=other, quantity=52_317)
     [draft] = services.post_demands(hospital, [line(quantity=1)], by=buyer)
     with django_assert_num_queries(1):
-        assert review.judge_quantity(draft) == plausibility.Judgement(Verdict.PLAUSIBLE, None)
+        assert review.judge_quantity(draft) == plausibility.Judgement(Verdict.UNUSUAL, None)
+    with pytest.raises(RuleViolation) as asked:
+        services.open_demand(draft, by=buyer)
+    assert (asked.value.code, asked.value.params["usual"]) == ("quantity_unusual", None)
+    assert str(asked.value) == "1 is far from what such organisations ask for. Confirm the quantity, or correct it."
 
     DemandFactory.create(organisation=hospital, quantity=700)
     assert review.judge_quantity(draft).usual == 700
