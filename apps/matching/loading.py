@@ -14,7 +14,7 @@ from apps.catalogue.models import Satisfaction, Substitution
 from apps.demands.models import URGENCY_RANK, Demand, Urgency
 from apps.matching.asking import not_to_be_asked, place_of
 from apps.matching.models import Match
-from apps.matching.ranking import HeldFor, Need, Place, Rules, Source
+from apps.matching.ranking import HeldFor, Need, Place, Rules, Source, effective_tier
 from apps.policy.values import PolicyValues
 
 Pair = tuple[int, int]  # a demand and an offer
@@ -98,7 +98,8 @@ WHERE {wanted} AND offer.state = 'published' AND organisation.state = 'verified'
 ORDER BY offer.id
 """
 _HELD = """
-SELECT match.offer_id, match.id, match.demand_id, match.tier, organisation.kind, match.quantity,
+SELECT match.offer_id, match.id, match.demand_id, match.tier, organisation.kind,
+    coalesce(demand.opened_at, demand.created_at), match.quantity,
     coalesce((SELECT room FROM demands_open WHERE demands_open.id = demand.id), 0)
 FROM matching_match match
 JOIN supply_offer offer ON offer.id = match.offer_id
@@ -127,7 +128,7 @@ def load_sources(
     given: dict[str, Any] = {"wanted": list(item_ids if only is None else only), "today": now.date()}
     with connection.cursor() as cursor:
         cursor.execute(_HELD.format(wanted=wanted), given)
-        held = _holds(cursor.fetchall(), policy)
+        held = _holds(cursor.fetchall(), policy, now)
         cursor.execute(_SOURCES.format(wanted=wanted), given | {"also": [*held, *also]})
         found = cursor.fetchall()
     # Few places and many offers: each place is made once.
@@ -180,13 +181,13 @@ def load_sources(
     return sources
 
 
-def _holds(rows: Iterable[tuple[Any, ...]], policy: PolicyValues) -> dict[int, list[HeldFor]]:
-    """Unanswered holds by offer, with the tier of their need: as it was when it was asked for, or the better one that a
-    new version of the policy gives it.
+def _holds(rows: Iterable[tuple[Any, ...]], policy: PolicyValues, now: dt.datetime) -> dict[int, list[HeldFor]]:
+    """Unanswered holds by offer, with the tier of their need: as it was when it was asked for, or the better one that
+    waiting or a new version of the policy has given it since.
     """
     held: dict[int, list[HeldFor]] = defaultdict(list)
-    for offer_id, pk, demand_id, aged, kind, quantity, wanting in rows:
-        tier = min(aged, policy.tier(kind))
+    for offer_id, pk, demand_id, asked, kind, waiting_since, quantity, wanting in rows:
+        tier = min(asked, effective_tier(policy.tier(kind), waiting_since, now, policy))
         held[offer_id].append(HeldFor(pk, demand_id, tier, quantity, wanting))
     return held
 

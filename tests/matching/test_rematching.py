@@ -348,6 +348,20 @@ def test_what_a_hospital_leaves_of_a_hold_that_yields_goes_out_in_the_same_sweep
     )
 
 
+def test_a_hold_whose_need_has_waited_into_a_better_tier_yields_to_nobody_of_that_tier(sweep: Sweep) -> None:
+    offer, community = offer_in(WUHAN, 1000), need(1000, by={"kind": "community"})
+    now = timezone.now()
+    Demand.objects.filter(pk=community.pk).update(opened_at=now - dt.timedelta(hours=23, minutes=55))
+    sweep(now)
+    assert Match.objects.held().get().tier == 3
+    facility = need(1000, by={"kind": "health_facility"})
+
+    sweep(now + dt.timedelta(minutes=10))
+
+    assert asked() == {(community.pk, offer.pk): 1000}
+    assert not facility.matches.exists()
+
+
 def test_more_changed_offers_than_are_looked_at_at_once_are_all_looked_at(sweep: Sweep) -> None:
     for number in range(matching.BATCH + 5):
         OfferFactory.create(item=ItemFactory.create(key=f"item.{number}"), queued=True)
