@@ -12,7 +12,12 @@ from apps.catalogue.search import clean, is_chinese
 
 _SEVERAL: Final = 12
 _PROPOSED: Final = 6
-_KIND: Final = re.compile(r"\s+(city|county|district|prefecture|province)$", re.IGNORECASE)
+_PARTS: Final = 3  # of what nobody calls so, as each is compared with the names of all places
+_KIND: Final = re.compile(
+    r"\s+(((zhuang|hui|uyghur|uygur) )?(autonomous )?(region|prefecture|county|banner)|city|districts?|province|league"
+    r"|area|islands?|sar)$",
+    re.IGNORECASE,
+)
 
 
 def find(text: str) -> list[Region]:
@@ -38,7 +43,7 @@ def find(text: str) -> list[Region]:
 def nearest(text: str, most: int = _PROPOSED) -> list[Region]:
     """Places with names like this, or like a part of it, where none is called so; the most alike first."""
     text = clean(text)
-    for part in dict.fromkeys((text, *_parts(text))):
+    for part in list(dict.fromkeys((text, *_parts(text))))[:_PARTS]:
         if any(map(str.isalnum, part)) and (found := _search(part) or _named_within(part)):
             return found[:most]
     return []
@@ -53,7 +58,7 @@ def _is_called(region: Region, text: str) -> bool:
     wanted, english = text.strip().casefold(), region.name_en.casefold()
     return (
         wanted in {region.code.casefold(), region.name.casefold(), english}
-        or english.startswith(f"{wanted} ")
+        or _KIND.sub("", english) == wanted
         or stem(text.strip()) == stem(region.name)
     )
 
@@ -101,7 +106,7 @@ class Proposals:
     nothing. For the first few names of a sheet or a request, as each is compared with all there are.
     """
 
-    MOST: Final = 20
+    MOST: Final = 5
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}

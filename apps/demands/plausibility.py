@@ -1,5 +1,6 @@
 """Is a quantity what such an organisation usually asks for? Pure arithmetic on past quantities."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,15 +35,21 @@ def judge_for(organisation: int, quantity: int, past: Sequence[tuple[int, int]])
     """Compare it with what this organisation and others of its kind asked for: `past`, pairs of organisation and
     quantity.
 
-    While only one or two others have asked, it is compared with its own past alone; if it has none, with theirs, but
-    without saying what they asked for.
+    While only one or two others have asked, it is compared with its own past alone; if it has none, with the order of
+    magnitude of theirs. Whoever tries quantities may find that out, so no more than that is compared.
     """
     own = [one for who, one in past if who == organisation]
     if len({who for who, _one in past} - {organisation}) >= LEAST_ORGANISATIONS:
         return judge(quantity, [one for _who, one in past])
     if own:
         return judge(quantity, own)
-    return replace(judge(quantity, [one for _who, one in past]), usual=None)
+    theirs = [magnitude(statistics.median(one for _who, one in past))] if past else []
+    return replace(judge(quantity, theirs), usual=None)
+
+
+def magnitude(quantity: float) -> int:
+    """The power of ten that is nearest by ratio."""
+    return int(10 ** round(math.log10(quantity)))
 
 
 def about(quantity: int) -> int:
@@ -63,4 +70,4 @@ def judge(quantity: int, past: Sequence[int]) -> Judgement:
     if is_enough and ratio > ABSURD_RATIO and quantity > usual:
         return Judgement(Verdict.ABSURD, usual)
     limit = UNUSUAL_RATIO if is_enough else GROSS_RATIO
-    return Judgement(Verdict.UNUSUAL if ratio > limit else Verdict.PLAUSIBLE, usual)
+    return Judgement(Verdict.UNUSUAL if ratio >= limit else Verdict.PLAUSIBLE, usual)

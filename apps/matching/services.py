@@ -276,8 +276,9 @@ def record_acceptance(
     check_may_be_promised(match, now)
     if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
-    # Even where nothing comes free: what was left there for this need, others may have now.
-    supply_quantities.release({match.offer_id: held - accepted}, now=now)
+    # Even where nothing comes free: what was left there for a need that wants more, others may have now.
+    if accepted < held or match.demand.quantity_wanting:
+        supply_quantities.release({match.offer_id: held - accepted}, now=now)
     move(
         match,
         MatchState.ACCEPTED,
@@ -368,6 +369,8 @@ def amend_demand(
     demand = lock([demand.pk])[demand.pk]  # nothing more is asked for it as it was
     changed = {name for name, value in changes.items() if getattr(demand, name) != value}
     held = Match.objects.held().filter(demand=demand)
+    if changed & {"standard", "accepts_substitutes", "region", "needed_by"}:
+        stand_down(Match.objects.filter(demand=demand))  # who is next best is decided anew
     touched = list(_outdated(held, demand, changed, changes).values_list("pk", "offer_id"))
     if touched:
         lock([demand.pk], [offer_id for _pk, offer_id in touched])

@@ -11,12 +11,14 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, ItemAlias, Region, Standard
-from apps.catalogue.naming import Proposals
+from apps.catalogue.naming import Proposals, find
 from apps.catalogue.standards import normalise
 from apps.core.errors import RuleViolation, Text
 from apps.supply import services, sheets
 from apps.supply.models import Offer
 
+# Of one sheet, as each of these is compared with the names of all places.
+_MOST_LOOKED_UP: Final = 100
 _FAULTS: Final[dict[str, Text]] = {
     "missing": _("This is missing."),
     "not_whole": _("“%(value)s” is not a whole number."),
@@ -124,6 +126,7 @@ class _Names:
         rows = list(rows)
         self.items = self._items()
         self.proposals = Proposals()
+        self.looked_up = 0
         self.standards = {_key(standard.code): standard for standard in Standard.objects.all()}
         self.regions = self._regions(
             {
@@ -191,6 +194,9 @@ class _Names:
         return found
 
     def region(self, name: str) -> Region:
+        if name not in self.regions and self.looked_up < _MOST_LOOKED_UP:
+            self.looked_up += 1
+            self.regions[name] = set(find(name))
         found = self.regions.get(name, set())
         if len(found) == 1:
             return next(iter(found))

@@ -163,6 +163,20 @@ def test_who_posts_is_not_told_what_one_other_hospital_asked_for(
         assert review.judge_quantity(draft) == plausibility.Judgement(Verdict.UNUSUAL, 52_000)
 
 
+def test_ten_times_what_is_usual_is_asked_about() -> None:
+    """“5,000, not 500?”"""
+    assert judge(5_000, [500] * plausibility.ENOUGH) == plausibility.Judgement(Verdict.UNUSUAL, 500)
+    assert judge(4_999, [500] * plausibility.ENOUGH).verdict is Verdict.PLAUSIBLE
+
+
+@pytest.mark.parametrize("asked", [40_000, 52_317, 199_999])
+def test_whoever_tries_quantities_finds_out_the_order_of_magnitude_and_no_more(asked: int) -> None:
+    tried = [plausibility.judge_for(1, 7**power, [(2, asked)]) for power in range(12)]
+    assert tried == [plausibility.judge_for(1, 7**power, [(2, 100_000)]) for power in range(12)]
+    assert {judgement.verdict for judgement in tried} == {Verdict.UNUSUAL, Verdict.PLAUSIBLE, Verdict.ABSURD}
+    assert {judgement.usual for judgement in tried} == {None}
+
+
 def test_promises_bound_what_can_be_amended(hospital: Organisation, buyer: User) -> None:
     demand = DemandFactory.create(organisation=hospital, quantity=1000, quantity_matched=400)
     with pytest.raises(RuleViolation) as caught:

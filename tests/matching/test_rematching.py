@@ -170,6 +170,17 @@ def test_another_standard_goes_to_who_has_it(sweep: Sweep) -> None:
     assert asked() == {(demand.pk, far.pk): 1000}
 
 
+def test_who_has_not_what_is_asked_for_now_is_next_best_no_more(sweep: Sweep) -> None:
+    demand, near, far = need(1000), offer_in(WUHAN), offer_in(SHENZHEN)
+    sweep()
+    assert (state_of(demand, near), state_of(demand, far)) == (["held"], ["standby"])
+
+    matching.amend_demand(demand, by=person_of(demand), standard=standard_of(demand.item, "another"))
+    sweep()
+
+    assert (state_of(demand, near), state_of(demand, far)) == (["cancelled"], ["superseded"])
+
+
 def test_another_place_goes_to_who_ships_there(sweep: Sweep) -> None:
     local, anywhere = offer_in(WUHAN, ships_to=["420000"]), offer_in(SHENZHEN)
     demand = need()

@@ -187,6 +187,18 @@ def test_nobody_is_told_that_nobody_is_left_while_the_need_is_to_be_decided_once
     assert offer.pk
 
 
+def test_an_acceptance_that_leaves_nothing_for_others_has_none_of_them_decided_again(sweep: Sweep) -> None:
+    offer, _met = offer_in(WUHAN, 5000, minimum_order=50), need(100)
+    small = [need(10) for _i in range(3)]
+    sweep()
+    assert not Demand.objects.exclude(match_requested_at=None).exists()
+
+    fulfilment.accept_match(Match.objects.held().get(offer=offer), by=None)
+    matching.look_at_offers()
+
+    assert not Demand.objects.filter(pk__in=[one.pk for one in small]).exclude(match_requested_at=None).exists()
+
+
 def test_an_offer_of_which_less_is_there_keeps_what_was_accepted_and_asks_again_for_what_is_left(sweep: Sweep) -> None:
     offer = offer_in(WUHAN, 1000)
     accepted, first, last = need(200), need(300), need(500, by={"kind": "community"})

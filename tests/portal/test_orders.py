@@ -86,6 +86,20 @@ def test_the_story_of_an_order_on_its_pages(log_in: Login, buyer: User, supplier
     assert "Damaged: wet boxes" in maker.get(url).text
 
 
+def test_the_receipt_is_filled_in_with_what_is_on_its_way_and_with_nothing_else(
+    log_in: Login, buyer: User, supplier: User, order: Order
+) -> None:
+    hospital, maker, url = log_in(buyer), log_in(supplier), f"/orders/{order.pk}/"
+    assert hospital.get(url).context["deliver_form"]["quantity_accepted"].value() is None
+
+    maker.post(f"{url}ship/", {"ship-quantity": "300", "seen": maker.get(url).context["seen"]})
+    page = hospital.get(url).context
+    assert page["deliver_form"]["quantity_accepted"].value() == 300
+    hospital.post(f"{url}deliver/", {"deliver-quantity_accepted": "300", "seen": page["seen"]})
+
+    assert hospital.get(url).context["deliver_form"]["quantity_accepted"].value() is None
+
+
 def test_more_is_ordered_on_the_same_match_and_what_is_free_is_said(log_in: Login, buyer: User, order: Order) -> None:
     client = log_in(buyer)
     page = client.get(f"/orders/{order.pk}/").text

@@ -117,3 +117,14 @@ def test_a_draft_that_nobody_returned_is_not_asked_back(
     demand.refresh_from_db()
     assert demand.state == DemandState.OPEN
     assert "Returned before" not in nurse.get(f"/needs/{demand.pk}/").text
+
+
+def test_it_can_be_amended_while_it_waits_for_the_verification_of_its_owner(nurse: Client, returned: Demand) -> None:
+    Organisation.objects.filter(pk=returned.organisation_id).update(state="pending")
+    nurse.post(f"/needs/{returned.pk}/open/", {"unchanged": "1"})
+
+    page = nurse.get(f"/needs/{returned.pk}/").text
+
+    returned.refresh_from_db()
+    assert returned.opens_when_verified
+    assert f"/needs/{returned.pk}/amend/" in page

@@ -74,11 +74,27 @@ def test_a_region_that_does_not_exist_is_said_to_with_the_nearest_and_their_code
 ) -> None:
     ItemFactory.create()
     region("420106")
-    data = "item,quantity,ships_to,origin_region\nmask.surgical,100,Wuhann,武汉\n".encode()
+    data = "item,quantity,ships_to,origin_region\nmask.surgical,100,Wuhann,武汉经济技术区\n".encode()
 
     sheet = read_rows(maker, data, by=supplier)
 
     assert sheet.errors == {
         "2.ships_to": ["There is no region “Wuhann”. Did you mean 420100 (Wuhan, Hubei)?"],
-        "2.origin_region": ["There is no region “武汉”. Did you mean 420100 (Wuhan, Hubei)?"],
+        "2.origin_region": ["There is no region “武汉经济技术区”. Did you mean 420100 (Wuhan, Hubei)?"],
     }
+
+
+def test_regions_are_called_as_people_call_them(maker: Organisation, supplier: User) -> None:
+    ItemFactory.create()
+    region("420106")
+    rows = "".join(
+        f"mask.surgical,100,{name},湖北省武汉市\n" for name in ("湖北", "武汉", "武汉市武昌区", "Wuhan", "420100")
+    )
+
+    sheet = read_rows(maker, f"item,quantity,ships_to,origin_region\n{rows}".encode(), by=supplier)
+
+    assert sheet.errors == {}
+    assert [row.facts["ships_to"] for row in sheet.rows] == [
+        ["420000"], ["420100"], ["420106"], ["420100"], ["420100"],
+    ]  # fmt: skip
+    assert {row.facts["origin_region"].pk for row in sheet.rows} == {"420100"}

@@ -4,6 +4,8 @@
 docs/matching.md, "The best offers, exactly", says how it works; docs/decisions/0019-the-best-by-bounds.md why.
 """
 
+from importlib import import_module
+
 from django.db import migrations, models
 
 # Record and price, weighted: what is the same for every need and at any time. Inlined where it is called.
@@ -204,6 +206,7 @@ BEGIN
 END $$;
 """
 
+BEFORE = "apps.matching.migrations.0011_best_offers"
 OF_INDEX = ("offer", "quantity", "minimum_order", "areas", "lead_time_days", "steady", "x", "y", "z", "standard_id")
 
 
@@ -222,11 +225,8 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(STEADY, "DROP FUNCTION matching_steady"),
-        # An earlier version was made by 0011.
-        migrations.RunSQL(
-            "DROP FUNCTION IF EXISTS matching_best;" + ASKED + ";" + BEST,
-            "DROP FUNCTION matching_best; DROP TYPE matching_asked",
-        ),
+        migrations.RunSQL("DROP FUNCTION matching_best", import_module(BEFORE).BEST),
+        migrations.RunSQL(ASKED + ";" + BEST, "DROP FUNCTION matching_best; DROP TYPE matching_asked"),
         # Cells stay in the order of their items, and change in place: all cells of an item at once.
         migrations.RunSQL(
             "ALTER TABLE matching_cell SET (fillfactor = 50); ALTER TABLE matching_listing SET (fillfactor = 85)",

@@ -1,5 +1,5 @@
 from django.db import migrations, models
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 
@@ -11,6 +11,16 @@ def say_since(apps, schema_editor):
     silent.update(escalating_since=Coalesce('review_requested_at', 'opened_at', 'created_at'))
     since = Demand.objects.filter(pk=OuterRef('demand')).values('escalating_since')
     Escalation.objects.update(since=Subquery(since))
+
+
+def keep_the_newest(apps, schema_editor):
+    """Backwards: what was put before somebody counts once, however often the clock has run."""
+    Escalation = apps.get_model('matching', 'Escalation')
+    later = Escalation.objects.filter(
+        demand=OuterRef('demand'), organisation=OuterRef('organisation'), for_approval=OuterRef('for_approval'),
+        pk__gt=OuterRef('pk'),
+    )
+    Escalation.objects.filter(Exists(later)).delete()
 
 
 class Migration(migrations.Migration):
@@ -27,6 +37,7 @@ class Migration(migrations.Migration):
         migrations.RunPython(say_since, migrations.RunPython.noop),
         migrations.AlterField(model_name='escalation', name='since', field=models.DateTimeField(editable=False)),
         migrations.RemoveConstraint(model_name='escalation', name='escalation_once'),
+        migrations.RunPython(migrations.RunPython.noop, keep_the_newest),
         migrations.AddConstraint(
             model_name='escalation',
             constraint=models.UniqueConstraint(

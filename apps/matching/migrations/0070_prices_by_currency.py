@@ -34,6 +34,8 @@ class Migration(migrations.Migration):
     dependencies = [("matching", "0060_escalations_by_run"), ("supply", "0051_counting_says_when")]
 
     operations = [
+        # Nobody knows of which currency they are: they are taken anew within the hour.
+        migrations.RunSQL("DELETE FROM matching_referenceprice", migrations.RunSQL.noop),
         migrations.AddField(
             "referenceprice",
             "currency",

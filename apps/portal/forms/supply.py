@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation
 from apps.catalogue.models import Item, Pack, Region, Standard
-from apps.catalogue.naming import find, nearest
+from apps.catalogue.naming import Proposals, find, nearest
 from apps.portal.forms.items import Shelf
 from apps.portal.forms.needs import CountedForm
 from apps.portal.forms.quantities import QuantityField
@@ -42,6 +42,7 @@ class DestinationsField(forms.CharField):
             raise ValidationError(_("At most %(most)s places.") % {"most": MAX_DESTINATIONS}, code="too_many")
         codes: list[str] = []
         faults: list[ValidationError] = []
+        proposed = 0
         for name in names:
             found = find(name)
             if len(found) == 1:
@@ -53,7 +54,8 @@ class DestinationsField(forms.CharField):
                         _("“%(name)s” may be several places: %(several)s.") % {"name": name, "several": several}
                     )
                 )
-            elif near := " / ".join(full_label(region) for region in nearest(name)[:4]):
+            elif proposed < Proposals.MOST and (near := " / ".join(full_label(place) for place in nearest(name)[:4])):
+                proposed += 1
                 text = _("No place called “%(name)s” was found. Did you mean %(near)s?")
                 faults.append(ValidationError(text % {"name": name, "near": near}))
             else:

@@ -101,7 +101,7 @@ def _detail(request: HttpRequest, user: User, order: Order, *, status: int = 200
         else None,
         "deliver_form": DeliverForm(
             prefix="deliver",
-            initial={"quantity_accepted": on_its_way if on_its_way > 0 else order.quantity_outstanding},
+            initial={"quantity_accepted": on_its_way if on_its_way > 0 else None},
         )
         if as_requester and is_under_way
         else None,
