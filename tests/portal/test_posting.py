@@ -8,11 +8,12 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
-from apps.catalogue.models import Item, Pack
+from apps.catalogue.models import UNLISTED_ITEM, Item, Pack
 from apps.demands.models import Demand, DemandState
 from tests.factories import (
     PASSWORD,
     DemandFactory,
+    ItemFactory,
     OrganisationFactory,
     member,
     standard_of,
@@ -46,6 +47,19 @@ def test_a_quantity_is_understood_as_people_type_it(
     log_in(buyer).post("/needs/new/", lines({"item": mask.pk, "quantity": typed}))
 
     assert Demand.objects.get().quantity == quantity
+
+
+def test_what_is_not_in_the_catalogue_is_described_and_named_in_what_became_of_it(log_in: Login, buyer: User) -> None:
+    client, other = log_in(buyer), ItemFactory.create(key=UNLISTED_ITEM)
+    line = {"item": str(other.pk), "quantity": "5"}
+
+    refused = client.post("/needs/new/", lines(line))
+    assert refused.status_code == 400
+    assert "Describe what you need" in refused.text
+    assert not Demand.objects.exists()
+
+    page = client.post("/needs/new/", lines({**line, "note": "Sterile tubing, 3 mm"}), follow=True).text
+    assert "“Sterile tubing, 3 mm” is saved and not sent out" in page
 
 
 def test_a_quantity_may_be_counted_in_packs(log_in: Login, buyer: User, mask: Item) -> None:

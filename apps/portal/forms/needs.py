@@ -129,6 +129,9 @@ class LineForm(CountedForm):
     def clean(self) -> dict[str, Any]:
         data = super().clean()
         data["quantity_kind"] = data.get("quantity_kind") or QuantityKind.EXACT
+        item: Item | None = data.get("item")
+        if item is not None and item.is_unlisted and not data.get("note"):
+            self.add_error("note", _("Describe what you need: nobody could know it otherwise."))
         if "amount" in data and "quantity" not in self.errors:
             try:
                 check_quantity(data["amount"], data["quantity_kind"])

@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
@@ -162,7 +163,8 @@ def post(organisation: Organisation, formset: LineFormSet, details: DetailsForm,
                 text = _("Your need is saved. It goes out as soon as “%(name)s” is verified.")
                 posted.kept_back.append(text % {"name": organisation})
             elif violation.code == "item_unlisted":
-                posted.kept_back.append(str(violation.message))
+                text = _("“%(what)s” is saved and not sent out: choose an item from the catalogue first.")
+                posted.kept_back.append(text % {"what": Truncator(demand.note).chars(60)})
             else:
                 raise
     if unusual:

@@ -4,7 +4,7 @@ import datetime as dt
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Count, F, Q
+from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -39,10 +39,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     stuck = (
         in_sight.open()
         .filter(
-            Q(escalations__for_approval=False)
-            | Q(escalates_at__lte=now)
-            | Q(opened_at__lte=now - dt.timedelta(days=1)),
-            quantity_matched__lte=F("quantity_received"),
+            Q(escalations__for_approval=False) | Q(escalates_at__lte=now) | Q(opened_at__lte=now - dt.timedelta(days=1))
         )
         .distinct()
         .shown()
