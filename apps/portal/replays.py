@@ -1,6 +1,6 @@
 """What came of replaying a draft, as it is read: sums of both policies side by side, and who serves each need."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from apps.matching.models import Replay, ReplayedNeed
 from apps.matching.outlook_wording import listed
 from apps.matching.replaying import Total
 from apps.policy.values import PolicyValues
-from apps.portal import places, policies
+from apps.portal import figures, places, policies
 from apps.supply.models import Offer
 
 
@@ -74,7 +74,7 @@ def sums(replay: Replay, user: User) -> Sums | None:
     before, after = (replay.totals.get(side, {}) for side in ("before", "after"))
     if "kinds" in before:
         return None
-    watched = _outermost(user.watched_regions)
+    watched = figures.outermost(user.watched_regions)
     for code, path in Region.objects.filter(pk__in=list(before)).values_list("pk", "path"):
         root = next((root for root in watched if path.startswith(root)), None)
         if root is None:
@@ -104,15 +104,6 @@ def _add(one: Both | None, other: Both) -> Both:
 
 def _codes(path: str) -> list[str]:
     return [code for code in path.split("/") if code]
-
-
-def _outermost(paths: Iterable[str]) -> list[str]:
-    """Without those that lie in another."""
-    found: list[str] = []
-    for path in sorted(paths):
-        if not found or not path.startswith(found[-1]):
-            found.append(path)
-    return found
 
 
 def lines(rows: Sequence[ReplayedNeed], user: User) -> list[tuple[Demand, list[list[Serving]]]]:

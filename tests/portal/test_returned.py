@@ -128,3 +128,11 @@ def test_it_can_be_amended_while_it_waits_for_the_verification_of_its_owner(nurs
     returned.refresh_from_db()
     assert returned.opens_when_verified
     assert f"/needs/{returned.pk}/amend/" in page
+
+
+def test_a_need_that_went_out_by_itself_and_is_cancelled_is_not_to_be_amended(
+    nurse: Client, hospital: Organisation
+) -> None:
+    demand = DemandFactory.create(organisation=hospital, opens_when_verified=True, state=DemandState.CANCELLED)
+
+    assert f"/needs/{demand.pk}/amend/" not in nurse.get(f"/needs/{demand.pk}/").text

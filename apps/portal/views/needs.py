@@ -335,6 +335,9 @@ def _detail(
     is_short = demand.state == DemandState.OPEN and demand.quantity_wanting > 0
     is_searching = demand.state == DemandState.OPEN and demand.match_requested_at is not None
     contacts = reveal_contacts(asked.accepted, to=user)
+    is_waiting = demand.waits_for_a_look or (demand.opens_when_verified and not demand.organisation.is_verified)
+    may_send = demand.state == DemandState.DRAFT and not is_waiting and not asks_unchanged
+    returned = None if demand.waits_for_a_look else review.last_return(demand)
     return render(
         request,
         "portal/requester/need.html",
@@ -354,8 +357,11 @@ def _detail(
             .order_by("-pk")
             .first(),
             "question": question,
-            "returned": None if demand.waits_for_a_look else review.last_return(demand),
+            "returned": returned,
             "asks_unchanged": asks_unchanged,
+            "may_send": may_send,
+            # What was returned is to be amended, rather than sent again as it is: that stands first.
+            "amends_first": returned is not None and returned.is_unchanged and (may_send or asks_unchanged),
             "is_mine": demand.organisation_id in {grant.organisation_id for grant in user.grants},
         },
         status=status,
