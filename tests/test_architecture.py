@@ -39,6 +39,7 @@ PURE = {
     "regions",
     "settling",
     "standards",
+    "terms",
     "units",
     "values",
     "verdicts",

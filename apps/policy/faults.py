@@ -5,7 +5,7 @@ page serve them all.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field
 from enum import StrEnum
 from types import NoneType
@@ -69,10 +69,33 @@ def limited(
     return field(default=default, metadata={"limits": Limits(least, above, most)})
 
 
-def by_key(default: Mapping[str, float], *, least: float | None = None, most: float | None = None) -> Any:
-    """A table with one number, within limits, for each key of the default: no more and no fewer."""
-    metadata = {"keys": tuple(default), "limits": Limits(least=least, most=most)}
-    return field(default_factory=lambda: dict(default), metadata=metadata)
+def by_key(
+    default: Mapping[str, float] | Callable[[], Mapping[str, float]],
+    *,
+    if_missing: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+) -> Any:
+    """A table with one number, within limits, for each key of the default: no more and no fewer.
+
+    A callable gives the default each time anew, for a table whose keys are known only once all apps are loaded. A
+    stored table without an entry is read with `if_missing` there, or with the default (None).
+    """
+    make = default if callable(default) else lambda: default
+    metadata = {"default": make, "if_missing": if_missing, "limits": Limits(least=least, most=most)}
+    return field(default_factory=lambda: dict(make()), metadata=metadata)
+
+
+def keys_of(one: "Field[Any]") -> tuple[str, ...] | None:
+    """The entries that a table has, in the order of the page; None for a setting that is no such table."""
+    return tuple(one.metadata["default"]()) if "default" in one.metadata else None
+
+
+def completed(one: "Field[Any]", given: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored table with the entries that did not exist when it was stored."""
+    if_missing = one.metadata["if_missing"]
+    default = {key: value if if_missing is None else if_missing for key, value in one.metadata["default"]().items()}
+    return {**default, **given}
 
 
 def faults_of(one: "Field[Any]", value: Any) -> Iterator[Fault]:
@@ -82,12 +105,11 @@ def faults_of(one: "Field[Any]", value: Any) -> Iterator[Fault]:
         return
     if "choices" in one.metadata:
         yield from must_be_among(one.name, value, one.metadata["choices"])
-    elif "keys" not in one.metadata:
+    elif (keys := keys_of(one)) is None:
         yield from faults_of_number(one.name, value, one.type, limits)
     elif not isinstance(value, Mapping):
         yield Fault(one.name, Wrong.TABLE)
     else:
-        keys = one.metadata["keys"]
         kind = get_args(one.type)[1]
         yield from (Fault(f"{one.name}.{key}", Wrong.MISSING) for key in keys if key not in value)
         yield from (Fault(f"{one.name}.{key}", Wrong.UNKNOWN) for key in value if key not in keys)

@@ -8,9 +8,19 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final
 
-from apps.policy.faults import Fault, InvalidPolicyError, Wrong, by_key, faults_of, limited, must_be_among
+from apps.policy import terms
+from apps.policy.faults import (
+    Fault,
+    InvalidPolicyError,
+    Wrong,
+    by_key,
+    completed,
+    faults_of,
+    keys_of,
+    limited,
+    must_be_among,
+)
 
-TERMS: Final = ("coverage", "distance", "lead_time", "standard", "freshness", "record", "price")
 URGENCIES: Final = ("emergency", "urgent", "routine")
 # The kinds of organisations that may post needs.
 REQUESTERS: Final = ("hospital", "health_facility", "community", "enterprise", "supplier")
@@ -54,19 +64,8 @@ class Phase:
 class PolicyValues:
     """One version of the policy. Raises `InvalidPolicyError`, a `ValueError`, for values that make no sense."""
 
-    weights: Mapping[str, float] = by_key(
-        {
-            "coverage": 0.25,
-            "distance": 0.20,
-            "lead_time": 0.20,
-            "standard": 0.10,
-            "freshness": 0.10,
-            "record": 0.10,
-            "price": 0.05,
-        },
-        least=0,
-        most=1,
-    )
+    # One for each registered term. A version that was stored before a term existed ranks as it did: there it weighs 0.
+    weights: Mapping[str, float] = by_key(terms.default_weights, if_missing=0, least=0, most=1)
     # Whose needs are served first, by kind of organisation: 1 before 2.
     tiers: Mapping[str, int] = by_key(
         {"hospital": 1, "health_facility": 2, "community": 3, "enterprise": 4, "supplier": 4}, least=1, most=LAST_TIER
@@ -145,13 +144,19 @@ class PolicyValues:
 
     @classmethod
     def from_json(cls, values: Any) -> "PolicyValues":
-        """Read what `to_json` wrote; what is missing keeps its default, what is unknown is refused."""
+        """Read what `to_json` wrote, by this program or by an earlier one; what is unknown is refused.
+
+        A setting, or an entry of a table, that is missing has its default; a missing weight is 0.
+        """
         if not isinstance(values, Mapping):
             raise InvalidPolicyError([Fault("settings", Wrong.TABLE)])
         known = {one.name for one in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise InvalidPolicyError(Fault(name, Wrong.UNKNOWN) for name in unknown)
         given = dict(values)
+        for one in fields(cls):
+            if keys_of(one) is not None and isinstance(given.get(one.name), Mapping):
+                given[one.name] = completed(one, given[one.name])
         if "phases" in given:
             given["phases"] = _phases(given["phases"])
         return cls(**given)
@@ -165,7 +170,7 @@ class PolicyValues:
         for one in fields(self):
             value = getattr(self, one.name)
             if isinstance(value, Mapping):
-                found |= {f"{one.name}.{key}": value[key] for key in one.metadata.get("keys", sorted(value))}
+                found |= {f"{one.name}.{key}": value[key] for key in keys_of(one) or sorted(value)}
             else:
                 found[one.name] = value
         return found

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.permissions import OrganisationKind
+from apps.policy import terms
 from apps.policy.faults import Fault, Limits, Wrong
 from apps.policy.values import Doubt, PolicyValues
 
@@ -270,15 +271,8 @@ PHASE_NAMES: Final[dict[str, Text]] = {
     "emergency": gettext_lazy("Emergency phase"),
 }
 
-# Entries of the tables, and choices.
+# Entries of the tables, and choices; the terms that are weighed bring their own words.
 NAMES: Final[dict[str, Text]] = {
-    "coverage": gettext_lazy("How much of the need it covers"),
-    "distance": gettext_lazy("Distance"),
-    "lead_time": gettext_lazy("Delivery time"),
-    "standard": gettext_lazy("Fit of the standard"),
-    "freshness": gettext_lazy("How lately the offer was confirmed"),
-    "record": gettext_lazy("The supplier’s record"),
-    "price": gettext_lazy("Price"),
     "emergency": gettext_lazy("Emergency"),
     "urgent": gettext_lazy("Urgent"),
     "routine": gettext_lazy("Routine"),
@@ -291,13 +285,18 @@ NAMES: Final[dict[str, Text]] = {
 }
 
 
+def name_of(entry: str) -> str:
+    """What an entry of a table, or a choice, is called; what has no words is called as it is."""
+    return str(NAMES.get(entry) or terms.label_of(entry) or entry)
+
+
 def label_of(name: str) -> str:
     """“Weights: Price” for `weights.price`; what has no words is called as it is."""
     field, _dot, entry = name.partition(".")
     label = str(WORDS[field].label) if field in WORDS else field
     if not entry:
         return label
-    entries = " · ".join(str(NAMES.get(part, part)) for part in entry.split("."))
+    entries = " · ".join(name_of(part) for part in entry.split("."))
     return _("%(setting)s: %(entry)s") % {"setting": label, "entry": entries}
 
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from apps.policy.faults import keys_of
 from apps.policy.values import Phase, PolicyValues
-from apps.policy.wording import NAMES, PHASE_NAMES, WORDS, Section, Unit, Words, plain, unit_of
+from apps.policy.wording import NAMES, PHASE_NAMES, WORDS, Section, Unit, Words, name_of, plain, unit_of
 from apps.portal import places
 
 _MINUTES: Final = {Unit.MINUTES: 1, Unit.HOURS: 60, Unit.DAYS: 1440}
@@ -84,14 +85,12 @@ def sections(values: PolicyValues) -> list[tuple[str, list[Block]]]:
 def _blocks(values: PolicyValues, named: Iterable[Any]) -> Iterator[Block]:
     by_rows: dict[tuple[str, ...], list[str]] = {}
     for one in named:
-        by_rows.setdefault(one.metadata.get("keys", ()), []).append(one.name)
+        by_rows.setdefault(keys_of(one) or (), []).append(one.name)
     for keys, names in by_rows.items():
         if not keys:
             yield Block([(WORDS[name], shown(name, getattr(values, name))) for name in names])
             continue
-        rows = [
-            (str(NAMES[key]), [shown(f"{name}.{key}", getattr(values, name)[key]) for name in names]) for key in keys
-        ]
+        rows = [(name_of(key), [shown(f"{name}.{key}", getattr(values, name)[key]) for name in names]) for key in keys]
         yield Block([(WORDS[name], "") for name in names], rows)
 
 
@@ -131,7 +130,7 @@ def _name(name: str, names: dict[str, tuple[str, str]]) -> str:
     if setting == "phases":
         return places.in_words(names.get(entry))
     label = str(WORDS[setting].label)
-    return _("%(setting)s, %(entry)s") % {"setting": label, "entry": NAMES[entry]} if entry else label
+    return _("%(setting)s, %(entry)s") % {"setting": label, "entry": name_of(entry)} if entry else label
 
 
 def tiers_of(kind: str, before: PolicyValues, after: PolicyValues) -> str:

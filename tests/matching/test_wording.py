@@ -5,7 +5,7 @@ from django.utils import translation
 
 from apps.matching import wording
 from apps.matching.verdicts import Because
-from apps.policy.values import TERMS
+from apps.policy import terms
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_each_term_says_what_it_means(name: str, value: object, score: float, te
 
 
 def test_every_term_of_the_policy_has_its_sentence() -> None:
-    assert set(wording._SENTENCES) == {*TERMS, "share"}
+    assert set(wording._SENTENCES) == {*terms.names(), "share"}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +13,17 @@ from hypothesis import strategies as st
 
 from apps.accounts.permissions import KINDS, Permission
 from apps.demands.models import URGENCY_RANK
-from apps.policy.faults import Fault, InvalidPolicyError, Wrong
+from apps.policy import terms
+from apps.policy.faults import Fault, InvalidPolicyError, Wrong, keys_of
 from apps.policy.values import FINEST, REQUESTERS, URGENCIES, Doubt, Phase, PolicyValues
-from apps.policy.wording import NAMES, WORDS, say
+from apps.policy.wording import NAMES, WORDS, label_of, name_of, say
 
 BUILT_IN = PolicyValues()
 NUMBERS = [one.name for one in fields(PolicyValues) if one.type in {int, float}]
 OPTIONAL = [one.name for one in fields(PolicyValues) if one.type == float | None]
-TABLES = [one.name for one in fields(PolicyValues) if "keys" in one.metadata]
+TABLES = [one.name for one in fields(PolicyValues) if keys_of(one) is not None]
+EARLIER = sorted((Path(__file__).parent / "data").glob("*.json"))
+TOY = terms.WeighedTerm("toy", 0.25, "How toyish it is")
 junk = st.one_of(
     st.none(),
     st.booleans(),
@@ -86,8 +90,70 @@ def test_a_table_has_all_its_entries_and_no_others(name: str, data: st.DataObjec
     table = dict(getattr(BUILT_IN, name))
     key = data.draw(st.sampled_from(sorted(table)))
     value = table.pop(key)
-    assert faults({name: table}) == [Fault(f"{name}.{key}", Wrong.MISSING)]
+    with pytest.raises(InvalidPolicyError) as caught:
+        PolicyValues(**{name: table})
+    assert list(caught.value.faults) == [Fault(f"{name}.{key}", Wrong.MISSING)]
     assert faults({name: {**table, key: value, "more": value}}) == [Fault(f"{name}.more", Wrong.UNKNOWN)]
+
+
+@pytest.mark.parametrize("stored", EARLIER, ids=lambda path: path.stem)
+def test_a_policy_stored_by_an_earlier_program_is_read(stored: Path) -> None:
+    """The files hold one version of each shape that a stored policy has had, with values of its own."""
+    settings = json.loads(stored.read_text(encoding="utf-8"))
+
+    read = PolicyValues.from_json(settings).to_json()
+
+    assert {name: read[name] for name in settings} == settings
+    built_in = BUILT_IN.to_json()
+    assert {name: read[name] for name in read.keys() - settings} == {
+        name: built_in[name] for name in built_in.keys() - settings
+    }
+
+
+@pytest.mark.parametrize("stored", EARLIER, ids=lambda path: path.stem)
+def test_a_stored_policy_weighs_a_later_term_with_nothing(stored: Path) -> None:
+    settings = json.loads(stored.read_text(encoding="utf-8"))
+    with terms.added(TOY):
+        read = PolicyValues.from_json(settings)
+        assert read.weights == {**settings["weights"], "toy": 0}
+    assert PolicyValues.from_json(settings).weights == settings["weights"]
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLES) - {"weights"}))
+def test_a_missing_entry_of_a_stored_table_has_its_default(name: str) -> None:
+    table = dict(getattr(BUILT_IN, name))
+    table.pop("hospital" if name == "tiers" else "urgent")
+    assert getattr(PolicyValues.from_json({name: table}), name) == getattr(BUILT_IN, name)
+
+
+def test_a_new_policy_weighs_every_registered_term() -> None:
+    with terms.added(TOY):
+        values = PolicyValues()
+        assert values.weights == terms.default_weights()
+        assert values.weights["toy"] == pytest.approx(0.2)
+        assert values.weights["coverage"] == pytest.approx(BUILT_IN.weights["coverage"] * 0.8)
+        assert sum(values.weights.values()) == pytest.approx(1)
+        assert PolicyValues.from_json(values.to_json()) == values
+        assert (name_of("toy"), label_of("weights.toy")) == ("How toyish it is", "Weights: How toyish it is")
+    assert PolicyValues() == BUILT_IN
+
+
+def test_default_weights_add_up_to_one() -> None:
+    """Those of the product, before anything is divided: so the page shows round numbers."""
+    assert sum(term.default_weight for term in terms.registered()) == pytest.approx(1, abs=1e-12)
+    assert terms.default_weights() == {term.name: term.default_weight for term in terms.registered()}
+
+
+def test_a_term_is_registered_once() -> None:
+    with terms.added(TOY):
+        terms.register(TOY)
+        with pytest.raises(ValueError, match="toy"):
+            terms.register(terms.WeighedTerm("toy", 0.5, "Another"))
+        with pytest.raises(ValueError, match="toy"), terms.added(TOY):
+            pass
+    for name, weight in [("no name", 0.1), ("toy", 1.1), ("toy", -0.1)]:
+        with pytest.raises(ValueError, match=r"name|weight"):
+            terms.WeighedTerm(name, weight, "Toy")
 
 
 @pytest.mark.parametrize("value", [0, 1.0, -5, "15", True, 43_201])
@@ -154,8 +220,9 @@ def test_the_nearest_region_on_the_path_says_what_holds() -> None:
 
 def test_every_setting_and_every_entry_has_its_words() -> None:
     assert set(WORDS) == {one.name for one in fields(PolicyValues)}
-    entries = {key for one in fields(PolicyValues) for key in one.metadata.get("keys", one.metadata.get("choices", ()))}
-    assert entries - set(NAMES) == set()
+    entries = {key for one in fields(PolicyValues) for key in keys_of(one) or one.metadata.get("choices", ())}
+    assert entries - set(NAMES) - set(terms.names()) == set()
+    assert all(name_of(entry) != entry for entry in entries)
 
 
 def test_what_a_draft_changes_is_changed_in_the_version_that_came_meanwhile() -> None:

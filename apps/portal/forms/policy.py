@@ -13,9 +13,9 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.catalogue.models import Region
-from apps.policy.faults import InvalidPolicyError, Limits
+from apps.policy.faults import InvalidPolicyError, Limits, keys_of
 from apps.policy.values import PhaseName, PolicyValues
-from apps.policy.wording import NAMES, PHASE_NAMES, WORDS, Section, Unit, Words, label_of, say, say_briefly
+from apps.policy.wording import NAMES, PHASE_NAMES, WORDS, Section, Unit, Words, label_of, name_of, say, say_briefly
 from apps.portal.forms.regions import RegionField
 from apps.portal.forms.seen import SeenField, SeenForm
 
@@ -73,7 +73,7 @@ class PolicyForm(forms.Form):
         changed = set(self.changed_data)
         settings: dict[str, Any] = {}
         for one in fields(PolicyValues):
-            keys = one.metadata.get("keys")
+            keys = keys_of(one)
             if one.name == "phases":
                 continue
             if keys is None:
@@ -95,7 +95,7 @@ class PolicyForm(forms.Form):
             words = WORDS[one.name]
             if words.section is not section or one.name == "phases":
                 continue
-            keys = one.metadata.get("keys")
+            keys = keys_of(one)
             names = [one.name] if keys is None else [f"{one.name}-{key}" for key in keys]
             yield Group(words, [self[name] for name in names], keys is not None, self.faults.get(one.name, ""))
 
@@ -111,16 +111,16 @@ class PolicyForm(forms.Form):
 
 
 def _fields_of(one: Any, value: Any) -> Iterator[tuple[str, forms.Field]]:
-    words, keys = WORDS[one.name], one.metadata.get("keys")
+    words, keys = WORDS[one.name], keys_of(one)
     if keys is None:
         yield one.name, _field(one, value, words.label, words)
         return
     for key in keys:
-        yield f"{one.name}-{key}", _field(one, value[key], NAMES[key], words)
+        yield f"{one.name}-{key}", _field(one, value[key], name_of(key), words)
 
 
 def _field(one: Any, value: Any, label: Any, words: Words) -> forms.Field:
-    in_table = "keys" in one.metadata
+    in_table = keys_of(one) is not None
     facts: dict[str, Any] = {"label": label, "help_text": "" if in_table else _help(words)}
     if NoneType in get_args(one.type):
         facts["required"] = False
