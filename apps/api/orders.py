@@ -13,9 +13,10 @@ from rest_framework.response import Response
 from apps.accounts.permissions import Permission
 from apps.api.fields import Amount, Day, Filled, Id, Input, Quantity, Row, Rows, Text, Why
 from apps.api.filters import ById, ByItem, InRegion, Since
+from apps.api.problems import NotAllowedError
 from apps.api.resource import Resource
 from apps.fulfilment import services
-from apps.fulfilment.models import Order, OrderState, Shipment
+from apps.fulfilment.models import Order, OrderState, Shipment, Side
 
 
 class ShipmentRow(Row):
@@ -63,6 +64,14 @@ class Receipt(Input):
     quantity_accepted = Quantity(min_value=0)
     quantity_rejected = Quantity(required=False, min_value=0)
     reason = Text(required=False, allow_blank=True, max_length=500, help_text="Why some were rejected.")
+
+
+class Cancellation(Why):
+    on_behalf_of = serializers.ChoiceField(
+        choices=Side.choices,
+        required=False,
+        help_text="Whose decision it is; for coordinators, who act for either side. Otherwise the side of the caller.",
+    )
 
 
 class Again(Input):
@@ -126,12 +135,17 @@ class Orders(Resource):
         services.deliver_order(order, by=self.user, **self.taken(Receipt))
         return self.answer(order.pk)
 
-    @extend_schema(request=Why, responses=OrderRow)
+    @extend_schema(request=Cancellation, responses=OrderRow)
     @action(detail=True, methods=["post"])
     def cancel(self, _request: Request, **_kwargs: Any) -> Response:
-        """Either side calls it off before anything was sent."""
+        """Either side calls it off before anything was sent. A coordinator says for whom, else it is the requester."""
         order = self.order(requester=True, supplier=True)
-        services.cancel_order(order, by=self.user, **self.taken(Why))
+        given = self.taken(Cancellation)
+        sides = services.sides_of(order, self.user)
+        side = Side(given.pop("on_behalf_of", sides[0]))
+        if side not in sides:
+            raise NotAllowedError
+        services.cancel_order(order, by=self.user, side=side, **given)
         return self.answer(order.pk)
 
     @extend_schema(request=Why, responses=OrderRow)

@@ -19,7 +19,7 @@ from apps.core.errors import RuleViolation
 from apps.core.states import move
 from apps.demands import quantities as demands_quantities
 from apps.demands.models import Demand
-from apps.fulfilment.models import ContactReveal, Delivery, Order, OrderState, Shipment
+from apps.fulfilment.models import ContactReveal, Delivery, Order, OrderState, Shipment, Side
 from apps.matching import services as matching_services
 from apps.matching.models import Match
 from apps.matching.writing import describe as describe_match
@@ -207,9 +207,28 @@ def close_order(order: Order, *, by: User | None, reason: str = "", now: dt.date
     return order
 
 
+def sides_of(order: Order, user: User) -> tuple[Side, ...]:
+    """On whose behalf a user may act on an order: usually one side, all of them for a coordinator of both."""
+    match = order.match
+    requester, supplier = match.demand.organisation, match.offer.organisation
+    may_act = {
+        Side.REQUESTER: can(user, Permission.POST_DEMANDS, requester),
+        Side.SUPPLIER: can(user, Permission.PUBLISH_OFFERS, supplier),
+        Side.COORDINATOR: any(can(user, Permission.COORDINATE, one) for one in (requester, supplier)),
+    }
+    return tuple(side for side, may in may_act.items() if may)
+
+
 @transaction.atomic
-def cancel_order(order: Order, *, by: User | None, reason: str = "", now: dt.datetime | None = None) -> Order:
-    """Either side calls it off before anything was shipped or received: stock and need are free again."""
+def cancel_order(
+    order: Order, *, by: User | None, side: Side, reason: str = "", now: dt.datetime | None = None
+) -> Order:
+    """Call an order off before anything was shipped or received: stock and need are free again.
+
+    `side` is on whose behalf `by` does it (`sides_of`), because a coordinator may do it for either. Only a supplier
+    that calls off has it in its record. A repeat that the requester calls off is not needed any more; in all other
+    cases the goods are wanted again.
+    """
     now = now or timezone.now()
     order = _lock(order)
     if order.quantity_received or order.quantity_rejected:
@@ -217,15 +236,13 @@ def cancel_order(order: Order, *, by: User | None, reason: str = "", now: dt.dat
     move(order, OrderState.CANCELLED, state_reason=reason)
     match = order.match
     supply_quantities.release({match.offer_id: order.quantity}, now=now)
-    by_requester = by is not None and can(by, Permission.POST_DEMANDS, match.demand.organisation)
-    if order.repeat_of_id and by_requester:
+    if order.repeat_of_id and side == Side.REQUESTER:
         demands_quantities.undo_repeat(match.demand_id, order.quantity, now=now)
     else:
         demands_quantities.record_loss(match.demand_id, order.quantity, now=now)
     if order.repeat_of_id is None:
-        by_supplier = by is not None and not by_requester
-        matching_services.call_off(match, by=by, by_supplier=by_supplier)
-    audit.record(by, "order.cancelled", order, reason=reason)
+        matching_services.call_off(match, by=by, by_supplier=side == Side.SUPPLIER)
+    audit.record(by, "order.cancelled", order, reason=reason, side=side)
     context = {**describe(order), "reason": reason}
     for organisation in {match.demand.organisation, match.offer.organisation}:
         queue("order.cancelled", organisation, context, key=f"order.cancelled:{order.pk}")

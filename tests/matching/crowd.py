@@ -18,7 +18,7 @@ from apps.demands import services as demands
 from apps.demands.lines import Line
 from apps.demands.models import Demand, Urgency
 from apps.fulfilment import services as fulfilment
-from apps.fulfilment.models import Order
+from apps.fulfilment.models import Order, Side
 from apps.matching import alerts
 from apps.matching import services as matching
 from apps.matching.models import DeclineReason, Match
@@ -123,7 +123,7 @@ class Member:
                 order, by=self.person, quantity_accepted=part, quantity_rejected=left - part, reason="wet"
             )
         elif chosen == "cancel":
-            fulfilment.cancel_order(order, by=self.person)
+            fulfilment.cancel_order(order, by=self.person, side=self.chance.choice(list(Side)))
         elif chosen == "repeat":
             fulfilment.repeat_order(order, by=self.person, quantity=self.chance.randint(1, 500))
         else:

@@ -21,7 +21,7 @@ from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState
 from apps.fulfilment import services as fulfilment
-from apps.fulfilment.models import Order
+from apps.fulfilment.models import Order, Side
 from apps.matching import services as matching
 from apps.matching.allocation import decide
 from apps.matching.models import Match, MatchState
@@ -149,7 +149,7 @@ def test_orders_repeated_shipped_received_and_called_off_at_once_add_up() -> Non
         lambda: fulfilment.deliver_order(order, by=person, quantity_accepted=600),
         lambda: fulfilment.deliver_order(order, by=person, quantity_accepted=300, quantity_rejected=100, reason="wet"),
         lambda: fulfilment.deliver_order(order, by=person, quantity_accepted=200),
-        lambda: fulfilment.cancel_order(order, by=None),
+        lambda: fulfilment.cancel_order(order, by=None, side=Side.COORDINATOR),
     )
 
     assert broken_invariants() == {}
