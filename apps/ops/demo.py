@@ -19,8 +19,8 @@ from apps.demands import services as demands
 from apps.demands.models import Urgency
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, Side
-from apps.matching import previews
 from apps.matching.models import DeclineReason
+from apps.matching.simulation import previews
 from apps.notifications.models import Message, MessageState, WebhookEndpoint
 from apps.ops.demo_cast import ADMIN, CAST, DESKS, NEWCOMERS, VIEWER, licence, offers
 from apps.ops.demo_stage import Stage

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from apps.matching.allocation.groups import Floats, Ints
 from apps.matching.backtest.dataset import DAY, Dataset
 from apps.matching.backtest.replay import ends
-from apps.matching.groups import Floats, Ints
 
 
 @dataclass(frozen=True)
