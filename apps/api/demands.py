@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 import django_filters as filters
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -30,6 +31,7 @@ from apps.api.fields import (
     Quantity,
     Row,
     Rows,
+    StateReason,
     Text,
     Truth,
     VisibleRow,
@@ -51,7 +53,6 @@ from apps.matching import services as matching
 from apps.matching.explanation.outlook import outlook
 from apps.matching.explanation.shortfalls import shortfall_of
 from apps.matching.models import Match
-from apps.policy.models import Policy
 
 MOST_LINES: Final = 200
 
@@ -77,7 +78,7 @@ class DemandRow(Row):
     days_of_supply = serializers.IntegerField(allow_null=True)
     note = serializers.CharField()
     state = serializers.ChoiceField(choices=DemandState.choices)
-    state_reason = serializers.CharField()
+    state_reason = StateReason(Demand)
     confirmed_at = serializers.DateTimeField(allow_null=True)
     opened_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
@@ -172,17 +173,23 @@ class Demands(Resource):
                 "organisation_unverified",
                 _("“%(name)s” is not verified yet. Post without “open” to save drafts.") % {"name": organisation},
             )
-        with naming(0, many=many and len(lines) == 1):
-            demands = services.post_demands(organisation, [Line(**line) for line in lines], by=self.user)
-        policy = Policy.objects.current().values
-        for index, (demand, (wanted, confirmed)) in enumerate(zip(demands, opening, strict=True)):
-            if wanted:
-                with naming(index, many=many):
-                    services.open_demand(demand, by=self.user, quantity_confirmed=confirmed, policy=policy)
+        with transaction.atomic():
+            with naming(0, many=many and len(lines) == 1):
+                posted = services.post_needs(
+                    organisation,
+                    [Line(**line) for line in lines],
+                    by=self.user,
+                    open_now=[index for index, (wanted, _confirmed) in enumerate(opening) if wanted],
+                    confirmed=[index for index, (_wanted, confirmed) in enumerate(opening) if confirmed],
+                )
+            for index, outcome in enumerate(posted):
+                if outcome.violation is not None:
+                    with naming(index, many=many):
+                        raise outcome.violation
 
         if not many:
-            return self.answer(demands[0].pk, status=201)
-        keys = [demand.pk for demand in demands]
+            return self.answer(posted[0].demand.pk, status=201)
+        keys = [outcome.demand.pk for outcome in posted]
         rows = [row for _pk, row in DemandRow.read(Demand.objects.filter(pk__in=keys).order_by("pk"))]
         return Response(rows, status=201)
 

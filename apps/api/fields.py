@@ -15,6 +15,7 @@ from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.naming import Proposals
 from apps.catalogue.standards import normalise
 from apps.catalogue.units import MAX_QUANTITY
+from apps.core.posts import Post
 
 M = TypeVar("M", bound=Model)
 
@@ -261,6 +262,14 @@ class Money(serializers.CharField):
     shown = str
 
 
+class StateReason(serializers.CharField):
+    """Why a post is in its state, in the language of the reader."""
+
+    def __init__(self, model: type[Post], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.expression = model.reason_expression
+
+
 class Filled:
     """A field that the resource fills in for a whole page at once."""
 
@@ -293,6 +302,9 @@ class Row(serializers.Serializer[Any]):
         return shown
 
 
-def _lookup(field: serializers.Field[Any, Any, Any, Any], name: str) -> str:
+def _lookup(field: serializers.Field[Any, Any, Any, Any], name: str) -> Any:
+    """The column, or the expression, that a field is read from."""
+    if isinstance(field, StateReason):
+        return field.expression()
     source = cast("Any", field)._kwargs.get("source", name)  # noqa: SLF001  # `source` is only there once bound
     return str(source).replace(".", "__")

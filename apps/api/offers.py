@@ -30,6 +30,7 @@ from apps.api.fields import (
     Quantity,
     RegionCode,
     Row,
+    StateReason,
     Text,
     Truth,
     VisibleRow,
@@ -67,7 +68,7 @@ class OfferRow(Row):
     certificate_valid_until = serializers.DateField(allow_null=True)
     note = serializers.CharField()
     state = serializers.ChoiceField(choices=OfferState.choices)
-    state_reason = serializers.CharField()
+    state_reason = StateReason(Offer)
     confirmed_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()

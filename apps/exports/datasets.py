@@ -5,11 +5,14 @@ The names of columns are those of the API. Ids are text, quantities whole number
 """
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
 from django.db.models import F, Func, Q, QuerySet, TextField
+from django.db.models.expressions import Combinable
+from django.utils import translation
 
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.catalogue.models import Item, Region
@@ -34,8 +37,16 @@ class Kind(Enum):
 @dataclass(frozen=True)
 class Column:
     name: str
-    lookup: str
+    lookup: str | Callable[[], Combinable]
     kind: Kind = Kind.PLAIN
+
+    @property
+    def value(self) -> Combinable:
+        """What is read. Words of ours are English in every file: a column means the same to all who pull it."""
+        if isinstance(self.lookup, str):
+            return F(self.lookup)
+        with translation.override("en"):
+            return self.lookup()
 
 
 @dataclass(frozen=True)
@@ -104,9 +115,14 @@ class HarmlessText(Func):
     )
     output_field = TextField()
 
+    def as_sql(self, *args: Any, **kwargs: Any) -> Any:
+        """The template names the text three times, so its parameters are passed three times."""
+        sql, parameters = super().as_sql(*args, **kwargs)
+        return sql, (*parameters,) * 3
+
 
 def for_csv(column: Column) -> Any:
-    value = F(column.lookup)
+    value = column.value
     if column.kind is Kind.TIME:
         return UtcText(value)
     if column.kind is Kind.FLAG:
@@ -119,7 +135,7 @@ def for_csv(column: Column) -> Any:
 
 
 def for_json(column: Column) -> Any:
-    value = F(column.lookup)
+    value = column.value
     if column.kind is Kind.TIME:
         return UtcText(value)
     if column.kind is Kind.ID:
@@ -155,7 +171,7 @@ DEMANDS: Final = Dataset(
         Column("days_of_supply", "days_of_supply"),
         Column("note", "note", Kind.FREE),
         Column("state", "state"),
-        Column("state_reason", "state_reason", Kind.FREE),
+        Column("state_reason", Demand.reason_expression, Kind.FREE),
         Column("confirmed_at", "confirmed_at", Kind.TIME),
         Column("opened_at", "opened_at", Kind.TIME),
         *_stamps(),
@@ -188,7 +204,7 @@ OFFERS: Final = Dataset(
         Column("certificate_valid_until", "certificate_valid_until"),
         Column("note", "note", Kind.FREE),
         Column("state", "state"),
-        Column("state_reason", "state_reason", Kind.FREE),
+        Column("state_reason", Offer.reason_expression, Kind.FREE),
         Column("confirmed_at", "confirmed_at", Kind.TIME),
         *_stamps(),
     ),

@@ -9,7 +9,6 @@ from typing import Final
 from django.db import connection, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import Permission, can
@@ -24,11 +23,10 @@ from apps.demands.services import open_demand, post_demands
 from apps.ops.board_mapping import read_board
 from apps.ops.boards import Board, Line, Measure, Party, Reason, Why, Words
 from apps.policy.models import Policy
-from apps.supply.models import Offer, OfferState
+from apps.supply.models import Offer, OfferState, OfferStateCode
 from apps.supply.services import create_offers, publish_offer
 
 SOURCE: Final = "board"
-CAPACITY_UNKNOWN: Final = gettext_noop("The board does not say how much can be made in a day.")
 DAYS_OFFERED: Final = 7
 """A maker is taken at its word for one week's output."""
 
@@ -194,7 +192,7 @@ def _offer(organisation: Organisation, lines: Iterable[Line], shelf: _Shelf) -> 
             "daily_capacity": line.quantity,
             "certificate_number": line.certificate,
             "note": line.note,
-            "state_reason": "" if line.quantity else CAPACITY_UNKNOWN,
+            "state_code": "" if line.quantity else OfferStateCode.CAPACITY_UNKNOWN,
             "source": SOURCE,
             "source_key": line.key,
         }

@@ -27,7 +27,7 @@ def test_a_move_that_is_not_among_the_moves_is_refused() -> None:
 def test_of_two_who_read_the_same_state_only_the_first_moves_it() -> None:
     demand = DemandFactory.create()
     other = Demand.objects.get(pk=demand.pk)
-    move(demand, DemandState.PAUSED, state_reason="first")
+    move(demand, DemandState.PAUSED, state_note="first")
 
     with pytest.raises(RuleViolation) as caught:
         move(other, DemandState.CANCELLED)
