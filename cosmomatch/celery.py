@@ -28,8 +28,8 @@ def every(seconds: float, task: str) -> dict[str, Any]:
 app.conf.beat_schedule = {
     "match what waits": every(5, "apps.matching.tasks.sweep"),
     "solve together what is contested": every(60, "apps.matching.tasks.reallocate"),
-    "shelve new offers": every(5, "apps.matching.tasks.shelve"),
-    "take stock of records and prices": every(3600, "apps.matching.tasks.take_stock"),
+    "index_offers new offers": every(5, "apps.matching.tasks.index_offers"),
+    "refresh statistics of suppliers": every(3600, "apps.matching.tasks.refresh_supplier_statistics"),
     "replay drafts of the policy": every(15, "apps.matching.tasks.replay_drafts"),
     "forget old drafts of the policy and their replays": every(3600, "apps.matching.tasks.purge_replays"),
     "watch verifications": every(10, "apps.matching.tasks.watch_verifications"),

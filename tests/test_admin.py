@@ -19,7 +19,7 @@ from apps.demands.models import Demand, DemandState
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, OrderState
 from apps.matching.models import Match, MatchState
-from apps.matching.previews import request_replay
+from apps.matching.simulation.previews import request_replay
 from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
 from apps.notifications.services import add_webhook, queue
 from apps.policy.models import Policy

@@ -48,9 +48,9 @@ from apps.demands import services
 from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.matching import services as matching
+from apps.matching.explanation.outlook import outlook
+from apps.matching.explanation.shortfalls import shortfall_of
 from apps.matching.models import Match
-from apps.matching.outlook import outlook
-from apps.matching.shortfalls import shortfall_of
 from apps.policy.models import Policy
 
 MOST_LINES: Final = 200

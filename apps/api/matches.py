@@ -18,7 +18,8 @@ from apps.api.filters import ById, ByItem, InRegion, Since
 from apps.api.resource import Resource
 from apps.demands.models import Urgency
 from apps.fulfilment import services as fulfilment
-from apps.matching import services, wording
+from apps.matching import services
+from apps.matching.explanation import wording
 from apps.matching.models import DeclineReason, Match, MatchState
 
 

@@ -5,12 +5,12 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.api.fields import Amount
-from apps.matching import outlook_wording
-from apps.matching.hindrances import Action, Hindrance
+from apps.matching.allocation.shortage import Because
+from apps.matching.explanation import outlook_wording
+from apps.matching.explanation.hindrances import Action, Hindrance
+from apps.matching.explanation.outlook import Outlook
+from apps.matching.explanation.wording import sentence
 from apps.matching.models import Shortfall
-from apps.matching.outlook import Outlook
-from apps.matching.verdicts import Because
-from apps.matching.wording import sentence
 
 
 class HindranceShown(serializers.Serializer[Any]):

@@ -21,8 +21,8 @@ from apps.demo.cast import ADMIN, CAST, DESKS, NEWCOMERS, VIEWER, licence, offer
 from apps.demo.stage import Stage
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order
-from apps.matching import previews
 from apps.matching.models import DeclineReason
+from apps.matching.simulation import previews
 from apps.notifications.models import Message, MessageState, WebhookEndpoint
 from apps.policy import services as policies
 from apps.policy.models import Policy

@@ -8,7 +8,7 @@ import numpy as np
 
 from apps.evaluation.dataset import DAY, Dataset
 from apps.evaluation.replay import ends
-from apps.matching.groups import Floats, Ints
+from apps.matching.allocation.groups import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd  # type: ignore[import-untyped]  # it ships no types
 
-from apps.matching.groups import Floats, Ints
+from apps.matching.allocation.groups import Floats, Ints
 
 DONORS: Final = "anon_donors.csv"
 RECIPIENTS: Final = "anon_recipients.csv"

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from apps.evaluation.dataset import DAY, Dataset
-from apps.matching.groups import Floats, Ints
+from apps.matching.allocation.groups import Floats, Ints
 
 # By their names in `Metrics`: what is better is more of the first two, and less of the others.
 MORE: Final = ("fill", "fill_served")

@@ -9,9 +9,9 @@ import numpy as np
 
 from apps.evaluation.dataset import DAY, Dataset, Requests
 from apps.evaluation.metrics import Shipments
-from apps.matching.contest import allocate
-from apps.matching.groups import Floats, Ints
-from apps.matching.ranking import ROUTINE, Need, Place, Rules, Source
+from apps.matching.allocation.contested import allocate
+from apps.matching.allocation.groups import Floats, Ints
+from apps.matching.scoring.ranking import ROUTINE, Need, Place, Rules, Source
 from apps.policy.values import PolicyValues
 
 KM_PER_MILE: Final = 1.609344

@@ -21,8 +21,8 @@ from apps.demands import quantities as demands_quantities
 from apps.demands.models import Demand
 from apps.fulfilment.models import ContactReveal, Delivery, Order, OrderState, Shipment
 from apps.matching import services as matching_services
+from apps.matching.holds.plans import describe as describe_match
 from apps.matching.models import Match
-from apps.matching.writing import describe as describe_match
 from apps.notifications.services import queue
 from apps.supply import quantities as supply_quantities
 from apps.supply.models import Offer

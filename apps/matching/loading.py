@@ -12,9 +12,9 @@ from django.db.models import QuerySet
 from apps.accounts.models import OrganisationState
 from apps.catalogue.models import Satisfaction, Substitution
 from apps.demands.models import URGENCY_RANK, Demand, Urgency
-from apps.matching.asking import not_to_be_asked, place_of
+from apps.matching.exclusions import not_to_be_asked, place_of
 from apps.matching.models import Match
-from apps.matching.ranking import HeldFor, Need, Place, Rules, Source, effective_tier
+from apps.matching.scoring.ranking import HeldFor, Need, Place, Rules, Source, effective_tier
 from apps.policy.values import PolicyValues
 
 Pair = tuple[int, int]  # a demand and an offer

@@ -12,7 +12,7 @@ from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
 from apps.core.models import KeyedQuerySet, TimeStamped
 from apps.demands.models import Demand
-from apps.matching.verdicts import Because, Verdict
+from apps.matching.allocation.shortage import Because, Shortage
 from apps.policy.models import PolicyDraft
 from apps.supply.models import Offer
 
@@ -36,7 +36,7 @@ class DeclineReason(models.TextChoices):
 
 
 # These are about the kind of need, not about this one need only.
-TEACHING: Final = (DeclineReason.DISTANCE, DeclineReason.STANDARD)
+GENERAL_REASONS: Final = (DeclineReason.DISTANCE, DeclineReason.STANDARD)
 
 
 # In these the offer is spoken for, or next in line, for this demand.
@@ -56,7 +56,7 @@ BROKEN: Final = (
 )
 
 
-def _without_ground(on: dt.date) -> Q:
+def _is_invalid(on: dt.date) -> Q:
     """The need is not open, the offer not published, its certificate has run out on that day, or one of the sides is
     not verified any more.
     """
@@ -91,15 +91,15 @@ class MatchQuerySet(KeyedQuerySet["Match"]):
     def for_suppliers(self, organisations: list[Organisation]) -> Self:
         return self.filter(offer__organisation__in=organisations)
 
-    def without_ground(self, on: dt.date) -> Self:
+    def invalid(self, on: dt.date) -> Self:
         """Unanswered holds that the next sweep takes back."""
-        return self.held().filter(_without_ground(on))
+        return self.held().filter(_is_invalid(on))
 
     def awaiting_answer(self, now: dt.datetime) -> Self:
         """Unanswered holds whose supplier still can, and need, answer."""
-        return self.held().filter(~_without_ground(now.date()), respond_by__gt=now)
+        return self.held().filter(~_is_invalid(now.date()), respond_by__gt=now)
 
-    def withdrawn_untold(self) -> Self:
+    def withdrawal_notice_due(self) -> Self:
         """Taken back, and the supplier is to be told: not before the need has been matched again, as the same supplier
         may be asked anew.
         """
@@ -196,7 +196,7 @@ class Match(TimeStamped):
             models.Index(fields=["id"], condition=Q(withdrawal_untold=True), name="match_withdrawal_queue"),
             models.Index(
                 fields=["offer"],
-                condition=Q(state=MatchState.DECLINED, decline_reason__in=TEACHING),
+                condition=Q(state=MatchState.DECLINED, decline_reason__in=GENERAL_REASONS),
                 name="match_lessons",
             ),
         ]
@@ -278,8 +278,8 @@ class Shortfall(models.Model):
         return f"{self.demand}: {self.given} / {self.wanting}"
 
     @property
-    def verdict(self) -> Verdict:
-        return Verdict(self.demand_id, self.given, self.wanting, Because(self.because), self.others, self.above)
+    def verdict(self) -> Shortage:
+        return Shortage(self.demand_id, self.given, self.wanting, Because(self.because), self.others, self.above)
 
 
 class ReplayState(models.TextChoices):

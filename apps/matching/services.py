@@ -1,4 +1,4 @@
-"""The verbs of matching. With `writing.py`, `ending.py`, `alerts.py`, `previews.py` the only writer of its tables."""
+"""The verbs of matching. With `writing.py`, `ending.py`, `notices.py`, `previews.py` the only writer of its tables."""
 
 import datetime as dt
 import time
@@ -20,10 +20,12 @@ from apps.core.states import move
 from apps.demands import quantities as demands_quantities
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
-from apps.matching import alerts, shortfalls
-from apps.matching.allocation import Plan, decide
-from apps.matching.best import load_shortlists
-from apps.matching.ending import end_holds, lock, stand_down, take_back
+from apps.matching import notices
+from apps.matching.allocation.sequential import Plan, decide
+from apps.matching.explanation import shortfalls
+from apps.matching.explanation.wording import why_not_to_answer
+from apps.matching.holds.plans import Done, describe, write_difference, write_plan
+from apps.matching.holds.release import end_holds, lock, retire_backups, take_back
 from apps.matching.loading import (
     contested_items,
     items_for,
@@ -39,9 +41,8 @@ from apps.matching.models import (
     MatchQuerySet,
     MatchState,
 )
-from apps.matching.ranking import BeyondRanking, Fit, Need, Rules, fit_of
-from apps.matching.wording import why_not_to_answer
-from apps.matching.writing import Done, describe, write_difference, write_plan
+from apps.matching.scoring.ranking import BeyondRanking, Fit, Need, Rules, fit_of
+from apps.matching.search.best import load_shortlists
 from apps.notifications.services import News, queue, queue_all
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
@@ -65,16 +66,16 @@ def sweep(*, now: dt.datetime | None = None, limit: int = 1000) -> Done:
     What a match sets free (a hold that yields) may help others, so the two steps in the middle take turns until there
     is nothing more to do: one sweep settles all that happened before it.
     """
-    alerts.announce_verifications(now=now)
+    notices.announce_verifications(now=now)
     # A need that ended in time breaks no promise of who was asked.
-    done = _all(take_back_without_ground, now) + _all(expire_holds, now)
+    done = _all(take_back_invalid, now) + _all(expire_holds, now)
     while done.demands < limit:
         step = look_at_offers(now=now) + match_due(now=now)
         done += step
         if not (step.offers or step.demands):
             break
-    alerts.tell_withdrawn()
-    return done + alerts.escalate_due(now=now)
+    notices.notify_withdrawn()
+    return done + notices.escalate_due(now=now)
 
 
 def _all(step: Callable[..., Done], now: dt.datetime | None) -> Done:
@@ -103,9 +104,9 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
             done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
             shortfalls.note_plan(plan, verdicts, demands, policy, now)
     if closed := [demand.pk for demand in claimed if demand not in open_ones]:
-        stand_down(Match.objects.filter(demand__in=closed))
+        retire_backups(Match.objects.filter(demand__in=closed))
         shortfalls.forget(closed)
-    alerts.tell_nobody_left(open_ones)
+    notices.notify_nobody_left(open_ones)
     demands_services.finish_matching(claimed)
     return done
 
@@ -124,7 +125,7 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
     """The micro-batch: solve what is contested together and change what nobody has answered yet, where that is worth
     it. `seconds` is how long each item may be improved on. Safe to run twice and side by side.
     """
-    from apps.matching.contest import allocate
+    from apps.matching.allocation.contested import allocate
 
     now = now or timezone.now()
     rules, policy = load_rules(), Policy.objects.current()
@@ -144,7 +145,7 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
         shortfalls.note(outcome.verdicts.values(), contest.demands.values(), policy, now)
         done += changed
         log.info("reallocated", items=sorted(items), changed=changed.held, **asdict(outcome.report))
-    alerts.tell_withdrawn()
+    notices.notify_withdrawn()
     return done
 
 
@@ -154,12 +155,12 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() > end
 
 
-def take_back_without_ground(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
+def take_back_invalid(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
     """Holds whose need was paused or cancelled, whose offer or its certificate went, or one of whose sides lost its
     verification.
     """
     now = now or timezone.now()
-    return _take_back_each(Match.objects.without_ground(now.date()), now, limit)
+    return _take_back_each(Match.objects.invalid(now.date()), now, limit)
 
 
 def _take_back_each(holds: MatchQuerySet, now: dt.datetime, limit: int) -> Done:
@@ -214,7 +215,7 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
 
     live = [offer for offer in offers if offer.state == OfferState.PUBLISHED]
     if off := [offer.pk for offer in offers if offer not in live]:
-        stand_down(Match.objects.filter(offer__in=off))
+        retire_backups(Match.objects.filter(offer__in=off))
     asked = set(held.values_list("offer_id", flat=True))
     able = [offer for offer in live if offer.quantity_free > 0 or offer.pk in asked]
     if able:
@@ -370,7 +371,7 @@ def amend_demand(
     changed = {name for name, value in changes.items() if getattr(demand, name) != value}
     held = Match.objects.held().filter(demand=demand)
     if changed & {"standard", "accepts_substitutes", "region", "needed_by"}:
-        stand_down(Match.objects.filter(demand=demand))  # who is next best is decided anew
+        retire_backups(Match.objects.filter(demand=demand))  # who is next best is decided anew
     touched = list(_outdated(held, demand, changed, changes).values_list("pk", "offer_id"))
     if touched:
         lock([demand.pk], [offer_id for _pk, offer_id in touched])

@@ -6,7 +6,9 @@ from typing import Final
 from celery import shared_task
 
 from apps.accounts import services as accounts_services
-from apps.matching import alerts, previews, services, shelving
+from apps.matching import notices, services
+from apps.matching.search import offer_index
+from apps.matching.simulation import previews
 from apps.notifications.tasks import awake, nudge, send_due
 
 # How many needs are matched before the sender gets a turn: a crowd must not keep the first from being told.
@@ -35,15 +37,15 @@ def reallocate() -> dict[str, int]:
 
 
 @shared_task
-def shelve() -> int:
+def index_offers() -> int:
     """Give new and changed offers their bounds."""
-    return shelving.shelve()
+    return offer_index.index_offers()
 
 
 @shared_task
-def take_stock() -> int:
+def refresh_supplier_statistics() -> int:
     """Take what ranking reads of suppliers and items, once an hour."""
-    return shelving.take_stock()
+    return offer_index.refresh_supplier_statistics()
 
 
 @shared_task
@@ -66,7 +68,7 @@ def purge_replays() -> dict[str, int]:
 def watch_verifications() -> int:
     """End verifications that have run out, and tell everybody concerned what became of theirs."""
     accounts_services.expire_verifications()
-    told = alerts.announce_verifications()
+    told = notices.announce_verifications()
     if told:
         nudge(send_due)
     return told

@@ -59,9 +59,7 @@ def asked_for(demand: Demand, rows: MatchQuerySet, *, now: dt.datetime) -> Asked
     and what stands among those who count now does not also stand among what is over.
     """
     rows = rows.filter(demand=demand)
-    without_ground = (
-        set(rows.without_ground(now.date()).values_list("pk", flat=True)) if demand.quantity_held else set()
-    )
+    invalid = set(rows.invalid(now.date()).values_list("pk", flat=True)) if demand.quantity_held else set()
     shown = rows.shown().select_related("demand__organisation__region", "offer__organisation__region")
     states = _NOW if demand.state == DemandState.OPEN else (MatchState.ACCEPTED, MatchState.HELD)  # nothing is next
     current = list(shown.filter(state__in=states).order_by("rank", "pk"))
@@ -76,7 +74,7 @@ def asked_for(demand: Demand, rows: MatchQuerySet, *, now: dt.datetime) -> Asked
     newest_first = sorted(last.values(), reverse=True)[:_OVER_SHOWN]
     return Asked(
         now=current,
-        taken_back=without_ground & keys,
+        taken_back=invalid & keys,
         over=[
             Over(match, ended[match.offer_id].most_common())
             for match in shown.filter(pk__in=newest_first).order_by("-pk")

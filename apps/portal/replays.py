@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import User
 from apps.catalogue.models import Item, Region
 from apps.demands.models import Demand
-from apps.matching import previews
+from apps.matching.explanation.outlook_wording import listed
 from apps.matching.models import Replay, ReplayedNeed
-from apps.matching.outlook_wording import listed
-from apps.matching.replaying import Total
+from apps.matching.simulation import previews
+from apps.matching.simulation.replay import Total
 from apps.policy.values import PolicyValues
 from apps.portal import figures, places, policies
 from apps.supply.models import Offer

@@ -6,7 +6,7 @@ from apps.accounts import services
 from apps.accounts.models import Organisation
 from apps.core.errors import RuleViolation
 from tests.factories import OrganisationFactory, UserFactory
-from tests.matching.test_races import at_once, won
+from tests.matching.holds.test_races import at_once, won
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -21,15 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from apps.matching import ladder as ladders
-from apps.matching import outcome
-from apps.matching.allocation import decide
-from apps.matching.arcs import Arcs, every, reachable
-from apps.matching.contest import Effort, market_of, solve_market
-from apps.matching.flow import solve
-from apps.matching.giving import Given, greedy
-from apps.matching.outcome import Method, Solution
-from apps.matching.ranking import Need, Source
+from apps.matching.allocation import outcome, priority
+from apps.matching.allocation.arcs import Arcs, every, reachable
+from apps.matching.allocation.contested import Effort, market_of, solve_market
+from apps.matching.allocation.flow import solve
+from apps.matching.allocation.greedy import Assignment, greedy
+from apps.matching.allocation.outcome import Method, Solution
+from apps.matching.allocation.sequential import decide
+from apps.matching.scoring.ranking import Need, Source
 from apps.policy.values import Fairness, PolicyValues
 from tests.benchmarks import contested
 
@@ -70,10 +69,10 @@ def _solved(method: str, needs: list[Need], sources: list[Source], policy: Polic
     if method in EFFORTS:
         return solve_market(market, EFFORTS[method](), {})
     supply = reachable(market)
-    ladder = ladders.build(market, supply)
+    ladder = priority.build(market, supply)
     if method == EXACT:
         arcs = every(market)
-        given = Given.of(market, arcs, solve(market, arcs, ladder))
+        given = Assignment.of(market, arcs, solve(market, arcs, ladder))
         return Solution(market, ladder, supply, given, arcs, Method.FLOW)
     if method == AT_ONCE:
         plan = decide(needs, sources, contested.RULES, policy=policy, now=contested.NOW)
@@ -83,7 +82,7 @@ def _solved(method: str, needs: list[Need], sources: list[Source], policy: Polic
         row, column, units = np.array(sorted(pairs), dtype=np.int64).T
         arcs = Arcs.at(market, row, column)
         assert len(arcs) == len(pairs)
-        given = Given.of(market, arcs, units)
+        given = Assignment.of(market, arcs, units)
     else:
         given = greedy(market, ladder.cap)
     return Solution(market, ladder, supply, given, given.arcs(), Method.GREEDY)

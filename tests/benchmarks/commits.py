@@ -26,7 +26,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.demands.models import Demand
-from apps.matching.holding import COMMIT, COMMIT_ONE, KEPT, Ask, commit_holds
+from apps.matching.holds.commit import COMMIT, COMMIT_ONE, KEPT, HoldRequest, commit_holds
 from apps.matching.models import Match
 from apps.supply.models import Offer
 from tests.benchmarks.allocation import against
@@ -317,7 +317,9 @@ def _through_django(place: Stage, draw: random.Random, seconds: float) -> dict[i
         while time.perf_counter() < began + seconds:
             with transaction.atomic():
                 chosen = islice(pairs, batch)
-                done += len(commit_holds([Ask(need_id=need, offer_id=offer, **facts) for need, offer in chosen]))
+                done += len(
+                    commit_holds([HoldRequest(need_id=need, offer_id=offer, **facts) for need, offer in chosen])
+                )
         found[batch] = done / (time.perf_counter() - began)
         place.check(done, counts=True)
     return found

@@ -5,7 +5,7 @@ import math
 import random
 from dataclasses import dataclass
 
-from apps.matching.ranking import Need, Place, Rules, Source
+from apps.matching.scoring.ranking import Need, Place, Rules, Source
 
 NOW = dt.datetime(2020, 1, 30, 12, tzinfo=dt.UTC)
 # Standard 1 exceeds standard 2.

@@ -22,10 +22,10 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.catalogue.models import Region
-from apps.matching import shelving
-from apps.matching.best import BEST, arguments, as_row, load_shortlists
 from apps.matching.loading import load_rules, load_sources
-from apps.matching.ranking import Need, Place, Rules, rank
+from apps.matching.scoring.ranking import Need, Place, Rules, rank
+from apps.matching.search import offer_index
+from apps.matching.search.best import BEST, arguments, as_row, load_shortlists
 from apps.policy.models import Policy
 from tests.benchmarks.allocation import against
 from tests.benchmarks.figures import quantile
@@ -245,7 +245,7 @@ def build(offers: int, *, skewed: bool, seed: int) -> None:
             cursor.execute(definition)
         cursor.execute("ANALYZE supply_offer")
     _execute(_LISTINGS)
-    shelving.shelve(batch=250_000)
+    offer_index.index_offers(batch=250_000)
     _execute(_FLAT)
     _execute("CREATE TABLE bench_whole ()")
 
@@ -477,7 +477,7 @@ def _changes(seed: int) -> None:
         without, with_bounds = (quantile(times, 0.5) for times in took.values())
         against(f"{name}, times without ({without * 1000:.2f} ms)", with_bounds / without, 2, most=True)
     began = time.perf_counter()
-    shelved = shelving.shelve()
+    shelved = offer_index.index_offers()
     print(f"  shelving {shelved:,} of them: {(time.perf_counter() - began) / max(1, shelved) * 1000:.2f} ms an offer")
 
 

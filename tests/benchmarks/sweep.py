@@ -13,8 +13,8 @@ from apps.accounts.models import Organisation, User
 from apps.demands import services as demands
 from apps.demands.models import Demand
 from apps.matching import services as matching
+from apps.matching.holds.plans import Done
 from apps.matching.models import Match
-from apps.matching.writing import Done
 from apps.notifications.models import Message, Notification
 from tests.benchmarks.figures import median_time, milliseconds, row, watched
 from tests.benchmarks.world import Market

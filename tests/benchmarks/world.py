@@ -19,7 +19,7 @@ from django.utils import timezone
 from apps.accounts.models import Membership, Organisation, User
 from apps.catalogue.models import Item, ItemStandard, Region, Standard
 from apps.demands.lines import Line
-from apps.matching import shelving
+from apps.matching.search import offer_index
 from apps.supply.models import Offer
 
 # (standard deviation of the logarithm, median) of quantities
@@ -85,7 +85,7 @@ def build(size: Size, seed: int) -> tuple[Market, list[tuple[Organisation, User]
     kinds = ["supplier"] * size.suppliers + ["hospital"] * size.hospitals
     _people(total, kinds, homes, now)
     _offers(world, size, homes, now)
-    shelving.take_stock(now=now)
+    offer_index.refresh_supplier_statistics(now=now)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     hospitals = Organisation.objects.filter(kind="hospital").select_related("region").order_by("pk")

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import Organisation, User
-from apps.matching import previews
+from apps.matching.simulation import previews
 from apps.policy.services import draft_policy, make_policy
 from tests.e2e.conftest import CHROMIUM
 from tests.factories import PASSWORD, DemandFactory, EscalationFactory, MatchFactory, OfferFactory, OrganisationFactory

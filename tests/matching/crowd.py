@@ -19,7 +19,7 @@ from apps.demands.lines import Line
 from apps.demands.models import Demand, Urgency
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order
-from apps.matching import alerts
+from apps.matching import notices
 from apps.matching import services as matching
 from apps.matching.models import DeclineReason, Match
 from apps.notifications import sending
@@ -138,7 +138,7 @@ def worker(_seed: int, going: Callable[[], bool]) -> None:
     """What a Celery worker does all day."""
     while going():
         matching.sweep(limit=20)
-        alerts.announce_verifications()
+        notices.announce_verifications()
 
 
 def micro_batch(_seed: int, going: Callable[[], bool]) -> None:

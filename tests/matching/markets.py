@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from apps.matching.allocation import Plan
-from apps.matching.groups import Ints
-from apps.matching.market import REFUSED, Market
-from apps.matching.ranking import HeldFor, Need, Place, Rules, Source, effective_tier
+from apps.matching.allocation.groups import Ints
+from apps.matching.allocation.market import REFUSED, Market
+from apps.matching.allocation.sequential import Plan
+from apps.matching.scoring.ranking import HeldFor, Need, Place, Rules, Source, effective_tier
 from apps.policy.values import PolicyValues
 
 NOW = dt.datetime(2020, 1, 30, 12, tzinfo=dt.UTC)

@@ -14,9 +14,9 @@ from apps.demands.models import DemandState, QuantityKind
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order
 from apps.matching import services as matching
-from apps.matching import shelving
 from apps.matching.loading import load_sources
 from apps.matching.models import DeclineReason, Match, MatchState
+from apps.matching.search import offer_index
 from apps.notifications.models import Message
 from apps.policy.values import PolicyValues
 from apps.supply import services as supply
@@ -233,7 +233,7 @@ def test_a_price_that_does_not_fit_one_need_may_fit_another(sweep: Sweep) -> Non
 
 
 def record_of(offer: Offer) -> tuple[int, int]:
-    shelving.take_stock()
+    offer_index.refresh_supplier_statistics()
     [source] = [one for one in load_sources([offer.item_id], timezone.now(), PolicyValues()) if one.id == offer.pk]
     return source.kept, source.broken
 

@@ -22,7 +22,7 @@ from pytest_django import Settings
 
 from apps.accounts.models import User
 from apps.fulfilment.models import Order
-from apps.matching import alerts
+from apps.matching import notices
 from apps.matching import services as matching
 from apps.matching.models import PENDING, Match, MatchState
 from apps.notifications import sending
@@ -97,7 +97,7 @@ def test_a_crowd_that_is_killed_at_random_breaks_no_promise(market: User, letter
 
     # What the dead had claimed is taken up when their leases have run out: two sweeps, and all is upright.
     later = timezone.now() + matching.LEASE + dt.timedelta(seconds=1)
-    alerts.announce_verifications(now=later)
+    notices.announce_verifications(now=later)
     for _i in range(2):
         matching.sweep(now=later)
     assert upside_down() == []

@@ -7,9 +7,9 @@ from django.utils import timezone
 
 from apps.demands.models import Demand, Urgency
 from apps.matching import services as matching
-from apps.matching.hindrances import Action, Hindrance
+from apps.matching.explanation.hindrances import Action, Hindrance
+from apps.matching.explanation.outlook import outlook
 from apps.matching.models import Match
-from apps.matching.outlook import outlook
 from apps.policy.models import Policy
 from apps.supply.models import Offer
 from tests.factories import DemandFactory, OfferFactory, OrganisationFactory, SupplierFactory, region

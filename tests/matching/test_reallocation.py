@@ -12,11 +12,11 @@ from django.utils import timezone
 from apps.demands.models import Demand
 from apps.fulfilment import services as fulfilment
 from apps.matching import services as matching
-from apps.matching.allocation import Plan
-from apps.matching.contest import allocate
+from apps.matching.allocation.contested import allocate
+from apps.matching.allocation.sequential import Plan
+from apps.matching.holds.plans import Done, write_difference
 from apps.matching.loading import load_contest, load_rules
 from apps.matching.models import Match, MatchState
-from apps.matching.writing import Done, write_difference
 from apps.notifications.models import Message, Notification
 from apps.policy.models import Policy
 from tests.factories import (

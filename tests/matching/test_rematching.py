@@ -393,7 +393,7 @@ def test_more_holds_than_are_taken_back_at_once_are_all_taken_back(
     demand = need(500)
     sweep()
     assert len(asked()) == 5
-    monkeypatch.setattr(matching.take_back_without_ground, "__kwdefaults__", {"now": None, "limit": 2})
+    monkeypatch.setattr(matching.take_back_invalid, "__kwdefaults__", {"now": None, "limit": 2})
 
     Organisation.objects.filter(offers__in=offers).update(state="unverified", announced_state="unverified")
 
@@ -403,7 +403,7 @@ def test_more_holds_than_are_taken_back_at_once_are_all_taken_back(
 
 @pytest.mark.django_db(transaction=True)
 def test_workers_that_sweep_at_once_tell_nobody_twice() -> None:
-    from tests.matching.test_races import at_once
+    from tests.matching.holds.test_races import at_once
 
     for place in (WUHAN, SHENZHEN, XINJIANG):
         offer_in(place, 1500)

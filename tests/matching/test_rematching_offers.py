@@ -10,7 +10,7 @@ from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.demands.models import Demand
 from apps.fulfilment import services as fulfilment
-from apps.matching import alerts
+from apps.matching import notices
 from apps.matching import services as matching
 from apps.matching.models import Match, MatchState
 from apps.notifications.models import Message
@@ -178,11 +178,11 @@ def test_nobody_is_told_that_nobody_is_left_while_the_need_is_to_be_decided_once
 
     # As when what was found for it changed before it could be asked.
     demands.request_matching([demand.pk], now=now + dt.timedelta(seconds=1))
-    alerts.tell_nobody_left(claimed)
+    notices.notify_nobody_left(claimed)
     assert nobody_left(demand) not in told()
 
     Demand.objects.filter(pk=demand.pk).update(match_requested_at=claimed[0].match_requested_at)
-    alerts.tell_nobody_left(claimed)
+    notices.notify_nobody_left(claimed)
     assert nobody_left(demand) in told()
     assert offer.pk
 

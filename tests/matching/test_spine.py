@@ -13,8 +13,8 @@ from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, OrderState
 from apps.matching import services as matching
+from apps.matching.explanation.outlook import outlook
 from apps.matching.models import Match, MatchState
-from apps.matching.outlook import outlook
 from apps.notifications.models import Message, Notification
 from apps.supply.models import Offer
 from tests.factories import (

@@ -12,7 +12,7 @@ from apps.demands import services as demands
 from apps.demands.lines import Line
 from apps.fulfilment.models import Order
 from apps.fulfilment.services import accept_match
-from apps.matching import alerts
+from apps.matching import notices
 from apps.matching import services as matching
 from apps.matching.models import Match, MatchState
 from apps.matching.tasks import watch_verifications
@@ -36,7 +36,7 @@ def test_a_need_that_was_passed_over_is_matched_when_its_hospital_is_verified_ag
     assert not Match.objects.exists()
 
     accounts.verify_organisation(Organisation.objects.get(pk=hospital.pk), by=coordinator)
-    alerts.announce_verifications()
+    notices.announce_verifications()
     matching.sweep()
 
     assert Match.objects.get().state == MatchState.HELD
@@ -53,7 +53,7 @@ def test_an_offer_that_was_passed_over_is_used_when_its_supplier_is_verified_aga
     assert not Match.objects.exists()
 
     accounts.verify_organisation(Organisation.objects.get(pk=maker.pk), by=coordinator)
-    alerts.announce_verifications()
+    notices.announce_verifications()
     matching.sweep()
 
     assert Match.objects.get().offer == offer
@@ -69,7 +69,7 @@ def test_a_need_posted_before_verification_goes_out_by_itself_and_a_plain_draft_
     demands.open_when_verified(posted, by=owner)
 
     accounts.verify_organisation(clinic, by=coordinator)
-    alerts.announce_verifications()
+    notices.announce_verifications()
     matching.sweep()
 
     assert Match.objects.get().demand == posted
@@ -82,13 +82,13 @@ def test_each_news_is_told_once_and_only_the_latest(hospital: Organisation, buye
     owner = member(clinic)
     accounts.submit_for_verification(clinic, by=owner)
 
-    assert alerts.announce_verifications() == 1
-    assert alerts.announce_verifications() == 0
+    assert notices.announce_verifications() == 1
+    assert notices.announce_verifications() == 0
     assert told() == {("organisation.submitted", coordinator.email)}
 
     accounts.reject_organisation(clinic, by=coordinator, reason="No stamp")
     accounts.verify_organisation(clinic, by=coordinator)
-    assert alerts.announce_verifications() == 1
+    assert notices.announce_verifications() == 1
     assert told() == {("organisation.submitted", coordinator.email), ("organisation.verified", owner.email)}
 
 

@@ -19,7 +19,7 @@ from apps.demands.lines import Line
 from apps.demands.models import Demand, QuantityKind
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order
-from apps.matching import alerts
+from apps.matching import notices
 from apps.matching import services as matching
 from apps.matching.models import Match
 from apps.notifications import rendering
@@ -74,14 +74,14 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     fulfilment.close_order(Order.objects.get(pk=again.pk), by=buyer, reason="Lost")
     fulfilment.cancel_order(order, by=supplier, reason="Fire")
     demands.pause_demand(Demand.objects.get(pk=posted[2].pk), by=buyer)
-    matching.take_back_without_ground()
-    alerts.tell_withdrawn()
+    matching.take_back_invalid()
+    notices.notify_withdrawn()
     matching.sweep(now=now + dt.timedelta(hours=3))
     matching.decline(Match.objects.held()[0], by=None, reason="gone", now=now + dt.timedelta(hours=3))
     matching.sweep(now=now + dt.timedelta(hours=3))
 
     DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="gown"), escalates_at=now)
-    alerts.escalate_due(now=now + dt.timedelta(hours=1))
+    notices.escalate_due(now=now + dt.timedelta(hours=1))
     demands.ask_whether_still_needed(now=now + dt.timedelta(days=6))
     demands.suspend_stale(now=now + dt.timedelta(days=20))
     supply.ask_whether_still_there(now=now + dt.timedelta(days=11))
@@ -96,20 +96,20 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     lines = [Line(item=ItemFactory.create(), quantity=100, urgency="emergency")]
     [looked_at] = demands.post_demands(hospital, lines, by=buyer)
     demands.open_demand(looked_at, by=buyer, quantity_confirmed=True)
-    alerts.escalate_due(now=now + dt.timedelta(hours=3))
+    notices.escalate_due(now=now + dt.timedelta(hours=3))
     demands.return_demand(looked_at, by=coordinator, reason="Which <b>size</b>?")
 
     clinic = OrganisationFactory.create(unverified=True, kind=OrganisationKind.HEALTH_FACILITY, identifier="X1")
     owner = member(clinic, email="clinic@example.org")
     desk = coordinator
     accounts.submit_for_verification(clinic, by=owner)
-    alerts.announce_verifications()
+    notices.announce_verifications()
     accounts.reject_organisation(clinic, by=desk, reason="The stamp is missing.")
-    alerts.announce_verifications()
+    notices.announce_verifications()
     accounts.verify_organisation(clinic, by=desk)
-    alerts.announce_verifications()
+    notices.announce_verifications()
     accounts.amend_organisation(clinic, by=owner, name="Clinic of another name")
-    alerts.announce_verifications()
+    notices.announce_verifications()
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def test_every_template_compiles_and_an_unknown_event_does_not_exist() -> None:
 
 def test_a_state_that_was_imported_is_no_news(hospital: Organisation) -> None:
     assert hospital.state == OrganisationState.VERIFIED
-    assert alerts.announce_verifications() == 0
-    assert alerts.announce_verifications() == 0
+    assert notices.announce_verifications() == 0
+    assert notices.announce_verifications() == 0
     with pytest.raises(RuleViolation):
         accounts.verify_organisation(hospital, by=User())

@@ -11,8 +11,8 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.accounts.permissions import OrganisationKind
 from apps.demands.models import Demand
-from apps.matching import previews
 from apps.matching.models import Replay
+from apps.matching.simulation import previews
 from apps.policy.services import draft_policy, make_policy
 from tests.factories import (
     DemandFactory,

@@ -10,10 +10,10 @@ from django.utils.translation import gettext_lazy
 
 from apps.demands.models import Demand, DemandState
 from apps.demands.review import HELD_FOR_APPROVAL, QUANTITY_HELD_FOR_REVIEW
-from apps.matching import outlook_wording
+from apps.matching.explanation import outlook_wording
+from apps.matching.explanation.outlook import Outlook
+from apps.matching.explanation.wording import explain, sentence
 from apps.matching.models import Match, MatchState, Shortfall
-from apps.matching.outlook import Outlook
-from apps.matching.wording import explain, sentence
 
 register = template.Library()
 

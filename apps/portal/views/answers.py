@@ -28,9 +28,9 @@ from apps.demands import services as demands_services
 from apps.demands.models import Demand, DemandState
 from apps.fulfilment.services import accept_match
 from apps.matching import services as matching_services
+from apps.matching.explanation.wording import why_not_to_answer
 from apps.matching.models import Match, MatchState
 from apps.matching.tasks import sweep
-from apps.matching.wording import why_not_to_answer
 from apps.notifications.links import Action, Link, read_link, use_link
 from apps.notifications.tasks import nudge
 from apps.portal.forms.orders import DeclineForm

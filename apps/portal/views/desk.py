@@ -25,9 +25,9 @@ from apps.core.errors import RuleViolation
 from apps.demands import review
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState
+from apps.matching.explanation.outlook import outlook
+from apps.matching.explanation.shortfalls import shortfall_of
 from apps.matching.models import Escalation, Match
-from apps.matching.outlook import outlook
-from apps.matching.shortfalls import shortfall_of
 from apps.notifications import services as outbox
 from apps.notifications.models import Message
 from apps.notifications.tasks import nudge, send_due

@@ -15,8 +15,8 @@ from apps.accounts.permissions import Permission, can
 from apps.core.errors import RuleViolation
 from apps.fulfilment.services import accept_match
 from apps.matching import services as matching_services
+from apps.matching.explanation.wording import why_not_to_answer
 from apps.matching.models import Match, MatchState
-from apps.matching.wording import why_not_to_answer
 from apps.portal.access import suppliers_of
 from apps.portal.forms.orders import AcceptForm, DeclineForm
 from apps.portal.paging import newest_first, soonest_first

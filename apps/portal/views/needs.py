@@ -26,9 +26,9 @@ from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.fulfilment.models import Order, OrderState
 from apps.fulfilment.services import reveal_contacts
 from apps.matching import services as matching_services
+from apps.matching.explanation.outlook import outlook
+from apps.matching.explanation.shortfalls import shortfall_of
 from apps.matching.models import Escalation, Match
-from apps.matching.outlook import outlook
-from apps.matching.shortfalls import shortfall_of
 from apps.policy.models import Policy
 from apps.portal import kept
 from apps.portal.access import named_organisation, organisation_for

@@ -16,8 +16,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can
 from apps.core.errors import RuleViolation
-from apps.matching import previews
 from apps.matching.models import Replay, ReplayedNeed
+from apps.matching.simulation import previews
 from apps.matching.tasks import replay_drafts
 from apps.notifications.tasks import nudge
 from apps.policy import services

@@ -203,7 +203,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     offer = offer_for(user, pk)
     matches = Match.objects.visible_to(user).filter(offer=offer).exclude(state=MatchState.STANDBY)
     # Before the rows: the next sweep may take back in between what was found waiting.
-    ending = set(matches.without_ground(timezone.now().date()).values_list("pk", flat=True))
+    ending = set(matches.invalid(timezone.now().date()).values_list("pk", flat=True))
     page = newest_first(request, matches.shown())
     context = {
         "offer": offer,

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.matching import services, shelving
-from apps.matching.writing import Done
+from apps.matching import services
+from apps.matching.holds.plans import Done
+from apps.matching.search import offer_index
 from apps.notifications.tasks import nudge, send_due
 
 
@@ -40,7 +41,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, json: bool, take_stock: bool, **_options: Any) -> None:
         if take_stock:
-            shelving.take_stock()
+            offer_index.refresh_supplier_statistics()
         done = services.sweep() + services.reallocate()
         if done:
             nudge(send_due)

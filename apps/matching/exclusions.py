@@ -1,0 +1,83 @@
+"""Whom not to ask for a need: who was asked before, and to whom a no to another need taught something."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from django.db.models import F, Q
+
+from apps.catalogue.models import Region
+from apps.demands.models import Demand
+from apps.matching.models import GENERAL_REASONS, DeclineReason, Match, MatchState
+from apps.matching.scoring.decline_rules import DeclineRule, Topic
+from apps.matching.scoring.ranking import Place
+from apps.supply.models import OfferState
+
+_UNTOUCHED: Final = Q(offer__confirmed_at__lte=F("updated_at"))
+# All offers of the same goods by the same supplier, as far as they have not been touched since.
+_OTHERS: Final = "offer__organisation__offers"
+_OTHERS_UNTOUCHED: Final = Q(**{f"{_OTHERS}__item": F("offer__item"), f"{_OTHERS}__confirmed_at__lte": F("updated_at")})
+
+
+def place_of(region: Region) -> Place:
+    return Place(region.path, region.latitude, region.longitude)
+
+
+def not_to_be_asked(demands: Sequence[Demand]) -> dict[int, set[int]]:
+    """By demand (fetched with `shown()`), the offers that are out of the question for it."""
+    excluded: dict[int, set[int]] = defaultdict(set)
+    for demand_id, offer_id in _asked_before([demand.pk for demand in demands]):
+        excluded[demand_id].add(offer_id)
+    for lesson in _lessons({demand.item_id for demand in demands}):
+        for demand in demands:
+            if lesson.is_about(item_id=demand.item_id, standard_id=demand.standard_id, place=place_of(demand.region)):
+                excluded[demand.pk].add(lesson.offer_id)
+    return excluded
+
+
+def _asked_before(demand_ids: list[int]) -> Iterable[tuple[int, int]]:
+    """Offers that hold for a demand, or that said no or nothing, or gave less than asked or goods that were rejected or
+    never came, and have not been touched since.
+
+    Of whoever did not answer, or whose price does not fit, that goes for all offers of the same goods. What we took
+    back ourselves does not count: the need has changed, and they may be asked anew.
+    """
+    matches = Match.objects.filter(demand__in=demand_ids)
+    called_off = Q(state=MatchState.CANCELLED, responded_at__isnull=False)
+    said_no = Q(state__in=[MatchState.DECLINED, MatchState.EXPIRED]) | called_off
+    gave_less = Q(state=MatchState.ACCEPTED) & (Q(quantity__lt=F("quantity_asked")) | Q(quantity_lost__gt=0))
+    asked = matches.filter(Q(state=MatchState.HELD) | (said_no | gave_less) & _UNTOUCHED)
+    yield from asked.values_list("demand_id", "offer_id")
+
+    about_supplier = Q(state=MatchState.EXPIRED) | Q(state=MatchState.DECLINED, decline_reason=DeclineReason.PRICE)
+    yield from matches.filter(about_supplier, _OTHERS_UNTOUCHED).values_list("demand_id", _OTHERS)
+
+
+def _lessons(item_ids: Iterable[int]) -> Iterable[DeclineRule]:
+    """What suppliers' noes to needs of these items teach about their offers that have not been touched since.
+
+    That it is too far goes for all offers from the same place, that the standard is not right for all of that standard.
+    """
+    from_there = Q(decline_reason=DeclineReason.DISTANCE, **{f"{_OTHERS}__origin_region": F("offer__origin_region")})
+    of_that_standard = Q(decline_reason=DeclineReason.STANDARD, demand__standard__isnull=False) & (
+        Q(**{f"{_OTHERS}__standard": F("offer__standard")})
+        | Q(**{f"{_OTHERS}__standard": None, "offer__standard": None})
+    )
+    noes = Match.objects.filter(
+        from_there | of_that_standard,
+        _OTHERS_UNTOUCHED,
+        state=MatchState.DECLINED,
+        decline_reason__in=GENERAL_REASONS,
+        demand__item__in=list(item_ids),
+        **{f"{_OTHERS}__state": OfferState.PUBLISHED},
+    )
+    places = ("demand__region", "offer__origin_region")
+    for match in noes.select_related("demand", "offer", *places).annotate(about=F(f"{_OTHERS}__id")):
+        yield DeclineRule(
+            offer_id=match.about,  # type: ignore[attr-defined]  # annotated
+            topic=Topic(match.decline_reason),
+            item_id=match.demand.item_id,
+            standard_id=match.demand.standard_id,
+            place=place_of(match.demand.region),
+            origin=place_of(match.offer.origin_region),
+        )

@@ -1,0 +1,241 @@
+"""What there is for a need right now, what keeps the rest from serving it, and what would help.
+
+An item may have twenty thousand offers, and the page of a need must open at once: the database counts, none is loaded.
+`hindrances.Hindrance` stands for the filters of `ranking.rank`; a test compares the two.
+"""
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from django.db import connection
+from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Q, QuerySet, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import ASin, Cos, Least, Power, Radians, Sin, Sqrt
+
+from apps.accounts.models import OrganisationState
+from apps.catalogue.models import Item, Region, Satisfaction, Standard, Substitution
+from apps.catalogue.regions import EARTH_RADIUS_KM, distance_km
+from apps.demands.models import URGENCY_RANK, Demand, DemandState
+from apps.matching.exclusions import not_to_be_asked
+from apps.matching.explanation.hindrances import Group, Hindrance, Survey, Way, ways_out
+from apps.matching.models import Match, MatchState
+from apps.matching.scoring.ranking import ROUTINE, effective_tier
+from apps.policy.models import Policy
+from apps.policy.values import PolicyValues
+from apps.supply.models import Offer, OfferState
+
+_NEAREST: Final = 2
+_COUNTED: Final = (OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED)
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """Needs that hold, or were promised, what would serve this one, by their priority beside its own."""
+
+    above: int
+    equal: int
+    below: int
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the catalogue of offers holds for a need, in numbers of suppliers: no names, as nobody was asked."""
+
+    demand: Demand
+    as_of: dt.datetime
+    is_asked: bool  # whether suppliers have not answered yet; their offers are not among those counted
+    survey: Survey
+    ways: tuple[Way, ...]
+    rivals: Rivals = Rivals(0, 0, 0)
+    items: Mapping[int, Item] = field(default_factory=dict)
+    standards: Mapping[int, Standard] = field(default_factory=dict)
+    places: Mapping[str, Region] = field(default_factory=dict)
+
+    @property
+    def is_counted(self) -> bool:
+        return _may_ask(self.demand)
+
+
+def _may_ask(demand: Demand) -> bool:
+    """Only for whom suppliers are asked is it counted what they have: anybody can register and draft."""
+    return demand.state == DemandState.OPEN and demand.organisation.is_verified
+
+
+def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = None) -> Outlook:
+    """Count the suppliers that could serve a need (fetched with `shown()`) under a policy (None: the current one), and
+    what keeps back the others. Nothing is counted for a need for which nobody is asked.
+    """
+    if not _may_ask(demand):
+        return Outlook(demand, now, is_asked=False, survey=Survey(0, {}, ()), ways=())
+    policy = policy or Policy.objects.current().values
+    substitutes = set(Substitution.objects.filter(demanded=demand.item_id).values_list("offered_id", flat=True))
+    welcome = {demand.item_id} | (substitutes if demand.accepts_substitutes else set())
+    asked = list(Match.objects.held().filter(demand=demand).values_list("offer_id", flat=True))
+    offers = _offers(demand, welcome, substitutes, policy, now).exclude(pk__in=asked)
+    survey = _survey(offers, welcome)
+    places = _nearest(survey.places, demand.region)
+    ways = ways_out(
+        survey,
+        spoken_for=demand.quantity_held + demand.quantity_matched,
+        matter_share=policy.matter_share,
+        places=tuple(place.code for place in places),
+    )
+    is_promised = survey.group(Hindrance.STOCK) is not None
+    return Outlook(
+        demand=demand,
+        as_of=now,
+        is_asked=bool(asked),
+        survey=survey,
+        ways=ways,
+        rivals=_rivals(offers, demand, policy, now) if is_promised else Rivals(0, 0, 0),
+        items=Item.objects.in_bulk({item for way in ways for item, _suppliers in way.items}),
+        standards=Standard.objects.in_bulk({pk for way in ways for pk, _suppliers in way.standards if pk is not None}),
+        places={place.code: place for place in places},
+    )
+
+
+def _offers(
+    demand: Demand, welcome: set[int], substitutes: set[int], policy: PolicyValues, now: dt.datetime
+) -> QuerySet[Any]:
+    """Every offer of the goods or of a substitute but the requester's own, with a `mask` of its hindrances.
+
+    `welcome` are the items that will do.
+    """
+    wanting = max(1, demand.quantity_wanting)
+    matters = max(1, math.ceil(wanting * policy.matter_share))
+    free = F("quantity") - F("quantity_reserved")
+    codes = [code for code in demand.region.path.split("/") if code]
+    meets = Q()
+    if demand.standard_id is not None:
+        satisfying = Satisfaction.objects.filter(demanded=demand.standard_id).values("offered")
+        meets = Q(standard=demand.standard_id) | Q(standard__in=satisfying)
+    holds_back = {
+        Hindrance.SUBSTITUTE: ~Q(item__in=welcome),
+        Hindrance.REGION: ~Q(ships_to=[]) & ~Q(ships_to__overlap=codes),
+        Hindrance.MINIMUM: Q(minimum_order__gt=wanting),
+        Hindrance.STOCK: Q(is_free__lt=F("minimum_order")),  # which is 1 at least
+        Hindrance.LITTLE: Q(is_free__gte=F("minimum_order"), is_free__lt=matters),
+        Hindrance.CERTIFICATE: Q(certificate_valid_until__lt=now.date()),
+        Hindrance.UNVERIFIED: ~Q(organisation__state=OrganisationState.VERIFIED),
+        Hindrance.STALE: Q(state=OfferState.STALE),
+        Hindrance.PAUSED: Q(state=OfferState.PAUSED),
+    }
+    if meets:
+        # A standard that is not stated is none of those that will do: without this, NOT would make it unknown.
+        holds_back[Hindrance.STANDARD] = Q(standard=None) | ~meets
+    if excluded := not_to_be_asked([demand]).get(demand.pk):
+        holds_back[Hindrance.ASKED_BEFORE] = Q(pk__in=list(excluded))
+    beyond: dict[str, Combinable] = {}
+    waits = URGENCY_RANK[demand.urgency] >= ROUTINE  # type: ignore[index]  # a TextChoices member is its value
+    km = _km_from(demand.region)
+    if waits and km is not None and policy.gift_reach_km is not None:
+        beyond = {"beyond": km - _reach_km(policy.gift_reach_km, policy.gift_reach_km_per_day, now)}
+        holds_back[Hindrance.FAR] = Q(is_donation=True, beyond__gt=0)
+    mask: Combinable = Value(0, output_field=IntegerField())
+    for hindrance, condition in holds_back.items():
+        mask = mask + Case(When(condition, then=Value(int(hindrance))), default=Value(0), output_field=IntegerField())
+    return (
+        Offer.objects.filter(item__in={demand.item_id} | substitutes, state__in=_COUNTED)
+        .exclude(organisation=demand.organisation_id)
+        .annotate(is_free=free, **beyond)
+        .annotate(mask=mask)
+        .order_by()
+    )
+
+
+def _km_from(region: Region) -> Combinable | None:
+    """How far offers are from there, by the haversine formula, as `catalogue.regions.distance_km`."""
+    if region.latitude is None or region.longitude is None:
+        return None
+    here = math.radians(region.latitude)
+    there = Radians(F("origin_region__latitude"))
+    east = Radians(F("origin_region__longitude") - region.longitude)
+    half_chord = Power(Sin((there - here) / 2.0), 2) + Cos(there) * math.cos(here) * Power(Sin(east / 2.0), 2)
+    return ASin(Sqrt(Least(half_chord, 1.0))) * (2 * EARTH_RADIUS_KM)
+
+
+def _reach_km(km: float, km_per_day: float, now: dt.datetime) -> Combinable:
+    """How far gifts go by now, as `ranking.reach_km`."""
+    seconds = Func(
+        Value(now) - F("published_at"),
+        template="greatest(0, extract(epoch FROM %(expressions)s)::float8)",
+        output_field=FloatField(),
+    )
+    return seconds * (km_per_day / 86_400) + km
+
+
+# One scan; what all offers of a supplier have in common keeps the supplier back.
+_COUNT: Final = """
+    WITH offer (organisation, item, standard, minimum, free, ships_to, mask) AS MATERIALIZED ({offers}),
+         supplier AS (SELECT bit_and(mask) AS mask FROM offer WHERE item = ANY(%s) GROUP BY organisation)
+    SELECT 'supplier', mask, count(*), 0::numeric, 0::bigint, 0::bigint, NULL::bigint, NULL::bigint, NULL::text
+      FROM supplier GROUP BY mask
+    UNION ALL
+    SELECT 'group', mask, count(DISTINCT organisation), sum(free), min(minimum), max(free), NULL, NULL, NULL
+      FROM offer GROUP BY mask
+    UNION ALL
+    SELECT 'item', mask, count(DISTINCT organisation), sum(free), min(minimum), max(free), item, standard, NULL
+      FROM offer WHERE mask = ANY(%s) GROUP BY mask, item, standard
+    UNION ALL
+    SELECT DISTINCT 'place', mask, 0, 0, 0, 0, 0, 0, unnest(ships_to) FROM offer WHERE mask = %s
+"""
+
+
+def _survey(offers: QuerySet[Any], welcome: set[int]) -> Survey:
+    columns = ("organisation_id", "item_id", "standard_id", "minimum_order", "is_free", "ships_to", "mask")
+    query, params = offers.values_list(*columns).query.sql_with_params()
+    detailed = [int(Hindrance.SUBSTITUTE), int(Hindrance.STANDARD)]
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT.format(offers=query), (*params, list(welcome), detailed, int(Hindrance.REGION)))
+        rows = cursor.fetchall()
+
+    suppliers = {Hindrance(mask): count for kind, mask, count, *_rest in rows if kind == "supplier"}
+    groups = {
+        kind: tuple(
+            Group(Hindrance(mask), count, int(units), minimum, most, item, standard)
+            for of, mask, count, units, minimum, most, item, standard, _place in rows
+            if of == kind
+        )
+        for kind in ("group", "item")
+    }
+    blocked = {one: sum(count for mask, count in suppliers.items() if one in mask) for one in Hindrance}
+    survey = Survey(
+        suppliers=sum(suppliers.values()),
+        blocked={hindrance: count for hindrance, count in blocked.items() if count},
+        groups=groups["group"],
+        of_items=groups["item"],
+        places=tuple(sorted(place for kind, *_rest, place in rows if kind == "place")),
+    )
+    # Whose offers have no hindrance in common has one that fits, or is kept back by several.
+    return replace(survey, mixed=suppliers.get(Hindrance(0), 0) - survey.candidates)
+
+
+def _nearest(codes: Sequence[str], region: Region) -> list[Region]:
+    """The nearest of these places."""
+    if not codes or region.latitude is None or region.longitude is None:
+        return []
+    here = (region.latitude, region.longitude)
+    away = [
+        (distance_km(here, (place.latitude, place.longitude)), place.code, place)
+        for place in Region.objects.filter(code__in=codes)
+        if place.latitude is not None and place.longitude is not None
+    ]
+    return [place for _km, _code, place in sorted(away)[:_NEAREST]]
+
+
+def _rivals(offers: QuerySet[Any], demand: Demand, policy: PolicyValues, now: dt.datetime) -> Rivals:
+    own = effective_tier(policy.tier(demand.organisation.kind), demand.opened_at or demand.created_at, now, policy)
+    holding = Match.objects.filter(
+        offer__in=offers.filter(mask=Hindrance.STOCK).values("pk"),
+        state__in=[MatchState.HELD, MatchState.ACCEPTED],
+        demand__state__in=[DemandState.OPEN, DemandState.MATCHED],
+    )
+    counted = holding.aggregate(
+        above=Count("demand", filter=Q(tier__lt=own), distinct=True),
+        equal=Count("demand", filter=Q(tier=own), distinct=True),
+        below=Count("demand", filter=Q(tier__gt=own), distinct=True),
+    )
+    return Rivals(**counted)

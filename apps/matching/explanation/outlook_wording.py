@@ -1,0 +1,316 @@
+"""An outlook in words, in the language that is active now: why nobody could be asked, and what would help."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from django.conf import settings
+from django.utils import translation
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, ngettext_lazy, pgettext
+
+from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
+from apps.matching.explanation.hindrances import Action, Hindrance, Way
+from apps.matching.explanation.outlook import Outlook
+
+
+def in_every_language(write: Callable[[], list[str]]) -> list[dict[str, str]]:
+    """Sentences as a message needs them: each by language."""
+    written = {}
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            written[language] = write()
+    count = max(map(len, written.values()))
+    return [{language: sentences[place] for language, sentences in written.items()} for place in range(count)]
+
+
+def _number(value: int) -> str:
+    return str(number_format(value, force_grouping=True))
+
+
+def _in_language(names: Mapping[str, str]) -> str:
+    """Of a text in several languages, the one that is active now."""
+    return names["zh-hans" if (translation.get_language() or "").startswith("zh") else "en"]
+
+
+def listed(names: Iterable[str]) -> str:
+    """“Hubei, Hunan”, with the comma of the language."""
+    return str(pgettext("between the members of a list", ", ")).join(names)
+
+
+# By hindrance: of all suppliers that have the goods, and of some of them.
+_SENTENCES: Final = {
+    Hindrance.STANDARD: (
+        ngettext_lazy(
+            "Its goods do not reach the standard %(standard)s.",
+            "None of them has it by the standard %(standard)s or a better one.",
+            "count",
+        ),
+        ngettext_lazy(
+            "%(number)s of them does not reach the standard %(standard)s.",
+            "%(number)s of them do not reach the standard %(standard)s.",
+            "count",
+        ),
+    ),
+    Hindrance.REGION: (
+        ngettext_lazy("It does not ship to %(region)s.", "None of them ships to %(region)s.", "count"),
+        ngettext_lazy(
+            "%(number)s of them does not ship to %(region)s.", "%(number)s of them do not ship to %(region)s.", "count"
+        ),
+    ),
+    Hindrance.MINIMUM: (
+        ngettext_lazy(
+            "Its minimum order is above the %(wanting)s that are still needed.",
+            "All of them have minimum orders above the %(wanting)s that are still needed.",
+            "count",
+        ),
+        ngettext_lazy(
+            "%(number)s of them has a minimum order above the %(wanting)s that are still needed.",
+            "%(number)s of them have minimum orders above the %(wanting)s that are still needed.",
+            "count",
+        ),
+    ),
+    Hindrance.STOCK: (
+        ngettext_lazy("All of its stock is promised to others.", "All of their stock is promised to others.", "count"),
+        ngettext_lazy(
+            "%(number)s of them has promised all of it to others.",
+            "%(number)s of them have promised all of it to others.",
+            "count",
+        ),
+    ),
+    Hindrance.LITTLE: (
+        ngettext_lazy(
+            "What it has left is too little to be worth a shipment.",
+            "What each of them has left is too little to be worth a shipment.",
+            "count",
+        ),
+        ngettext_lazy(
+            "%(number)s of them has too little left to be worth a shipment.",
+            "%(number)s of them have too little left to be worth a shipment.",
+            "count",
+        ),
+    ),
+    Hindrance.ASKED_BEFORE: (
+        ngettext_lazy(
+            "It was asked before and declined, did not answer or gave what it could.",
+            "All of them were asked before and declined, did not answer or gave what they could.",
+            "count",
+        ),
+        ngettext_lazy(
+            "%(number)s of them was asked before and declined, did not answer or gave what it could.",
+            "%(number)s of them were asked before and declined, did not answer or gave what they could.",
+            "count",
+        ),
+    ),
+    Hindrance.CERTIFICATE: (
+        ngettext_lazy("Its certificate has run out.", "Their certificates have run out.", "count"),
+        ngettext_lazy(
+            "The certificate of %(number)s of them has run out.",
+            "The certificates of %(number)s of them have run out.",
+            "count",
+        ),
+    ),
+    Hindrance.UNVERIFIED: (
+        ngettext_lazy("It is not verified.", "None of them is verified.", "count"),
+        ngettext_lazy("%(number)s of them is not verified.", "%(number)s of them are not verified.", "count"),
+    ),
+    Hindrance.STALE: (
+        ngettext_lazy(
+            "It has not confirmed for long that the goods are still there.",
+            "None of them has confirmed lately that the goods are still there.",
+            "count",
+        ),
+        ngettext_lazy(
+            "%(number)s of them has not confirmed lately that the goods are still there.",
+            "%(number)s of them have not confirmed lately that the goods are still there.",
+            "count",
+        ),
+    ),
+    Hindrance.PAUSED: (
+        ngettext_lazy("It has paused its offer.", "All of them have paused their offers.", "count"),
+        ngettext_lazy(
+            "%(number)s of them has paused its offer.", "%(number)s of them have paused their offers.", "count"
+        ),
+    ),
+    Hindrance.FAR: (
+        ngettext_lazy(
+            "Its gift is too far away for a need that is not urgent: it waits for one nearby first.",
+            "Their gifts are too far away for a need that is not urgent: they wait for one nearby first.",
+            "count",
+        ),
+        ngettext_lazy(
+            "%(number)s of them gives it away, too far for a need that is not urgent: it waits for one nearby first.",
+            "%(number)s of them give it away, too far for a need that is not urgent: they wait for one nearby first.",
+            "count",
+        ),
+    ),
+}
+# The same for those with several offers.
+_MIXED: Final = (
+    ngettext_lazy(
+        "It has several offers, and something else keeps back each of them.",
+        "All of them have several offers, and something else keeps back each of those.",
+        "count",
+    ),
+    ngettext_lazy(
+        "%(number)s of them has several offers, and something else keeps back each of those.",
+        "%(number)s of them have several offers, and something else keeps back each of those.",
+        "count",
+    ),
+)
+
+
+def why(outlook: Outlook) -> list[str]:
+    """Why nobody could be asked, in sentences: who has it, what keeps each of them back, what would be a substitute."""
+    return [text for _hindrance, text in hindrances(outlook)]
+
+
+def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
+    """The same with the hindrance that each sentence is about."""
+    survey, demand = outlook.survey, outlook.demand
+    if not outlook.is_counted:
+        return [(None, _not_counted(demand))]
+    total = survey.suppliers
+    facts = {
+        "item": demand.item.label,
+        "region": _in_language(demand.region.full_names),
+        "standard": demand.standard.code if demand.standard else "",
+        "wanting": _number(demand.quantity_wanting),
+    }
+    if not total:
+        head = _("Nobody offers %(item)s at the moment. As soon as somebody does, they are asked within seconds.")
+        if outlook.is_asked:
+            head = _(
+                "Nobody else offers %(item)s at the moment. As soon as somebody does, they are asked within seconds."
+            )
+        found: list[tuple[Hindrance | None, str]] = [(None, head % facts)]
+    else:
+        head = ngettext("%(number)s supplier has %(item)s.", "%(number)s suppliers have %(item)s.", total)
+        if outlook.is_asked:
+            head = ngettext(
+                "%(number)s other supplier has %(item)s.", "%(number)s other suppliers have %(item)s.", total
+            )
+        found = [(None, head % {**facts, "number": _number(total)})]
+    if survey.candidates:
+        text = ngettext(
+            "%(number)s of them fits and is asked at the next round.",
+            "%(number)s of them fit and are asked at the next round.",
+            survey.candidates,
+        )
+        found.append((None, text % {"number": _number(survey.candidates)}))
+
+    def told(texts: tuple[Any, Any], count: int) -> str:
+        of_all, of_some = texts
+        return str((of_all if count == total else of_some) % {**facts, "count": count, "number": _number(count)})
+
+    blocked = survey.blocked
+    found += [
+        (hindrance, told(texts, blocked[hindrance])) for hindrance, texts in _SENTENCES.items() if hindrance in blocked
+    ]
+    if survey.mixed:
+        found.append((None, told(_MIXED, survey.mixed)))
+    found += [(Hindrance.STOCK, text) for text in _rivals(outlook)]
+    if similar := survey.group(Hindrance.SUBSTITUTE):
+        text = ngettext(
+            "%(number)s supplier has a similar item, which was not accepted: %(items)s.",
+            "%(number)s suppliers have similar items, which were not accepted: %(items)s.",
+            similar.suppliers,
+        )
+        way = next(way for way in outlook.ways if way.action is Action.SUBSTITUTES)
+        found.append(
+            (Hindrance.SUBSTITUTE, text % {"number": _number(similar.suppliers), "items": _items(outlook, way)})
+        )
+    return found
+
+
+def _not_counted(demand: Demand) -> str:
+    if demand.state != DemandState.OPEN:
+        return _("This need is not open: nobody is asked for it, and it is not counted what suppliers have.")
+    return _("“%(name)s” is not verified. Until it is, nobody is asked, and it is not counted what suppliers have.") % {
+        "name": demand.organisation.name
+    }
+
+
+def _rivals(outlook: Outlook) -> list[str]:
+    """Who has what would fit: by priority, without names."""
+    rivals = outlook.rivals
+    found = []
+    if rivals.above:
+        text = ngettext(
+            "%(number)s need of higher priority was served first.",
+            "%(number)s needs of higher priority were served first.",
+            rivals.above,
+        )
+        found.append(text % {"number": _number(rivals.above)})
+    if rivals.equal:
+        text = ngettext(
+            "%(number)s need of the same priority came before this one.",
+            "%(number)s needs of the same priority came before this one.",
+            rivals.equal,
+        )
+        found.append(text % {"number": _number(rivals.equal)})
+    return found
+
+
+def _items(outlook: Outlook, way: Way) -> str:
+    return listed(outlook.items[item].label for item, _suppliers in way.items)
+
+
+def change_of(outlook: Outlook, way: Way) -> dict[str, object]:
+    """The change as facts of the need, in the words of the API; empty where there is none to make."""
+    match way.action:
+        case Action.SUBSTITUTES:
+            return {"accepts_substitutes": True}
+        case Action.STANDARD:
+            best, _suppliers = way.standards[0]
+            return {"standard": outlook.standards[best].code if best is not None else None}
+        case Action.MORE | Action.LESS:
+            # With its kind: a need of unknown quantity has none until it is said to have one.
+            return {"quantity": way.quantity, "quantity_kind": QuantityKind.EXACT.value}
+        case Action.URGENT:
+            return {"urgency": Urgency.URGENT.value}
+        case Action.REGION:
+            return {"region": way.places[0]} if way.places else {}
+    raise AssertionError(way)
+
+
+def help_of(outlook: Outlook, way: Way) -> str:
+    """What the requester could do, and what it would open."""
+    opened = ngettext("%(number)s supplier", "%(number)s suppliers", way.suppliers) % {"number": _number(way.suppliers)}
+    if way.units is None:
+        gain = _("That would open %(suppliers)s.") % {"suppliers": opened}
+    else:
+        gain = _("That would open %(suppliers)s with %(units)s %(unit)s.") % {
+            "suppliers": opened,
+            "units": _number(way.units),
+            "unit": _in_language(outlook.demand.item.unit.short_names),
+        }
+    return f"{_advice(outlook, way)} {gain}"
+
+
+def _advice(outlook: Outlook, way: Way) -> str:
+    match way.action:
+        case Action.SUBSTITUTES:
+            return _("Accept similar items, if they will do: %(items)s.") % {"items": _items(outlook, way)}
+        case Action.STANDARD:
+            names = [
+                outlook.standards[pk].code if pk is not None else _("none stated") for pk, _suppliers in way.standards
+            ]
+            return _("Ask for another standard, if it will do: %(standards)s.") % {"standards": listed(names)}
+        case Action.MORE:
+            text = _("Ask for at least %(quantity)s, alone or with neighbours: that reaches a minimum order.")
+            return text % {"quantity": _number(way.quantity or 0)}
+        case Action.LESS:
+            text = _("Ask for at most %(quantity)s at a time: then what small offers have left is worth a shipment.")
+            return text % {"quantity": _number(way.quantity or 0)}
+        case Action.URGENT:
+            return _("If you cannot wait, say that it is urgent: then gifts from far away come at once.")
+        case Action.REGION:
+            if not way.places:
+                return _("A coordinator may be able to arrange the transport.")
+            return _("Have it delivered to %(places)s, or let a coordinator arrange the transport.") % {
+                "places": pgettext("between the last two choices", " or ").join(
+                    _in_language(outlook.places[code].full_names) for code in way.places
+                )
+            }
+    raise AssertionError(way)

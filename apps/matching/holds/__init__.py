@@ -1,0 +1,4 @@
+"""How a plan becomes holds, and how holds end: the writers of matches.
+
+`commit` is one call of the database, `plans` carries out a plan and notifies both sides, `release` ends holds.
+"""

@@ -1,0 +1,269 @@
+"""What a decision does to rows: ask, reserve, stand by, take back (`ending.py`), and say so, inside one transaction.
+
+The other half of `services.py`: it writes this app's tables too, and only services call it.
+"""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.db import transaction
+
+from apps.demands import services as demands_services
+from apps.demands.models import Demand
+from apps.matching.allocation.sequential import Backup, Plan
+from apps.matching.explanation.wording import explain_in_every_language
+from apps.matching.holds.commit import KEPT, HoldRequest, commit_holds
+from apps.matching.holds.release import lock, take_back
+from apps.matching.loading import Contest, Pair
+from apps.matching.models import Match, MatchState
+from apps.matching.scoring.ranking import Candidate, effective_tier
+from apps.notifications.services import News, queue_all
+from apps.policy.models import Policy
+from apps.supply.models import Offer
+
+
+@dataclass
+class Done:
+    """What a sweep did, in numbers."""
+
+    demands: int = 0
+    offers: int = 0
+    held: int = 0
+    standby: int = 0
+    yielded: int = 0
+    taken_back: int = 0
+    expired: int = 0
+    escalated: int = 0
+
+    def __add__(self, other: "Done") -> "Done":
+        return Done(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
+
+    def __bool__(self) -> bool:
+        return any(asdict(self).values())
+
+
+@transaction.atomic
+def write_plan(plan: Plan, demands: Mapping[int, Demand], policy: Policy, now: dt.datetime) -> Done:
+    """Carry out a plan; what went meanwhile is dropped, and its need asks again. `demands` are as they were decided
+    upon.
+    """
+    if not plan.holds:
+        return Done()
+    requested = {pk: demand.match_requested_at for pk, demand in demands.items()}
+    done = Done()
+    if plan.yielding:
+        yielding = Match.objects.held().filter(pk__in=plan.yielding)
+        pairs = list(yielding.values_list("demand_id", "offer_id"))
+        locked = lock(
+            [*demands, *(demand for demand, _offer in pairs)],
+            [*(hold.candidate.source.id for hold in plan.holds), *(offer for _demand, offer in pairs)],
+        )
+        given_way = list(yielding.shown().order_by("pk"))
+        take_back(given_way, MatchState.SUPERSEDED, now)
+        requested = _requested_since(requested, given_way, locked, now)
+        done.yielded = len(given_way)
+    return done + _carry_out(plan, demands, requested, policy, now)
+
+
+@transaction.atomic
+def write_difference(plan: Plan, contest: Contest, policy: Policy, now: dt.datetime) -> Done:
+    """What stays the same stays untouched. Who is asked for another quantity is told that, not to forget it first."""
+    planned = {(hold.need_id, hold.candidate.source.id): hold for hold in plan.holds}
+    gone = {
+        pair for pair, quantity in contest.asked.items() if pair not in planned or planned[pair].quantity != quantity
+    }
+    new = [pair for pair, hold in planned.items() if hold.quantity != contest.asked.get(pair)]
+    if not new:
+        return Done()
+
+    touched = gone.union(new)
+    locked = lock({demand for demand, _offer in touched}, {offer for _demand, offer in touched})
+    steady = {pk for pk, demand in locked.items() if _asks_the_same(demand, contest.demands[pk])}
+    held = Match.objects.held().filter(demand__in=steady.intersection(demand for demand, _offer in gone))
+    given_way = [
+        match
+        for match in held.shown().order_by("pk")
+        if (pair := (match.demand_id, match.offer_id)) in gone and match.quantity == contest.asked[pair]
+    ]
+    take_back(given_way, MatchState.SUPERSEDED, now)
+    requested = _requested_since(
+        {pk: demand.match_requested_at for pk, demand in locked.items()}, given_way, locked, now
+    )
+    part = Plan(holds=[planned[pair] for pair in new if pair[0] in steady], standbys=plan.standbys)
+    return Done(yielded=len(given_way)) + _carry_out(part, locked, requested, policy, now)
+
+
+def _requested_since(
+    requested: Mapping[int, dt.datetime | None],
+    given_way: Iterable[Match],
+    locked: Mapping[int, Demand],
+    now: dt.datetime,
+) -> dict[int, dt.datetime | None]:
+    """When matching of each need was last asked for, to be still as decided: what gave way a moment ago asks by our own
+    doing.
+    """
+    since = dict(requested)
+    for pk in {match.demand_id for match in given_way}:
+        if pk in since and locked[pk].match_requested_at == since[pk]:
+            since[pk] = now
+    return since
+
+
+def _carry_out(
+    plan: Plan,
+    demands: Mapping[int, Demand],
+    requested: Mapping[int, dt.datetime | None],
+    policy: Policy,
+    now: dt.datetime,
+) -> Done:
+    """Ask whom the plan says, write down the next best, and tell both sides."""
+    offers = Offer.objects.shown().in_bulk([hold.candidate.source.id for hold in plan.holds])
+    asks = [
+        HoldRequest(
+            need_id=hold.need_id,
+            offer_id=hold.candidate.source.id,
+            requested_at=requested[hold.need_id],
+            confirmed_at=hold.candidate.source.confirmed_at,
+            quantity=hold.quantity,
+            rank=hold.rank,
+            respond_by=now + policy.values.hold(demands[hold.need_id].urgency),
+            **_facts(hold.candidate, demands[hold.need_id], policy, now),
+        )
+        for hold in plan.holds
+    ]
+    made = commit_holds(asks)
+    asked: dict[int, list[Match]] = defaultdict(list)
+    for ask in asks:
+        if pk := made.get((ask.need_id, ask.offer_id)):
+            asked[ask.need_id].append(_match(pk, ask, demands[ask.need_id], offers[ask.offer_id]))
+    dropped = [ask.need_id for ask in asks if (ask.need_id, ask.offer_id) not in made]
+    if dropped:
+        demands_services.request_matching(dropped, now=now)
+
+    standbys = [standby for standby in plan.standbys if standby.need_id in asked]
+    _stand_by(standbys, demands, policy, now)
+    _clear_old_standbys(standbys, asked)
+    replaced = _replaced(match for matches in asked.values() for match in matches)
+    queue_all(
+        [
+            news
+            for need_id, matches in asked.items()
+            for news in (*_news_for_suppliers(matches, replaced), _news_for_requester(demands[need_id], matches))
+        ]
+    )
+    return Done(held=len(made), standby=len(standbys))
+
+
+def _match(pk: int, ask: HoldRequest, demand: Demand, offer: Offer) -> Match:
+    """The match as it was written, with both sides, without asking for it."""
+    facts = {name: getattr(ask, name) for name in KEPT}
+    return Match(pk=pk, demand=demand, offer=offer, state=MatchState.HELD, quantity_asked=ask.quantity, **facts)
+
+
+def _asks_the_same(demand: Demand, before: Demand) -> bool:
+    facts = ("state", "target", "standard_id", "accepts_substitutes", "region_id", "needed_by", "quantity_matched")
+    return all(getattr(demand, name) == getattr(before, name) for name in facts)
+
+
+def _facts(candidate: Candidate, demand: Demand, policy: Policy, now: dt.datetime) -> dict[str, Any]:
+    return {
+        "score": candidate.score,
+        "terms": [asdict(term) for term in candidate.terms],
+        "policy_version": policy.version,
+        "is_substitute": candidate.is_substitute,
+        "tier": effective_tier(
+            policy.values.tier(demand.organisation.kind), demand.opened_at or demand.created_at, now, policy.values
+        ),
+    }
+
+
+def _stand_by(standbys: Sequence[Backup], demands: Mapping[int, Demand], policy: Policy, now: dt.datetime) -> None:
+    """Write down the next best; those that are so already stay."""
+    new = []
+    for standby in standbys:
+        demand, source = demands[standby.need_id], standby.candidate.source
+        quantity = max(1, min(demand.target, source.free))
+        new.append(
+            Match(
+                demand=demand,
+                offer_id=source.id,
+                state=MatchState.STANDBY,
+                quantity=quantity,
+                quantity_asked=quantity,
+                rank=standby.rank,
+                **_facts(standby.candidate, demand, policy, now),
+            )
+        )
+    Match.objects.bulk_create(new, ignore_conflicts=True)
+
+
+def _clear_old_standbys(standbys: Sequence[Backup], asked: Iterable[int]) -> None:
+    """Who is next best was decided anew: earlier next bests that are not among them any more stand down."""
+    keep = {(standby.need_id, standby.candidate.source.id) for standby in standbys}
+    waiting = Match.objects.filter(demand__in=list(asked), state=MatchState.STANDBY)
+    pairs = waiting.values_list("pk", "demand_id", "offer_id")
+    old = [pk for pk, demand_id, offer_id in pairs if (demand_id, offer_id) not in keep]
+    if old:
+        waiting.filter(pk__in=old).update(state=MatchState.SUPERSEDED)
+
+
+def _replaced(asked: Iterable[Match]) -> dict[Pair, int]:
+    """What was asked of the same offers for the same needs a moment ago, by pair: taken back and not told yet, as these
+    requests take its place.
+    """
+    matches = list(asked)
+    untold = Match.objects.filter(
+        withdrawal_untold=True,
+        demand__in=[match.demand_id for match in matches],
+        offer__in=[match.offer_id for match in matches],
+    )
+    return {
+        (need, offer): quantity
+        for need, offer, quantity in untold.order_by("pk").values_list("demand_id", "offer_id", "quantity")
+    }
+
+
+def _news_for_suppliers(matches: Iterable[Match], replaced: Mapping[Pair, int]) -> Iterator[News]:
+    for match in matches:
+        context = {**describe(match), "instead_of": replaced.get((match.demand_id, match.offer_id))}
+        yield News("match.proposed", match.offer.organisation, context, key=f"match.proposed:{match.pk}")
+
+
+def _news_for_requester(demand: Demand, matches: Sequence[Match]) -> News:
+    return News(
+        "demand.suppliers_asked",
+        demand.organisation,
+        {
+            **demands_services.describe(demand),
+            "suppliers": [
+                {
+                    "match_id": match.pk,
+                    "name": match.offer.organisation.name,
+                    "quantity": match.quantity,
+                    "region": match.offer.origin_region.full_names,
+                    "reasons": explain_in_every_language(match.terms),
+                    "is_substitute": match.is_substitute,
+                    "item": match.offer.item.names,
+                }
+                for match in matches
+            ],
+        },
+        key=f"demand.suppliers_asked:{min(match.pk for match in matches)}",
+    )
+
+
+def describe(match: Match) -> dict[str, Any]:
+    """The facts of a match for a message: no contacts."""
+    return {
+        **demands_services.describe(match.demand),
+        "match_id": match.pk,
+        "supplier": match.offer.organisation.name,
+        "offered_item": match.offer.item.names,
+        "is_substitute": match.is_substitute,
+        "asked": match.quantity,
+        "respond_by": match.respond_by.isoformat() if match.respond_by else None,
+        "reasons": explain_in_every_language(match.terms),
+    }

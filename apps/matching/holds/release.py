@@ -1,0 +1,58 @@
+"""How holds and next bests end from our side, and the locks under which that is decided.
+
+Like `writing.py`, the other half of `services.py`.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from django.db import transaction
+
+from apps.demands import quantities as demands_quantities
+from apps.demands.models import Demand
+from apps.matching.models import Match, MatchQuerySet, MatchState
+from apps.supply import quantities as supply_quantities
+from apps.supply.models import Offer
+
+
+def lock(demand_ids: Iterable[int], offer_ids: Iterable[int] = ()) -> dict[int, Demand]:
+    """Take the rows of a decision in the order that everybody takes them."""
+    demands = Demand.objects.select_for_update(of=["self"], no_key=True).filter(pk__in=set(demand_ids)).order_by("pk")
+    locked = {demand.pk: demand for demand in demands.shown()}
+    list(Offer.objects.select_for_update(no_key=True).filter(pk__in=set(offer_ids)).order_by("pk").values_list("pk"))
+    return locked
+
+
+def end_holds(matches: Sequence[Match], to: MatchState, now: dt.datetime) -> None:
+    """End holds that were read under the locks of their needs and offers, and give both quantities back."""
+    of_demands: Counter[int] = Counter()
+    of_offers: Counter[int] = Counter()
+    for match in matches:
+        of_demands[match.demand_id] += match.quantity
+        of_offers[match.offer_id] += match.quantity
+        match.state = to
+    if matches:
+        Match.objects.held().filter(pk__in=[match.pk for match in matches]).update(state=to)
+        demands_quantities.release(of_demands, now=now)
+        supply_quantities.release(of_offers, now=now)
+
+
+def take_back(matches: Sequence[Match], to: MatchState, now: dt.datetime) -> None:
+    """End unanswered holds from our side. The suppliers are to be told not to bother when the needs have been matched
+    again (`alerts.notify_withdrawn`), unless they are asked anew.
+    """
+    end_holds(matches, to, now)
+    if matches:
+        Match.objects.filter(pk__in=[match.pk for match in matches]).update(withdrawal_untold=True)
+
+
+@transaction.atomic
+def retire_backups(standbys: MatchQuerySet) -> None:
+    """End being next in line: the need wants nothing more, or the offer is not there any more.
+
+    Under the locks of their needs, as whoever asks a next best holds the lock of its need.
+    """
+    waiting = standbys.filter(state=MatchState.STANDBY)
+    lock(waiting.values_list("demand_id", flat=True))
+    waiting.update_in_order(state=MatchState.SUPERSEDED)

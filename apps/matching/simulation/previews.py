@@ -1,0 +1,171 @@
+"""The verbs of preview: replay the last days under a draft of the policy, and forget it. Writes `Replay` and
+`ReplayedNeed`.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.core import audit
+from apps.core.states import move
+from apps.matching.loading import load_rules
+from apps.matching.models import Replay, ReplayedNeed, ReplayState
+from apps.matching.scoring.ranking import Rules
+from apps.matching.simulation.history import items_posted, load_history, posted_between
+from apps.matching.simulation.replay import MOST_TOGETHER, Part, add_up, differences, replay, totals
+from apps.policy import services as policies
+from apps.policy.models import BUILT_IN, Policy, PolicyDraft
+from apps.policy.values import PolicyValues
+
+log = structlog.get_logger(__name__)
+
+DAYS: Final = 7
+# So that a group of items takes two minutes at most, of the three and a half of a task, and a preview minutes: the
+# newest needs are replayed.
+MOST_NEEDS: Final = 2_000
+MOST_PAIRS: Final = 2_500_000
+# A worker that dies, or is stopped as it takes too long, loses its claim, and the group it was at, after this long:
+# more than a task is let run. The group is tried again with so much less.
+LEASE: Final = dt.timedelta(minutes=5)
+ATTEMPTS: Final = 3
+LESS: Final = 4
+# How long what would have been is kept, and a draft that was thrown away.
+KEEP: Final = dt.timedelta(days=90)
+
+
+@transaction.atomic
+def request_replay(draft: PolicyDraft, *, by: User, days: int = DAYS, now: dt.datetime | None = None) -> Replay:
+    """Have the needs of the last days replayed under the policy in force and under this draft, while it is open; asked
+    twice, once.
+    """
+    now = now or timezone.now()
+    draft = policies.lock_draft(draft)
+    current = Policy.objects.current()
+    same = Replay.objects.filter(draft=draft, settings=draft.settings, policy_version=current.version)
+    present = same.filter(state__in=[ReplayState.WAITING, ReplayState.RUNNING]).first()
+    if present is not None:
+        return present
+    asked = Replay.objects.create(
+        draft=draft,
+        settings=draft.settings,
+        policy_version=current.version,
+        requested_by=by,
+        since=now - dt.timedelta(days=days),
+        until=now,
+    )
+    audit.record(by, "policy.replay_asked", draft, replay=asked.pk)
+    return asked
+
+
+def replay_due(*, seconds: float = 20, now: dt.datetime | None = None) -> bool:
+    """Claim a replay and work on it for about so long, group by group; whether there is more to do. Safe to run twice
+    and side by side.
+    """
+    claimed = _claim(now or timezone.now())
+    if claimed is None:
+        return False
+    rules, end = load_rules(), time.monotonic() + seconds
+    if claimed.groups is None:
+        _plan(claimed, rules)
+    compared = values_of(claimed.policy_version), PolicyValues.from_json(claimed.settings)
+    while claimed.groups_done < claimed.groups_in_all:
+        if time.monotonic() > end:
+            mine = Replay.objects.filter(pk=claimed.pk, claimed_until=claimed.claimed_until)
+            mine.update(claimed_until=None, attempts=0)
+            return True
+        if not _replay_group(claimed, rules, *compared):
+            return True  # somebody else has it by now
+    move(claimed, ReplayState.DONE, claimed_until=None)
+    return Replay.objects.due(timezone.now()).exists()
+
+
+@transaction.atomic
+def _claim(now: dt.datetime) -> Replay | None:
+    due = Replay.objects.due(now).select_for_update(skip_locked=True, no_key=True).order_by("pk")
+    while (found := due.first()) is not None:
+        if found.attempts < ATTEMPTS:
+            facts = {"claimed_until": now + LEASE, "attempts": found.attempts + 1}
+            Replay.objects.filter(pk=found.pk).update(state=ReplayState.RUNNING, **facts)
+            return Replay.objects.get(pk=found.pk)
+        log.error("replay_failed", replay=found.pk, attempts=found.attempts)
+        move(found, ReplayState.FAILED, claimed_until=None)
+    return None
+
+
+def values_of(version: int) -> PolicyValues:
+    """Those of a version that was in force once."""
+    policy = Policy.objects.filter(version=version).first()
+    assert policy is not None or version == BUILT_IN, "a version is never deleted"
+    return policy.values if policy else PolicyValues()
+
+
+def _plan(claimed: Replay, rules: Rules) -> None:
+    """Which items belong together, and from when on: of too many needs the newest are replayed."""
+    needs = posted_between(claimed.since, claimed.until)
+    newest = needs.order_by("-opened_at").values_list("opened_at", flat=True)
+    oldest = list(newest[MOST_NEEDS - 1 : MOST_NEEDS])
+    if oldest and oldest[0] is not None and needs.filter(opened_at__lt=oldest[0]).exists():
+        claimed.left_out = needs.filter(opened_at__lt=oldest[0]).count()
+        claimed.since = oldest[0]
+    claimed.groups = items_posted(posted_between(claimed.since, claimed.until), rules)
+    claimed.save(update_fields=["since", "groups", "left_out"])
+
+
+def _replay_group(claimed: Replay, rules: Rules, in_force: PolicyValues, draft: PolicyValues) -> bool:
+    """Replay the next group under both policies and keep what came of it; False if somebody else did meanwhile."""
+    most_pairs = MOST_PAIRS // LESS ** (claimed.attempts - 1)
+    history, left_out = load_history(
+        claimed.groups[claimed.groups_done], claimed.since, claimed.until, in_force, most_pairs=most_pairs
+    )
+    before, after = (replay(history, rules, policy=policy, most_together=MOST_TOGETHER) for policy in (in_force, draft))
+    otherwise = differences(before.served, after.served)
+    kept = claimed.totals or {}
+    sums = {
+        name: add_up(kept.get(name, {}), totals(history.posted, replayed.served))
+        for name, replayed in (("before", before), ("after", after))
+    }
+    facts = {
+        "groups_done": claimed.groups_done + 1,
+        "needs": claimed.needs + len(history.posted),
+        "left_out": claimed.left_out + left_out,
+        "apart": claimed.apart + max(before.apart, after.apart),
+        "differing": claimed.differing + len(otherwise),
+        "totals": sums,
+        "attempts": 1,
+        "claimed_until": timezone.now() + LEASE,
+    }
+    with transaction.atomic():
+        as_claimed = {"groups_done": claimed.groups_done, "claimed_until": claimed.claimed_until}
+        if not Replay.objects.filter(pk=claimed.pk, state=ReplayState.RUNNING, **as_claimed).update(**facts):
+            return False
+        ReplayedNeed.objects.bulk_create(
+            ReplayedNeed(
+                replay=claimed,
+                demand_id=need_id,
+                before=_kept(before.served[need_id]),
+                after=_kept(after.served[need_id]),
+            )
+            for need_id in otherwise
+        )
+    for name, value in facts.items():
+        setattr(claimed, name, value)
+    return True
+
+
+def purge(*, now: dt.datetime | None = None, limit: int = 500) -> dict[str, int]:
+    """Forget replays that are long over, and drafts that were discarded long ago."""
+    before = (now or timezone.now()) - KEEP
+    old = Replay.objects.over().filter(updated_at__lt=before).order_by("pk")
+    keys = list(old.values_list("pk", flat=True)[:limit])
+    Replay.objects.filter(pk__in=keys).delete()
+    return {"replays": len(keys), "drafts": policies.forget_discarded(before=before, limit=limit)}
+
+
+def _kept(parts: Sequence[Part]) -> list[list[float]]:
+    return [[part.source_id, part.quantity, part.hours] for part in parts]
