@@ -20,7 +20,7 @@ from apps.demands.models import Urgency
 from apps.demo.cast import ADMIN, CAST, DESKS, NEWCOMERS, VIEWER, licence, offers
 from apps.demo.stage import Stage
 from apps.fulfilment import services as fulfilment
-from apps.fulfilment.models import Order
+from apps.fulfilment.models import Order, Side
 from apps.matching.models import DeclineReason
 from apps.matching.simulation import previews
 from apps.notifications.models import Message, MessageState, WebhookEndpoint
@@ -149,7 +149,9 @@ def _set_backs(stage: Stage) -> None:
     accounts.submit_for_verification(rejected, by=stage.users["rejected"])
     stage.at(days=1.95)
     for order in stage.accept(masks):
-        fulfilment.cancel_order(order, by=stage.users["enterprise"], reason="总部统一采购", now=stage.now)
+        fulfilment.cancel_order(
+            order, by=stage.users["enterprise"], side=Side.REQUESTER, reason="总部统一采购", now=stage.now
+        )
     masks.refresh_from_db()
     demands.cancel_demand(masks, by=stage.users["enterprise"], reason="总部统一采购", now=stage.now)
     stage.work()
