@@ -56,6 +56,8 @@ log = structlog.get_logger(__name__)
 
 # A worker that dies loses what it claimed after this long.
 LEASE: Final = dt.timedelta(seconds=60)
+# Holds that end in one transaction: few enough that their locks are short.
+HOLDS_AT_ONCE = 500
 BATCH: Final = 50
 # A gift that waits for a need nearby goes farther each day.
 GIFTS_EVERY: Final = dt.timedelta(days=1)
@@ -157,19 +159,19 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() > end
 
 
-def take_back_invalid(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
+def take_back_invalid(*, now: dt.datetime | None = None) -> Done:
     """Holds whose need was paused or cancelled, whose offer or its certificate went, or one of whose sides lost its
     verification.
     """
     now = now or timezone.now()
-    return _take_back_each(Match.objects.invalid(now.date()), now, limit)
+    return _take_back_each(Match.objects.invalid(now.date()), now, HOLDS_AT_ONCE)
 
 
 def _take_back_each(holds: MatchQuerySet, now: dt.datetime, limit: int) -> Done:
     return Done(taken_back=_end(holds, limit, lambda matches: take_back(matches, MatchState.CANCELLED, now)))
 
 
-def expire_holds(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
+def expire_holds(*, now: dt.datetime | None = None) -> Done:
     """Suppliers who did not answer in time: the hold ends, the next best is asked by the next matching."""
     now = now or timezone.now()
 
@@ -182,7 +184,7 @@ def expire_holds(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
             ]
         )
 
-    return Done(expired=_end(Match.objects.overdue(now), limit, expire))
+    return Done(expired=_end(Match.objects.overdue(now), HOLDS_AT_ONCE, expire))
 
 
 def _end(due: MatchQuerySet, limit: int, act: Callable[[Sequence[Match]], None]) -> int:

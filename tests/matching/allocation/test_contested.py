@@ -144,8 +144,8 @@ def test_by_pairs_by_groups_or_all_at_once_the_scores_are_the_same(case: Case, b
     rows, columns = np.arange(len(market.needs)), np.arange(len(market.sources))
     whole = every_score(market)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apps.matching.market._BLOCK", block)
-        patch.setattr("apps.matching.arcs._BLOCK", block)
+        patch.setattr("apps.matching.allocation.market._BLOCK", block)
+        patch.setattr("apps.matching.allocation.arcs._BLOCK", block)
         some = every_score(market, rows[::-2], columns[::2])
         arcs = every(market)
 
@@ -166,7 +166,7 @@ def test_what_is_within_reach_is_what_is_free_at_every_source_that_fits(case: Ca
     """Added up by groups, though quantities, distances and persons are a matter of pairs."""
     market = Market(*case, RULES, policy=POLICY, now=NOW)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apps.matching.arcs._BLOCK", block)
+        patch.setattr("apps.matching.allocation.arcs._BLOCK", block)
         found = reachable(market)
 
     assert found.tolist() == ((every_score(market) != REFUSED) @ market.free).tolist()
