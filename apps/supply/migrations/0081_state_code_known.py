@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0003_who_is_not_verified'),
         ('catalogue', '0003_search_without_pending_list'),
-        ('supply', '0070_state_code'),
+        ('supply', '0080_state_code'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

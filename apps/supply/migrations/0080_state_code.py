@@ -16,7 +16,7 @@ def code_states(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("supply", "0051_counting_says_when")]
+    dependencies = [("supply", "0070_install_sql")]
 
     operations = [
         migrations.RenameField("offer", "state_reason", "state_note"),

@@ -24,7 +24,7 @@ def code_states(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("demands", "0060_escalating_since")]
+    dependencies = [("demands", "0070_install_sql")]
 
     operations = [
         migrations.RenameField("demand", "state_reason", "state_note"),
