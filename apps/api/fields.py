@@ -20,7 +20,7 @@ M = TypeVar("M", bound=Model)
 
 # Viewsets have a method `list`, so annotations in them cannot name the type.
 Rows = list[dict[str, Any]]
-Keyed = list[tuple[Any, dict[str, Any]]]
+KeyedRows = list[tuple[Any, dict[str, Any]]]
 
 NO_SUCH_FIELD: Final = gettext_lazy("There is no such field.")
 
@@ -28,7 +28,7 @@ NO_SUCH_FIELD: Final = gettext_lazy("There is no such field.")
 # What comes in.
 
 
-class Input(serializers.Serializer[Any]):
+class InputSerializer(serializers.Serializer[Any]):
     """What a client sends. An unknown member is an error; one that only the server sets (`IGNORED`) is passed over."""
 
     IGNORED: ClassVar[Iterable[str]] = ()
@@ -49,11 +49,11 @@ class Input(serializers.Serializer[Any]):
         return value
 
 
-class Nothing(Input):
+class EmptyInputSerializer(InputSerializer):
     """No members."""
 
 
-class Whole(serializers.IntegerField):
+class StrictIntegerField(serializers.IntegerField):
     """A JSON integer: neither 1.0 nor "1" nor true."""
 
     def to_internal_value(self, data: Any) -> int:
@@ -62,14 +62,14 @@ class Whole(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
-class Quantity(Whole):
+class QuantityField(StrictIntegerField):
     """In the item's base unit."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"min_value": 1, "max_value": MAX_QUANTITY, **kwargs})
 
 
-class Truth(serializers.BooleanField):
+class StrictBooleanField(serializers.BooleanField):
     """A JSON boolean."""
 
     def to_internal_value(self, data: Any) -> bool:
@@ -78,7 +78,7 @@ class Truth(serializers.BooleanField):
         return bool(data)
 
 
-class Text(serializers.CharField):
+class StrictCharField(serializers.CharField):
     """A JSON string."""
 
     def to_internal_value(self, data: Any) -> str:
@@ -87,11 +87,11 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
-class Why(Input):
-    reason = Text(required=False, allow_blank=True, max_length=500)
+class ReasonInputSerializer(InputSerializer):
+    reason = StrictCharField(required=False, allow_blank=True, max_length=500)
 
 
-class Price(serializers.DecimalField):
+class PriceField(serializers.DecimalField):
     """As a string, so that no program rounds it; a JSON number is taken too."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -108,7 +108,7 @@ class Price(serializers.DecimalField):
 @extend_schema_field(
     {"type": "string", "description": "RFC 3339, or a date: then the end of that day in your time zone."}
 )
-class Deadline(serializers.Field[Any, Any, Any, Any]):
+class DeadlineField(serializers.Field[Any, Any, Any, Any]):
     default_error_messages: ClassVar = {
         "invalid": gettext_lazy("Write a date (2026-12-31) or a time with its offset (2026-12-31T12:00:00Z).")
     }
@@ -124,7 +124,7 @@ class Deadline(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-class Day(serializers.DateField):
+class StrictDateField(serializers.DateField):
     """An ISO 8601 date between 1970 and 2999."""
 
     def to_internal_value(self, value: Any) -> dt.date:
@@ -137,7 +137,7 @@ class Day(serializers.DateField):
 
 
 @extend_schema_field({"type": "string"})
-class Code(serializers.Field[Any, Any, Any, Any]):
+class CatalogueCodeField(serializers.Field[Any, Any, Any, Any]):
     """A row of reference data by its public name, looked up once in a request however many lines name it."""
 
     default_error_messages: ClassVar = {
@@ -167,7 +167,7 @@ class Code(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-class RegionCode(Code):
+class RegionCodeField(CatalogueCodeField):
     """A region by its code; whoever writes a name instead is told the codes of those with such a name."""
 
     default_error_messages: ClassVar = {"unlike": gettext_lazy("There is no region “{value}”. Did you mean {near}?")}
@@ -182,7 +182,7 @@ class RegionCode(Code):
         super().refuse(text)
 
 
-class Place(RegionCode):
+class PermittedRegionField(RegionCodeField):
     """A region for a row of the caller's: a token for one region places nothing outside of it."""
 
     default_error_messages: ClassVar = {"outside": gettext_lazy("This token is for {region} only.")}
@@ -212,7 +212,7 @@ def find_region(code: str) -> Region | None:
     return Region.objects.places().filter(code=code).first()
 
 
-class VisibleRow(serializers.Field[Any, Any, Any, Any]):
+class VisibleIdField(serializers.Field[Any, Any, Any, Any]):
     """The id of a row that the caller may see."""
 
     default_error_messages: ClassVar = {"unknown": gettext_lazy("There is none with this id that you may see.")}
@@ -232,7 +232,7 @@ class VisibleRow(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-extend_schema_field({"type": "string"})(VisibleRow)
+extend_schema_field({"type": "string"})(VisibleIdField)
 
 
 def as_id(text: Any) -> int | None:
@@ -245,27 +245,27 @@ def as_id(text: Any) -> int | None:
 # What goes out.
 
 
-class Id(serializers.CharField):
+class IdField(serializers.CharField):
     """Opaque."""
 
     shown = str
 
 
-class Amount(serializers.IntegerField):
+class BaseUnitsField(serializers.IntegerField):
     """In the item's base unit."""
 
 
-class Money(serializers.CharField):
+class DecimalTextField(serializers.CharField):
     """A decimal number as a string."""
 
     shown = str
 
 
-class Filled:
+class FilledByViewSet:
     """A field that the resource fills in for a whole page at once."""
 
 
-class Row(serializers.Serializer[Any]):
+class RowSerializer(serializers.Serializer[Any]):
     """What is shown of a row. Plain fields are read by one `values_list()`: models would take several times as long."""
 
     @classmethod
@@ -274,7 +274,7 @@ class Row(serializers.Serializer[Any]):
         return {
             name: field
             for name, field in cls._declared_fields.items()
-            if not isinstance(field, Filled | serializers.BaseSerializer)
+            if not isinstance(field, FilledByViewSet | serializers.BaseSerializer)
         }
 
     @classmethod

@@ -20,7 +20,7 @@ from apps.matching.models import Match, MatchState
 from apps.supply.models import Offer, OfferState
 
 
-class Kind(Enum):
+class ColumnKind(Enum):
     """How a column is written in each format."""
 
     PLAIN = "plain"  # numbers and codes of ours
@@ -32,19 +32,19 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Column:
+class ExportColumn:
     name: str
     lookup: str
-    kind: Kind = Kind.PLAIN
+    kind: ColumnKind = ColumnKind.PLAIN
 
 
 @dataclass(frozen=True)
-class Dataset:
+class ExportDataset:
     """A table that can be pulled."""
 
     name: str
     model: type[TimeStamped]
-    columns: tuple[Column, ...]
+    columns: tuple[ExportColumn, ...]
     states: tuple[str, ...]
     item: str | None  # the lookup of its item
     regions: tuple[str, ...] = field(default=("region",))  # the lookups of the regions that it lies in
@@ -105,91 +105,94 @@ class HarmlessText(Func):
     output_field = TextField()
 
 
-def for_csv(column: Column) -> Any:
+def for_csv(column: ExportColumn) -> Any:
     value = F(column.lookup)
-    if column.kind is Kind.TIME:
+    if column.kind is ColumnKind.TIME:
         return UtcText(value)
-    if column.kind is Kind.FLAG:
+    if column.kind is ColumnKind.FLAG:
         return AsText(value)
-    if column.kind is Kind.LIST:
+    if column.kind is ColumnKind.LIST:
         return Joined(value)
-    if column.kind is Kind.FREE:
+    if column.kind is ColumnKind.FREE:
         return HarmlessText(value)
     return value
 
 
-def for_json(column: Column) -> Any:
+def for_json(column: ExportColumn) -> Any:
     value = F(column.lookup)
-    if column.kind is Kind.TIME:
+    if column.kind is ColumnKind.TIME:
         return UtcText(value)
-    if column.kind is Kind.ID:
+    if column.kind is ColumnKind.ID:
         return AsText(value)
     return value
 
 
-def _stamps() -> tuple[Column, ...]:
-    return (Column("created_at", "created_at", Kind.TIME), Column("updated_at", "updated_at", Kind.TIME))
+def _stamps() -> tuple[ExportColumn, ...]:
+    return (
+        ExportColumn("created_at", "created_at", ColumnKind.TIME),
+        ExportColumn("updated_at", "updated_at", ColumnKind.TIME),
+    )
 
 
-DEMANDS: Final = Dataset(
+DEMANDS: Final = ExportDataset(
     name="demands",
     model=Demand,
     columns=(
-        Column("id", "pk", Kind.ID),
-        Column("reference", "reference"),
-        Column("organisation", "organisation_id", Kind.ID),
-        Column("organisation_name", "organisation__name", Kind.FREE),
-        Column("item", "item__key"),
-        Column("quantity", "quantity"),
-        Column("quantity_kind", "quantity_kind"),
-        Column("quantity_held", "quantity_held"),
-        Column("quantity_matched", "quantity_matched"),
-        Column("quantity_received", "quantity_received"),
-        Column("unit", "item__unit_id"),
-        Column("standard", "standard__code"),
-        Column("accepts_substitutes", "accepts_substitutes", Kind.FLAG),
-        Column("region", "region_id"),
-        Column("address", "address", Kind.FREE),
-        Column("needed_by", "needed_by", Kind.TIME),
-        Column("urgency", "urgency"),
-        Column("days_of_supply", "days_of_supply"),
-        Column("note", "note", Kind.FREE),
-        Column("state", "state"),
-        Column("state_reason", "state_reason", Kind.FREE),
-        Column("confirmed_at", "confirmed_at", Kind.TIME),
-        Column("opened_at", "opened_at", Kind.TIME),
+        ExportColumn("id", "pk", ColumnKind.ID),
+        ExportColumn("reference", "reference"),
+        ExportColumn("organisation", "organisation_id", ColumnKind.ID),
+        ExportColumn("organisation_name", "organisation__name", ColumnKind.FREE),
+        ExportColumn("item", "item__key"),
+        ExportColumn("quantity", "quantity"),
+        ExportColumn("quantity_kind", "quantity_kind"),
+        ExportColumn("quantity_held", "quantity_held"),
+        ExportColumn("quantity_matched", "quantity_matched"),
+        ExportColumn("quantity_received", "quantity_received"),
+        ExportColumn("unit", "item__unit_id"),
+        ExportColumn("standard", "standard__code"),
+        ExportColumn("accepts_substitutes", "accepts_substitutes", ColumnKind.FLAG),
+        ExportColumn("region", "region_id"),
+        ExportColumn("address", "address", ColumnKind.FREE),
+        ExportColumn("needed_by", "needed_by", ColumnKind.TIME),
+        ExportColumn("urgency", "urgency"),
+        ExportColumn("days_of_supply", "days_of_supply"),
+        ExportColumn("note", "note", ColumnKind.FREE),
+        ExportColumn("state", "state"),
+        ExportColumn("state_reason", "state_reason", ColumnKind.FREE),
+        ExportColumn("confirmed_at", "confirmed_at", ColumnKind.TIME),
+        ExportColumn("opened_at", "opened_at", ColumnKind.TIME),
         *_stamps(),
     ),
     states=tuple(DemandState.values),
     item="item",
 )
 
-OFFERS: Final = Dataset(
+OFFERS: Final = ExportDataset(
     name="offers",
     model=Offer,
     columns=(
-        Column("id", "pk", Kind.ID),
-        Column("organisation", "organisation_id", Kind.ID),
-        Column("organisation_name", "organisation__name", Kind.FREE),
-        Column("item", "item__key"),
-        Column("standard", "standard__code"),
-        Column("quantity", "quantity"),
-        Column("quantity_reserved", "quantity_reserved"),
-        Column("unit", "item__unit_id"),
-        Column("daily_capacity", "daily_capacity"),
-        Column("minimum_order", "minimum_order"),
-        Column("lead_time_days", "lead_time_days"),
-        Column("unit_price", "unit_price", Kind.ID),
-        Column("currency", "currency"),
-        Column("is_donation", "is_donation", Kind.FLAG),
-        Column("origin_region", "origin_region_id"),
-        Column("ships_to", "ships_to", Kind.LIST),
-        Column("certificate_number", "certificate_number", Kind.FREE),
-        Column("certificate_valid_until", "certificate_valid_until"),
-        Column("note", "note", Kind.FREE),
-        Column("state", "state"),
-        Column("state_reason", "state_reason", Kind.FREE),
-        Column("confirmed_at", "confirmed_at", Kind.TIME),
+        ExportColumn("id", "pk", ColumnKind.ID),
+        ExportColumn("organisation", "organisation_id", ColumnKind.ID),
+        ExportColumn("organisation_name", "organisation__name", ColumnKind.FREE),
+        ExportColumn("item", "item__key"),
+        ExportColumn("standard", "standard__code"),
+        ExportColumn("quantity", "quantity"),
+        ExportColumn("quantity_reserved", "quantity_reserved"),
+        ExportColumn("unit", "item__unit_id"),
+        ExportColumn("daily_capacity", "daily_capacity"),
+        ExportColumn("minimum_order", "minimum_order"),
+        ExportColumn("lead_time_days", "lead_time_days"),
+        ExportColumn("unit_price", "unit_price", ColumnKind.ID),
+        ExportColumn("currency", "currency"),
+        ExportColumn("is_donation", "is_donation", ColumnKind.FLAG),
+        ExportColumn("origin_region", "origin_region_id"),
+        ExportColumn("ships_to", "ships_to", ColumnKind.LIST),
+        ExportColumn("certificate_number", "certificate_number", ColumnKind.FREE),
+        ExportColumn("certificate_valid_until", "certificate_valid_until"),
+        ExportColumn("note", "note", ColumnKind.FREE),
+        ExportColumn("state", "state"),
+        ExportColumn("state_reason", "state_reason", ColumnKind.FREE),
+        ExportColumn("confirmed_at", "confirmed_at", ColumnKind.TIME),
         *_stamps(),
     ),
     states=tuple(OfferState.values),
@@ -197,32 +200,32 @@ OFFERS: Final = Dataset(
     regions=("origin_region",),
 )
 
-MATCHES: Final = Dataset(
+MATCHES: Final = ExportDataset(
     name="matches",
     model=Match,
     columns=(
-        Column("id", "pk", Kind.ID),
-        Column("demand", "demand_id", Kind.ID),
-        Column("reference", "demand__reference"),
-        Column("requester", "demand__organisation__name", Kind.FREE),
-        Column("offer", "offer_id", Kind.ID),
-        Column("supplier", "offer__organisation__name", Kind.FREE),
-        Column("item", "demand__item__key"),
-        Column("offered_item", "offer__item__key"),
-        Column("unit", "demand__item__unit_id"),
-        Column("region", "demand__region_id"),
-        Column("quantity", "quantity"),
-        Column("quantity_asked", "quantity_asked"),
-        Column("rank", "rank"),
-        Column("score", "score"),
-        Column("policy_version", "policy_version"),
-        Column("is_substitute", "is_substitute", Kind.FLAG),
-        Column("state", "state"),
-        Column("respond_by", "respond_by", Kind.TIME),
-        Column("responded_at", "responded_at", Kind.TIME),
-        Column("lead_time_days", "lead_time_days"),
-        Column("decline_reason", "decline_reason"),
-        Column("decline_note", "decline_note", Kind.FREE),
+        ExportColumn("id", "pk", ColumnKind.ID),
+        ExportColumn("demand", "demand_id", ColumnKind.ID),
+        ExportColumn("reference", "demand__reference"),
+        ExportColumn("requester", "demand__organisation__name", ColumnKind.FREE),
+        ExportColumn("offer", "offer_id", ColumnKind.ID),
+        ExportColumn("supplier", "offer__organisation__name", ColumnKind.FREE),
+        ExportColumn("item", "demand__item__key"),
+        ExportColumn("offered_item", "offer__item__key"),
+        ExportColumn("unit", "demand__item__unit_id"),
+        ExportColumn("region", "demand__region_id"),
+        ExportColumn("quantity", "quantity"),
+        ExportColumn("quantity_asked", "quantity_asked"),
+        ExportColumn("rank", "rank"),
+        ExportColumn("score", "score"),
+        ExportColumn("policy_version", "policy_version"),
+        ExportColumn("is_substitute", "is_substitute", ColumnKind.FLAG),
+        ExportColumn("state", "state"),
+        ExportColumn("respond_by", "respond_by", ColumnKind.TIME),
+        ExportColumn("responded_at", "responded_at", ColumnKind.TIME),
+        ExportColumn("lead_time_days", "lead_time_days"),
+        ExportColumn("decline_reason", "decline_reason"),
+        ExportColumn("decline_note", "decline_note", ColumnKind.FREE),
         *_stamps(),
     ),
     states=tuple(MatchState.values),
@@ -230,25 +233,25 @@ MATCHES: Final = Dataset(
     regions=("demand__region",),
 )
 
-ORDERS: Final = Dataset(
+ORDERS: Final = ExportDataset(
     name="orders",
     model=Order,
     columns=(
-        Column("id", "pk", Kind.ID),
-        Column("match", "match_id", Kind.ID),
-        Column("repeat_of", "repeat_of_id", Kind.ID),
-        Column("demand", "match__demand_id", Kind.ID),
-        Column("reference", "match__demand__reference"),
-        Column("requester", "match__demand__organisation__name", Kind.FREE),
-        Column("supplier", "match__offer__organisation__name", Kind.FREE),
-        Column("item", "match__offer__item__key"),
-        Column("unit", "match__offer__item__unit_id"),
-        Column("region", "match__demand__region_id"),
-        Column("quantity", "quantity"),
-        Column("state", "state"),
-        Column("state_reason", "state_reason", Kind.FREE),
-        Column("quantity_received", "quantity_received"),
-        Column("quantity_rejected", "quantity_rejected"),
+        ExportColumn("id", "pk", ColumnKind.ID),
+        ExportColumn("match", "match_id", ColumnKind.ID),
+        ExportColumn("repeat_of", "repeat_of_id", ColumnKind.ID),
+        ExportColumn("demand", "match__demand_id", ColumnKind.ID),
+        ExportColumn("reference", "match__demand__reference"),
+        ExportColumn("requester", "match__demand__organisation__name", ColumnKind.FREE),
+        ExportColumn("supplier", "match__offer__organisation__name", ColumnKind.FREE),
+        ExportColumn("item", "match__offer__item__key"),
+        ExportColumn("unit", "match__offer__item__unit_id"),
+        ExportColumn("region", "match__demand__region_id"),
+        ExportColumn("quantity", "quantity"),
+        ExportColumn("state", "state"),
+        ExportColumn("state_reason", "state_reason", ColumnKind.FREE),
+        ExportColumn("quantity_received", "quantity_received"),
+        ExportColumn("quantity_rejected", "quantity_rejected"),
         *_stamps(),
     ),
     states=tuple(OrderState.values),
@@ -256,21 +259,21 @@ ORDERS: Final = Dataset(
     regions=("match__demand__region", "match__offer__origin_region"),
 )
 
-ORGANISATIONS: Final = Dataset(
+ORGANISATIONS: Final = ExportDataset(
     name="organisations",
     model=Organisation,
     columns=(
-        Column("id", "pk", Kind.ID),
-        Column("name", "name", Kind.FREE),
-        Column("kind", "kind"),
-        Column("identifier_kind", "identifier_kind"),
-        Column("identifier", "identifier", Kind.FREE),
-        Column("region", "region_id"),
-        Column("address", "address", Kind.FREE),
-        Column("state", "state"),
-        Column("state_reason", "state_reason", Kind.FREE),
-        Column("verified_at", "verified_at", Kind.TIME),
-        Column("verified_until", "verified_until"),
+        ExportColumn("id", "pk", ColumnKind.ID),
+        ExportColumn("name", "name", ColumnKind.FREE),
+        ExportColumn("kind", "kind"),
+        ExportColumn("identifier_kind", "identifier_kind"),
+        ExportColumn("identifier", "identifier", ColumnKind.FREE),
+        ExportColumn("region", "region_id"),
+        ExportColumn("address", "address", ColumnKind.FREE),
+        ExportColumn("state", "state"),
+        ExportColumn("state_reason", "state_reason", ColumnKind.FREE),
+        ExportColumn("verified_at", "verified_at", ColumnKind.TIME),
+        ExportColumn("verified_until", "verified_until"),
         *_stamps(),
     ),
     states=tuple(OrganisationState.values),

@@ -8,8 +8,14 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.admin import ReasonForm, WatchedAdmin, WatchedInline, acting, do_each
+from apps.accounts.models import User
 from apps.fulfilment import services
-from apps.fulfilment.models import ContactReveal, Delivery, Order, Shipment
+from apps.fulfilment.models import ContactReveal, Delivery, Order, Shipment, Side
+
+
+def _cancel(order: Order, by: User, reason: str) -> None:
+    """The back office acts for the platform: neither side answers for it."""
+    services.cancel_order(order, by=by, side=Side.COORDINATOR, reason=reason)
 
 
 class ShipmentInline(WatchedInline):
@@ -40,7 +46,7 @@ class OrderAdmin(WatchedAdmin[Order]):
     @admin.action(description=_("Cancel, before anything has arrived"), permissions=["operate"])
     def cancel(self, request: HttpRequest, rows: QuerySet[Order]) -> None:
         reason = request.POST.get("reason", "")
-        do_each(self, request, rows, lambda row: services.cancel_order(row, by=acting(request), reason=reason))
+        do_each(self, request, rows, lambda row: _cancel(row, acting(request), reason))
 
     @admin.action(description=_("Close: nothing more will come"), permissions=["operate"])
     def close(self, request: HttpRequest, rows: QuerySet[Order]) -> None:

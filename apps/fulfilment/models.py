@@ -20,6 +20,14 @@ class OrderState(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
+class Side(models.TextChoices):
+    """On whose behalf something is done to an order. A person may be entitled to act for several of them."""
+
+    REQUESTER = "requester", _("The requester")
+    SUPPLIER = "supplier", _("The supplier")
+    COORDINATOR = "coordinator", _("Neither: the coordinators")
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Both sides see an order, and who watches the region of either."""

@@ -19,8 +19,8 @@ from apps.core.errors import RuleViolation
 from apps.core.states import move
 from apps.demands import quantities as demands_quantities
 from apps.demands.models import Demand
-from apps.fulfilment.models import ContactReveal, Delivery, Order, OrderState, Shipment
-from apps.matching import services as matching_services
+from apps.fulfilment.models import ContactReveal, Delivery, Order, OrderState, Shipment, Side
+from apps.matching import acceptance
 from apps.matching.holds.plans import describe as describe_match
 from apps.matching.models import Match
 from apps.notifications.services import queue
@@ -40,7 +40,7 @@ def accept_match(
     """The supplier accepts all or part; from this commit on there is an order and both sides may see each other's
     contact.
     """
-    match = matching_services.record_acceptance(match, by=by, quantity=quantity, lead_time_days=lead_time_days, now=now)
+    match = acceptance.record_acceptance(match, by=by, quantity=quantity, lead_time_days=lead_time_days, now=now)
     order = Order.objects.create(match=match, quantity=match.quantity, placed_by=by)
     queue("order.confirmed", match.offer.organisation, describe(order), key=f"order.confirmed:{order.pk}")
     return order
@@ -172,7 +172,7 @@ def deliver_order(
         demands_quantities.record_receipt(demand_id, quantity_accepted, now=now)
     if quantity_rejected:
         demands_quantities.record_loss(demand_id, quantity_rejected, now=now)
-        matching_services.record_loss(order.match, quantity_rejected)
+        acceptance.record_loss(order.match, quantity_rejected)
     if quantity_accepted + quantity_rejected == order.quantity_outstanding:
         move(order, OrderState.DELIVERED)
     audit.record(by, "order.delivered", order, accepted=quantity_accepted, rejected=quantity_rejected)
@@ -199,7 +199,7 @@ def close_order(order: Order, *, by: User | None, reason: str = "", now: dt.date
     move(order, OrderState.CLOSED, state_reason=reason)
     if outstanding:
         demands_quantities.record_loss(order.match.demand_id, outstanding, now=now)
-        matching_services.record_loss(order.match, outstanding)
+        acceptance.record_loss(order.match, outstanding)
         context = {**describe(order), "outstanding": outstanding, "reason": reason}
         for organisation in (order.match.demand.organisation, order.match.offer.organisation):
             queue("order.closed", organisation, context, key=f"order.closed:{order.pk}")
@@ -207,9 +207,28 @@ def close_order(order: Order, *, by: User | None, reason: str = "", now: dt.date
     return order
 
 
+def sides_of(order: Order, user: User) -> tuple[Side, ...]:
+    """On whose behalf a user may act on an order: usually one side, all of them for a coordinator of both."""
+    match = order.match
+    requester, supplier = match.demand.organisation, match.offer.organisation
+    may_act = {
+        Side.REQUESTER: can(user, Permission.POST_DEMANDS, requester),
+        Side.SUPPLIER: can(user, Permission.PUBLISH_OFFERS, supplier),
+        Side.COORDINATOR: any(can(user, Permission.COORDINATE, one) for one in (requester, supplier)),
+    }
+    return tuple(side for side, may in may_act.items() if may)
+
+
 @transaction.atomic
-def cancel_order(order: Order, *, by: User | None, reason: str = "", now: dt.datetime | None = None) -> Order:
-    """Either side calls it off before anything was shipped or received: stock and need are free again."""
+def cancel_order(
+    order: Order, *, by: User | None, side: Side, reason: str = "", now: dt.datetime | None = None
+) -> Order:
+    """Call an order off before anything was shipped or received: stock and need are free again.
+
+    `side` is on whose behalf `by` does it (`sides_of`), because a coordinator may do it for either. Only a supplier
+    that calls off has it in its record. A repeat that the requester calls off is not needed any more; in all other
+    cases the goods are wanted again.
+    """
     now = now or timezone.now()
     order = _lock(order)
     if order.quantity_received or order.quantity_rejected:
@@ -217,15 +236,13 @@ def cancel_order(order: Order, *, by: User | None, reason: str = "", now: dt.dat
     move(order, OrderState.CANCELLED, state_reason=reason)
     match = order.match
     supply_quantities.release({match.offer_id: order.quantity}, now=now)
-    by_requester = by is not None and can(by, Permission.POST_DEMANDS, match.demand.organisation)
-    if order.repeat_of_id and by_requester:
+    if order.repeat_of_id and side == Side.REQUESTER:
         demands_quantities.undo_repeat(match.demand_id, order.quantity, now=now)
     else:
         demands_quantities.record_loss(match.demand_id, order.quantity, now=now)
     if order.repeat_of_id is None:
-        by_supplier = by is not None and not by_requester
-        matching_services.call_off(match, by=by, by_supplier=by_supplier)
-    audit.record(by, "order.cancelled", order, reason=reason)
+        acceptance.call_off(match, by=by, by_supplier=side == Side.SUPPLIER)
+    audit.record(by, "order.cancelled", order, reason=reason, side=side)
     context = {**describe(order), "reason": reason}
     for organisation in {match.demand.organisation, match.offer.organisation}:
         queue("order.cancelled", organisation, context, key=f"order.cancelled:{order.pk}")
@@ -283,7 +300,7 @@ def check_repeatable(order: Order, now: dt.datetime) -> None:
     match = order.match
     if order.state == OrderState.CANCELLED or not match.is_contact_revealed:
         raise RuleViolation("not_proven", _("Only an accepted match can be ordered again."))
-    matching_services.check_may_be_promised(match, now)
+    acceptance.check_may_be_promised(match, now)
     if match.offer.is_repeatable:
         return
     if match.offer.is_live:

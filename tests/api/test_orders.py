@@ -91,6 +91,29 @@ def test_an_order_is_called_off_by_either_side_but_shipped_by_one(
     assert call(supplier).post(f"{path}/cancel/", {"reason": "burnt"}).json()["state"] == "cancelled"
 
 
+def test_a_coordinator_says_on_whose_behalf_an_order_is_called_off(
+    call: Call, accepted: Match, supplier: User, coordinator: User
+) -> None:
+    orders = [Order.objects.create(match=accepted, quantity=200)]
+    orders += [Order.objects.create(match=accepted, quantity=100, repeat_of=orders[0]) for _i in range(2)]
+    demand = accepted.demand
+
+    said = {"on_behalf_of": "requester", "reason": "enough"}
+    assert call(supplier).post(f"/orders/{orders[1].pk}/cancel/", said).json()["code"] == "not_allowed"
+    before = (demand.quantity, demand.quantity_matched)
+    assert call(coordinator).post(f"/orders/{orders[1].pk}/cancel/", said).json()["state"] == "cancelled"
+    demand.refresh_from_db()
+    assert (demand.quantity, demand.quantity_matched) == (before[0] - 100, before[1] - 100)
+
+    assert call(coordinator).post(f"/orders/{orders[2].pk}/cancel/", {"on_behalf_of": "supplier"}).status_code == 200
+    demand.refresh_from_db()
+    assert (demand.quantity, demand.quantity_matched) == (before[0] - 100, before[1] - 200)
+
+    call(coordinator).post(f"/orders/{orders[0].pk}/cancel/", {"on_behalf_of": "supplier"})
+    accepted.refresh_from_db()
+    assert (accepted.state, accepted.decline_reason) == ("cancelled", "other")
+
+
 def test_parts_are_shipped_and_the_rest_is_closed(call: Call, accepted: Match, buyer: User, supplier: User) -> None:
     order = Order.objects.create(match=accepted, quantity=400)
     path = f"/orders/{order.pk}"

@@ -7,10 +7,10 @@ from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
+from apps.demands.amending import amend_demand
 from apps.demands.models import DemandState
-from apps.demands.services import amend_demand
 from apps.fulfilment import services
-from apps.fulfilment.models import ContactReveal, Order, OrderState
+from apps.fulfilment.models import ContactReveal, Order, OrderState, Side
 from apps.matching import services as matching
 from apps.matching.models import MatchState
 from apps.supply import services as supply
@@ -86,11 +86,11 @@ def test_a_short_order_is_closed_and_the_rest_is_wanted_again(order: Order, buye
 def test_an_order_that_has_left_cannot_be_called_off(order: Order, supplier: User) -> None:
     services.ship_order(order, by=supplier)
     with pytest.raises(RuleViolation):
-        services.cancel_order(order, by=supplier)
+        services.cancel_order(order, by=supplier, side=Side.SUPPLIER)
 
 
 def test_calling_off_frees_stock_and_need(order: Order, supplier: User) -> None:
-    services.cancel_order(order, by=supplier, reason="Line broke down")
+    services.cancel_order(order, by=supplier, side=Side.SUPPLIER, reason="Line broke down")
     match = order.match
     match.refresh_from_db()
     match.demand.refresh_from_db()
@@ -169,7 +169,7 @@ def test_nothing_is_ordered_again_while_one_side_is_not_verified(order: Order, b
 
 def test_a_repeat_taken_back_by_the_requester_shrinks_the_need_again(order: Order, buyer: User) -> None:
     again = services.repeat_order(order, by=buyer, quantity=500)
-    services.cancel_order(again, by=buyer)
+    services.cancel_order(again, by=buyer, side=Side.REQUESTER)
     demand = order.match.demand
     demand.refresh_from_db()
     assert (demand.quantity, demand.quantity_matched, demand.state) == (1000, 1000, DemandState.MATCHED)
@@ -202,11 +202,11 @@ def test_a_repeat_can_be_called_off_though_less_is_needed_by_now(
     offer = OfferFactory.create(organisation=maker, item=demand.item)
     first = services.accept_match(MatchFactory.create(demand=demand, offer=offer, quantity=100), by=None)
     again = services.repeat_order(first, by=buyer, quantity=50)
-    services.cancel_order(first, by=buyer)
+    services.cancel_order(first, by=buyer, side=Side.REQUESTER)
     demand.refresh_from_db()
     amend_demand(demand, by=buyer, quantity=50)
 
-    services.cancel_order(again, by=buyer)
+    services.cancel_order(again, by=buyer, side=Side.REQUESTER)
 
     demand.refresh_from_db()
     assert (demand.state, demand.quantity, demand.quantity_matched) == (DemandState.OPEN, 50, 0)

@@ -18,12 +18,13 @@ from apps.demands import services as demands
 from apps.demands.lines import Line
 from apps.demands.models import Demand, Urgency
 from apps.fulfilment import services as fulfilment
-from apps.fulfilment.models import Order
+from apps.fulfilment.models import Order, Side
 from apps.matching import notices
 from apps.matching import services as matching
 from apps.matching.models import DeclineReason, Match
 from apps.notifications import sending
 from apps.supply import services as supply
+from apps.supply.amending import amend_offer
 from apps.supply.models import Offer, OfferState
 
 Row = TypeVar("Row", bound=models.Model)
@@ -105,7 +106,7 @@ class Member:
         offer = self.one_of(Offer.objects.live())
         if self.chance.random() < 0.6:
             more = offer.quantity_reserved + self.chance.randint(0, 4000)
-            supply.amend_offer(offer, by=self.person, quantity=more)
+            amend_offer(offer, by=self.person, quantity=more)
         elif offer.state == OfferState.PUBLISHED:
             supply.pause_offer(offer, by=self.person)
         else:
@@ -123,7 +124,7 @@ class Member:
                 order, by=self.person, quantity_accepted=part, quantity_rejected=left - part, reason="wet"
             )
         elif chosen == "cancel":
-            fulfilment.cancel_order(order, by=self.person)
+            fulfilment.cancel_order(order, by=self.person, side=self.chance.choice(list(Side)))
         elif chosen == "repeat":
             fulfilment.repeat_order(order, by=self.person, quantity=self.chance.randint(1, 500))
         else:

@@ -12,7 +12,7 @@ from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Satisfaction
 from apps.demands.models import DemandState, QuantityKind
 from apps.fulfilment import services as fulfilment
-from apps.fulfilment.models import Order
+from apps.fulfilment.models import Order, Side
 from apps.matching import services as matching
 from apps.matching.loading import load_sources
 from apps.matching.models import DeclineReason, Match, MatchState
@@ -20,6 +20,7 @@ from apps.matching.search import offer_index
 from apps.notifications.models import Message
 from apps.policy.values import PolicyValues
 from apps.supply import services as supply
+from apps.supply.amending import amend_offer
 from apps.supply.models import Offer, OfferState
 from tests.factories import (
     ItemFactory,
@@ -100,7 +101,7 @@ def test_another_offer_of_the_same_supplier_is_asked_unless_the_answer_was_meant
     sweep(later if reason == "silence" else None)
 
     assert asked() == ({(demand.pk, second.pk): 1000} if is_asked else {})
-    supply.amend_offer(second, by=person_of(demand), lead_time_days=4, now=later)
+    amend_offer(second, by=person_of(demand), lead_time_days=4, now=later)
     sweep(later + dt.timedelta(minutes=1))
     assert asked() == {(demand.pk, second.pk): 1000}, "whoever touches an offer may be asked again"
 
@@ -257,14 +258,14 @@ def test_silence_and_goods_that_are_gone_count_against_the_record_and_other_answ
     assert record_of(other) == (0, broken)
 
 
-@pytest.mark.parametrize(("who", "record"), [("supplier", (0, 1)), ("buyer", (0, 0))])
+@pytest.mark.parametrize(("side", "record"), [("supplier", (0, 1)), ("requester", (0, 0))])
 def test_only_who_calls_an_order_off_answers_for_it(
     sweep: Sweep,
     hospital: Organisation,
     buyer: User,
     maker: Organisation,
     supplier: User,
-    who: str,
+    side: str,
     record: tuple[int, int],
 ) -> None:
     offer = OfferFactory.create(organisation=maker)
@@ -273,7 +274,22 @@ def test_only_who_calls_an_order_off_answers_for_it(
     order = fulfilment.accept_match(Match.objects.get(), by=supplier)
     assert record_of(offer) == (1, 0)
 
-    fulfilment.cancel_order(order, by={"supplier": supplier, "buyer": buyer}[who])
+    fulfilment.cancel_order(order, by={"supplier": supplier, "requester": buyer}[side], side=Side(side))
+
+    assert record_of(offer) == record
+
+
+@pytest.mark.parametrize(("side", "record"), [("supplier", (0, 1)), ("requester", (0, 0)), ("coordinator", (0, 0))])
+def test_a_coordinator_says_for_whom_an_order_is_called_off(
+    sweep: Sweep, supplier: User, maker: Organisation, coordinator: User, side: str, record: tuple[int, int]
+) -> None:
+    offer = OfferFactory.create(organisation=maker)
+    need()
+    sweep()
+    order = fulfilment.accept_match(Match.objects.get(), by=supplier)
+    assert fulfilment.sides_of(order, coordinator) == tuple(Side)
+
+    fulfilment.cancel_order(order, by=coordinator, side=Side(side))
 
     assert record_of(offer) == record
 
@@ -293,11 +309,11 @@ def order(sweep: Sweep, hospital: Organisation, buyer: User, maker: Organisation
     return order
 
 
-@pytest.mark.parametrize("who", ["supplier", "buyer"])
+@pytest.mark.parametrize("side", ["supplier", "requester"])
 def test_an_order_that_is_called_off_is_wanted_again_of_somebody_else(
-    sweep: Sweep, order: Order, buyer: User, supplier: User, who: str
+    sweep: Sweep, order: Order, buyer: User, supplier: User, side: str
 ) -> None:
-    fulfilment.cancel_order(order, by={"supplier": supplier, "buyer": buyer}[who])
+    fulfilment.cancel_order(order, by={"supplier": supplier, "requester": buyer}[side], side=Side(side))
 
     news = [one for one in sweep() if one[0] != "order.cancelled"]
 

@@ -11,7 +11,7 @@ from apps.demands import services as demands
 from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.fulfilment import services as fulfilment
-from apps.fulfilment.models import Order, OrderState
+from apps.fulfilment.models import Order, OrderState, Side
 from apps.matching import services as matching
 from apps.matching.explanation.outlook import outlook
 from apps.matching.models import Match, MatchState
@@ -257,7 +257,7 @@ def test_an_order_called_off_by_the_supplier_goes_to_somebody_else(
     matching.sweep()
     order = fulfilment.accept_match(Match.objects.get(), by=supplier)
 
-    fulfilment.cancel_order(order, by=supplier, reason="Line broke down")
+    fulfilment.cancel_order(order, by=supplier, side=Side.SUPPLIER, reason="Line broke down")
     other = OfferFactory.create(queued=True)
     matching.sweep()
     matching.sweep()

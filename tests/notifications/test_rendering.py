@@ -18,7 +18,7 @@ from apps.demands import services as demands
 from apps.demands.lines import Line
 from apps.demands.models import Demand, QuantityKind
 from apps.fulfilment import services as fulfilment
-from apps.fulfilment.models import Order
+from apps.fulfilment.models import Order, Side
 from apps.matching import notices
 from apps.matching import services as matching
 from apps.matching.models import Match
@@ -72,7 +72,7 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     fulfilment.ship_order(again, by=supplier, carrier="SF <Express>", tracking_number="SF1", expected_on=now.date())
     fulfilment.deliver_order(again, by=buyer, quantity_accepted=19_000, quantity_rejected=10, reason="Torn <b>open</b>")
     fulfilment.close_order(Order.objects.get(pk=again.pk), by=buyer, reason="Lost")
-    fulfilment.cancel_order(order, by=supplier, reason="Fire")
+    fulfilment.cancel_order(order, by=supplier, side=Side.SUPPLIER, reason="Fire")
     demands.pause_demand(Demand.objects.get(pk=posted[2].pk), by=buyer)
     matching.take_back_invalid()
     notices.notify_withdrawn()

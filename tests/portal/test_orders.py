@@ -226,6 +226,21 @@ def test_either_side_cancels_before_anything_is_shipped_after_being_asked(
     assert (order.state, order.state_reason) == (OrderState.CANCELLED, "fire")
 
 
+def test_a_coordinator_chooses_for_whom_an_order_is_cancelled(
+    log_in: Login, coordinator: User, buyer: User, order: Order
+) -> None:
+    url = f"/orders/{order.pk}/cancel/"
+    assert 'name="side"' not in log_in(buyer).get(url).text
+    desk = log_in(coordinator)
+    assert desk.get(url).text.count('name="side"') == 3
+
+    assert desk.post(url, {"reason": "rang"}).status_code == 400
+    desk.post(url, {"reason": "rang", "side": "supplier"})
+
+    order.match.refresh_from_db()
+    assert (order.match.state, order.match.decline_reason) == ("cancelled", "other")
+
+
 def test_an_order_is_closed_short(log_in: Login, buyer: User, supplier: User, order: Order) -> None:
     log_in(supplier).post(f"/orders/{order.pk}/ship/", {"ship-quantity": "400"})
     client = log_in(buyer)

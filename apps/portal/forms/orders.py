@@ -1,15 +1,17 @@
 """Answering a request, shipping, receiving, ending and repeating an order."""
 
 import datetime as dt
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.fulfilment.models import Order, OrderState, RejectReason
+from apps.fulfilment.models import Order, OrderState, RejectReason, Side
 from apps.matching.models import DeclineReason, Match
+from apps.portal.forms.needs import ReasonForm
 from apps.portal.forms.quantities import QuantityField
 
 
@@ -85,6 +87,25 @@ class DeliverForm(forms.Form):
             "quantity_rejected": rejected,
             "reason": reason if rejected else "",
         }
+
+
+class CancelForm(ReasonForm):
+    """Why, and for whoever may act for several sides, on whose behalf."""
+
+    side = forms.ChoiceField(label=_("Who calls it off?"), choices=Side.choices, widget=forms.RadioSelect)
+
+    def __init__(self, *args: Any, sides: Sequence[Side], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sides = sides
+        if len(sides) == 1:
+            del self.fields["side"]
+        else:
+            cast(forms.ChoiceField, self.fields["side"]).choices = [(side.value, side.label) for side in sides]
+
+    def facts(self) -> dict[str, Any]:
+        """As the service takes them."""
+        data = self.cleaned_data
+        return {"reason": data["reason"], "side": Side(data.get("side", self.sides[0]))}
 
 
 class RepeatForm(forms.Form):

@@ -1,6 +1,7 @@
 """Orders, from both sides: whom to call, ship, receive, end, order again."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -18,10 +19,10 @@ from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item
 from apps.core.errors import RuleViolation, Text
 from apps.fulfilment import services
-from apps.fulfilment.models import Order, OrderState
+from apps.fulfilment.models import Order, OrderState, Side
 from apps.portal.access import named_organisation
 from apps.portal.forms.needs import ReasonForm
-from apps.portal.forms.orders import DeliverForm, OrdersFilter, RepeatForm, ShipForm, left_to_ship
+from apps.portal.forms.orders import CancelForm, DeliverForm, OrdersFilter, RepeatForm, ShipForm, left_to_ship
 from apps.portal.forms.seen import SeenField, seeing
 from apps.portal.paging import newest_first
 from apps.portal.web import blame, done, refused, user_of
@@ -201,14 +202,15 @@ def _not_allowed(
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Either side, before anything was shipped."""
     user, order = _acting(request, pk, as_requester=True, as_supplier=True)
-    form = ReasonForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    sides = services.sides_of(order, user)
+    form = CancelForm(request.POST if request.method == "POST" else None, sides=sides)
+    if form.is_valid():
         try:
-            services.cancel_order(order, by=user, reason=form.cleaned_data["reason"])
+            services.cancel_order(order, by=user, **form.facts())
         except RuleViolation as violation:
             return refused(request, violation, "order", pk)
         return done(request, "order", _("Cancelled. Both sides are told."), pk)
-    return _confirm(request, order, form, kind="cancel", as_requester=_as_requester(user, order))
+    return _confirm(request, order, form, kind="cancel", as_requester=_as_requester(user, order), sides=sides)
 
 
 @login_required
@@ -226,7 +228,15 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
     return _confirm(request, order, form, kind="close", as_requester=True)
 
 
-def _confirm(request: HttpRequest, order: Order, form: ReasonForm, *, kind: str, as_requester: bool) -> HttpResponse:
+def _confirm(
+    request: HttpRequest,
+    order: Order,
+    form: ReasonForm,
+    *,
+    kind: str,
+    as_requester: bool,
+    sides: Sequence[Side] = (Side.REQUESTER,),
+) -> HttpResponse:
     form.fields["reason"].help_text = _("The other side will read this.")
     context = {
         "order": order,
@@ -235,6 +245,7 @@ def _confirm(request: HttpRequest, order: Order, form: ReasonForm, *, kind: str,
         "form": form,
         "kind": kind,
         "as_requester": as_requester,
+        "for_either_side": len(sides) > 1,
     }
     return render(request, "portal/orders/end.html", context, status=400 if form.errors else 200)
 
