@@ -75,7 +75,8 @@ def words_of_catalogue() -> Words:
         names=Names((item.key, name) for item in items for name in (item.name_zh, item.name_en, *aliases[item.pk])),
         reader=standards.Reader(standards.Known(code, grade, after) for code, grade, after in known),
         gazetteer=regions.Gazetteer(
-            regions.Place(code, name, path) for code, name, path in Region.objects.values_list("code", "name", "path")
+            regions.GazetteerEntry(code, name, path)
+            for code, name, path in Region.objects.values_list("code", "name", "path")
         ),
         items_of={code: tuple(keys) for code, keys in applies.items()},
         shelves={item.key: item.category_id for item in items},

@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Case, F, Value, When
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.models import Counted, QueuedQuerySet
+from apps.core.models import HourStamped, QueuedQuerySet
 from apps.core.states import move
 
 PostRow = TypeVar("PostRow", bound="Post")
@@ -38,7 +38,7 @@ class PostQuerySet(QueuedQuerySet[PostRow]):
         return list(rows.order_by("pk")[:limit])
 
 
-class Post(Counted):
+class Post(HourStamped):
     """What a need and an offer have in common: why it is in its state, its freshness, its place in the queue."""
 
     # A model adds `state` and `state_code` with its own choices.
@@ -60,7 +60,7 @@ class Post(Counted):
     LIVE: ClassVar[tuple[str, ...]]
     CODES: ClassVar[type[models.TextChoices]]
 
-    class Meta(Counted.Meta):
+    class Meta(HourStamped.Meta):
         abstract = True
 
     @property

@@ -70,7 +70,7 @@ class DemandQuerySet(PostQuerySet["Demand"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
-        return self.filter(user.in_sight("organisation", "region"))
+        return self.filter(user.visibility("organisation", "region"))
 
     def open(self) -> Self:
         return self.filter(state=DemandState.OPEN)

@@ -42,7 +42,7 @@ class OfferQuerySet(PostQuerySet["Offer"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
-        return self.filter(user.in_sight("organisation", "origin_region"))
+        return self.filter(user.visibility("organisation", "origin_region"))
 
     def published(self) -> Self:
         return self.filter(state=OfferState.PUBLISHED)
