@@ -124,7 +124,7 @@ def test_a_quantity_is_plausible_when_it_is_near_what_is_usual(quantity: int, pa
         assert judgement == plausibility.Judgement(Verdict.PLAUSIBLE, None)
     elif len(past) < plausibility.ENOUGH:
         assert judgement.usual is not None
-        gross = max(quantity, judgement.usual) > plausibility.GROSS_RATIO * min(quantity, judgement.usual)
+        gross = max(quantity, judgement.usual) >= plausibility.GROSS_RATIO * min(quantity, judgement.usual)
         assert (judgement.verdict is Verdict.UNUSUAL) == gross
     else:
         assert judgement.usual is not None
