@@ -1,9 +1,10 @@
 """Every command of the program: `python manage.py help` lists them."""
 
+import contextlib
 import os
 import sys
 
-# They read no table, so they need no server.
+# These commands read no table, so they need no server.
 WITHOUT_SERVERS = frozenset(
     {
         "backtest",
@@ -14,7 +15,6 @@ WITHOUT_SERVERS = frozenset(
         "help",
         "makemessages",
         "messages",
-        "run",
         "spectacular",
         "version",
     }
@@ -24,22 +24,26 @@ WITHOUT_SERVERS = frozenset(
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cosmomatch.settings")
 
-    from apps.ops import embedded  # after the environment, before Django: both read it
-    from apps.ops.processes import ServerProblem
+    from apps.local import embedded
+    from apps.local.processes import ServerProblem
 
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "help")
     needs_servers = command not in WITHOUT_SERVERS and not {"--help", "--version", "-h"} & set(sys.argv)
+    if needs_servers:
+        embedded.name_in_environment()  # before the settings are read
 
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
     try:
-        _ = settings.SECRET_KEY  # reads them all: a bad value is a sentence, not a traceback
+        _ = settings.SECRET_KEY  # reads all settings, so that a bad value is a sentence and not a traceback
     except ImproperlyConfigured as problem:
         sys.exit(str(problem))
+    # `run` starts the servers by itself: it must own them, and it reports each step.
+    starts_here = needs_servers and command != "run"
     try:
-        with embedded.servers_of_environment() if needs_servers else embedded.no_servers():
+        with embedded.named_servers() if starts_here else contextlib.nullcontext():
             execute_from_command_line(sys.argv)
     except ServerProblem as problem:
         sys.exit(str(problem))

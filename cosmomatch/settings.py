@@ -23,8 +23,6 @@ from django.utils.translation import gettext_lazy as _
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from apps.ops import embedded
-
 django_stubs_ext.monkeypatch()  # lets `models.Field[str, str]` and `ModelAdmin[User]` be written
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -151,6 +149,10 @@ INSTALLED_APPS = [
     "apps.api",
     "apps.portal",
     "apps.ops",
+    "apps.boards",
+    "apps.demo",
+    "apps.evaluation",
+    "apps.local",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -223,8 +225,13 @@ WORKER_PROCESSES = whole("WORKER_PROCESSES", 2, least=1, most=64)
 
 # --- Data -------------------------------------------------------------------------------------------------------------
 
-DATABASE_IS_EMBEDDED = not secret("DATABASE_URL")
-DATABASE_URL = address("DATABASE_URL", embedded.database_url(VAR_DIR), ("postgres", "postgresql"), read=secret)
+# Where no database and no Redis are named, `manage.py` starts servers of our own and puts their addresses into the
+# environment before the settings are read (apps/local/embedded.py). A program that is started in another way fails at
+# its first connection, and the host in its error message says why: `.invalid` resolves nowhere (RFC 2606).
+DATABASE_IS_NAMED = bool(secret("DATABASE_URL"))
+DATABASE_URL = address(
+    "DATABASE_URL", "postgresql://database-url-is-not-set.invalid/none", ("postgres", "postgresql"), read=secret
+)
 DATABASE_POOL_SIZE = whole("DATABASE_POOL_SIZE", 8, least=0, most=200)
 
 
@@ -253,8 +260,8 @@ def database(url: str, pool_size: int) -> dict[str, Any]:
 
 DATABASES = {"default": database(DATABASE_URL, DATABASE_POOL_SIZE)}
 
-REDIS_IS_EMBEDDED = not secret("REDIS_URL")
-REDIS_URL = address("REDIS_URL", embedded.redis_url(VAR_DIR), ("redis", "rediss", "unix"), read=secret)
+REDIS_IS_NAMED = bool(secret("REDIS_URL"))
+REDIS_URL = address("REDIS_URL", "redis://redis-url-is-not-set.invalid", ("redis", "rediss", "unix"), read=secret)
 
 
 def redis_databases(url: str) -> tuple[str, str]:
@@ -294,7 +301,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 300,  # a task of a killed worker is given to another after this; no task may take longer
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
-    "max_retries": 0,  # publishing a nudge must not hold up a request: the sweep will find the rows
+    "max_retries": 0,  # publishing a wake-up must not hold up a request: the sweep will find the rows
 }
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_ACKS_LATE = True
@@ -351,11 +358,14 @@ REST_KNOX = {
 # --- API --------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.api.authentication.Bearer", "apps.api.authentication.Session"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.api.authentication.BearerAuthentication",
+        "apps.api.authentication.SessionCookieAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated", "apps.api.authentication.HasScope"],
-    "DEFAULT_THROTTLE_CLASSES": ["apps.api.throttling.PerMinute"],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.api.throttling.PerMinuteThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["apps.api.parsers.Json"],
+    "DEFAULT_PARSER_CLASSES": ["apps.api.parsers.StrictJsonParser"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "apps.api.schema.Schema",
     "EXCEPTION_HANDLER": "apps.api.problems.handle",

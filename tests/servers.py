@@ -13,8 +13,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from apps.ops import embedded
-from apps.ops.processes import ServerProblem
+from apps.local import embedded
+from apps.local.processes import ServerProblem
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")

@@ -19,7 +19,7 @@ from apps.accounts.models import ApiToken, TokenScope, User
 NOTED_EVERY: Final = dt.timedelta(minutes=1)
 
 
-class Bearer(TokenAuthentication):
+class BearerAuthentication(TokenAuthentication):
     """One key lookup. Whatever is not a live token of an active user is 401, however it is malformed."""
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, ApiToken]:
@@ -45,7 +45,7 @@ def _note_use(token: ApiToken, now: dt.datetime) -> None:
     ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
 
 
-class Session(SessionAuthentication):
+class SessionCookieAuthentication(SessionAuthentication):
     """The portal's cookie, with CSRF."""
 
     def enforce_csrf(self, request: Request) -> None:

@@ -15,9 +15,9 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.fields import Filled, Keyed, Row, Rows
-from apps.api.filters import InRegion
-from apps.api.pagination import PageByCode, PageByKey, page_size
+from apps.api.fields import FilledByViewSet, KeyedRows, Rows, RowSerializer
+from apps.api.filters import RegionCodeFilter
+from apps.api.pagination import CursorPageByCode, CursorPageByKey, page_size
 from apps.catalogue.models import Item, ItemAlias, ItemStandard, Jurisdiction, Pack, Region, RegionLevel, Standard, Unit
 from apps.catalogue.search import clean
 from apps.catalogue.services import catalogue_version
@@ -38,14 +38,14 @@ def etag(_request: Any, **_kwargs: Any) -> str:
         ]
     )
 )
-class Reference(viewsets.GenericViewSet[Any]):
+class CatalogueViewSet(viewsets.GenericViewSet[Any]):
     """Rows of reference data by their public name. A search gives one page, the best first."""
 
     permission_classes = (AllowAny,)
-    pagination_class: Any = PageByCode
+    pagination_class: Any = CursorPageByCode
     lookup_field = "code"
     lookup_value_regex = "[^/]+"
-    shown: type[Row]
+    shown: type[RowSerializer]
     model: Any
 
     def get_queryset(self) -> QuerySet[Any]:
@@ -65,7 +65,7 @@ class Reference(viewsets.GenericViewSet[Any]):
         else:
             paginator = self.pagination_class()
 
-            def read(rows: QuerySet[Any]) -> Keyed:
+            def read(rows: QuerySet[Any]) -> KeyedRows:
                 return [(extra[0], row) for extra, row in self.shown.read(rows, paginator.column)]
 
             body = paginator.answer(request, queryset, read)
@@ -95,43 +95,43 @@ class Reference(viewsets.GenericViewSet[Any]):
         return response
 
 
-class UnitRow(Row):
+class UnitSerializer(RowSerializer):
     code = serializers.CharField()
     name_zh = serializers.CharField()
     name_en = serializers.CharField()
     symbol = serializers.CharField()
 
 
-class Alias(serializers.Serializer[Any]):
+class ItemAliasSerializer(serializers.Serializer[Any]):
     language = serializers.CharField()
     text = serializers.CharField()
 
 
-class Aliases(Filled, serializers.ListField):
-    child = Alias()
+class ItemAliasListField(FilledByViewSet, serializers.ListField):
+    child = ItemAliasSerializer()
 
 
-class PackRow(Row):
+class PackSerializer(RowSerializer):
     name_zh = serializers.CharField()
     name_en = serializers.CharField()
     size = serializers.IntegerField(help_text="Base units in one pack.")
 
 
-class Packs(Filled, serializers.ListField):
-    child = PackRow()
+class PackListField(FilledByViewSet, serializers.ListField):
+    child = PackSerializer()
 
 
-class Codes(Filled, serializers.ListField):
+class StandardCodeListField(FilledByViewSet, serializers.ListField):
     child = serializers.CharField()
 
 
-class OtherCode(serializers.Serializer[Any]):
+class ExternalCodeSerializer(serializers.Serializer[Any]):
     system = serializers.CharField()
     version = serializers.CharField(required=False)
     code = serializers.CharField()
 
 
-class ItemRow(Row):
+class ItemSerializer(RowSerializer):
     key = serializers.CharField()
     category = serializers.CharField(source="category_id")
     name_zh = serializers.CharField()
@@ -141,13 +141,13 @@ class ItemRow(Row):
         help_text="What is offered while the needed quantity is unknown, in base units."
     )
     is_consumable = serializers.BooleanField()
-    aliases = Aliases()
-    packs = Packs()
-    standards = Codes(help_text="Codes of the standards that can be asked of it.")
-    codes = serializers.ListField(child=OtherCode(), help_text="In other systems.")
+    aliases = ItemAliasListField()
+    packs = PackListField()
+    standards = StandardCodeListField(help_text="Codes of the standards that can be asked of it.")
+    codes = serializers.ListField(child=ExternalCodeSerializer(), help_text="In other systems.")
 
 
-class StandardRow(Row):
+class StandardSerializer(RowSerializer):
     code = serializers.CharField()
     title_zh = serializers.CharField()
     title_en = serializers.CharField()
@@ -158,7 +158,7 @@ class StandardRow(Row):
     succeeded_by = serializers.CharField(source="succeeded_by.code", allow_null=True)
 
 
-class RegionRow(Row):
+class RegionSerializer(RowSerializer):
     code = serializers.CharField()
     name = serializers.CharField()
     name_en = serializers.CharField()
@@ -171,7 +171,7 @@ class RegionRow(Row):
     longitude = serializers.FloatField(allow_null=True)
 
 
-class ItemFilter(filters.FilterSet):
+class ItemFilterSet(filters.FilterSet):
     category = filters.CharFilter()
     is_consumable = filters.BooleanFilter()
 
@@ -180,7 +180,7 @@ class ItemFilter(filters.FilterSet):
         fields: ClassVar[list[str]] = []
 
 
-class StandardFilter(filters.FilterSet):
+class StandardFilterSet(filters.FilterSet):
     jurisdiction = filters.ChoiceFilter(choices=Jurisdiction.choices)
 
     class Meta:
@@ -188,25 +188,25 @@ class StandardFilter(filters.FilterSet):
         fields: ClassVar[list[str]] = []
 
 
-class Within(InRegion):
+class RegionWithinFilter(RegionCodeFilter):
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
         return qs.filter(path__startswith=value.path) if value else qs
 
 
-class RegionFilter(filters.FilterSet):
+class RegionFilterSet(filters.FilterSet):
     level = filters.ChoiceFilter(choices=RegionLevel.choices)
     parent = filters.CharFilter(field_name="parent_id")
-    within = Within()
+    within = RegionWithinFilter()
 
     class Meta:
         model = Region
         fields: ClassVar[list[str]] = []
 
 
-class Units(Reference):
+class UnitViewSet(CatalogueViewSet):
     """What things are counted in."""
 
-    shown = UnitRow
+    shown = UnitSerializer
     model = Unit
 
     def search(self, queryset: Any, text: str) -> QuerySet[Unit]:
@@ -216,13 +216,13 @@ class Units(Reference):
         return found
 
 
-class Items(Reference):
+class ItemViewSet(CatalogueViewSet):
     """Kinds of things that can be needed and offered."""
 
-    shown = ItemRow
+    shown = ItemSerializer
     model = Item
-    filterset_class = ItemFilter
-    pagination_class = PageByKey
+    filterset_class = ItemFilterSet
+    pagination_class = CursorPageByKey
     lookup_field = "key"
 
     def complete(self, rows: Rows) -> None:
@@ -232,27 +232,29 @@ class Items(Reference):
         named = ItemAlias.objects.filter(item__key__in=by_key).order_by("item", "pk")
         for key, language, text in named.values_list("item__key", "language", "text"):
             by_key[key]["aliases"].append({"language": language, "text": text})
-        for (key,), pack in PackRow.read(Pack.objects.filter(item__key__in=by_key).order_by("size"), "item__key"):
+        for (key,), pack in PackSerializer.read(
+            Pack.objects.filter(item__key__in=by_key).order_by("size"), "item__key"
+        ):
             by_key[key]["packs"].append(pack)
         asked = ItemStandard.objects.filter(item__key__in=by_key).order_by("standard__code")
         for key, code in asked.values_list("item__key", "standard__code"):
             by_key[key]["standards"].append(code)
 
 
-class Standards(Reference):
+class StandardViewSet(CatalogueViewSet):
     """Grades of editions of standards, with what they guarantee."""
 
-    shown = StandardRow
+    shown = StandardSerializer
     model = Standard
-    filterset_class = StandardFilter
+    filterset_class = StandardFilterSet
 
 
-class Regions(Reference):
+class RegionViewSet(CatalogueViewSet):
     """Places: GB/T 2260 in China, ISO 3166-2 elsewhere."""
 
-    shown = RegionRow
+    shown = RegionSerializer
     model = Region
-    filterset_class = RegionFilter
+    filterset_class = RegionFilterSet
 
     def get_queryset(self) -> QuerySet[Region]:
         return Region.objects.places()

@@ -17,36 +17,28 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.models import Organisation
 from apps.accounts.permissions import Permission
 from apps.api.fields import (
-    Amount,
-    Code,
-    Deadline,
-    Id,
-    Input,
-    Nothing,
-    Place,
-    Quantity,
-    Row,
+    MAX_DAYS,
+    EmptyInputSerializer,
+    InputSerializer,
+    ModelInputSerializer,
+    ModelRowSerializer,
+    OrganisationField,
+    ReasonInputSerializer,
     Rows,
-    Text,
-    Truth,
-    VisibleRow,
-    Whole,
-    Why,
-    find_item,
-    find_standard,
+    StrictBooleanField,
 )
-from apps.api.filters import ById, ByItem, InRegion, Since
-from apps.api.matches import MatchFilter, MatchRow, fill_matches
-from apps.api.outlook import OutlookShown, shown
-from apps.api.resource import Resource
+from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.matches import MatchFilterSet, MatchSerializer, fill_matches
+from apps.api.outlook import OutlookSerializer, shown
+from apps.api.resource import ResourceViewSet
 from apps.api.schema import one_or_many
 from apps.core.errors import RuleViolation
 from apps.demands import services
 from apps.demands.lines import Line
-from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
+from apps.demands.models import Demand, DemandState, Urgency
+from apps.exports.datasets import DEMAND_FACTS, DEMANDS
 from apps.matching import services as matching
 from apps.matching.explanation.outlook import outlook
 from apps.matching.explanation.shortfalls import shortfall_of
@@ -56,89 +48,71 @@ from apps.policy.models import Policy
 MOST_LINES: Final = 200
 
 
-class DemandRow(Row):
-    id = Id()
-    reference = serializers.CharField()
-    organisation = Id(source="organisation_id")
-    organisation_name = serializers.CharField(source="organisation.name")
-    item = serializers.CharField(source="item.key")
-    quantity = Amount(allow_null=True)
-    quantity_kind = serializers.ChoiceField(choices=QuantityKind.choices)
-    quantity_held = Amount()
-    quantity_matched = Amount()
-    quantity_received = Amount()
-    unit = serializers.CharField(source="item.unit_id")
-    standard = serializers.CharField(source="standard.code", allow_null=True)
-    accepts_substitutes = serializers.BooleanField()
-    region = serializers.CharField(source="region_id")
-    address = serializers.CharField()
-    needed_by = serializers.DateTimeField(allow_null=True)
-    urgency = serializers.ChoiceField(choices=Urgency.choices)
-    days_of_supply = serializers.IntegerField(allow_null=True)
-    note = serializers.CharField()
-    state = serializers.ChoiceField(choices=DemandState.choices)
-    state_reason = serializers.CharField()
-    confirmed_at = serializers.DateTimeField(allow_null=True)
-    opened_at = serializers.DateTimeField(allow_null=True)
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
+class ConfirmQuantityField(StrictBooleanField):
+    """The caller's answer to `quantity_unusual`."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, help_text="The quantity is unusual, and right.")
 
 
-class DemandFacts(Input):
-    IGNORED = tuple(DemandRow().fields)
+class DemandChangeSerializer(ModelInputSerializer):
+    """What a requester asks for. In a change, members that are left out stay as they are."""
 
-    item = Code(find_item)
-    quantity = Quantity(required=False, allow_null=True)
-    quantity_kind = serializers.ChoiceField(choices=QuantityKind.choices, required=False)
-    standard = Code(find_standard, required=False, allow_null=True)
-    accepts_substitutes = Truth(required=False)
-    region = Place(required=False)
-    address = Text(required=False, allow_blank=True, max_length=300)
-    contact_name = Text(required=False, allow_blank=True, max_length=100)
-    contact_phone = Text(required=False, allow_blank=True, max_length=60)
-    needed_by = Deadline(required=False, allow_null=True)
-    urgency = serializers.ChoiceField(choices=Urgency.choices, required=False)
-    days_of_supply = Whole(required=False, allow_null=True, min_value=0, max_value=3650)
-    note = Text(required=False, allow_blank=True, max_length=2000)
+    # What an answer shows and only the server sets.
+    IGNORED = tuple(column.name for column in DEMANDS.columns)
+
+    confirm_quantity = ConfirmQuantityField()
+
+    class Meta:
+        model = Demand
+        fields = (*DEMAND_FACTS, "contact_name", "contact_phone")
+        extra_kwargs: ClassVar = {"region": {"required": False}, "days_of_supply": {"max_value": MAX_DAYS}}
 
 
-class DemandChange(DemandFacts):
-    confirm_quantity = Truth(required=False, help_text="The quantity is unusual, and right.")
+class DemandLineSerializer(DemandChangeSerializer):
+    """One line of a post."""
 
-
-class DemandLine(DemandFacts):
-    organisation = VisibleRow(
-        lambda user: Organisation.objects.visible_to(user).select_related("region"),
-        required=False,
-        help_text="For whom; needed only by somebody who acts for several.",
+    organisation = OrganisationField(
+        required=False, help_text="For whom; needed only by somebody who acts for several."
     )
-    open = Truth(required=False, help_text="Put it to work at once instead of leaving a draft.")
-    confirm_quantity = Truth(required=False, help_text="The quantity is unusual, and right.")
+    open = StrictBooleanField(required=False, help_text="Put it to work at once instead of leaving a draft.")
 
 
-class Opening(Input):
-    confirm_quantity = Truth(required=False, help_text="The quantity is unusual, and right.")
+class DemandOpeningSerializer(InputSerializer):
+    confirm_quantity = ConfirmQuantityField()
 
 
-class DemandFilter(filters.FilterSet):
+class DemandSerializer(ModelRowSerializer):
+    """One line of a post: what is asked for, how much of it is held, accepted and received, and where it stands."""
+
+    organisation_name = serializers.CharField(source="organisation.name")
+    unit = serializers.CharField(source="item.unit_id")
+    state_reason = serializers.CharField()
+
+    class Meta:
+        model = Demand
+        fields = tuple(column.name for column in DEMANDS.columns)
+
+
+class DemandFilterSet(filters.FilterSet):
     state = filters.MultipleChoiceFilter(choices=DemandState.choices)
     urgency = filters.MultipleChoiceFilter(choices=Urgency.choices)
-    item = ByItem()
-    region = InRegion(field_name="region")
-    organisation = ById(field_name="organisation")
+    item = ItemKeyFilter()
+    region = RegionCodeFilter(field_name="region")
+    organisation = RelatedIdFilter(field_name="organisation")
     reference = filters.CharFilter()
-    updated_since = Since()
+    updated_since = ChangedSinceFilter()
 
     class Meta:
         model = Demand
         fields: ClassVar[list[str]] = []
 
 
-class Demands(Resource):
+class DemandViewSet(ResourceViewSet):
     """What is needed: one row is one line of a post."""
 
-    shown = DemandRow
-    filterset_class = DemandFilter
+    shown = DemandSerializer
+    filterset_class = DemandFilterSet
 
     def get_queryset(self) -> QuerySet[Demand]:
         return Demand.objects.visible_to(self.request.user)
@@ -154,7 +128,8 @@ class Demands(Resource):
         return demand
 
     @extend_schema(
-        request=one_or_many(DemandLine, "DemandPost"), responses={201: one_or_many(DemandRow, "DemandsPosted")}
+        request=one_or_many(DemandLineSerializer, "DemandPost"),
+        responses={201: one_or_many(DemandSerializer, "DemandsPosted")},
     )
     def create(self, request: Request) -> Response:
         """Post one line, or a list of lines under one reference: all or nothing."""
@@ -183,79 +158,83 @@ class Demands(Resource):
         if not many:
             return self.answer(demands[0].pk, status=201)
         keys = [demand.pk for demand in demands]
-        rows = [row for _pk, row in DemandRow.read(Demand.objects.filter(pk__in=keys).order_by("pk"))]
+        rows = [row for _pk, row in DemandSerializer.read(Demand.objects.filter(pk__in=keys).order_by("pk"))]
         return Response(rows, status=201)
 
     def _lines(self, data: list[Any], *, many: bool) -> Rows:
         if not 1 <= len(data) <= MOST_LINES:
             raise ValidationError([_("A post has from 1 to %(most)s lines.") % {"most": MOST_LINES}])
-        serializer = DemandLine(data=data if many else data[0], many=many, context=self.get_serializer_context())
+        serializer = DemandLineSerializer(
+            data=data if many else data[0], many=many, context=self.get_serializer_context()
+        )
         serializer.is_valid(raise_exception=True)
         return [dict(line) for line in serializer.validated_data] if many else [dict(serializer.validated_data)]
 
-    @extend_schema(request=DemandChange, responses=DemandRow)
+    @extend_schema(request=DemandChangeSerializer, responses=DemandSerializer)
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
         """Change what is asked for; what suppliers have not answered yet is taken back and asked anew."""
         demand = self.mine()
-        changes = self.taken(DemandChange, partial=True)
+        changes = self.taken(DemandChangeSerializer, partial=True)
         confirmed = changes.pop("confirm_quantity", False)
         matching.amend_demand(demand, by=self.user, quantity_confirmed=confirmed, **changes)
         return self.answer(demand.pk)
 
-    @extend_schema(request=Opening, responses=DemandRow)
+    @extend_schema(request=DemandOpeningSerializer, responses=DemandSerializer)
     @action(detail=True, methods=["post"])
     def open(self, _request: Request, **_kwargs: Any) -> Response:
         """Put a draft to work."""
         demand = self.mine()
-        confirmed = self.taken(Opening).get("confirm_quantity", False)
+        confirmed = self.taken(DemandOpeningSerializer).get("confirm_quantity", False)
         services.open_demand(demand, by=self.user, quantity_confirmed=confirmed)
         return self.answer(demand.pk)
 
-    @extend_schema(request=Why, responses=DemandRow)
+    @extend_schema(request=ReasonInputSerializer, responses=DemandSerializer)
     @action(detail=True, methods=["post"])
     def pause(self, _request: Request, **_kwargs: Any) -> Response:
         """Ask nobody for a while."""
         demand = self.mine()
-        services.pause_demand(demand, by=self.user, **self.taken(Why))
+        services.pause_demand(demand, by=self.user, **self.taken(ReasonInputSerializer))
         return self.answer(demand.pk)
 
-    @extend_schema(request=Nothing, responses=DemandRow)
+    @extend_schema(request=EmptyInputSerializer, responses=DemandSerializer)
     @action(detail=True, methods=["post"])
     def resume(self, _request: Request, **_kwargs: Any) -> Response:
         """Open a paused or stale need again."""
         demand = self.mine()
-        self.taken(Nothing)
+        self.taken(EmptyInputSerializer)
         services.resume_demand(demand, by=self.user)
         return self.answer(demand.pk)
 
-    @extend_schema(request=Nothing, responses=DemandRow)
+    @extend_schema(request=EmptyInputSerializer, responses=DemandSerializer)
     @action(detail=True, methods=["post"])
     def confirm(self, _request: Request, **_kwargs: Any) -> Response:
         """Still needed."""
         demand = self.mine()
-        self.taken(Nothing)
+        self.taken(EmptyInputSerializer)
         services.confirm_demand(demand, by=self.user)
         return self.answer(demand.pk)
 
-    @extend_schema(request=Why, responses=DemandRow)
+    @extend_schema(request=ReasonInputSerializer, responses=DemandSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, _request: Request, **_kwargs: Any) -> Response:
         """Not needed any more."""
         demand = self.mine()
-        services.cancel_demand(demand, by=self.user, **self.taken(Why))
+        services.cancel_demand(demand, by=self.user, **self.taken(ReasonInputSerializer))
         return self.answer(demand.pk)
 
-    @extend_schema(responses=MatchRow(many=True), parameters=[OpenApiParameter("state", OpenApiTypes.STR, many=True)])
+    @extend_schema(
+        responses=MatchSerializer(many=True), parameters=[OpenApiParameter("state", OpenApiTypes.STR, many=True)]
+    )
     @action(detail=True, methods=["get"], filterset_class=None)
     def matches(self, request: Request, **_kwargs: Any) -> Response:
         """Who was asked, and why."""
         demand = self.get_object()
-        wanted = MatchFilter(request.query_params, Match.objects.visible_to(self.user).filter(demand=demand))
+        wanted = MatchFilterSet(request.query_params, Match.objects.visible_to(self.user).filter(demand=demand))
         if not wanted.is_valid():
             raise translate_validation(wanted.errors)
-        return self.page(wanted.qs, MatchRow)
+        return self.page(wanted.qs, MatchSerializer)
 
-    @extend_schema(responses=OutlookShown)
+    @extend_schema(responses=OutlookSerializer)
     @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
     def outlook(self, _request: Request, **_kwargs: Any) -> Response:
         """What there is for the need right now, what keeps the rest from serving it, and what would help."""

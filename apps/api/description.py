@@ -12,7 +12,7 @@ from rest_framework.request import Request
 _kept: dict[tuple[str, str], bytes] = {}
 
 
-class Description(SpectacularAPIView):
+class SchemaView(SpectacularAPIView):
     """The description of the API. Making it takes a second and it is for everybody, so each one is made once."""
 
     @extend_schema(exclude=True)

@@ -15,12 +15,12 @@ from apps.accounts.models import TokenScope, User
 from apps.api.fields import find_item, find_region
 from apps.api.times import parse_instant
 from apps.exports.datasets import DATASETS
-from apps.exports.services import MEDIA_TYPES, Format, pull
+from apps.exports.services import MEDIA_TYPES, ExportFormat, pull
 
 NEXT_SINCE: Final = "X-Next-Since"
 
 
-class AnyAccept(BaseContentNegotiation):
+class IgnoreAcceptHeader(BaseContentNegotiation):
     """The form is asked for by `format`; problems are JSON, whatever `Accept` says."""
 
     def select_parser(self, _request: Request, parsers: Any) -> Any:
@@ -30,17 +30,19 @@ class AnyAccept(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-class Exports(APIView):
+class ExportView(APIView):
     """One dataset, streamed in the order of change."""
 
     scope = TokenScope.EXPORTS
-    content_negotiation_class = AnyAccept
+    content_negotiation_class = IgnoreAcceptHeader
 
     @extend_schema(
         operation_id="exports_pull",
         parameters=[
             OpenApiParameter("dataset", OpenApiTypes.STR, OpenApiParameter.PATH, enum=list(DATASETS)),
-            OpenApiParameter("format", OpenApiTypes.STR, enum=[str(form) for form in Format], default=str(Format.CSV)),
+            OpenApiParameter(
+                "format", OpenApiTypes.STR, enum=[str(form) for form in ExportFormat], default=str(ExportFormat.CSV)
+            ),
             OpenApiParameter("updated_since", OpenApiTypes.DATETIME, description=f"The {NEXT_SINCE} of the last pull."),
             OpenApiParameter("region", OpenApiTypes.STR, description="Code of a region: it and all in it."),
             OpenApiParameter("item", OpenApiTypes.STR, description="Key of the item."),
@@ -63,7 +65,7 @@ class Exports(APIView):
         if dataset not in DATASETS:
             raise Http404
         assert isinstance(request.user, User)
-        form = request.query_params.get("format", Format.CSV)
+        form = request.query_params.get("format", ExportFormat.CSV)
         begun = pull(
             DATASETS[dataset],
             request.user,
@@ -71,7 +73,7 @@ class Exports(APIView):
             states=tuple(state for text in request.query_params.getlist("state") for state in text.split(",") if state),
             **_narrowed(request),
         )
-        response = StreamingHttpResponse(begun, content_type=MEDIA_TYPES[Format(form)])
+        response = StreamingHttpResponse(begun, content_type=MEDIA_TYPES[ExportFormat(form)])
         response["Content-Disposition"] = f'inline; filename="{dataset}.{form}"'
         response[NEXT_SINCE] = begun.next_since.isoformat(timespec="microseconds").replace("+00:00", "Z")
         response["Cache-Control"] = "no-store"

@@ -25,7 +25,7 @@ class InstantField(CharField):
 
 
 @extend_schema_field({"type": "string", "format": "date-time"})
-class Since(filters.Filter):
+class ChangedSinceFilter(filters.Filter):
     """Rows that changed then or later."""
 
     field_class = InstantField
@@ -38,7 +38,7 @@ class Since(filters.Filter):
 
 
 @extend_schema_field({"type": "string"})
-class ByItem(filters.ModelChoiceFilter):
+class ItemKeyFilter(filters.ModelChoiceFilter):
     """By the item's key."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -48,7 +48,7 @@ class ByItem(filters.ModelChoiceFilter):
 
 
 @extend_schema_field({"type": "string"})
-class InRegion(filters.ModelChoiceFilter):
+class RegionCodeFilter(filters.ModelChoiceFilter):
     """The region and everything in it."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -58,7 +58,7 @@ class InRegion(filters.ModelChoiceFilter):
         return qs.filter(**{f"{self.field_name}__path__startswith": value.path}) if value else qs
 
 
-class ById(filters.Filter):
+class RelatedIdFilter(filters.Filter):
     """By the id of a related row; nothing has an id that is none."""
 
     field_class = CharField

@@ -13,9 +13,20 @@ from rest_framework.response import Response
 from apps.accounts.models import TokenScope
 from apps.accounts.permissions import Permission
 from apps.api.authentication import has_scope
-from apps.api.fields import Amount, Filled, Id, Input, Quantity, Row, Rows, Text, Whole
-from apps.api.filters import ById, ByItem, InRegion, Since
-from apps.api.resource import Resource
+from apps.api.fields import (
+    MAX_DAYS,
+    BaseUnitsField,
+    FilledByViewSet,
+    IdField,
+    InputSerializer,
+    QuantityField,
+    Rows,
+    RowSerializer,
+    StrictCharField,
+    StrictIntegerField,
+)
+from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.resource import ResourceViewSet
 from apps.demands.models import Urgency
 from apps.fulfilment import services as fulfilment
 from apps.matching import services
@@ -23,7 +34,7 @@ from apps.matching.explanation import wording
 from apps.matching.models import DeclineReason, Match, MatchState
 
 
-class Reason(serializers.Serializer[Any]):
+class ExplanationTermSerializer(serializers.Serializer[Any]):
     term = serializers.CharField()
     value = serializers.JSONField(allow_null=True, help_text="What was measured: a number, a word or null.")
     score = serializers.FloatField(help_text="From 0 to 1.")
@@ -31,28 +42,28 @@ class Reason(serializers.Serializer[Any]):
     text = serializers.CharField(help_text="The same in words, in the language of the request.")
 
 
-class Explanation(serializers.ListField):
-    child = Reason()
+class ExplanationField(serializers.ListField):
+    child = ExplanationTermSerializer()
     shown = staticmethod(wording.explain)
 
 
-class Contact(serializers.Serializer[Any]):
+class ContactSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     phone = serializers.CharField()
     email = serializers.CharField()
 
 
-class Contacts(Filled, serializers.Serializer[Any]):
-    requester = Contact()
-    supplier = Contact()
+class MatchContactsSerializer(FilledByViewSet, serializers.Serializer[Any]):
+    requester = ContactSerializer()
+    supplier = ContactSerializer()
 
 
-class MatchRow(Row):
-    id = Id()
-    demand = Id(source="demand_id")
+class MatchSerializer(RowSerializer):
+    id = IdField()
+    demand = IdField(source="demand_id")
     reference = serializers.CharField(source="demand.reference")
     requester = serializers.CharField(source="demand.organisation.name")
-    offer = Id(source="offer_id")
+    offer = IdField(source="offer_id")
     supplier = serializers.CharField(source="offer.organisation.name")
     item = serializers.CharField(source="demand.item.key", help_text="What is needed.")
     offered_item = serializers.CharField(source="offer.item.key", help_text="Another one, if this is a substitute.")
@@ -61,11 +72,11 @@ class MatchRow(Row):
     region = serializers.CharField(source="demand.region_id")
     needed_by = serializers.DateTimeField(source="demand.needed_by", allow_null=True)
     urgency = serializers.ChoiceField(source="demand.urgency", choices=Urgency.choices)
-    quantity = Amount()
-    quantity_asked = Amount()
+    quantity = BaseUnitsField()
+    quantity_asked = BaseUnitsField()
     rank = serializers.IntegerField()
     score = serializers.FloatField()
-    explanation = Explanation(source="terms")
+    explanation = ExplanationField(source="terms")
     policy_version = serializers.IntegerField()
     is_substitute = serializers.BooleanField()
     state = serializers.ChoiceField(choices=MatchState.choices)
@@ -74,7 +85,7 @@ class MatchRow(Row):
     lead_time_days = serializers.IntegerField(allow_null=True)
     decline_reason = serializers.ChoiceField(choices=DeclineReason.choices, allow_blank=True)
     decline_note = serializers.CharField()
-    contact = Contacts(
+    contact = MatchContactsSerializer(
         allow_null=True,
         help_text="Both sides', once accepted, where a single match is asked for. In lists null: each look is logged.",
     )
@@ -82,23 +93,23 @@ class MatchRow(Row):
     updated_at = serializers.DateTimeField()
 
 
-class Acceptance(Input):
-    quantity = Quantity(required=False, help_text="All that was asked for, unless less is said.")
-    lead_time_days = Whole(required=False, min_value=0, max_value=3650)
+class AcceptanceSerializer(InputSerializer):
+    quantity = QuantityField(required=False, help_text="All that was asked for, unless less is said.")
+    lead_time_days = StrictIntegerField(required=False, min_value=0, max_value=MAX_DAYS)
 
 
-class Refusal(Input):
+class DeclineSerializer(InputSerializer):
     reason = serializers.ChoiceField(choices=DeclineReason.choices)
-    note = Text(required=False, allow_blank=True, max_length=500)
+    note = StrictCharField(required=False, allow_blank=True, max_length=500)
 
 
-class MatchFilter(filters.FilterSet):
+class MatchFilterSet(filters.FilterSet):
     state = filters.MultipleChoiceFilter(choices=MatchState.choices)
-    item = ByItem(field_name="demand__item")
-    region = InRegion(field_name="demand__region")
-    demand = ById(field_name="demand")
-    offer = ById(field_name="offer")
-    updated_since = Since()
+    item = ItemKeyFilter(field_name="demand__item")
+    region = RegionCodeFilter(field_name="demand__region")
+    demand = RelatedIdFilter(field_name="demand")
+    offer = RelatedIdFilter(field_name="offer")
+    updated_since = ChangedSinceFilter()
 
     class Meta:
         model = Match
@@ -110,11 +121,11 @@ def fill_matches(rows: Rows) -> None:
         row["contact"] = None
 
 
-class Matches(Resource):
+class MatchViewSet(ResourceViewSet):
     """Offers held for needs until the supplier answers."""
 
-    shown = MatchRow
-    filterset_class = MatchFilter
+    shown = MatchSerializer
+    filterset_class = MatchFilterSet
 
     def get_queryset(self) -> QuerySet[Match]:
         return Match.objects.visible_to(self.request.user)
@@ -133,18 +144,18 @@ class Matches(Resource):
         self.require(Permission.PUBLISH_OFFERS, match.offer.organisation)
         return match
 
-    @extend_schema(request=Acceptance, responses=MatchRow)
+    @extend_schema(request=AcceptanceSerializer, responses=MatchSerializer)
     @action(detail=True, methods=["post"])
     def accept(self, _request: Request, **_kwargs: Any) -> Response:
         """Accept all or part; there is an order then, and both sides may see each other's contact."""
         match = self.asked()
-        fulfilment.accept_match(match, by=self.user, **self.taken(Acceptance))
+        fulfilment.accept_match(match, by=self.user, **self.taken(AcceptanceSerializer))
         return self.answer(match.pk)
 
-    @extend_schema(request=Refusal, responses=MatchRow)
+    @extend_schema(request=DeclineSerializer, responses=MatchSerializer)
     @action(detail=True, methods=["post"])
     def decline(self, _request: Request, **_kwargs: Any) -> Response:
         """Say no, and why; the next best is asked."""
         match = self.asked()
-        services.decline(match, by=self.user, **self.taken(Refusal))
+        services.decline(match, by=self.user, **self.taken(DeclineSerializer))
         return self.answer(match.pk)

@@ -15,103 +15,64 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.models import Organisation
 from apps.accounts.permissions import Permission
 from apps.api.fields import (
-    Amount,
-    Code,
-    Day,
-    Id,
-    Input,
-    Money,
-    Nothing,
-    Place,
-    Price,
-    Quantity,
-    RegionCode,
-    Row,
-    Text,
-    Truth,
-    VisibleRow,
-    Whole,
-    Why,
-    find_item,
-    find_standard,
+    MAX_DAYS,
+    EmptyInputSerializer,
+    InputSerializer,
+    ModelInputSerializer,
+    ModelRowSerializer,
+    OrganisationField,
+    ReasonInputSerializer,
+    RegionCodeField,
+    StrictBooleanField,
 )
-from apps.api.filters import ById, ByItem, InRegion, Since
-from apps.api.resource import Resource
+from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.resource import ResourceViewSet
+from apps.catalogue.models import Region
+from apps.exports.datasets import OFFER_FACTS, OFFERS
 from apps.matching import services as matching
 from apps.supply import services
 from apps.supply.models import Offer, OfferState
 from apps.supply.reading import ReadRow, import_offers, read_rows
 
 
-class OfferRow(Row):
-    id = Id()
-    organisation = Id(source="organisation_id")
-    organisation_name = serializers.CharField(source="organisation.name")
-    item = serializers.CharField(source="item.key")
-    standard = serializers.CharField(source="standard.code", allow_null=True)
-    quantity = Amount()
-    quantity_reserved = Amount()
-    unit = serializers.CharField(source="item.unit_id")
-    daily_capacity = Amount(allow_null=True)
-    minimum_order = Amount()
-    lead_time_days = serializers.IntegerField()
-    unit_price = Money(allow_null=True)
-    currency = serializers.CharField()
-    is_donation = serializers.BooleanField()
-    origin_region = serializers.CharField(source="origin_region_id")
-    ships_to = serializers.ListField(child=serializers.CharField(), help_text="Region codes; empty means anywhere.")
-    certificate_number = serializers.CharField()
-    certificate_valid_until = serializers.DateField(allow_null=True)
-    note = serializers.CharField()
-    state = serializers.ChoiceField(choices=OfferState.choices)
-    state_reason = serializers.CharField()
-    confirmed_at = serializers.DateTimeField(allow_null=True)
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
+class OfferChangeSerializer(ModelInputSerializer):
+    """What a supplier says of an offer. In a change, members that are left out stay as they are."""
 
+    # What an answer shows and only the server sets.
+    IGNORED = tuple(column.name for column in OFFERS.columns)
 
-class OfferChange(Input):
-    IGNORED = tuple(OfferRow().fields)
-
-    item = Code(find_item)
-    standard = Code(find_standard, required=False, allow_null=True)
-    quantity = Quantity()
-    daily_capacity = Quantity(required=False, allow_null=True)
-    minimum_order = Quantity(required=False)
-    lead_time_days = Whole(required=False, min_value=0, max_value=3650)
-    unit_price = Price(required=False, allow_null=True)
     currency = serializers.RegexField(r"^[A-Z]{3}\Z", required=False, help_text="ISO 4217.")
-    is_donation = Truth(required=False)
-    origin_region = Place(required=False, help_text="Your organisation's own region unless said otherwise.")
-    ships_to = serializers.ListField(child=RegionCode(), required=False, max_length=500)
-    certificate_number = Text(required=False, allow_blank=True, max_length=60)
-    certificate_valid_until = Day(required=False, allow_null=True)
-    note = Text(required=False, allow_blank=True, max_length=2000)
+    ships_to = serializers.ListField(child=RegionCodeField(), required=False, max_length=500)
 
-    def validate_ships_to(self, regions: list[Any]) -> list[str]:
+    class Meta:
+        model = Offer
+        fields = OFFER_FACTS
+        extra_kwargs: ClassVar = {
+            "quantity": {"required": True},
+            "lead_time_days": {"max_value": MAX_DAYS},
+            "origin_region": {"required": False, "help_text": "Your organisation's own region unless said otherwise."},
+        }
+
+    def validate_ships_to(self, regions: list[Region]) -> list[str]:
+        """The codes, each once."""
         return list(dict.fromkeys(region.code for region in regions))
 
 
-class NewOffer(OfferChange):
-    organisation = VisibleRow(
-        lambda user: Organisation.objects.visible_to(user).select_related("region"),
-        required=False,
-        help_text="Whose; needed only by somebody who acts for several.",
-    )
-    publish = Truth(required=False, help_text="Put it to work at once instead of leaving a draft.")
+class NewOfferSerializer(OfferChangeSerializer):
+    """A new offer, as a draft or to be published at once."""
+
+    organisation = OrganisationField(required=False, help_text="Whose; needed only by somebody who acts for several.")
+    publish = StrictBooleanField(required=False, help_text="Put it to work at once instead of leaving a draft.")
 
 
-class SheetInput(Input):
+class OfferSheetSerializer(InputSerializer):
     file = serializers.FileField(help_text="CSV or XLSX, at most 2,000 rows.")
-    organisation = VisibleRow(
-        lambda user: Organisation.objects.visible_to(user).select_related("region"), required=False
-    )
+    organisation = OrganisationField(required=False)
 
 
-class SheetRowShown(serializers.Serializer[Any]):
+class OfferSheetRowSerializer(serializers.Serializer[Any]):
     row = serializers.IntegerField(help_text="As a person counts: the header is row 1.")
     item = serializers.CharField(allow_null=True)
     quantity = serializers.IntegerField(allow_null=True)
@@ -120,30 +81,42 @@ class SheetRowShown(serializers.Serializer[Any]):
     )
 
 
-class SheetShown(serializers.Serializer[Any]):
-    rows = SheetRowShown(many=True)
+class OfferSheetResultSerializer(serializers.Serializer[Any]):
+    rows = OfferSheetRowSerializer(many=True)
     faulty = serializers.IntegerField(help_text="How many rows have faults.")
     unknown_columns = serializers.ListField(child=serializers.CharField())
     offers = serializers.ListField(child=serializers.CharField(), help_text="Ids of what was imported.")
 
 
-class OfferFilter(filters.FilterSet):
+class OfferSerializer(ModelRowSerializer):
+    """An offer: what its supplier says of it, how much of it is promised, and where it stands."""
+
+    organisation_name = serializers.CharField(source="organisation.name")
+    unit = serializers.CharField(source="item.unit_id")
+    state_reason = serializers.CharField()
+
+    class Meta:
+        model = Offer
+        fields = tuple(column.name for column in OFFERS.columns)
+
+
+class OfferFilterSet(filters.FilterSet):
     state = filters.MultipleChoiceFilter(choices=OfferState.choices)
-    item = ByItem()
-    region = InRegion(field_name="origin_region")
-    organisation = ById(field_name="organisation")
-    updated_since = Since()
+    item = ItemKeyFilter()
+    region = RegionCodeFilter(field_name="origin_region")
+    organisation = RelatedIdFilter(field_name="organisation")
+    updated_since = ChangedSinceFilter()
 
     class Meta:
         model = Offer
         fields: ClassVar[list[str]] = []
 
 
-class Offers(Resource):
+class OfferViewSet(ResourceViewSet):
     """What suppliers have and can make."""
 
-    shown = OfferRow
-    filterset_class = OfferFilter
+    shown = OfferSerializer
+    filterset_class = OfferFilterSet
 
     def get_queryset(self) -> QuerySet[Offer]:
         return Offer.objects.visible_to(self.request.user)
@@ -154,10 +127,10 @@ class Offers(Resource):
         self.require(Permission.PUBLISH_OFFERS, offer.organisation)
         return offer
 
-    @extend_schema(request=NewOffer, responses={201: OfferRow})
+    @extend_schema(request=NewOfferSerializer, responses={201: OfferSerializer})
     def create(self, _request: Request) -> Response:
         """Draft an offer, or publish it at once."""
-        facts = self.taken(NewOffer)
+        facts = self.taken(NewOfferSerializer)
         publish = facts.pop("publish", False)
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, facts.pop("organisation", None))
         offer = services.create_offer(organisation, by=self.user, **facts)
@@ -165,51 +138,51 @@ class Offers(Resource):
             services.publish_offer(offer, by=self.user)
         return self.answer(offer.pk, status=201)
 
-    @extend_schema(request=OfferChange, responses=OfferRow)
+    @extend_schema(request=OfferChangeSerializer, responses=OfferSerializer)
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
         """Change an offer; what is promised stays promised."""
         offer = self.mine()
-        matching.amend_offer(offer, by=self.user, **self.taken(OfferChange, partial=True))
+        matching.amend_offer(offer, by=self.user, **self.taken(OfferChangeSerializer, partial=True))
         return self.answer(offer.pk)
 
-    @extend_schema(request=Nothing, responses=OfferRow)
+    @extend_schema(request=EmptyInputSerializer, responses=OfferSerializer)
     @action(detail=True, methods=["post"])
     def publish(self, _request: Request, **_kwargs: Any) -> Response:
         """Put a draft, paused or stale offer to work."""
         offer = self.mine()
-        self.taken(Nothing)
+        self.taken(EmptyInputSerializer)
         services.publish_offer(offer, by=self.user)
         return self.answer(offer.pk)
 
-    @extend_schema(request=Why, responses=OfferRow)
+    @extend_schema(request=ReasonInputSerializer, responses=OfferSerializer)
     @action(detail=True, methods=["post"])
     def pause(self, _request: Request, **_kwargs: Any) -> Response:
         """Promise nothing new for a while."""
         offer = self.mine()
-        services.pause_offer(offer, by=self.user, **self.taken(Why))
+        services.pause_offer(offer, by=self.user, **self.taken(ReasonInputSerializer))
         return self.answer(offer.pk)
 
-    @extend_schema(request=Nothing, responses=OfferRow)
+    @extend_schema(request=EmptyInputSerializer, responses=OfferSerializer)
     @action(detail=True, methods=["post"])
     def confirm(self, _request: Request, **_kwargs: Any) -> Response:
         """Still there."""
         offer = self.mine()
-        self.taken(Nothing)
+        self.taken(EmptyInputSerializer)
         services.confirm_offer(offer, by=self.user)
         return self.answer(offer.pk)
 
-    @extend_schema(request=Why, responses=OfferRow)
+    @extend_schema(request=ReasonInputSerializer, responses=OfferSerializer)
     @action(detail=True, methods=["post"])
     def withdraw(self, _request: Request, **_kwargs: Any) -> Response:
         """The goods are gone for good."""
         offer = self.mine()
-        services.withdraw_offer(offer, by=self.user, **self.taken(Why))
+        services.withdraw_offer(offer, by=self.user, **self.taken(ReasonInputSerializer))
         return self.answer(offer.pk)
 
     @extend_schema(
         operation_id="offers_import",
-        request={"multipart/form-data": SheetInput},
-        responses={200: SheetShown, 201: SheetShown},
+        request={"multipart/form-data": OfferSheetSerializer},
+        responses={200: OfferSheetResultSerializer, 201: OfferSheetResultSerializer},
         parameters=[
             OpenApiParameter("preview", OpenApiTypes.BOOL, description="Only say what would be imported."),
             OpenApiParameter(
@@ -220,7 +193,7 @@ class Offers(Resource):
     @action(detail=False, methods=["post"], url_path="import", url_name="import", parser_classes=[MultiPartParser])
     def import_sheet(self, request: Request) -> Response:
         """Import a sheet of offers, all rows or none; with `preview`, show each row and its faults."""
-        taken = self.taken(SheetInput)
+        taken = self.taken(OfferSheetSerializer)
         file = taken["file"]
         if file.size > settings.UPLOAD_MAX_BYTES:
             raise ValidationError({"file": [_("This file is too large.")]})

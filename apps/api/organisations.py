@@ -14,26 +14,36 @@ from apps.accounts import services
 from apps.accounts.models import IdentifierKind, Organisation, OrganisationState, TokenScope
 from apps.accounts.permissions import OrganisationKind, Permission
 from apps.api.authentication import has_scope
-from apps.api.fields import Day, Filled, Id, Input, Nothing, Place, Row, Rows, Text
-from apps.api.filters import InRegion, Since
-from apps.api.resource import Resource
+from apps.api.fields import (
+    EmptyInputSerializer,
+    FilledByViewSet,
+    IdField,
+    InputSerializer,
+    PermittedRegionField,
+    Rows,
+    RowSerializer,
+    StrictCharField,
+    StrictDateField,
+)
+from apps.api.filters import ChangedSinceFilter, RegionCodeFilter
+from apps.api.resource import ResourceViewSet
 
 
-class OwnContact(Filled, serializers.Serializer[Any]):
+class OrganisationContactSerializer(FilledByViewSet, serializers.Serializer[Any]):
     name = serializers.CharField()
     phone = serializers.CharField()
     email = serializers.CharField()
 
 
-class OrganisationRow(Row):
-    id = Id()
+class OrganisationSerializer(RowSerializer):
+    id = IdField()
     name = serializers.CharField()
     kind = serializers.ChoiceField(choices=OrganisationKind.choices)
     identifier_kind = serializers.ChoiceField(choices=IdentifierKind.choices, allow_blank=True)
     identifier = serializers.CharField()
     region = serializers.CharField(source="region_id")
     address = serializers.CharField()
-    contact = OwnContact(allow_null=True, help_text="Only for its own people.")
+    contact = OrganisationContactSerializer(allow_null=True, help_text="Only for its own people.")
     state = serializers.ChoiceField(choices=OrganisationState.choices)
     state_reason = serializers.CharField()
     verified_at = serializers.DateTimeField(allow_null=True)
@@ -42,44 +52,44 @@ class OrganisationRow(Row):
     updated_at = serializers.DateTimeField()
 
 
-class OrganisationFacts(Input):
-    IGNORED = tuple(OrganisationRow().fields)
+class OrganisationInputSerializer(InputSerializer):
+    IGNORED = tuple(OrganisationSerializer().fields)
 
-    name = Text(max_length=200)
+    name = StrictCharField(max_length=200)
     kind = serializers.ChoiceField(choices=OrganisationKind.choices)
-    region = Place()
+    region = PermittedRegionField()
     identifier_kind = serializers.ChoiceField(choices=IdentifierKind.choices, required=False)
-    identifier = Text(required=False, allow_blank=True, max_length=40)
-    address = Text(required=False, allow_blank=True, max_length=300)
-    contact_name = Text(required=False, allow_blank=True, max_length=100)
-    contact_phone = Text(required=False, allow_blank=True, max_length=60)
+    identifier = StrictCharField(required=False, allow_blank=True, max_length=40)
+    address = StrictCharField(required=False, allow_blank=True, max_length=300)
+    contact_name = StrictCharField(required=False, allow_blank=True, max_length=100)
+    contact_phone = StrictCharField(required=False, allow_blank=True, max_length=60)
     contact_email = serializers.EmailField(required=False, allow_blank=True, max_length=254)
 
 
-class Verification(Input):
-    until = Day(required=False, allow_null=True, help_text="A year from now unless said otherwise.")
+class VerificationSerializer(InputSerializer):
+    until = StrictDateField(required=False, allow_null=True, help_text="A year from now unless said otherwise.")
 
 
-class Rejection(Input):
-    reason = Text(max_length=500)
+class RejectionSerializer(InputSerializer):
+    reason = StrictCharField(max_length=500)
 
 
-class OrganisationFilter(filters.FilterSet):
+class OrganisationFilterSet(filters.FilterSet):
     state = filters.MultipleChoiceFilter(choices=OrganisationState.choices)
     kind = filters.MultipleChoiceFilter(choices=OrganisationKind.choices)
-    region = InRegion(field_name="region")
-    updated_since = Since()
+    region = RegionCodeFilter(field_name="region")
+    updated_since = ChangedSinceFilter()
 
     class Meta:
         model = Organisation
         fields: ClassVar[list[str]] = []
 
 
-class Organisations(Resource):
+class OrganisationViewSet(ResourceViewSet):
     """Legal bodies; only verified ones take part in matching."""
 
-    shown = OrganisationRow
-    filterset_class = OrganisationFilter
+    shown = OrganisationSerializer
+    filterset_class = OrganisationFilterSet
 
     def get_queryset(self) -> QuerySet[Organisation]:
         return Organisation.objects.visible_to(self.request.user)
@@ -95,45 +105,45 @@ class Organisations(Resource):
         for row in rows:
             row["contact"] = own.get(row["id"])
 
-    @extend_schema(request=OrganisationFacts, responses={201: OrganisationRow})
+    @extend_schema(request=OrganisationInputSerializer, responses={201: OrganisationSerializer})
     def create(self, _request: Request) -> Response:
         """Register an organisation; you become its manager."""
-        organisation = services.register_organisation(by=self.user, **self.taken(OrganisationFacts))
+        organisation = services.register_organisation(by=self.user, **self.taken(OrganisationInputSerializer))
         return self.answer(organisation.pk, status=201)
 
-    @extend_schema(request=OrganisationFacts, responses=OrganisationRow)
+    @extend_schema(request=OrganisationInputSerializer, responses=OrganisationSerializer)
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
         """Change facts; changing a verified one clears the verification."""
         organisation = self.get_object()
         self.require(Permission.MANAGE_ORGANISATION, organisation)
-        services.amend_organisation(organisation, by=self.user, **self.taken(OrganisationFacts, partial=True))
+        services.amend_organisation(organisation, by=self.user, **self.taken(OrganisationInputSerializer, partial=True))
         self.user.__dict__.pop("grants", None)  # they hold the facts as they were
         return self.answer(organisation.pk)
 
-    @extend_schema(request=Nothing, responses=OrganisationRow)
+    @extend_schema(request=EmptyInputSerializer, responses=OrganisationSerializer)
     @action(detail=True, methods=["post"])
     def submit(self, _request: Request, **_kwargs: Any) -> Response:
         """Ask the coordinators to verify."""
         organisation = self.get_object()
         self.require(Permission.MANAGE_ORGANISATION, organisation)
-        self.taken(Nothing)
+        self.taken(EmptyInputSerializer)
         services.submit_for_verification(organisation, by=self.user)
         return self.answer(organisation.pk)
 
-    @extend_schema(request=Verification, responses=OrganisationRow)
+    @extend_schema(request=VerificationSerializer, responses=OrganisationSerializer)
     @action(detail=True, methods=["post"])
     def verify(self, _request: Request, **_kwargs: Any) -> Response:
         """A coordinator has seen the evidence."""
         organisation = self.get_object()
         self.require(Permission.COORDINATE, organisation)
-        services.verify_organisation(organisation, by=self.user, **self.taken(Verification))
+        services.verify_organisation(organisation, by=self.user, **self.taken(VerificationSerializer))
         return self.answer(organisation.pk)
 
-    @extend_schema(request=Rejection, responses=OrganisationRow)
+    @extend_schema(request=RejectionSerializer, responses=OrganisationSerializer)
     @action(detail=True, methods=["post"])
     def reject(self, _request: Request, **_kwargs: Any) -> Response:
         """A coordinator says no, and why."""
         organisation = self.get_object()
         self.require(Permission.COORDINATE, organisation)
-        services.reject_organisation(organisation, by=self.user, **self.taken(Rejection))
+        services.reject_organisation(organisation, by=self.user, **self.taken(RejectionSerializer))
         return self.answer(organisation.pk)

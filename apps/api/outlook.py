@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.api.fields import Amount
+from apps.api.fields import BaseUnitsField
 from apps.matching.allocation.shortage import Because
 from apps.matching.explanation import outlook_wording
 from apps.matching.explanation.hindrances import Action, Hindrance
@@ -13,24 +13,24 @@ from apps.matching.explanation.wording import sentence
 from apps.matching.models import Shortfall
 
 
-class HindranceShown(serializers.Serializer[Any]):
+class OutlookReasonSerializer(serializers.Serializer[Any]):
     reason = serializers.ChoiceField(choices=[hindrance.name.lower() for hindrance in Hindrance if hindrance.name])
     suppliers = serializers.IntegerField(help_text="Kept back by this; a supplier may be by several.")
 
 
-class WayShown(serializers.Serializer[Any]):
+class OutlookActionSerializer(serializers.Serializer[Any]):
     action = serializers.ChoiceField(choices=[action.value for action in Action])
     suppliers = serializers.IntegerField(help_text="That nothing else keeps back.")
-    units = Amount(
+    units = BaseUnitsField(
         allow_null=True, help_text="Free at these, in the item's base unit; null where they are fewer than three."
     )
     change = serializers.JSONField(help_text="To be sent as a PATCH of the need; empty where there is nothing to send.")
     text = serializers.CharField()
 
 
-class ShortfallShown(serializers.Serializer[Any]):
-    given = Amount()
-    wanting = Amount()
+class ShortfallSerializer(serializers.Serializer[Any]):
+    given = BaseUnitsField()
+    wanting = BaseUnitsField()
     because = serializers.ChoiceField(choices=[because.value for because in Because])
     others = serializers.IntegerField(help_text="Needs of the same priority that were given some.")
     above = serializers.IntegerField(help_text="Needs of higher priority that were given some.")
@@ -39,7 +39,7 @@ class ShortfallShown(serializers.Serializer[Any]):
     text = serializers.CharField()
 
 
-class OutlookShown(serializers.Serializer[Any]):
+class OutlookSerializer(serializers.Serializer[Any]):
     as_of = serializers.DateTimeField()
     suppliers = serializers.IntegerField(
         allow_null=True,
@@ -48,9 +48,11 @@ class OutlookShown(serializers.Serializer[Any]):
     )
     candidates = serializers.IntegerField(allow_null=True, help_text="Of these, those that nothing keeps back.")
     text = serializers.ListField(child=serializers.CharField(), help_text="In the language of the request.")
-    hindrances = HindranceShown(many=True)
-    ways = WayShown(many=True, help_text="What would help, the most suppliers first.")
-    shortfall = ShortfallShown(allow_null=True, help_text="When the need was last decided on together with others.")
+    hindrances = OutlookReasonSerializer(many=True)
+    ways = OutlookActionSerializer(many=True, help_text="What would help, the most suppliers first.")
+    shortfall = ShortfallSerializer(
+        allow_null=True, help_text="When the need was last decided on together with others."
+    )
 
 
 def shown(outlook: Outlook, shortfall: Shortfall | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ DEFAULT_SIZE: Final = 100
 LARGEST: Final = 500
 
 
-class Page(BasePagination):
+class CursorPage(BasePagination):
     """`{"next", "previous", "results"}`, ordered by one unique column: by id, newest first, or by code."""
 
     column = "pk"
@@ -97,13 +97,13 @@ class Page(BasePagination):
         }
 
 
-class PageByCode(Page):
+class CursorPageByCode(CursorPage):
     column = "code"
     newest_first = False
     kind = str
 
 
-class PageByKey(PageByCode):
+class CursorPageByKey(CursorPageByCode):
     column = "key"
 
 

@@ -19,15 +19,15 @@ from rest_framework.views import APIView
 from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission, can
 from apps.api import idempotency
-from apps.api.fields import Input, Keyed, Row, Rows, as_id
+from apps.api.fields import InputSerializer, KeyedRows, Rows, RowSerializer, as_id
 from apps.api.models import IdempotencyKey
-from apps.api.pagination import Page
+from apps.api.pagination import CursorPage
 from apps.api.problems import LengthRequiredError, NotAllowedError
 from apps.matching.tasks import sweep
-from apps.notifications.tasks import nudge, send_due
+from apps.notifications.tasks import send_due, wake
 
 
-class Changing(APIView):
+class TransactionalView(APIView):
     """A view whose changes are whole or not at all, and repeatable by an Idempotency-Key."""
 
     # Members of an answer that are shown once and must not be kept.
@@ -44,8 +44,8 @@ class Changing(APIView):
                 transaction.set_rollback(True)
                 return response
             self._keep_answer(response)
-            nudge(sweep)
-            nudge(send_due)
+            wake(sweep)
+            wake(send_due)
         return response
 
     def _keep_answer(self, response: HttpResponseBase) -> None:
@@ -68,12 +68,12 @@ class Changing(APIView):
         return super().handle_exception(exc)
 
 
-class Resource(Changing, viewsets.GenericViewSet[Any]):
+class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
     """Rows that the caller may see, by id."""
 
-    pagination_class = Page
+    pagination_class = CursorPage
     lookup_value_regex = "[^/]+"
-    shown: type[Row]
+    shown: type[RowSerializer]
 
     def list(self, _request: Request, *_args: Any, **_kwargs: Any) -> Response:
         return self.page(self.filter_queryset(self.get_queryset()))
@@ -102,12 +102,12 @@ class Resource(Changing, viewsets.GenericViewSet[Any]):
     def get_serializer_class(self) -> Any:
         return self.shown
 
-    def page(self, queryset: QuerySet[Any], shown: type[Row] | None = None) -> Response:
+    def page(self, queryset: QuerySet[Any], shown: type[RowSerializer] | None = None) -> Response:
         """A page of rows as they are shown."""
         paginator = self.pagination_class()
         kind = shown or self.shown
 
-        def read(rows: QuerySet[Any]) -> Keyed:
+        def read(rows: QuerySet[Any]) -> KeyedRows:
             return [(extra[0], row) for extra, row in kind.read(rows, paginator.column)]
 
         body = paginator.answer(self.request, queryset, read)
@@ -129,7 +129,7 @@ class Resource(Changing, viewsets.GenericViewSet[Any]):
     def complete_one(self, row: dict[str, Any]) -> None:
         """Fill in what only the view of a single row shows."""
 
-    def taken(self, kind: type[Input], *, partial: bool = False) -> dict[str, Any]:
+    def taken(self, kind: type[InputSerializer], *, partial: bool = False) -> dict[str, Any]:
         """What came in, checked."""
         serializer = kind(data=self.request.data, partial=partial, context=self.get_serializer_context())
         serializer.is_valid(raise_exception=True)

@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer
 from rest_framework import serializers
 
 
-class Problem(serializers.Serializer[Any]):
+class ProblemSerializer(serializers.Serializer[Any]):
     """RFC 9457. Codes are stable; texts are for people and come in the language of the request."""
 
     type = serializers.CharField()
@@ -42,7 +42,7 @@ class Schema(AutoSchema):
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
-        problem = self.resolve_serializer(Problem, "response")
+        problem = self.resolve_serializer(ProblemSerializer, "response")
         bodies["default"] = {
             "description": "Anything else is a problem document.",
             "content": {"application/problem+json": {"schema": problem.ref}},
@@ -61,7 +61,7 @@ def one_or_many(kind: type[serializers.Serializer[Any]], name: str) -> Polymorph
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself when made
-    target_class = "apps.api.authentication.Bearer"
+    target_class = "apps.api.authentication.BearerAuthentication"
     name = "token"
 
     def get_security_definition(self, _auto_schema: Any) -> dict[str, str]:
@@ -69,7 +69,7 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself when made
-    target_class = "apps.api.authentication.Session"
+    target_class = "apps.api.authentication.SessionCookieAuthentication"
     name = "session"
 
     def get_security_definition(self, _auto_schema: Any) -> dict[str, str]:

@@ -21,7 +21,7 @@ KEPT_FOR: Final = 60
 KEY: Final = "public-stats:2"
 
 
-class CellShown(serializers.Serializer[Any]):
+class StatsCellSerializer(serializers.Serializer[Any]):
     item = serializers.CharField()
     region = serializers.CharField(help_text="A province, or a country where that is all that is known.")
     unit = serializers.CharField()
@@ -33,18 +33,18 @@ class CellShown(serializers.Serializer[Any]):
     quantity_offered = serializers.IntegerField(allow_null=True, help_text="Not promised yet.")
 
 
-class StatsShown(serializers.Serializer[Any]):
+class StatsSerializer(serializers.Serializer[Any]):
     as_of = serializers.DateTimeField()
-    cells = CellShown(many=True)
-    totals = CellShown(many=True, help_text="By item, everywhere: the region is empty.")
+    cells = StatsCellSerializer(many=True)
+    totals = StatsCellSerializer(many=True, help_text="By item, everywhere: the region is empty.")
 
 
-class Stats(APIView):
+class StatsView(APIView):
     """Sums by item and province."""
 
     permission_classes = (AllowAny,)
 
-    @extend_schema(operation_id="stats_show", responses=StatsShown)
+    @extend_schema(operation_id="stats_show", responses=StatsSerializer)
     def get(self, _request: Request) -> Response:
         """What is needed, offered and received, with the time of counting. Null: fewer than three organisations."""
         response = Response(_kept())

@@ -17,7 +17,7 @@ WINDOW: Final = 60
 REST_AFTER_FAILURE: Final = 10.0
 
 
-class PerMinute(BaseThrottle):
+class PerMinuteThrottle(BaseThrottle):
     """Counts in fixed windows of a minute, per token, else per user, else per address."""
 
     resting_until = 0.0
@@ -27,7 +27,7 @@ class PerMinute(BaseThrottle):
 
     def allow_request(self, request: Request, _view: Any) -> bool:
         caller, rate = self._caller(request)
-        if not rate or time.monotonic() < PerMinute.resting_until:
+        if not rate or time.monotonic() < PerMinuteThrottle.resting_until:
             return True
 
         now = time.time()
@@ -36,7 +36,7 @@ class PerMinute(BaseThrottle):
             return self._count(f"throttle:{caller}:{int(now // WINDOW)}") <= rate
         except (RedisError, OSError) as error:
             log.warning("throttling_without_redis", error=str(error))
-            PerMinute.resting_until = time.monotonic() + REST_AFTER_FAILURE
+            PerMinuteThrottle.resting_until = time.monotonic() + REST_AFTER_FAILURE
             return True
 
     def wait(self) -> float:

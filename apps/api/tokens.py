@@ -16,12 +16,12 @@ from rest_framework.response import Response
 
 from apps.accounts import services
 from apps.accounts.models import ApiToken, TokenScope
-from apps.api.fields import Input, RegionCode, Row, Text, Whole
-from apps.api.pagination import Page
-from apps.api.resource import Resource
+from apps.api.fields import InputSerializer, RegionCodeField, RowSerializer, StrictCharField, StrictIntegerField
+from apps.api.pagination import CursorPage
+from apps.api.resource import ResourceViewSet
 
 
-class TokenRow(Row):
+class TokenSerializer(RowSerializer):
     id = serializers.CharField(source="token_key", help_text="The beginning of the token.")
     name = serializers.CharField()
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=TokenScope.choices))
@@ -31,48 +31,50 @@ class TokenRow(Row):
     last_used_at = serializers.DateTimeField(allow_null=True)
 
 
-class TokenMade(TokenRow):
+class TokenWithSecretSerializer(TokenSerializer):
     token = serializers.CharField(help_text="Shown this once; a repeated request does not show it again.")
 
 
-class NewToken(Input):
-    IGNORED = tuple(TokenRow().fields)
+class NewTokenSerializer(InputSerializer):
+    IGNORED = tuple(TokenSerializer().fields)
 
-    name = Text(max_length=100)
+    name = StrictCharField(max_length=100)
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=TokenScope.choices), min_length=1, max_length=len(TokenScope)
     )
-    region = RegionCode(required=False, allow_null=True)
-    lasts_days = Whole(required=False, min_value=1, max_value=365, help_text="A year unless said otherwise.")
+    region = RegionCodeField(required=False, allow_null=True)
+    lasts_days = StrictIntegerField(
+        required=False, min_value=1, max_value=365, help_text="A year unless said otherwise."
+    )
 
 
-class PageByTokenKey(Page):
+class CursorPageByTokenKey(CursorPage):
     column = "token_key"
     kind = str
 
 
-class Tokens(Resource):
+class TokenViewSet(ResourceViewSet):
     """Keys for programs that act as you, within their scopes and region."""
 
-    shown = TokenRow
+    shown = TokenSerializer
     shown_once = ("token",)
-    pagination_class = PageByTokenKey
+    pagination_class = CursorPageByTokenKey
     lookup_field = "id"
 
     def get_queryset(self) -> QuerySet[ApiToken]:
         return ApiToken.objects.filter(user=self.request.user.pk)
 
-    @extend_schema(request=NewToken, responses={201: TokenMade})
+    @extend_schema(request=NewTokenSerializer, responses={201: TokenWithSecretSerializer})
     def create(self, request: Request) -> Response:
         """Make a token. By a token, only one that may do no more than itself."""
-        wanted = self.taken(NewToken)
+        wanted = self.taken(NewTokenSerializer)
         longest: dt.timedelta = settings.REST_KNOX["TOKEN_TTL"]  # type: ignore[assignment]  # one of many kinds of value
         lasts = dt.timedelta(days=wanted.pop("lasts_days", 0)) or longest
         region = wanted.pop("region", None)
         if isinstance(request.auth, ApiToken):
             _stay_within(request.auth, wanted["scopes"], region, timezone.now() + lasts)
         token, text = services.issue_token(self.user, lasts=lasts, region=region, **wanted)
-        ((_extra, row),) = TokenRow.read(self.get_queryset().filter(pk=token.pk))
+        ((_extra, row),) = TokenSerializer.read(self.get_queryset().filter(pk=token.pk))
         return Response({**row, "token": text}, status=201)
 
     def get_object(self) -> ApiToken:
@@ -83,7 +85,7 @@ class Tokens(Resource):
         return token
 
     def retrieve(self, _request: Request, **_kwargs: Any) -> Response:
-        ((_extra, row),) = TokenRow.read(self.get_queryset().filter(pk=self.get_object().pk))
+        ((_extra, row),) = TokenSerializer.read(self.get_queryset().filter(pk=self.get_object().pk))
         return Response(row)
 
     @extend_schema(responses={204: None})

@@ -19,26 +19,26 @@ from apps.api import (
 )
 
 router = SimpleRouter()
-router.register("items", catalogue.Items, "item")
-router.register("standards", catalogue.Standards, "standard")
-router.register("regions", catalogue.Regions, "region")
-router.register("units", catalogue.Units, "unit")
-router.register("demands", demands.Demands, "demand")
-router.register("offers", offers.Offers, "offer")
-router.register("matches", matches.Matches, "match")
-router.register("orders", orders.Orders, "order")
-router.register("organisations", organisations.Organisations, "organisation")
-router.register("tokens", tokens.Tokens, "token")
-router.register("webhooks", webhooks.Webhooks, "webhook")
+router.register("items", catalogue.ItemViewSet, "item")
+router.register("standards", catalogue.StandardViewSet, "standard")
+router.register("regions", catalogue.RegionViewSet, "region")
+router.register("units", catalogue.UnitViewSet, "unit")
+router.register("demands", demands.DemandViewSet, "demand")
+router.register("offers", offers.OfferViewSet, "offer")
+router.register("matches", matches.MatchViewSet, "match")
+router.register("orders", orders.OrderViewSet, "order")
+router.register("organisations", organisations.OrganisationViewSet, "organisation")
+router.register("tokens", tokens.TokenViewSet, "token")
+router.register("webhooks", webhooks.WebhookViewSet, "webhook")
 
 app_name = "api"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
-    path("exports/<str:dataset>", exports.Exports.as_view(), name="export"),
-    path("exports/<str:dataset>/", exports.Exports.as_view(schema=None)),
-    path("stats/", stats.Stats.as_view(), name="stats"),
-    path("schema/", description.Description.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
+    path("exports/<str:dataset>", exports.ExportView.as_view(), name="export"),
+    path("exports/<str:dataset>/", exports.ExportView.as_view(schema=None)),
+    path("stats/", stats.StatsView.as_view(), name="stats"),
+    path("schema/", description.SchemaView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
     path(
         "docs/",
         # A template of ours: the package's own has a style block, which the security policy forbids.

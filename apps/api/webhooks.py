@@ -10,18 +10,24 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.models import Organisation
 from apps.accounts.permissions import Permission
-from apps.api.fields import Id, Input, Nothing, Row, Text, VisibleRow
-from apps.api.filters import ById
-from apps.api.resource import Resource
+from apps.api.fields import (
+    EmptyInputSerializer,
+    IdField,
+    InputSerializer,
+    OrganisationField,
+    RowSerializer,
+    StrictCharField,
+)
+from apps.api.filters import RelatedIdFilter
+from apps.api.resource import ResourceViewSet
 from apps.notifications import services
 from apps.notifications.models import MessageState, WebhookEndpoint
 
 
-class WebhookRow(Row):
-    id = Id()
-    organisation = Id(source="organisation_id")
+class WebhookSerializer(RowSerializer):
+    id = IdField()
+    organisation = IdField(source="organisation_id")
     url = serializers.CharField()
     events = serializers.ListField(child=serializers.CharField(), help_text="Empty means all.")
     is_active = serializers.BooleanField()
@@ -29,43 +35,42 @@ class WebhookRow(Row):
     updated_at = serializers.DateTimeField()
 
 
-class WebhookMade(WebhookRow):
+class WebhookWithSecretSerializer(WebhookSerializer):
     secret = serializers.CharField(help_text="To check signatures with (Standard Webhooks). Shown this once.")
 
 
-class NewWebhook(Input):
-    IGNORED = tuple(WebhookRow().fields)
+class NewWebhookSerializer(InputSerializer):
+    IGNORED = tuple(WebhookSerializer().fields)
 
-    url = Text(max_length=500, help_text="HTTPS, and in the open internet.")
-    events = serializers.ListField(child=Text(max_length=60), required=False, max_length=50)
-    organisation = VisibleRow(
-        lambda user: Organisation.objects.visible_to(user).select_related("region"),
+    url = StrictCharField(max_length=500, help_text="HTTPS, and in the open internet.")
+    events = serializers.ListField(child=StrictCharField(max_length=60), required=False, max_length=50)
+    organisation = OrganisationField(
         required=False,
         help_text="Whose; needed only by somebody who manages several.",
     )
 
 
-class TestQueued(serializers.Serializer[Any]):
+class WebhookTestSerializer(serializers.Serializer[Any]):
     __test__ = False  # pytest collects by name
 
     id = serializers.CharField(help_text="The `webhook-id` of the message that is under way.")
     state = serializers.ChoiceField(choices=MessageState.choices)
 
 
-class WebhookFilter(filters.FilterSet):
-    organisation = ById(field_name="organisation")
+class WebhookFilterSet(filters.FilterSet):
+    organisation = RelatedIdFilter(field_name="organisation")
 
     class Meta:
         model = WebhookEndpoint
         fields: ClassVar[list[str]] = []
 
 
-class Webhooks(Resource):
+class WebhookViewSet(ResourceViewSet):
     """Endpoints are the business of an organisation's own people."""
 
-    shown = WebhookRow
+    shown = WebhookSerializer
     shown_once = ("secret",)
-    filterset_class = WebhookFilter
+    filterset_class = WebhookFilterSet
 
     def get_queryset(self) -> QuerySet[WebhookEndpoint]:
         return WebhookEndpoint.objects.visible_to(self.request.user)
@@ -76,13 +81,13 @@ class Webhooks(Resource):
         self.require(Permission.MANAGE_ORGANISATION, endpoint.organisation)
         return endpoint
 
-    @extend_schema(request=NewWebhook, responses={201: WebhookMade})
+    @extend_schema(request=NewWebhookSerializer, responses={201: WebhookWithSecretSerializer})
     def create(self, _request: Request) -> Response:
         """Add an endpoint; the answer alone shows its secret."""
-        wanted = self.taken(NewWebhook)
+        wanted = self.taken(NewWebhookSerializer)
         organisation = self.organisation_for(Permission.MANAGE_ORGANISATION, wanted.pop("organisation", None))
         endpoint = services.add_webhook(organisation, by=self.user, **wanted)
-        ((_extra, row),) = WebhookRow.read(self.get_queryset().filter(pk=endpoint.pk))
+        ((_extra, row),) = WebhookSerializer.read(self.get_queryset().filter(pk=endpoint.pk))
         return Response({**row, "secret": endpoint.secret}, status=201)
 
     @extend_schema(responses={204: None})
@@ -91,11 +96,11 @@ class Webhooks(Resource):
         services.remove_webhook(self.managed(), by=self.user)
         return Response(status=204)
 
-    @extend_schema(request=Nothing, responses={202: TestQueued})
+    @extend_schema(request=EmptyInputSerializer, responses={202: WebhookTestSerializer})
     @action(detail=True, methods=["post"])
     def test(self, _request: Request, **_kwargs: Any) -> Response:
         """Send a `webhook.test`."""
         endpoint = self.managed()
-        self.taken(Nothing)
+        self.taken(EmptyInputSerializer)
         message = services.test_webhook(endpoint, by=self.user)
         return Response({"id": str(message.uid), "state": message.state}, status=202)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
-from apps.core.models import Counted, QueuedQuerySet
+from apps.core.models import HourStamped, QueuedQuerySet
 from apps.demands import clocks
 from apps.policy.values import PolicyValues
 
@@ -52,7 +52,7 @@ class DemandQuerySet(QueuedQuerySet["Demand"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
-        return self.filter(user.in_sight("organisation", "region"))
+        return self.filter(user.visibility("organisation", "region"))
 
     def open(self) -> Self:
         return self.filter(state=DemandState.OPEN)
@@ -99,7 +99,7 @@ class DemandQuerySet(QueuedQuerySet["Demand"]):
         return self.select_related("organisation", "item__unit", "standard", "region")
 
 
-class Demand(Counted):
+class Demand(HourStamped):
     """One item that one organisation needs at one place. The lines of one post share a `reference`."""
 
     reference = models.CharField(_("reference"), max_length=20, editable=False)
@@ -178,7 +178,7 @@ class Demand(Counted):
         DemandState.CANCELLED: frozenset(),
     }
 
-    class Meta(Counted.Meta):
+    class Meta(HourStamped.Meta):
         verbose_name = _("need")
         verbose_name_plural = _("needs")
         constraints: ClassVar = [

@@ -4,7 +4,6 @@ Nothing is written here.
 """
 
 import datetime as dt
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +15,7 @@ from apps.accounts.permissions import Permission, can, is_in_charge
 from apps.core.errors import RuleViolation
 from apps.core.models import AuditEntry
 from apps.demands import plausibility
-from apps.demands.models import URGENCY_RANK, Demand, DemandState, Urgency
+from apps.demands.models import Demand, DemandState
 from apps.policy.values import PolicyValues
 
 _HISTORY: Final = 200
@@ -90,44 +89,3 @@ def is_coordinator_of(demand: Demand, user: User | None) -> bool:
     if user is None:
         return False
     return can(user, Permission.COORDINATE, demand.organisation) or is_in_charge(user, demand.region)
-
-
-def check_needs_no_look(demand: Demand, before: Demand, policy: PolicyValues, *, quantity_confirmed: bool) -> None:
-    """Whether an amendment, here not yet saved, brings in what would not go out by itself."""
-    if wants_approval(demand, policy):
-        _check_approved(demand, before)
-    if demand.quantity != before.quantity and far_from_usual(demand, confirmed=quantity_confirmed):
-        raise RuleViolation(
-            "look_needed",
-            _("The quantity is far from usual. Post it as a need of its own: a coordinator will look at it first."),
-            field="quantity",
-        )
-
-
-def _check_approved(demand: Demand, before: Demand) -> None:
-    """Where a coordinator looks at every need, what was looked at is bound for that place, takes no more, and goes
-    before no others than then. Which goods would do, and everything that makes it less, is its owner's business.
-    """
-    if demand.region_id != before.region_id:
-        raise RuleViolation(
-            "look_needed",
-            _("There a coordinator looks at every need before it goes out: post it as a need of its own."),
-            field="region",
-        )
-    weights, looked_at = _weights(demand), _weights(before)
-    for field, weight in weights.items():
-        if weight > looked_at[field]:
-            raise RuleViolation(
-                "look_needed",
-                _(
-                    "Here a coordinator looks at every need before it goes out. Ask yours to make this one larger or "
-                    "more urgent, or post what is missing as a need of its own."
-                ),
-                field=field,
-            )
-
-
-def _weights(demand: Demand) -> dict[str, float]:
-    """How much a need takes, and by what it goes before others of its tier; more is heavier."""
-    days = math.inf if demand.days_of_supply is None else demand.days_of_supply
-    return {"quantity": demand.target, "urgency": -URGENCY_RANK[Urgency(demand.urgency)], "days_of_supply": -days}

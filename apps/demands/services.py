@@ -1,9 +1,8 @@
-"""The verbs of need: with `quantities.py` the only writer of this app's tables.
+"""The verbs of need: with `quantities.py` and `amending.py` the only writer of this app's tables.
 
 Every change that matters to matching sets `match_requested_at`: the row itself is the queue.
 """
 
-import copy
 import datetime as dt
 import secrets
 from collections.abc import Collection, Sequence
@@ -18,14 +17,12 @@ from apps.accounts.models import Organisation, User
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.states import move
-from apps.demands import clocks
-from apps.demands.lines import Line, check_line, check_lines, check_quantity
+from apps.demands.lines import Line, check_lines
 from apps.demands.models import Demand, DemandState
 from apps.demands.quantities import settle
 from apps.demands.review import (
     HELD_FOR_APPROVAL,
     QUANTITY_HELD_FOR_REVIEW,
-    check_needs_no_look,
     far_from_usual,
     is_coordinator_of,
     wants_approval,
@@ -68,61 +65,6 @@ def post_demands(
     demands = Demand.objects.bulk_create(rows)
     audit.record(by, "demand.posted", organisation, reference=reference, demands=[demand.pk for demand in demands])
     return demands
-
-
-@transaction.atomic
-def amend_demand(
-    demand: Demand, *, by: User, quantity_confirmed: bool = False, now: dt.datetime | None = None, **changes: Any
-) -> Demand:
-    """Change what is asked for. Accepted quantities are promises: the quantity cannot go below them.
-
-    What would not go out by itself does not come in by an amendment either: raises `quantity_unusual` unless that is
-    confirmed, and `look_needed` for what a coordinator has to look at first.
-
-    Edges call `matching.services.amend_demand`, which first takes back what suppliers have been asked and have not
-    answered.
-    """
-    now = now or timezone.now()
-    demand = (
-        Demand.objects.select_for_update(of=["self"], no_key=True)
-        .select_related("item", "organisation", "region")
-        .get(pk=demand.pk)
-    )
-    if demand.state == DemandState.CANCELLED:
-        raise RuleViolation("illegal_move", _("This need is cancelled."))
-    if "item" in changes and changes["item"] != demand.item and demand.state != DemandState.DRAFT:
-        raise RuleViolation("item_fixed", _("The item is fixed once a need is open. Post a new one."), field="item")
-
-    changed = {name: value for name, value in changes.items() if getattr(demand, name) != value}
-    before = copy.copy(demand)
-    for name, value in changed.items():
-        setattr(demand, name, value)
-    check_quantity(demand.quantity, demand.quantity_kind)
-    check_line(demand.item, demand.standard, changed.get("needed_by"), now)
-    promised = demand.quantity_matched + demand.quantity_held
-    if demand.quantity is not None and demand.quantity < promised:
-        raise RuleViolation(
-            "quantity_promised",
-            _("Suppliers have already promised %(promised)s.") % {"promised": f"{promised:,}"},
-            field="quantity",
-        )
-
-    if not changed:
-        return demand
-    policy = Policy.objects.current().values
-    if demand.state != DemandState.DRAFT and not is_coordinator_of(demand, by):
-        check_needs_no_look(demand, before, policy, quantity_confirmed=quantity_confirmed)
-    demand.save(update_fields=list(changed))
-    if demand.state == DemandState.OPEN:
-        # Whoever amends a need has looked at it: that is as good as a confirmation.
-        fresh = demand.clocks_from(now, policy)
-        if "urgency" in changed and demand.escalating_since:
-            fresh["escalates_at"] = clocks.escalates_at(demand.urgency, demand.escalating_since, policy)
-        Demand.objects.filter(pk=demand.pk).update(**fresh)
-    settle(demand.pk, now=now)
-    audit.record(by, "demand.amended", demand, fields=sorted(changed))
-    demand.refresh_from_db()
-    return demand
 
 
 @transaction.atomic

@@ -1,53 +1,35 @@
-"""Which tables can be pulled, and how each column is written.
+"""Which tables partners can pull, and with which columns.
 
-The names of columns are those of the API. Ids are text, quantities whole numbers of the item's base unit, times RFC
-3339 in UTC to the microsecond, regions and items their public codes. There is no contact in any dataset.
+The names of columns are those of the API. There is no contact in any dataset. The order of columns is part of what
+partners rely on: a new column goes to the end of what its row's owner says, never between two others.
 """
 
 import datetime as dt
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Final
 
-from django.db.models import F, Func, Q, QuerySet, TextField
+from django.db.models import Q, QuerySet
 
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.catalogue.models import Item, Region
 from apps.core.models import TimeStamped
 from apps.demands.models import Demand, DemandState
+from apps.exports.columns import ColumnKind, ExportColumn, columns_of
 from apps.fulfilment.models import Order, OrderState
 from apps.matching.models import Match, MatchState
 from apps.supply.models import Offer, OfferState
 
 
-class Kind(Enum):
-    """How a column is written in each format."""
-
-    PLAIN = "plain"  # numbers and codes of ours
-    ID = "id"
-    TIME = "time"
-    FLAG = "flag"
-    FREE = "free"  # text that somebody typed
-    LIST = "list"  # codes; in CSV divided by spaces
-
-
 @dataclass(frozen=True)
-class Column:
-    name: str
-    lookup: str
-    kind: Kind = Kind.PLAIN
-
-
-@dataclass(frozen=True)
-class Dataset:
+class ExportDataset:
     """A table that can be pulled."""
 
     name: str
     model: type[TimeStamped]
-    columns: tuple[Column, ...]
+    columns: tuple[ExportColumn, ...]
     states: tuple[str, ...]
-    item: str | None  # the lookup of its item
-    regions: tuple[str, ...] = field(default=("region",))  # the lookups of the regions that it lies in
+    item: str | None  # the lookup of the row's item; None where a row has none
+    regions: tuple[str, ...] = field(default=("region",))  # the lookups of the regions that the row lies in
 
     def rows(
         self,
@@ -58,7 +40,7 @@ class Dataset:
         states: tuple[str, ...] = (),
         updated_since: dt.datetime | None = None,
     ) -> QuerySet[Any]:
-        """What the user may see of it, in the order of change."""
+        """The rows that the user may see, in the order of change. A region stands for all within it."""
         rows: QuerySet[Any] = self.model._default_manager.visible_to(user)  # type: ignore[attr-defined]  # each has it
         if region is not None:
             within = Q()
@@ -74,204 +56,139 @@ class Dataset:
         return rows.order_by(*self.model.BY_CHANGE)
 
 
-class UtcText(Func):
-    """A time as `2026-11-30T12:00:00.000000Z`."""
+# What the owner of a need or an offer says of it, and what is no secret. The API shows and takes these too.
 
-    function = "to_char"
-    template = """%(function)s(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
-    output_field = TextField()
+DEMAND_FACTS: Final = (
+    "item",
+    "quantity",
+    "quantity_kind",
+    "standard",
+    "accepts_substitutes",
+    "region",
+    "address",
+    "needed_by",
+    "urgency",
+    "days_of_supply",
+    "note",
+)
+OFFER_FACTS: Final = (
+    "item",
+    "standard",
+    "quantity",
+    "daily_capacity",
+    "minimum_order",
+    "lead_time_days",
+    "unit_price",
+    "currency",
+    "is_donation",
+    "origin_region",
+    "ships_to",
+    "certificate_number",
+    "certificate_valid_until",
+    "note",
+)
 
+# Columns whose value stands in a related row, or which are text that nobody typed.
 
-class AsText(Func):
-    template = "(%(expressions)s)::text"
-    output_field = TextField()
-
-
-class Joined(Func):
-    template = "array_to_string(%(expressions)s, ' ')"
-    output_field = TextField()
-
-
-class HarmlessText(Func):
-    """Text that a spreadsheet would take for a formula gets an apostrophe in front: it is shown, and nothing is run.
-
-    The wide signs are formulas too where Excel speaks Chinese or Japanese.
-    """
-
-    template = (
-        "CASE WHEN left(%(expressions)s, 1) IN ('=', '+', '-', '@', '＝', '＋', '－', '＠', E'\\t', E'\\r', E'\\n') "
-        "THEN concat('''', %(expressions)s) ELSE %(expressions)s END"
-    )
-    output_field = TextField()
-
-
-def for_csv(column: Column) -> Any:
-    value = F(column.lookup)
-    if column.kind is Kind.TIME:
-        return UtcText(value)
-    if column.kind is Kind.FLAG:
-        return AsText(value)
-    if column.kind is Kind.LIST:
-        return Joined(value)
-    if column.kind is Kind.FREE:
-        return HarmlessText(value)
-    return value
+_ORGANISATION_NAME: Final = ExportColumn("organisation_name", "organisation__name", ColumnKind.TYPED)
+_UNIT: Final = ExportColumn("unit", "item__unit_id")
+_REFERENCE: Final = ExportColumn("reference", "reference")
 
 
-def for_json(column: Column) -> Any:
-    value = F(column.lookup)
-    if column.kind is Kind.TIME:
-        return UtcText(value)
-    if column.kind is Kind.ID:
-        return AsText(value)
-    return value
+def _with_counted(facts: tuple[ExportColumn, ...], after: str, *counted: ExportColumn) -> tuple[ExportColumn, ...]:
+    """The facts, and behind the one named `after` what the server counts of it."""
+    index = [column.name for column in facts].index(after) + 1
+    return (*facts[:index], *counted, *facts[index:])
 
 
-def _stamps() -> tuple[Column, ...]:
-    return (Column("created_at", "created_at", Kind.TIME), Column("updated_at", "updated_at", Kind.TIME))
-
-
-DEMANDS: Final = Dataset(
+DEMANDS: Final = ExportDataset(
     name="demands",
     model=Demand,
     columns=(
-        Column("id", "pk", Kind.ID),
-        Column("reference", "reference"),
-        Column("organisation", "organisation_id", Kind.ID),
-        Column("organisation_name", "organisation__name", Kind.FREE),
-        Column("item", "item__key"),
-        Column("quantity", "quantity"),
-        Column("quantity_kind", "quantity_kind"),
-        Column("quantity_held", "quantity_held"),
-        Column("quantity_matched", "quantity_matched"),
-        Column("quantity_received", "quantity_received"),
-        Column("unit", "item__unit_id"),
-        Column("standard", "standard__code"),
-        Column("accepts_substitutes", "accepts_substitutes", Kind.FLAG),
-        Column("region", "region_id"),
-        Column("address", "address", Kind.FREE),
-        Column("needed_by", "needed_by", Kind.TIME),
-        Column("urgency", "urgency"),
-        Column("days_of_supply", "days_of_supply"),
-        Column("note", "note", Kind.FREE),
-        Column("state", "state"),
-        Column("state_reason", "state_reason", Kind.FREE),
-        Column("confirmed_at", "confirmed_at", Kind.TIME),
-        Column("opened_at", "opened_at", Kind.TIME),
-        *_stamps(),
+        *columns_of(Demand, "id"),
+        _REFERENCE,
+        *columns_of(Demand, "organisation"),
+        _ORGANISATION_NAME,
+        *_with_counted(
+            columns_of(Demand, *DEMAND_FACTS),
+            "quantity_kind",
+            *columns_of(Demand, "quantity_held", "quantity_matched", "quantity_received"),
+            _UNIT,
+        ),
+        *columns_of(Demand, "state"),
+        ExportColumn("state_reason", "state_reason", ColumnKind.TYPED),
+        *columns_of(Demand, "confirmed_at", "opened_at", "created_at", "updated_at"),
     ),
     states=tuple(DemandState.values),
     item="item",
 )
 
-OFFERS: Final = Dataset(
+OFFERS: Final = ExportDataset(
     name="offers",
     model=Offer,
     columns=(
-        Column("id", "pk", Kind.ID),
-        Column("organisation", "organisation_id", Kind.ID),
-        Column("organisation_name", "organisation__name", Kind.FREE),
-        Column("item", "item__key"),
-        Column("standard", "standard__code"),
-        Column("quantity", "quantity"),
-        Column("quantity_reserved", "quantity_reserved"),
-        Column("unit", "item__unit_id"),
-        Column("daily_capacity", "daily_capacity"),
-        Column("minimum_order", "minimum_order"),
-        Column("lead_time_days", "lead_time_days"),
-        Column("unit_price", "unit_price", Kind.ID),
-        Column("currency", "currency"),
-        Column("is_donation", "is_donation", Kind.FLAG),
-        Column("origin_region", "origin_region_id"),
-        Column("ships_to", "ships_to", Kind.LIST),
-        Column("certificate_number", "certificate_number", Kind.FREE),
-        Column("certificate_valid_until", "certificate_valid_until"),
-        Column("note", "note", Kind.FREE),
-        Column("state", "state"),
-        Column("state_reason", "state_reason", Kind.FREE),
-        Column("confirmed_at", "confirmed_at", Kind.TIME),
-        *_stamps(),
+        *columns_of(Offer, "id", "organisation"),
+        _ORGANISATION_NAME,
+        *_with_counted(columns_of(Offer, *OFFER_FACTS), "quantity", *columns_of(Offer, "quantity_reserved"), _UNIT),
+        *columns_of(Offer, "state"),
+        ExportColumn("state_reason", "state_reason", ColumnKind.TYPED),
+        *columns_of(Offer, "confirmed_at", "created_at", "updated_at"),
     ),
     states=tuple(OfferState.values),
     item="item",
     regions=("origin_region",),
 )
 
-MATCHES: Final = Dataset(
+MATCHES: Final = ExportDataset(
     name="matches",
     model=Match,
     columns=(
-        Column("id", "pk", Kind.ID),
-        Column("demand", "demand_id", Kind.ID),
-        Column("reference", "demand__reference"),
-        Column("requester", "demand__organisation__name", Kind.FREE),
-        Column("offer", "offer_id", Kind.ID),
-        Column("supplier", "offer__organisation__name", Kind.FREE),
-        Column("item", "demand__item__key"),
-        Column("offered_item", "offer__item__key"),
-        Column("unit", "demand__item__unit_id"),
-        Column("region", "demand__region_id"),
-        Column("quantity", "quantity"),
-        Column("quantity_asked", "quantity_asked"),
-        Column("rank", "rank"),
-        Column("score", "score"),
-        Column("policy_version", "policy_version"),
-        Column("is_substitute", "is_substitute", Kind.FLAG),
-        Column("state", "state"),
-        Column("respond_by", "respond_by", Kind.TIME),
-        Column("responded_at", "responded_at", Kind.TIME),
-        Column("lead_time_days", "lead_time_days"),
-        Column("decline_reason", "decline_reason"),
-        Column("decline_note", "decline_note", Kind.FREE),
-        *_stamps(),
+        *columns_of(Match, "id", "demand"),
+        ExportColumn("reference", "demand__reference"),
+        ExportColumn("requester", "demand__organisation__name", ColumnKind.TYPED),
+        *columns_of(Match, "offer"),
+        ExportColumn("supplier", "offer__organisation__name", ColumnKind.TYPED),
+        ExportColumn("item", "demand__item__key"),
+        ExportColumn("offered_item", "offer__item__key"),
+        ExportColumn("unit", "demand__item__unit_id"),
+        ExportColumn("region", "demand__region_id"),
+        *columns_of(Match, "quantity", "quantity_asked", "rank", "score", "policy_version", "is_substitute"),
+        *columns_of(Match, "state", "respond_by", "responded_at", "lead_time_days"),
+        *columns_of(Match, "decline_reason", "decline_note", "created_at", "updated_at"),
     ),
     states=tuple(MatchState.values),
     item="demand__item",
     regions=("demand__region",),
 )
 
-ORDERS: Final = Dataset(
+ORDERS: Final = ExportDataset(
     name="orders",
     model=Order,
     columns=(
-        Column("id", "pk", Kind.ID),
-        Column("match", "match_id", Kind.ID),
-        Column("repeat_of", "repeat_of_id", Kind.ID),
-        Column("demand", "match__demand_id", Kind.ID),
-        Column("reference", "match__demand__reference"),
-        Column("requester", "match__demand__organisation__name", Kind.FREE),
-        Column("supplier", "match__offer__organisation__name", Kind.FREE),
-        Column("item", "match__offer__item__key"),
-        Column("unit", "match__offer__item__unit_id"),
-        Column("region", "match__demand__region_id"),
-        Column("quantity", "quantity"),
-        Column("state", "state"),
-        Column("state_reason", "state_reason", Kind.FREE),
-        Column("quantity_received", "quantity_received"),
-        Column("quantity_rejected", "quantity_rejected"),
-        *_stamps(),
+        *columns_of(Order, "id", "match", "repeat_of"),
+        ExportColumn("demand", "match__demand_id", ColumnKind.ID),
+        ExportColumn("reference", "match__demand__reference"),
+        ExportColumn("requester", "match__demand__organisation__name", ColumnKind.TYPED),
+        ExportColumn("supplier", "match__offer__organisation__name", ColumnKind.TYPED),
+        ExportColumn("item", "match__offer__item__key"),
+        ExportColumn("unit", "match__offer__item__unit_id"),
+        ExportColumn("region", "match__demand__region_id"),
+        *columns_of(Order, "quantity", "state", "state_reason", "quantity_received", "quantity_rejected"),
+        *columns_of(Order, "created_at", "updated_at"),
     ),
     states=tuple(OrderState.values),
     item="match__offer__item",
+    # A partner of either region sees the order, so either narrows it.
     regions=("match__demand__region", "match__offer__origin_region"),
 )
 
-ORGANISATIONS: Final = Dataset(
+ORGANISATIONS: Final = ExportDataset(
     name="organisations",
     model=Organisation,
     columns=(
-        Column("id", "pk", Kind.ID),
-        Column("name", "name", Kind.FREE),
-        Column("kind", "kind"),
-        Column("identifier_kind", "identifier_kind"),
-        Column("identifier", "identifier", Kind.FREE),
-        Column("region", "region_id"),
-        Column("address", "address", Kind.FREE),
-        Column("state", "state"),
-        Column("state_reason", "state_reason", Kind.FREE),
-        Column("verified_at", "verified_at", Kind.TIME),
-        Column("verified_until", "verified_until"),
-        *_stamps(),
+        *columns_of(Organisation, "id", "name", "kind", "identifier_kind", "identifier", "region", "address"),
+        *columns_of(Organisation, "state", "state_reason", "verified_at", "verified_until"),
+        *columns_of(Organisation, "created_at", "updated_at"),
     ),
     states=tuple(OrganisationState.values),
     item=None,

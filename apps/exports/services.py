@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import User
 from apps.catalogue.models import Item, Region
 from apps.core.errors import RuleViolation
-from apps.exports.datasets import Column, Dataset, for_csv, for_json
+from apps.exports.columns import ExportColumn, for_csv, for_json
+from apps.exports.datasets import ExportDataset
 
 BLOCK: Final = 64 * 1024
 
@@ -25,17 +26,20 @@ BLOCK: Final = 64 * 1024
 MARGIN: Final = dt.timedelta(milliseconds=100)
 
 
-class Format(StrEnum):
+class ExportFormat(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     XLSX = "xlsx"
     PARQUET = "parquet"
 
 
-MEDIA_TYPES: Final = {Format.CSV: "text/csv; charset=utf-8; header=present", Format.JSONL: "application/jsonl"}
+MEDIA_TYPES: Final = {
+    ExportFormat.CSV: "text/csv; charset=utf-8; header=present",
+    ExportFormat.JSONL: "application/jsonl",
+}
 
 
-class Pull:
+class ExportPull:
     """One pull: blocks of bytes to pass on, and since when to ask the next time.
 
     The query begins with the first block, not before: until the server of the web has taken over, the request still
@@ -55,15 +59,15 @@ class Pull:
 
 
 def pull(
-    dataset: Dataset,
+    dataset: ExportDataset,
     user: User,
     *,
-    form: str = Format.CSV,
+    form: str = ExportFormat.CSV,
     region: Region | None = None,
     item: Item | None = None,
     states: tuple[str, ...] = (),
     updated_since: dt.datetime | None = None,
-) -> Pull:
+) -> ExportPull:
     """What `user` may see of `dataset`, changed at `updated_since` or later, in the order of change."""
     if form not in MEDIA_TYPES:
         raise RuleViolation(
@@ -84,7 +88,7 @@ def pull(
     rows = dataset.rows(user, region=region, item=item, states=states, updated_since=updated_since)
     statement, parameters = copy_statement(dataset, rows, form)
     since = next_since()
-    return Pull(_blocks(statement, parameters), since)
+    return ExportPull(_blocks(statement, parameters), since)
 
 
 def next_since() -> dt.datetime:
@@ -103,17 +107,17 @@ def next_since() -> dt.datetime:
     return moment - MARGIN  # type: ignore[no-any-return]  # a timestamptz
 
 
-def copy_statement(dataset: Dataset, rows: QuerySet[Any], form: str) -> tuple[str, tuple[Any, ...]]:
+def copy_statement(dataset: ExportDataset, rows: QuerySet[Any], form: str) -> tuple[str, tuple[Any, ...]]:
     """The COPY that writes these rows in this format, and its parameters."""
-    return _csv(dataset, rows) if form == Format.CSV else _json_lines(dataset, rows)
+    return _csv(dataset, rows) if form == ExportFormat.CSV else _json_lines(dataset, rows)
 
 
-def _csv(dataset: Dataset, rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
+def _csv(dataset: ExportDataset, rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
     select, parameters = _select(rows, dataset, for_csv)
     return f"COPY ({select}) TO STDOUT (FORMAT csv, HEADER)", parameters
 
 
-def _json_lines(dataset: Dataset, rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
+def _json_lines(dataset: ExportDataset, rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
     select, parameters = _select(rows, dataset, for_json)
     # JSON escapes every control character, so with these as delimiter and quote a line is written as it is.
     options = r"FORMAT csv, DELIMITER E'\x02', QUOTE E'\x01'"
@@ -121,7 +125,9 @@ def _json_lines(dataset: Dataset, rows: QuerySet[Any]) -> tuple[str, tuple[Any, 
     return f"COPY ({lines}) TO STDOUT ({options})", parameters
 
 
-def _select(rows: QuerySet[Any], dataset: Dataset, write: Callable[[Column], Any]) -> tuple[str, tuple[Any, ...]]:
+def _select(
+    rows: QuerySet[Any], dataset: ExportDataset, write: Callable[[ExportColumn], Any]
+) -> tuple[str, tuple[Any, ...]]:
     """The rows with the dataset's columns under their public names."""
     query = rows.values_list(*(write(column) for column in dataset.columns)).query
     # Somebody who may see nothing gets no rows; Django would not ask the database at all.

@@ -20,7 +20,7 @@ from apps.supply.models import Offer
 
 
 @dataclass(frozen=True)
-class Cell:
+class StatsCell:
     """One item in one province, or country where that is all that is known; "" is everywhere. None: too few to show."""
 
     item: str
@@ -35,10 +35,10 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Stats:
+class PublicStats:
     as_of: dt.datetime
-    cells: list[Cell]
-    totals: list[Cell]
+    cells: list[StatsCell]
+    totals: list[StatsCell]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -51,7 +51,7 @@ class Province(Func):
     output_field = TextField()
 
 
-def public_stats(*, now: dt.datetime | None = None) -> Stats:
+def public_stats(*, now: dt.datetime | None = None) -> PublicStats:
     """Sums over live rows of verified organisations, by four queries. Edges keep the answer for a minute."""
     demands = Demand.objects.filter(state__in=[*LIVE_DEMANDS, DemandState.FULFILLED], organisation__state="verified")
     needed = {
@@ -79,7 +79,7 @@ def public_stats(*, now: dt.datetime | None = None) -> Stats:
         by_province = rows.annotate(place=F("province")).values("item__key", "item__unit_id", "place").annotate(**sums)
         _collect(everywhere.order_by(), totals)
         _collect(by_province.order_by(), cells)
-    return Stats(now or timezone.now(), _listed(cells), _listed(totals))
+    return PublicStats(now or timezone.now(), _listed(cells), _listed(totals))
 
 
 _Key = tuple[str, str, str]
@@ -102,11 +102,11 @@ def _collect(rows: QuerySet[Any, Any], into: dict[_Key, dict[str, int]]) -> None
 
 
 _SUMS: Final = frozenset({"needs", "quantity_needed", "matched", "received", "offers", "quantity_offered"})
-_FIELDS: Final = frozenset(field.name for field in fields(Cell))
+_FIELDS: Final = frozenset(field.name for field in fields(StatsCell))
 
 
-def _listed(cells: dict[_Key, dict[str, int]]) -> list[Cell]:
-    return [Cell(item, region, unit, **sums) for (item, region, unit), sums in sorted(cells.items())]
+def _listed(cells: dict[_Key, dict[str, int]]) -> list[StatsCell]:
+    return [StatsCell(item, region, unit, **sums) for (item, region, unit), sums in sorted(cells.items())]
 
 
 def too_few(organisations: Mapping[str, int]) -> set[str]:

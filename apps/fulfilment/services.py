@@ -20,7 +20,7 @@ from apps.core.states import move
 from apps.demands import quantities as demands_quantities
 from apps.demands.models import Demand
 from apps.fulfilment.models import ContactReveal, Delivery, Order, OrderState, Shipment, Side
-from apps.matching import services as matching_services
+from apps.matching import acceptance
 from apps.matching.holds.plans import describe as describe_match
 from apps.matching.models import Match
 from apps.notifications.services import queue
@@ -40,7 +40,7 @@ def accept_match(
     """The supplier accepts all or part; from this commit on there is an order and both sides may see each other's
     contact.
     """
-    match = matching_services.record_acceptance(match, by=by, quantity=quantity, lead_time_days=lead_time_days, now=now)
+    match = acceptance.record_acceptance(match, by=by, quantity=quantity, lead_time_days=lead_time_days, now=now)
     order = Order.objects.create(match=match, quantity=match.quantity, placed_by=by)
     queue("order.confirmed", match.offer.organisation, describe(order), key=f"order.confirmed:{order.pk}")
     return order
@@ -172,7 +172,7 @@ def deliver_order(
         demands_quantities.record_receipt(demand_id, quantity_accepted, now=now)
     if quantity_rejected:
         demands_quantities.record_loss(demand_id, quantity_rejected, now=now)
-        matching_services.record_loss(order.match, quantity_rejected)
+        acceptance.record_loss(order.match, quantity_rejected)
     if quantity_accepted + quantity_rejected == order.quantity_outstanding:
         move(order, OrderState.DELIVERED)
     audit.record(by, "order.delivered", order, accepted=quantity_accepted, rejected=quantity_rejected)
@@ -199,7 +199,7 @@ def close_order(order: Order, *, by: User | None, reason: str = "", now: dt.date
     move(order, OrderState.CLOSED, state_reason=reason)
     if outstanding:
         demands_quantities.record_loss(order.match.demand_id, outstanding, now=now)
-        matching_services.record_loss(order.match, outstanding)
+        acceptance.record_loss(order.match, outstanding)
         context = {**describe(order), "outstanding": outstanding, "reason": reason}
         for organisation in (order.match.demand.organisation, order.match.offer.organisation):
             queue("order.closed", organisation, context, key=f"order.closed:{order.pk}")
@@ -241,7 +241,7 @@ def cancel_order(
     else:
         demands_quantities.record_loss(match.demand_id, order.quantity, now=now)
     if order.repeat_of_id is None:
-        matching_services.call_off(match, by=by, by_supplier=side == Side.SUPPLIER)
+        acceptance.call_off(match, by=by, by_supplier=side == Side.SUPPLIER)
     audit.record(by, "order.cancelled", order, reason=reason, side=side)
     context = {**describe(order), "reason": reason}
     for organisation in {match.demand.organisation, match.offer.organisation}:
@@ -300,7 +300,7 @@ def check_repeatable(order: Order, now: dt.datetime) -> None:
     match = order.match
     if order.state == OrderState.CANCELLED or not match.is_contact_revealed:
         raise RuleViolation("not_proven", _("Only an accepted match can be ordered again."))
-    matching_services.check_may_be_promised(match, now)
+    acceptance.check_may_be_promised(match, now)
     if match.offer.is_repeatable:
         return
     if match.offer.is_live:

@@ -100,7 +100,7 @@ ORDER BY offer.id
 _HELD = """
 SELECT match.offer_id, match.id, match.demand_id, match.tier, organisation.kind,
     coalesce(demand.opened_at, demand.created_at), match.quantity,
-    coalesce((SELECT room FROM demands_open WHERE demands_open.id = demand.id), 0)
+    coalesce((SELECT remaining FROM demands_open WHERE demands_open.id = demand.id), 0)
 FROM matching_match match
 JOIN supply_offer offer ON offer.id = match.offer_id
 JOIN demands_demand demand ON demand.id = match.demand_id

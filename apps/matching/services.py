@@ -2,7 +2,7 @@
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -19,11 +19,12 @@ from apps.core.errors import RuleViolation
 from apps.core.states import move
 from apps.demands import quantities as demands_quantities
 from apps.demands import services as demands_services
+from apps.demands.amending import amend_demand as amend_need
 from apps.demands.models import Demand
 from apps.matching import notices
+from apps.matching.acceptance import still_held
 from apps.matching.allocation.sequential import Plan, decide
 from apps.matching.explanation import shortfalls
-from apps.matching.explanation.wording import why_not_to_answer
 from apps.matching.holds.plans import Done, describe, write_difference, write_plan
 from apps.matching.holds.release import end_holds, lock, retire_backups, take_back
 from apps.matching.loading import (
@@ -43,17 +44,20 @@ from apps.matching.models import (
 )
 from apps.matching.scoring.ranking import BeyondRanking, Fit, Need, Rules, fit_of
 from apps.matching.search.best import load_shortlists
-from apps.notifications.services import News, queue, queue_all
+from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 from apps.supply import quantities as supply_quantities
 from apps.supply import services as supply_services
+from apps.supply.amending import amend_offer as amend_goods
 from apps.supply.models import Offer, OfferState
 
 log = structlog.get_logger(__name__)
 
 # A worker that dies loses what it claimed after this long.
 LEASE: Final = dt.timedelta(seconds=60)
+# Holds that end in one transaction: few enough that their locks are short.
+HOLDS_AT_ONCE = 500
 BATCH: Final = 50
 # A gift that waits for a need nearby goes farther each day.
 GIFTS_EVERY: Final = dt.timedelta(days=1)
@@ -99,10 +103,10 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
             demands = [demand for demand in open_ones if demand.item_id == item_id]
             needs = load_needs(demands, policy.values)
             plan = _decide(needs, offered, rules, policy, now)
-            verdicts = shortfalls.judge(plan, needs, demands, policy, now)
-            plan.tell(verdicts)
+            shortages = shortfalls.judge(plan, needs, demands, policy, now)
+            plan.explain(shortages)
             done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
-            shortfalls.note_plan(plan, verdicts, demands, policy, now)
+            shortfalls.note_plan(plan, shortages, demands, policy, now)
     if closed := [demand.pk for demand in claimed if demand not in open_ones]:
         retire_backups(Match.objects.filter(demand__in=closed))
         shortfalls.forget(closed)
@@ -125,7 +129,7 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
     """The micro-batch: solve what is contested together and change what nobody has answered yet, where that is worth
     it. `seconds` is how long each item may be improved on. Safe to run twice and side by side.
     """
-    from apps.matching.allocation.contested import allocate
+    from apps.matching.allocation.contested import Effort, allocate
 
     now = now or timezone.now()
     rules, policy = load_rules(), Policy.objects.current()
@@ -138,11 +142,11 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
             rules,
             policy=policy.values,
             now=now,
-            present=contest.asked,
-            expired=_after(seconds),
+            held=contest.asked,
+            effort=Effort(_after(seconds)),
         )
         changed = write_difference(outcome.plan, contest, policy, now)
-        shortfalls.note(outcome.verdicts.values(), contest.demands.values(), policy, now)
+        shortfalls.note(outcome.shortages.values(), contest.demands.values(), policy, now)
         done += changed
         log.info("reallocated", items=sorted(items), changed=changed.held, **asdict(outcome.report))
     notices.notify_withdrawn()
@@ -155,19 +159,19 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() > end
 
 
-def take_back_invalid(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
+def take_back_invalid(*, now: dt.datetime | None = None) -> Done:
     """Holds whose need was paused or cancelled, whose offer or its certificate went, or one of whose sides lost its
     verification.
     """
     now = now or timezone.now()
-    return _take_back_each(Match.objects.invalid(now.date()), now, limit)
+    return _take_back_each(Match.objects.invalid(now.date()), now, HOLDS_AT_ONCE)
 
 
 def _take_back_each(holds: MatchQuerySet, now: dt.datetime, limit: int) -> Done:
     return Done(taken_back=_end(holds, limit, lambda matches: take_back(matches, MatchState.CANCELLED, now)))
 
 
-def expire_holds(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
+def expire_holds(*, now: dt.datetime | None = None) -> Done:
     """Suppliers who did not answer in time: the hold ends, the next best is asked by the next matching."""
     now = now or timezone.now()
 
@@ -180,7 +184,7 @@ def expire_holds(*, now: dt.datetime | None = None, limit: int = 500) -> Done:
             ]
         )
 
-    return Done(expired=_end(Match.objects.overdue(now), limit, expire))
+    return Done(expired=_end(Match.objects.overdue(now), HOLDS_AT_ONCE, expire))
 
 
 def _end(due: MatchQuerySet, limit: int, act: Callable[[Sequence[Match]], None]) -> int:
@@ -239,70 +243,6 @@ def _fits(match: Match, rules: Rules, policy: PolicyValues) -> bool:
     return isinstance(fit, Fit) and reached and match.quantity >= offer.minimum_order
 
 
-def _still_held(match: Match, now: dt.datetime, also: Iterable[int] = ()) -> Match:
-    """The match, locked with its demand, its offer and `also` these demands, if it can still be answered; else says why
-    it cannot.
-    """
-    lock([match.demand_id, *also], [match.offer_id])
-    match = Match.objects.shown().get(pk=match.pk)
-    if match.state == MatchState.HELD and match.respond_by and match.respond_by > now:
-        return match
-    raise RuleViolation("match_not_held", why_not_to_answer(match.state), state=match.state)
-
-
-@transaction.atomic
-def record_acceptance(
-    match: Match,
-    *,
-    by: User | None,
-    quantity: int | None = None,
-    lead_time_days: int | None = None,
-    now: dt.datetime | None = None,
-) -> Match:
-    """The supplier accepts all (None) or part of what it was asked for; the rest goes to others.
-
-    Edges call `fulfilment.services.accept_match`, which makes the order in the same transaction.
-    """
-    now = now or timezone.now()
-    match = _still_held(match, now)
-    held = match.quantity
-    accepted = held if quantity is None else quantity
-    if not 0 < accepted <= held:
-        raise RuleViolation(
-            "quantity_out_of_range",
-            _("You can accept from 1 to %(held)s.") % {"held": f"{held:,}"},
-            field="quantity",
-            held=held,
-        )
-    check_may_be_promised(match, now)
-    if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
-        raise RuleViolation("demand_not_open", _("The need is not open any more."))
-    # Even where nothing comes free: what was left there for a need that wants more, others may have now.
-    if accepted < held or match.demand.quantity_wanting:
-        supply_quantities.release({match.offer_id: held - accepted}, now=now)
-    move(
-        match,
-        MatchState.ACCEPTED,
-        quantity=accepted,
-        lead_time_days=match.offer.lead_time_days if lead_time_days is None else lead_time_days,
-        responded_at=now,
-        responded_by=by,
-    )
-    audit.record(by, "match.accepted", match, quantity=accepted)
-    queue("match.accepted", match.demand.organisation, describe(match), key=f"match.accepted:{match.pk}")
-    return match
-
-
-def check_may_be_promised(match: Match, now: dt.datetime) -> None:
-    """Whether goods of this match may be promised, at first or once more: both sides are verified, and the certificate
-    holds. A hold that fails this is taken back by the next sweep; until then nobody gets a contact by it.
-    """
-    if not (match.demand.organisation.is_verified and match.offer.organisation.is_verified):
-        raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
-    if not match.offer.certificate_holds(now.date()):
-        raise RuleViolation("certificate_expired", _("The certificate has expired."))
-
-
 @transaction.atomic
 def decline(
     match: Match,
@@ -322,7 +262,7 @@ def decline(
         raise RuleViolation("reason_unknown", _("Choose one of the reasons."), field="reason")
     others = Match.objects.held().filter(offer=match.offer_id).exclude(pk=match.pk)
     also = list(others.values_list("demand_id", flat=True)) if reason == DeclineReason.GONE else []
-    match = _still_held(match, now, also)
+    match = still_held(match, now, also)
     demands_quantities.release({match.demand_id: match.quantity}, now=now)
     supply_quantities.release({match.offer_id: match.quantity}, now=now)
     move(
@@ -344,27 +284,12 @@ def decline(
     return match
 
 
-def record_loss(match: Match, quantity: int) -> None:
-    """Of what the supplier accepted, so much was rejected or never came."""
-    Match.objects.filter(pk=match.pk).update(quantity_lost=F("quantity_lost") + quantity)
-
-
-@transaction.atomic
-def call_off(match: Match, *, by: User | None, by_supplier: bool) -> None:
-    """An accepted match whose order was cancelled. The quantities are the order's business.
-
-    That the supplier did it counts in its record, and has a reason to show for it.
-    """
-    move(match, MatchState.CANCELLED, decline_reason=DeclineReason.OTHER if by_supplier else "")
-    audit.record(by, "match.called_off", match)
-
-
 @transaction.atomic
 def amend_demand(
     demand: Demand, *, by: User, quantity_confirmed: bool = False, now: dt.datetime | None = None, **changes: Any
 ) -> Demand:
     """Change a need: what suppliers were asked, have not answered and would be asked differently now is taken back, and
-    asked anew as the need now stands. Raises as `demands.services.amend_demand` does.
+    asked anew as the need now stands. Raises as `demands.amending.amend_demand` does.
     """
     now = now or timezone.now()
     demand = lock([demand.pk])[demand.pk]  # nothing more is asked for it as it was
@@ -377,7 +302,7 @@ def amend_demand(
         lock([demand.pk], [offer_id for _pk, offer_id in touched])
         asked = held.filter(pk__in=[pk for pk, _offer_id in touched]).shown().order_by("pk")
         take_back(list(asked), MatchState.CANCELLED, now)
-    return demands_services.amend_demand(demand, by=by, quantity_confirmed=quantity_confirmed, now=now, **changes)
+    return amend_need(demand, by=by, quantity_confirmed=quantity_confirmed, now=now, **changes)
 
 
 @transaction.atomic
@@ -397,7 +322,7 @@ def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **cha
                 unmet.append(match)
                 too_much -= match.quantity
         take_back(unmet, MatchState.CANCELLED, now)
-    return supply_services.amend_offer(offer, by=by, now=now, **changes)
+    return amend_goods(offer, by=by, now=now, **changes)
 
 
 def _outdated(held: MatchQuerySet, demand: Demand, changed: set[str], changes: Mapping[str, Any]) -> MatchQuerySet:

@@ -1,4 +1,4 @@
-"""Running the program: servers of our own, the process group of `make run`, health, metrics, deploy checks.
+"""Watching a deployment: health, readiness, metrics, the heartbeat, deploy checks, limits on requests.
 
-Nouns: embedded server, process, heartbeat, problem. Verbs: start, stop, supervise, probe. This app owns no table.
+Nouns: probe, problem, heartbeat. Verbs: probe, check, measure. This app owns no table.
 """

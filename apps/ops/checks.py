@@ -42,13 +42,13 @@ def _who_we_are() -> Iterator[CheckMessage]:
 
 
 def _what_we_stand_on() -> Iterator[CheckMessage]:
-    if settings.DATABASE_IS_EMBEDDED:
+    if not settings.DATABASE_IS_NAMED:
         yield Error(
             "There is no database but the embedded one, which ends with the process that started it.",
             hint="Set DATABASE_URL, or DATABASE_URL_FILE.",
             id="ops.E005",
         )
-    if settings.REDIS_IS_EMBEDDED:
+    if not settings.REDIS_IS_NAMED:
         yield Error(
             "There is no Redis but the embedded one, which ends with the process that started it.",
             hint="Set REDIS_URL, or REDIS_URL_FILE.",

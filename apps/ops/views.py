@@ -1,23 +1,18 @@
-"""Probes, metrics, and in development the mail that was caught."""
+"""Probes and metrics."""
 
 import hmac
 import os
-from email import message_from_bytes, policy
-from email.message import EmailMessage
-from ipaddress import ip_address
-from pathlib import Path
 
 import prometheus_client
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
-from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import multiprocess
 
 from apps.ops import health, metrics
+from apps.ops.callers import is_from_this_machine
 
 
 @require_safe
@@ -51,7 +46,7 @@ def readyz(_request: HttpRequest) -> HttpResponse:
 @login_not_required
 def metrics_page(request: HttpRequest) -> HttpResponse:
     """For Prometheus. To everybody else there is no such page."""
-    if not (_from_this_machine(request) or _has_token(request)):
+    if not (is_from_this_machine(request) or _has_token(request)):
         raise Http404
     registry = prometheus_client.CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
@@ -70,56 +65,3 @@ def _has_token(request: HttpRequest) -> bool:
     given = request.headers.get("Authorization", "")
     wanted = f"Bearer {settings.METRICS_TOKEN}"
     return bool(settings.METRICS_TOKEN) and hmac.compare_digest(given.encode(), wanted.encode())
-
-
-def _from_this_machine(request: HttpRequest) -> bool:
-    """A proxy on this machine brings the whole world along; it says so in a header."""
-    if settings.TRUSTED_PROXY_COUNT or "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
-        return False
-    try:
-        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
-    except ValueError:
-        return False
-
-
-# --- Caught mail, in development --------------------------------------------------------------------------------------
-
-
-def _mail_directory(request: HttpRequest) -> Path:
-    if settings.PRODUCTION or not settings.EMAIL_IS_CAUGHT or not _from_this_machine(request):
-        raise Http404
-    directory: Path = settings.VAR_DIR / "mail"
-    return directory
-
-
-@require_safe
-@never_cache
-@login_not_required
-def caught_mails(request: HttpRequest) -> HttpResponse:
-    files = sorted(_mail_directory(request).glob("*.eml"), reverse=True)[:100]
-    return render(request, "ops/mails.html", {"mails": [(file.name, _parse(file)) for file in files]})
-
-
-@require_safe
-@never_cache
-@login_not_required
-def caught_mail(request: HttpRequest, name: str) -> HttpResponseBase:
-    """One mail's text, or with `?raw` the whole of it."""
-    file = _mail_directory(request) / Path(name).name
-    if file.suffix != ".eml" or not file.is_file():
-        raise Http404
-    if "raw" in request.GET:
-        return FileResponse(file.open("rb"), content_type="message/rfc822")
-
-    mail = _parse(file)
-    body = mail.get_body(("plain", "html"))
-    return render(
-        request, "ops/mail.html", {"name": file.name, "mail": mail, "body": body.get_content() if body else ""}
-    )
-
-
-def _parse(file: Path) -> EmailMessage:
-    mail = message_from_bytes(file.read_bytes(), policy=policy.default)
-    if not isinstance(mail, EmailMessage):
-        raise TypeError
-    return mail

@@ -91,7 +91,7 @@ def _board() -> Board:
     )
 
 
-def _lines(cells: Iterable[stats.Cell]) -> list[Line]:
+def _lines(cells: Iterable[stats.StatsCell]) -> list[Line]:
     lines = (
         Line(
             cell.item,

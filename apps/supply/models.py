@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
-from apps.core.models import Counted, QueuedQuerySet
+from apps.core.models import HourStamped, QueuedQuerySet
 from apps.policy.values import PolicyValues
 
 
@@ -36,7 +36,7 @@ class OfferQuerySet(QueuedQuerySet["Offer"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
-        return self.filter(user.in_sight("organisation", "origin_region"))
+        return self.filter(user.visibility("organisation", "origin_region"))
 
     def published(self) -> Self:
         return self.filter(state=OfferState.PUBLISHED)
@@ -68,7 +68,7 @@ class OfferQuerySet(QueuedQuerySet["Offer"]):
         return self.select_related("organisation", "item__unit", "standard", "origin_region")
 
 
-class Offer(Counted):
+class Offer(HourStamped):
     """Goods of one supplier that can be promised: stock on hand, or output within the horizon that the supplier
     vouches for.
     """
@@ -131,7 +131,7 @@ class Offer(Counted):
         OfferState.WITHDRAWN: frozenset(),
     }
 
-    class Meta(Counted.Meta):
+    class Meta(HourStamped.Meta):
         verbose_name = _("offer")
         verbose_name_plural = _("offers")
         constraints: ClassVar = [

@@ -1,4 +1,4 @@
-"""The verbs of supply: with `quantities.py` the only writer of this app's tables."""
+"""The verbs of supply: with `quantities.py` and `amending.py` the only writer of this app's tables."""
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
@@ -22,8 +22,8 @@ from apps.supply.models import Offer, OfferState
 LIKELY_DUPLICATE_WITHIN = dt.timedelta(days=7)
 
 
-def _check(offer: Offer) -> None:
-    """Every fault of an offer at once, in words."""
+def check_facts(offer: Offer) -> None:
+    """Raise every fault of an offer at once, in words."""
     errors: dict[str, list[Text]] = {}
     in_range = _("A quantity is a whole number up to a million million.")
     if not 0 <= offer.quantity <= MAX_QUANTITY:
@@ -73,7 +73,7 @@ def draft_offer(
         origin_region=origin_region or organisation.region,
         **facts,
     )
-    _check(offer)
+    check_facts(offer)
     return offer
 
 
@@ -99,43 +99,6 @@ def create_offers(
         for offer in offers:
             publish_offer(offer, by=by)
     return offers
-
-
-@transaction.atomic
-def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Offer:
-    """Change facts of an offer; what is promised stays promised, so the quantity cannot go below it.
-
-    Edges call `matching.services.amend_offer`, which first takes back what was asked and has no answer.
-    """
-    now = now or timezone.now()
-    offer = (
-        Offer.objects.select_for_update(of=["self"], no_key=True)
-        .select_related("item", "organisation", "standard")
-        .get(pk=offer.pk)
-    )
-    if offer.state == OfferState.WITHDRAWN:
-        raise RuleViolation("illegal_move", _("This offer is withdrawn."))
-    if "item" in changes and changes["item"] != offer.item and offer.state != OfferState.DRAFT:
-        raise RuleViolation("item_fixed", _("The item is fixed once an offer is published."), field="item")
-
-    changed = {name: value for name, value in changes.items() if getattr(offer, name) != value}
-    for name, value in changed.items():
-        setattr(offer, name, value)
-    _check(offer)
-    if offer.state != OfferState.DRAFT and offer.quantity == 0:
-        raise RuleViolation("quantity_missing", _("Nothing left? Then pause or withdraw the offer."), field="quantity")
-
-    if changed:
-        # Whoever edits an offer has looked at it: that is as good as a confirmation.
-        fresh: dict[str, Any] = {"match_requested_at": now}
-        if offer.confirmed_at:
-            fresh |= {"confirmed_at": now, "asked_at": None}
-        for name, value in fresh.items():
-            setattr(offer, name, value)
-        offer.save(update_fields=[*changed, *fresh])
-        audit.record(by, "offer.amended", offer, fields=sorted(changed))
-    offer.refresh_from_db()
-    return offer
 
 
 @transaction.atomic

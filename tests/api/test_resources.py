@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
 from apps.accounts.services import issue_token
-from apps.api.demands import DemandRow
-from apps.api.matches import MatchRow
-from apps.api.offers import OfferRow
-from apps.api.orders import OrderRow
-from apps.api.organisations import OrganisationRow
+from apps.api.demands import DemandSerializer
+from apps.api.matches import MatchSerializer
+from apps.api.offers import OfferSerializer
+from apps.api.orders import OrderSerializer
+from apps.api.organisations import OrganisationSerializer
 from apps.exports.datasets import DATASETS
 from apps.fulfilment.models import Order, Shipment
 from apps.matching.services import sweep
@@ -35,21 +35,21 @@ Call = Callable[..., Caller]
 
 # Contract: these may be added to, never taken from.
 PROMISED = {
-    DemandRow: """
+    DemandSerializer: """
         id reference organisation item quantity quantity_kind quantity_matched quantity_received unit standard
         accepts_substitutes region address needed_by urgency days_of_supply note state state_reason confirmed_at
         opened_at created_at updated_at
     """,
-    OfferRow: """
+    OfferSerializer: """
         id organisation item standard quantity quantity_reserved daily_capacity minimum_order lead_time_days unit_price
         currency is_donation origin_region ships_to certificate_number certificate_valid_until state confirmed_at
         created_at updated_at
     """,
-    MatchRow: """
+    MatchSerializer: """
         id demand offer quantity rank score explanation policy_version is_substitute state respond_by responded_at
         decline_reason contact created_at updated_at
     """,
-    OrderRow: "id match quantity state shipments quantity_received quantity_rejected created_at updated_at",
+    OrderSerializer: "id match quantity state shipments quantity_received quantity_rejected created_at updated_at",
 }
 
 
@@ -61,11 +61,11 @@ def test_what_was_promised_is_there(kind: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("demands", DemandRow),
-        ("offers", OfferRow),
-        ("matches", MatchRow),
-        ("orders", OrderRow),
-        ("organisations", OrganisationRow),
+        ("demands", DemandSerializer),
+        ("offers", OfferSerializer),
+        ("matches", MatchSerializer),
+        ("orders", OrderSerializer),
+        ("organisations", OrganisationSerializer),
     ],
 )
 def test_exports_name_their_columns_as_the_api_does(name: str, kind: Any) -> None:

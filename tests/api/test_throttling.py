@@ -5,7 +5,7 @@ import pytest
 from django.core.cache import cache
 
 from apps.accounts.models import User
-from apps.api.throttling import PerMinute
+from apps.api.throttling import PerMinuteThrottle
 from tests.api.conftest import Caller
 
 pytestmark = pytest.mark.django_db
@@ -14,9 +14,9 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _clean() -> Any:
     cache.clear()
-    PerMinute.resting_until = 0.0
+    PerMinuteThrottle.resting_until = 0.0
     yield
-    PerMinute.resting_until = 0.0
+    PerMinuteThrottle.resting_until = 0.0
 
 
 def test_who_asks_too_much_is_told_when_to_come_back(

@@ -41,7 +41,7 @@ def arguments() -> argparse.Namespace:
 @contextmanager
 def environment(mail_port: int, keep: Path | None) -> Iterator[Path]:
     """Durable servers, as in `make run`, in a folder that goes away unless it is to be kept."""
-    from apps.ops import embedded
+    from apps.local import embedded
 
     kept = nullcontext(keep) if keep else None
     with kept or tempfile.TemporaryDirectory(prefix="cosmomatch-bench-") as folder:

@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from apps.matching.backtest.bounds import bounds
-from apps.matching.backtest.dataset import Dataset, bundled, read
-from apps.matching.backtest.metrics import FIVE, Metrics
-from apps.matching.backtest.presets import SETTINGS, Setting, named
-from apps.matching.backtest.trial import Trial, bootstrap, medians, ours, published, ratios
+from apps.evaluation.bounds import bounds
+from apps.evaluation.dataset import Dataset, bundled, read
+from apps.evaluation.metrics import FIVE, Metrics
+from apps.evaluation.presets import SETTINGS, Setting, named
+from apps.evaluation.trial import Trial, bootstrap, medians, ours, published, ratios
 from tests.benchmarks.allocation import against
 
 WEEKLY = 7
@@ -109,8 +109,8 @@ def run(*, draws: int = 3, search: bool = False, front: bool = False, official: 
 
 def _official(dataset: Dataset, found: dict[str, Trial]) -> None:
     """In the package itself: the same, to six digits."""
-    from apps.matching.backtest.framework import adapted, official
-    from apps.matching.backtest.replay import Ours
+    from apps.evaluation.framework import adapted, official
+    from apps.evaluation.replay import Ours
 
     folder = bundled()
     assert folder

@@ -41,7 +41,8 @@ class Client:
     def ours(self, pairs: list[Pair]) -> int:
         if len(pairs) == 1:
             [(need, offer)] = pairs
-            self.cursor.execute(self.statements["ours_one"], {**self.facts, "need_id": need, "offer_id": offer})
+            request = {**self.facts, "need_id": need, "offer_id": offer}
+            self.cursor.execute(self.statements["ours_one"], {"requested": json.dumps(request)})
             return sum(match is not None for (match,) in self.cursor.fetchall())
         self.cursor.execute(self.statements["ours"], self._together(pairs))
         return len(self.cursor.fetchall())
@@ -80,9 +81,12 @@ class Client:
         return None if row is None else int(row[0])
 
     def _together(self, pairs: list[Pair]) -> dict[str, Any]:
-        asks = [{**self.facts, "need_id": need, "offer_id": offer} for need, offer in pairs]
+        requests = [
+            {**self.facts, "position": position, "need_id": need, "offer_id": offer}
+            for position, (need, offer) in enumerate(pairs)
+        ]
         return {
-            "asks": json.dumps(asks),
+            "requests": json.dumps(requests),
             "needs": sorted({need for need, _offer in pairs}),
             "offers": sorted({offer for _need, offer in pairs}),
         }

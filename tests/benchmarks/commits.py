@@ -1,7 +1,7 @@
 """Committing allocations: how many a second, by one, four and sixteen clients, singly and a hundred at a time.
 
 An allocation is committed when the need counts the quantity as asked for, the offer counts it as promised, and the
-match stands, all in one durable transaction. Ours are the calls of `matching.holding`, the same texts. Beside
+match stands, all in one durable transaction. Ours are the calls of `matching.holds.commit`, the same texts. Beside
 them, turn by turn in the same run: the same match row alone, inserted bare; lock, look and write (`SELECT … FOR
 UPDATE`); and a conditional UPDATE for each table. Clients are processes with a connection each and nothing else.
 Between turns the matches go and the counters return to nothing, so that each begins alike; after each turn the sums are
@@ -72,7 +72,7 @@ STATEMENTS: Final = {
     "bare_together": f"""
         INSERT INTO matching_match {_ROW}
         SELECT need_id, offer_id, quantity, {_NAMES.replace("terms", "terms::jsonb")}, 'held', '', ''
-        FROM jsonb_populate_recordset(NULL::matching_ask, %(asks)s::jsonb)
+        FROM jsonb_populate_recordset(NULL::matching_hold_request, %(requests)s::jsonb)
         RETURNING id""",  # noqa: S608  our own names
     "lock_need": """
         SELECT quantity - quantity_held - quantity_matched FROM demands_demand

@@ -8,7 +8,7 @@ from django.db import IntegrityError, ProgrammingError, connection, transaction
 from apps.accounts.models import User
 from apps.core import audit
 from apps.core.errors import RuleViolation
-from apps.core.models import AuditEntry, Counted
+from apps.core.models import AuditEntry, HourStamped
 from apps.core.states import move
 from apps.demands.models import Demand, DemandState
 from apps.supply.models import Offer
@@ -61,7 +61,7 @@ def test_every_way_of_changing_a_row_moves_updated_at() -> None:
 
 
 @pytest.mark.parametrize("model", [Demand, Offer])
-def test_what_a_hold_changes_stands_in_no_index(model: type[Counted]) -> None:
+def test_what_a_hold_changes_stands_in_no_index(model: type[HourStamped]) -> None:
     """Else every hold would write a new entry into every index of the row."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
 from apps.demands import plausibility, review, services
+from apps.demands.amending import amend_demand
 from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.demands.plausibility import Verdict, judge
@@ -180,13 +181,13 @@ def test_whoever_tries_quantities_finds_out_the_order_of_magnitude_and_no_more(a
 def test_promises_bound_what_can_be_amended(hospital: Organisation, buyer: User) -> None:
     demand = DemandFactory.create(organisation=hospital, quantity=1000, quantity_matched=400)
     with pytest.raises(RuleViolation) as caught:
-        services.amend_demand(demand, by=buyer, quantity=399)
+        amend_demand(demand, by=buyer, quantity=399)
     assert caught.value.code == "quantity_promised"
 
-    assert services.amend_demand(demand, by=buyer, quantity=400).state == DemandState.MATCHED
-    assert services.amend_demand(demand, by=buyer, quantity=900).state == DemandState.OPEN
+    assert amend_demand(demand, by=buyer, quantity=400).state == DemandState.MATCHED
+    assert amend_demand(demand, by=buyer, quantity=900).state == DemandState.OPEN
     with pytest.raises(RuleViolation, match="item is fixed"):
-        services.amend_demand(demand, by=buyer, item=ItemFactory.create(key="cap"))
+        amend_demand(demand, by=buyer, item=ItemFactory.create(key="cap"))
 
 
 def test_a_need_is_asked_about_once_then_suspended_and_comes_back_when_confirmed(
@@ -272,7 +273,7 @@ def test_saying_that_it_is_more_urgent_suspends_nothing_and_counts_as_a_confirma
         stale_at=opened + dt.timedelta(days=14),
     )
 
-    amended = services.amend_demand(demand, by=buyer, urgency="urgent", now=now)
+    amended = amend_demand(demand, by=buyer, urgency="urgent", now=now)
 
     assert amended.confirmed_at == now
     assert (services.ask_whether_still_needed(now=now), services.suspend_stale(now=now)) == (0, 0)
@@ -301,16 +302,16 @@ def test_what_would_not_go_out_by_itself_does_not_come_in_by_an_amendment(
     demand = DemandFactory.create(organisation=hospital, quantity=500)
 
     with pytest.raises(RuleViolation) as unusual:
-        services.amend_demand(demand, by=buyer, quantity=50_000)
+        amend_demand(demand, by=buyer, quantity=50_000)
     assert (unusual.value.code, unusual.value.status) == ("quantity_unusual", 409)
     with pytest.raises(RuleViolation) as absurd:
-        services.amend_demand(demand, by=buyer, quantity=500_000_000, quantity_confirmed=True)
+        amend_demand(demand, by=buyer, quantity=500_000_000, quantity_confirmed=True)
     assert absurd.value.code == "look_needed"
     demand.refresh_from_db()
     assert demand.quantity == 500
 
-    assert services.amend_demand(demand, by=buyer, quantity=50_000, quantity_confirmed=True).quantity == 50_000
-    assert services.amend_demand(demand, by=coordinator, quantity=500_000_000).quantity == 500_000_000
+    assert amend_demand(demand, by=buyer, quantity=50_000, quantity_confirmed=True).quantity == 50_000
+    assert amend_demand(demand, by=coordinator, quantity=500_000_000).quantity == 500_000_000
 
 
 def test_a_need_does_not_move_to_where_a_coordinator_looks_first(
@@ -321,10 +322,10 @@ def test_a_need_does_not_move_to_where_a_coordinator_looks_first(
     demand = DemandFactory.create(organisation=hospital)
 
     with pytest.raises(RuleViolation) as refused:
-        services.amend_demand(demand, by=buyer, region=xinjiang)
+        amend_demand(demand, by=buyer, region=xinjiang)
 
     assert refused.value.code == "look_needed"
-    assert services.amend_demand(demand, by=coordinator, region=xinjiang).region == xinjiang
+    assert amend_demand(demand, by=coordinator, region=xinjiang).region == xinjiang
 
 
 @pytest.fixture
@@ -353,13 +354,13 @@ def test_what_was_approved_is_not_made_more_without_a_look_and_less_it_may_becom
     need = services.open_demand(draft, by=coordinator)
 
     with pytest.raises(RuleViolation, match="Ask yours") as refused:
-        services.amend_demand(need, by=buyer, **{field: more})
+        amend_demand(need, by=buyer, **{field: more})
     assert (refused.value.code, list(refused.value.errors)) == ("look_needed", [field])
     need.refresh_from_db()
     assert getattr(need, field) == before
 
-    assert getattr(services.amend_demand(need, by=buyer, **{field: less}), field) == less
-    assert getattr(services.amend_demand(need, by=coordinator, **{field: more}), field) == more
+    assert getattr(amend_demand(need, by=buyer, **{field: less}), field) == less
+    assert getattr(amend_demand(need, by=coordinator, **{field: more}), field) == more
 
 
 @pytest.mark.usefixtures("approval")
@@ -368,22 +369,22 @@ def test_of_a_need_of_unknown_quantity_its_trial_lot_was_approved(hospital: Orga
     known: dict[str, Any] = {"quantity": need.item.trial_lot + 1, "quantity_kind": "exact"}
 
     with pytest.raises(RuleViolation) as refused:
-        services.amend_demand(need, by=buyer, **known)
+        amend_demand(need, by=buyer, **known)
     assert refused.value.code == "look_needed"
     known["quantity"] = need.item.trial_lot
-    assert services.amend_demand(need, by=buyer, **known).quantity == need.item.trial_lot
+    assert amend_demand(need, by=buyer, **known).quantity == need.item.trial_lot
 
 
 @pytest.mark.usefixtures("approval")
 def test_which_goods_would_do_and_whom_to_call_needs_no_look(hospital: Organisation, buyer: User) -> None:
     need = DemandFactory.create(organisation=hospital)
-    amended = services.amend_demand(need, by=buyer, accepts_substitutes=True, contact_phone="110", note="rear gate")
+    amended = amend_demand(need, by=buyer, accepts_substitutes=True, contact_phone="110", note="rear gate")
     assert (amended.accepts_substitutes, amended.contact_phone, amended.note) == (True, "110", "rear gate")
 
 
 def test_where_nobody_looks_first_a_need_grows_as_its_owner_says(hospital: Organisation, buyer: User) -> None:
     need = DemandFactory.create(organisation=hospital, quantity=1_000)
-    assert services.amend_demand(need, by=buyer, quantity=5_000, urgency="emergency").quantity == 5_000
+    assert amend_demand(need, by=buyer, quantity=5_000, urgency="emergency").quantity == 5_000
 
 
 def test_a_worker_that_comes_late_leaves_the_claim_of_another(hospital: Organisation) -> None:

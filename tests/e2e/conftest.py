@@ -13,7 +13,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import User
-from apps.ops.demo_cast import PASSWORD
+from apps.demo.cast import PASSWORD
 from tests.e2e.stage import DOMAIN, work
 from tests.notifications.receivers import PostOffice, post_office
 

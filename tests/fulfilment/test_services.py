@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
+from apps.demands.amending import amend_demand
 from apps.demands.models import DemandState
-from apps.demands.services import amend_demand
 from apps.fulfilment import services
 from apps.fulfilment.models import ContactReveal, Order, OrderState, Side
 from apps.matching import services as matching

@@ -24,6 +24,7 @@ from apps.matching import services as matching
 from apps.matching.models import DeclineReason, Match
 from apps.notifications import sending
 from apps.supply import services as supply
+from apps.supply.amending import amend_offer
 from apps.supply.models import Offer, OfferState
 
 Row = TypeVar("Row", bound=models.Model)
@@ -105,7 +106,7 @@ class Member:
         offer = self.one_of(Offer.objects.live())
         if self.chance.random() < 0.6:
             more = offer.quantity_reserved + self.chance.randint(0, 4000)
-            supply.amend_offer(offer, by=self.person, quantity=more)
+            amend_offer(offer, by=self.person, quantity=more)
         elif offer.state == OfferState.PUBLISHED:
             supply.pause_offer(offer, by=self.person)
         else:

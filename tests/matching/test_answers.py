@@ -20,6 +20,7 @@ from apps.matching.search import offer_index
 from apps.notifications.models import Message
 from apps.policy.values import PolicyValues
 from apps.supply import services as supply
+from apps.supply.amending import amend_offer
 from apps.supply.models import Offer, OfferState
 from tests.factories import (
     ItemFactory,
@@ -100,7 +101,7 @@ def test_another_offer_of_the_same_supplier_is_asked_unless_the_answer_was_meant
     sweep(later if reason == "silence" else None)
 
     assert asked() == ({(demand.pk, second.pk): 1000} if is_asked else {})
-    supply.amend_offer(second, by=person_of(demand), lead_time_days=4, now=later)
+    amend_offer(second, by=person_of(demand), lead_time_days=4, now=later)
     sweep(later + dt.timedelta(minutes=1))
     assert asked() == {(demand.pk, second.pk): 1000}, "whoever touches an offer may be asked again"
 

@@ -393,7 +393,7 @@ def test_more_holds_than_are_taken_back_at_once_are_all_taken_back(
     demand = need(500)
     sweep()
     assert len(asked()) == 5
-    monkeypatch.setattr(matching.take_back_invalid, "__kwdefaults__", {"now": None, "limit": 2})
+    monkeypatch.setattr(matching, "HOLDS_AT_ONCE", 2)
 
     Organisation.objects.filter(offers__in=offers).update(state="unverified", announced_state="unverified")
 

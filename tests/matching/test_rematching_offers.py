@@ -16,6 +16,7 @@ from apps.matching.models import Match, MatchState
 from apps.notifications.models import Message
 from apps.notifications.rendering import render_mail
 from apps.supply import services as supply
+from apps.supply.amending import amend_offer
 from apps.supply.models import Offer
 from tests.factories import (
     ItemFactory,
@@ -58,7 +59,7 @@ def test_an_enlarged_offer_gives_the_rest_once_its_supplier_has_answered(sweep: 
     person = member(offer.organisation)
     sweep()
     fulfilment.accept_match(Match.objects.get(), by=person)
-    supply.amend_offer(offer, by=person, quantity=2000)
+    amend_offer(offer, by=person, quantity=2000)
 
     sweep()
 
@@ -70,7 +71,7 @@ def test_an_enlarged_offer_helps_others_while_its_first_request_waits_for_an_ans
     sweep()
     assert asked() == {(first.pk, offer.pk): 500, (second.pk, offer.pk): 500}
 
-    supply.amend_offer(offer, by=person_of(first), quantity=5000)
+    amend_offer(offer, by=person_of(first), quantity=5000)
     news = sweep()
 
     # Both hold what they were given, so nobody is asked twice at once; the rest follows with the answers.
@@ -118,10 +119,10 @@ def test_an_offer_that_is_changed_to_fit_is_asked_and_one_that_fits_no_more_is_t
     assert sweep() == []
     person = person_of(demand)
 
-    supply.amend_offer(offer, by=person, **after)
+    amend_offer(offer, by=person, **after)
     assert sweep() == [suppliers_asked(demand), proposed(offer)]
 
-    supply.amend_offer(offer, by=person, **before)
+    amend_offer(offer, by=person, **before)
     assert sweep() == [nobody_left(demand), withdrawn(offer)]
     assert state_of(demand, offer) == [MatchState.CANCELLED]
 
@@ -130,7 +131,7 @@ def test_a_change_of_an_offer_that_does_not_matter_leaves_its_request_alone(swee
     offer, demand = offer_in(WUHAN), need()
     sweep()
 
-    supply.amend_offer(offer, by=person_of(demand), note="On pallets", lead_time_days=9, unit_price=3)
+    amend_offer(offer, by=person_of(demand), note="On pallets", lead_time_days=9, unit_price=3)
 
     assert sweep() == []
     assert asked() == {(demand.pk, offer.pk): 1000}
@@ -260,7 +261,7 @@ def test_an_offer_that_now_ships_to_a_hospital_is_given_up_by_an_enterprise_that
     sweep()
     assert asked() == {(south.pk, offer.pk): 1000}
 
-    supply.amend_offer(offer, by=person_of(south), ships_to=[])
+    amend_offer(offer, by=person_of(south), ships_to=[])
 
     assert sweep() == [nobody_left(south), suppliers_asked(hospital), proposed(offer), withdrawn(offer)]
     assert asked() == {(hospital.pk, offer.pk): 1000}

@@ -11,6 +11,7 @@ from apps.matching.models import Match
 from apps.notifications import rendering
 from apps.notifications.models import Message
 from apps.supply import services as supply
+from apps.supply.amending import amend_offer
 from tests.factories import member, region
 from tests.matching.rematching import WUHAN, XINJIANG, need, offer_in, person_of
 
@@ -43,7 +44,7 @@ def the_offer_is_paused(match: Match) -> None:
 
 
 def the_offer_ships_elsewhere(match: Match) -> None:
-    supply.amend_offer(match.offer, by=person_of(match.demand), ships_to=[region(XINJIANG).pk])
+    amend_offer(match.offer, by=person_of(match.demand), ships_to=[region(XINJIANG).pk])
 
 
 PRIORITY = "a need that goes first wants these goods."

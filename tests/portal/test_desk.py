@@ -11,8 +11,8 @@ from apps.accounts import services as accounts
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import OrganisationKind
 from apps.core.models import AuditEntry
+from apps.demands.amending import amend_demand
 from apps.demands.models import DemandState
-from apps.demands.services import amend_demand
 from apps.notifications.models import Channel, Message, MessageState
 from apps.supply.models import OfferState
 from tests.factories import DemandFactory, EscalationFactory, OfferFactory, OrganisationFactory, member, region

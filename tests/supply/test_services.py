@@ -13,6 +13,7 @@ from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
 from apps.notifications.models import Notification
 from apps.supply import quantities, services
+from apps.supply.amending import amend_offer
 from apps.supply.models import Offer, OfferState
 from tests.factories import ItemFactory, OfferFactory, SupplierFactory, standard_of
 from tests.waiting import until_it_waits_for_us
@@ -78,9 +79,9 @@ def test_what_cannot_be_promised_cannot_be_published(maker: Organisation, suppli
 def test_what_is_promised_bounds_what_can_be_amended(supplier: User, maker: Organisation) -> None:
     offer = OfferFactory.create(organisation=maker, quantity=100, quantity_reserved=60)
     with pytest.raises(RuleViolation) as caught:
-        services.amend_offer(offer, by=supplier, quantity=59)
+        amend_offer(offer, by=supplier, quantity=59)
     assert "already promised 60" in str(caught.value.errors["quantity"][0])
-    assert services.amend_offer(offer, by=supplier, quantity=60).quantity_free == 0
+    assert amend_offer(offer, by=supplier, quantity=60).quantity_free == 0
 
 
 def test_a_hospital_has_no_offers(hospital: Organisation, buyer: User) -> None:

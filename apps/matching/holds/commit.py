@@ -1,10 +1,11 @@
 """Committing holds: one call of the database admits, writes and counts all holds of a plan, or a single one.
 
 A hold is admitted while need and offer are as they were decided upon and it fits into what is left behind the holds
-before it in the plan; it becomes a match, new or of one that was next best; and both sides are counted by what was
-written. Nothing leaves the database between looking and writing, and the constraints of both tables stand behind it.
-The functions are in migrations (`0050_commit_holds`), over a view of each app of what it has open: their plans are made
-once for a connection, and the offers that many want are taken last.
+before it in the plan. It becomes a match, a new one or that of a backup. Both sides are counted by what was written.
+Nothing leaves the database between looking and writing, and the constraints of both tables stand behind it.
+
+The functions stand in `sql/`, over a view of each app of what it has open. Functions, because their plans are made once
+for a connection; the offers that many want are taken last (docs/decisions/0017-a-plan-is-one-call.md).
 """
 
 import datetime as dt
@@ -41,48 +42,52 @@ class HoldRequest:
 # What a match takes over as it was asked.
 KEPT: Final = ("quantity", "rank", "score", "terms", "policy_version", "is_substitute", "tier", "respond_by")
 
-_ASKED: Final = tuple(field.name for field in fields(HoldRequest))
+_FACTS: Final = tuple(field.name for field in fields(HoldRequest))
 
-COMMIT: Final = "SELECT need_id, offer_id, match_id FROM matching_hold(%(asks)s::jsonb, %(needs)s, %(offers)s)"
-COMMIT_ONE: Final = f"SELECT matching_hold_one(({', '.join(f'%({name})s' for name in _ASKED)})::matching_ask)"
+COMMIT: Final = """
+    SELECT need_id, offer_id, match_id
+    FROM matching_hold(requests => %(requests)s::jsonb, needs => %(needs)s, offers => %(offers)s)
+"""
+COMMIT_ONE: Final = "SELECT matching_hold_one(requested => %(requested)s::jsonb) AS match_id"
 
 
-def commit_holds(asks: Sequence[HoldRequest]) -> dict[tuple[int, int], int]:
+def commit_holds(requests: Sequence[HoldRequest]) -> dict[tuple[int, int], int]:
     """Hold all that can still be held, in the order given, in the caller's transaction. Each pair stands once.
 
     Returns the keys of the matches by (need id, offer id); what is missing went meanwhile. Needs and offers stay locked
     until the end of the transaction.
     """
     with connection.cursor() as cursor:
-        if len(asks) != 1:
-            cursor.execute(COMMIT, parameters(asks))
+        if len(requests) != 1:
+            cursor.execute(COMMIT, parameters(requests))
             return {(need, offer): match for need, offer, match in cursor.fetchall()}
 
-        [ask] = asks
-        cursor.execute(COMMIT_ONE, parameters_of_one(ask))
+        [request] = requests
+        cursor.execute(COMMIT_ONE, parameters_of_one(request))
         [match] = cursor.fetchone()
-        return {} if match is None else {(ask.need_id, ask.offer_id): match}
+        return {} if match is None else {(request.need_id, request.offer_id): match}
 
 
-def parameters(asks: Sequence[HoldRequest]) -> dict[str, Any]:
-    """What the function for a plan takes: the asks as one document, and the keys of the rows that they are about.
+def parameters(requests: Sequence[HoldRequest]) -> dict[str, Any]:
+    """What `matching_hold` takes: the requests as one document, and the keys of the rows that they are about.
 
     A list for each column would take psycopg longer to write than PostgreSQL to commit.
     """
     return {
-        "asks": _json([_row(ask) for ask in asks]),
-        "needs": sorted({ask.need_id for ask in asks}),
-        "offers": sorted({ask.offer_id for ask in asks}),
+        "requests": _json([_row(request) | {"position": position} for position, request in enumerate(requests)]),
+        "needs": sorted({request.need_id for request in requests}),
+        "offers": sorted({request.offer_id for request in requests}),
     }
 
 
-def parameters_of_one(ask: HoldRequest) -> dict[str, Any]:
-    """What the function for a single ask takes."""
-    return _row(ask)
+def parameters_of_one(request: HoldRequest) -> dict[str, Any]:
+    """What `matching_hold_one` takes."""
+    return {"requested": _json(_row(request))}
 
 
-def _row(ask: HoldRequest) -> dict[str, Any]:
-    return {name: getattr(ask, name) for name in _ASKED} | {"terms": _json(ask.terms)}
+def _row(request: HoldRequest) -> dict[str, Any]:
+    """By the names of the columns of `matching_hold_request`."""
+    return {name: getattr(request, name) for name in _FACTS} | {"terms": _json(request.terms)}
 
 
 def _json(value: Any) -> str:

@@ -27,7 +27,7 @@ from apps.matching.allocation.sequential import decide
 from apps.matching.holds.plans import write_plan
 from apps.matching.models import Match, MatchState
 from apps.supply import quantities
-from apps.supply import services as supply
+from apps.supply.amending import amend_offer
 from apps.supply.models import Offer
 from tests.factories import (
     DemandFactory,
@@ -260,7 +260,7 @@ def test_what_is_amended_between_reading_and_writing_is_decided_anew() -> None:
     sources = load_sources([demand.item_id], now, policy.values)
     plan = decide(load_needs([claimed], policy.values), sources, load_rules(), policy=policy.values, now=now)
     region("440000")
-    supply.amend_offer(offer, by=person, ships_to=["440000"])
+    amend_offer(offer, by=person, ships_to=["440000"])
     with transaction.atomic():
         write_plan(plan, {claimed.pk: claimed}, policy, now)
     demands.finish_matching([claimed])
@@ -268,7 +268,7 @@ def test_what_is_amended_between_reading_and_writing_is_decided_anew() -> None:
     assert Match.objects.count() == 0
     matching.sweep()
     assert Match.objects.count() == 0
-    supply.amend_offer(offer, by=person, ships_to=[])
+    amend_offer(offer, by=person, ships_to=[])
     matching.sweep()
     matching.sweep()
     assert Match.objects.held().get().offer == offer

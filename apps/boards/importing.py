@@ -1,0 +1,240 @@
+"""Brings a relief board into the tables, through the services of the apps that own them."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+
+from apps.accounts.models import Organisation, OrganisationState, User
+from apps.accounts.permissions import Permission, can
+from apps.accounts.services import import_organisation, verify_organisation
+from apps.boards.board import Board, Line, Measure, Party, Reason, Why, Words
+from apps.boards.mapping import read_board
+from apps.catalogue import regions, standards
+from apps.catalogue.models import UNLISTED_ITEM, Item, ItemAlias, ItemStandard, Pack, Region, Standard
+from apps.catalogue.recognition import Names
+from apps.core.errors import RuleViolation
+from apps.demands.lines import Line as DemandLine
+from apps.demands.models import Demand, DemandState, QuantityKind
+from apps.demands.services import open_demand, post_demands
+from apps.policy.models import Policy
+from apps.supply.models import Offer, OfferState
+from apps.supply.services import create_offers, publish_offer
+
+SOURCE: Final = "board"
+CAPACITY_UNKNOWN: Final = gettext_noop("The board does not say how much can be made in a day.")
+DAYS_OFFERED: Final = 7
+"""A maker is taken at its word for one week's output."""
+
+_LOCK: Final = 0x626F617264  # "board": one import at a time
+
+
+@dataclass
+class Outcome:
+    """What an import did. The counts are of this run; a repeated import adds nothing."""
+
+    board: Board
+    reasons: list[Reason]
+    organisations: int = 0
+    demands: int = 0
+    offers: int = 0
+    verified: int = 0
+    opened: int = 0
+    published: int = 0
+
+    def refuse(self, party: Party, violation: RuleViolation, line: Line | None = None) -> None:
+        """Keep what a service said no to."""
+        row, number = (line.row, line.number) if line else (party.rows[0], 0)
+        self.reasons.append(Reason(party.file, row, number, Why.REFUSED, str(violation)))
+
+    @property
+    def changed_nothing(self) -> bool:
+        return not any((self.organisations, self.demands, self.offers, self.verified, self.opened, self.published))
+
+
+def words_of_catalogue() -> Words:
+    """The catalogue as the mapping needs it: a handful of queries, whatever the board."""
+    items = list(Item.objects.listed().order_by("category__position", "position", "key"))
+    aliases: defaultdict[int, list[str]] = defaultdict(list)
+    for item_id, text in ItemAlias.objects.order_by("pk").values_list("item", "text"):
+        aliases[item_id].append(text)
+    known = Standard.objects.order_by("code").values_list("code", "grade", "succeeded_by__code")
+    applies: defaultdict[str, list[str]] = defaultdict(list)
+    for code, key in ItemStandard.objects.order_by("pk").values_list("standard__code", "item__key"):
+        applies[code].append(key)
+    packs: defaultdict[int, dict[str, int]] = defaultdict(dict)
+    for pack in Pack.objects.order_by("size"):
+        for name in (pack.name_zh, pack.name_en):
+            packs[pack.item_id].setdefault(name.casefold(), pack.size)
+
+    return Words(
+        names=Names((item.key, name) for item in items for name in (item.name_zh, item.name_en, *aliases[item.pk])),
+        reader=standards.Reader(standards.Known(code, grade, after) for code, grade, after in known),
+        gazetteer=regions.Gazetteer(
+            regions.GazetteerEntry(code, name, path)
+            for code, name, path in Region.objects.values_list("code", "name", "path")
+        ),
+        items_of={code: tuple(keys) for code, keys in applies.items()},
+        shelves={item.key: item.category_id for item in items},
+        measures={item.key: Measure(item.unit_id, item.is_consumable, packs[item.pk]) for item in items},
+    )
+
+
+def import_board(folder: Path, *, open_lines: bool = False, coordinator: User | None = None) -> Outcome:
+    """Make a board's rows organisations, draft demands and draft offers; what is here already is left as it is.
+
+    `open_lines` opens the demands and publishes the offers of known capacity of organisations that are verified; a
+    coordinator first verifies those of its region on the board's word. One party at a time: whatever is refused is
+    named, and costs that party or that line only.
+    """
+    board = read_board(folder, words_of_catalogue())
+    outcome = Outcome(board, list(board.reasons))
+    shelf = _Shelf.load(board)
+
+    for party in board.parties:
+        try:
+            with transaction.atomic():
+                _lock()
+                organisation = _bring_in(party, shelf, outcome)
+        except RuleViolation as violation:
+            outcome.refuse(party, violation)
+            continue
+        if coordinator:
+            _vouch(party, organisation, coordinator, outcome)
+        if open_lines:
+            _put_to_work(party, organisation, coordinator, outcome)
+    return outcome
+
+
+def _lock() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+
+
+@dataclass(frozen=True)
+class _Shelf:
+    """The rows that the board's lines point at, and the keys of the lines that are here already."""
+
+    items: dict[str, Item]
+    standards: dict[str, Standard]
+    regions: dict[str, Region]
+    present: set[str]
+
+    @classmethod
+    def load(cls, board: Board) -> "_Shelf":
+        return cls(
+            items={item.key: item for item in Item.objects.select_related("unit")},
+            standards={standard.code: standard for standard in Standard.objects.all()},
+            regions=Region.objects.in_bulk({party.region for party in board.parties}),
+            present={
+                *Demand.objects.filter(source=SOURCE).values_list("source_key", flat=True),
+                *Offer.objects.filter(source=SOURCE).values_list("source_key", flat=True),
+            },
+        )
+
+    def item(self, line: Line) -> Item:
+        return self.items[line.item or UNLISTED_ITEM]
+
+    def standard(self, line: Line) -> Standard | None:
+        return self.standards[line.standard] if line.standard else None
+
+
+def _bring_in(party: Party, shelf: _Shelf, outcome: Outcome) -> Organisation:
+    organisation, made = import_organisation(
+        source=SOURCE,
+        source_key=party.key,
+        name=party.name,
+        kind=party.kind,
+        region=shelf.regions[party.region],
+        address=party.address,
+        contact_name=party.contact_name,
+        contact_phone=party.contact_phone,
+        contact_email=party.contact_email,
+    )
+    outcome.organisations += made
+
+    new = [line for line in party.lines if line.key not in shelf.present]
+    if organisation.can_supply and party.kind == "supplier":
+        outcome.offers += len(_offer(organisation, new, shelf))
+        return organisation
+    # The lines of one row were posted together.
+    for row in dict.fromkeys(line.row for line in new):
+        lines = [_demand_line(line, shelf) for line in new if line.row == row]
+        outcome.demands += len(post_demands(organisation, lines, by=None))
+    return organisation
+
+
+def _demand_line(line: Line, shelf: _Shelf) -> DemandLine:
+    if line.quantity is None:
+        kind = QuantityKind.UNSPECIFIED
+    else:
+        kind = QuantityKind.ESTIMATE if line.is_estimate else QuantityKind.EXACT
+    return DemandLine(
+        item=shelf.item(line),
+        quantity=line.quantity,
+        quantity_kind=kind,
+        standard=shelf.standard(line),
+        note=line.note,
+        source=SOURCE,
+        source_key=line.key,
+    )
+
+
+def _offer(organisation: Organisation, lines: Iterable[Line], shelf: _Shelf) -> list[Offer]:
+    rows = [
+        {
+            "item": shelf.item(line),
+            "standard": shelf.standard(line),
+            "quantity": (line.quantity or 0) * DAYS_OFFERED,
+            "daily_capacity": line.quantity,
+            "certificate_number": line.certificate,
+            "note": line.note,
+            "state_reason": "" if line.quantity else CAPACITY_UNKNOWN,
+            "source": SOURCE,
+            "source_key": line.key,
+        }
+        for line in lines
+    ]
+    return create_offers(organisation, rows, by=None) if rows else []
+
+
+def _vouch(party: Party, organisation: Organisation, coordinator: User, outcome: Outcome) -> None:
+    """Verify what nobody has judged yet, if it lies in the coordinator's region."""
+    if organisation.state not in {OrganisationState.UNVERIFIED, OrganisationState.PENDING}:
+        return
+    if not can(coordinator, Permission.COORDINATE, organisation):
+        outcome.refuse(party, RuleViolation("not_in_your_region", _("This is not in the coordinator's region.")))
+        return
+    try:
+        verify_organisation(organisation, by=coordinator)
+        outcome.verified += 1
+    except RuleViolation as violation:
+        outcome.refuse(party, violation)
+
+
+def _put_to_work(party: Party, organisation: Organisation, coordinator: User | None, outcome: Outcome) -> None:
+    """Open and publish the drafts of the board that have an item and are not a line said twice."""
+    lines = {line.key: line for line in party.lines if line.item and not line.is_repeated}
+    if not lines or not organisation.is_verified:
+        return
+
+    drafts = Q(organisation=organisation, source=SOURCE, source_key__in=lines) & ~Q(item__key=UNLISTED_ITEM)
+    policy = Policy.objects.current().values
+    for demand in Demand.objects.filter(drafts, state=DemandState.DRAFT).shown().order_by("pk"):
+        try:
+            open_demand(demand, by=coordinator, policy=policy)
+            outcome.opened += 1
+        except RuleViolation as violation:
+            outcome.refuse(party, violation, lines[demand.source_key])
+    for offer in Offer.objects.filter(drafts, state=OfferState.DRAFT, quantity__gt=0).shown().order_by("pk"):
+        try:
+            publish_offer(offer, by=coordinator)
+            outcome.published += 1
+        except RuleViolation as violation:
+            outcome.refuse(party, violation, lines[offer.source_key])

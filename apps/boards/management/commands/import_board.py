@@ -1,0 +1,166 @@
+"""`manage.py import_board DIR`: a public relief board as organisations, demands and offers."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.accounts.models import User
+from apps.accounts.permissions import Permission, can
+from apps.boards.board import FACTORIES, FILES, HOSPITALS, Reason, Why
+from apps.boards.importing import Outcome, import_board
+from apps.catalogue.models import Item
+from apps.catalogue.regions import RegionRemark as Place
+
+WORDS: Final = {
+    Why.FILE_MISSING: gettext_lazy("The file is missing"),
+    Why.FILE_UNREADABLE: gettext_lazy("The file cannot be read"),
+    Why.NOT_A_LIST: gettext_lazy("The file does not hold a list"),
+    Why.NOT_AN_OBJECT: gettext_lazy("Not an object"),
+    Why.NAME_MISSING: gettext_lazy("No name: not imported"),
+    Why.LINES_UNREADABLE: gettext_lazy("The lines are not a list"),
+    Why.FIELD_UNUSED: gettext_lazy("Unknown field, kept in the notes"),
+    Why.TEXT_MENDED: gettext_lazy("Characters that cannot be stored were replaced"),
+    Why.TEXT_CUT: gettext_lazy("Text too long, cut"),
+    Why.ITEM_UNKNOWN: gettext_lazy("No item of this name: kept as a draft, the name is in the note"),
+    Why.ITEM_GUESSED: gettext_lazy("Item recognised by a part or by likeness"),
+    Why.ITEM_AMONG_SEVERAL: gettext_lazy("Several items named, the most special one taken"),
+    Why.STANDARD_UNKNOWN: gettext_lazy("Standard not in the catalogue, kept in the note"),
+    Why.STANDARD_NONE: gettext_lazy("The specification names no standard, kept in the note"),
+    Why.STANDARD_OF_OTHER_ITEM: gettext_lazy("The standard is for another item, kept in the note"),
+    Why.STANDARD_SUPERSEDED: gettext_lazy("Withdrawn standard, its successor taken"),
+    Why.STANDARD_OTHER_EDITION: gettext_lazy("Edition unknown, the one in force taken"),
+    Why.QUANTITY_UNREADABLE: gettext_lazy("Quantity unreadable, kept in the note"),
+    Why.QUANTITY_IMPOSSIBLE: gettext_lazy("Quantity impossible, kept in the note"),
+    Why.QUANTITY_UNIT_ASSUMED: gettext_lazy("No unit given, usual packs assumed"),
+    Why.CAPACITY_UNKNOWN: gettext_lazy("Capacity unknown: the offer stays a draft"),
+    Why.CERTIFICATE_UNREADABLE: gettext_lazy("Not a certificate number, kept in the note"),
+    Why.DATE_UNREADABLE: gettext_lazy("Not a date, kept in the note"),
+    Why.PLACE_DECIDED: gettext_lazy("Place decided"),
+    Why.PLACE_UNKNOWN: gettext_lazy("Place unknown, the whole country taken"),
+    Why.LINE_REPEATED: gettext_lazy("The same line again: kept as a draft"),
+    Why.REFUSED: gettext_lazy("Refused"),
+}
+
+DECISIONS: Final = {
+    Place.PROVINCE_CONTRADICTED: gettext_lazy("the city lies in another province"),
+    Place.CITY_CONTRADICTED: gettext_lazy("the district lies in another city"),
+    Place.CITY_UNKNOWN: gettext_lazy("city unknown"),
+    Place.DISTRICT_UNKNOWN: gettext_lazy("district unknown, the city taken"),
+    Place.PROVINCE_UNKNOWN: gettext_lazy("province unknown"),
+    Place.FROM_ADDRESS: gettext_lazy("more exactly, from the address"),
+}
+
+SHOWN_AT_ONCE: Final = 12
+"""So many places are listed for one remark; `--verbosity 2` lists all."""
+
+
+class Command(BaseCommand):
+    help = "Import a public relief board (hospitals.json, factories.json, carriers.json). Safe to repeat."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("folder", type=Path)
+        parser.add_argument("--open", action="store_true", help="open demands and publish offers of the verified")
+        parser.add_argument(
+            "--as-coordinator", metavar="EMAIL", help="with --open: first verify the organisations in your region"
+        )
+
+    def handle(self, *_args: Any, folder: Path, verbosity: int, **options: Any) -> None:
+        if not folder.is_dir():
+            raise CommandError(_("%(folder)s is not a folder.") % {"folder": folder})
+        if options["as_coordinator"] and not options["open"]:
+            raise CommandError(_("--as-coordinator goes with --open."))
+        if not Item.objects.exists():
+            raise CommandError(_("The reference data is missing: run `manage.py load_reference` first."))
+
+        email = options["as_coordinator"]
+        outcome = import_board(folder, open_lines=options["open"], coordinator=coordinator(email) if email else None)
+        if not any(outcome.board.rows.values()) and outcome.reasons:
+            self.report_reasons(outcome.reasons, all_places=True)
+            raise CommandError(_("%(folder)s holds no board.") % {"folder": folder})
+
+        self.report_mapping(outcome)
+        self.report_reasons(outcome.reasons, all_places=verbosity > 1)
+        self.report_changes(outcome)
+
+    def report_mapping(self, outcome: Outcome) -> None:
+        """A table of what was mapped, per file."""
+        headings = [
+            _("file"), _("rows"), _("organisations"), _("lines"), _("with item"), _("specifications"),
+            _("with standard"), _("quantity known"),
+        ]  # fmt: skip
+        table = [headings]
+        for file in FILES:
+            lines = outcome.board.lines(file)
+            # A factory's specification names its goods, not a standard.
+            specified = [line for line in lines if line.specification] if file == HOSPITALS else []
+            table.append(
+                [
+                    file,
+                    str(outcome.board.rows[file]),
+                    str(sum(party.file == file for party in outcome.board.parties)),
+                    str(len(lines)),
+                    share(sum(line.item is not None for line in lines), len(lines)),
+                    str(len(specified)) if file != FACTORIES else "",
+                    share(sum(line.standard is not None for line in specified), len(specified)),
+                    share(sum(line.quantity is not None for line in lines), len(lines)),
+                ]
+            )
+        widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
+        for row in table:
+            cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+            self.stdout.write("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
+
+    def report_reasons(self, reasons: Iterable[Reason], *, all_places: bool) -> None:
+        """Everything that is not mapped as it stands: what, how often, and in which rows."""
+        grouped: defaultdict[tuple[str, Why, str], list[str]] = defaultdict(list)
+        for reason in reasons:
+            place = f"{reason.row}.{reason.line}" if reason.line else str(reason.row or "")
+            grouped[reason.file, reason.why, reason.about].append(place)
+
+        for (file, why, about), places in sorted(
+            grouped.items(), key=lambda pair: (pair[0][0], list(Why).index(pair[0][1]))
+        ):
+            shown = places if all_places else places[:SHOWN_AT_ONCE]
+            rows = ", ".join(place for place in shown if place)
+            more = _(" and %(count)s more") % {"count": len(places) - len(shown)} if len(shown) < len(places) else ""
+            where = _(" (rows %(rows)s)") % {"rows": rows + more} if rows else ""
+            self.stdout.write(f"{file}: {WORDS[why]}{': ' if about else ''}{in_words(why, about)}{where}")
+
+    def report_changes(self, outcome: Outcome) -> None:
+        """What this run changed."""
+        if outcome.changed_nothing:
+            self.stdout.write(_("Nothing new: the board is here already."))
+            return
+        self.stdout.write(
+            _("New: %(organisations)s organisations, %(demands)s demands, %(offers)s offers.")
+            % {"organisations": outcome.organisations, "demands": outcome.demands, "offers": outcome.offers}
+        )
+        if outcome.verified or outcome.opened or outcome.published:
+            self.stdout.write(
+                _("Put to work: %(verified)s organisations verified, %(opened)s demands, %(published)s offers.")
+                % {"verified": outcome.verified, "opened": outcome.opened, "published": outcome.published}
+            )
+
+
+def in_words(why: Why, about: str) -> str:
+    if why is not Why.PLACE_DECIDED:
+        return about
+    decision, _arrow, code = about.partition(" → ")
+    return f"{DECISIONS[Place(decision)]} → {code}"
+
+
+def share(part: int, whole: int) -> str:
+    return f"{part} ({part / whole:.1%})" if whole else ""
+
+
+def coordinator(email: str) -> User:
+    """The coordinator of this address; raises for anybody else."""
+    user = User.objects.filter(email__iexact=email).first()
+    if user is None or not can(user, Permission.COORDINATE):
+        raise CommandError(_("%(email)s is not a coordinator.") % {"email": email})
+    return user

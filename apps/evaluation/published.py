@@ -1,0 +1,35 @@
+"""The two strategies that the package `ppe-match` brings, on arrays: the same decisions, without its tables."""
+
+import numpy as np
+
+from apps.evaluation.dataset import Dataset
+from apps.evaluation.replay import Decisions, Round, Strategy
+
+
+def first_come(one: Round) -> Decisions:
+    """The first donor and the first recipient, the second and the second, … in the order of their names."""
+    units = np.minimum(one.offered.quantity[: len(one.wanted.party)], one.wanted.quantity[: len(one.offered.party)])
+    pairs = zip(one.offered.party.tolist(), one.wanted.party.tolist(), units.tolist(), strict=False)
+    return list(pairs)
+
+
+def proximity(dataset: Dataset) -> Strategy:
+    """Each donor, in the order of their names, to the nearest recipient who still wants something.
+
+    Many are equally near. The package takes whom pandas' quicksort leaves in front, so the same is done here: the
+    figures are the package's own, digit by digit.
+    """
+
+    def nearest(one: Round) -> Decisions:
+        left = one.wanted.quantity.copy()
+        for donor, free in zip(one.offered.party.tolist(), one.offered.quantity.tolist(), strict=True):
+            wanting = np.flatnonzero(left)
+            if not len(wanting):
+                return
+            miles = dataset.miles[donor, one.wanted.party[wanting]]
+            place = int(wanting[np.argsort(miles, kind="quicksort")[0]])
+            units = min(free, int(left[place]))
+            left[place] -= units
+            yield donor, int(one.wanted.party[place]), units
+
+    return nearest

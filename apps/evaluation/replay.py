@@ -1,0 +1,196 @@
+"""The rounds of the published framework: what came in is put before a strategy, what it decides is shipped. Pure."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from apps.evaluation.dataset import DAY, Dataset, Requests
+from apps.evaluation.metrics import Shipments
+from apps.matching.allocation.contested import allocate
+from apps.matching.allocation.groups import Floats, Ints
+from apps.matching.scoring.ranking import ROUTINE, Need, Place, Rules, Source
+from apps.policy.values import PolicyValues
+
+KM_PER_MILE: Final = 1.609344
+_MINUTE: Final = 60_000_000
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Open:
+    """What some parties still offer, or want, of an item: in the order of their numbers, added up for each."""
+
+    party: Ints
+    since: Ints  # of the oldest of it, in microseconds since 1970
+    quantity: Ints
+
+
+@dataclass(frozen=True)
+class Round:
+    """An item at the end of a day, or of a week."""
+
+    number: int
+    now: int  # microseconds since 1970
+    item: int
+    offered: Open
+    wanted: Open
+
+
+Decisions = Iterable[tuple[int, int, int]]  # donor, recipient, units
+Strategy = Callable[[Round], Decisions]
+
+
+class InfeasibleError(ValueError):
+    """A strategy gave what was not there, or more than was wanted."""
+
+
+def ends(dataset: Dataset, every: float) -> Iterator[tuple[int, int]]:
+    """The rounds, `every` so many days: after which moment, and up to before which. The last ends behind the last
+    request.
+    """
+    moments = np.concatenate([dataset.offers.at, dataset.requests.at])
+    last, begin = int(moments.max()) + _MINUTE, int(moments.min()) - _MINUTE
+    while (end := begin + round(every * DAY)) <= last:
+        yield begin, end
+        begin = end
+    yield begin, last + 2 * _MINUTE
+
+
+class _Pile:
+    """What is still open of all requests on one side."""
+
+    def __init__(self, requests: Requests) -> None:
+        self.requests, self.left = requests, requests.quantity.copy()
+        self._seen = np.zeros(len(requests), dtype=bool)
+
+    def comes_in(self, after: int, before: int) -> None:
+        """A request at the very moment between two rounds is never seen: the published framework has it so."""
+        self._seen |= (self.requests.at > after) & (self.requests.at < before)
+
+    def of(self, item: int) -> tuple[Open, Ints]:
+        rows = np.flatnonzero(self._seen & (self.left > 0) & (self.requests.item == item))
+        party, first, whose = np.unique(self.requests.party[rows], return_index=True, return_inverse=True)
+        quantity = np.bincount(whose.reshape(-1), self.left[rows], minlength=len(party)).astype(np.int64)
+        return Open(party, self.requests.at[rows[first]], quantity), rows  # rows are in the order of time
+
+    def take(self, rows: Ints, party: int, units: int) -> None:
+        """The oldest first."""
+        for row in rows[self.requests.party[rows] == party].tolist():
+            part = min(units, int(self.left[row]))
+            self.left[row] -= part
+            units -= part
+        if units:
+            raise InfeasibleError(f"{units} units more than there are, of party {party}")
+
+
+def replay(
+    dataset: Dataset, strategy: Strategy, *, every: float = 7, told: Callable[[float], None] = lambda _share: None
+) -> Shipments:
+    """All rounds. `told` hears what share of them is done. Raises `InfeasibleError`."""
+    offers, requests = _Pile(dataset.offers), _Pile(dataset.requests)
+    sent: list[tuple[int, int, int, int, int]] = []
+    rounds = list(ends(dataset, every))
+    for number, (after, now) in enumerate(rounds):
+        offers.comes_in(after, now)
+        requests.comes_in(after, now)
+        for item in range(len(dataset.items)):
+            offered, supply = offers.of(item)
+            wanted, demand = requests.of(item)
+            if not len(supply) or not len(demand):
+                continue
+            for donor, recipient, units in strategy(Round(number, now, item, offered, wanted)):
+                if units <= 0:
+                    raise InfeasibleError(f"{units} units")
+                offers.take(supply, donor, units)
+                requests.take(demand, recipient, units)
+                sent.append((now, donor, recipient, item, units))
+        told((number + 1) / len(rounds))
+    return Shipments.of(sent)
+
+
+class Measured:
+    """The distances of a data set, for the decision: a place is called "donor/7" or "recipient/12"."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._km = KM_PER_MILE * dataset.miles
+        self.donors = [Place(f"donor/{party}") for party in range(len(dataset.donors))]
+        self.recipients = [Place(f"recipient/{party}") for party in range(len(dataset.recipients))]
+        self._number = {
+            place.path: party for side in (self.donors, self.recipients) for party, place in enumerate(side)
+        }
+
+    def km(self, a: Place, b: Place) -> float | None:
+        """From a recipient's place to a donor's."""
+        return float(self._km[self._number[b.path], self._number[a.path]])
+
+    def table(self, here: Iterable[Place], there: Iterable[Place]) -> Floats:
+        donors, recipients = ([self._number[place.path] for place in places] for places in (there, here))
+        return self._km[np.ix_(donors, recipients)].T
+
+
+class Ours:
+    """The decision of `contest.allocate` as a strategy. What is not in the data is the same for all: every recipient is
+    a hospital whose need is routine and has no date, every offer is a gift that can be sent at once, and was confirmed
+    today.
+    """
+
+    def __init__(self, dataset: Dataset, policy: PolicyValues, *, urgency_rank: int = ROUTINE) -> None:
+        self.policy, self._urgency = policy, urgency_rank
+        self._measured = Measured(dataset)
+        self._rules = Rules(distances=self._measured)
+        self._first_recipient = len(dataset.donors) + 1  # organisations: donors, then recipients
+        self._needs: dict[tuple[int, int], Need] = {}
+
+    def __call__(self, one: Round) -> Decisions:
+        now = _EPOCH + dt.timedelta(microseconds=one.now)
+        plan = allocate(
+            [self._need(one.item, *facts) for facts in _rows(one.wanted)],
+            [self._source(one.item, now, *facts) for facts in _rows(one.offered)],
+            self._rules,
+            policy=self.policy,
+            now=now,
+        ).plan
+        return [(hold.candidate.source.id - 1, hold.need_id - 1, hold.quantity) for hold in plan.holds]
+
+    def _need(self, item: int, party: int, since: int, quantity: int) -> Need:
+        """Most needs of a round are those of the round before. What was shipped still counts as asked for."""
+        known = self._needs.get((item, party))
+        if known is None or known.wanting != quantity:
+            known = self._needs[item, party] = Need(
+                id=party + 1,
+                organisation_id=self._first_recipient + party,
+                item_id=item,
+                target=quantity if known is None else known.target + max(0, quantity - known.wanting),
+                wanting=quantity,
+                tier=1,
+                urgency_rank=self._urgency,
+                days_of_supply=None,
+                waiting_since=_EPOCH + dt.timedelta(microseconds=since),
+                needed_by=None,
+                place=self._measured.recipients[party],
+            )
+        return known
+
+    def _source(self, item: int, now: dt.datetime, party: int, since: int, quantity: int) -> Source:
+        return Source(
+            id=party + 1,
+            organisation_id=party + 1,
+            item_id=item,
+            free=quantity,
+            minimum_order=1,
+            lead_time_days=0,
+            place=self._measured.donors[party],
+            ships_to=frozenset(),
+            standard_id=None,
+            confirmed_at=now,
+            is_donation=True,
+            offered_at=_EPOCH + dt.timedelta(microseconds=since),
+        )
+
+
+def _rows(side: Open) -> "zip[tuple[int, int, int]]":
+    columns: tuple[Any, ...] = (side.party.tolist(), side.since.tolist(), side.quantity.tolist())
+    return zip(*columns, strict=True)

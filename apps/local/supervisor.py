@@ -1,0 +1,234 @@
+"""`make run`: the servers, then the program's processes, in one group that stops as one.
+
+Children are bound to this process: whatever ends it, even `kill -9`, ends them. One that dies by itself is started
+again, later and later while it keeps dying.
+"""
+
+import contextlib
+import fcntl
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from apps.local.processes import bound_to_us
+
+STOP_SECONDS = 20
+LONGEST_PAUSE = 30.0
+STEADY_SECONDS = 60
+
+
+class CannotRun(Exception):
+    """Why, in one sentence."""
+
+
+@dataclass
+class Process:
+    """One of the program's processes, started again when it dies."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[int] = ()
+    child: subprocess.Popen[bytes] | None = None
+    started_at: float = 0
+    pause: float = 0
+    again_at: float = 0
+
+    def start(self, now: float) -> None:
+        self.child = subprocess.Popen(
+            self.command,
+            env={**os.environ, **self.environment},
+            pass_fds=self.files,
+            stdin=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C is for us: we stop them in order
+            preexec_fn=bound_to_us(),  # noqa: PLW1509  one thread
+        )
+        self.started_at = now
+
+    def mend(self, now: float, say: Callable[[str], None]) -> None:
+        """Start it again if it is dead and its pause is over."""
+        if self.child is None:
+            if now >= self.again_at:
+                self.start(now)
+            return
+        if (status := self.child.poll()) is None:
+            return
+        self.child = None
+        self.pause = 1 if now - self.started_at > STEADY_SECONDS else min(LONGEST_PAUSE, self.pause * 2 or 1)
+        self.again_at = now + self.pause
+        ended = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+        say(f"{self.name} ended ({ended}); starting it again in {self.pause:.0f} s")
+
+    def ask_to_stop(self) -> None:
+        if self.child is not None and self.child.poll() is None:
+            self.child.terminate()
+
+    def wait_or_kill(self, deadline: float) -> None:
+        if self.child is None:
+            return
+        try:
+            self.child.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+
+
+def processes(listener: socket.socket, *, workers: int, mail_port: int | None, var: Path) -> list[Process]:
+    """In the order in which they start; they stop in the opposite one."""
+    python = sys.executable
+    metrics = var / "metrics"
+    shutil.rmtree(metrics, ignore_errors=True)  # counters of processes that are long gone
+    metrics.mkdir(parents=True)
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), "PYTHONUNBUFFERED": "1"}
+    if mail_port:
+        environment["EMAIL_PORT"] = str(mail_port)
+
+    celery = [python, "-m", "celery", "-A", "cosmomatch", "--quiet"]
+    return [
+        *([Process("mail", [python, "-m", "apps.local.mail", str(mail_port), str(var / "mail")])] if mail_port else []),
+        Process(
+            "worker",
+            [*celery, "worker", f"--concurrency={workers}", "--without-gossip", "--without-mingle"],
+            {**environment, "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"},
+        ),
+        Process(
+            "web",
+            [
+                python,
+                "-m",
+                "gunicorn",
+                "-c",
+                "python:apps.ops.web",
+                "-b",
+                f"fd://{listener.fileno()}",
+                "cosmomatch.wsgi",
+            ],
+            environment,
+            [listener.fileno()],
+        ),
+        # All intervals are short, so beat need not remember anything on disk.
+        Process("beat", [*celery, "beat", "--scheduler", "celery.beat:Scheduler"], environment),
+    ]
+
+
+def supervise(
+    group: Sequence[Process],
+    *,
+    is_ready: Callable[[], bool],
+    when_ready: Callable[[], None],
+    mend_servers: Callable[[], None],
+    say: Callable[[str], None],
+    stop: "Stop",
+) -> None:
+    """Run the group until `stop` is set."""
+    told = False
+    stop.interrupts = False
+    try:
+        for process in group:
+            process.start(time.monotonic())
+        while not stop.wait(0.2):
+            for process in group:
+                process.mend(time.monotonic(), say)
+            mend_servers()
+            if not told and is_ready():
+                when_ready()
+                told = True
+    finally:
+        say("Stopping")
+        for process in reversed(group):
+            process.ask_to_stop()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in reversed(group):
+            process.wait_or_kill(deadline)
+
+
+class Stop(threading.Event):
+    """Set by Ctrl-C, TERM or the end of the terminal; it interrupts what is being prepared, later it is waited for."""
+
+    interrupts = True
+
+    def on_signal(self, *_: object) -> None:
+        self.set()
+        if self.interrupts:
+            self.interrupts = False
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    stop = Stop()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, stop.on_signal) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def only_one(var: Path, address: str) -> Iterator[None]:
+    """Hold `var/run.lock`, or say who does."""
+    try:
+        var.mkdir(parents=True, exist_ok=True)
+        file: IO[str] = (var / "run.lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise CannotRun(f"{var} cannot be written to: {error.strerror}.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise CannotRun(
+                f"CosmoMatch already runs from this folder: {file.read().strip() or 'it is starting'}."
+            ) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()}, {address}")
+        file.flush()
+        yield
+
+
+def take_port(port: int) -> socket.socket:
+    """A socket that holds the port; gunicorn will listen on it, and inherits it again if it has to be started again."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except PermissionError as error:
+        raise CannotRun(
+            f"Port {port} is for the system's own services; choose one above 1023: make run PORT=8001"
+        ) from error
+    except OSError as error:
+        raise CannotRun(
+            f"Port {port} is in use by another program; choose another one: make run PORT={port + 1}"
+        ) from error
+    return listener
+
+
+def answers_ready(port: int, host: str) -> bool:
+    """Whether `/readyz` says that web, database, Redis, worker and beat all work."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
+    try:
+        connection.request("GET", "/readyz", headers={"Host": host})
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

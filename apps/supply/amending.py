@@ -1,0 +1,54 @@
+"""The verb that changes the facts of an offer. Matching calls it, nobody else: import-linter holds that.
+
+Requests may be out for goods of the offer as it was: they are taken back first where they do not fit any more.
+"""
+
+import datetime as dt
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import User
+from apps.core import audit
+from apps.core.errors import RuleViolation
+from apps.supply.models import Offer, OfferState
+from apps.supply.services import check_facts
+
+
+@transaction.atomic
+def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Offer:
+    """Change facts of an offer; what is promised stays promised, so the quantity cannot go below it.
+
+    Called by `matching.services.amend_offer` only, which first takes back what was asked and has no answer.
+    """
+    now = now or timezone.now()
+    offer = (
+        Offer.objects.select_for_update(of=["self"], no_key=True)
+        .select_related("item", "organisation", "standard")
+        .get(pk=offer.pk)
+    )
+    if offer.state == OfferState.WITHDRAWN:
+        raise RuleViolation("illegal_move", _("This offer is withdrawn."))
+    if "item" in changes and changes["item"] != offer.item and offer.state != OfferState.DRAFT:
+        raise RuleViolation("item_fixed", _("The item is fixed once an offer is published."), field="item")
+
+    changed = {name: value for name, value in changes.items() if getattr(offer, name) != value}
+    for name, value in changed.items():
+        setattr(offer, name, value)
+    check_facts(offer)
+    if offer.state != OfferState.DRAFT and offer.quantity == 0:
+        raise RuleViolation("quantity_missing", _("Nothing left? Then pause or withdraw the offer."), field="quantity")
+
+    if changed:
+        # Whoever edits an offer has looked at it: that is as good as a confirmation.
+        fresh: dict[str, Any] = {"match_requested_at": now}
+        if offer.confirmed_at:
+            fresh |= {"confirmed_at": now, "asked_at": None}
+        for name, value in fresh.items():
+            setattr(offer, name, value)
+        offer.save(update_fields=[*changed, *fresh])
+        audit.record(by, "offer.amended", offer, fields=sorted(changed))
+    offer.refresh_from_db()
+    return offer
