@@ -45,7 +45,7 @@ def load_needs(
     return [
         need_of(demand, policy, wanting=wanting, excluded=excluded[demand.pk])
         for demand in demands
-        if (wanting := demand.quantity_wanting + again[demand.pk]) > 0
+        if (wanting := demand.quantity_remaining + again[demand.pk]) > 0
     ]
 
 

@@ -71,7 +71,7 @@ def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
         "coordinator": coordinator.name,
         "level": level,
         "tried": tried,
-        "why": why_nothing(demand, policy, now) if demand.quantity_wanting and not waits else [],
+        "why": why_nothing(demand, policy, now) if demand.quantity_remaining and not waits else [],
         "quantity_matched": demand.quantity_matched,
         "waits": waits,
     }
@@ -134,7 +134,7 @@ def notify_nobody_left(claimed: Sequence[Demand]) -> None:
             News(
                 "demand.nobody_left",
                 demand.organisation,
-                {**demands_services.describe(demand), "wanting": demand.quantity_wanting},
+                {**demands_services.describe(demand), "wanting": demand.quantity_remaining},
                 key=f"demand.nobody_left:{demand.pk}:{last[demand.pk]}",
             )
             for demand in left

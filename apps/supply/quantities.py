@@ -18,7 +18,9 @@ def reserve(offer_id: int, quantity: int) -> bool:
 
     It may be taken from a paused offer, never from a suspended one nor from stock that is not there.
     """
-    there = Offer.objects.repeatable().filter(pk=offer_id, quantity__gte=F("quantity_reserved") + quantity)
+    there = (
+        Offer.objects.repeatable().alias(free=Offer.quantity_free.expression()).filter(pk=offer_id, free__gte=quantity)
+    )
     return there.update(quantity_reserved=F("quantity_reserved") + quantity) == 1
 
 

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.fulfilment.models import Order, OrderState, RejectReason, Side
+from apps.fulfilment.models import OrderState, RejectReason, Side
 from apps.matching.models import DeclineReason, Match
 from apps.portal.forms.needs import ReasonForm
 from apps.portal.forms.quantities import QuantityField
@@ -115,8 +115,3 @@ class RepeatForm(forms.Form):
 class OrdersFilter(forms.Form):
     state = forms.ChoiceField(label=_("State"), choices=[("", _("all")), *OrderState.choices], required=False)
     q = forms.CharField(label=_("Item or reference"), required=False, max_length=200)
-
-
-def left_to_ship(order: Order) -> int:
-    """What has not left the supplier yet (base units); of an order fetched with `shown()`."""
-    return order.quantity - sum(shipment.quantity for shipment in order.shipments.all())

@@ -159,9 +159,9 @@ def share(part: int | None, whole: int | None) -> int:
 @register.inclusion_tag("partials/progress.html")
 def need_progress(demand: Any) -> dict[str, Any]:
     """How far a need is: received, promised and asked of its target, as a bar and in words."""
-    target = max(demand.target, demand.quantity_matched + demand.quantity_held, 1)
+    target = max(demand.target, demand.quantity_covered, 1)
     received = demand.quantity_received
-    promised = max(0, demand.quantity_matched - received)
+    promised = max(0, demand.quantity_outstanding)
     # What was asked for a need that is not open any more is being taken back.
     held = demand.quantity_held if demand.state == DemandState.OPEN else 0
     widths = [round(100 * part / target, 2) for part in (received, promised, held)]

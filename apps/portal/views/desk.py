@@ -329,7 +329,7 @@ def need(request: HttpRequest, pk: int) -> HttpResponse:
     user = coordinator(request)
     subject = _demand(user, pk)
     now = timezone.now()
-    is_short = subject.state == DemandState.OPEN and subject.quantity_wanting > 0
+    is_short = subject.state == DemandState.OPEN and subject.quantity_remaining > 0
     is_searching = subject.state == DemandState.OPEN and subject.match_requested_at is not None
     context = {
         "demand": subject,
