@@ -103,7 +103,9 @@ class MatchQuerySet(KeyedQuerySet["Match"]):
         """Taken back, and the supplier is to be told: not before the need has been matched again, as the same supplier
         may be asked anew.
         """
-        return self.filter(~Q(demand__state="open") | Q(demand__match_requested_at=None), withdrawal_untold=True)
+        return self.filter(
+            ~Q(demand__state="open") | Q(demand__match_requested_at=None), withdrawal_notice_pending=True
+        )
 
     def shown(self) -> Self:
         """With what every page and export shows of a match, in one query."""
@@ -142,7 +144,7 @@ class Match(TimeStamped):
     lead_time_days = models.PositiveSmallIntegerField(_("lead time in days"), null=True, blank=True)
     # What was promised and rejected, or never came: its supplier is not asked for the same need again.
     quantity_lost = models.BigIntegerField(db_default=0, editable=False)
-    withdrawal_untold = models.BooleanField(db_default=False, editable=False)
+    withdrawal_notice_pending = models.BooleanField(db_default=False, editable=False)
 
     objects = MatchQuerySet.as_manager()
 
@@ -193,7 +195,7 @@ class Match(TimeStamped):
             models.Index(fields=["offer", "state"], name="match_by_offer"),
             models.Index(fields=["respond_by"], condition=Q(state=MatchState.HELD), name="match_deadlines"),
             models.Index(fields=["updated_at", "id"], name="match_by_change"),
-            models.Index(fields=["id"], condition=Q(withdrawal_untold=True), name="match_withdrawal_queue"),
+            models.Index(fields=["id"], condition=Q(withdrawal_notice_pending=True), name="match_withdrawal_queue"),
             models.Index(
                 fields=["offer"],
                 condition=Q(state=MatchState.DECLINED, decline_reason__in=GENERAL_REASONS),
