@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
-from apps.core.models import KeyedQuerySet, TimeStamped
+from apps.core.models import OrderedUpdateQuerySet, TimeStamped
 from apps.demands.models import Demand
 from apps.matching.allocation.shortage import Because, Shortage
 from apps.policy.models import PolicyDraft
@@ -69,15 +69,15 @@ def _is_invalid(on: dt.date) -> Q:
     )
 
 
-class MatchQuerySet(KeyedQuerySet["Match"]):
+class MatchQuerySet(OrderedUpdateQuerySet["Match"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Both sides see a match, and who watches the region of the need; a supplier that was never asked does not see
         that it is, or was, next best.
         """
         if not user.is_authenticated:
             return self.none()
-        asked = user.in_sight("offer__organisation", "offer__origin_region") & WAS_ASKED
-        return self.filter(user.in_sight("demand__organisation", "demand__region") | asked)
+        asked = user.visibility("offer__organisation", "offer__origin_region") & WAS_ASKED
+        return self.filter(user.visibility("demand__organisation", "demand__region") | asked)
 
     def held(self) -> Self:
         return self.filter(state=MatchState.HELD)
@@ -363,7 +363,7 @@ class ReplayedNeedQuerySet(models.QuerySet["ReplayedNeed"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
-        return self.filter(user.in_sight("demand__organisation", "demand__region"))
+        return self.filter(user.visibility("demand__organisation", "demand__region"))
 
 
 class ReplayedNeed(models.Model):

@@ -45,7 +45,7 @@ def escalate_due(*, now: dt.datetime | None = None, limit: int = 200) -> Done:
 
 
 def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
-    waits = demand.waits_for_a_look
+    waits = demand.awaits_review
     since = demand.escalating_since
     assert since is not None, "a clock that rings has begun to run"
     before = Escalation.objects.filter(demand=demand, for_approval=waits, since=since)

@@ -103,10 +103,10 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
             demands = [demand for demand in open_ones if demand.item_id == item_id]
             needs = load_needs(demands, policy.values)
             plan = _decide(needs, offered, rules, policy, now)
-            verdicts = shortfalls.judge(plan, needs, demands, policy, now)
-            plan.tell(verdicts)
+            shortages = shortfalls.judge(plan, needs, demands, policy, now)
+            plan.explain(shortages)
             done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
-            shortfalls.note_plan(plan, verdicts, demands, policy, now)
+            shortfalls.note_plan(plan, shortages, demands, policy, now)
     if closed := [demand.pk for demand in claimed if demand not in open_ones]:
         retire_backups(Match.objects.filter(demand__in=closed))
         shortfalls.forget(closed)
@@ -129,7 +129,7 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
     """The micro-batch: solve what is contested together and change what nobody has answered yet, where that is worth
     it. `seconds` is how long each item may be improved on. Safe to run twice and side by side.
     """
-    from apps.matching.allocation.contested import allocate
+    from apps.matching.allocation.contested import Effort, allocate
 
     now = now or timezone.now()
     rules, policy = load_rules(), Policy.objects.current()
@@ -142,11 +142,11 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
             rules,
             policy=policy.values,
             now=now,
-            present=contest.asked,
-            expired=_after(seconds),
+            held=contest.asked,
+            effort=Effort(_after(seconds)),
         )
         changed = write_difference(outcome.plan, contest, policy, now)
-        shortfalls.note(outcome.verdicts.values(), contest.demands.values(), policy, now)
+        shortfalls.note(outcome.shortages.values(), contest.demands.values(), policy, now)
         done += changed
         log.info("reallocated", items=sorted(items), changed=changed.held, **asdict(outcome.report))
     notices.notify_withdrawn()

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
-from apps.core.models import Counted, QueuedQuerySet
+from apps.core.posts import Post, PostQuerySet
 from apps.policy.values import PolicyValues
 
 
@@ -27,7 +27,13 @@ class OfferState(models.TextChoices):
     WITHDRAWN = "withdrawn", _("Withdrawn")
 
 
-LIVE: Final = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
+class OfferStateCode(models.TextChoices):
+    """Why an offer is in its state, where nobody typed why."""
+
+    NOBODY_CONFIRMED = "nobody_confirmed", _("Nobody confirmed that this is still there.")
+    GOODS_GONE = "goods_gone", _("You said that the goods are gone.")
+    CAPACITY_UNKNOWN = "capacity_unknown", _("The board does not say how much can be made in a day.")
+
 
 # A pause keeps new requests away and not who has had goods of the offer before. A suspended one may be an empty shelf.
 REPEATABLE: Final = (OfferState.PUBLISHED, OfferState.PAUSED)
@@ -59,25 +65,18 @@ _NOTE_CHANGE: Final = """
 """
 
 
-class OfferQuerySet(QueuedQuerySet["Offer"]):
+class OfferQuerySet(PostQuerySet["Offer"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
-        return self.filter(user.in_sight("organisation", "origin_region"))
+        return self.filter(user.visibility("organisation", "origin_region"))
 
     def published(self) -> Self:
         return self.filter(state=OfferState.PUBLISHED)
 
-    def live(self) -> Self:
-        return self.filter(state__in=LIVE)
-
     def repeatable(self) -> Self:
         """Of which whoever has an accepted match may order again."""
         return self.filter(state__in=REPEATABLE)
-
-    def alike(self, organisation: Organisation, item: Item, since: dt.datetime) -> Self:
-        """Live offers of the same organisation for the same item: likely the same goods."""
-        return self.live().filter(organisation=organisation, item=item, created_at__gte=since).order_by("-pk")
 
     def to_be_asked(self, now: dt.datetime, policy: PolicyValues) -> Self:
         return self.published().filter(asked_at=None, confirmed_at__lte=now - policy.offer_asks_after)
@@ -95,7 +94,7 @@ class OfferQuerySet(QueuedQuerySet["Offer"]):
         return self.select_related("organisation", "item__unit", "standard", "origin_region")
 
 
-class Offer(Counted):
+class Offer(Post):
     """Goods of one supplier that can be promised: stock on hand, or output within the horizon that the supplier
     vouches for.
     """
@@ -137,18 +136,15 @@ class Offer(Counted):
     state = models.CharField(
         _("state"), max_length=10, choices=OfferState.choices, default=OfferState.DRAFT, editable=False
     )
-    state_reason = models.CharField(_("reason"), max_length=500, blank=True)
+    state_code = models.CharField(
+        _("reason"), max_length=30, choices=OfferStateCode.choices, blank=True, editable=False
+    )
     published_at = models.DateTimeField(_("published"), null=True, blank=True, editable=False)
-    confirmed_at = models.DateTimeField(_("last confirmed"), null=True, blank=True, editable=False)
-    asked_at = models.DateTimeField(null=True, blank=True, editable=False)
-
-    match_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
-    match_claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
-
-    source = models.CharField(_("imported from"), max_length=60, blank=True, editable=False)
-    source_key = models.CharField(_("key there"), max_length=200, blank=True, editable=False)
 
     objects = OfferQuerySet.as_manager()
+
+    LIVE: ClassVar = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
+    CODES: ClassVar = OfferStateCode
 
     MOVES: ClassVar = {
         OfferState.DRAFT: frozenset({OfferState.PUBLISHED, OfferState.WITHDRAWN}),
@@ -158,11 +154,11 @@ class Offer(Counted):
         OfferState.WITHDRAWN: frozenset(),
     }
 
-    class Meta(Counted.Meta):
+    class Meta(Post.Meta):
         verbose_name = _("offer")
         verbose_name_plural = _("offers")
         triggers: ClassVar = [
-            *Counted.Meta.triggers,
+            *Post.Meta.triggers,
             # Whichever way an offer is written, it is noted: by services, imports, the back office or SQL.
             pgtrigger.Trigger(
                 name="note_new",
@@ -181,6 +177,9 @@ class Offer(Counted):
         ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(state__in=OfferState.values), name="offer_state_known"),
+            models.CheckConstraint(
+                condition=Q(state_code__in=["", *OfferStateCode.values]), name="offer_state_code_known"
+            ),
             models.CheckConstraint(
                 condition=Q(quantity__gte=0, quantity__lte=MAX_QUANTITY), name="offer_quantity_in_range"
             ),
@@ -227,10 +226,6 @@ class Offer(Counted):
     def quantity_free(self) -> int:
         """What can still be promised (base units)."""
         return self.quantity - self.quantity_reserved
-
-    @property
-    def is_live(self) -> bool:
-        return self.state in LIVE
 
     @property
     def is_repeatable(self) -> bool:

@@ -1,8 +1,8 @@
 """Contested supply: the methods beside each other, each in a process of its own.
 
 `python -m tests.benchmarks.allocation [--one 10000] [--many 100000 --items 200] [--part 3000] [--unequal]`. The clock
-runs from the needs and offers in memory until it is known who gets what; writing down the reasons (`told`) comes after
-every method and is shown beside it. CPU time is what is compared: on a shared machine the wall clock measures the
+runs from the needs and offers in memory until it is known who gets what; writing down the reasons (`explain`) comes
+after every method and is shown beside it. CPU time is what is compared: on a shared machine the wall clock measures the
 neighbours.
 """
 
@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from apps.matching.allocation import outcome, priority
-from apps.matching.allocation.arcs import Arcs, every, reachable
+from apps.matching.allocation import outcome
+from apps.matching.allocation.arcs import Arcs, all_arcs, eligible_supply
 from apps.matching.allocation.contested import Effort, market_of, solve_market
-from apps.matching.allocation.flow import solve
+from apps.matching.allocation.flow import solve_flow
 from apps.matching.allocation.greedy import Assignment, greedy
 from apps.matching.allocation.outcome import Method, Solution
+from apps.matching.allocation.priority import priority_levels
 from apps.matching.allocation.sequential import decide
 from apps.matching.scoring.ranking import Need, Source
 from apps.policy.values import Fairness, PolicyValues
@@ -56,10 +57,10 @@ def _peak_mb() -> float:
 
 
 EFFORTS: dict[str, Callable[[], Effort]] = {
-    HUBS: lambda: Effort(_rounds(0), small=6_000),  # groups and classes alone; all pairs where that is quicker
-    QUICK: lambda: Effort(_rounds(1), small=25_000),  # some pairs, one round
+    HUBS: lambda: Effort(_rounds(0), exact_pairs=6_000),  # groups and classes alone; all pairs where that is quicker
+    QUICK: lambda: Effort(_rounds(1), exact_pairs=25_000),  # some pairs, one round
     USUAL: Effort,  # all pairs where they are few, else until it is good enough; without a limit of time
-    CERTIFIED: lambda: Effort(small=0),  # some pairs, until it is good enough
+    CERTIFIED: lambda: Effort(exact_pairs=0),  # some pairs, until it is good enough
 }
 Figures = dict[str, Any]
 
@@ -68,39 +69,39 @@ def _solved(method: str, needs: list[Need], sources: list[Source], policy: Polic
     market = market_of(needs, sources, contested.RULES, policy=policy, now=contested.NOW)
     if method in EFFORTS:
         return solve_market(market, EFFORTS[method](), {})
-    supply = reachable(market)
-    ladder = priority.build(market, supply)
+    supply = eligible_supply(market)
+    levels = priority_levels(market, supply)
     if method == EXACT:
-        arcs = every(market)
-        given = Assignment.of(market, arcs, solve(market, arcs, ladder))
-        return Solution(market, ladder, supply, given, arcs, Method.FLOW)
+        arcs = all_arcs(market)
+        given = Assignment.of_flow(market, arcs, solve_flow(market, arcs, levels))
+        return Solution(market, levels, supply, given, arcs, Method.FLOW)
     if method == AT_ONCE:
         plan = decide(needs, sources, contested.RULES, policy=policy, now=contested.NOW)
         pairs = [
             (market.row[hold.need_id], market.column[hold.candidate.source.id], hold.quantity) for hold in plan.holds
         ]
         row, column, units = np.array(sorted(pairs), dtype=np.int64).T
-        arcs = Arcs.at(market, row, column)
+        arcs = Arcs.of_pairs(market, row, column)
         assert len(arcs) == len(pairs)
-        given = Assignment.of(market, arcs, units)
+        given = Assignment.of_flow(market, arcs, units)
     else:
-        given = greedy(market, ladder.cap)
-    return Solution(market, ladder, supply, given, given.arcs(), Method.GREEDY)
+        given = greedy(market, levels.cap)
+    return Solution(market, levels, supply, given, given.arcs(), Method.GREEDY)
 
 
 def _figures(solution: Solution) -> Figures:
-    report, given = outcome.report(solution), solution.given
+    report, given = outcome.report_of(solution), solution.assignment
     minimum = solution.market.minimum.tolist()
     return {
         "value": report.value,
         "score": given.score,
-        "units": int(given.got.sum()),
+        "units": int(given.assigned.sum()),
         "tiers": {str(tier): units for tier, units in report.tiers.items()},
         "jain": report.jain,
         "bound": report.value / (1 - report.gap),
         "rounds": report.rounds,
         "violations": sum(
-            units < minimum[column] for mine in given.parts.values() for column, (units, _score) in mine.items()
+            units < minimum[column] for mine in given.loads.values() for column, (units, _score) in mine.items()
         ),
     }
 
@@ -122,7 +123,7 @@ def child(options: argparse.Namespace) -> None:
         figures = _figures(solution)
         total["memory"] = _peak_mb()
         cpu = time.process_time()
-        outcome.told(solution, contested.RULES)
+        outcome.explain(solution, contested.RULES)
         total["told"] += time.process_time() - cpu
         for name, value in figures.items():
             if name == "tiers":

@@ -95,7 +95,7 @@ drawn AS (
 )
 INSERT INTO supply_offer (id, organisation_id, item_id, standard_id, quantity, quantity_reserved, minimum_order,
     lead_time_days, unit_price, currency, is_donation, origin_region_id, ships_to, certificate_number,
-    certificate_valid_until, note, state, state_reason, published_at, confirmed_at, source, source_key)
+    certificate_valid_until, note, state, state_code, state_note, published_at, confirmed_at, source, source_key)
 SELECT drawn.n, supplier, item.id, standard.id, quantity,
     CASE WHEN promised < 0.2 THEN floor(quantity * promised_share)::bigint ELSE 0 END,
     (ARRAY[1, 1, 100, 500])[1 + floor(minimum * 4)::int], floor(lead * lead * 21)::int,
@@ -105,7 +105,7 @@ SELECT drawn.n, supplier, item.id, standard.id, quantity,
         WHERE n IN (1 + (drawn.n * 7) % 34, 1 + (drawn.n * 13 + 5) % 34, 1 + (drawn.n * 29 + 11) % 34)
             OR code = left(county.code, 2) || '0000'
     ) END,
-    '', CASE WHEN certified < 0.3 THEN current_date + floor(certified * 1200 - 10)::int END, '', 'published', '',
+    '', CASE WHEN certified < 0.3 THEN current_date + floor(certified * 1200 - 10)::int END, '', 'published', '', '',
     now() - age * interval '9 days', now() - age * interval '9 days', '', ''
 FROM drawn
 JOIN bench_item item ON item.n = drawn.item_n

@@ -50,7 +50,7 @@ def read_and_decided(item_id: int) -> tuple[Plan, Callable[[], Done]]:
     now, policy = timezone.now(), Policy.objects.current()
     contest = load_contest({item_id}, now, policy.values)
     plan = allocate(
-        contest.needs, contest.sources, load_rules(), policy=policy.values, now=now, present=contest.asked
+        contest.needs, contest.sources, load_rules(), policy=policy.values, now=now, held=contest.asked
     ).plan
     return plan, partial(write_difference, plan, contest, policy, now)
 

@@ -1,103 +1,114 @@
-"""Which pairs of need and source the flow may use. Pure."""
+"""The arcs of the flow problem: pairs of need and source that a plan may use. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from apps.matching.allocation.groups import Ints, Truths
+from apps.matching.allocation.groups import Bools, Ints
 from apps.matching.allocation.market import REFUSED, Market, Scores
 
-_NEVER = 1 << 62
-_GOLDEN = 0.6180339887498949
-_BLOCK = 1 << 20  # pairs that are looked at together
+_INFINITE = 1 << 62
+_GOLDEN = 0.6180339887498949  # the golden ratio less 1: its multiples modulo 1 spread evenly (a Weyl sequence)
+_BLOCK = 1 << 20  # pairs that one array holds at a time
 
 
 @dataclass(frozen=True)
 class Arcs:
-    """Pairs with their scores in thousandths, each pair once, in the order of need, then source."""
+    """Distinct compatible pairs, sorted by need, then source. All arrays have shape (n_arcs,)."""
 
-    row: Ints
-    column: Ints
-    score: Ints
+    row: Ints  # index of the need
+    column: Ints  # index of the source
+    score: Ints  # per unit, in thousandths
 
     def __len__(self) -> int:
         return len(self.row)
 
-    def only(self, chosen: Truths) -> "Arcs":
+    def select(self, chosen: Bools) -> "Arcs":
+        """The arcs that a mask of shape (n_arcs,) chooses."""
         return Arcs(self.row[chosen], self.column[chosen], self.score[chosen])
 
     @classmethod
-    def apart(cls, parts: "Sequence[Arcs]") -> "Arcs":
-        """All of them, where no pair is in two and they are in order."""
+    def concatenate(cls, parts: "Sequence[Arcs]") -> "Arcs":
+        """All arcs of several parts that are disjoint and already in order."""
         none = np.zeros(0, dtype=np.int64)
         return cls(
             *(np.concatenate([none, *(getattr(part, name) for part in parts)]) for name in ("row", "column", "score"))
         )
 
     @classmethod
-    def joined(cls, parts: "Sequence[Arcs]") -> "Arcs":
-        """All of them, each pair once, in the order of need, then source."""
-        all_ = cls.apart(parts)
-        _pairs, first = np.unique((all_.row << 32) | all_.column, return_index=True)
+    def union(cls, parts: "Sequence[Arcs]") -> "Arcs":
+        """All arcs of several parts, sorted, each pair once."""
+        all_ = cls.concatenate(parts)
+        _keys, first = np.unique(_keys_of(all_.row, all_.column), return_index=True)
         return cls(all_.row[first], all_.column[first], all_.score[first])
 
     @classmethod
-    def at(cls, market: Market, row: Ints, column: Ints) -> "Arcs":
-        """These pairs, each once, as far as no filter refuses them."""
-        pairs = np.sort((row << 32) | column)
-        pairs = pairs[np.diff(pairs, prepend=-1) > 0]  # np.unique takes its time
-        row, column = pairs >> 32, pairs & 0xFFFFFFFF
+    def of_pairs(cls, market: Market, row: Ints, column: Ints) -> "Arcs":
+        """The arcs among these pairs: sorted, each once, without those that a filter refuses."""
+        keys = np.sort(_keys_of(row, column))
+        keys = keys[np.diff(keys, prepend=-1) > 0]  # np.unique is several times slower
+        row, column = keys >> 32, keys & 0xFFFFFFFF
         score = market.score(row, column).astype(np.int64)
-        return cls(row, column, score).only(score != REFUSED)
-
-    def carrying(self, row: Ints, column: Ints, units: Ints) -> Ints:
-        """How much each of these, which must be in order, carries of the units of some pairs."""
-        here, those = (self.row << 32) | self.column, (row << 32) | column
-        place = np.searchsorted(here, those)
-        among = np.append(here, -1)[place] == those
-        return np.bincount(place[among], units[among], minlength=len(here)).astype(np.int64)
+        return cls(row, column, score).select(score != REFUSED)
 
     @classmethod
-    def found(cls, rows: Ints, columns: Ints, scores: Scores, line: Ints, place: Ints) -> "Arcs":
-        """Those pairs of a block of scores that no filter refuses."""
-        score = scores[line, place].astype(np.int64)
+    def of_block(cls, rows: Ints, columns: Ints, scores: Scores, row: Ints, column: Ints) -> "Arcs":
+        """The arcs at these positions of a block of scores, without those that a filter refuses."""
+        score = scores[row, column].astype(np.int64)
         fine = score != REFUSED
-        return cls(rows[line[fine]], columns[place[fine]], score[fine])
+        return cls(rows[row[fine]], columns[column[fine]], score[fine])
+
+    def sum_flow(self, row: Ints, column: Ints, units: Ints) -> Ints:
+        """Units per arc, shape (n_arcs,), added up from pairs. Pairs that are no arc are left out."""
+        keys, wanted = _keys_of(self.row, self.column), _keys_of(row, column)
+        index = np.searchsorted(keys, wanted)
+        known = np.append(keys, -1)[index] == wanted
+        return np.bincount(index[known], units[known], minlength=len(keys)).astype(np.int64)
 
 
-def every(market: Market) -> Arcs:
-    """All compatible pairs."""
+def _keys_of(row: Ints, column: Ints) -> Ints:
+    """One number per pair, in the order of need, then source."""
+    return (row << 32) | column
+
+
+def all_arcs(market: Market) -> Arcs:
+    """Every compatible pair."""
     height = max(1, _BLOCK // max(1, len(market.sources)))
     parts = (
         market.pairs(np.arange(start, min(start + height, len(market)))) for start in range(0, len(market), height)
     )
-    return Arcs.apart([Arcs(row, column, score.astype(np.int64)) for row, column, score in parts])
+    return Arcs.concatenate([Arcs(row, column, score.astype(np.int64)) for row, column, score in parts])
 
 
-def spread(market: Market, *, count: int) -> Arcs:
-    """A few pairs of each need, far apart: sources at equal steps among all that may serve it, beginning elsewhere for
-    each need (multiples of the golden section).
+def sample_arcs(market: Market, *, per_need: int) -> Arcs:
+    """A few arcs of each need, at equal steps over its compatible sources, with a different start for each need.
+
+    Such pairs make the graph an expander: nearly every flow that all pairs could carry passes through it. The nearest
+    pairs alone do worse than greedy, because neighbours compete for the same sources.
     """
-    steps = np.arange(count)
+    steps = np.arange(per_need)
     parts: list[tuple[Ints, Ints]] = []
     for group, rows in market.groups.members(np.arange(len(market))):
         columns = market.fitting(group)
         columns = columns[np.argsort(market.free[columns], kind="stable")]
-        # What is too little to matter to a need comes first, and is passed over.
+        # Sources with less than is useful to a need come first in this order, and are skipped.
         first = np.searchsorted(market.free[columns], market.least[rows])
         size = len(columns) - first
-        begin = (rows * _GOLDEN % 1 * size).astype(np.int64)
-        step = np.where(size[:, None] > count, steps * size[:, None] // count, steps)
-        place = first[:, None] + (step + begin[:, None]) % np.maximum(1, size)[:, None]
-        chosen = steps < np.minimum(size, count)[:, None]
-        parts.append((np.repeat(rows, chosen.sum(axis=1)), columns[place[chosen]]))
+        start = (rows * _GOLDEN % 1 * size).astype(np.int64)
+        step = np.where(size[:, None] > per_need, steps * size[:, None] // per_need, steps)
+        index = first[:, None] + (step + start[:, None]) % np.maximum(1, size)[:, None]
+        chosen = steps < np.minimum(size, per_need)[:, None]
+        parts.append((np.repeat(rows, chosen.sum(axis=1)), columns[index[chosen]]))
     row, column = (np.concatenate([np.zeros(0, dtype=np.int64), *lists]) for lists in zip(*parts, strict=True))
-    return Arcs.at(market, row, column)
+    return Arcs.of_pairs(market, row, column)
 
 
-def reachable(market: Market) -> Ints:
-    """How much is free at the sources that could serve each need."""
+def eligible_supply(market: Market) -> Ints:
+    """Units that are free at the compatible sources of each need, shape (n_needs,).
+
+    Sums are made by group from sorted quantities, so the cost is about n_sources·log n_sources for each group.
+    """
     supply = np.zeros(len(market), dtype=np.int64)
     columns = np.flatnonzero(market.usable & ~market.nearby)
     height = max(1, _BLOCK // max(1, len(columns)))
@@ -106,7 +117,7 @@ def reachable(market: Market) -> Ints:
         fits = market.groups.fits[start : start + height, market.groups.source[columns]]
         group = market.groups.need[rows] - start
         free = np.where(fits, market.free[columns], 0)
-        # Nothing is both: the one has at least its minimum order, the other less than what matters.
+        # No source is subtracted twice. A usable one has free ≥ minimum order, and remaining ≥ minimum useful quantity.
         too_little = _sum_below(market.free[columns], free, market.least[rows], group)
         too_much = _sum_below(-market.minimum[columns], free, -market.wanting[rows], group)
         supply[rows] = free.sum(axis=1)[group] - too_little - too_much
@@ -116,17 +127,20 @@ def reachable(market: Market) -> Ints:
     fits &= (market.minimum[column] <= market.wanting[row]) & (market.least[row] <= market.free[column])
     np.subtract.at(supply, row[fits], market.free[column[fits]])
 
-    # How far is too far differs from pair to pair.
+    # The reach of a gift differs from pair to pair, so those sources are looked at one by one.
     for rows, columns, scores in market.blocks(columns=np.flatnonzero(market.nearby)) if market.nearby.any() else ():
         supply[rows] += np.where(scores == REFUSED, 0, market.free[columns]).sum(axis=1)
     return supply
 
 
-def _sum_below(size: Ints, units: Ints, limits: Ints, line: Ints) -> Ints | int:
-    """For each limit, the units in its line of all whose size is below it."""
-    if limits.max(initial=-_NEVER) <= size.min(initial=_NEVER):
+def _sum_below(size: Ints, units: Ints, limits: Ints, group: Ints) -> Ints | int:
+    """For each limit, the units of its group at sources whose size is below it.
+
+    `size` has shape (n_sources,), `units` (n_groups, n_sources), `limits` and `group` (n_needs,).
+    """
+    if limits.max(initial=-_INFINITE) <= size.min(initial=_INFINITE):
         return 0
     order = np.argsort(size)
     sums = np.zeros((len(units), len(size) + 1), dtype=np.int64)
     np.cumsum(units[:, order], axis=1, out=sums[:, 1:])
-    return sums[line, np.searchsorted(size[order], limits)]
+    return sums[group, np.searchsorted(size[order], limits)]

@@ -1,4 +1,4 @@
-"""Few shipments: what a parcel costs, and sources that send one where they would have sent several. Pure."""
+"""Shipment consolidation: what a shipment costs, and plans with fewer of them. Pure."""
 
 import numpy as np
 
@@ -9,21 +9,40 @@ from apps.matching.allocation.market import THOUSAND, Market
 from apps.matching.allocation.priority import PriorityLevels
 
 
-def charge(market: Market) -> Floats:
-    """What a shipment costs each need, in thousandths of a score."""
+def shipment_costs(market: Market) -> Floats:
+    """What a shipment to each need costs, in units × thousandths of a score, shape (n_needs,)."""
     policy = market.policy
     return THOUSAND * (policy.shipment_weight * market.wanting.astype(np.float64) + policy.shipment_units)
 
 
-def consolidate_shipments(market: Market, ladder: PriorityLevels, arcs: Arcs, given: Assignment, cost: Floats) -> bool:
-    """Let a source send to one need all that it would send to several, where that is worth the saved shipments and no
-    level is served less for a later one. `cost` is that of a shipment to each need. True when something was changed.
+def use_one_source(row: int, assignment: Assignment, cost: float) -> None:
+    """Let one source of a need send all of it, where the saved shipments, at `cost` each, outweigh the lost score."""
+    own, needed = assignment.loads[row], int(assignment.assigned[row])
+    able = [column for column, load in own.items() if assignment.residual[column] >= needed - load.units]
+    if not able:
+        return
+    best = max(able, key=lambda column: (own[column].score, -column))
+    score, saved = own[best].score, cost * (len(own) - 1)
+    if score * needed <= sum(load.units * load.score for load in own.values()) - saved:
+        return
+    for column in list(own):
+        assignment.remove(row, column)
+    assignment.add(row, best, needed, score)
+
+
+def consolidate_shipments(
+    market: Market, levels: PriorityLevels, arcs: Arcs, assignment: Assignment, cost: Floats
+) -> bool:
+    """Let a source send to one need what it sends to several, where that saves more than it costs in value.
+
+    `cost` (n_needs,) is that of a shipment to each need. No priority level is served less for the sake of a later one.
+    The assignment is changed in place; returns whether it was.
     """
     if not cost.any():
         return False
     rows_of: dict[int, list[int]] = {}
-    for row in sorted(given.parts):
-        for column in given.parts[row]:
+    for row in sorted(assignment.loads):
+        for column in assignment.loads[row]:
             rows_of.setdefault(column, []).append(row)
     several = sorted((column for column, rows in rows_of.items() if len(rows) > 1), key=lambda c: (-len(rows_of[c]), c))
     by_column = np.argsort(arcs.column, kind="stable")
@@ -32,37 +51,42 @@ def consolidate_shipments(market: Market, ladder: PriorityLevels, arcs: Arcs, gi
     changed = False
     for column, first, last in zip(several, begin.tolist(), end.tolist(), strict=True):
         pairs = by_column[first:last]
-        changed |= _to_one(market, ladder, column, arcs.row[pairs], arcs.score[pairs], cost, given)
+        changed |= _send_to_one_need(market, levels, column, arcs.row[pairs], arcs.score[pairs], cost, assignment)
     return changed
 
 
-def _to_one(
-    market: Market, ladder: PriorityLevels, column: int, rows: Ints, scores: Ints, cost: Floats, given: Assignment
+def _send_to_one_need(
+    market: Market,
+    levels: PriorityLevels,
+    column: int,
+    rows: Ints,
+    scores: Ints,
+    cost: Floats,
+    assignment: Assignment,
 ) -> bool:
-    """`rows` are all needs that the source could serve, with their scores."""
-    mine = np.array([given.units(row, column) for row in rows.tolist()], dtype=np.int64)
-    units = int(mine.sum())
-    without = given.got[rows] - mine
-    wanted = market.wanting[rows] - without
-    able = (wanted >= units) & (units >= np.minimum(market.least[rows], wanted))
+    """Consolidate the shipments of one source. `rows` are all needs with an arc from it, `scores` those of the arcs."""
+    sent = np.array([assignment.units(row, column) for row in rows.tolist()], dtype=np.int64)
+    units = int(sent.sum())
+    without = assignment.assigned[rows] - sent
+    short = market.wanting[rows] - without
+    able = (short >= units) & (units >= np.minimum(market.least[rows], short))
     if not able.any():
         return False
-    base = ladder.worths(rows, without)
-    gain = ladder.worths(rows, np.minimum(without + units, market.wanting[rows])) - base
+    base = levels.values_of(rows, without)
+    gain = levels.values_of(rows, np.minimum(without + units, market.wanting[rows])) - base
     gain += units * scores - cost[rows]
-    sent = mine > 0
-    now = (ladder.worths(rows, given.got[rows]) - base + mine * scores - cost[rows])[sent].sum()
+    is_sent = sent > 0
+    present = levels.values_of(rows, assignment.assigned[rows]) - base + sent * scores - cost[rows]
     gain[~able] = -np.inf
     best = int(gain.argmax())
-    if gain[best] <= now:
+    if gain[best] <= present[is_sent].sum():
         return False
-    after = given.got.copy()
+    after = assignment.assigned.copy()
     after[rows] = without
     after[rows[best]] += units
-    if ladder.levels(after) < ladder.levels(given.got):
+    if levels.units_by_level(after) < levels.units_by_level(assignment.assigned):
         return False
-    for row, part in zip(rows[sent].tolist(), mine[sent].tolist(), strict=True):
-        given.give(row, column, -part, 0)
-        del given.parts[row][column]
-    given.give(int(rows[best]), column, units, int(scores[best]))
+    for row in rows[is_sent].tolist():
+        assignment.remove(row, column)
+    assignment.add(int(rows[best]), column, units, int(scores[best]))
     return True

@@ -1,7 +1,7 @@
-"""Contested supply, solved together: who gets what when all open needs of an item are looked at at once. Pure.
+"""Contested supply: all open needs of an item are served together, as a min-cost flow. Pure.
 
-`allocation.decide` serves one need after the other, at once; this looks at all of them and improves on it, and never
-answers with less. Time is the caller's: `expired` says when to stop improving.
+`sequential.decide` serves one need after the other, within seconds. This improves on it, and is never worth less than
+the greedy plan. The caller measures the time: `expired` says when to stop improving.
 """
 
 import datetime as dt
@@ -9,38 +9,44 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from apps.matching.allocation import outcome, priority
-from apps.matching.allocation.arcs import Arcs, every, reachable, spread
-from apps.matching.allocation.flow import price_all, prices, solve, total
-from apps.matching.allocation.greedy import Assignment, greedy, rival
+from apps.matching.allocation import outcome
+from apps.matching.allocation.aggregation import solve_aggregated
+from apps.matching.allocation.arcs import Arcs, all_arcs, eligible_supply, sample_arcs
+from apps.matching.allocation.flow import solve_flow, sum_by_index
+from apps.matching.allocation.greedy import Assignment, greedy, greedy_unless_worse
 from apps.matching.allocation.groups import Ints
-from apps.matching.allocation.hubs import proposal
 from apps.matching.allocation.market import THOUSAND, Market
 from apps.matching.allocation.outcome import Method, Outcome, Solution
-from apps.matching.allocation.priority import PriorityLevels
-from apps.matching.allocation.repair import gently, merit, repair_rounding
+from apps.matching.allocation.pricing import dual_prices, price_out
+from apps.matching.allocation.priority import PriorityLevels, priority_levels
+from apps.matching.allocation.repair import limit_changes, objective, repair_rounding
 from apps.matching.scoring.ranking import Need, Rules, Source
 from apps.policy.values import PolicyValues
 
-SMALL: Final = 150_000  # up to so many compatible pairs, all of them are used: beyond, some and prices are quicker
-GOAL: Final = 1e-4  # a certified gap that is good enough
-FINE: Final = 10.0  # and what may be missing of the score then, in thousandths per unit
-_SPREAD: Final = 8
-_FEW: Final = 8
-_ROUNDS: Final = 20
+EXACT_PAIRS: Final = 150_000  # with more compatible pairs than this, column generation is quicker than all of them
+GAP_GOAL: Final = 1e-4
+SCORE_GOAL: Final = 10.0
+_SAMPLED_PER_NEED: Final = 8
+_PRICED_PER_NEED: Final = 8
+_MAX_ROUNDS: Final = 20
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard to try."""
+    """How hard to try.
+
+    Up to `exact_pairs` compatible pairs are all solved at once. Beyond that, column generation stops when the certified
+    gap is at most `gap_goal` of the bound and `score_goal` thousandths of a score per unit, or when time is up.
+    """
 
     expired: Callable[[], bool] = lambda: False
-    small: int = SMALL
-    goal: float = GOAL
-    fine: float = FINE
+    exact_pairs: int = EXACT_PAIRS
+    gap_goal: float = GAP_GOAL
+    score_goal: float = SCORE_GOAL
 
     def suffices(self, bound: float, value: float, units: int) -> bool:
-        return bound - value <= min(self.goal * bound, self.fine * units)
+        """Whether a plan of this value, giving so many units, is near enough to the bound."""
+        return bound - value <= min(self.gap_goal * bound, self.score_goal * units)
 
 
 def allocate(
@@ -50,21 +56,18 @@ def allocate(
     *,
     policy: PolicyValues,
     now: dt.datetime,
-    present: Mapping[tuple[int, int], int] | None = None,
-    expired: Callable[[], bool] = lambda: False,
-    small: int = SMALL,
-    goal: float = GOAL,
-    fine: float = FINE,
+    held: Mapping[tuple[int, int], int] | None = None,
+    effort: Effort | None = None,
 ) -> Outcome:
-    """The allocation that is lexicographically best by tier and precedence, then by score, with its reasons.
+    """The allocation that is lexicographically best by priority level, then by score, with its reasons.
 
-    `present` is what was asked already and not answered, by (need id, source id): it stays as it is where a change
-    would gain little. The needs and sources are as if it had not been asked.
+    `held` are units by (need id, source id) that suppliers were asked for and have not answered; they stay where a
+    change would gain little. Needs and sources are given as if nothing of it had been asked. Raises `ArithmeticError`
+    if the solver fails, which no market in range does.
     """
-    present = present or {}
-    market = market_of(needs, sources, rules, policy=policy, now=now, kept=present)
-    solution = solve_market(market, Effort(expired, small, goal, fine), present)
-    return outcome.told(solution, rules)
+    held = held or {}
+    market = market_of(needs, sources, rules, policy=policy, now=now, held=held)
+    return outcome.explain(solve_market(market, effort or Effort(), held), rules)
 
 
 def market_of(
@@ -74,78 +77,80 @@ def market_of(
     *,
     policy: PolicyValues,
     now: dt.datetime,
-    kept: Collection[tuple[int, int]] = (),
+    held: Collection[tuple[int, int]] = (),
 ) -> Market:
-    """Those who still want something, and those who still have something."""
+    """The needs with something remaining and the sources with something free, as arrays."""
     return Market(
         (need for need in needs if need.wanting > 0),
         (source for source in sources if source.free > 0),
         rules,
         policy=policy,
         now=now,
-        kept=kept,
+        kept=held,
         bonus=round(policy.stay_bonus * THOUSAND),
     )
 
 
-def solve_market(market: Market, effort: Effort, present: Mapping[tuple[int, int], int]) -> Solution:
-    """Who gets what; the reasons are written down from it."""
-    supply = reachable(market)
-    ladder = priority.build(market, supply)
+def solve_market(market: Market, effort: Effort, held: Mapping[tuple[int, int], int]) -> Solution:
+    """Who gets what, without the reasons."""
+    supply = eligible_supply(market)
+    levels = priority_levels(market, supply)
     if not supply.any():
-        nothing = Assignment.nothing(market)
-        return Solution(market, ladder, supply, nothing, nothing.arcs(), Method.NONE)
+        nothing = Assignment.empty(market)
+        return Solution(market, levels, supply, nothing, nothing.arcs(), Method.NONE)
 
-    if market.compatible <= effort.small:
-        method, flow = Method.FLOW, _by_all(market, ladder)
+    if market.compatible <= effort.exact_pairs:
+        method, flow = Method.FLOW, _solve_all_pairs(market, levels)
     else:
-        method, flow = Method.COLUMNS, _by_some(market, ladder, effort)
-    best, repairs = repair_rounding(market, ladder, flow.arcs, flow.quantity, effort.expired)
-    other = rival(market, ladder.cap, best)
-    if other and merit(market, ladder, other) > merit(market, ladder, best):
+        method, flow = Method.COLUMNS, _generate_columns(market, levels, effort)
+    best, repairs = repair_rounding(market, levels, flow.arcs, flow.quantity, effort.expired)
+    # Rounding to minimum orders can cost more than greedy loses.
+    other = greedy_unless_worse(market, levels.cap, best)
+    if other and objective(market, levels, other) > objective(market, levels, best):
         best, method = other, Method.GREEDY
-    if present:
-        best = gently(market, ladder, best, present)
+    if held:
+        best = limit_changes(market, levels, best, held)
     return Solution(
-        market, ladder, supply, best, flow.arcs, method, other, bound=flow.bound, rounds=flow.rounds, repairs=repairs
+        market, levels, supply, best, flow.arcs, method, other, bound=flow.bound, rounds=flow.rounds, repairs=repairs
     )
 
 
 @dataclass(frozen=True)
 class _Flow:
-    """The best flow found over some arcs, and an upper bound over all."""
+    """The best flow over some arcs, and an upper bound over all."""
 
     arcs: Arcs
-    quantity: Ints
+    quantity: Ints  # (n_arcs,)
     bound: float
     rounds: int
 
 
-def _by_all(market: Market, ladder: PriorityLevels) -> _Flow:
-    arcs = every(market)
-    quantity = solve(market, arcs, ladder)
-    return _Flow(arcs, quantity, _value(ladder, arcs, quantity), 1)
+def _solve_all_pairs(market: Market, levels: PriorityLevels) -> _Flow:
+    arcs = all_arcs(market)
+    quantity = solve_flow(market, arcs, levels)
+    return _Flow(arcs, quantity, _value(levels, arcs, quantity), 1)
 
 
-def _by_some(market: Market, ladder: PriorityLevels, effort: Effort) -> _Flow:
-    """Solve, price what is missing, add what helps, and again, until the gap is certified or the time is up."""
-    arcs, quantity, bound = proposal(market, ladder)
+def _generate_columns(market: Market, levels: PriorityLevels, effort: Effort) -> _Flow:
+    """Solve over some arcs, add those that the dual prices ask for, and repeat until the gap is certified."""
+    arcs, quantity, bound = solve_aggregated(market, levels)
     if effort.expired():
         return _Flow(arcs, quantity, bound, 0)
-    arcs = Arcs.joined([greedy(market, ladder.cap).arcs(), arcs, spread(market, count=_SPREAD)])
-    for rounds in range(1, _ROUNDS + 1):
-        quantity = solve(market, arcs, ladder)
-        value, units = _value(ladder, arcs, quantity), int(quantity.sum())
-        if effort.suffices(bound, value, units) or effort.expired() or rounds == _ROUNDS:
+    arcs = Arcs.union([greedy(market, levels.cap).arcs(), arcs, sample_arcs(market, per_need=_SAMPLED_PER_NEED)])
+    for rounds in range(1, _MAX_ROUNDS + 1):
+        quantity = solve_flow(market, arcs, levels)
+        value, units = _value(levels, arcs, quantity), int(quantity.sum())
+        if effort.suffices(bound, value, units) or effort.expired() or rounds == _MAX_ROUNDS:
             break
-        limit, missing = price_all(market, ladder, prices(market, arcs, ladder, quantity), few=_FEW)
-        bound = min(bound, limit)
+        duals = dual_prices(market, arcs, levels, quantity)
+        dual_bound, missing = price_out(market, levels, duals, per_need=_PRICED_PER_NEED)
+        bound = min(bound, dual_bound)
         if effort.suffices(bound, value, units) or not len(missing):
             break
-        arcs = Arcs.joined([arcs, missing])
+        arcs = Arcs.union([arcs, missing])
     return _Flow(arcs, quantity, bound, rounds)
 
 
-def _value(ladder: PriorityLevels, arcs: Arcs, quantity: Ints) -> float:
-    got = total(arcs.row, quantity, len(ladder.tier))
-    return ladder.worth(got) + float(arcs.score @ quantity)
+def _value(levels: PriorityLevels, arcs: Arcs, quantity: Ints) -> float:
+    assigned = sum_by_index(arcs.row, quantity, len(levels.tier))
+    return levels.value(assigned) + float(arcs.score @ quantity)

@@ -10,85 +10,99 @@ from apps.matching.allocation.arcs import Arcs
 from apps.matching.allocation.groups import Ints
 from apps.matching.allocation.market import REFUSED, Market, Scores
 
-_TOGETHER = 1024  # needs whose scores are worked out together
+_TOGETHER = 1024  # needs whose scores are computed in one go
 
 
-class Part(NamedTuple):
+class Load(NamedTuple):
+    """What one arc carries: a shipment of one source to one need."""
+
     units: int
     score: int  # per unit, in thousandths
 
 
 @dataclass
 class Assignment:
-    """Who was given what so far: per need and source, what each need got and what each source has left."""
+    """A plan while it is being made. It is changed in place."""
 
-    parts: dict[int, dict[int, Part]]
-    got: Ints
-    left: Ints
+    loads: dict[int, dict[int, Load]]  # by need (row), then source (column)
+    assigned: Ints  # (n_needs,): units of each need
+    residual: Ints  # (n_sources,): units that each source has left
 
     @classmethod
-    def nothing(cls, market: Market) -> "Assignment":
+    def empty(cls, market: Market) -> "Assignment":
         return cls({}, np.zeros(len(market.needs), dtype=np.int64), market.free.copy())
 
     @classmethod
-    def of(cls, market: Market, arcs: Arcs, quantity: Ints) -> "Assignment":
-        given = cls.nothing(market)
+    def of_flow(cls, market: Market, arcs: Arcs, quantity: Ints) -> "Assignment":
+        """The arcs that carry something; `quantity` has shape (n_arcs,)."""
+        made = cls.empty(market)
         used = np.flatnonzero(quantity)
         row, column, units = arcs.row[used], arcs.column[used], quantity[used]
-        np.add.at(given.got, row, units)
-        np.subtract.at(given.left, column, units)
+        np.add.at(made.assigned, row, units)
+        np.subtract.at(made.residual, column, units)
         lists = (values.tolist() for values in (row, column, units, arcs.score[used]))
         for need, source, some, score in zip(*lists, strict=True):
-            given.parts.setdefault(need, {})[source] = Part(some, score)
-        return given
+            made.loads.setdefault(need, {})[source] = Load(some, score)
+        return made
 
-    def give(self, row: int, column: int, units: int, score: int) -> None:
-        mine = self.parts.setdefault(row, {})
-        mine[column] = Part(units + (mine[column].units if column in mine else 0), score)
-        self.got[row] += units
-        self.left[column] -= units
+    def add(self, row: int, column: int, units: int, score: int) -> None:
+        """Give so many units more to a need."""
+        own = self.loads.setdefault(row, {})
+        own[column] = Load(units + (own[column].units if column in own else 0), score)
+        self.assigned[row] += units
+        self.residual[column] -= units
+
+    def remove(self, row: int, column: int) -> None:
+        """Give a need nothing of this source."""
+        units = self.loads[row].pop(column).units
+        self.assigned[row] -= units
+        self.residual[column] += units
 
     def units(self, row: int, column: int) -> int:
-        mine = self.parts.get(row, {})
-        return mine[column].units if column in mine else 0
+        """What the need gets of this source; 0 if nothing."""
+        own = self.loads.get(row, {})
+        return own[column].units if column in own else 0
 
     @property
     def shipments(self) -> int:
-        return sum(len(mine) for mine in self.parts.values())
+        return sum(len(own) for own in self.loads.values())
 
     @property
     def score(self) -> int:
-        return sum(part.units * part.score for mine in self.parts.values() for part in mine.values())
+        """The sum of units × score, in thousandths."""
+        return sum(load.units * load.score for own in self.loads.values() for load in own.values())
 
     def arcs(self) -> Arcs:
-        found = sorted((row, column, part.score) for row, mine in self.parts.items() for column, part in mine.items())
+        found = sorted((row, column, load.score) for row, own in self.loads.items() for column, load in own.items())
         return Arcs(*np.array(found, dtype=np.int64).reshape(-1, 3).T)
 
 
-def greedy(market: Market, cap: Ints, given: Assignment | None = None) -> Assignment:
-    """Serve the needs in order of precedence, each from its best sources: `allocation.decide` on arrays, without holds
-    that yield. Goes on from what is `given`.
+def greedy(market: Market, cap: Ints, start: Assignment | None = None) -> Assignment:
+    """Serve the needs in order of precedence, each from its best sources, first up to `cap` (n_needs,), then in full.
+
+    This is `sequential.decide` on arrays, without holds that yield. It fills up `start` in place, if that is given.
     """
-    given = given or Assignment.nothing(market)
+    assignment = start or Assignment.empty(market)
     for members in _tiers(market):
-        for _row in _serve(market, members, cap, given):
+        for _row in _serve(market, members, cap, assignment):
             pass
-    return given
+    return assignment
 
 
-def rival(market: Market, cap: Ints, plan: Assignment) -> Assignment | None:
-    """What the needs get one after the other; None as soon as a tier must get less than by `plan`, and none above it
-    more: nothing that comes later makes up for that.
+def greedy_unless_worse(market: Market, cap: Ints, plan: Assignment) -> Assignment | None:
+    """The greedy plan; None as soon as it must serve a tier less than `plan` does, and no higher tier more.
+
+    Tiers are compared first, so nothing that greedy does later makes up for that. Giving up early saves most of it.
     """
-    given, ahead = Assignment.nothing(market), False
+    assignment, ahead = Assignment.empty(market), False
     for members in _tiers(market):
-        lead = int((market.wanting - plan.got)[members].sum())
-        for row in _serve(market, members, cap, given):
-            lead -= int(market.wanting[row] - given.got[row])
+        lead = int((market.wanting - plan.assigned)[members].sum())
+        for row in _serve(market, members, cap, assignment):
+            lead -= int(market.wanting[row] - assignment.assigned[row])
             if lead < 0 and not ahead:
                 return None
         ahead |= lead > 0
-    return given
+    return assignment
 
 
 def _tiers(market: Market) -> Iterator[Ints]:
@@ -97,55 +111,56 @@ def _tiers(market: Market) -> Iterator[Ints]:
     yield from np.split(market.order, np.flatnonzero(np.diff(tier)) + 1)
 
 
-def _serve(market: Market, members: Ints, cap: Ints, given: Assignment) -> Iterator[int]:
-    """Serve the needs of a tier, each up to its cap and then up to what it wants, and say of each that was short when
-    it has got all that it will get.
-    """
-    # Whose cap is all it wants has its turn once: what is left only gets less.
-    for most, turn in ((cap, members), (market.wanting, members[cap[members] < market.wanting[members]])):
-        short = turn[given.got[turn] < most[turn]]
+def _serve(market: Market, members: Ints, cap: Ints, assignment: Assignment) -> Iterator[int]:
+    """Serve the needs of a tier, first up to the cap, then in full. Yields each need that was short when it is done."""
+    # A need whose cap equals its remaining quantity gets one turn, because a later turn could only give it less.
+    for limit, turn in ((cap, members), (market.wanting, members[cap[members] < market.wanting[members]])):
+        short = turn[assignment.assigned[turn] < limit[turn]]
         for start in range(0, len(short), _TOGETHER):
             rows = short[start : start + _TOGETHER]
-            lines = _lines(market, rows, given)
+            options = _options(market, rows, assignment)
             for row in rows.tolist():
-                if row in lines:
-                    columns, scores = lines[row]
-                    while _take(market, row, scores, columns, int(most[row]), given):
+                if row in options:
+                    columns, scores = options[row]
+                    while _take(market, row, scores, columns, int(limit[row]), assignment):
                         pass
-                if most[row] == market.wanting[row]:
+                if limit[row] == market.wanting[row]:
                     yield row
 
 
-def _lines(market: Market, rows: Ints, given: Assignment) -> dict[int, tuple[Ints, Scores]]:
-    """For each of these needs the sources that have something left for it, and how they score."""
-    lines = {}
-    left = np.flatnonzero(given.left)
+def _options(market: Market, rows: Ints, assignment: Assignment) -> dict[int, tuple[Ints, Scores]]:
+    """For each of these needs the sources with something left, and their scores. Needs without any are left out."""
+    options = {}
+    left = np.flatnonzero(assignment.residual)
     for some, columns, scores in market.blocks(rows, left) if len(left) else ():
-        for line in np.flatnonzero((scores != REFUSED).any(axis=1)).tolist():
-            lines[int(some[line])] = columns, scores[line]
-    return lines
+        for index in np.flatnonzero((scores != REFUSED).any(axis=1)).tolist():
+            options[int(some[index])] = columns, scores[index]
+    return options
 
 
-def _take(market: Market, row: int, scores: Scores, columns: Ints, most: int, given: Assignment) -> bool:
-    """One need takes from its best sources. True when it got something and wants more: what was too little to matter
-    may now be what is missing.
+def _take(market: Market, row: int, scores: Scores, columns: Ints, limit: int, assignment: Assignment) -> bool:
+    """One need takes from its best sources, up to `limit` units in all.
+
+    Returns whether to try again: it got something and wants more. A source with too little to be useful may then hold
+    all that is still missing.
     """
-    enough = (given.left >= market.minimum)[columns]
-    mine = given.parts.get(row, {})
-    if mine:
-        enough |= np.isin(columns, list(mine))
+    enough = (assignment.residual >= market.minimum)[columns]
+    own = assignment.loads.get(row, {})
+    if own:
+        enough |= np.isin(columns, list(own))
     scores = np.where(enough, scores, REFUSED)
-    before = given.got.item(row)
-    wanted, least = most - before, market.least.item(row)
+    before = assignment.assigned.item(row)
+    wanted, minimum_useful = limit - before, market.least.item(row)
     while wanted > 0:
-        place = int(scores.argmax())
-        score, column = scores.item(place), columns.item(place)
+        index = int(scores.argmax())
+        score, column = scores.item(index), columns.item(index)
         if score == REFUSED:
-            return most - wanted > before
-        scores[place] = REFUSED
-        left, already = given.left.item(column), mine[column].units if column in mine else 0
+            return limit - wanted > before
+        scores[index] = REFUSED
+        left, already = assignment.residual.item(column), own[column].units if column in own else 0
         units = min(wanted, left)
-        if 0 < units >= market.minimum.item(column) - already and left + already >= min(least, wanted + already):
-            given.give(row, column, units, score)
+        is_useful = left + already >= min(minimum_useful, wanted + already)
+        if 0 < units >= market.minimum.item(column) - already and is_useful:
+            assignment.add(row, column, units, score)
             wanted -= units
     return False

@@ -1,7 +1,7 @@
-"""Which sources may serve which needs, as far as goods and regions decide: by groups, of which there are few. Pure.
+"""Equivalence classes of needs and of sources, as far as goods and regions decide who may serve whom. Pure.
 
-Thousands of needs ask for a handful of kinds of goods in a few dozen places that suppliers tell apart. Whatever can be
-said of a group need not be said of each pair.
+Thousands of needs ask for a handful of kinds of goods, in a few dozen areas that suppliers tell apart. Needs of one
+*group* are compatible with the same *classes* of sources, so a question about pairs becomes one about few groups.
 """
 
 from collections import defaultdict
@@ -17,21 +17,22 @@ from apps.matching.scoring.ranking import Fit, Need, Place, Rules, Source, fit_o
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Truths = npt.NDArray[np.bool_]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Needs of one group may be served by the same classes of sources. More is decided by pair: quantities, who has
-    said no, and that nobody serves themselves.
+    """Which classes of sources may serve which groups of needs.
+
+    Quantities, earlier refusals, own goods and the reach of gifts differ from pair to pair and are not part of it.
     """
 
-    need: Ints  # of each need: its group
-    source: Ints  # of each source: its class
-    fits: Truths  # groups × classes
+    need: Ints  # (n_needs,): the group of each need
+    source: Ints  # (n_sources,): the class of each source
+    fits: Bools  # (n_groups, n_classes)
 
     def members(self, rows: Ints) -> Iterator[tuple[int, Ints]]:
-        """The groups that these needs belong to, and which of them do."""
+        """Each group that occurs among these needs, with those of them that belong to it."""
         group = self.need[rows]
         order = np.argsort(group, kind="stable")
         ends = np.flatnonzero(np.diff(group[order], append=-1)) + 1
@@ -41,59 +42,64 @@ class Groups:
 
 @dataclass(frozen=True)
 class Goods:
-    """How well each kind of goods fits each kind of need: the value of the standard term, -inf where it does not."""
+    """How well each kind of goods fits each kind of need: the value of the standard term, or -inf."""
 
     kinds: list[Need]  # one need of each kind
-    need: Ints
-    source: Ints
-    fits: Floats  # kinds of need × kinds of goods
+    need: Ints  # (n_needs,): its kind
+    source: Ints  # (n_sources,): its kind of goods
+    fits: Floats  # (kinds of need, kinds of goods)
 
 
 def goods_of(needs: Sequence[Need], sources: Sequence[Source], rules: Rules) -> Goods:
-    kinds, kind = classes(map(attrgetter("item_id", "standard_id", "accepts_substitutes"), needs))
-    goods, good = classes(map(attrgetter("item_id", "standard_id"), sources))
-    fits = np.full((len(kinds), len(goods)), -np.inf)
-    for row, need in enumerate(needs[place] for place in kinds):
-        for column, source in enumerate(sources[place] for place in goods):
+    """Compare item and standard once for each kind of need and of goods."""
+    need_kinds, need_kind = classify(map(attrgetter("item_id", "standard_id", "accepts_substitutes"), needs))
+    goods_kinds, goods_kind = classify(map(attrgetter("item_id", "standard_id"), sources))
+    fits = np.full((len(need_kinds), len(goods_kinds)), -np.inf)
+    for row, need in enumerate(needs[index] for index in need_kinds):
+        for column, source in enumerate(sources[index] for index in goods_kinds):
             fit = fit_of(need, source.item_id, source.standard_id, rules)
             if isinstance(fit, Fit):
                 fits[row, column] = fit.value
-    return Goods([needs[place] for place in kinds], kind, good, fits)
+    return Goods([needs[index] for index in need_kinds], need_kind, goods_kind, fits)
 
 
 def groups_of(goods: Goods, places: Sequence[Place], place: Ints, sources: Sequence[Source]) -> Groups:
-    """`place` is, of each need, its place among the `places`."""
-    reaches, reach = classes(map(attrgetter("ships_to"), sources))
-    areas = [sources[first].ships_to for first in reaches]
-    to: dict[str, list[int]] = {code: [] for code in frozenset().union(*areas)}
-    for column, area in enumerate(areas):
-        for code in area:
-            to[code].append(column)
-    told_apart = frozenset(to)
-    codes = [told_apart.intersection(place.path.split("/")) for place in places]
-    spots, spot = classes(codes)
-    ships = np.tile(np.array([not area for area in areas], dtype=bool), (len(spots), 1))
-    for row, first in enumerate(spots):
-        for code in codes[first]:
-            ships[row, to[code]] = True
+    """Group needs and sources by goods and regions. `place` (n_needs,) has the index of each location in `places`."""
+    area_firsts, area = classify(map(attrgetter("ships_to"), sources))
+    areas = [sources[first].ships_to for first in area_firsts]
+    areas_with: dict[str, list[int]] = {code: [] for code in frozenset().union(*areas)}
+    for column, codes in enumerate(areas):
+        for code in codes:
+            areas_with[code].append(column)
+    # Locations differ only by the region codes that some supplier names.
+    named = frozenset(areas_with)
+    codes_of = [named.intersection(place.path.split("/")) for place in places]
+    spot_firsts, spot = classify(codes_of)
+    ships = np.tile(np.array([not area for area in areas], dtype=bool), (len(spot_firsts), 1))
+    for row, first in enumerate(spot_firsts):
+        for code in codes_of[first]:
+            ships[row, areas_with[code]] = True
 
-    group, kind_of_group, spot_of_group = _pairs(goods.need, spot[place])
-    class_, good_of_class, reach_of_class = _pairs(goods.source, reach)
-    fits = np.isfinite(goods.fits)[kind_of_group][:, good_of_class]
-    fits &= ships[spot_of_group][:, reach_of_class]
+    group, kind_of_group, spot_of_group = _combine(goods.need, spot[place])
+    class_, goods_of_class, area_of_class = _combine(goods.source, area)
+    fits = np.isfinite(goods.fits)[kind_of_group][:, goods_of_class]
+    fits &= ships[spot_of_group][:, area_of_class]
     return Groups(group, class_, fits)
 
 
-def classes(keys: Iterable[Hashable]) -> tuple[Ints, Ints]:
-    """The position of the first of each kind, in order, and of which kind each one is."""
-    # No loop of Python's own: this is done for each fact of thousands of needs and sources.
+def classify(keys: Iterable[Hashable]) -> tuple[Ints, Ints]:
+    """Number equal keys alike, in the order of their first occurrence.
+
+    Returns the index of the first of each class, and the class number of each key.
+    """
+    # `map` and `fromiter` avoid a Python loop: this runs for each fact of thousands of needs and sources.
     number: defaultdict[Hashable, int] = defaultdict(count().__next__)
     kind = np.fromiter(map(number.__getitem__, keys), dtype=np.int64)
     return np.flatnonzero(np.diff(np.maximum.accumulate(kind), prepend=-1)), kind
 
 
-def _pairs(a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:
-    """Of which combination each one is, and what each combination is made of."""
-    many = int(b.max(initial=0)) + 1
-    keys, number = np.unique(a * many + b, return_inverse=True)
-    return number.reshape(-1), keys // many, keys % many
+def _combine(a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:
+    """Number the combinations (a, b) that occur: the number of each element, and the a and b of each combination."""
+    size = int(b.max(initial=0)) + 1
+    keys, number = np.unique(a * size + b, return_inverse=True)
+    return number.reshape(-1), keys // size, keys % size

@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from apps.matching.allocation.distances import Globe, Singles
-from apps.matching.allocation.groups import Floats, Goods, Ints, Truths, classes, goods_of, groups_of
+from apps.matching.allocation.distances import GreatCircleTable, Singles
+from apps.matching.allocation.groups import Bools, Floats, Goods, Ints, classify, goods_of, groups_of
 from apps.matching.scoring.ranking import (
     Need,
     Place,
@@ -173,7 +173,9 @@ class Market:
         self._goods = (weights["standard"] * fits[:, goods.source] + own).astype(np.float32)
 
     def _lay_out_ways(self, places: Sequence[Place], origins: Sequence[Place], rules: Rules) -> None:
-        self._way = Globe(places, origins) if rules.distances is None else rules.distances.table(places, origins)
+        self._way = (
+            GreatCircleTable(places, origins) if rules.distances is None else rules.distances.table(places, origins)
+        )
         self._nearness = np.zeros((len(places), len(origins)), dtype=np.float32)
         self._measured = np.zeros(len(places), dtype=bool)
         # Gifts wait for a need nearby, and needs that can wait may be too far for them.
@@ -271,10 +273,10 @@ class Market:
         near = np.where(np.isnan(km), 0.5, 1 / (1 + km / self.policy.half_distance_km))
         return (near * self.policy.weights["distance"]).astype(np.float32)
 
-    def _too_far(self, rows: Ints, columns: Ints) -> Truths:
+    def _too_far(self, rows: Ints, columns: Ints) -> Bools:
         """What waits for a need nearby; where the way is not known, it is not too far."""
         km = self._way[self.place[rows], self.origin[columns]]
-        far: Truths = np.logical_and(km > self._reach_km[columns], self._can_wait[rows])
+        far: Bools = np.logical_and(km > self._reach_km[columns], self._can_wait[rows])
         return far
 
 
@@ -288,7 +290,7 @@ def _floats(values: Iterable[float]) -> Floats:
 
 def _places(those: Sequence[Need | Source]) -> tuple[list[Place], Ints]:
     """Where they are, each place once, in the order of their paths, and at which each one is."""
-    first, place = classes(map(attrgetter("place.path"), those))
+    first, place = classify(map(attrgetter("place.path"), those))
     places = [those[one].place for one in first.tolist()]
     order = sorted(range(len(places)), key=lambda one: places[one].path)
     return [places[one] for one in order], np.argsort(order)[place]

@@ -1,6 +1,4 @@
-"""Make a plan of a flow: whole minimum orders, few shipments, nothing left lying that somebody can use, and no change
-that is not worth one. Pure.
-"""
+"""From a flow to a plan that can be carried out: minimum orders, few shipments, few changes of holds. Pure."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -8,132 +6,123 @@ from typing import Final
 import numpy as np
 
 from apps.matching.allocation.arcs import Arcs
-from apps.matching.allocation.consolidation import charge, consolidate_shipments
-from apps.matching.allocation.flow import solve, total
+from apps.matching.allocation.consolidation import consolidate_shipments, shipment_costs, use_one_source
+from apps.matching.allocation.flow import solve_flow, sum_by_index
 from apps.matching.allocation.greedy import Assignment, greedy
 from apps.matching.allocation.groups import Floats, Ints
 from apps.matching.allocation.market import THOUSAND, Market
 from apps.matching.allocation.priority import PriorityLevels
 
 _REPAIRS: Final = 6
-_SMOOTHINGS: Final = 2
-_SMOOTH: Final = 200_000  # arcs, up to which that is done
+_SLOPE_SCALINGS: Final = 2
+_SLOPE_SCALING_ARCS: Final = 200_000  # above so many arcs another solution takes longer than it is worth
 
 
 def repair_rounding(
-    market: Market, ladder: PriorityLevels, arcs: Arcs, quantity: Ints, expired: Callable[[], bool]
+    market: Market, levels: PriorityLevels, arcs: Arcs, quantity: Ints, expired: Callable[[], bool]
 ) -> tuple[Assignment, int]:
-    """Make a plan of the flow: nothing below a minimum order, few shipments, nothing left lying that somebody can use.
+    """Round a flow (n_arcs,) to a plan that keeps minimum orders and has few shipments; and how many repairs it took.
 
-    Arcs that carry less than an eighth of the minimum order go, the others must carry it from now on if it fits, and
-    it is solved again. Shipments cost by slope scaling: each arc is charged, per unit, what a shipment costs divided
-    by what it carried last time (D. Kim, P. Pardalos, Operations Research Letters 24, 1999).
+    Arcs with less than an eighth of the minimum order are deleted. The others get it as a lower bound, where that
+    fits, and the flow is solved again. The fixed cost of a shipment is approximated by slope scaling: each arc is
+    charged, per unit, the fixed cost divided by its last flow (D. Kim, P. Pardalos, Operations Research Letters 24,
+    1999).
     """
-    cost_of = charge(market)
+    fixed_cost = shipment_costs(market)
     carried = np.minimum(market.free[arcs.column], market.wanting[arcs.row])
-    least = np.zeros(len(arcs), dtype=np.int64)
-    best = _finish(market, ladder, arcs, quantity, cost_of)
-    smoothings = _SMOOTHINGS if cost_of.any() and len(arcs) <= _SMOOTH else 0
+    lower = np.zeros(len(arcs), dtype=np.int64)
+    best = _to_plan(market, levels, arcs, quantity, fixed_cost)
+    scalings = _SLOPE_SCALINGS if fixed_cost.any() and len(arcs) <= _SLOPE_SCALING_ARCS else 0
     repairs = 0
     for turn in range(_REPAIRS):
         violates = (quantity > 0) & (quantity < market.minimum[arcs.column])
-        if (not violates.any() and turn >= smoothings) or expired():
+        if (not violates.any() and turn >= scalings) or expired():
             break
         repairs += bool(violates.any())
-        least = _rounded_up(market, ladder, arcs, quantity, least)
-        stays = ~violates | (least > 0)
+        lower = _lower_bounds(market, levels, arcs, quantity, lower)
+        stays = ~violates | (lower > 0)
         carried = np.where(quantity > 0, quantity, carried)[stays]
-        arcs, least = arcs.only(stays), least[stays]
-        cost = np.minimum(THOUSAND, cost_of[arcs.row] / carried).astype(np.int64) if smoothings else None
-        quantity = solve(market, arcs, ladder, cost=cost, least=least)
-        plan = _finish(market, ladder, arcs, quantity, cost_of)
-        if merit(market, ladder, plan) > merit(market, ladder, best):
+        arcs, lower = arcs.select(stays), lower[stays]
+        cost = np.minimum(THOUSAND, fixed_cost[arcs.row] / carried).astype(np.int64) if scalings else None
+        quantity = solve_flow(market, arcs, levels, cost=cost, lower=lower)
+        plan = _to_plan(market, levels, arcs, quantity, fixed_cost)
+        if objective(market, levels, plan) > objective(market, levels, best):
             best = plan
     return best, repairs
 
 
-def _rounded_up(market: Market, ladder: PriorityLevels, arcs: Arcs, quantity: Ints, least: Ints) -> Ints:
-    """What each arc must carry: the minimum order, where it carries an eighth of it or more and it fits; the higher
-    tiers and the fuller arcs first.
+def _lower_bounds(market: Market, levels: PriorityLevels, arcs: Arcs, quantity: Ints, lower: Ints) -> Ints:
+    """Raise the bounds of arcs that carry an eighth of the minimum order or more to that order, as far as it fits.
+
+    Higher tiers come first, then the arcs that are nearer to the minimum order.
     """
-    least = least.copy()
-    free = market.free - total(arcs.column, least, len(market.sources))
-    wanting = market.wanting - total(arcs.row, least, len(market.needs))
+    lower = lower.copy()
+    free = market.free - sum_by_index(arcs.column, lower, len(market.sources))
+    short = market.wanting - sum_by_index(arcs.row, lower, len(market.needs))
     minimum = market.minimum[arcs.column]
     close = np.flatnonzero((quantity < minimum) & (8 * quantity >= minimum))
-    order = np.lexsort((close, -quantity[close] / minimum[close], ladder.tier[arcs.row[close]]))
-    for place in close[order].tolist():
-        row, column, units = arcs.row[place], arcs.column[place], minimum[place]
-        if units <= free[column] and units <= wanting[row]:
-            least[place] = units
+    order = np.lexsort((close, -quantity[close] / minimum[close], levels.tier[arcs.row[close]]))
+    for index in close[order].tolist():
+        row, column, units = arcs.row[index], arcs.column[index], minimum[index]
+        if units <= free[column] and units <= short[row]:
+            lower[index] = units
             free[column] -= units
-            wanting[row] -= units
-    return least
+            short[row] -= units
+    return lower
 
 
-def _finish(market: Market, ladder: PriorityLevels, arcs: Arcs, quantity: Ints, cost: Floats) -> Assignment:
-    """Drop what is below a minimum order or too little to matter, and give what is free then, one after the other."""
-    got = total(arcs.row, quantity, len(market.needs))
-    trifle = (quantity < market.least[arcs.row]) & (got[arcs.row] < market.wanting[arcs.row])
-    fine = np.where((quantity < market.minimum[arcs.column]) | trifle, 0, quantity)
-    given = greedy(market, ladder.cap, Assignment.of(market, arcs, fine))
-    for row in [row for row, parts in given.parts.items() if len(parts) > 1]:
-        _ship_together(row, given, float(cost[row]))
-    if consolidate_shipments(market, ladder, arcs, given, cost):
-        return greedy(market, ladder.cap, given)
-    return given
+def _to_plan(market: Market, levels: PriorityLevels, arcs: Arcs, quantity: Ints, cost: Floats) -> Assignment:
+    """Drop loads below a minimum, fill up greedily, and consolidate shipments."""
+    assigned = sum_by_index(arcs.row, quantity, len(market.needs))
+    is_little = (quantity < market.least[arcs.row]) & (assigned[arcs.row] < market.wanting[arcs.row])
+    kept = np.where((quantity < market.minimum[arcs.column]) | is_little, 0, quantity)
+    plan = greedy(market, levels.cap, Assignment.of_flow(market, arcs, kept))
+    for row in [row for row, loads in plan.loads.items() if len(loads) > 1]:
+        use_one_source(row, plan, float(cost[row]))
+    if consolidate_shipments(market, levels, arcs, plan, cost):
+        return greedy(market, levels.cap, plan)
+    return plan
 
 
-def gently(
-    market: Market, ladder: PriorityLevels, best: Assignment, present: Mapping[tuple[int, int], int]
+def limit_changes(
+    market: Market, levels: PriorityLevels, best: Assignment, held: Mapping[tuple[int, int], int]
 ) -> Assignment:
-    """The best plan with as few changes as are worth it to those who were asked already."""
+    """The best plan, changed back towards the holds where a change would gain little.
+
+    `held` are units by (need id, source id) that suppliers were asked for and have not answered. A supplier should not
+    be asked, called off and asked again for small gains. Production planning calls this the nervousness of a plan.
+    """
     policy = market.policy
     pairs = sorted(
         (market.row[need], market.column[source], units)
-        for (need, source), units in present.items()
+        for (need, source), units in held.items()
         if need in market.row and source in market.column
     )
     row, column, units = np.array(pairs, dtype=np.int64).reshape(-1, 3).T
-    asked = Arcs.at(market, row, column)
+    arcs = Arcs.of_pairs(market, row, column)
     quantity = dict(zip(zip(row.tolist(), column.tolist(), strict=True), units.tolist(), strict=True))
-    here, after = Assignment.nothing(market), Assignment.nothing(market)
-    for pair in zip(asked.row.tolist(), asked.column.tolist(), asked.score.tolist(), strict=True):
+    unchanged, changed = Assignment.empty(market), Assignment.empty(market)
+    for pair in zip(arcs.row.tolist(), arcs.column.tolist(), arcs.score.tolist(), strict=True):
         now, then = quantity[pair[:2]], best.units(*pair[:2])
-        here.give(*pair[:2], now, pair[2])
+        unchanged.add(*pair[:2], now, pair[2])
         if abs(now - then) <= policy.stay_share * max(now, then):
-            after.give(*pair[:2], now, pair[2])
-    # What the others were to get, as far as it is still there.
-    for place in np.lexsort((np.arange(len(market)), ladder.tier)).tolist():
-        for other, part in sorted(best.parts.get(place, {}).items()):
-            room = min(part.units, int(market.wanting[place] - after.got[place]), int(after.left[other]))
-            if not after.units(place, other) and room >= market.minimum[other]:
-                after.give(place, other, room, part.score)
-    after = greedy(market, ladder.cap, after)
-    here = greedy(market, ladder.cap, here)
-    tiers, worth = merit(market, ladder, here)
-    return after if merit(market, ladder, after) > (tiers, worth * (1 + policy.stay_margin)) else here
+            changed.add(*pair[:2], now, pair[2])
+    # Then the other loads of the best plan, as far as stock and needs allow beside the quantities that stay.
+    for need in np.lexsort((np.arange(len(market)), levels.tier)).tolist():
+        for source, load in sorted(best.loads.get(need, {}).items()):
+            most = min(load.units, int(market.wanting[need] - changed.assigned[need]), int(changed.residual[source]))
+            if not changed.units(need, source) and most >= market.minimum[source]:
+                changed.add(need, source, most, load.score)
+    changed = greedy(market, levels.cap, changed)
+    unchanged = greedy(market, levels.cap, unchanged)
+    tiers, value = objective(market, levels, unchanged)
+    is_worth_it = objective(market, levels, changed) > (tiers, value * (1 + policy.stay_margin))
+    return changed if is_worth_it else unchanged
 
 
-def _ship_together(row: int, given: Assignment, cost: float) -> None:
-    """Let one of the sources of a need send all of it, where that is worth the saved shipments at so much each."""
-    parts, all_of_it = given.parts[row], int(given.got[row])
-    able = [column for column, part in parts.items() if given.left[column] >= all_of_it - part.units]
-    if not able:
-        return
-    best = max(able, key=lambda column: (parts[column].score, -column))
-    score, saved = parts[best].score, cost * (len(parts) - 1)
-    if score * all_of_it <= sum(part.units * part.score for part in parts.values()) - saved:
-        return
-    for column, part in list(parts.items()):
-        given.give(row, column, -part.units, part.score)
-    parts.clear()
-    given.give(row, best, all_of_it, score)
-
-
-def merit(market: Market, ladder: PriorityLevels, given: Assignment) -> tuple[tuple[int, ...], float]:
-    """What is compared: units served by tier, then the value less what shipments cost."""
-    cost = charge(market)
-    shipping = sum(len(parts) * float(cost[row]) for row, parts in given.parts.items())
-    tiers = tuple(units for _tier, units in sorted(ladder.tiers(given.got).items()))
-    return tiers, ladder.worth(given.got) + given.score - shipping
+def objective(market: Market, levels: PriorityLevels, plan: Assignment) -> tuple[tuple[int, ...], float]:
+    """What plans are compared by: units of each tier, first tier first, then value less the cost of shipments."""
+    cost = shipment_costs(market)
+    shipping = sum(len(loads) * float(cost[row]) for row, loads in plan.loads.items())
+    tiers = tuple(units for _tier, units in sorted(levels.units_by_tier(plan.assigned).items()))
+    return tiers, levels.value(plan.assigned) + plan.score - shipping

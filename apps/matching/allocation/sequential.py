@@ -1,8 +1,8 @@
-"""Who gets what, when several needs want the same goods: pure, greedy, tier by tier.
+"""The sequential decision: one need after the other takes from its best sources, in order of precedence. Pure.
 
-Guarantees, each held by a property test: nothing is oversold, nobody gets more than they want, no need is left
-wanting while a source that would serve it is left, the order of the input does not matter, and no lower tier is given
-what a higher one lacks.
+Property tests hold its guarantees: no source is oversold, and no need gets more than it wants. None is left short
+while a source that would help is left. No lower tier gets what a higher one lacks. The order of the input does not
+matter.
 """
 
 import datetime as dt
@@ -42,7 +42,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """The next best, should one of the asked say no."""
+    """The offer to ask next, should a supplier that is asked now say no. `rank` goes on from that of the holds."""
 
     need_id: int
     candidate: Candidate
@@ -51,18 +51,18 @@ class Backup:
 
 @dataclass
 class Plan:
-    """What was decided. `yielding` are ids of unanswered holds that give way to a higher tier."""
+    """What was decided. `yielding` are ids of unanswered holds that end because a higher tier needs the stock."""
 
     holds: list[Hold] = field(default_factory=list)
-    standbys: list[Backup] = field(default_factory=list)
+    backups: list[Backup] = field(default_factory=list)
     yielding: list[int] = field(default_factory=list)
     ranked: dict[int, Ranked] = field(default_factory=dict)
 
-    def tell(self, verdicts: Mapping[int, Shortage]) -> None:
-        """Let each hold say why its need was given no more."""
+    def explain(self, shortages: Mapping[int, Shortage]) -> None:
+        """Add to each hold why its need got no more; `shortages` are by need id."""
         self.holds = [
-            replace(hold, candidate=replace(hold.candidate, terms=(*hold.candidate.terms, verdict.term())))
-            if (verdict := verdicts.get(hold.need_id))
+            replace(hold, candidate=replace(hold.candidate, terms=(*hold.candidate.terms, shortage.term())))
+            if (shortage := shortages.get(hold.need_id))
             else hold
             for hold in self.holds
         ]
@@ -77,56 +77,56 @@ def decide(
     now: dt.datetime,
     shortlists: Mapping[int, Shortlist] | None = None,
 ) -> Plan:
-    """Serve the needs in order of precedence, each from its best sources; what is not enough is split over several.
+    """Serve the needs in order of precedence, each from its best sources, and from several where one is not enough.
 
-    Within a tier each need first gets at most its share of a contested item, then what is still there. A source that
-    has not answered a need is asked for no more of it meanwhile, but what the need still wants stays there: no lower
-    tier gets it. When free stock does not suffice, unanswered holds of lower tiers on the need's sources yield, lowest
-    tier and largest id first.
+    Within a tier each need first gets at most its share of a contested item, then what is left. A source that has not
+    answered a need is not asked for more of it meanwhile. What the need still wants of that source stays reserved from
+    lower tiers. Where free stock is too little, unanswered holds of lower tiers yield, the lowest tier first, and
+    within it the largest id.
 
-    With `shortlists`, by need, `sources` are those on them, and the plan is the one that all sources would lead to:
-    what cannot be decided by the best few raises `BeyondRanking`.
+    With `shortlists`, by need id, `sources` are those on the lists, and the plan is the one that all sources would lead
+    to. Raises `BeyondRanking` where the lists do not decide it.
     """
     plan = Plan()
-    table = _Table(sources)
-    shelf = SourceTable(() if shortlists is not None else sources, policy=policy, now=now)
+    stock = _Stock(sources)
+    table = SourceTable(() if shortlists is not None else sources, policy=policy, now=now)
     queue = sorted(needs, key=lambda need: precedence(need, now, policy))
     for tier, group in groupby(queue, key=lambda need: effective_tier(need.tier, need.waiting_since, now, policy)):
         members = list(group)
         for need in members:
-            known = shelf if shortlists is None else shortlists[need.id]
+            known = table if shortlists is None else shortlists[need.id]
             plan.ranked[need.id] = rank(need, known, rules, policy=policy, now=now)
         taken: dict[int, dict[int, int]] = {need.id: {} for need in members}
-        table.tier = tier
-        shares = {need.id: _share(need, members, plan.ranked, table, policy) for need in members}
+        stock.tier = tier
+        shares = {need.id: _share(need, members, plan.ranked, stock, policy) for need in members}
         for cap in (shares, {need.id: need.wanting for need in members}):
             for need in members:
-                _take(need, plan.ranked[need.id].candidates.sources(), taken[need.id], table, cap[need.id], policy)
+                _take(need, plan.ranked[need.id].candidates.sources(), taken[need.id], stock, cap[need.id], policy)
         for need in members:
-            _take_over(need, plan, taken[need.id], table, policy)
-            table.wanting[need.id] = need.wanting - sum(taken[need.id].values())
+            _take_over(need, plan, taken[need.id], stock, policy)
+            stock.wanting[need.id] = need.wanting - sum(taken[need.id].values())
         for need in members:
             _record(need, plan, taken[need.id], policy)
     return plan
 
 
-class _Table:
-    """What is still there while the decision is being made."""
+class _Stock:
+    """What each source has left while the decision is being made."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.free: dict[int, int] = {source.id: source.free for source in sources}
         self.held: dict[int, list[HeldFor]] = defaultdict(list)
-        # What needs still want that a source has not answered, by need.
+        # By need id, the units that remain of needs whose holds a source has not answered.
         self.wanting: dict[int, int] = {hold.need_id: hold.wanting for source in sources for hold in source.held}
-        self.tier = 1  # whose turn it is
+        self.tier = 1  # that is being served
         for source in sources:
             if source.held:
                 self.held[source.id] = sorted(source.held, key=lambda hold: (hold.tier, hold.match_id))
 
-    def left(self, source_id: int, freed: int = 0) -> int:
-        """What the tier whose turn it is may take: all but what higher ones still want that were not answered yet.
+    def available(self, source_id: int, freed: int = 0) -> int:
+        """Units that the present tier may take, if `freed` units more were free.
 
-        `freed`: if so much more were free.
+        Higher tiers keep what they still want of a source that has not answered them.
         """
         free = self.free[source_id] + freed
         if free and source_id in self.held:
@@ -134,26 +134,24 @@ class _Table:
         return max(0, free)
 
 
-def _share(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], table: _Table, policy: PolicyValues) -> int:
-    """The share of a need while its item is contested within the tier; all it wants otherwise."""
-    rivals = [other for other in members if other.item_id == need.item_id]
-    if len(rivals) < 2:
+def _share(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], stock: _Stock, policy: PolicyValues) -> int:
+    """The units that a need may take in the first turn: its share while its item is contested within the tier."""
+    competitors = [other for other in members if other.item_id == need.item_id]
+    if len(competitors) < 2:
         return need.wanting
-    wanted = sum(other.wanting for other in rivals)
+    wanted = sum(other.wanting for other in competitors)
     supply = 0
     for source in ranked[need.id].candidates.sources():
-        supply += table.left(source.id)
+        supply += stock.available(source.id)
         if supply >= wanted:
             return need.wanting
     return min(need.wanting, max(1, math.floor(supply * policy.share_cap)))
 
 
-def _fitting(wanted: int, available: int, already: int, minimum: int, matters: int) -> int:
-    """How much to take of a source beyond what is taken already; 0 where that would be below its minimum order or not
-    worth a shipment.
-    """
+def _quantity(wanted: int, available: int, already: int, minimum_order: int, minimum_useful: int) -> int:
+    """Units to take of a source beyond those taken already; 0 where the sum would be below one of the minimums."""
     quantity = min(wanted, available)
-    least = max(already + 1, minimum, min(matters, already + wanted))
+    least = max(already + 1, minimum_order, min(minimum_useful, already + wanted))
     return quantity if already + quantity >= least else 0
 
 
@@ -161,68 +159,69 @@ def _take(
     need: Need,
     sources: Iterable[Source],
     taken: dict[int, int],
-    table: _Table,
+    stock: _Stock,
     cap: int,
     policy: PolicyValues,
 ) -> None:
-    """Take from the best sources with enough free stock to matter, up to `cap` in all."""
-    matters = minimum_useful_quantity(need, policy)
+    """Take from the best sources with a useful quantity, up to `cap` units in all."""
+    minimum_useful = minimum_useful_quantity(need, policy)
     for source in sources:
         wanted = cap - sum(taken.values())
         if wanted <= 0:
             return
         already = taken.get(source.id, 0)
-        quantity = _fitting(wanted, table.left(source.id), already, source.minimum_order, matters)
+        quantity = _quantity(wanted, stock.available(source.id), already, source.minimum_order, minimum_useful)
         if quantity:
             taken[source.id] = already + quantity
-            table.free[source.id] -= quantity
+            stock.free[source.id] -= quantity
         if quantity == wanted:
             return
 
 
-def _take_over(need: Need, plan: Plan, taken: dict[int, int], table: _Table, policy: PolicyValues) -> None:
-    """Let unanswered holds of lower tiers yield, source by source, until the need has what it wants. None yields for
-    what would not be taken.
+def _take_over(need: Need, plan: Plan, taken: dict[int, int], stock: _Stock, policy: PolicyValues) -> None:
+    """Let unanswered holds of lower tiers yield, source by source, until the need has what it wants.
+
+    No hold yields for stock that would not be taken.
     """
-    matters = minimum_useful_quantity(need, policy)
+    minimum_useful = minimum_useful_quantity(need, policy)
     for source in plan.ranked[need.id].candidates.sources():
         wanted = need.wanting - sum(taken.values())
         if wanted <= 0:
             return
         already = taken.get(source.id, 0)
-        lower = [hold for hold in table.held[source.id] if hold.tier > table.tier]
-        available = table.left(source.id, freed=sum(hold.quantity for hold in lower))
-        quantity = _fitting(wanted, available, already, source.minimum_order, matters)
+        lower = [hold for hold in stock.held[source.id] if hold.tier > stock.tier]
+        available = stock.available(source.id, freed=sum(hold.quantity for hold in lower))
+        quantity = _quantity(wanted, available, already, source.minimum_order, minimum_useful)
         if not quantity:
             continue
-        while lower and table.left(source.id) < quantity:
+        while lower and stock.available(source.id) < quantity:
             hold = lower.pop()
-            table.held[source.id].remove(hold)
-            table.free[source.id] += hold.quantity
+            stock.held[source.id].remove(hold)
+            stock.free[source.id] += hold.quantity
             plan.yielding.append(hold.match_id)
         taken[source.id] = already + quantity
-        table.free[source.id] -= quantity
+        stock.free[source.id] -= quantity
 
 
 def _record(need: Need, plan: Plan, taken: dict[int, int], policy: PolicyValues) -> None:
-    """Write down holds and standbys, ranked in the order of the candidates."""
+    """Write the holds and backups of a need into the plan, ranked in the order of its candidates."""
     if not taken:
         return
     candidates = plan.ranked[need.id].candidates
     chosen: list[int] = []
-    waiting: list[int] = []
-    for place, source in enumerate(candidates.sources()):
+    others: list[int] = []
+    for index, source in enumerate(candidates.sources()):
         if source.id in taken:
-            chosen.append(place)
-        elif len(waiting) < policy.standbys:
-            waiting.append(place)
-        if len(chosen) == len(taken) and len(waiting) == policy.standbys:
+            chosen.append(index)
+        elif len(others) < policy.standbys:
+            others.append(index)
+        if len(chosen) == len(taken) and len(others) == policy.standbys:
             break
-    for rank_, place in enumerate(chosen, 1):
-        candidate = candidates[place]
+    for rank_, index in enumerate(chosen, 1):
+        candidate = candidates[index]
         quantity = taken[candidate.source.id]
-        if quantity > candidate.source.free:  # others have yielded
-            candidate = candidates.giving(place, quantity)
+        if quantity > candidate.source.free:  # holds of lower tiers have yielded
+            candidate = candidates.giving(index, quantity)
         plan.holds.append(Hold(need.id, candidate, quantity, rank_))
-    for rank_, place in enumerate(waiting, len(chosen) + 1):
-        plan.standbys.append(Backup(need.id, candidates[place], rank_))
+    for rank_, index in enumerate(others, len(chosen) + 1):
+        plan.backups.append(Backup(need.id, candidates[index], rank_))

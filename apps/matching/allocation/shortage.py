@@ -1,4 +1,4 @@
-"""What a need was given of what it wants, and why not more. Pure."""
+"""What a need got of what it wants, and why not more. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,20 +7,22 @@ from apps.matching.scoring.ranking import Term
 
 
 class Because(StrEnum):
-    """Why a need was not given all it wants."""
+    """Why a need did not get all it wants."""
 
-    NO_SOURCE = "no_source"  # no offer fits
-    MINIMUM = "minimum"  # what is left is below minimum orders, or too little to matter
+    NO_SOURCE = "no_source"  # no offer is compatible
+    MINIMUM = "minimum"  # what is left is below minimum orders, or too little to be useful
     CAPPED = "capped"  # its share of a contested item
     SHARED = "shared"  # others of its tier need it too
     HIGHER = "higher"  # higher tiers were served first
-    EXHAUSTED = "exhausted"  # all that fits is given
+    EXHAUSTED = "exhausted"  # everything compatible is given
 
 
 @dataclass(frozen=True)
 class Shortage:
-    """What a need was given of what it wants, and why not more (None: it was). `others` of its tier and `above` it
-    were given some of the same item.
+    """What a plan gives a need, in base units, of what remains of it, and why not more.
+
+    `because` is None where it gets all of it. `others` counts the needs of its tier that get some of the same item,
+    `above` those of higher tiers.
     """
 
     need_id: int
@@ -32,11 +34,11 @@ class Shortage:
 
     @property
     def lacking(self) -> int:
-        """What nobody is asked for, once this is carried out."""
+        """Units that nobody is asked for once the plan is carried out."""
         return self.wanting - self.given
 
     def term(self) -> Term:
-        """As one more reason of a match, which weighs nothing."""
+        """The shortage as one more reason of a match. Its weight is 0, so it does not count in the score."""
         facts: dict[str, int | str] = {
             "given": self.given,
             "wanting": self.wanting,

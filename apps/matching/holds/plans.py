@@ -92,7 +92,7 @@ def write_difference(plan: Plan, contest: Contest, policy: Policy, now: dt.datet
     requested = _requested_since(
         {pk: demand.match_requested_at for pk, demand in locked.items()}, given_way, locked, now
     )
-    part = Plan(holds=[planned[pair] for pair in new if pair[0] in steady], standbys=plan.standbys)
+    part = Plan(holds=[planned[pair] for pair in new if pair[0] in steady], backups=plan.backups)
     return Done(yielded=len(given_way)) + _carry_out(part, locked, requested, policy, now)
 
 
@@ -143,7 +143,7 @@ def _carry_out(
     if dropped:
         demands_services.request_matching(dropped, now=now)
 
-    standbys = [standby for standby in plan.standbys if standby.need_id in asked]
+    standbys = [standby for standby in plan.backups if standby.need_id in asked]
     _stand_by(standbys, demands, policy, now)
     _clear_old_standbys(standbys, asked)
     replaced = _replaced(match for matches in asked.values() for match in matches)

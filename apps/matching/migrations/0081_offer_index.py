@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('catalogue', '0003_search_without_pending_list'),
         ('matching', '0080_install_sql'),
-        ('supply', '0071_note_changes'),
+        ('supply', '0090_note_changes'),
     ]
 
     operations = [

@@ -121,7 +121,7 @@ def _decide_together(
 ) -> dict[Pair, int]:
     """Who is asked for how much once all that want something are looked at together."""
     # Only workers replay, and the solver is heavy: pages that merely ask for a replay do without it.
-    from apps.matching.allocation.contested import allocate
+    from apps.matching.allocation.contested import Effort, allocate
 
     settled = {pair: quantity for pair, quantity in asked.items() if ledger.is_settled(pair[0])}
     needs, sources = ledger.after(settled)
@@ -131,8 +131,8 @@ def _decide_together(
         rules,
         policy=policy,
         now=now,
-        present={pair: quantity for pair, quantity in asked.items() if pair not in settled},
-        expired=_after(IMPROVEMENTS),
+        held={pair: quantity for pair, quantity in asked.items() if pair not in settled},
+        effort=Effort(_after(IMPROVEMENTS)),
     ).plan
     return settled | _asked(plan)
 

@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.matching.allocation import priority
-from apps.matching.allocation.arcs import Arcs, every, reachable
-from apps.matching.allocation.contested import allocate
-from apps.matching.allocation.flow import solve
-from apps.matching.allocation.greedy import greedy, rival
+from apps.matching.allocation.aggregation import solve_aggregated
+from apps.matching.allocation.arcs import Arcs, all_arcs, eligible_supply
+from apps.matching.allocation.contested import Effort, allocate
+from apps.matching.allocation.flow import solve_flow
+from apps.matching.allocation.greedy import greedy, greedy_unless_worse
 from apps.matching.allocation.groups import Ints
-from apps.matching.allocation.hubs import proposal
 from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.outcome import Method, Outcome
+from apps.matching.allocation.priority import priority_levels
 from apps.matching.allocation.sequential import Plan, decide
 from apps.matching.allocation.shortage import Because
 from apps.matching.scoring.ranking import Need, Place, Source, minimum_useful_quantity, precedence, rank
@@ -144,10 +145,10 @@ def test_by_pairs_by_groups_or_all_at_once_the_scores_are_the_same(case: Case, b
     rows, columns = np.arange(len(market.needs)), np.arange(len(market.sources))
     whole = every_score(market)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apps.matching.market._BLOCK", block)
-        patch.setattr("apps.matching.arcs._BLOCK", block)
+        patch.setattr("apps.matching.allocation.market._BLOCK", block)
+        patch.setattr("apps.matching.allocation.arcs._BLOCK", block)
         some = every_score(market, rows[::-2], columns[::2])
-        arcs = every(market)
+        arcs = all_arcs(market)
 
     by_pair = market.score(*(side.reshape(-1) for side in np.meshgrid(rows, columns, indexing="ij")))
     assert (whole.reshape(-1) == by_pair).all()
@@ -166,8 +167,8 @@ def test_what_is_within_reach_is_what_is_free_at_every_source_that_fits(case: Ca
     """Added up by groups, though quantities, distances and persons are a matter of pairs."""
     market = Market(*case, RULES, policy=POLICY, now=NOW)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apps.matching.arcs._BLOCK", block)
-        found = reachable(market)
+        patch.setattr("apps.matching.allocation.arcs._BLOCK", block)
+        found = eligible_supply(market)
 
     assert found.tolist() == ((every_score(market) != REFUSED) @ market.free).tolist()
 
@@ -177,14 +178,14 @@ def test_what_is_within_reach_is_what_is_free_at_every_source_that_fits(case: Ca
 def test_groups_and_classes_bound_what_any_plan_is_worth(case: Case, fairness: Fairness) -> None:
     policy = replace(POLICY, fairness=fairness)
     market = Market(*case, RULES, policy=policy, now=NOW)
-    ladder = priority.build(market, reachable(market))
-    arcs = every(market)
-    quantity = solve(market, arcs, ladder)
+    levels = priority_levels(market, eligible_supply(market))
+    arcs = all_arcs(market)
+    quantity = solve_flow(market, arcs, levels)
     got = np.bincount(arcs.row, quantity, minlength=len(market)).astype(np.int64)
 
-    pairs, _units, bound = proposal(market, ladder)
+    pairs, _units, bound = solve_aggregated(market, levels)
 
-    assert bound >= ladder.worth(got) + float(arcs.score @ quantity)
+    assert bound >= levels.value(got) + float(arcs.score @ quantity)
     assert set(zip(pairs.row, pairs.column, pairs.score, strict=True)) <= set(
         zip(arcs.row, arcs.column, arcs.score, strict=True)
     )
@@ -196,15 +197,15 @@ def test_where_nothing_is_refused_by_pair_the_pairs_of_groups_serve_every_level_
     policy = replace(PLAIN, gift_reach_km=None)
     demand = [replace(need, organisation_id=1000 + need.id, excluded=frozenset()) for need in case[0]]
     market = Market(demand, case[1], RULES, policy=policy, now=NOW)
-    ladder = priority.build(market, reachable(market))
+    levels = priority_levels(market, eligible_supply(market))
 
-    pairs, units, _bound = proposal(market, ladder)
-    all_ = every(market)
+    pairs, units, _bound = solve_aggregated(market, levels)
+    all_ = all_arcs(market)
 
-    def levels(arcs: Arcs, quantity: Ints) -> list[int]:
-        return ladder.levels(np.bincount(arcs.row, quantity, minlength=len(market)).astype(np.int64))
+    def served(arcs: Arcs, quantity: Ints) -> list[int]:
+        return levels.units_by_level(np.bincount(arcs.row, quantity, minlength=len(market)).astype(np.int64))
 
-    assert levels(pairs, units) == levels(all_, solve(market, all_, ladder))
+    assert served(pairs, units) == served(all_, solve_flow(market, all_, levels))
     assert (np.bincount(pairs.column, units, minlength=len(market.sources)) <= market.free).all()
 
 
@@ -214,7 +215,7 @@ def test_nothing_is_oversold_nobody_overserved_and_no_minimum_order_violated(
     case: Case, fairness: Fairness, small: int
 ) -> None:
     demand, supply = case
-    plan = solved(case, replace(POLICY, fairness=fairness), small=small).plan
+    plan = solved(case, replace(POLICY, fairness=fairness), effort=Effort(exact_pairs=small)).plan
     books = Books(plan, supply)
 
     assert all(left >= 0 for left in books.left.values())
@@ -230,7 +231,7 @@ def test_nothing_is_oversold_nobody_overserved_and_no_minimum_order_violated(
 @settings(max_examples=60, deadline=None)
 def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(case: Case, small: int) -> None:
     demand, supply = case
-    books = Books(solved(case, small=small).plan, supply)
+    books = Books(solved(case, effort=Effort(exact_pairs=small)).plan, supply)
     for need in demand:
         short = need.wanting - books.got(need)
         for source in supply:
@@ -244,7 +245,7 @@ def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(case: Ca
 def test_the_totals_of_the_tiers_are_the_lexicographic_optimum(case: Case, fairness: Fairness, small: int) -> None:
     """Fair or not, by all pairs or by some: the most for tier 1, then the most for tier 2 that this allows, …"""
     demand, supply = case
-    outcome = solved(case, replace(PLAIN, fairness=fairness), small=small)
+    outcome = solved(case, replace(PLAIN, fairness=fairness), effort=Effort(exact_pairs=small))
     best = [most_that_flows([need for need in demand if tier_of(need) <= tier], supply, PLAIN) for tier in range(1, 5)]
     assert list(itertools.accumulate(by_tier(outcome.plan, demand)[1:])) == best
 
@@ -252,7 +253,7 @@ def test_the_totals_of_the_tiers_are_the_lexicographic_optimum(case: Case, fairn
 @given(plain_contests())
 @settings(max_examples=50, deadline=None)
 def test_some_pairs_and_prices_lead_to_the_same_value_as_all_pairs(case: Case) -> None:
-    full, columns = solved(case, PLAIN), solved(case, PLAIN, small=0, goal=0, fine=0)
+    full, columns = solved(case, PLAIN), solved(case, PLAIN, effort=Effort(exact_pairs=0, gap_goal=0, score_goal=0))
 
     assert columns.report.value == pytest.approx(full.report.value, rel=1e-12)
     assert columns.report.gap <= 1e-12
@@ -262,11 +263,11 @@ def test_some_pairs_and_prices_lead_to_the_same_value_as_all_pairs(case: Case) -
 @settings(max_examples=60, deadline=None)
 def test_it_is_never_worth_less_than_greedy_nor_more_than_the_certified_bound(case: Case, small: int) -> None:
     demand, _supply = case
-    outcome = solved(case, small=small)
+    outcome = solved(case, effort=Effort(exact_pairs=small))
     market = Market(demand, [source for source in case[1] if source.free], RULES, policy=POLICY, now=NOW, bonus=100)
-    ladder = priority.build(market, reachable(market))
-    one_by_one = greedy(market, ladder.cap)
-    theirs = [int(one_by_one.got[ladder.tier == tier].sum()) for tier in range(1, 5)]
+    levels = priority_levels(market, eligible_supply(market))
+    one_by_one = greedy(market, levels.cap)
+    theirs = [int(one_by_one.assigned[levels.tier == tier].sum()) for tier in range(1, 5)]
 
     assert by_tier(outcome.plan, demand)[1:] >= theirs
     assert outcome.report.gap >= 0
@@ -280,14 +281,14 @@ def test_one_need_after_the_other_is_given_up_where_a_tier_falls_behind_and_nowh
     """Against any other plan: here the greedy one for needs that come in another order of tiers."""
     mixed = [replace(need, tier=chance.randint(1, 4)) for need in case[0]]
     market, other = (Market(demand, case[1], RULES, policy=POLICY, now=NOW) for demand in (case[0], mixed))
-    ladder, caps = priority.build(market, reachable(market)), priority.build(other, reachable(other)).cap
-    plan, alone = greedy(other, caps), greedy(market, ladder.cap)
+    levels, caps = priority_levels(market, eligible_supply(market)), priority_levels(other, eligible_supply(other)).cap
+    plan, alone = greedy(other, caps), greedy(market, levels.cap)
 
-    followed = rival(market, ladder.cap, plan)
+    followed = greedy_unless_worse(market, levels.cap, plan)
 
-    behind = list(ladder.tiers(alone.got).values()) < list(ladder.tiers(plan.got).values())
+    behind = list(levels.units_by_tier(alone.assigned).values()) < list(levels.units_by_tier(plan.assigned).values())
     assert (followed is None) == behind
-    assert followed is None or followed.parts == alone.parts
+    assert followed is None or followed.loads == alone.loads
 
 
 @given(plain_contests())
@@ -305,11 +306,11 @@ def test_the_order_of_the_input_does_not_matter_and_it_answers_the_same_again(
     case: Case, shuffler: random.Random, small: int
 ) -> None:
     demand, supply = list(case[0]), list(case[1])
-    first = solved(case, small=small)
+    first = solved(case, effort=Effort(exact_pairs=small))
     shuffler.shuffle(demand)
     shuffler.shuffle(supply)
 
-    assert solved((demand, supply), small=small) == first
+    assert solved((demand, supply), effort=Effort(exact_pairs=small)) == first
 
 
 amounts = st.integers(min_value=1, max_value=2)
@@ -339,16 +340,16 @@ def test_no_plan_at_all_is_better(
     ]
     plan = solved((demand, supply), policy).plan
     market = Market(demand, supply, RULES, policy=policy, now=NOW)
-    ladder = priority.build(market, reachable(market))
-    arcs = every(market)
+    levels = priority_levels(market, eligible_supply(market))
+    arcs = all_arcs(market)
 
     def merit(quantity: tuple[int, ...]) -> tuple[list[int], int] | None:
         got = np.bincount(arcs.row, quantity, minlength=len(demand)).astype(np.int64)
         left = market.free - np.bincount(arcs.column, quantity, minlength=len(supply)).astype(np.int64)
         if (got > market.wanting).any() or (left < 0).any():
             return None
-        filling = int(priority._filling(market) @ got)
-        return ladder.levels(got), filling + int(arcs.score @ np.array(quantity, dtype=np.int64))
+        filling = int(priority._fill_rewards(market) @ got)
+        return levels.units_by_level(got), filling + int(arcs.score @ np.array(quantity, dtype=np.int64))
 
     every_plan = (merit(quantity) for quantity in itertools.product(range(3), repeat=len(arcs)))
     best = max((one for one in every_plan if one is not None), default=None)
@@ -385,7 +386,7 @@ def test_an_emergency_comes_before_others_of_its_tier_unless_the_policy_shares_a
 
     def given_by(fairness: Fairness) -> dict[int, int]:
         policy = replace(POLICY, fairness=fairness, share_cap=1)
-        return {number: verdict.given for number, verdict in solved((demand, supply), policy).verdicts.items()}
+        return {number: verdict.given for number, verdict in solved((demand, supply), policy).shortages.items()}
 
     assert given_by(Fairness.URGENCY) == {1: 0, 2: 0, 3: 0, 4: 1000}
     assert given_by(Fairness.TIER) == {1: 250, 2: 250, 3: 250, 4: 250}
@@ -417,7 +418,7 @@ def test_a_supplier_who_was_asked_already_is_not_called_off_for_a_small_gain() -
         return [hold.candidate.source.id for hold in solved(([NEED], supply), **how).plan.holds]
 
     assert asked() == [2]
-    assert asked(present={(1, 1): 1000}) == [1]
+    assert asked(held={(1, 1): 1000}) == [1]
 
 
 def test_a_quantity_that_hardly_changes_stays_and_a_higher_tier_is_worth_a_call() -> None:
@@ -426,7 +427,7 @@ def test_a_quantity_that_hardly_changes_stays_and_a_higher_tier_is_worth_a_call(
     high = replace(NEED, id=2, organisation_id=102, target=50, wanting=50)
 
     def given_to(*demand: Need) -> dict[int, int]:
-        plan = solved((list(demand), supply), present={(1, 1): 1000}).plan
+        plan = solved((list(demand), supply), held={(1, 1): 1000}).plan
         return {hold.need_id: hold.quantity for hold in plan.holds}
 
     assert given_to(low, replace(high, tier=4)) == {1: 1000}
@@ -441,7 +442,7 @@ def test_going_gently_about_what_was_asked_breaks_no_promise(case: Case, small: 
     before = solved((demand[::2], supply)).plan
     present = {(hold.need_id, hold.candidate.source.id): hold.quantity for hold in before.holds}
 
-    plan = solved(case, small=small, present=present).plan
+    plan = solved(case, effort=Effort(exact_pairs=small), held=present).plan
     books = Books(plan, supply)
 
     assert all(left >= 0 for left in books.left.values())
@@ -453,7 +454,7 @@ def test_going_gently_about_what_was_asked_breaks_no_promise(case: Case, small: 
 def test_when_the_time_is_up_it_says_how_far_from_the_best_it_may_be() -> None:
     case = many(60, tier=2), [replace(SOURCE, id=number, free=500) for number in range(1, 61)]
 
-    report = solved(case, small=0, expired=lambda: True).report
+    report = solved(case, effort=Effort(lambda: True, exact_pairs=0)).report
 
     assert (report.method, report.rounds) == (Method.COLUMNS, 0)
     assert 0 <= report.gap < 1
@@ -482,6 +483,6 @@ def test_when_the_time_is_up_it_says_how_far_from_the_best_it_may_be() -> None:
 def test_each_need_is_told_why_it_got_no_more(
     demand: list[Need], supply: list[Source], because: Because | None, others: int, above: int
 ) -> None:
-    verdict = solved((demand, supply)).verdicts[1]
+    verdict = solved((demand, supply)).shortages[1]
 
     assert (verdict.because, verdict.others, verdict.above) == (because, others, above)

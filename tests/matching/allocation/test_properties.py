@@ -134,7 +134,7 @@ def test_the_order_of_the_input_does_not_matter(
 
     again = decide(shuffled_demand, shuffled_supply, RULES, policy=POLICY, now=NOW)
 
-    assert (plan.holds, plan.standbys, plan.yielding) == (again.holds, again.standbys, again.yielding)
+    assert (plan.holds, plan.backups, plan.yielding) == (again.holds, again.backups, again.yielding)
 
 
 @given(needs(), st.lists(sources(), max_size=6))

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.demands.models import URGENCY_RANK, Urgency
-from apps.matching.allocation import priority
-from apps.matching.allocation.arcs import reachable
-from apps.matching.allocation.contested import allocate
+from apps.matching.allocation.arcs import eligible_supply
+from apps.matching.allocation.contested import Effort, allocate
 from apps.matching.allocation.market import REFUSED, Market
+from apps.matching.allocation.priority import priority_levels
 from apps.matching.allocation.sequential import decide
 from apps.matching.scoring.ranking import ROUTINE, Need, Place, Refusal, Rules, Source, rank, reach_km
 from apps.policy.values import Fairness, PolicyValues
@@ -49,7 +49,7 @@ def others(**facts: Any) -> Need:
 
 
 def given_to(needs: Sequence[Need], sources: Sequence[Source], policy: PolicyValues, **how: Any) -> dict[int, int]:
-    verdicts = allocate(needs, sources, RULES, policy=policy, now=NOW, **how).verdicts
+    verdicts = allocate(needs, sources, RULES, policy=policy, now=NOW, **how).shortages
     return {number: verdict.given for number, verdict in verdicts.items()}
 
 
@@ -136,14 +136,14 @@ def test_no_level_is_served_less_for_the_sake_of_fewer_parcels(
     supply = [replace(source, held=(), minimum_order=1) for source in case[1]]
     policy = replace(PLAIN, shipment_units=0)
     market = Market(case[0], [source for source in supply if source.free], RULES, policy=policy, now=NOW)
-    ladder = priority.build(market, reachable(market))
+    levels = priority_levels(market, eligible_supply(market))
 
-    def levels(policy: PolicyValues) -> list[int]:
-        plan = allocate(case[0], supply, RULES, policy=policy, now=NOW, small=small).plan
+    def served(policy: PolicyValues) -> list[int]:
+        plan = allocate(case[0], supply, RULES, policy=policy, now=NOW, effort=Effort(exact_pairs=small)).plan
         books = Books(plan, supply)
-        return ladder.levels(np.array([books.got(need) for need in market.needs], dtype=np.int64))
+        return levels.units_by_level(np.array([books.got(need) for need in market.needs], dtype=np.int64))
 
-    assert levels(replace(policy, shipment_units=units)) >= levels(policy)
+    assert served(replace(policy, shipment_units=units)) >= served(policy)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_no_setting_breaks_a_promise(
     market = Market(demand, [source for source in supply if source.free], RULES, policy=policy, now=NOW)
     allowed = every_score(market)
 
-    plan = allocate(demand, supply, RULES, policy=policy, now=NOW, small=small).plan
+    plan = allocate(demand, supply, RULES, policy=policy, now=NOW, effort=Effort(exact_pairs=small)).plan
     books = Books(plan, supply)
 
     assert all(left >= 0 for left in books.left.values())

@@ -249,7 +249,7 @@ def test_the_plan_is_the_one_that_all_offers_lead_to(seed: int) -> None:
 
 
 def _facts(plan: Plan) -> tuple[object, ...]:
-    return plan.holds, plan.standbys, plan.yielding
+    return plan.holds, plan.backups, plan.yielding
 
 
 def test_what_the_few_do_not_decide_is_decided_by_all() -> None:

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('catalogue', '0003_search_without_pending_list'),
-        ('supply', '0070_install_sql'),
+        ('supply', '0081_state_code_known'),
     ]
 
     operations = [

@@ -1,0 +1,96 @@
+"""The allocation between groups of needs and classes of sources: small, exact in quantities, and a first plan. Pure.
+
+This is aggregation and disaggregation (D. Rogers, R. Plante, R. Wong, J. Evans, Operations Research 39, 1991). Where no
+single pair is refused, groups and classes can exchange exactly what their members can. The best flow between them then
+serves every priority level as well as any plan could, and bounds all plans.
+"""
+
+import numpy as np
+
+from apps.matching.allocation.arcs import Arcs
+from apps.matching.allocation.flow import Network, sum_by_index
+from apps.matching.allocation.groups import Ints
+from apps.matching.allocation.market import THOUSAND, Market
+from apps.matching.allocation.priority import PriorityLevels
+
+
+def solve_aggregated(market: Market, levels: PriorityLevels) -> tuple[Arcs, Ints, float]:
+    """A first plan and a bound: arcs, the units on each (n_arcs,), and an upper bound on the value of any plan.
+
+    Units that the plan puts on a refused pair are dropped. Scores are left out. Weights are replaced by their ranks:
+    what can be served is a polymatroid, where only the order of the weights matters, and small costs halve the time of
+    the solver.
+    """
+    class_, group = np.nonzero(market.groups.fits.T)
+    groups, classes = market.groups.fits.shape
+    free = np.where(market.usable, market.free, 0)
+    stock = sum_by_index(market.groups.source, free, classes)
+
+    # Segments of the same group and level become one.
+    n_levels = int(levels.level.max(initial=0)) + 1
+    key, merged = np.unique(market.groups.need[levels.row] * n_levels + levels.level, return_inverse=True)
+    capacity = sum_by_index(merged, levels.capacity, len(key))
+    weight = np.zeros(len(key), dtype=np.int64)
+    np.maximum.at(weight, merged, levels.weight)
+    _weights, rank = np.unique(weight, return_inverse=True)
+
+    network = Network()
+    sink = np.array([classes + groups])
+    limit = np.minimum(stock[class_], sum_by_index(market.groups.need, market.wanting, groups)[group])
+    sent = network.add_arcs(class_, classes + group, limit, 0)
+    used = network.add_arcs(classes + key // n_levels, sink, capacity, 1 + rank)
+    network.add_arcs(np.arange(classes), sink, stock, 0)
+    network.set_supplies(np.arange(classes), stock)
+    network.set_supplies(sink, -stock.sum(keepdims=True))
+    flow = network.solve()
+
+    most_units = min(int(free.sum()), int(market.wanting.sum()))
+    bound = float(flow[used].astype(np.float64) @ weight) + float(THOUSAND + market.bonus) * most_units
+    filled = _split_segments(merged, levels.capacity, flow[used])
+    assigned = sum_by_index(levels.row, filled, len(market))
+    return *_disaggregate(market, group, class_, flow[sent], free, assigned), bound
+
+
+def _split_segments(merged: Ints, capacity: Ints, units: Ints) -> Ints:
+    """Share the units of merged segments among their members, filling the first ones first. Shape (n_segments,)."""
+    order = np.argsort(merged, kind="stable")
+    before = np.cumsum(capacity[order]) - capacity[order]
+    first = np.searchsorted(merged[order], np.arange(len(units)))
+    filled = np.empty_like(capacity)
+    filled[order] = np.clip(units[merged[order]] - (before - before[first][merged[order]]), 0, capacity[order])
+    return filled
+
+
+def _disaggregate(
+    market: Market, group: Ints, class_: Ints, sent: Ints, free: Ints, assigned: Ints
+) -> tuple[Arcs, Ints]:
+    """Split a flow between classes and groups into pairs of sources and needs: arcs, and the units on each.
+
+    `sent` are units from `class_` to `group`, `free` the stock of each source, `assigned` the units of each need. The
+    north-west corner rule is applied twice. Rows are in the order of locations, so that many pairs are near each other.
+    """
+    classes = market.groups.fits.shape[1]
+    # Stock that a class keeps is one more flow, after those that it sends.
+    kept = sum_by_index(market.groups.source, free, classes) - sum_by_index(class_, sent, classes)
+    order = np.argsort(np.concatenate([class_, np.arange(classes)]), kind="stable")
+    to = np.concatenate([group, np.full(classes, -1)])[order]
+    columns = np.lexsort((market.origin, market.groups.source))
+    flow, index, units = _north_west_corner(np.concatenate([sent, kept])[order], free[columns])
+
+    is_sent = to[flow] >= 0
+    to, column, units = to[flow[is_sent]], columns[index[is_sent]], units[is_sent]
+    order = np.lexsort((market.origin[column], to))
+    rows = np.lexsort((market.place, market.groups.need))
+    flow, index, units = _north_west_corner(units[order], assigned[rows])
+    row, column = rows[index], column[order][flow]
+    arcs = Arcs.of_pairs(market, row, column)
+    return arcs, arcs.sum_flow(row, column, units)
+
+
+def _north_west_corner(supply: Ints, demand: Ints) -> tuple[Ints, Ints, Ints]:
+    """Match supplies with demands of the same sum, in the order given: indexes of both, and the units of each pair."""
+    supply_ends, demand_ends = np.cumsum(supply), np.cumsum(demand)
+    ends = np.sort(np.concatenate([supply_ends, demand_ends]))
+    units = np.diff(ends, prepend=0)
+    ends, units = ends[units > 0], units[units > 0]
+    return np.searchsorted(supply_ends, ends), np.searchsorted(demand_ends, ends), units
