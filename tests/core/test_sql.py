@@ -47,6 +47,7 @@ def in_order() -> list[sql.SQLObject]:
     ]
 
 
+@pytest.mark.django_db
 def test_each_file_is_installed_by_one_migration() -> None:
     assert FILES
     assert sorted(made.name for made in in_order()) == sorted(path.stem for path in FILES)
