@@ -3,18 +3,22 @@ PYTHON ?= python3
 BASE = @exec $(PYTHON) apps/local/bootstrap.py base
 DEV = @$(PYTHON) apps/local/bootstrap.py dev
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
+TEMPLATES = git ls-files templates | grep 'html$$'
 
-.PHONY: run test lint check bench lock messages
+.PHONY: run test lint format check bench lock messages
 
 run:  ## everything, on http://127.0.0.1:8000
 	$(BASE) manage.py run
 
 test:  ## every test
-	$(DEV) -m pytest -n 2
+	$(DEV) -m pytest -n 2 --dist worksteal
 
 lint:  ## everything of `check` but the tests
 	$(DEV) -m ruff format --check .
 	$(DEV) -m ruff check .
+	@$(TEMPLATES) | xargs .venv/bin/djade --check --target-version 5.2
+	@$(TEMPLATES) | xargs .venv/bin/djangofmt --check
+	@$(TEMPLATES) | xargs .venv/bin/djangofmt check
 	$(DEV) -m mypy
 	$(DEV) -c "from importlinter.cli import lint_imports_command as lint; lint()"
 	$(DEV) manage.py makemigrations --check
@@ -22,8 +26,13 @@ lint:  ## everything of `check` but the tests
 	@set -a; . ./.env.example; SECRET_KEY=only-for-this-check-$$$$-0123456789-abcdefghijklmnopqrstuvwxyz; \
 		$(PYTHON) apps/local/bootstrap.py dev manage.py check --deploy --fail-level WARNING
 
+format:  ## Python and templates, as `lint` wants them
+	$(DEV) -m ruff format .
+	@$(TEMPLATES) | xargs .venv/bin/djade --target-version 5.2
+	@$(TEMPLATES) | xargs .venv/bin/djangofmt
+
 check: lint  ## all of CI: `lint`, then every test with the branches counted (a third slower than `test`)
-	$(DEV) -m pytest -n 2 --cov --cov-report=term
+	$(DEV) -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 bench:  ## the benchmarks
 	$(DEV) -m tests.benchmarks

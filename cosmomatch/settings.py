@@ -301,7 +301,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 300,  # a task of a killed worker is given to another after this; no task may take longer
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
-    "max_retries": 0,  # publishing a nudge must not hold up a request: the sweep will find the rows
+    "max_retries": 0,  # publishing a wake-up must not hold up a request: the sweep will find the rows
 }
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_ACKS_LATE = True

@@ -60,7 +60,7 @@ class WatchedInline(admin.TabularInline[Any, Any]):
         return False
 
 
-class ReasonForm(ActionForm):
+class ReasonActionForm(ActionForm):
     """The action, and why: for verbs that tell somebody a reason."""
 
     reason = forms.CharField(label=_("Reason"), max_length=500, required=False)
@@ -137,7 +137,7 @@ class UserAdmin(StockUserAdmin[User]):
         return False
 
 
-class OrganisationForm(forms.ModelForm[Organisation]):
+class OrganisationAdminForm(forms.ModelForm[Organisation]):
     class Meta:
         model = Organisation
         fields = (
@@ -177,8 +177,8 @@ class EvidenceInline(WatchedInline):
 class OrganisationAdmin(KeptAdmin[Organisation]):
     """Coordinators are set up here. Editing facts that were verified clears the verification, as everywhere."""
 
-    form = OrganisationForm
-    action_form = ReasonForm
+    form = OrganisationAdminForm
+    action_form = ReasonActionForm
     actions = ("verify", "reject")
     inlines = (MembershipInline, EvidenceInline)
     list_display = ("name", "kind", "region", "state", "verified_until", "created_at")
@@ -197,7 +197,7 @@ class OrganisationAdmin(KeptAdmin[Organisation]):
         "created_at",
         "updated_at",
     )
-    fields = (*OrganisationForm.Meta.fields, *readonly_fields)
+    fields = (*OrganisationAdminForm.Meta.fields, *readonly_fields)
 
     def save_model(self, request: HttpRequest, obj: Organisation, form: Any, change: bool) -> None:
         if change:

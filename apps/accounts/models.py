@@ -98,7 +98,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         confirmed = EmailAddress.objects.filter(user=self, email__iexact=self.email, verified=True)
         return confirmed.exists()
 
-    def in_sight(self, organisation: str, region: str) -> models.Q:
+    def visibility(self, organisation: str, region: str) -> models.Q:
         """The condition that a row is in the user's sight: it belongs to an organisation of theirs, or lies in a
         region they watch.
 
@@ -133,7 +133,7 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
-        return self.filter(user.in_sight("pk", "region"))
+        return self.filter(user.visibility("pk", "region"))
 
     def verified(self) -> Self:
         return self.filter(state=OrganisationState.VERIFIED)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 import django_filters as filters
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -17,26 +18,18 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.models import Organisation
 from apps.accounts.permissions import Permission
 from apps.api.fields import (
-    BaseUnitsField,
-    CatalogueCodeField,
-    DeadlineField,
+    MAX_DAYS,
     EmptyInputSerializer,
-    IdField,
     InputSerializer,
-    PermittedRegionField,
-    QuantityField,
+    ModelInputSerializer,
+    ModelRowSerializer,
+    OrganisationField,
     ReasonInputSerializer,
     Rows,
-    RowSerializer,
+    StateReasonField,
     StrictBooleanField,
-    StrictCharField,
-    StrictIntegerField,
-    VisibleIdField,
-    find_item,
-    find_standard,
 )
 from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
 from apps.api.matches import MatchFilterSet, MatchSerializer, fill_matches
@@ -46,78 +39,60 @@ from apps.api.schema import one_or_many
 from apps.core.errors import RuleViolation
 from apps.demands import services
 from apps.demands.lines import Line
-from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
+from apps.demands.models import Demand, DemandState, Urgency
+from apps.exports.datasets import DEMAND_FACTS, DEMANDS
 from apps.matching import services as matching
 from apps.matching.explanation.outlook import outlook
 from apps.matching.explanation.shortfalls import shortfall_of
 from apps.matching.models import Match
-from apps.policy.models import Policy
 
 MOST_LINES: Final = 200
 
 
-class DemandSerializer(RowSerializer):
-    id = IdField()
-    reference = serializers.CharField()
-    organisation = IdField(source="organisation_id")
-    organisation_name = serializers.CharField(source="organisation.name")
-    item = serializers.CharField(source="item.key")
-    quantity = BaseUnitsField(allow_null=True)
-    quantity_kind = serializers.ChoiceField(choices=QuantityKind.choices)
-    quantity_held = BaseUnitsField()
-    quantity_matched = BaseUnitsField()
-    quantity_received = BaseUnitsField()
-    unit = serializers.CharField(source="item.unit_id")
-    standard = serializers.CharField(source="standard.code", allow_null=True)
-    accepts_substitutes = serializers.BooleanField()
-    region = serializers.CharField(source="region_id")
-    address = serializers.CharField()
-    needed_by = serializers.DateTimeField(allow_null=True)
-    urgency = serializers.ChoiceField(choices=Urgency.choices)
-    days_of_supply = serializers.IntegerField(allow_null=True)
-    note = serializers.CharField()
-    state = serializers.ChoiceField(choices=DemandState.choices)
-    state_reason = serializers.CharField()
-    confirmed_at = serializers.DateTimeField(allow_null=True)
-    opened_at = serializers.DateTimeField(allow_null=True)
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
+class ConfirmQuantityField(StrictBooleanField):
+    """The caller's answer to `quantity_unusual`."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, help_text="The quantity is unusual, and right.")
 
 
-class DemandInputSerializer(InputSerializer):
-    IGNORED = tuple(DemandSerializer().fields)
+class DemandChangeSerializer(ModelInputSerializer):
+    """What a requester asks for. In a change, members that are left out stay as they are."""
 
-    item = CatalogueCodeField(find_item)
-    quantity = QuantityField(required=False, allow_null=True)
-    quantity_kind = serializers.ChoiceField(choices=QuantityKind.choices, required=False)
-    standard = CatalogueCodeField(find_standard, required=False, allow_null=True)
-    accepts_substitutes = StrictBooleanField(required=False)
-    region = PermittedRegionField(required=False)
-    address = StrictCharField(required=False, allow_blank=True, max_length=300)
-    contact_name = StrictCharField(required=False, allow_blank=True, max_length=100)
-    contact_phone = StrictCharField(required=False, allow_blank=True, max_length=60)
-    needed_by = DeadlineField(required=False, allow_null=True)
-    urgency = serializers.ChoiceField(choices=Urgency.choices, required=False)
-    days_of_supply = StrictIntegerField(required=False, allow_null=True, min_value=0, max_value=3650)
-    note = StrictCharField(required=False, allow_blank=True, max_length=2000)
+    # What an answer shows and only the server sets.
+    IGNORED = tuple(column.name for column in DEMANDS.columns)
+
+    confirm_quantity = ConfirmQuantityField()
+
+    class Meta:
+        model = Demand
+        fields = (*DEMAND_FACTS, "contact_name", "contact_phone")
+        extra_kwargs: ClassVar = {"region": {"required": False}, "days_of_supply": {"max_value": MAX_DAYS}}
 
 
-class DemandChangeSerializer(DemandInputSerializer):
-    confirm_quantity = StrictBooleanField(required=False, help_text="The quantity is unusual, and right.")
+class DemandLineSerializer(DemandChangeSerializer):
+    """One line of a post."""
 
-
-class DemandLineSerializer(DemandInputSerializer):
-    organisation = VisibleIdField(
-        lambda user: Organisation.objects.visible_to(user).select_related("region"),
-        required=False,
-        help_text="For whom; needed only by somebody who acts for several.",
+    organisation = OrganisationField(
+        required=False, help_text="For whom; needed only by somebody who acts for several."
     )
     open = StrictBooleanField(required=False, help_text="Put it to work at once instead of leaving a draft.")
-    confirm_quantity = StrictBooleanField(required=False, help_text="The quantity is unusual, and right.")
 
 
 class DemandOpeningSerializer(InputSerializer):
-    confirm_quantity = StrictBooleanField(required=False, help_text="The quantity is unusual, and right.")
+    confirm_quantity = ConfirmQuantityField()
+
+
+class DemandSerializer(ModelRowSerializer):
+    """One line of a post: what is asked for, how much of it is held, accepted and received, and where it stands."""
+
+    organisation_name = serializers.CharField(source="organisation.name")
+    unit = serializers.CharField(source="item.unit_id")
+    state_reason = StateReasonField(Demand)
+
+    class Meta:
+        model = Demand
+        fields = tuple(column.name for column in DEMANDS.columns)
 
 
 class DemandFilterSet(filters.FilterSet):
@@ -173,17 +148,23 @@ class DemandViewSet(ResourceViewSet):
                 "organisation_unverified",
                 _("“%(name)s” is not verified yet. Post without “open” to save drafts.") % {"name": organisation},
             )
-        with naming(0, many=many and len(lines) == 1):
-            demands = services.post_demands(organisation, [Line(**line) for line in lines], by=self.user)
-        policy = Policy.objects.current().values
-        for index, (demand, (wanted, confirmed)) in enumerate(zip(demands, opening, strict=True)):
-            if wanted:
-                with naming(index, many=many):
-                    services.open_demand(demand, by=self.user, quantity_confirmed=confirmed, policy=policy)
+        with transaction.atomic():
+            with naming(0, many=many and len(lines) == 1):
+                posted = services.post_needs(
+                    organisation,
+                    [Line(**line) for line in lines],
+                    by=self.user,
+                    open_now=[index for index, (wanted, _confirmed) in enumerate(opening) if wanted],
+                    confirmed=[index for index, (_wanted, confirmed) in enumerate(opening) if confirmed],
+                )
+            for index, outcome in enumerate(posted):
+                if outcome.violation is not None:
+                    with naming(index, many=many):
+                        raise outcome.violation
 
         if not many:
-            return self.answer(demands[0].pk, status=201)
-        keys = [demand.pk for demand in demands]
+            return self.answer(posted[0].demand.pk, status=201)
+        keys = [outcome.demand.pk for outcome in posted]
         rows = [row for _pk, row in DemandSerializer.read(Demand.objects.filter(pk__in=keys).order_by("pk"))]
         return Response(rows, status=201)
 

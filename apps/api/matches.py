@@ -14,6 +14,7 @@ from apps.accounts.models import TokenScope
 from apps.accounts.permissions import Permission
 from apps.api.authentication import has_scope
 from apps.api.fields import (
+    MAX_DAYS,
     BaseUnitsField,
     FilledByViewSet,
     IdField,
@@ -94,7 +95,7 @@ class MatchSerializer(RowSerializer):
 
 class AcceptanceSerializer(InputSerializer):
     quantity = QuantityField(required=False, help_text="All that was asked for, unless less is said.")
-    lead_time_days = StrictIntegerField(required=False, min_value=0, max_value=3650)
+    lead_time_days = StrictIntegerField(required=False, min_value=0, max_value=MAX_DAYS)
 
 
 class DeclineSerializer(InputSerializer):

@@ -15,102 +15,62 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.models import Organisation
 from apps.accounts.permissions import Permission
 from apps.api.fields import (
-    BaseUnitsField,
-    CatalogueCodeField,
-    DecimalTextField,
+    MAX_DAYS,
     EmptyInputSerializer,
-    IdField,
     InputSerializer,
-    PermittedRegionField,
-    PriceField,
-    QuantityField,
+    ModelInputSerializer,
+    ModelRowSerializer,
+    OrganisationField,
     ReasonInputSerializer,
     RegionCodeField,
-    RowSerializer,
+    StateReasonField,
     StrictBooleanField,
-    StrictCharField,
-    StrictDateField,
-    StrictIntegerField,
-    VisibleIdField,
-    find_item,
-    find_standard,
 )
 from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
 from apps.api.resource import ResourceViewSet
+from apps.catalogue.models import Region
+from apps.exports.datasets import OFFER_FACTS, OFFERS
 from apps.matching import services as matching
 from apps.supply import services
 from apps.supply.models import Offer, OfferState
 from apps.supply.reading import ReadRow, import_offers, read_rows
 
 
-class OfferSerializer(RowSerializer):
-    id = IdField()
-    organisation = IdField(source="organisation_id")
-    organisation_name = serializers.CharField(source="organisation.name")
-    item = serializers.CharField(source="item.key")
-    standard = serializers.CharField(source="standard.code", allow_null=True)
-    quantity = BaseUnitsField()
-    quantity_reserved = BaseUnitsField()
-    unit = serializers.CharField(source="item.unit_id")
-    daily_capacity = BaseUnitsField(allow_null=True)
-    minimum_order = BaseUnitsField()
-    lead_time_days = serializers.IntegerField()
-    unit_price = DecimalTextField(allow_null=True)
-    currency = serializers.CharField()
-    is_donation = serializers.BooleanField()
-    origin_region = serializers.CharField(source="origin_region_id")
-    ships_to = serializers.ListField(child=serializers.CharField(), help_text="Region codes; empty means anywhere.")
-    certificate_number = serializers.CharField()
-    certificate_valid_until = serializers.DateField(allow_null=True)
-    note = serializers.CharField()
-    state = serializers.ChoiceField(choices=OfferState.choices)
-    state_reason = serializers.CharField()
-    confirmed_at = serializers.DateTimeField(allow_null=True)
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
+class OfferChangeSerializer(ModelInputSerializer):
+    """What a supplier says of an offer. In a change, members that are left out stay as they are."""
 
+    # What an answer shows and only the server sets.
+    IGNORED = tuple(column.name for column in OFFERS.columns)
 
-class OfferChangeSerializer(InputSerializer):
-    IGNORED = tuple(OfferSerializer().fields)
-
-    item = CatalogueCodeField(find_item)
-    standard = CatalogueCodeField(find_standard, required=False, allow_null=True)
-    quantity = QuantityField()
-    daily_capacity = QuantityField(required=False, allow_null=True)
-    minimum_order = QuantityField(required=False)
-    lead_time_days = StrictIntegerField(required=False, min_value=0, max_value=3650)
-    unit_price = PriceField(required=False, allow_null=True)
     currency = serializers.RegexField(r"^[A-Z]{3}\Z", required=False, help_text="ISO 4217.")
-    is_donation = StrictBooleanField(required=False)
-    origin_region = PermittedRegionField(
-        required=False, help_text="Your organisation's own region unless said otherwise."
-    )
     ships_to = serializers.ListField(child=RegionCodeField(), required=False, max_length=500)
-    certificate_number = StrictCharField(required=False, allow_blank=True, max_length=60)
-    certificate_valid_until = StrictDateField(required=False, allow_null=True)
-    note = StrictCharField(required=False, allow_blank=True, max_length=2000)
 
-    def validate_ships_to(self, regions: list[Any]) -> list[str]:
+    class Meta:
+        model = Offer
+        fields = OFFER_FACTS
+        extra_kwargs: ClassVar = {
+            "quantity": {"required": True},
+            "lead_time_days": {"max_value": MAX_DAYS},
+            "origin_region": {"required": False, "help_text": "Your organisation's own region unless said otherwise."},
+        }
+
+    def validate_ships_to(self, regions: list[Region]) -> list[str]:
+        """The codes, each once."""
         return list(dict.fromkeys(region.code for region in regions))
 
 
 class NewOfferSerializer(OfferChangeSerializer):
-    organisation = VisibleIdField(
-        lambda user: Organisation.objects.visible_to(user).select_related("region"),
-        required=False,
-        help_text="Whose; needed only by somebody who acts for several.",
-    )
+    """A new offer, as a draft or to be published at once."""
+
+    organisation = OrganisationField(required=False, help_text="Whose; needed only by somebody who acts for several.")
     publish = StrictBooleanField(required=False, help_text="Put it to work at once instead of leaving a draft.")
 
 
 class OfferSheetSerializer(InputSerializer):
     file = serializers.FileField(help_text="CSV or XLSX, at most 2,000 rows.")
-    organisation = VisibleIdField(
-        lambda user: Organisation.objects.visible_to(user).select_related("region"), required=False
-    )
+    organisation = OrganisationField(required=False)
 
 
 class OfferSheetRowSerializer(serializers.Serializer[Any]):
@@ -127,6 +87,18 @@ class OfferSheetResultSerializer(serializers.Serializer[Any]):
     faulty = serializers.IntegerField(help_text="How many rows have faults.")
     unknown_columns = serializers.ListField(child=serializers.CharField())
     offers = serializers.ListField(child=serializers.CharField(), help_text="Ids of what was imported.")
+
+
+class OfferSerializer(ModelRowSerializer):
+    """An offer: what its supplier says of it, how much of it is promised, and where it stands."""
+
+    organisation_name = serializers.CharField(source="organisation.name")
+    unit = serializers.CharField(source="item.unit_id")
+    state_reason = StateReasonField(Offer)
+
+    class Meta:
+        model = Offer
+        fields = tuple(column.name for column in OFFERS.columns)
 
 
 class OfferFilterSet(filters.FilterSet):

@@ -24,7 +24,7 @@ from apps.api.models import IdempotencyKey
 from apps.api.pagination import CursorPage
 from apps.api.problems import LengthRequiredError, NotAllowedError
 from apps.matching.tasks import sweep
-from apps.notifications.tasks import nudge, send_due
+from apps.notifications.tasks import send_due, wake
 
 
 class TransactionalView(APIView):
@@ -44,8 +44,8 @@ class TransactionalView(APIView):
                 transaction.set_rollback(True)
                 return response
             self._keep_answer(response)
-            nudge(sweep)
-            nudge(send_due)
+            wake(sweep)
+            wake(send_due)
         return response
 
     def _keep_answer(self, response: HttpResponseBase) -> None:

@@ -10,15 +10,14 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.models import Organisation
 from apps.accounts.permissions import Permission
 from apps.api.fields import (
     EmptyInputSerializer,
     IdField,
     InputSerializer,
+    OrganisationField,
     RowSerializer,
     StrictCharField,
-    VisibleIdField,
 )
 from apps.api.filters import RelatedIdFilter
 from apps.api.resource import ResourceViewSet
@@ -45,8 +44,7 @@ class NewWebhookSerializer(InputSerializer):
 
     url = StrictCharField(max_length=500, help_text="HTTPS, and in the open internet.")
     events = serializers.ListField(child=StrictCharField(max_length=60), required=False, max_length=50)
-    organisation = VisibleIdField(
-        lambda user: Organisation.objects.visible_to(user).select_related("region"),
+    organisation = OrganisationField(
         required=False,
         help_text="Whose; needed only by somebody who manages several.",
     )

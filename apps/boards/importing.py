@@ -9,7 +9,6 @@ from typing import Final
 from django.db import connection, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import Permission, can
@@ -24,11 +23,10 @@ from apps.demands.lines import Line as DemandLine
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.demands.services import open_demand, post_demands
 from apps.policy.models import Policy
-from apps.supply.models import Offer, OfferState
+from apps.supply.models import Offer, OfferState, OfferStateCode
 from apps.supply.services import create_offers, publish_offer
 
 SOURCE: Final = "board"
-CAPACITY_UNKNOWN: Final = gettext_noop("The board does not say how much can be made in a day.")
 DAYS_OFFERED: Final = 7
 """A maker is taken at its word for one week's output."""
 
@@ -77,7 +75,8 @@ def words_of_catalogue() -> Words:
         names=Names((item.key, name) for item in items for name in (item.name_zh, item.name_en, *aliases[item.pk])),
         reader=standards.Reader(standards.Known(code, grade, after) for code, grade, after in known),
         gazetteer=regions.Gazetteer(
-            regions.Place(code, name, path) for code, name, path in Region.objects.values_list("code", "name", "path")
+            regions.GazetteerEntry(code, name, path)
+            for code, name, path in Region.objects.values_list("code", "name", "path")
         ),
         items_of={code: tuple(keys) for code, keys in applies.items()},
         shelves={item.key: item.category_id for item in items},
@@ -194,7 +193,7 @@ def _offer(organisation: Organisation, lines: Iterable[Line], shelf: _Shelf) -> 
             "daily_capacity": line.quantity,
             "certificate_number": line.certificate,
             "note": line.note,
-            "state_reason": "" if line.quantity else CAPACITY_UNKNOWN,
+            "state_code": "" if line.quantity else OfferStateCode.CAPACITY_UNKNOWN,
             "source": SOURCE,
             "source_key": line.key,
         }

@@ -57,7 +57,7 @@ class _Mapping:
             address=row.text("address", longest=1000),
         )
         for remark in found.remarks:
-            if remark is not regions.Remark.NOWHERE:
+            if remark is not regions.RegionRemark.NOWHERE:
                 row.say(Why.PLACE_DECIDED, f"{remark.value} → {found.code or regions.CHINA}")
         if found.code is None:
             row.say(Why.PLACE_UNKNOWN)
@@ -174,9 +174,9 @@ class _Mapping:
             return None, True
 
         chosen = fitting[0]
-        if chosen.remark is standards.Remark.SUPERSEDED:
+        if chosen.remark is standards.StandardRemark.SUPERSEDED:
             row.say(Why.STANDARD_SUPERSEDED, f"{chosen.words} → {chosen.code}", line=number)
-        elif chosen.remark is standards.Remark.OTHER_EDITION:
+        elif chosen.remark is standards.StandardRemark.OTHER_EDITION:
             row.say(Why.STANDARD_OTHER_EDITION, f"{chosen.words} → {chosen.code}", line=number)
         return chosen.code, chosen.remark is not None or len(parsed.cited) > 1
 

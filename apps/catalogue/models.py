@@ -20,7 +20,7 @@ UNLISTED_ITEM = "other"
 """Key of the item that stands for "not in the catalogue, see the note": nothing of it can be published or matched."""
 
 
-class Language(models.TextChoices):
+class AliasLanguage(models.TextChoices):
     ZH = "zh", _("Chinese")
     EN = "en", _("English")
 
@@ -199,7 +199,7 @@ class ItemAlias(models.Model):
     """Another word people use for an item: a brand, a spelling, a line of somebody's form."""
 
     item = models.ForeignKey(Item, models.CASCADE, related_name="aliases", verbose_name=_("item"))
-    language = models.CharField(_("language"), max_length=2, choices=Language)
+    language = models.CharField(_("language"), max_length=2, choices=AliasLanguage)
     text = models.CharField(_("text"), max_length=120)
 
     class Meta:
@@ -208,7 +208,9 @@ class ItemAlias(models.Model):
         ordering = ("item", "language", "text")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["item", "text"], name="catalogue_alias_once_per_item"),
-            models.CheckConstraint(condition=models.Q(language__in=Language.values), name="catalogue_alias_language"),
+            models.CheckConstraint(
+                condition=models.Q(language__in=AliasLanguage.values), name="catalogue_alias_language"
+            ),
             models.CheckConstraint(condition=~models.Q(text=""), name="catalogue_alias_not_empty"),
         ]
         indexes: ClassVar = trigram_index("text", prefix="alias")
@@ -411,6 +413,8 @@ class Region(models.Model):
 
     `path` lists the codes from the country down, each followed by a slash: `CN/420000/420100/420106/`. Counties
     directly under a province are its children (`CN/420000/429004/`), whatever their digits say.
+
+    Besides its own triggers, one of supply watches where it lies (`supply.models.OriginRegion`).
     """
 
     code = models.CharField(_("code"), max_length=10, primary_key=True)

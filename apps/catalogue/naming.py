@@ -7,7 +7,7 @@ from typing import Final
 from django.utils.translation import get_language
 
 from apps.catalogue.models import Region
-from apps.catalogue.regions import Gazetteer, Place, stem
+from apps.catalogue.regions import Gazetteer, GazetteerEntry, stem
 from apps.catalogue.search import clean, is_chinese
 
 _SEVERAL: Final = 12
@@ -87,7 +87,7 @@ def _written(text: str) -> list[Region]:
     """The place of an address in Chinese, written in one piece."""
     if text.isascii():
         return []
-    places = (Place(*row) for row in Region.objects.values_list("code", "name", "path"))
+    places = (GazetteerEntry(*row) for row in Region.objects.values_list("code", "name", "path"))
     code = Gazetteer(places).resolve(address=text).code
     return list(Region.objects.filter(pk=code))
 

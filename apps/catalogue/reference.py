@@ -19,7 +19,7 @@ _ALSO_IN_CHINA: Final = {"TW": "710000", "HK": "810000", "MO": "820000"}
 
 
 @dataclass(frozen=True)
-class ItemRow:
+class ReferenceItem:
     key: str
     category: str
     unit: str
@@ -33,7 +33,7 @@ class ItemRow:
 
 
 @dataclass(frozen=True)
-class StandardRow:
+class ReferenceStandard:
     code: str
     title_zh: str
     title_en: str
@@ -46,7 +46,7 @@ class StandardRow:
 
 
 @dataclass(frozen=True)
-class RegionRow:
+class ReferenceRegion:
     code: str
     name: str
     name_en: str
@@ -75,9 +75,9 @@ def categories() -> dict[str, dict[str, str]]:
     return dict(_read("items.toml")["categories"])
 
 
-def items() -> list[ItemRow]:
+def items() -> list[ReferenceItem]:
     return [
-        ItemRow(
+        ReferenceItem(
             key=row["key"],
             category=row["category"],
             unit=row["unit"],
@@ -102,7 +102,7 @@ def substitutions() -> list[dict[str, str]]:
     return list(_read("items.toml")["substitution"])
 
 
-def standard_rows() -> list[StandardRow]:
+def standard_rows() -> list[ReferenceStandard]:
     """Every grade of every edition; the withdrawn ones with their successors."""
     rows = []
     for family in _read("standards.toml")["standard"]:
@@ -110,7 +110,7 @@ def standard_rows() -> list[StandardRow]:
         for edition in (family["code"], *family.get("replaces", ())):
             for grade, more in grades.items():
                 rows.append(
-                    StandardRow(
+                    ReferenceStandard(
                         code=f"{edition} {grade}".strip(),
                         title_zh=family["zh"],
                         title_en=family["en"],
@@ -137,12 +137,12 @@ def satisfactions() -> set[tuple[str, str]]:
     return standards.satisfactions(graded, explicit)
 
 
-def region_rows() -> list[RegionRow]:
+def region_rows() -> list[ReferenceRegion]:
     """GB/T 2260 for China, ISO 3166 for everywhere else; parents before children."""
     return [*_countries(), *_china(), *_subdivisions()]
 
 
-def _china() -> Iterator[RegionRow]:
+def _china() -> Iterator[ReferenceRegion]:
     with open(DATA / "regions-cn-en.csv", encoding="utf-8", newline="") as file:
         english = {row["code"]: row for row in csv.DictReader(file)}
     with open(DATA / "regions-cn.csv", encoding="utf-8", newline="") as file:
@@ -159,7 +159,7 @@ def _china() -> Iterator[RegionRow]:
             ),
             None,
         )
-        yield RegionRow(
+        yield ReferenceRegion(
             code=code,
             name=row["name"],
             name_en=english[code]["name_en"],
@@ -170,7 +170,7 @@ def _china() -> Iterator[RegionRow]:
         )
 
 
-def _countries() -> Iterator[RegionRow]:
+def _countries() -> Iterator[ReferenceRegion]:
     import pycountry
 
     chinese = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, languages=["zh_CN"])
@@ -182,7 +182,7 @@ def _countries() -> Iterator[RegionRow]:
             continue
         place = located.get(code)
         translated = next((zh for en in (name, country.name) if (zh := chinese.gettext(en)) != en), name)
-        yield RegionRow(
+        yield ReferenceRegion(
             code=code,
             name="中国" if code == regions.CHINA else translated,
             name_en=name,
@@ -193,7 +193,7 @@ def _countries() -> Iterator[RegionRow]:
         )
 
 
-def _subdivisions() -> Iterator[RegionRow]:
+def _subdivisions() -> Iterator[ReferenceRegion]:
     import pycountry
 
     chinese = gettext.translation("iso3166-2", pycountry.LOCALES_DIR, languages=["zh_CN"])
@@ -214,7 +214,7 @@ def _subdivisions() -> Iterator[RegionRow]:
             continue
         path, name = path_of(code), division.name.split(" [")[0]
         rows.append(
-            RegionRow(
+            ReferenceRegion(
                 code=code,
                 name=next((zh for en in (division.name, name) if (zh := chinese.gettext(en)) != en), name),
                 name_en=name,

@@ -74,7 +74,7 @@ def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
 # --- Which place is meant ---------------------------------------------------------------------------------------------
 
 
-class Remark(StrEnum):
+class RegionRemark(StrEnum):
     """What had to be decided to find a place."""
 
     PROVINCE_CONTRADICTED = "province_contradicted"  # the city lies in another province: the city is believed
@@ -87,7 +87,7 @@ class Remark(StrEnum):
 
 
 @dataclass(frozen=True)
-class Place:
+class GazetteerEntry:
     """A region as far as finding it needs it. `path` as in the table."""
 
     code: str
@@ -105,7 +105,7 @@ class Resolution:
 
     code: str | None
     level: str | None
-    remarks: tuple[Remark, ...] = ()
+    remarks: tuple[RegionRemark, ...] = ()
 
 
 _PEOPLES: Final = (
@@ -133,18 +133,18 @@ def stem(name: str) -> str:
 class Gazetteer:
     """All places of China by their names, to find which one is meant."""
 
-    def __init__(self, places: Iterable[Place]) -> None:
+    def __init__(self, places: Iterable[GazetteerEntry]) -> None:
         self.places = {place.code: place for place in places if is_gbt(place.code)}
-        self._by_name: defaultdict[str, list[Place]] = defaultdict(list)
-        self._by_stem: defaultdict[str, list[Place]] = defaultdict(list)
-        self._inside: defaultdict[str, list[Place]] = defaultdict(list)
+        self._by_name: defaultdict[str, list[GazetteerEntry]] = defaultdict(list)
+        self._by_stem: defaultdict[str, list[GazetteerEntry]] = defaultdict(list)
+        self._inside: defaultdict[str, list[GazetteerEntry]] = defaultdict(list)
         for place in self.places.values():
             self._by_name[place.name].append(place)
             self._by_stem[stem(place.name)].append(place)
             for above in place.path.split("/")[:-2]:
                 self._inside[above].append(place)
 
-    def named(self, name: str, *levels: frozenset[str], within: Place | None = None) -> list[Place]:
+    def named(self, name: str, *levels: frozenset[str], within: GazetteerEntry | None = None) -> list[GazetteerEntry]:
         """Places of this name, else of this stem (a county that has become a city); of the first levels with any."""
         for index, key in (
             (self._by_name, name),
@@ -170,7 +170,7 @@ class Gazetteer:
         address: str | None = None,
     ) -> Resolution:
         """The smallest place that the fields and the address agree on; the fields are believed before the address."""
-        remarks: list[Remark] = []
+        remarks: list[RegionRemark] = []
         written = tidy(address)
 
         found = self._province(tidy(province), remarks)
@@ -179,21 +179,23 @@ class Gazetteer:
 
         refined = self._in_address(written, found)
         if refined and refined != found:
-            remarks.append(Remark.FROM_ADDRESS)
+            remarks.append(RegionRemark.FROM_ADDRESS)
             found = refined
         if found is None:
-            return Resolution(None, None, (*remarks, Remark.NOWHERE))
+            return Resolution(None, None, (*remarks, RegionRemark.NOWHERE))
         return Resolution(found.code, found.level, tuple(remarks))
 
-    def _province(self, name: str, remarks: list[Remark]) -> Place | None:
+    def _province(self, name: str, remarks: list[RegionRemark]) -> GazetteerEntry | None:
         if not name:
             return None
         if found := self.named(name, _PROVINCES):
             return found[0]
-        remarks.append(Remark.PROVINCE_UNKNOWN)
+        remarks.append(RegionRemark.PROVINCE_UNKNOWN)
         return None
 
-    def _city(self, name: str, province: Place | None, address: str, remarks: list[Remark]) -> Place | None:
+    def _city(
+        self, name: str, province: GazetteerEntry | None, address: str, remarks: list[RegionRemark]
+    ) -> GazetteerEntry | None:
         """A prefecture, a county directly under the province, a municipality; or a county that is called a city."""
         if not name or (province and _is_city(province) and stem(name) == stem(province.name)):
             return province
@@ -206,12 +208,14 @@ class Gazetteer:
             elsewhere = provinces or [place for place in elsewhere if self._named_in(address, place)]
         if len(elsewhere) == 1:
             if province:
-                remarks.append(Remark.PROVINCE_CONTRADICTED)
+                remarks.append(RegionRemark.PROVINCE_CONTRADICTED)
             return elsewhere[0]
-        remarks.append(Remark.CITY_UNKNOWN)
+        remarks.append(RegionRemark.CITY_UNKNOWN)
         return province
 
-    def _district(self, name: str, city_name: str, city: Place | None, remarks: list[Remark]) -> Place | None:
+    def _district(
+        self, name: str, city_name: str, city: GazetteerEntry | None, remarks: list[RegionRemark]
+    ) -> GazetteerEntry | None:
         if not name or city is None or city.level == "county" or name in {city_name, city.name}:
             return city
         if found := self.named(name, _COUNTIES, within=city):
@@ -222,12 +226,12 @@ class Gazetteer:
         province = self.places.get(city.code[:2] + "0000")
         elsewhere = self.named(name, _COUNTIES, within=province)
         if len(elsewhere) == 1 and elsewhere[0].name == name and name.endswith(("县", "市")):
-            remarks.append(Remark.CITY_CONTRADICTED)
+            remarks.append(RegionRemark.CITY_CONTRADICTED)
             return elsewhere[0]
-        remarks.append(Remark.DISTRICT_UNKNOWN)
+        remarks.append(RegionRemark.DISTRICT_UNKNOWN)
         return city
 
-    def _in_address(self, address: str, known: Place | None) -> Place | None:
+    def _in_address(self, address: str, known: GazetteerEntry | None) -> GazetteerEntry | None:
         """A smaller place within `known` that the address names; without anything known, whatever it names first."""
         if not address or (known and known.level == "county"):
             return None
@@ -245,7 +249,7 @@ class Gazetteer:
         counties = [place for place in self._inside[known.code] if place.level == "county"]
         return self._first_named(address, counties, by_stem=False) or known
 
-    def _first_named(self, address: str, places: Iterable[Place], *, by_stem: bool) -> Place | None:
+    def _first_named(self, address: str, places: Iterable[GazetteerEntry], *, by_stem: bool) -> GazetteerEntry | None:
         """The place whose name comes first in the address; the longer name where two begin together."""
         best: tuple[int, int, str] | None = None
         for place in places:
@@ -258,7 +262,7 @@ class Gazetteer:
                     best = (at, -len(name), place.code)
         return self.places[best[2]] if best else None
 
-    def _named_in(self, address: str, place: Place) -> bool:
+    def _named_in(self, address: str, place: GazetteerEntry) -> bool:
         province = self.places.get(place.code[:2] + "0000")
         return bool(province and stem(province.name) in address)
 
@@ -268,6 +272,6 @@ _PREFECTURES: Final = frozenset({"province", "prefecture"})
 _COUNTIES: Final = frozenset({"county"})
 
 
-def _is_city(province: Place) -> bool:
+def _is_city(province: GazetteerEntry) -> bool:
     """Whether the province is a city itself: Beijing, Tianjin, Shanghai, Chongqing, Hong Kong, Macao."""
     return province.code[:2] in {"11", "12", "31", "50", "81", "82"}

@@ -115,7 +115,7 @@ def _edition(match: re.Match[str]) -> str:
 # --- Reading free text ------------------------------------------------------------------------------------------------
 
 
-class Remark(StrEnum):
+class StandardRemark(StrEnum):
     """Why the standard that was found is not spelt like the one that was cited."""
 
     SUPERSEDED = "superseded"  # a withdrawn edition: its successor is meant
@@ -137,7 +137,7 @@ class Cited:
 
     code: str
     words: str
-    remark: Remark | None = None
+    remark: StandardRemark | None = None
 
     @property
     def is_by_code(self) -> bool:
@@ -224,9 +224,9 @@ class Reader:
 
         remark = None
         if wanted and not same and _year_of(standard.code):
-            remark = Remark.OTHER_EDITION
+            remark = StandardRemark.OTHER_EDITION
         while standard.successor:
-            standard, remark = self._known[standard.successor], Remark.SUPERSEDED
+            standard, remark = self._known[standard.successor], StandardRemark.SUPERSEDED
         return Cited(standard.code, words.strip(), remark)
 
     def _graded(self, pool: list[Known], grade: str) -> Known | None:

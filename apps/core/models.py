@@ -35,40 +35,46 @@ def keeps_updated_at(condition: pgtrigger.Condition | None = None) -> pgtrigger.
     )
 
 
-class KeyedQuerySet(models.QuerySet[Row]):
-    """Rows that many take at once: who takes several takes them in the order of their keys."""
+class OrderedUpdateQuerySet(models.QuerySet[Row]):
+    """Rows that are locked in the order of their keys: two transactions then never wait for each other in a circle."""
 
     @transaction.atomic
     def update_in_order(self, **changes: Any) -> int:
-        """`update` takes the rows in any order, and could wait in a circle with whoever takes them by key."""
+        """Like `update`, which locks rows in any order and could deadlock with a statement that locks them by key.
+
+        Returns the number of rows that were changed.
+        """
         rows = list(self.select_for_update(of=["self"], no_key=True).order_by("pk").values_list("pk", flat=True))
         return self.model._default_manager.filter(pk__in=rows).update(**changes)
 
 
-class QueuedQuerySet(KeyedQuerySet[Row]):
-    """Rows that ask for matching by themselves (`match_requested_at`), and that whoever is at work on them has claimed
-    until `match_claimed_until`.
+class QueuedQuerySet(OrderedUpdateQuerySet[Row]):
+    """Rows that are a queue of work for matching.
+
+    A row is queued from `match_requested_at` on. A worker claims it until `match_claimed_until`; after that time, the
+    worker is taken to be dead and the row is free again.
     """
 
     def awaiting_match(self, now: dt.datetime) -> Self:
-        """The queue of matching: asked for, and nobody is at work on it."""
+        """Queued rows that no worker has claimed."""
         return self.filter(Q(match_claimed_until=None) | Q(match_claimed_until__lt=now), match_requested_at__lte=now)
 
     def next_to_match(self, now: dt.datetime) -> Self:
-        """The same, locked, who waits longest first; what somebody is just claiming is passed over."""
+        """The same rows, locked, the longest waiting first. Rows that another worker is claiming are skipped."""
         due = self.awaiting_match(now).select_for_update(of=["self"], skip_locked=True, no_key=True)
         return due.order_by("match_requested_at", "pk")
 
     def claim(self, rows: Sequence[Row], *, until: dt.datetime) -> None:
-        """Take locked rows off the queue. A worker that dies loses them then."""
+        """Give locked rows to this worker until that time."""
         for row in rows:
             setattr(row, "match_claimed_until", until)  # noqa: B010  a field of whatever model it is
         self.filter(pk__in=[row.pk for row in rows]).update(match_claimed_until=until)
 
     @transaction.atomic
     def finish(self, claimed: Sequence[Row], *, again: Collection[Any] = (), at: dt.datetime | None = None) -> None:
-        """Of what was claimed, what nobody else has claimed since is free again; and off the queue, unless it was asked
-        for meanwhile. These keys come `again` at that time.
+        """Release claimed rows, and take them off the queue unless matching was requested again meanwhile.
+
+        Rows that another worker has claimed since are left to it. The keys in `again` are queued for the time `at`.
         """
         ours = self._as_claimed(claimed, "match_claimed_until")
         keys = list(ours.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
@@ -79,7 +85,7 @@ class QueuedQuerySet(KeyedQuerySet[Row]):
         rows.update(match_claimed_until=None)
 
     def unasked_since(self, claimed: Sequence[Row]) -> Self:
-        """Of what was claimed, what nobody has asked for since."""
+        """The claimed rows for which matching was not requested again since."""
         return self._as_claimed(claimed, "match_requested_at")
 
     def _as_claimed(self, claimed: Sequence[Row], field: str) -> Self:
@@ -111,11 +117,11 @@ class TimeStamped(models.Model):
         return Q(updated_at__gte=moment)
 
 
-class Counted(TimeStamped):
-    """Rows with counters that change all the time.
+class HourStamped(TimeStamped):
+    """Rows whose counters change all the time, so that their index of changes holds only the hour of the last one.
 
-    Their index of changes holds the hour only, so that all but the first change within an hour leave every index alone
-    and the new version of the row stays on its page (heap-only). No other index may hold what is counted.
+    All but the first change within an hour leave every index alone, and PostgreSQL keeps the new version of the row on
+    its page (a heap-only tuple). No other index may contain a counter.
     """
 
     updated_hour = models.GeneratedField(
@@ -126,7 +132,8 @@ class Counted(TimeStamped):
 
     class Meta(TimeStamped.Meta):
         abstract = True
-        # Counting says when it did so, for a tenth of what a call of the trigger costs; whoever does not is corrected.
+        # Statements that count set `updated_at` themselves, at a tenth of the cost of a trigger call. The trigger
+        # corrects every statement that forgets it.
         triggers: ClassVar = [keeps_updated_at(condition=pgtrigger.Condition("NEW.updated_at <= OLD.updated_at"))]
 
     @classmethod

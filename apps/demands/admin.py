@@ -7,14 +7,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.admin import ReasonForm, WatchedAdmin, acting, do_each
+from apps.accounts.admin import ReasonActionForm, WatchedAdmin, acting, do_each
 from apps.demands import services
 from apps.demands.models import Demand
 
 
 @admin.register(Demand)
 class DemandAdmin(WatchedAdmin[Demand]):
-    action_form = ReasonForm
+    action_form = ReasonActionForm
     actions = ("pause", "resume", "cancel")
     list_display = (
         "reference",

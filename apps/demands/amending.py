@@ -18,9 +18,10 @@ from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.demands import clocks
 from apps.demands.lines import check_line, check_quantity
-from apps.demands.models import URGENCY_RANK, Demand, DemandState, Urgency
+from apps.demands.models import URGENCY_RANK, Demand, DemandState, DemandStateCode, Urgency
+from apps.demands.plausibility import Verdict
 from apps.demands.quantities import settle
-from apps.demands.review import far_from_usual, is_coordinator_of, wants_approval
+from apps.demands.review import is_coordinator_of, judge_quantity, question_about, wants_approval
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 
@@ -67,6 +68,8 @@ def amend_demand(
     policy = Policy.objects.current().values
     if demand.state != DemandState.DRAFT and not is_coordinator_of(demand, by):
         _check_needs_no_review(demand, before, policy, quantity_confirmed=quantity_confirmed)
+    if demand.state_code == DemandStateCode.RETURNED:
+        changed["state_code"] = demand.state_code = DemandStateCode.RETURNED_AND_AMENDED
     demand.save(update_fields=list(changed))
     if demand.state == DemandState.OPEN:
         # Whoever amends a need has looked at it: that is as good as a confirmation.
@@ -75,7 +78,7 @@ def amend_demand(
             fresh["escalates_at"] = clocks.escalates_at(demand.urgency, demand.escalating_since, policy)
         Demand.objects.filter(pk=demand.pk).update(**fresh)
     settle(demand.pk, now=now)
-    audit.record(by, "demand.amended", demand, fields=sorted(changed))
+    audit.record(by, "demand.amended", demand, fields=sorted(changed.keys() - {"state_code"}))
     demand.refresh_from_db()
     return demand
 
@@ -84,12 +87,17 @@ def _check_needs_no_review(demand: Demand, before: Demand, policy: PolicyValues,
     """Whether an amendment, here not yet saved, brings in what would not go out by itself."""
     if wants_approval(demand, policy):
         _check_approved(demand, before)
-    if demand.quantity != before.quantity and far_from_usual(demand, confirmed=quantity_confirmed):
+    if demand.quantity == before.quantity:
+        return
+    judgement = judge_quantity(demand)
+    if judgement.verdict is Verdict.ABSURD:
         raise RuleViolation(
             "look_needed",
             _("The quantity is far from usual. Post it as a need of its own: a coordinator will look at it first."),
             field="quantity",
         )
+    if judgement.verdict is Verdict.UNUSUAL and not quantity_confirmed:
+        raise question_about(demand, judgement.usual)
 
 
 def _check_approved(demand: Demand, before: Demand) -> None:

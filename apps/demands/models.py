@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
-from apps.core.models import Counted, QueuedQuerySet
+from apps.core.posts import Post, PostQuerySet
 from apps.demands import clocks
 from apps.policy.values import PolicyValues
 
@@ -42,17 +42,35 @@ class Urgency(models.TextChoices):
 
 URGENCY_RANK: Final = {Urgency.EMERGENCY: 0, Urgency.URGENT: 1, Urgency.ROUTINE: 2}
 
+
+class DemandStateCode(models.TextChoices):
+    """Why a need is in its state. Of a draft, the code is all that tells where it stands; without one it was never sent
+    out.
+    """
+
+    QUANTITY_UNUSUAL = "quantity_unusual", _("The quantity is far from usual: a coordinator will look at it first.")
+    APPROVAL_REQUIRED = (
+        "approval_required",
+        _("In this region a coordinator looks at every need before it goes out."),
+    )
+    RETURNED = "returned", _("A coordinator returned it.")
+    RETURNED_AND_AMENDED = "returned_and_amended", _("A coordinator returned it; it was changed since.")
+    ORGANISATION_UNVERIFIED = "organisation_unverified", _("It goes out as soon as the organisation is verified.")
+    NOBODY_CONFIRMED = "nobody_confirmed", _("Nobody confirmed that this is still needed.")
+
+
 # A draft that a coordinator has to look at before it goes out.
-WAITS_FOR_A_LOOK: Final = Q(state=DemandState.DRAFT, review_requested_at__isnull=False)
+AWAITS_REVIEW: Final = Q(
+    state=DemandState.DRAFT,
+    state_code__in=[DemandStateCode.QUANTITY_UNUSUAL, DemandStateCode.APPROVAL_REQUIRED],
+)
 
-LIVE: Final = (DemandState.OPEN, DemandState.MATCHED, DemandState.PAUSED, DemandState.STALE)
 
-
-class DemandQuerySet(QueuedQuerySet["Demand"]):
+class DemandQuerySet(PostQuerySet["Demand"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
-        return self.filter(user.in_sight("organisation", "region"))
+        return self.filter(user.visibility("organisation", "region"))
 
     def open(self) -> Self:
         return self.filter(state=DemandState.OPEN)
@@ -64,27 +82,20 @@ class DemandQuerySet(QueuedQuerySet["Demand"]):
             | Q(quantity__gt=F("quantity_held") + F("quantity_matched"))
         )
 
-    def live(self) -> Self:
-        return self.filter(state__in=LIVE)
-
     def in_region(self, region: Region) -> Self:
         return self.filter(region__path__startswith=region.path)
 
-    def alike(self, organisation: Organisation, item: Item, since: dt.datetime) -> Self:
-        """Live needs of the same organisation for the same item: likely the same need."""
-        return self.live().filter(organisation=organisation, item=item, created_at__gte=since).order_by("-pk")
-
     def awaiting_review(self) -> Self:
-        return self.filter(WAITS_FOR_A_LOOK)
+        return self.filter(AWAITS_REVIEW)
 
     def most_pressing_first(self) -> Self:
-        """By urgency, then by how long they have waited for a coordinator's look."""
+        """By urgency, then by how long they have waited for review."""
         pressing = Case(*(When(urgency=urgency, then=rank) for urgency, rank in URGENCY_RANK.items()))
         return self.order_by(pressing, "review_requested_at", "pk")
 
     def escalation_due(self, now: dt.datetime) -> Self:
         """Whose time ran out before they were covered, or before a coordinator looked at them."""
-        return self.filter(Q(state=DemandState.OPEN) | WAITS_FOR_A_LOOK, escalates_at__lte=now)
+        return self.filter(Q(state=DemandState.OPEN) | AWAITS_REVIEW, escalates_at__lte=now)
 
     def to_be_asked(self, now: dt.datetime) -> Self:
         return self.open().filter(ask_at__lte=now, asked_at=None)
@@ -99,7 +110,7 @@ class DemandQuerySet(QueuedQuerySet["Demand"]):
         return self.select_related("organisation", "item__unit", "standard", "region")
 
 
-class Demand(Counted):
+class Demand(Post):
     """One item that one organisation needs at one place. The lines of one post share a `reference`."""
 
     reference = models.CharField(_("reference"), max_length=20, editable=False)
@@ -135,10 +146,10 @@ class Demand(Counted):
     state = models.CharField(
         _("state"), max_length=10, choices=DemandState.choices, default=DemandState.DRAFT, editable=False
     )
-    state_reason = models.CharField(_("reason"), max_length=500, blank=True)
+    state_code = models.CharField(
+        _("reason"), max_length=30, choices=DemandStateCode.choices, blank=True, editable=False
+    )
     opened_at = models.DateTimeField(_("opened"), null=True, blank=True, editable=False)
-    confirmed_at = models.DateTimeField(_("last confirmed"), null=True, blank=True, editable=False)
-    opens_when_verified = models.BooleanField(_("goes out when the organisation is verified"), default=False)
     review_requested_at = models.DateTimeField(
         _("waits for a coordinator since"), null=True, blank=True, editable=False
     )
@@ -148,17 +159,12 @@ class Demand(Counted):
     # Since when its clock of escalation runs: each time it starts anew, the nearest coordinator comes first again.
     escalating_since = models.DateTimeField(null=True, blank=True, editable=False)
     ask_at = models.DateTimeField(null=True, blank=True, editable=False)
-    asked_at = models.DateTimeField(null=True, blank=True, editable=False)
     stale_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    # The queue of matching. The request is cleared only if it is still the one that was worked on.
-    match_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
-    match_claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
-
-    source = models.CharField(_("imported from"), max_length=60, blank=True, editable=False)
-    source_key = models.CharField(_("key there"), max_length=200, blank=True, editable=False)
-
     objects = DemandQuerySet.as_manager()
+
+    LIVE: ClassVar = (DemandState.OPEN, DemandState.MATCHED, DemandState.PAUSED, DemandState.STALE)
+    CODES: ClassVar = DemandStateCode
 
     MOVES: ClassVar = {
         DemandState.DRAFT: frozenset({DemandState.OPEN, DemandState.CANCELLED}),
@@ -178,11 +184,17 @@ class Demand(Counted):
         DemandState.CANCELLED: frozenset(),
     }
 
-    class Meta(Counted.Meta):
+    class Meta(Post.Meta):
         verbose_name = _("need")
         verbose_name_plural = _("needs")
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(state__in=DemandState.values), name="demand_state_known"),
+            models.CheckConstraint(
+                condition=Q(state_code__in=["", *DemandStateCode.values]), name="demand_state_code_known"
+            ),
+            models.CheckConstraint(
+                condition=~AWAITS_REVIEW | Q(review_requested_at__isnull=False), name="demand_review_has_a_beginning"
+            ),
             models.CheckConstraint(condition=Q(urgency__in=Urgency.values), name="demand_urgency_known"),
             models.CheckConstraint(
                 condition=Q(escalates_at=None) | Q(escalating_since__isnull=False), name="demand_escalates_since"
@@ -230,7 +242,7 @@ class Demand(Counted):
                 fields=["match_requested_at"], condition=Q(match_requested_at__isnull=False), name="demand_match_queue"
             ),
             models.Index(fields=["escalates_at"], condition=Q(state=DemandState.OPEN), name="demand_escalation_clock"),
-            models.Index(fields=["escalates_at"], condition=WAITS_FOR_A_LOOK, name="demand_review_clock"),
+            models.Index(fields=["escalates_at"], condition=AWAITS_REVIEW, name="demand_review_clock"),
             models.Index(fields=["stale_at"], condition=Q(state=DemandState.OPEN), name="demand_stale_clock"),
             models.Index(
                 fields=["ask_at"], condition=Q(state=DemandState.OPEN, asked_at=None), name="demand_question_clock"
@@ -251,13 +263,21 @@ class Demand(Counted):
         return max(0, self.target - self.quantity_held - self.quantity_matched)
 
     @property
-    def is_live(self) -> bool:
-        return self.state in LIVE
+    def awaits_review(self) -> bool:
+        """Whether a coordinator has to look at it before it goes out; `state_code` says why."""
+        reasons = {DemandStateCode.QUANTITY_UNUSUAL, DemandStateCode.APPROVAL_REQUIRED}
+        return self.state == DemandState.DRAFT and self.state_code in reasons
 
     @property
-    def waits_for_a_look(self) -> bool:
-        """Whether a coordinator has to look at it before it goes out; `state_reason` says why."""
-        return self.state == DemandState.DRAFT and self.review_requested_at is not None
+    def awaits_verification(self) -> bool:
+        """Whether it goes out by itself once its organisation is verified."""
+        is_asked = self.state == DemandState.DRAFT and self.state_code == DemandStateCode.ORGANISATION_UNVERIFIED
+        return is_asked and not self.organisation.is_verified
+
+    @property
+    def is_returned(self) -> bool:
+        """Whether a coordinator returned it to its owner, who has not sent it again."""
+        return self.state_code in {DemandStateCode.RETURNED, DemandStateCode.RETURNED_AND_AMENDED}
 
     @property
     def contact(self) -> dict[str, str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can, is_in_charge
@@ -19,8 +18,6 @@ from apps.demands.models import Demand, DemandState
 from apps.policy.values import PolicyValues
 
 _HISTORY: Final = 200
-QUANTITY_HELD_FOR_REVIEW: Final = gettext_noop("The quantity is far from usual: a coordinator will look at it first.")
-HELD_FOR_APPROVAL: Final = gettext_noop("In this region a coordinator looks at every need before it goes out.")
 
 
 def judge_quantity(demand: Demand) -> plausibility.Judgement:
@@ -37,23 +34,18 @@ def judge_quantity(demand: Demand) -> plausibility.Judgement:
     return plausibility.judge_for(demand.organisation_id, demand.quantity, known)
 
 
-def far_from_usual(demand: Demand, *, confirmed: bool) -> plausibility.Judgement | None:
-    """The judgement of an absurd quantity. Raises `quantity_unusual` for one that is to be confirmed and is not."""
-    judgement = judge_quantity(demand)
-    if judgement.verdict is plausibility.Verdict.ABSURD:
-        return judgement
-    if judgement.verdict is plausibility.Verdict.UNUSUAL and not confirmed:
-        text = _("%(quantity)s is far from what such organisations ask for. Confirm the quantity, or correct it.")
-        if judgement.usual is not None:
-            text = _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
-        raise RuleViolation(
-            "quantity_unusual",
-            text % {"quantity": f"{demand.quantity:,}", "usual": f"{judgement.usual or 0:,}"},
-            field="quantity",
-            status=409,
-            usual=judgement.usual,
-        )
-    return None
+def question_about(demand: Demand, usual: int | None) -> RuleViolation:
+    """`quantity_unusual`: what its owner is asked about an unusual quantity before it goes out."""
+    text = _("%(quantity)s is far from what such organisations ask for. Confirm the quantity, or correct it.")
+    if usual is not None:
+        text = _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
+    return RuleViolation(
+        "quantity_unusual",
+        text % {"quantity": f"{demand.quantity:,}", "usual": f"{usual or 0:,}"},
+        field="quantity",
+        status=409,
+        usual=usual,
+    )
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ class Returned:
 
 
 def last_return(demand: Demand) -> Returned | None:
-    """The last time that a draft was returned to its owner, if it was."""
+    """The last time that a draft was returned to its owner, if it was: for people to read. `state_code` decides."""
     if demand.state != DemandState.DRAFT:
         return None
     entries = AuditEntry.objects.filter(target_type=demand._meta.label_lower, target_id=str(demand.pk))

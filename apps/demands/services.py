@@ -6,27 +6,23 @@ Every change that matters to matching sets `match_requested_at`: the row itself 
 import datetime as dt
 import secrets
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Organisation, User
 from apps.core import audit
 from apps.core.errors import RuleViolation
-from apps.core.states import move
+from apps.core.posts import change_state
 from apps.demands.lines import Line, check_lines
-from apps.demands.models import Demand, DemandState
+from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode
+from apps.demands.outcomes import LineOutcome, Outcome
+from apps.demands.plausibility import Verdict
 from apps.demands.quantities import settle
-from apps.demands.review import (
-    HELD_FOR_APPROVAL,
-    QUANTITY_HELD_FOR_REVIEW,
-    far_from_usual,
-    is_coordinator_of,
-    wants_approval,
-)
+from apps.demands.review import is_coordinator_of, judge_quantity, question_about, wants_approval
 from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
@@ -68,6 +64,58 @@ def post_demands(
 
 
 @transaction.atomic
+def post_needs(
+    organisation: Organisation,
+    lines: Sequence[Line],
+    *,
+    by: User,
+    open_now: Collection[int] | None = None,
+    confirmed: Collection[int] = (),
+    now: dt.datetime | None = None,
+) -> list[LineOutcome]:
+    """Draft the lines of one post (`post_demands`) and send them out (`send_out`): what became of each, in order.
+
+    `open_now` holds the indices of the lines to send out (None: all), `confirmed` the indices of those whose unusual
+    quantity is right. If any quantity is to be confirmed first, nothing is posted, and the outcomes say which.
+    """
+    with transaction.atomic():
+        demands = post_demands(organisation, lines, by=by, now=now)
+        policy = Policy.objects.current().values
+        outcomes = [
+            send_out(demand, by=by, quantity_confirmed=index in confirmed, policy=policy, now=now)
+            if open_now is None or index in open_now
+            else LineOutcome(demand, Outcome.DRAFTED)
+            for index, demand in enumerate(demands)
+        ]
+        if any(one.outcome is Outcome.NEEDS_CONFIRMATION for one in outcomes):
+            transaction.set_rollback(True)
+    return outcomes
+
+
+@transaction.atomic
+def send_out(
+    demand: Demand,
+    *,
+    by: User,
+    quantity_confirmed: bool = False,
+    policy: PolicyValues | None = None,
+    now: dt.datetime | None = None,
+) -> LineOutcome:
+    """Put a draft to work as soon as that may be, and say what became of it. Raises `illegal_move` and `state_changed`.
+
+    A draft of an organisation that is not verified goes out by itself with the verification.
+    """
+    now = now or timezone.now()
+    policy = policy or Policy.objects.current().values
+    verdict = _may_go_out(demand, policy, by=by, quantity_confirmed=quantity_confirmed)
+    if verdict.outcome is Outcome.WAITS_FOR_VERIFICATION:
+        await_verification(demand, by=by)
+    elif verdict.violation is None:
+        demand = _put_to_work(demand, verdict, policy, by=by, now=now)
+    return LineOutcome(demand, verdict.outcome, verdict.violation)
+
+
+@transaction.atomic
 def open_demand(
     demand: Demand,
     *,
@@ -77,63 +125,91 @@ def open_demand(
     seen: dt.datetime | None = None,
     now: dt.datetime | None = None,
 ) -> Demand:
-    """Put a draft to work: from this commit on it is matched.
+    """Put a draft to work, or raise why that may not be: from this commit on it is matched.
 
-    Raises `organisation_unverified`, and `quantity_unusual` unless the unusual quantity is confirmed. An absurd
-    quantity, and any need of a region where the policy demands it, leaves the draft waiting for a coordinator, who
-    opens or returns it. Whoever opens many passes the values of the current `policy`. `seen`: the `updated_at` that
-    whoever decided this looked at; if the draft changed since, `state_changed`.
+    Raises `organisation_unverified`, `item_unlisted`, and `quantity_unusual` unless the unusual quantity is confirmed.
+    An absurd quantity, and any need of a region where the policy demands it, leaves the draft waiting for a
+    coordinator, who opens or returns it. Whoever opens many passes the values of the current `policy`. `seen` is the
+    `updated_at` that whoever decided this looked at; if the draft changed since, `state_changed`.
     """
     now = now or timezone.now()
     if seen is not None:
         demand = Demand.objects.select_for_update(of=["self"], no_key=True).shown().get(pk=demand.pk)
         if demand.updated_at != seen:
             raise RuleViolation("state_changed", _("This need changed a moment ago. Look again and decide."))
-    organisation = demand.organisation
-    if not organisation.is_verified:
-        raise RuleViolation(
-            "organisation_unverified",
-            _("“%(name)s” is not verified yet: nothing of it goes out before.") % {"name": organisation},
-        )
-    if demand.item.is_unlisted:
-        raise RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
-
     policy = policy or Policy.objects.current().values
-    if not is_coordinator_of(demand, by):
-        if absurd := far_from_usual(demand, confirmed=quantity_confirmed):
-            return _hold_back(demand, QUANTITY_HELD_FOR_REVIEW, policy, by=by, now=now, usual=absurd.usual)
-        if wants_approval(demand, policy):
-            return _hold_back(demand, HELD_FOR_APPROVAL, policy, by=by, now=now)
+    verdict = _may_go_out(demand, policy, by=by, quantity_confirmed=quantity_confirmed)
+    if verdict.violation is not None:
+        raise verdict.violation
+    return _put_to_work(demand, verdict, policy, by=by, now=now)
 
-    move(
+
+def _may_go_out(demand: Demand, policy: PolicyValues, *, by: User | None, quantity_confirmed: bool) -> "_GoingOut":
+    """Whether a draft may go out now. What a coordinator sends out has been looked at."""
+    if not demand.organisation.is_verified:
+        text = _("“%(name)s” is not verified yet: nothing of it goes out before.") % {"name": demand.organisation}
+        return _GoingOut(Outcome.WAITS_FOR_VERIFICATION, RuleViolation("organisation_unverified", text))
+    if demand.item.is_unlisted:
+        missing = RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
+        return _GoingOut(Outcome.NEEDS_ITEM, missing)
+    if is_coordinator_of(demand, by):
+        return _GoingOut(Outcome.OPENED)
+
+    judgement = judge_quantity(demand)
+    if judgement.verdict is Verdict.ABSURD:
+        return _GoingOut(Outcome.HELD_FOR_REVIEW, review=DemandStateCode.QUANTITY_UNUSUAL, usual=judgement.usual)
+    if judgement.verdict is Verdict.UNUSUAL and not quantity_confirmed:
+        return _GoingOut(Outcome.NEEDS_CONFIRMATION, question_about(demand, judgement.usual))
+    if wants_approval(demand, policy):
+        return _GoingOut(Outcome.HELD_FOR_REVIEW, review=DemandStateCode.APPROVAL_REQUIRED)
+    return _GoingOut(Outcome.OPENED)
+
+
+@dataclass(frozen=True)
+class _GoingOut:
+    """What is to become of a draft: why it may not go out, or for which review it is held back."""
+
+    outcome: Outcome
+    violation: RuleViolation | None = None
+    review: DemandStateCode | None = None
+    usual: int | None = None
+
+
+def _put_to_work(
+    demand: Demand, verdict: _GoingOut, policy: PolicyValues, *, by: User | None, now: dt.datetime
+) -> Demand:
+    if verdict.review is not None:
+        return _hold_back(demand, verdict.review, policy, by=by, now=now, usual=verdict.usual)
+    change_state(
         demand,
         DemandState.OPEN,
-        state_reason="",
-        opened_at=now,
-        review_requested_at=None,
-        match_requested_at=now,
-        **demand.escalation_from(now, policy),
-        **demand.clocks_from(now, policy),
+        now=now,
+        changes={
+            "opened_at": now,
+            "review_requested_at": None,
+            **demand.escalation_from(now, policy),
+            **demand.clocks_from(now, policy),
+        },
     )
     audit.record(by, "demand.opened", demand)
     return demand
 
 
 def _hold_back(
-    demand: Demand, why: str, policy: PolicyValues, *, by: User | None, now: dt.datetime, usual: int | None = None
+    demand: Demand, code: DemandStateCode, policy: PolicyValues, *, by: User | None, now: dt.datetime, usual: int | None
 ) -> Demand:
     """Leave a draft waiting for a coordinator, who is told; its clock brings it before the next one up. A draft that
     waits already goes on waiting since then.
     """
     if demand.state != DemandState.DRAFT:
         raise RuleViolation("illegal_move", _("This need is not a draft any more."))
-    drafts = Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT, review_requested_at=None)
-    if drafts.update(review_requested_at=now, state_reason=why, **demand.escalation_from(now, policy)):
-        audit.record(by, "demand.held_for_review", demand, quantity=demand.quantity, usual=usual, why=why)
+    drafts = Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT).exclude(AWAITS_REVIEW)
+    if drafts.update(review_requested_at=now, state_code=code, state_note="", **demand.escalation_from(now, policy)):
+        audit.record(by, "demand.held_for_review", demand, quantity=demand.quantity, usual=usual, why=code)
         coordinator = Organisation.objects.coordinating(demand.region).first()
         if coordinator:
             event = "demand.held_for_review"
-            if why == HELD_FOR_APPROVAL:
+            if code == DemandStateCode.APPROVAL_REQUIRED:
                 event = "demand.awaits_approval"
             context = {**describe(demand), "usual": usual}
             queue(event, coordinator, context, key=f"{event}:{demand.pk}:{now:%Y%m%d%H%M%S}")
@@ -149,27 +225,33 @@ def return_demand(demand: Demand, *, by: User, reason: str, now: dt.datetime | N
         raise RuleViolation("reason_missing", _("Say what its owner can do."), field="reason")
     waiting = Demand.objects.awaiting_review().filter(pk=demand.pk)
     if not waiting.update(
-        review_requested_at=None, escalates_at=None, opens_when_verified=False, state_reason=reason.strip()
+        review_requested_at=None,
+        escalates_at=None,
+        state_code=DemandStateCode.RETURNED,
+        state_note=reason.strip(),
     ):
         raise RuleViolation("illegal_move", _("This need does not wait for a coordinator any more."))
     demand.refresh_from_db()
     audit.record(by, "demand.returned", demand, reason=reason)
-    context = {**describe(demand), "reason": demand.state_reason}
+    context = {**describe(demand), "reason": demand.state_note}
     queue("demand.returned", demand.organisation, context, key=f"demand.returned:{demand.pk}:{now:%Y%m%d%H%M%S}")
     return demand
 
 
 @transaction.atomic
-def open_when_verified(demand: Demand, *, by: User | None) -> None:
-    """Send a draft out by itself as soon as its organisation is verified."""
-    Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT).update(opens_when_verified=True)
+def await_verification(demand: Demand, *, by: User | None) -> None:
+    """Send a draft out by itself as soon as its organisation is verified. One that awaits review goes on doing so."""
+    drafts = Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT).exclude(AWAITS_REVIEW)
+    drafts.update(state_code=DemandStateCode.ORGANISATION_UNVERIFIED, state_note="")
     audit.record(by, "demand.opening_asked", demand)
 
 
 def open_awaiting(organisations: Sequence[Organisation], *, now: dt.datetime) -> int:
     """Open the drafts that waited for these to be verified. What needs an answer first stays a draft."""
     waiting = Demand.objects.filter(
-        state=DemandState.DRAFT, opens_when_verified=True, organisation__in=organisations, review_requested_at=None
+        state=DemandState.DRAFT,
+        state_code=DemandStateCode.ORGANISATION_UNVERIFIED,
+        organisation__in=organisations,
     )
     policy = Policy.objects.current().values if organisations else None
     opened = 0
@@ -185,7 +267,7 @@ def open_awaiting(organisations: Sequence[Organisation], *, now: dt.datetime) ->
 @transaction.atomic
 def pause_demand(demand: Demand, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Demand:
     """Ask nobody for a while. What has been asked and not answered is taken back by the next matching."""
-    move(demand, DemandState.PAUSED, state_reason=reason, match_requested_at=now or timezone.now())
+    change_state(demand, DemandState.PAUSED, now=now or timezone.now(), note=reason)
     audit.record(by, "demand.paused", demand, reason=reason)
     return demand
 
@@ -197,13 +279,11 @@ def resume_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) -
     if demand.state not in {DemandState.PAUSED, DemandState.STALE}:
         raise RuleViolation("illegal_move", _("Only a paused need can be resumed."))
     policy = Policy.objects.current().values
-    move(
+    change_state(
         demand,
         DemandState.OPEN,
-        state_reason="",
-        match_requested_at=now,
-        **demand.escalation_from(now, policy),
-        **demand.clocks_from(now, policy),
+        now=now,
+        changes={**demand.escalation_from(now, policy), **demand.clocks_from(now, policy)},
     )
     settle(demand.pk, now=now)
     audit.record(by, "demand.resumed", demand)
@@ -228,7 +308,7 @@ def confirm_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) 
 @transaction.atomic
 def cancel_demand(demand: Demand, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Demand:
     """Not needed any more. What was accepted is an order by now and is cancelled as an order."""
-    move(demand, DemandState.CANCELLED, state_reason=reason, match_requested_at=now or timezone.now())
+    change_state(demand, DemandState.CANCELLED, now=now or timezone.now(), note=reason)
     audit.record(by, "demand.cancelled", demand, reason=reason)
     return demand
 
@@ -240,13 +320,7 @@ def cancel_demand(demand: Demand, *, by: User, reason: str = "", now: dt.datetim
 def ask_whether_still_needed(*, now: dt.datetime | None = None, limit: int = 200) -> int:
     """Ask, once, the owners of needs whose freshness is running out. Returns how many were asked."""
     now = now or timezone.now()
-    due = (
-        Demand.objects.to_be_asked(now)
-        .shown()
-        .select_for_update(of=["self"], skip_locked=True, no_key=True)
-        .order_by("pk")
-    )
-    demands = list(due[:limit])
+    demands = Demand.objects.to_be_asked(now).locked(limit)
     for demand in demands:
         queue(
             "demand.freshness_asked",
@@ -262,20 +336,9 @@ def ask_whether_still_needed(*, now: dt.datetime | None = None, limit: int = 200
 def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
     """Suspend the needs that nobody confirmed in time, and say so. Returns how many."""
     now = now or timezone.now()
-    due = (
-        Demand.objects.gone_stale(now)
-        .shown()
-        .select_for_update(of=["self"], skip_locked=True, no_key=True)
-        .order_by("pk")
-    )
-    demands = list(due[:limit])
+    demands = Demand.objects.gone_stale(now).locked(limit)
     for demand in demands:
-        move(
-            demand,
-            DemandState.STALE,
-            state_reason=gettext_noop("Nobody confirmed that this is still needed."),
-            match_requested_at=now,
-        )
+        change_state(demand, DemandState.STALE, now=now, code=DemandStateCode.NOBODY_CONFIRMED)
         queue(
             "demand.suspended",
             demand.organisation,

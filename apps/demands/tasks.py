@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from apps.demands import services
-from apps.notifications.tasks import nudge, send_due
+from apps.notifications.tasks import send_due, wake
 
 
 @shared_task
@@ -11,5 +11,5 @@ def sweep() -> dict[str, int]:
     """What time does to needs: ask before they go stale, suspend what nobody confirmed."""
     done = {"asked": services.ask_whether_still_needed(), "suspended": services.suspend_stale()}
     if any(done.values()):
-        nudge(send_due)
+        wake(send_due)
     return done

@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import User
 from apps.catalogue.models import Item, Region
 from apps.core.errors import RuleViolation
-from apps.exports.datasets import ExportColumn, ExportDataset, for_csv, for_json
+from apps.exports.columns import ExportColumn, for_csv, for_json
+from apps.exports.datasets import ExportDataset
 
 BLOCK: Final = 64 * 1024
 

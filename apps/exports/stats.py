@@ -14,7 +14,6 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.accounts.disclosure import LEAST_ORGANISATIONS
-from apps.demands.models import LIVE as LIVE_DEMANDS
 from apps.demands.models import Demand, DemandState
 from apps.supply.models import Offer
 
@@ -53,7 +52,7 @@ class Province(Func):
 
 def public_stats(*, now: dt.datetime | None = None) -> PublicStats:
     """Sums over live rows of verified organisations, by four queries. Edges keep the answer for a minute."""
-    demands = Demand.objects.filter(state__in=[*LIVE_DEMANDS, DemandState.FULFILLED], organisation__state="verified")
+    demands = Demand.objects.filter(state__in=[*Demand.LIVE, DemandState.FULFILLED], organisation__state="verified")
     needed = {
         "organisations": Count("organisation", distinct=True),
         "needs": Count("pk"),

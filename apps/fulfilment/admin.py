@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.admin import ReasonForm, WatchedAdmin, WatchedInline, acting, do_each
+from apps.accounts.admin import ReasonActionForm, WatchedAdmin, WatchedInline, acting, do_each
 from apps.accounts.models import User
 from apps.fulfilment import services
 from apps.fulfilment.models import ContactReveal, Delivery, Order, Shipment, Side
@@ -30,7 +30,7 @@ class DeliveryInline(WatchedInline):
 
 @admin.register(Order)
 class OrderAdmin(WatchedAdmin[Order]):
-    action_form = ReasonForm
+    action_form = ReasonActionForm
     actions = ("cancel", "close")
     inlines = (ShipmentInline, DeliveryInline)
     list_display = ("pk", "match", "quantity", "quantity_received", "quantity_rejected", "state", "created_at")

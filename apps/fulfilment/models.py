@@ -34,8 +34,8 @@ class OrderQuerySet(models.QuerySet["Order"]):
         if not user.is_authenticated:
             return self.none()
         return self.filter(
-            user.in_sight("match__demand__organisation", "match__demand__region")
-            | user.in_sight("match__offer__organisation", "match__offer__origin_region")
+            user.visibility("match__demand__organisation", "match__demand__region")
+            | user.visibility("match__offer__organisation", "match__offer__origin_region")
         )
 
     def under_way(self) -> Self:

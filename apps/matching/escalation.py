@@ -42,7 +42,7 @@ def escalate_due(*, now: dt.datetime | None = None, limit: int = 200) -> Done:
 
 def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
     """Notify the next coordinator and the requester, and set the clock again. Returns 1, or 0 if nobody is left."""
-    in_review = demand.waits_for_a_look
+    in_review = demand.awaits_review
     since = demand.escalating_since
     assert since is not None, "a clock that rings has begun to run"
     before = Escalation.objects.filter(demand=demand, for_approval=in_review, since=since)

@@ -9,7 +9,7 @@ from apps.accounts import services as accounts_services
 from apps.matching import notices, services
 from apps.matching.search import offer_index
 from apps.matching.simulation import previews
-from apps.notifications.tasks import awake, nudge, send_due
+from apps.notifications.tasks import clear_wake_mark, send_due, wake
 
 # Needs matched before the sender gets a turn: a crowd of posts must not delay the first notices.
 TURN: Final = 50
@@ -18,12 +18,12 @@ TURN: Final = 50
 @shared_task
 def sweep() -> dict[str, int]:
     """Do one turn of matching, wake the sender if there is something to send, and go on if there is more."""
-    awake(sweep)
+    clear_wake_mark(sweep)
     done = services.sweep(limit=TURN)
     if done:
-        nudge(send_due)
+        wake(send_due)
     if done.demands >= TURN:
-        nudge(sweep)
+        wake(sweep)
     return asdict(done)
 
 
@@ -32,7 +32,7 @@ def reallocate() -> dict[str, int]:
     """Allocate contested items as a whole, once a minute."""
     done = services.reallocate()
     if done:
-        nudge(send_due)
+        wake(send_due)
     return asdict(done)
 
 
@@ -51,10 +51,10 @@ def refresh_supplier_statistics() -> int:
 @shared_task
 def replay_drafts() -> bool:
     """Replay the last days under drafts of the policy, for a while, and go on if there is more."""
-    awake(replay_drafts)
+    clear_wake_mark(replay_drafts)
     more = previews.replay_due()
     if more:
-        nudge(replay_drafts)
+        wake(replay_drafts)
     return more
 
 
@@ -70,5 +70,5 @@ def watch_verifications() -> int:
     accounts_services.expire_verifications()
     notified = notices.announce_verifications()
     if notified:
-        nudge(send_due)
+        wake(send_due)
     return notified

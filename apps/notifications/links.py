@@ -26,7 +26,7 @@ _LONGEST: Final = 600
 LASTS: Final = dt.timedelta(days=14)
 
 
-class Action(models.TextChoices):
+class OneClickAction(models.TextChoices):
     """What a link may do. The target is a match, a demand or an offer, as the first word says."""
 
     MATCH_ACCEPT = "match.accept", _("Accept all")
@@ -38,13 +38,13 @@ class Action(models.TextChoices):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Link:
+class OneClickLink:
     """A link that was made by us, has not expired and, when it was read, had not been used.
 
     `user` is active and is who acts; that they may do `action` to row `target_id` is checked by whoever carries it out.
     """
 
-    action: Action
+    action: OneClickAction
     target_id: int
     user: User
     expires_at: dt.datetime
@@ -53,11 +53,17 @@ class Link:
 
 def make_link(action: str, target_id: int, user: User, expires_at: dt.datetime, *, nonce: str = "") -> str:
     """The absolute URL of a one-click answer. A message that is sent again gives its `nonce` again: the same link."""
-    payload = [Action(action).value, target_id, user.pk, int(expires_at.timestamp()), nonce or secrets.token_urlsafe(9)]
+    payload = [
+        OneClickAction(action).value,
+        target_id,
+        user.pk,
+        int(expires_at.timestamp()),
+        nonce or secrets.token_urlsafe(9),
+    ]
     return f"{settings.SITE_URL}/a/{_signer().sign_object(payload)}/"
 
 
-def read_link(signed: str, *, now: dt.datetime | None = None) -> Link:
+def read_link(signed: str, *, now: dt.datetime | None = None) -> OneClickLink:
     """What a link says. Raises `link_invalid`, `link_used` or `link_expired`, in words for people."""
     now = now or timezone.now()
     invalid = RuleViolation("link_invalid", _("This link is not valid. Log in to answer."), status=404)
@@ -65,8 +71,8 @@ def read_link(signed: str, *, now: dt.datetime | None = None) -> Link:
         raise invalid
     try:
         action, target_id, user_id, expires, nonce = _signer().unsign_object(signed)
-        link = Link(
-            action=Action(action),
+        link = OneClickLink(
+            action=OneClickAction(action),
             target_id=int(target_id),
             user=User.objects.get(pk=user_id, is_active=True),
             expires_at=dt.datetime.fromtimestamp(expires, dt.UTC),
@@ -82,7 +88,7 @@ def read_link(signed: str, *, now: dt.datetime | None = None) -> Link:
     return link
 
 
-def use_link(link: Link) -> None:
+def use_link(link: OneClickLink) -> None:
     """Use the link up, in the caller's transaction. Of two at once one waits: `link_used` if the first commits."""
     try:
         with transaction.atomic():

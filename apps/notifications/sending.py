@@ -31,9 +31,9 @@ RUN_SECONDS: Final = 60
 ROUTE_DOWN: Final = dt.timedelta(seconds=20)
 
 _SENDERS: Final[dict[str, Callable[[], Sender]]] = {
-    Channel.WEBHOOK: webhook.Sender,
-    Channel.SMS: sms.Sender,
-    Channel.EMAIL: email.Sender,
+    Channel.WEBHOOK: webhook.WebhookSender,
+    Channel.SMS: sms.SmsSender,
+    Channel.EMAIL: email.EmailSender,
 }
 
 

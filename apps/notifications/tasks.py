@@ -11,35 +11,37 @@ from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
 
-# One nudge that waits for a worker does for all who come after it; one that was lost is not waited for longer.
+# While one wake-up waits for a worker, later ones would add nothing and are not sent. A lost one blocks them no longer
+# than this.
 WAITS_SECONDS: Final = 5
 
 
-def nudge(task: Task[[], object]) -> None:
-    """Run `task` soon after the caller's commit. Rows are the queue: a nudge that is lost costs seconds, so it never
-    fails.
+def wake(task: Task[[], object]) -> None:
+    """Run `task` soon after the caller's commit.
+
+    Rows are the queue: the sweep finds them without us. A lost wake-up costs seconds, so this never raises.
     """
 
     def send() -> None:
         try:
-            if cache.add(_mark(task), 1, timeout=WAITS_SECONDS):
+            if cache.add(_wake_mark(task), 1, timeout=WAITS_SECONDS):
                 task.apply_async(retry=False, ignore_result=True)
         except (OperationalError, RedisError, OSError) as error:
-            log.warning("nudge_lost", task=task.name, error=str(error))
+            log.warning("wake_lost", task=task.name, error=str(error))
 
     transaction.on_commit(send)
 
 
-def awake(task: Task[[], object]) -> None:
-    """The first act of a task that is nudged: rows that it may not see any more nudge anew."""
+def clear_wake_mark(task: Task[[], object]) -> None:
+    """The first act of a task that is woken. Rows written from now on, which it may not see, wake it again."""
     try:
-        cache.delete(_mark(task))
+        cache.delete(_wake_mark(task))
     except RedisError as error:
-        log.warning("nudge_not_cleared", task=task.name, error=str(error))
+        log.warning("wake_mark_not_cleared", task=task.name, error=str(error))
 
 
-def _mark(task: Task[[], object]) -> str:
-    return f"nudged:{task.name}"
+def _wake_mark(task: Task[[], object]) -> str:
+    return f"wake:{task.name}"
 
 
 @shared_task
@@ -47,7 +49,7 @@ def send_due() -> int:
     """Send what is due; returns how many messages were handed over."""
     from apps.notifications import sending
 
-    awake(send_due)
+    clear_wake_mark(send_due)
     return sending.send_due()
 
 

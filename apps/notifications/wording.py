@@ -74,7 +74,7 @@ def one_click(context: Context, action: str, target_id: int, until: dt.datetime 
         return ""
     expires_at = until or message.created_at + links.LASTS
     url = links.make_link(action, target_id, user, expires_at, nonce=message.uid.hex[:16])
-    return button(context, url, str(links.Action(action).label))
+    return button(context, url, str(links.OneClickAction(action).label))
 
 
 @register.simple_tag(takes_context=True)

@@ -112,8 +112,8 @@ def lines(rows: Sequence[ReplayedNeed], user: User) -> list[tuple[Demand, list[l
     """
     ids = {part[0] for row in rows for part in (*row.before, *row.after)}
     offers = Offer.objects.select_related("organisation", "item__unit", "origin_region").in_bulk(list(ids))
-    in_sight = set(Offer.objects.visible_to(user).filter(pk__in=ids).values_list("pk", flat=True))
-    provinces = {offer.pk: _province(offer.origin_region) for offer in offers.values() if offer.pk not in in_sight}
+    visibility = set(Offer.objects.visible_to(user).filter(pk__in=ids).values_list("pk", flat=True))
+    provinces = {offer.pk: _province(offer.origin_region) for offer in offers.values() if offer.pk not in visibility}
     places_named = places.names_of(provinces.values())
 
     def served(offer: Offer, units: int, hours: float) -> Serving:

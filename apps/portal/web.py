@@ -9,7 +9,7 @@ from django.utils.functional import Promise
 from apps.accounts.models import User
 from apps.core.errors import RuleViolation
 from apps.matching.tasks import sweep
-from apps.notifications.tasks import nudge
+from apps.notifications.tasks import wake
 
 
 def user_of(request: HttpRequest) -> User:
@@ -20,7 +20,7 @@ def user_of(request: HttpRequest) -> User:
 
 def done(request: HttpRequest, to: object, message: str | Promise = "", *args: object) -> HttpResponse:
     """After a service did its work: say so, wake matching, go on to another page (a URL name or an object)."""
-    nudge(sweep)
+    wake(sweep)
     if message:
         messages.success(request, str(message))
     return redirect(to, *args)  # type: ignore[call-overload, no-any-return]  # a name, a URL or a model: Django finds out

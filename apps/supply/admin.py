@@ -7,14 +7,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.admin import ReasonForm, WatchedAdmin, acting, do_each
+from apps.accounts.admin import ReasonActionForm, WatchedAdmin, acting, do_each
 from apps.supply import services
 from apps.supply.models import Offer
 
 
 @admin.register(Offer)
 class OfferAdmin(WatchedAdmin[Offer]):
-    action_form = ReasonForm
+    action_form = ReasonActionForm
     actions = ("pause", "withdraw")
     list_display = (
         "item",

@@ -4,6 +4,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any, ClassVar, Final, Self
 
+import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
-from apps.core.models import Counted, QueuedQuerySet
+from apps.core.posts import Post, PostQuerySet
 from apps.policy.values import PolicyValues
 
 
@@ -26,31 +27,56 @@ class OfferState(models.TextChoices):
     WITHDRAWN = "withdrawn", _("Withdrawn")
 
 
-LIVE: Final = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
+class OfferStateCode(models.TextChoices):
+    """Why an offer is in its state, where nobody typed why."""
+
+    NOBODY_CONFIRMED = "nobody_confirmed", _("Nobody confirmed that this is still there.")
+    GOODS_GONE = "goods_gone", _("You said that the goods are gone.")
+    CAPACITY_UNKNOWN = "capacity_unknown", _("The board does not say how much can be made in a day.")
+
 
 # A pause keeps new requests away and not who has had goods of the offer before. A suspended one may be an empty shelf.
 REPEATABLE: Final = (OfferState.PUBLISHED, OfferState.PAUSED)
 
 
-class OfferQuerySet(QueuedQuerySet["Offer"]):
+# What copies of a published offer are made of. A change of any of them is noted (`OfferChange`): the list is the place
+# to look for who adds a field. What changes with every hold (`quantity_reserved`) is not among them.
+NOTED_COLUMNS: Final = (
+    "state",
+    "item_id",
+    "organisation_id",
+    "standard_id",
+    "quantity",
+    "minimum_order",
+    "lead_time_days",
+    "unit_price",
+    "currency",
+    "is_donation",
+    "origin_region_id",
+    "ships_to",
+    "confirmed_at",
+)
+
+_NOTE_CHANGE: Final = """
+    INSERT INTO supply_offerchange (offer_id, item_id, changed_at)
+    VALUES (NEW.id, NEW.item_id, clock_timestamp())
+    ON CONFLICT (offer_id) DO UPDATE SET item_id = excluded.item_id, changed_at = excluded.changed_at;
+    RETURN NULL;
+"""
+
+
+class OfferQuerySet(PostQuerySet["Offer"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
-        return self.filter(user.in_sight("organisation", "origin_region"))
+        return self.filter(user.visibility("organisation", "origin_region"))
 
     def published(self) -> Self:
         return self.filter(state=OfferState.PUBLISHED)
 
-    def live(self) -> Self:
-        return self.filter(state__in=LIVE)
-
     def repeatable(self) -> Self:
         """Of which whoever has an accepted match may order again."""
         return self.filter(state__in=REPEATABLE)
-
-    def alike(self, organisation: Organisation, item: Item, since: dt.datetime) -> Self:
-        """Live offers of the same organisation for the same item: likely the same goods."""
-        return self.live().filter(organisation=organisation, item=item, created_at__gte=since).order_by("-pk")
 
     def to_be_asked(self, now: dt.datetime, policy: PolicyValues) -> Self:
         return self.published().filter(asked_at=None, confirmed_at__lte=now - policy.offer_asks_after)
@@ -68,7 +94,7 @@ class OfferQuerySet(QueuedQuerySet["Offer"]):
         return self.select_related("organisation", "item__unit", "standard", "origin_region")
 
 
-class Offer(Counted):
+class Offer(Post):
     """Goods of one supplier that can be promised: stock on hand, or output within the horizon that the supplier
     vouches for.
     """
@@ -110,18 +136,15 @@ class Offer(Counted):
     state = models.CharField(
         _("state"), max_length=10, choices=OfferState.choices, default=OfferState.DRAFT, editable=False
     )
-    state_reason = models.CharField(_("reason"), max_length=500, blank=True)
+    state_code = models.CharField(
+        _("reason"), max_length=30, choices=OfferStateCode.choices, blank=True, editable=False
+    )
     published_at = models.DateTimeField(_("published"), null=True, blank=True, editable=False)
-    confirmed_at = models.DateTimeField(_("last confirmed"), null=True, blank=True, editable=False)
-    asked_at = models.DateTimeField(null=True, blank=True, editable=False)
-
-    match_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
-    match_claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
-
-    source = models.CharField(_("imported from"), max_length=60, blank=True, editable=False)
-    source_key = models.CharField(_("key there"), max_length=200, blank=True, editable=False)
 
     objects = OfferQuerySet.as_manager()
+
+    LIVE: ClassVar = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
+    CODES: ClassVar = OfferStateCode
 
     MOVES: ClassVar = {
         OfferState.DRAFT: frozenset({OfferState.PUBLISHED, OfferState.WITHDRAWN}),
@@ -131,11 +154,32 @@ class Offer(Counted):
         OfferState.WITHDRAWN: frozenset(),
     }
 
-    class Meta(Counted.Meta):
+    class Meta(Post.Meta):
         verbose_name = _("offer")
         verbose_name_plural = _("offers")
+        triggers: ClassVar = [
+            *Post.Meta.triggers,
+            # Whichever way an offer is written, it is noted: by services, imports, the back office or SQL.
+            pgtrigger.Trigger(
+                name="note_new",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert,
+                condition=pgtrigger.Q(new__state=OfferState.PUBLISHED.value),
+                func=_NOTE_CHANGE,
+            ),
+            pgtrigger.Trigger(
+                name="note_change",
+                when=pgtrigger.After,
+                operation=pgtrigger.UpdateOf(*NOTED_COLUMNS),
+                condition=pgtrigger.AnyChange(*NOTED_COLUMNS),
+                func=_NOTE_CHANGE,
+            ),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(state__in=OfferState.values), name="offer_state_known"),
+            models.CheckConstraint(
+                condition=Q(state_code__in=["", *OfferStateCode.values]), name="offer_state_code_known"
+            ),
             models.CheckConstraint(
                 condition=Q(quantity__gte=0, quantity__lte=MAX_QUANTITY), name="offer_quantity_in_range"
             ),
@@ -184,10 +228,6 @@ class Offer(Counted):
         return self.quantity - self.quantity_reserved
 
     @property
-    def is_live(self) -> bool:
-        return self.state in LIVE
-
-    @property
     def is_repeatable(self) -> bool:
         return self.state in REPEATABLE
 
@@ -206,3 +246,50 @@ class Offer(Counted):
     def contact(self) -> dict[str, Any]:
         """What the other side of an accepted match gets to see."""
         return self.organisation.contact
+
+
+class OfferChange(models.Model):
+    """An offer that changed, and that whoever keeps copies of offers has not taken note of yet.
+
+    Triggers write it, on `Offer` and on the regions that offers ship from. The reader (the offer index of matching)
+    deletes the row when its copy is up to date, unless the offer has changed once more.
+    """
+
+    # No constraint: only a trigger on the offer itself writes this, and a check at each commit would cost more.
+    offer = models.OneToOneField(
+        Offer, models.CASCADE, primary_key=True, db_constraint=False, related_name="noted_change"
+    )
+    item = models.ForeignKey(Item, models.DO_NOTHING, db_constraint=False, related_name="+")
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("change of an offer")
+        verbose_name_plural = _("changes of offers")
+
+    def __str__(self) -> str:
+        return f"{self.offer_id} {self.changed_at:%Y-%m-%d %H:%M:%S}"
+
+
+class OriginRegion(Region):
+    """A region as the place that offers ship from: a region that is found to lie elsewhere moves its offers with it.
+
+    A proxy, so that the trigger on the table of the catalogue is declared where offers are known. `Region` names it.
+    """
+
+    class Meta:
+        proxy = True
+        triggers: ClassVar = [
+            pgtrigger.Trigger(
+                name="note_moved_offers",
+                when=pgtrigger.After,
+                operation=pgtrigger.UpdateOf("latitude", "longitude", "path"),
+                condition=pgtrigger.AnyChange("latitude", "longitude", "path"),
+                func="""
+                    INSERT INTO supply_offerchange (offer_id, item_id, changed_at)
+                    SELECT offer.id, offer.item_id, clock_timestamp() FROM supply_offer offer
+                    WHERE offer.origin_region_id = NEW.code AND offer.state = 'published' ORDER BY offer.id
+                    ON CONFLICT (offer_id) DO UPDATE SET changed_at = excluded.changed_at;
+                    RETURN NULL;
+                """,
+            )
+        ]

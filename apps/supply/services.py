@@ -7,17 +7,16 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, ItemStandard, Region
 from apps.catalogue.units import MAX_QUANTITY
 from apps.core import audit
 from apps.core.errors import RuleViolation, Text
-from apps.core.states import move
+from apps.core.posts import change_state
 from apps.notifications.services import queue
 from apps.policy.models import Policy
-from apps.supply.models import Offer, OfferState
+from apps.supply.models import Offer, OfferState, OfferStateCode
 
 LIKELY_DUPLICATE_WITHIN = dt.timedelta(days=7)
 
@@ -112,14 +111,11 @@ def publish_offer(offer: Offer, *, by: User | None, now: dt.datetime | None = No
             % {"name": offer.organisation},
         )
     check_can_go_out(offer, now)
-    move(
+    change_state(
         offer,
         OfferState.PUBLISHED,
-        state_reason="",
-        published_at=offer.published_at or now,
-        confirmed_at=now,
-        asked_at=None,
-        match_requested_at=now,
+        now=now,
+        changes={"published_at": offer.published_at or now, "confirmed_at": now, "asked_at": None},
     )
     audit.record(by, "offer.published", offer)
     return offer
@@ -138,7 +134,7 @@ def check_can_go_out(offer: Offer, now: dt.datetime) -> None:
 @transaction.atomic
 def pause_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Offer:
     """Promise nothing new for a while; what is held and not answered is taken back by the next matching."""
-    move(offer, OfferState.PAUSED, state_reason=reason, match_requested_at=now or timezone.now())
+    change_state(offer, OfferState.PAUSED, now=now or timezone.now(), note=reason)
     audit.record(by, "offer.paused", offer, reason=reason)
     return offer
 
@@ -165,7 +161,7 @@ def confirm_offer(offer: Offer, *, by: User, now: dt.datetime | None = None) -> 
 @transaction.atomic
 def withdraw_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Offer:
     """The goods are gone for good. What was accepted is an order by now and is cancelled as an order."""
-    move(offer, OfferState.WITHDRAWN, state_reason=reason, match_requested_at=now or timezone.now())
+    change_state(offer, OfferState.WITHDRAWN, now=now or timezone.now(), note=reason)
     audit.record(by, "offer.withdrawn", offer, reason=reason)
     return offer
 
@@ -178,12 +174,7 @@ def suspend_gone(offer_id: int, *, withdrawn: int, now: dt.datetime) -> bool:
     offer = Offer.objects.shown().get(pk=offer_id)
     if offer.state != OfferState.PUBLISHED:
         return False
-    move(
-        offer,
-        OfferState.STALE,
-        state_reason=gettext_noop("You said that the goods are gone."),
-        match_requested_at=now,
-    )
+    change_state(offer, OfferState.STALE, now=now, code=OfferStateCode.GOODS_GONE)
     queue(
         "offer.gone",
         offer.organisation,
@@ -197,13 +188,7 @@ def suspend_gone(offer_id: int, *, withdrawn: int, now: dt.datetime) -> bool:
 def ask_whether_still_there(*, now: dt.datetime | None = None, limit: int = 200) -> int:
     """Ask, once, the suppliers whose offers are about to go stale. Returns how many were asked."""
     now = now or timezone.now()
-    due = (
-        Offer.objects.to_be_asked(now, Policy.objects.current().values)
-        .shown()
-        .select_for_update(of=["self"], skip_locked=True, no_key=True)
-        .order_by("pk")
-    )
-    offers = list(due[:limit])
+    offers = Offer.objects.to_be_asked(now, Policy.objects.current().values).locked(limit)
     for offer in offers:
         queue(
             "offer.freshness_asked",
@@ -219,20 +204,9 @@ def ask_whether_still_there(*, now: dt.datetime | None = None, limit: int = 200)
 def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
     """Suspend the offers that nobody confirmed in time, and say so. Returns how many."""
     now = now or timezone.now()
-    due = (
-        Offer.objects.gone_stale(now, Policy.objects.current().values)
-        .shown()
-        .select_for_update(of=["self"], skip_locked=True, no_key=True)
-        .order_by("pk")
-    )
-    offers = list(due[:limit])
+    offers = Offer.objects.gone_stale(now, Policy.objects.current().values).locked(limit)
     for offer in offers:
-        move(
-            offer,
-            OfferState.STALE,
-            state_reason=gettext_noop("Nobody confirmed that this is still there."),
-            match_requested_at=now,
-        )
+        change_state(offer, OfferState.STALE, now=now, code=OfferStateCode.NOBODY_CONFIRMED)
         queue(
             "offer.suspended",
             offer.organisation,

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from apps.notifications.tasks import nudge, send_due
+from apps.notifications.tasks import send_due, wake
 from apps.supply import services
 
 
@@ -11,5 +11,5 @@ def sweep() -> dict[str, int]:
     """What time does to offers: ask before they go stale, suspend what nobody confirmed."""
     done = {"asked": services.ask_whether_still_there(), "suspended": services.suspend_stale()}
     if any(done.values()):
-        nudge(send_due)
+        wake(send_due)
     return done

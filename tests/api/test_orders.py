@@ -100,7 +100,7 @@ def test_a_coordinator_says_on_whose_behalf_an_order_is_called_off(
 
     said = {"on_behalf_of": "requester", "reason": "enough"}
     assert call(supplier).post(f"/orders/{orders[1].pk}/cancel/", said).json()["code"] == "not_allowed"
-    before = (demand.quantity, demand.quantity_matched)
+    before = (demand.quantity or 0, demand.quantity_matched)
     assert call(coordinator).post(f"/orders/{orders[1].pk}/cancel/", said).json()["state"] == "cancelled"
     demand.refresh_from_db()
     assert (demand.quantity, demand.quantity_matched) == (before[0] - 100, before[1] - 100)

@@ -18,7 +18,7 @@ from apps.local import supervisor
 from apps.matching.models import Match
 from apps.matching.tasks import sweep
 from apps.notifications.models import Message, MessageState
-from apps.notifications.tasks import nudge
+from apps.notifications.tasks import wake
 from tests.benchmarks.figures import quantile, row
 from tests.benchmarks.sweep import Hospitals, post
 from tests.benchmarks.world import Market
@@ -96,7 +96,7 @@ def _post_all(market: Market, hospitals: Hospitals, posts: int, every: float) ->
             time.sleep(max(0, start + number * every - time.time()))
         with transaction.atomic():
             demand = post(market, hospitals)
-            nudge(sweep)
+            wake(sweep)
         committed[demand.pk] = time.time()
     return committed
 

@@ -25,7 +25,9 @@ def words() -> Words:
     return Words(
         names=Names((row.key, name) for row in items for names in row.names.values() for name in names),
         reader=standards.Reader(standards.Known(row.code, row.grade, row.successor) for row in rows),
-        gazetteer=regions.Gazetteer(regions.Place(row.code, row.name, row.path) for row in reference.region_rows()),
+        gazetteer=regions.Gazetteer(
+            regions.GazetteerEntry(row.code, row.name, row.path) for row in reference.region_rows()
+        ),
         items_of={row.code: row.items for row in rows},
         shelves={row.key: row.category for row in items},
         measures={

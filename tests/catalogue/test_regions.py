@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from apps.catalogue import reference
 from apps.catalogue.regions import (
     Gazetteer,
-    Place,
-    Remark,
+    GazetteerEntry,
+    RegionRemark,
     Resolution,
     ancestors,
     common_level,
@@ -20,7 +20,7 @@ from apps.catalogue.regions import (
 from tests.factories import region
 
 ROWS = {row.code: row for row in reference.region_rows()}
-GAZETTEER = Gazetteer(Place(row.code, row.name, row.path) for row in ROWS.values())
+GAZETTEER = Gazetteer(GazetteerEntry(row.code, row.name, row.path) for row in ROWS.values())
 codes = st.sampled_from(sorted(code for code in ROWS if len(code) == 6 and code.isdigit()))
 points = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
 
@@ -129,18 +129,18 @@ def test_fields_give_the_smallest_place_they_name(fields: dict[str, str | None],
 
 def test_a_city_is_believed_before_its_province() -> None:
     found = GAZETTEER.resolve(province="山西", city="西安市")
-    assert found == Resolution("610100", "prefecture", (Remark.PROVINCE_CONTRADICTED,))
+    assert found == Resolution("610100", "prefecture", (RegionRemark.PROVINCE_CONTRADICTED,))
 
 
 @pytest.mark.parametrize("district", ["高新区", "城南新区", "经济技术开发区"])
 def test_a_district_of_no_code_leaves_the_city(district: str) -> None:
     found = GAZETTEER.resolve(province="湖北", city="随州市", district=district)
-    assert found == Resolution("421300", "prefecture", (Remark.DISTRICT_UNKNOWN,))
+    assert found == Resolution("421300", "prefecture", (RegionRemark.DISTRICT_UNKNOWN,))
 
 
 def test_the_address_tells_more_than_a_city() -> None:
     found = GAZETTEER.resolve(province="上海", city="上海市", address="上海浦东新区紫萍路908弄")
-    assert found == Resolution("310115", "county", (Remark.FROM_ADDRESS,))
+    assert found == Resolution("310115", "county", (RegionRemark.FROM_ADDRESS,))
     assert GAZETTEER.resolve(address="湖北省潜江市红梅东路8号").code == "429005"
 
 
@@ -155,7 +155,7 @@ def test_a_name_that_several_places_have_is_not_guessed() -> None:
 
 
 def test_nowhere_is_said_to_be_nowhere() -> None:
-    assert GAZETTEER.resolve() == Resolution(None, None, (Remark.NOWHERE,))
+    assert GAZETTEER.resolve() == Resolution(None, None, (RegionRemark.NOWHERE,))
     assert GAZETTEER.resolve(province="火星", city="大坑").code is None
 
 

@@ -9,7 +9,7 @@ from apps.catalogue.standards import (
     Graded,
     Known,
     Reader,
-    Remark,
+    StandardRemark,
     family_of,
     meets_or_exceeds,
     normalise,
@@ -63,12 +63,12 @@ def test_withdrawn_editions_give_their_successors() -> None:
         ("YY 0469-2004", "YY 0469-2011"),
     ):
         (cited,) = READER.read(text).cited
-        assert (cited.code, cited.remark) == (code, Remark.SUPERSEDED)
+        assert (cited.code, cited.remark) == (code, StandardRemark.SUPERSEDED)
 
 
 def test_an_edition_that_never_was_gives_the_one_in_force() -> None:
     (cited,) = READER.read("YY 0469-2010").cited
-    assert (cited.code, cited.remark) == ("YY 0469-2011", Remark.OTHER_EDITION)
+    assert (cited.code, cited.remark) == ("YY 0469-2011", StandardRemark.OTHER_EDITION)
 
 
 def test_what_is_no_standard_is_left_over() -> None:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, ProgrammingError, connection, transaction
 from apps.accounts.models import User
 from apps.core import audit
 from apps.core.errors import RuleViolation
-from apps.core.models import AuditEntry, Counted
+from apps.core.models import AuditEntry, HourStamped
 from apps.core.states import move
 from apps.demands.models import Demand, DemandState
 from apps.supply.models import Offer
@@ -27,7 +27,7 @@ def test_a_move_that_is_not_among_the_moves_is_refused() -> None:
 def test_of_two_who_read_the_same_state_only_the_first_moves_it() -> None:
     demand = DemandFactory.create()
     other = Demand.objects.get(pk=demand.pk)
-    move(demand, DemandState.PAUSED, state_reason="first")
+    move(demand, DemandState.PAUSED, state_note="first")
 
     with pytest.raises(RuleViolation) as caught:
         move(other, DemandState.CANCELLED)
@@ -61,7 +61,7 @@ def test_every_way_of_changing_a_row_moves_updated_at() -> None:
 
 
 @pytest.mark.parametrize("model", [Demand, Offer])
-def test_what_a_hold_changes_stands_in_no_index(model: type[Counted]) -> None:
+def test_what_a_hold_changes_stands_in_no_index(model: type[HourStamped]) -> None:
     """Else every hold would write a new entry into every index of the row."""
     with connection.cursor() as cursor:
         cursor.execute(

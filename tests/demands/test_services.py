@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +14,7 @@ from apps.demands import plausibility, review, services
 from apps.demands.amending import amend_demand
 from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, QuantityKind
+from apps.demands.outcomes import Outcome
 from apps.demands.plausibility import Verdict, judge
 from apps.notifications.models import Notification
 from apps.policy.services import make_policy
@@ -107,7 +108,7 @@ def test_an_absurd_quantity_waits_for_a_coordinator(hospital: Organisation, buye
     [draft] = services.post_demands(hospital, [line(quantity=10**11)], by=buyer)
 
     held = services.open_demand(draft, by=buyer, quantity_confirmed=True)
-    assert (held.state, held.state_reason) == (DemandState.DRAFT, review.QUANTITY_HELD_FOR_REVIEW)
+    assert (held.state, held.state_code) == (DemandState.DRAFT, "quantity_unusual")
     assert list(Demand.objects.awaiting_review()) == [draft]
 
     opened = services.open_demand(held, by=coordinator)
@@ -123,7 +124,7 @@ def test_a_quantity_is_plausible_when_it_is_near_what_is_usual(quantity: int, pa
         assert judgement == plausibility.Judgement(Verdict.PLAUSIBLE, None)
     elif len(past) < plausibility.ENOUGH:
         assert judgement.usual is not None
-        gross = max(quantity, judgement.usual) > plausibility.GROSS_RATIO * min(quantity, judgement.usual)
+        gross = max(quantity, judgement.usual) >= plausibility.GROSS_RATIO * min(quantity, judgement.usual)
         assert (judgement.verdict is Verdict.UNUSUAL) == gross
     else:
         assert judgement.usual is not None
@@ -350,7 +351,7 @@ def test_what_was_approved_is_not_made_more_without_a_look_and_less_it_may_becom
     hospital: Organisation, buyer: User, coordinator: User, field: str, before: Any, more: Any, less: Any
 ) -> None:
     [draft] = services.post_demands(hospital, [line(**{"quantity": 1_000, field: before})], by=buyer)
-    assert services.open_demand(draft, by=buyer).waits_for_a_look
+    assert services.open_demand(draft, by=buyer).awaits_review
     need = services.open_demand(draft, by=coordinator)
 
     with pytest.raises(RuleViolation, match="Ask yours") as refused:
@@ -401,3 +402,58 @@ def test_a_worker_that_comes_late_leaves_the_claim_of_another(hospital: Organisa
     assert Demand.objects.awaiting_match(later + 2 * lease).exists(), "if the other dies too, a third takes it up"
     services.finish_matching(second)
     assert not Demand.objects.filter(match_requested_at__isnull=False).exists()
+
+
+# --- Post and send out ------------------------------------------------------------------------------------------------
+
+
+def test_a_post_says_what_became_of_each_line(hospital: Organisation, buyer: User) -> None:
+    unlisted = ItemFactory.create(key="other")
+    lines = [line(), line(quantity=10**11), line(item=unlisted, note="Tape"), line(quantity=70)]
+
+    posted = services.post_needs(hospital, lines, by=buyer, open_now=[0, 1, 2])
+
+    assert [one.outcome for one in posted] == [
+        Outcome.OPENED,
+        Outcome.HELD_FOR_REVIEW,
+        Outcome.NEEDS_ITEM,
+        Outcome.DRAFTED,
+    ]
+    codes = [(one.demand.state, one.demand.state_code) for one in posted]
+    assert codes == [("open", ""), ("draft", "quantity_unusual"), ("draft", ""), ("draft", "")]
+
+
+def test_nothing_is_posted_while_a_quantity_is_to_be_confirmed(hospital: Organisation, buyer: User) -> None:
+    for _i in range(6):
+        DemandFactory.create(organisation=hospital, quantity=500)
+    before = Demand.objects.count()
+
+    asked = services.post_needs(hospital, [line(quantity=500), line(quantity=6000)], by=buyer)
+
+    assert [one.outcome for one in asked] == [Outcome.OPENED, Outcome.NEEDS_CONFIRMATION]
+    assert asked[1].violation is not None
+    assert asked[1].violation.code == "quantity_unusual"
+    assert Demand.objects.count() == before
+    posted = services.post_needs(hospital, [line(quantity=500), line(quantity=6000)], by=buyer, confirmed=[1])
+    assert [one.outcome for one in posted] == [Outcome.OPENED, Outcome.OPENED]
+
+
+def test_a_post_waits_for_the_verification_of_its_owner(stranger: User) -> None:
+    clinic = OrganisationFactory.create(unverified=True)
+    [posted] = services.post_needs(clinic, [line()], by=stranger)
+
+    posted.demand.refresh_from_db()
+    assert (posted.outcome, posted.demand.awaits_verification) == (Outcome.WAITS_FOR_VERIFICATION, True)
+    assert posted.demand.state_reason == "It goes out as soon as the organisation is verified."
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_a_reason_reads_the_same_from_the_row_and_from_sql(hospital: Organisation, language: str) -> None:
+    DemandFactory.create(organisation=hospital)
+    DemandFactory.create(organisation=hospital, state="stale", state_code="nobody_confirmed")
+    DemandFactory.create(organisation=hospital, state="paused", state_note="Holiday")
+    with translation.override(language):
+        read = list(Demand.objects.order_by("pk").values_list(Demand.reason_expression(), flat=True))
+        assert read == [demand.state_reason for demand in Demand.objects.order_by("pk")]
+    assert (read[0], read[2]) == ("", "Holiday")
+    assert read[1]

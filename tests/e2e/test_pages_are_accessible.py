@@ -39,7 +39,9 @@ def something_everywhere(
     )
     demand = DemandFactory.create(organisation=hospital, escalates_at=now + dt.timedelta(minutes=5))
     MatchFactory.create(demand=demand, offer=OfferFactory.create(organisation=maker))
-    DemandFactory.create(organisation=hospital, draft=True, review_requested_at=now, quantity=10**12)
+    DemandFactory.create(
+        organisation=hospital, draft=True, review_requested_at=now, state_code="approval_required", quantity=10**12
+    )
     stuck = DemandFactory.create(organisation=hospital, opened_at=now - dt.timedelta(days=3))
     office = coordinator.grants[0].organisation
     EscalationFactory.create(demand=stuck, organisation=office, tried={"declined": 2})

@@ -66,7 +66,7 @@ def test_a_need_posted_before_verification_goes_out_by_itself_and_a_plain_draft_
     posted, kept = (DemandFactory.create(organisation=clinic, draft=True, posted_by=owner) for _i in range(2))
     with pytest.raises(RuleViolation):
         demands.open_demand(posted, by=owner)
-    demands.open_when_verified(posted, by=owner)
+    demands.await_verification(posted, by=owner)
 
     accounts.verify_organisation(clinic, by=coordinator)
     notices.announce_verifications()

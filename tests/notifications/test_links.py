@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.core.errors import RuleViolation
-from apps.notifications.links import Action, make_link, read_link, use_link
+from apps.notifications.links import OneClickAction, make_link, read_link, use_link
 from apps.notifications.models import UsedLink
 from tests.factories import UserFactory
 
@@ -31,9 +31,14 @@ def soon() -> dt.datetime:
 def test_a_link_says_what_it_does_to_what_and_as_whom(buyer: User) -> None:
     until = soon().replace(microsecond=0)
 
-    link = read_link(signed(make_link(Action.DEMAND_CONFIRM, 42, buyer, until)))
+    link = read_link(signed(make_link(OneClickAction.DEMAND_CONFIRM, 42, buyer, until)))
 
-    assert (link.action, link.target_id, link.user, link.expires_at) == (Action.DEMAND_CONFIRM, 42, buyer, until)
+    assert (link.action, link.target_id, link.user, link.expires_at) == (
+        OneClickAction.DEMAND_CONFIRM,
+        42,
+        buyer,
+        until,
+    )
 
 
 @pytest.mark.django_db
@@ -52,8 +57,8 @@ def test_what_we_did_not_sign_is_not_valid(text: str) -> None:
 
 @pytest.mark.django_db
 def test_a_changed_link_is_not_valid(buyer: User) -> None:
-    text = signed(make_link(Action.MATCH_ACCEPT, 1, buyer, soon()))
-    other = signed(make_link(Action.MATCH_ACCEPT, 2, buyer, soon()))
+    text = signed(make_link(OneClickAction.MATCH_ACCEPT, 1, buyer, soon()))
+    other = signed(make_link(OneClickAction.MATCH_ACCEPT, 2, buyer, soon()))
 
     for forged in (text[:-1] + ("A" if text[-1] != "A" else "B"), f"{other.split('.')[0]}.{text.split('.')[1]}"):
         with pytest.raises(RuleViolation, match="not valid"):
@@ -62,7 +67,7 @@ def test_a_changed_link_is_not_valid(buyer: User) -> None:
 
 @pytest.mark.django_db
 def test_a_link_expires(buyer: User) -> None:
-    text = signed(make_link(Action.MATCH_ACCEPT, 1, buyer, soon()))
+    text = signed(make_link(OneClickAction.MATCH_ACCEPT, 1, buyer, soon()))
 
     with pytest.raises(RuleViolation) as caught:
         read_link(text, now=soon() + dt.timedelta(hours=1))
@@ -71,7 +76,7 @@ def test_a_link_expires(buyer: User) -> None:
 
 @pytest.mark.django_db
 def test_the_link_of_somebody_who_left_opens_nothing(buyer: User) -> None:
-    text = signed(make_link(Action.MATCH_ACCEPT, 1, buyer, soon()))
+    text = signed(make_link(OneClickAction.MATCH_ACCEPT, 1, buyer, soon()))
     User.objects.filter(pk=buyer.pk).update(is_active=False)
 
     with pytest.raises(RuleViolation) as caught:
@@ -82,8 +87,8 @@ def test_the_link_of_somebody_who_left_opens_nothing(buyer: User) -> None:
 @pytest.mark.django_db
 def test_a_link_works_once_and_its_sister_still_does(buyer: User) -> None:
     nonce = "abc"
-    confirm = signed(make_link(Action.DEMAND_CONFIRM, 1, buyer, soon(), nonce=nonce))
-    close = signed(make_link(Action.DEMAND_CLOSE, 1, buyer, soon(), nonce=nonce))
+    confirm = signed(make_link(OneClickAction.DEMAND_CONFIRM, 1, buyer, soon(), nonce=nonce))
+    close = signed(make_link(OneClickAction.DEMAND_CLOSE, 1, buyer, soon(), nonce=nonce))
 
     link = read_link(confirm)
     use_link(link)
@@ -99,7 +104,7 @@ def test_a_link_works_once_and_its_sister_still_does(buyer: User) -> None:
 
 @pytest.mark.django_db
 def test_what_is_rolled_back_has_not_used_the_link(buyer: User) -> None:
-    text = signed(make_link(Action.MATCH_ACCEPT, 1, buyer, soon()))
+    text = signed(make_link(OneClickAction.MATCH_ACCEPT, 1, buyer, soon()))
 
     with transaction.atomic():
         use_link(read_link(text))
@@ -110,7 +115,7 @@ def test_what_is_rolled_back_has_not_used_the_link(buyer: User) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_of_eight_clicks_at_once_one_counts() -> None:
-    link = read_link(signed(make_link(Action.MATCH_ACCEPT, 1, UserFactory.create(), soon())))
+    link = read_link(signed(make_link(OneClickAction.MATCH_ACCEPT, 1, UserFactory.create(), soon())))
     at_once = Barrier(8)
 
     def click(_number: int) -> str:

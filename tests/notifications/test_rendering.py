@@ -202,7 +202,7 @@ def test_texts_in_several_languages_numbers_and_times_are_those_of_the_reader(bu
     chinese = rendering.render_mail(message)
     assert "20,000 只" in chinese.subject
     assert "医用外科口罩" in chinese.subject
-    assert '<html lang="zh-Hans">' in chinese.html
+    assert 'lang="zh-Hans"' in chinese.html
 
 
 def test_a_message_that_is_sent_again_has_the_same_links(buyer: User) -> None:

@@ -5,7 +5,7 @@ from django.core.cache import cache
 from django.db import transaction
 from kombu import Connection
 
-from apps.notifications.tasks import awake, nudge, send_due
+from apps.notifications.tasks import clear_wake_mark, send_due, wake
 from cosmomatch.celery import app
 from tests.factories import UserFactory
 
@@ -24,29 +24,29 @@ def nothing_waits() -> None:
     app.control.purge()
 
 
-def test_many_nudges_wake_one_worker_once() -> None:
+def test_many_wake_ups_start_one_task() -> None:
     for _ in range(5):
-        nudge(send_due)
+        wake(send_due)
     assert waiting() == 1
 
 
-def test_a_worker_that_has_woken_is_nudged_anew() -> None:
-    nudge(send_due)
-    awake(send_due)
-    nudge(send_due)
+def test_a_task_that_has_begun_is_woken_again() -> None:
+    wake(send_due)
+    clear_wake_mark(send_due)
+    wake(send_due)
     assert waiting() == 2
 
 
-def test_a_nudge_waits_for_the_commit() -> None:
+def test_a_wake_up_waits_for_the_commit() -> None:
     with transaction.atomic():
         UserFactory.create()
-        nudge(send_due)
+        wake(send_due)
         assert waiting() == 0
     assert waiting() == 1
 
 
 def test_what_is_rolled_back_wakes_nobody() -> None:
     with transaction.atomic():
-        nudge(send_due)
+        wake(send_due)
         transaction.set_rollback(True)
     assert waiting() == 0

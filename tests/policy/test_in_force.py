@@ -15,7 +15,6 @@ from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, Urgency
-from apps.demands.review import HELD_FOR_APPROVAL
 from apps.matching import escalation
 from apps.matching import services as matching
 from apps.matching.models import Escalation, Match
@@ -65,7 +64,12 @@ def test_what_waited_for_a_look_before_waiting_had_a_clock_gets_one(hospital: Or
     since = timezone.now() - dt.timedelta(hours=9)
     old, routine = (
         DemandFactory.create(
-            draft=True, organisation=hospital, urgency=urgency, review_requested_at=since, escalating_since=since
+            draft=True,
+            organisation=hospital,
+            urgency=urgency,
+            review_requested_at=since,
+            state_code="approval_required",
+            escalating_since=since,
         )
         for urgency in (Urgency.URGENT, Urgency.ROUTINE)
     )
@@ -74,6 +78,7 @@ def test_what_waited_for_a_look_before_waiting_had_a_clock_gets_one(hospital: Or
         draft=True,
         organisation=hospital,
         review_requested_at=since,
+        state_code="approval_required",
         escalating_since=since,
         escalates_at=since + dt.timedelta(days=9),
     )
@@ -169,8 +174,8 @@ def test_where_approval_is_required_a_need_waits_for_a_coordinator_who_is_told(
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
     demand = demands.open_demand(posted(hospital), by=buyer)
 
-    assert (demand.state, demand.state_reason) == (DemandState.DRAFT, HELD_FOR_APPROVAL)
-    assert demand.waits_for_a_look
+    assert (demand.state, demand.state_code) == (DemandState.DRAFT, "approval_required")
+    assert demand.awaits_review
     assert (told(province), told(coordinator)) == (["demand.awaits_approval"], [])
     since = demand.review_requested_at
     assert demands.open_demand(demand, by=buyer).review_requested_at == since
@@ -202,12 +207,12 @@ def test_a_need_is_returned_with_a_reason_and_sent_again(
         demands.return_demand(demand, by=province, reason=" ")
     returned = demands.return_demand(demand, by=province, reason="Which size?")
 
-    assert (returned.state, returned.state_reason, returned.waits_for_a_look) == ("draft", "Which size?", False)
+    assert (returned.state, returned.state_reason, returned.awaits_review) == ("draft", "Which size?", False)
     assert told(buyer) == ["demand.returned"]
     with pytest.raises(RuleViolation, match="does not wait"):
         demands.return_demand(returned, by=province, reason="again")
     again = timezone.now() + dt.timedelta(minutes=1)
-    assert demands.open_demand(returned, by=buyer, now=again).waits_for_a_look
+    assert demands.open_demand(returned, by=buyer, now=again).awaits_review
     assert told(province) == ["demand.awaits_approval"] * 2
 
 
@@ -234,8 +239,12 @@ def test_a_need_that_nobody_looks_at_goes_to_the_next_coordinator_up_and_then_th
 
 def test_the_most_pressing_need_is_shown_first(hospital: Organisation) -> None:
     now = timezone.now()
-    old = DemandFactory.create(draft=True, review_requested_at=now - dt.timedelta(days=1))
-    pressing = DemandFactory.create(draft=True, review_requested_at=now, urgency="emergency")
+    old = DemandFactory.create(
+        draft=True, review_requested_at=now - dt.timedelta(days=1), state_code="approval_required"
+    )
+    pressing = DemandFactory.create(
+        draft=True, review_requested_at=now, state_code="approval_required", urgency="emergency"
+    )
     assert list(Demand.objects.awaiting_review().most_pressing_first()) == [pressing, old]
 
 
@@ -244,13 +253,13 @@ def test_what_waited_for_verification_waits_for_approval_next(coordinator: User)
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
     clinic = OrganisationFactory.create(unverified=True)
     demand = posted(clinic)
-    demands.open_when_verified(demand, by=None)
+    demands.await_verification(demand, by=None)
     Organisation.objects.filter(pk=clinic.pk).update(state="verified", verified_at=timezone.now())
     clinic.refresh_from_db()
 
     assert demands.open_awaiting([clinic], now=timezone.now()) == 0
     demand.refresh_from_db()
-    assert demand.waits_for_a_look
+    assert demand.awaits_review
 
 
 @pytest.mark.parametrize("size", [1, 6])

@@ -110,7 +110,9 @@ def test_a_contact_is_shown_on_demand_and_that_is_written_down(desk: Client, coo
 
 
 def test_a_draft_that_was_held_back_is_opened_by_a_coordinator(desk: Client) -> None:
-    demand = DemandFactory.create(draft=True, review_requested_at=timezone.now(), quantity=150_000_000)
+    demand = DemandFactory.create(
+        draft=True, review_requested_at=timezone.now(), state_code="approval_required", quantity=150_000_000
+    )
     assert "150,000,000" in desk.get("/desk/").text
 
     desk.post(f"/desk/needs/{demand.pk}/open/")
@@ -204,7 +206,7 @@ def test_the_desk_takes_as_many_queries_whatever_waits(
     office = coordinator.grants[0].organisation
     for _ in range(size):
         waiting_body()
-        DemandFactory.create(draft=True, review_requested_at=now)
+        DemandFactory.create(draft=True, review_requested_at=now, state_code="approval_required")
         stuck = DemandFactory.create()
         EscalationFactory.create(demand=stuck, organisation=office, tried={"expired": 3})
         DemandFactory.create(escalates_at=now + dt.timedelta(minutes=5))
@@ -224,7 +226,9 @@ def test_a_need_that_changed_since_the_page_was_shown_is_not_sent_out(
     client: Client, coordinator: User, hospital: Organisation, buyer: User
 ) -> None:
     now = timezone.now()
-    demand = DemandFactory.create(draft=True, organisation=hospital, quantity=50_000, review_requested_at=now)
+    demand = DemandFactory.create(
+        draft=True, organisation=hospital, quantity=50_000, review_requested_at=now, state_code="approval_required"
+    )
     client.force_login(coordinator)
     page = client.get(f"/desk/needs/{demand.pk}/open/").text
     seen = page.split('name="seen" value="')[1].split('"')[0]

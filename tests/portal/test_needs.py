@@ -345,7 +345,9 @@ def test_what_waits_for_its_owner_stands_first(log_in: Login, buyer: User, hospi
         DemandFactory.create(organisation=hospital, item=mask, asked_at=timezone.now()),
     ]
     DemandFactory.create(organisation=hospital, item=mask)
-    DemandFactory.create(organisation=hospital, item=mask, draft=True, review_requested_at=timezone.now())
+    DemandFactory.create(
+        organisation=hospital, item=mask, draft=True, review_requested_at=timezone.now(), state_code="approval_required"
+    )
 
     assert log_in(buyer).get("/needs/").context["waiting"] == waiting[::-1]
 

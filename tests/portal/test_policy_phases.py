@@ -85,7 +85,11 @@ def test_a_coordinator_of_the_place_of_delivery_sends_out_what_another_region_po
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
     far = OrganisationFactory.create(region=region("440300"))
     demand = DemandFactory.create(
-        organisation=far, region=region("420106"), draft=True, review_requested_at=timezone.now()
+        organisation=far,
+        region=region("420106"),
+        draft=True,
+        review_requested_at=timezone.now(),
+        state_code="approval_required",
     )
 
     log_in(province).post(f"/desk/needs/{demand.pk}/open/")

@@ -457,7 +457,7 @@ def test_faults_name_their_line_and_a_day_that_is_over_is_among_them(log_in: Log
     page = log_in(buyer).post("/needs/new/", data)
 
     assert page.status_code == 400
-    text = page.content.decode()
+    text = " ".join(page.text.split())
     assert "Line 2, How much?: Write a whole number, such as 600." in text
     assert "Line 1, " not in text
     assert "Needed by: This date has passed." in text

@@ -19,7 +19,12 @@ pytestmark = pytest.mark.django_db
 def returned(hospital: Organisation, mask: Item, province: User, coordinator: User) -> Demand:
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
     demand = DemandFactory.create(
-        organisation=hospital, item=mask, quantity=100, draft=True, review_requested_at=timezone.now()
+        organisation=hospital,
+        item=mask,
+        quantity=100,
+        draft=True,
+        review_requested_at=timezone.now(),
+        state_code="approval_required",
     )
     return return_demand(demand, by=province, reason="Which size?")
 
@@ -46,13 +51,13 @@ def test_sending_it_again_unchanged_is_asked_back_once_with_the_reason(
     asked = nurse.post(f"{page}open/")
 
     returned.refresh_from_db()
-    assert (asked.status_code, returned.waits_for_a_look) == (409, False)
+    assert (asked.status_code, returned.awaits_review) == (409, False)
     assert "Nothing was changed since a coordinator returned it." in asked.text
     assert asked.text.count("“Which size?”") == 1
 
     nurse.post(f"{page}open/", {"unchanged": "1"})
     returned.refresh_from_db()
-    assert returned.waits_for_a_look
+    assert returned.awaits_review
     desk = log_in(province).get(f"/desk/needs/{returned.pk}/").text
     assert "Which size?" in desk
     assert "Its owner sent it again without a change." in desk
@@ -81,7 +86,7 @@ def test_what_was_amended_is_sent_again_at_once_and_the_coordinator_reads_so(
     assert nurse.post(f"/needs/{returned.pk}/open/").status_code == 302
 
     returned.refresh_from_db()
-    assert returned.waits_for_a_look
+    assert returned.awaits_review
     desk = log_in(province).get(f"/desk/needs/{returned.pk}/").text
     assert "Which size?" in desk
     assert "It was changed since." in desk
@@ -105,7 +110,7 @@ def test_who_is_asked_about_the_quantity_too_is_not_asked_in_a_circle(nurse: Cli
     assert '<input type="hidden" name="unchanged" value="1">' in asked.text
     assert nurse.post(page, {"unchanged": "1", "confirmed_quantity": "100"}).status_code == 302
     returned.refresh_from_db()
-    assert returned.waits_for_a_look
+    assert returned.awaits_review
 
 
 def test_a_draft_that_nobody_returned_is_not_asked_back(
@@ -126,13 +131,15 @@ def test_it_can_be_amended_while_it_waits_for_the_verification_of_its_owner(nurs
     page = nurse.get(f"/needs/{returned.pk}/").text
 
     returned.refresh_from_db()
-    assert returned.opens_when_verified
+    assert returned.awaits_verification
     assert f"/needs/{returned.pk}/amend/" in page
 
 
 def test_a_need_that_went_out_by_itself_and_is_cancelled_is_not_to_be_amended(
     nurse: Client, hospital: Organisation
 ) -> None:
-    demand = DemandFactory.create(organisation=hospital, opens_when_verified=True, state=DemandState.CANCELLED)
+    demand = DemandFactory.create(
+        organisation=hospital, state_code="organisation_unverified", state=DemandState.CANCELLED
+    )
 
     assert f"/needs/{demand.pk}/amend/" not in nurse.get(f"/needs/{demand.pk}/").text

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("matching", "0080_install_sql")]
+    dependencies = [("matching", "0081_offer_index")]
 
     operations = [
         migrations.RemoveIndex(model_name="match", name="match_withdrawal_queue"),

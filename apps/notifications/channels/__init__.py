@@ -1,4 +1,4 @@
-"""The ways out, one module each, with one class: `Sender`, a context that keeps its connection for a batch."""
+"""The ways out, one module each, with one class that is a `Sender`: a context that keeps its connection for a batch."""
 
 from types import TracebackType
 from typing import Protocol, Self

@@ -13,7 +13,7 @@ from apps.notifications.models import Message
 from apps.notifications.rendering import render_mail
 
 
-class Sender:
+class EmailSender:
     def __init__(self) -> None:
         self._connection: Any = get_connection(fail_silently=False)
         self._sent = 0  # on this connection

@@ -15,7 +15,7 @@ TIMEOUT = httpx.Timeout(10, connect=5)
 NOT_ITS_FAULT = frozenset({401, 408, 429})
 
 
-class Sender:
+class SmsSender:
     def __init__(self) -> None:
         self._client = httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False)
 

@@ -31,7 +31,7 @@ class AddressRefusedError(httpcore.ConnectError):
     """The name leads into a network that is not public."""
 
 
-class Sender:
+class WebhookSender:
     def __init__(self) -> None:
         self._backend = _GuardedBackend()
         self._pool = httpcore.ConnectionPool(network_backend=self._backend, max_connections=10, retries=0)

@@ -1,7 +1,7 @@
 """How quantities, places, states and times are written, everywhere the same."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django import template
@@ -275,3 +275,11 @@ def match_state(value: str) -> str:
 @register.filter
 def dataset_name(name: str) -> str:
     return str(_DATASETS.get(name, name))
+
+
+@register.filter
+def button_style(tags: Sequence[str]) -> str:
+    """Return the class of our stylesheet for a button of allauth's, which says with tags what it is for."""
+    if "danger" in tags:
+        return "danger"
+    return "plain" if {"secondary", "outline", "link"} & set(tags) else ""

@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.demands.models import Demand, DemandState
-from apps.demands.review import HELD_FOR_APPROVAL, QUANTITY_HELD_FOR_REVIEW
+from apps.core.errors import Text
+from apps.demands.models import Demand, DemandState, DemandStateCode
 from apps.matching.explanation import outlook_wording
 from apps.matching.explanation.outlook import Outlook
 from apps.matching.explanation.wording import explain, sentence
@@ -78,27 +78,27 @@ def in_short(shortfall: Shortfall) -> str:
     return sentence("share", shortfall.verdict.term().value, 0.0)
 
 
-_WAITS: Final = {
-    QUANTITY_HELD_FOR_REVIEW: gettext_lazy(
+_WAITS: Final[dict[str, Text]] = {
+    DemandStateCode.QUANTITY_UNUSUAL: gettext_lazy(
         "The quantity is far from usual. A coordinator will look at it and send it out; you need do nothing."
     ),
-    HELD_FOR_APPROVAL: gettext_lazy(
+    DemandStateCode.APPROVAL_REQUIRED: gettext_lazy(
         "In this region a coordinator looks at every need before it goes out. Yours waits; you need do nothing."
     ),
 }
 
 
 @register.filter
-def waits_because(state_reason: str) -> str:
+def waits_because(demand: Demand) -> str:
     """Why a need waits for a coordinator, for its owner."""
-    return str(_WAITS.get(state_reason) or translated(state_reason))
+    return str(_WAITS.get(demand.state_code, demand.state_reason))
 
 
 @register.filter
 def waits_for(demand: Demand) -> str:
     """What the owner of a need has to do for it to go on."""
-    if demand.state == DemandState.DRAFT and demand.state_reason:
-        return _("Returned by a coordinator: %(reason)s") % {"reason": translated(demand.state_reason)}
+    if demand.is_returned:
+        return _("Returned by a coordinator: %(reason)s") % {"reason": demand.state_note}
     if demand.state == DemandState.DRAFT:
         return _("Not sent out yet: open it")
     if demand.state == DemandState.STALE:

@@ -31,8 +31,8 @@ from apps.matching import services as matching_services
 from apps.matching.explanation.wording import why_not_to_answer
 from apps.matching.models import Match, MatchState
 from apps.matching.tasks import sweep
-from apps.notifications.links import Action, Link, read_link, use_link
-from apps.notifications.tasks import nudge
+from apps.notifications.links import OneClickAction, OneClickLink, read_link, use_link
+from apps.notifications.tasks import wake
 from apps.portal.forms.orders import DeclineForm
 from apps.portal.templatetags.portal import quantity
 from apps.supply import services as supply_services
@@ -47,7 +47,7 @@ class Kind:
     permission: Permission
     organisation: Callable[[Any], Any]
     is_open: Callable[[Any], bool]
-    act: Callable[[Any, Link, dict[str, Any]], object]
+    act: Callable[[Any, OneClickLink, dict[str, Any]], object]
     title: str | Promise
     button: str | Promise
     finished: str | Promise
@@ -84,21 +84,21 @@ _OFFER: Final[dict[str, Any]] = {
 }
 
 KINDS: Final[dict[str, Kind]] = {
-    Action.MATCH_ACCEPT: Kind(
+    OneClickAction.MATCH_ACCEPT: Kind(
         **_MATCH,
         act=lambda match, link, _data: accept_match(match, by=link.user),
         title=gettext_lazy("Accept this request?"),
         button=gettext_lazy("Accept all"),
         finished=gettext_lazy("Accepted. Both sides now see each other's contact: log in to see it and to ship."),
     ),
-    Action.MATCH_DECLINE: Kind(
+    OneClickAction.MATCH_DECLINE: Kind(
         **_MATCH,
         act=lambda match, link, data: matching_services.decline(match, by=link.user, **data),
         title=gettext_lazy("Decline this request?"),
         button=gettext_lazy("Decline"),
         finished=gettext_lazy("Declined. Thank you for saying so: the next supplier is asked at once."),
     ),
-    Action.DEMAND_CONFIRM: Kind(
+    OneClickAction.DEMAND_CONFIRM: Kind(
         **_DEMAND,
         is_open=lambda demand: demand.state in {DemandState.OPEN, DemandState.STALE},
         act=lambda demand, link, _data: demands_services.confirm_demand(demand, by=link.user),
@@ -106,7 +106,7 @@ KINDS: Final[dict[str, Kind]] = {
         button=gettext_lazy("Yes, still needed"),
         finished=gettext_lazy("Thank you. We go on looking."),
     ),
-    Action.DEMAND_CLOSE: Kind(
+    OneClickAction.DEMAND_CLOSE: Kind(
         **_DEMAND,
         is_open=lambda demand: demand.state in {DemandState.OPEN, DemandState.STALE, DemandState.PAUSED},
         act=lambda demand, link, _data: demands_services.cancel_demand(demand, by=link.user),
@@ -115,7 +115,7 @@ KINDS: Final[dict[str, Kind]] = {
         finished=gettext_lazy("Cancelled. Suppliers that were asked are told."),
         is_grave=True,
     ),
-    Action.OFFER_CONFIRM: Kind(
+    OneClickAction.OFFER_CONFIRM: Kind(
         **_OFFER,
         is_open=lambda offer: offer.state in {OfferState.PUBLISHED, OfferState.STALE},
         act=lambda offer, link, _data: supply_services.confirm_offer(offer, by=link.user),
@@ -123,7 +123,7 @@ KINDS: Final[dict[str, Kind]] = {
         button=gettext_lazy("Yes, still available"),
         finished=gettext_lazy("Thank you. The offer is published."),
     ),
-    Action.OFFER_WITHDRAW: Kind(
+    OneClickAction.OFFER_WITHDRAW: Kind(
         **_OFFER,
         is_open=lambda offer: offer.state in {OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED},
         act=lambda offer, link, _data: supply_services.withdraw_offer(offer, by=link.user),
@@ -161,7 +161,7 @@ def zone_of(user: User) -> dt.tzinfo:
         return dt.UTC
 
 
-def _answer(request: HttpRequest, link: Link) -> HttpResponse:
+def _answer(request: HttpRequest, link: OneClickLink) -> HttpResponse:
     kind = KINDS[link.action]
     row = kind.rows().filter(pk=link.target_id).first()
     if row is None or not can(link.user, kind.permission, kind.organisation(row)):
@@ -179,7 +179,7 @@ def _answer(request: HttpRequest, link: Link) -> HttpResponse:
         "button": _button(kind, row),
         "page_url": reverse(kind.page, args=[row.pk]),
     }
-    form = DeclineForm(request.POST or None) if link.action == Action.MATCH_DECLINE else None
+    form = DeclineForm(request.POST or None) if link.action == OneClickAction.MATCH_DECLINE else None
     if request.method == "POST" and kind.is_open(row):
         if form is not None and not form.is_valid():
             return _page(request, "ask", status=400, form=form, **context)
@@ -190,14 +190,14 @@ def _answer(request: HttpRequest, link: Link) -> HttpResponse:
 
 
 def _carry_out(
-    request: HttpRequest, link: Link, kind: Kind, row: Any, form: DeclineForm | None, context: dict[str, Any]
+    request: HttpRequest, link: OneClickLink, kind: Kind, row: Any, form: DeclineForm | None, context: dict[str, Any]
 ) -> HttpResponse:
     """Use the link up and do it, together or not at all."""
     try:
         with transaction.atomic():
             use_link(link)
             kind.act(row, link, form.cleaned_data if form is not None else {})
-            nudge(sweep)
+            wake(sweep)
     except RuleViolation as violation:
         return _page(request, "over", status=violation.status, text=str(violation.message), **context)
     return _page(request, "done", **context)
@@ -205,7 +205,7 @@ def _carry_out(
 
 def _button(kind: Kind, row: Any) -> str:
     """What the button says: accepting names the quantity that is accepted."""
-    if kind is KINDS[Action.MATCH_ACCEPT]:
+    if kind is KINDS[OneClickAction.MATCH_ACCEPT]:
         return _("Accept all: %(quantity)s") % {"quantity": quantity(row.quantity, row.offer.item)}
     return str(kind.button)
 

@@ -30,7 +30,7 @@ from apps.matching.explanation.shortfalls import shortfall_of
 from apps.matching.models import Escalation, Match
 from apps.notifications import services as outbox
 from apps.notifications.models import Message
-from apps.notifications.tasks import nudge, send_due
+from apps.notifications.tasks import send_due, wake
 from apps.portal.asked import asked_for
 from apps.portal.forms.desk import OptionalReasonForm, ReasonForm, SearchForm, VerifyForm
 from apps.portal.forms.organisation import OrganisationForm
@@ -428,5 +428,5 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
         outbox.retry_message(message, by=user)
     except RuleViolation as violation:
         return refused(request, violation, "desk")
-    nudge(send_due)
+    wake(send_due)
     return done(request, "desk", _("The message is on its way again."))

@@ -1,12 +1,11 @@
 """What one's organisation needs: list, post, follow, amend, and the buttons of a need's life."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -22,7 +21,8 @@ from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item, Region, Standard
 from apps.core.errors import RuleViolation
 from apps.demands import review, services
-from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
+from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode, QuantityKind, Urgency
+from apps.demands.outcomes import LineOutcome, Outcome
 from apps.fulfilment.models import Order, OrderState
 from apps.fulfilment.services import reveal_contacts
 from apps.matching import services as matching_services
@@ -108,11 +108,10 @@ def listing(request: HttpRequest) -> HttpResponse:
 
 def waiting_for(needs: Any) -> list[Demand]:
     """Needs that go on only when somebody of the organisation does something."""
-    goes_by_itself = Q(opens_when_verified=True) & ~Q(organisation__state=OrganisationState.VERIFIED)
-    of_mine = needs.exclude(goes_by_itself).filter(
-        Q(state=DemandState.DRAFT, review_requested_at=None)
-        | Q(state=DemandState.STALE)
-        | Q(state=DemandState.OPEN, asked_at__isnull=False)
+    goes_by_itself = Q(state_code=DemandStateCode.ORGANISATION_UNVERIFIED)
+    goes_by_itself &= ~Q(organisation__state=OrganisationState.VERIFIED)
+    of_mine = needs.exclude(goes_by_itself | AWAITS_REVIEW).filter(
+        Q(state=DemandState.DRAFT) | Q(state=DemandState.STALE) | Q(state=DemandState.OPEN, asked_at__isnull=False)
     )
     return list(of_mine.shown().order_by("-pk")[:WAITING_SHOWN])
 
@@ -125,51 +124,6 @@ def arriving_for(user: User) -> list[Order]:
 
 
 # --- Posting ----------------------------------------------------------------------------------------------------------
-
-
-class Unusual(Exception):
-    """Quantities far from usual, by line: nothing was posted, somebody is asked."""
-
-    def __init__(self, by_line: dict[int, RuleViolation]) -> None:
-        super().__init__()
-        self.by_line = by_line
-
-
-@dataclass
-class Posted:
-    """What became of a post."""
-
-    demands: list[Demand]
-    kept_back: list[str] = field(default_factory=list)
-
-    def count(self, state: str) -> int:
-        return sum(demand.state == state for demand in self.demands)
-
-
-@transaction.atomic
-def post(organisation: Organisation, formset: LineFormSet, details: DetailsForm, token: str, *, by: User) -> Posted:
-    """Draft and open every line, all or none. What may not go out yet stays a draft, and why is said."""
-    posted = Posted(services.post_demands(organisation, lines_of(formset, details, token), by=by))
-    unusual: dict[int, RuleViolation] = {}
-    policy = Policy.objects.current().values
-    for number, (form, demand) in enumerate(zip(formset.filled, posted.demands, strict=True)):
-        try:
-            services.open_demand(demand, by=by, quantity_confirmed=form.is_confirmed, policy=policy)
-        except RuleViolation as violation:
-            if violation.code == "quantity_unusual":
-                unusual[number] = violation
-            elif violation.code == "organisation_unverified":
-                services.open_when_verified(demand, by=by)
-                text = _("Your need is saved. It goes out as soon as “%(name)s” is verified.")
-                posted.kept_back.append(text % {"name": organisation})
-            elif violation.code == "item_unlisted":
-                text = _("“%(what)s” is saved and not sent out: choose an item from the catalogue first.")
-                posted.kept_back.append(text % {"what": Truncator(demand.note).chars(60)})
-            else:
-                raise
-    if unusual:
-        raise Unusual(unusual)
-    return posted
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -212,11 +166,12 @@ def _posted(request: HttpRequest, user: User, organisation: Organisation, shelf:
     if alike and "post_anyway" not in data:
         return _page(request, organisation, lines, details, alike=alike, ask_alike=True)
     try:
-        posted = post(organisation, lines, details, token, by=user)
-    except Unusual as asked:
-        for number, violation in asked.by_line.items():
-            lines.filled[number].question = str(violation.message)  # type: ignore[attr-defined]  # for the template
-        return _page(request, organisation, lines, details, alike=alike, ask_quantity=True)
+        posted = services.post_needs(
+            organisation,
+            lines_of(lines, details, token),
+            by=user,
+            confirmed=[index for index, form in enumerate(lines.filled) if form.is_confirmed],
+        )
     except RuleViolation as violation:
         blame(details, violation)
         return _page(request, organisation, lines, details, status=400)
@@ -225,8 +180,10 @@ def _posted(request: HttpRequest, user: User, organisation: Organisation, shelf:
         if already := _posted_before(user, token):
             return _to_posted(already)
         raise
-    _tell(request, posted)
-    return done(request, _url_of(posted.demands))
+    if _asks_about_quantities(lines, posted):
+        return _page(request, organisation, lines, details, alike=alike, ask_quantity=True)
+    _say(request, posted)
+    return done(request, _url_of([line.demand for line in posted]))
 
 
 def _again(request: HttpRequest, organisation: Organisation, shelf: Shelf) -> HttpResponse:
@@ -295,8 +252,18 @@ def _to_posted(demands: list[Demand]) -> HttpResponse:
     return redirect(_url_of(demands))
 
 
-def _tell(request: HttpRequest, posted: Posted) -> None:
-    opened = posted.count(DemandState.OPEN)
+def _asks_about_quantities(lines: LineFormSet, posted: list[LineOutcome]) -> bool:
+    """Whether quantities are to be confirmed before anything is posted; the question then stands at its line."""
+    asked = [index for index, line in enumerate(posted) if line.outcome is Outcome.NEEDS_CONFIRMATION]
+    for index in asked:
+        violation = posted[index].violation
+        lines.filled[index].question = str(violation)  # type: ignore[attr-defined]  # for the template
+    return bool(asked)
+
+
+def _say(request: HttpRequest, posted: list[LineOutcome]) -> None:
+    """What became of the lines, each thing once."""
+    opened = sum(line.outcome is Outcome.OPENED for line in posted)
     if opened:
         text = ngettext(
             "Posted. We are asking suppliers right now.",
@@ -304,10 +271,22 @@ def _tell(request: HttpRequest, posted: Posted) -> None:
             opened,
         )
         messages.success(request, text % {"count": opened})
-    for text in dict.fromkeys(posted.kept_back):
+    for text in dict.fromkeys(filter(None, map(_kept_back, posted))):
         messages.warning(request, text)
-    for why in dict.fromkeys(demand.state_reason for demand in posted.demands if demand.waits_for_a_look):
-        messages.warning(request, waits_because(why))
+
+
+def _kept_back(line: LineOutcome) -> str:
+    """Why a line is not out, for its owner; nothing where it is."""
+    match line.outcome:
+        case Outcome.WAITS_FOR_VERIFICATION:
+            text = _("Your need is saved. It goes out as soon as “%(name)s” is verified.")
+            return text % {"name": line.demand.organisation}
+        case Outcome.NEEDS_ITEM:
+            text = _("“%(what)s” is saved and not sent out: choose an item from the catalogue first.")
+            return text % {"what": Truncator(line.demand.note).chars(60)}
+        case Outcome.HELD_FOR_REVIEW:
+            return waits_because(line.demand)
+    return ""
 
 
 # --- One need ---------------------------------------------------------------------------------------------------------
@@ -335,9 +314,9 @@ def _detail(
     is_short = demand.state == DemandState.OPEN and demand.quantity_wanting > 0
     is_searching = demand.state == DemandState.OPEN and demand.match_requested_at is not None
     contacts = reveal_contacts(asked.accepted, to=user)
-    is_waiting = demand.waits_for_a_look or (demand.opens_when_verified and not demand.organisation.is_verified)
+    is_waiting = demand.awaits_review or demand.awaits_verification
     may_send = demand.state == DemandState.DRAFT and not is_waiting and not asks_unchanged
-    returned = None if demand.waits_for_a_look else review.last_return(demand)
+    returned = None if demand.awaits_review else review.last_return(demand)
     return render(
         request,
         "portal/requester/need.html",
@@ -361,7 +340,7 @@ def _detail(
             "asks_unchanged": asks_unchanged,
             "may_send": may_send,
             # What was returned is to be amended, rather than sent again as it is: that stands first.
-            "amends_first": returned is not None and returned.is_unchanged and (may_send or asks_unchanged),
+            "amends_first": demand.state_code == DemandStateCode.RETURNED and (may_send or asks_unchanged),
             "is_mine": demand.organisation_id in {grant.organisation_id for grant in user.grants},
         },
         status=status,
@@ -447,19 +426,18 @@ def open_draft(request: HttpRequest, pk: int) -> HttpResponse:
     """
     user = user_of(request)
     demand = need_for(user, pk, Permission.POST_DEMANDS)
-    returned = None if demand.waits_for_a_look else review.last_return(demand)
-    if returned and returned.is_unchanged and "unchanged" not in request.POST:
+    if demand.state_code == DemandStateCode.RETURNED and "unchanged" not in request.POST:
         return _detail(request, user, demand, asks_unchanged=True, status=409)
     confirmed = request.POST.get("confirmed_quantity") == str(demand.quantity)
     try:
-        opened = services.open_demand(demand, by=user, quantity_confirmed=confirmed)
+        sent = services.send_out(demand, by=user, quantity_confirmed=confirmed)
     except RuleViolation as violation:
-        if violation.code == "quantity_unusual":
-            return _detail(request, user, demand, question=str(violation.message), status=409)
-        if violation.code == "organisation_unverified":
-            services.open_when_verified(demand, by=user)
         return refused(request, violation, "need", pk)
-    _tell(request, Posted([opened]))
+    if sent.violation is not None and sent.outcome is Outcome.NEEDS_CONFIRMATION:
+        return _detail(request, user, demand, question=str(sent.violation.message), status=409)
+    if sent.violation is not None:
+        return refused(request, sent.violation, "need", pk)
+    _say(request, [sent])
     return done(request, "need", "", pk)
 
 

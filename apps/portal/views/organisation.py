@@ -18,7 +18,7 @@ from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.notifications import services as outbox
 from apps.notifications.models import WebhookEndpoint
-from apps.notifications.tasks import nudge, send_due
+from apps.notifications.tasks import send_due, wake
 from apps.portal.forms.organisation import EvidenceForm, MemberForm, OrganisationForm, RoleForm, WebhookForm
 from apps.portal.web import blame, done, refused, status_of, user_of
 
@@ -251,7 +251,7 @@ def _endpoint(request: HttpRequest, organisation: Organisation, endpoint_pk: int
 def test_webhook(request: HttpRequest, pk: int, endpoint_pk: int) -> HttpResponse:
     organisation = managed(request, pk)
     outbox.test_webhook(_endpoint(request, organisation, endpoint_pk), by=user_of(request))
-    nudge(send_due)
+    wake(send_due)
     return done(request, "organisation", _("A test message is on its way; it appears below."), organisation.pk)
 
 

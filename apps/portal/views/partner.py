@@ -35,9 +35,9 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     mine = Q()
     for path in paths:
         mine |= Q(region__path__startswith=path)
-    in_sight = Demand.objects.filter(mine)
+    visibility = Demand.objects.filter(mine)
     stuck = (
-        in_sight.open()
+        visibility.open()
         .filter(
             Q(escalations__for_approval=False) | Q(escalates_at__lte=now) | Q(opened_at__lte=now - dt.timedelta(days=1))
         )
@@ -55,7 +55,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "regions": [organisation.region for organisation in user.organisations_with(Permission.WATCH_REGION)],
         "rows": [(items[key], row, figures.bars(row)) for key, row in ordered if key in items],
         "stuck": Paginator(stuck, _STUCK_A_PAGE).get_page(request.GET.get("page")),
-        "counts": in_sight.aggregate(
+        "counts": visibility.aggregate(
             open=Count("pk", filter=Q(state=DemandState.OPEN)),
             matched=Count("pk", filter=Q(state=DemandState.MATCHED)),
             fulfilled=Count("pk", filter=Q(state=DemandState.FULFILLED)),

@@ -19,7 +19,7 @@ from apps.core.errors import RuleViolation
 from apps.matching.models import Replay, ReplayedNeed
 from apps.matching.simulation import previews
 from apps.matching.tasks import replay_drafts
-from apps.notifications.tasks import nudge
+from apps.notifications.tasks import wake
 from apps.policy import services
 from apps.policy.models import BUILT_IN, DraftState, Policy, PolicyDraft
 from apps.policy.values import PolicyValues
@@ -243,7 +243,7 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
         previews.request_replay(_draft(user, pk), by=user)
     except RuleViolation as violation:
         return refused(request, violation, "policy-draft", pk)
-    nudge(replay_drafts)
+    wake(replay_drafts)
     return done(request, "policy-draft", _("The last days are being replayed. Load the page again in a moment."), pk)
 
 

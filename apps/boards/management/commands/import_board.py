@@ -14,7 +14,7 @@ from apps.accounts.permissions import Permission, can
 from apps.boards.board import FACTORIES, FILES, HOSPITALS, Reason, Why
 from apps.boards.importing import Outcome, import_board
 from apps.catalogue.models import Item
-from apps.catalogue.regions import Remark as Place
+from apps.catalogue.regions import RegionRemark as Place
 
 WORDS: Final = {
     Why.FILE_MISSING: gettext_lazy("The file is missing"),

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from apps.matching import services
 from apps.matching.holds.plans import Done
 from apps.matching.search import offer_index
-from apps.notifications.tasks import nudge, send_due
+from apps.notifications.tasks import send_due, wake
 
 
 def in_words(done: Done) -> list[str]:
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--take-stock",
             action="store_true",
-            help="first count records, take prices and mend listings, as once an hour",
+            help="first count records of suppliers, take reference prices and index offers, as once an hour",
         )
 
     def handle(self, *_args: Any, json: bool, take_stock: bool, **_options: Any) -> None:
@@ -44,7 +44,7 @@ class Command(BaseCommand):
             offer_index.refresh_supplier_statistics()
         done = services.sweep() + services.reallocate()
         if done:
-            nudge(send_due)
+            wake(send_due)
         self.stdout.write(_as_json(done) if json else "\n".join(in_words(done)))
 
 
