@@ -64,13 +64,8 @@ def record_acceptance(
     check_may_be_promised(match, now)
     if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
-<<<<<<< HEAD
-    # Even where nothing comes free: what was left there for a need that wants more, others may have now.
-    if accepted < held or match.demand.quantity_remaining:
-=======
     # The offer is released even by 0: what lower tiers left there for this need, others may have now.
     if accepted < held or match.demand.quantity_remaining:
->>>>>>> main
         supply_quantities.release({match.offer_id: held - accepted}, now=now)
     move(
         match,
