@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db import models
+from django.utils import timezone
 
 from apps.core.quantities import DerivedQuantity
 from apps.demands.models import Demand
@@ -30,7 +31,7 @@ def rows() -> list[Any]:
         DemandFactory.create(item=item, quantity=None, quantity_kind="unspecified", quantity_matched=500),
     ]
     offers = [OfferFactory.create(quantity=70, quantity_reserved=reserved) for reserved in (0, 30, 70)]
-    match = MatchFactory.create(state="accepted")
+    match = MatchFactory.create(state="accepted", responded_at=timezone.now())
     order = Order.objects.create(match=match, quantity=90, quantity_received=40, quantity_rejected=5)
     return [*demands, *offers, order]
 
