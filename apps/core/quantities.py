@@ -43,7 +43,7 @@ class SqlReader:
         return F(f"{self.prefix}{name}")
 
     def first_known(self, *names: str) -> Any:
-        return Coalesce(*map(self, names))
+        return Coalesce(*map(self, names), output_field=models.BigIntegerField())
 
     def at_least_zero(self, value: Any) -> Any:
         return Greatest(value, Value(0), output_field=models.BigIntegerField())
