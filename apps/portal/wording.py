@@ -1,10 +1,13 @@
-"""How quantities are written, for views and templates alike."""
+"""How quantities and the state of a need are written, for views and templates alike."""
 
-from django.utils.translation import get_language, gettext
+from typing import Final
+
+from django.utils.translation import get_language, gettext, gettext_lazy
 
 from apps.catalogue import units
 from apps.catalogue.models import Item
-from apps.demands.models import Demand, QuantityKind
+from apps.core.errors import Text
+from apps.demands.models import Demand, DemandStateCode, QuantityKind
 
 
 def grouped(value: int | None) -> str:
@@ -39,3 +42,18 @@ def unit_label(item: Item, value: int) -> str:
     if (get_language() or "").startswith("zh"):
         return str(unit.name_zh)
     return str(unit.symbol) if unit.code in {"ml", "g", "m", "m2"} else units.plural(unit.name_en, value)
+
+
+_WAITS: Final[dict[str, Text]] = {
+    DemandStateCode.QUANTITY_UNUSUAL: gettext_lazy(
+        "The quantity is far from usual. A coordinator will look at it and send it out; you need do nothing."
+    ),
+    DemandStateCode.APPROVAL_REQUIRED: gettext_lazy(
+        "In this region a coordinator looks at every need before it goes out. Yours waits; you need do nothing."
+    ),
+}
+
+
+def waits_because(demand: Demand) -> str:
+    """Why a need waits for a coordinator, for its owner."""
+    return str(_WAITS.get(demand.state_code, demand.state_reason))

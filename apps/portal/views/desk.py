@@ -32,7 +32,7 @@ from apps.notifications import services as outbox
 from apps.notifications.models import Message
 from apps.notifications.tasks import send_due, wake
 from apps.portal.asked import asked_for
-from apps.portal.forms.desk import RequiredReasonForm, OptionalReasonForm, SearchForm, VerifyForm
+from apps.portal.forms.desk import OptionalReasonForm, RequiredReasonForm, SearchForm, VerifyForm
 from apps.portal.forms.organisation import OrganisationForm
 from apps.portal.forms.seen import SeenForm, seeing
 from apps.portal.web import blame, done, refused, status_of, user_of
