@@ -37,10 +37,10 @@ from apps.api.outlook import OutlookSerializer, shown
 from apps.api.resource import ResourceViewSet
 from apps.api.schema import one_or_many
 from apps.core.errors import RuleViolation
-from apps.demands import services
+from apps.demands import fields, services
 from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, Urgency
-from apps.exports.datasets import DEMAND_FACTS, DEMANDS
+from apps.exports.datasets import DEMANDS
 from apps.matching import services as matching
 from apps.matching.explanation.outlook import outlook
 from apps.matching.explanation.shortfalls import shortfall_of
@@ -66,7 +66,7 @@ class DemandChangeSerializer(ModelInputSerializer):
 
     class Meta:
         model = Demand
-        fields = (*DEMAND_FACTS, "contact_name", "contact_phone")
+        fields = fields.NAMES
         extra_kwargs: ClassVar = {"region": {"required": False}, "days_of_supply": {"max_value": MAX_DAYS}}
 
 

@@ -13,10 +13,12 @@ from django.db.models import Q, QuerySet
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.catalogue.models import Item, Region
 from apps.core.models import TimeStamped
+from apps.demands import fields as demand_fields
 from apps.demands.models import Demand, DemandState
 from apps.exports.columns import ColumnKind, ExportColumn, columns_of
 from apps.fulfilment.models import Order, OrderState
 from apps.matching.models import Match, MatchState
+from apps.supply import fields as offer_fields
 from apps.supply.models import Offer, OfferState
 
 
@@ -56,38 +58,6 @@ class ExportDataset:
         return rows.order_by(*self.model.BY_CHANGE)
 
 
-# What the owner of a need or an offer says of it, and what is no secret. The API shows and takes these too.
-
-DEMAND_FACTS: Final = (
-    "item",
-    "quantity",
-    "quantity_kind",
-    "standard",
-    "accepts_substitutes",
-    "region",
-    "address",
-    "needed_by",
-    "urgency",
-    "days_of_supply",
-    "note",
-)
-OFFER_FACTS: Final = (
-    "item",
-    "standard",
-    "quantity",
-    "daily_capacity",
-    "minimum_order",
-    "lead_time_days",
-    "unit_price",
-    "currency",
-    "is_donation",
-    "origin_region",
-    "ships_to",
-    "certificate_number",
-    "certificate_valid_until",
-    "note",
-)
-
 # Columns whose value stands in a related row, or which are text that nobody typed.
 
 _ORGANISATION_NAME: Final = ExportColumn("organisation_name", "organisation__name", ColumnKind.TYPED)
@@ -110,7 +80,7 @@ DEMANDS: Final = ExportDataset(
         *columns_of(Demand, "organisation"),
         _ORGANISATION_NAME,
         *_with_counted(
-            columns_of(Demand, *DEMAND_FACTS),
+            columns_of(Demand, *demand_fields.PUBLIC_NAMES),
             "quantity_kind",
             *columns_of(Demand, "quantity_held", "quantity_matched", "quantity_received"),
             _UNIT,
@@ -129,7 +99,9 @@ OFFERS: Final = ExportDataset(
     columns=(
         *columns_of(Offer, "id", "organisation"),
         _ORGANISATION_NAME,
-        *_with_counted(columns_of(Offer, *OFFER_FACTS), "quantity", *columns_of(Offer, "quantity_reserved"), _UNIT),
+        *_with_counted(
+            columns_of(Offer, *offer_fields.PUBLIC_NAMES), "quantity", *columns_of(Offer, "quantity_reserved"), _UNIT
+        ),
         *columns_of(Offer, "state"),
         ExportColumn("state_reason", Offer.reason_expression, ColumnKind.TYPED),
         *columns_of(Offer, "confirmed_at", "created_at", "updated_at"),
