@@ -13,16 +13,11 @@ from typing import Any, Final
 from django.db import connection
 
 from apps.matching.loading import load_sources
-from apps.matching.scoring.ranking import (
-    Fit,
-    Need,
-    Rules,
-    Shortlist,
-    can_wait,
-    fit_of,
-    minimum_useful_quantity,
-    timeliness,
-)
+from apps.matching.scoring import facts, terms
+from apps.matching.scoring.either import rounded
+from apps.matching.scoring.facts import Fit, Need, Rules, fit_of, minimum_useful_quantity
+from apps.matching.scoring.precedence import can_wait
+from apps.matching.scoring.ranking import Shortlist
 from apps.policy.models import Policy
 
 BEST: Final = 20
@@ -76,13 +71,14 @@ def arguments(
     values = policy.values
     weights = values.weights
     asked = need.standard_id
+    facts_of_need = facts.of_need(terms.LEAD_TIME.reads, need, now, values)
     exceeding = sorted(offered for offered, demanded in rules.satisfies if demanded == asked != offered)
 
     def fitting(standard: int | None) -> float | None:
         fit = fit_of(need, item_id, standard, rules)
         return fit.value * weights["standard"] if isinstance(fit, Fit) else None
 
-    x, y, z = _on_the_globe(need.place.latitude, need.place.longitude)
+    x, y, z = _on_the_globe(need.location.latitude, need.location.longitude)
     return {
         "k": best,
         "cells": CELLS,
@@ -90,16 +86,17 @@ def arguments(
         "version": policy.version,
         "item": item_id,
         "organisation": need.organisation_id,
-        "wanting": need.wanting,
+        "wanting": need.remaining,
         "matters": minimum_useful_quantity(need, values),
         "excluded": sorted(need.excluded),
-        "path": need.place.path,
-        "areas": areas(code for code in need.place.path.split("/") if code),
+        "path": need.location.path,
+        "areas": areas(code for code in need.location.path.split("/") if code),
         "place_x": x,
         "place_y": y,
         "place_z": z,
         "lead": [
-            timeliness(days, need.needed_by, values, now) * weights["lead_time"] for days in range(_LONGEST_LEAD + 1)
+            rounded(terms.LEAD_TIME(values, {"lead_time_days": days, **facts_of_need})) * weights["lead_time"]
+            for days in range(_LONGEST_LEAD + 1)
         ],
         "standard": asked,
         "exceeding": exceeding or None,

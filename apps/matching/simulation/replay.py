@@ -15,7 +15,8 @@ from itertools import count
 from typing import Any, Final
 
 from apps.matching.allocation.sequential import Plan, decide
-from apps.matching.scoring.ranking import Need, Rules, Source, can_wait
+from apps.matching.scoring.facts import Need, Rules, Source
+from apps.matching.scoring.precedence import can_wait
 from apps.policy.values import PolicyValues
 
 STEP: Final = dt.timedelta(hours=1)
@@ -29,8 +30,8 @@ Pair = tuple[int, int]  # a need and a source
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A need as it was posted: `need.wanting` is all of it, `need.waiting_since` is when it was opened. The tier of its
-    kind of organisation is the policy's to say.
+    """A need as it was posted: `need.remaining` is all of it, `need.waiting_since` is when it was opened. The policy
+    says which tier its kind of organisation has.
     """
 
     need: Need
@@ -101,7 +102,7 @@ def replay(
         plan = decide(needs, list(ledger.sources.values()), rules, policy=policy, now=now)
         asked = _asked(plan)
         if ledger.is_contested(asked):
-            pairs = len(ledger.wanting) * len(ledger.sources)
+            pairs = len(ledger.remaining) * len(ledger.sources)
             if pairs <= left:
                 left -= pairs
                 asked = _decide_together(ledger, asked, rules, policy, now)
@@ -158,7 +159,7 @@ class _Ledger:
         for stock in history.stock:
             self.coming[max(0, self._step_of(stock.since))].append(stock.source)
         self.sources = {source.id: source for source in self.coming.pop(0, [])}
-        self.wanting: dict[int, Need] = {}
+        self.remaining: dict[int, Need] = {}
         self.given: dict[int, list[Part]] = {one.need.id: [] for one in history.posted}
         # Steps at which needs that wait are decided again: what was refused is free, or gifts go farther.
         self.again: set[int] = set()
@@ -171,7 +172,7 @@ class _Ledger:
         return math.ceil((moment - self.history.since) / self.step)
 
     def has_next(self) -> bool:
-        return bool(self.arriving or ((self.again or self.coming) and self.wanting))
+        return bool(self.arriving or ((self.again or self.coming) and self.remaining))
 
     def advance(self) -> tuple[dt.datetime, list[Need]]:
         """Go on to the next step in which something happens; the needs to decide then."""
@@ -179,9 +180,9 @@ class _Ledger:
         new = self.arriving.pop(self.at, [])
         stock = self.coming.pop(self.at, [])
         self.sources |= {source.id: source for source in stock}
-        needs = [*self.wanting.values(), *new] if stock or self.at in self.again else new
+        needs = [*self.remaining.values(), *new] if stock or self.at in self.again else new
         self.again.discard(self.at)
-        self.wanting |= {need.id: need for need in new}
+        self.remaining |= {need.id: need for need in new}
         return self.history.since + self.at * self.step, needs
 
     def is_contested(self, asked: Mapping[Pair, int]) -> bool:
@@ -191,25 +192,25 @@ class _Ledger:
             promised[need_id] += quantity
         if all(self.is_settled(need_id) for need_id in promised):
             return False
-        return any(need.wanting > promised[need.id] for need in self.wanting.values())
+        return any(need.remaining > promised[need.id] for need in self.remaining.values())
 
     def is_settled(self, need_id: int) -> bool:
         """An urgent need of which a supplier has answered keeps what is asked of others: it is being dealt with."""
-        return bool(self.given[need_id]) and not can_wait(self.wanting[need_id])
+        return bool(self.given[need_id]) and not can_wait(self.remaining[need_id])
 
     def after(self, asked: Mapping[Pair, int]) -> tuple[Collection[Need], Collection[Source]]:
         """What is wanted and what is there besides what is asked."""
-        needs, sources = dict(self.wanting), dict(self.sources)
+        needs, sources = dict(self.remaining), dict(self.sources)
         for (need_id, source_id), quantity in asked.items():
             need, source = needs[need_id], sources[source_id]
-            needs[need_id] = replace(need, wanting=need.wanting - quantity, excluded=need.excluded | {source_id})
+            needs[need_id] = replace(need, remaining=need.remaining - quantity, excluded=need.excluded | {source_id})
             sources[source_id] = replace(source, free=source.free - quantity)
         return needs.values(), sources.values()
 
     def take(self, need_id: int, source_id: int, quantity: int, now: dt.datetime) -> None:
         """Ask the source, and write down what it gives."""
         given = min(quantity, self.history.answers.get((need_id, source_id), quantity))
-        need, source = self.wanting[need_id], self.sources[source_id]
+        need, source = self.remaining[need_id], self.sources[source_id]
         if given < quantity:
             need = replace(need, excluded=need.excluded | {source_id})
             self.again.add(self.at + 1)
@@ -219,9 +220,9 @@ class _Ledger:
             self.sources[source_id] = replace(source, free=source.free - given)
             if given == source.free:
                 del self.sources[source_id]
-        self.wanting[need_id] = replace(need, wanting=need.wanting - given)
-        if self.wanting[need_id].wanting == 0:
-            del self.wanting[need_id]
+        self.remaining[need_id] = replace(need, remaining=need.remaining - given)
+        if self.remaining[need_id].remaining == 0:
+            del self.remaining[need_id]
 
 
 @dataclass
@@ -255,8 +256,8 @@ def totals(posted: Iterable[Posted], served: Served) -> dict[str, dict[str, Tota
         sums[one.region][one.kind] += Total(
             needs=1,
             helped=int(bool(parts)),
-            covered=int(given >= one.need.wanting),
-            filled=given / one.need.wanting,
+            covered=int(given >= one.need.remaining),
+            filled=given / one.need.remaining,
             hours=min((part.hours for part in parts), default=0),
         )
     return {region: dict(kinds) for region, kinds in sums.items()}
