@@ -11,7 +11,7 @@ run:  ## everything, on http://127.0.0.1:8000
 	$(BASE) manage.py run
 
 test:  ## every test
-	$(DEV) -m pytest -n 2
+	$(DEV) -m pytest -n 2 --dist worksteal
 
 lint:  ## everything of `check` but the tests
 	$(DEV) -m ruff format --check .
@@ -32,7 +32,7 @@ format:  ## Python and templates, as `lint` wants them
 	@$(TEMPLATES) | xargs .venv/bin/djangofmt
 
 check: lint  ## all of CI: `lint`, then every test with the branches counted (a third slower than `test`)
-	$(DEV) -m pytest -n 2 --cov --cov-report=term
+	$(DEV) -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 bench:  ## the benchmarks
 	$(DEV) -m tests.benchmarks

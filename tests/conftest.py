@@ -1,11 +1,16 @@
 """The cast, by role. A stranger has an account and nothing else; a rival is a supplier of the same goods."""
 
+from collections.abc import Iterator
+
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone, translation
+from pytest_django import DjangoDbBlocker
 
 from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind, Role
 from apps.catalogue.models import Region
+from apps.catalogue.services import load_reference
 from tests.factories import OrganisationFactory, SupplierFactory, UserFactory, member, region
 
 _SOME_PLACES = ["420106", "429004", "110102", "440300", "650000", "IT-25"]
@@ -16,6 +21,17 @@ def nobodys_language() -> None:
     """A request leaves its language and time zone with the thread; the next test must not inherit them."""
     translation.deactivate()
     timezone.deactivate()
+
+
+@pytest.fixture(scope="module")
+def reference_data(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """All reference data, loaded once for the tests of a file (not those that commit) and rolled back after them."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        load_reference()
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE catalogue_region, catalogue_item, catalogue_itemalias, catalogue_standard")
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture

@@ -413,6 +413,8 @@ class Region(models.Model):
 
     `path` lists the codes from the country down, each followed by a slash: `CN/420000/420100/420106/`. Counties
     directly under a province are its children (`CN/420000/429004/`), whatever their digits say.
+
+    Besides its own triggers, one of supply watches where it lies (`supply.models.OriginRegion`).
     """
 
     code = models.CharField(_("code"), max_length=10, primary_key=True)

@@ -1,4 +1,4 @@
-"""What becomes of a match once its supplier says yes. Only fulfilment calls these verbs: import-linter holds that.
+"""The verbs of a match from its acceptance on. Only fulfilment calls them: import-linter holds that.
 
 An acceptance without its order would promise goods that nobody ships, so edges accept through fulfilment.
 """
@@ -25,8 +25,9 @@ from apps.supply import quantities as supply_quantities
 
 
 def still_held(match: Match, now: dt.datetime, also: Iterable[int] = ()) -> Match:
-    """The match, locked with its demand, its offer and `also` these demands, if it can still be answered; else says why
-    it cannot.
+    """The match, read under the locks of its demand, its offer and the demands in `also`.
+
+    Raises `match_not_held`, with the reason in words, where it cannot be answered any more.
     """
     lock([match.demand_id, *also], [match.offer_id])
     match = Match.objects.shown().get(pk=match.pk)
@@ -44,7 +45,7 @@ def record_acceptance(
     lead_time_days: int | None = None,
     now: dt.datetime | None = None,
 ) -> Match:
-    """The supplier accepts all (None) or part of what it was asked for; the rest goes to others.
+    """The supplier accepts all (None) or part of the held quantity. The rest goes to others.
 
     Called by `fulfilment.services.accept_match` only, which makes the order in the same transaction. Raises
     `match_not_held`, `quantity_out_of_range`, `demand_not_open` and as `check_may_be_promised` does.
@@ -63,7 +64,7 @@ def record_acceptance(
     check_may_be_promised(match, now)
     if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
-    # Even where nothing comes free: what was left there for a need that wants more, others may have now.
+    # The offer is released even by 0: what lower tiers left there for this need, others may have now.
     if accepted < held or match.demand.quantity_wanting:
         supply_quantities.release({match.offer_id: held - accepted}, now=now)
     move(
@@ -80,8 +81,10 @@ def record_acceptance(
 
 
 def check_may_be_promised(match: Match, now: dt.datetime) -> None:
-    """Whether goods of this match may be promised, at first or once more: both sides are verified, and the certificate
-    holds. A hold that fails this is taken back by the next sweep; until then nobody gets a contact by it.
+    """Raise unless both sides are verified and the certificate is valid: only then may goods be promised.
+
+    The next sweep ends a hold that fails this. Until then nobody gets a contact by it. Raises
+    `organisation_unverified` or `certificate_expired`.
     """
     if not (match.demand.organisation.is_verified and match.offer.organisation.is_verified):
         raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
@@ -90,15 +93,15 @@ def check_may_be_promised(match: Match, now: dt.datetime) -> None:
 
 
 def record_loss(match: Match, quantity: int) -> None:
-    """Of what the supplier accepted, so much was rejected or never came."""
+    """Count units that the supplier accepted and that were rejected or never came."""
     Match.objects.filter(pk=match.pk).update(quantity_lost=F("quantity_lost") + quantity)
 
 
 @transaction.atomic
 def call_off(match: Match, *, by: User | None, by_supplier: bool) -> None:
-    """An accepted match whose order was cancelled. The quantities are the order's business.
+    """Cancel an accepted match whose order was cancelled. Fulfilment gives the quantities back.
 
-    That the supplier did it counts in its record, and has a reason to show for it.
+    A cancellation by the supplier counts in its record. Raises `RuleViolation` if the match is not accepted.
     """
     move(match, MatchState.CANCELLED, decline_reason=DeclineReason.OTHER if by_supplier else "")
     audit.record(by, "match.called_off", match)

@@ -84,19 +84,24 @@ def items_for(demands: Iterable[Demand], rules: Rules) -> dict[int, set[int]]:
 # offers. An item may have twenty thousand: as plain as psycopg reads them, which makes numbers four times as fast as
 # times. A double holds microseconds until the year 2255.
 _SOURCES = """
-SELECT offer.id, offer.organisation_id, offer.item_id, offer.quantity - offer.quantity_reserved, offer.minimum_order,
+SELECT offer.id, offer.organisation_id, offer.item_id, {quantity}, offer.minimum_order,
     offer.lead_time_days, offer.ships_to, offer.standard_id, extract(epoch FROM offer.confirmed_at)::float8,
     offer.unit_price::float8, offer.is_donation, region.path, region.latitude, region.longitude,
-    extract(epoch FROM offer.published_at)::float8, listing.kept, listing.broken, listing.reference_price
+    extract(epoch FROM offer.published_at)::float8, record.kept, record.broken, reference.price
 FROM supply_offer offer
 JOIN accounts_organisation organisation ON organisation.id = offer.organisation_id
 JOIN catalogue_region region ON region.code = offer.origin_region_id
-LEFT JOIN matching_listing listing ON listing.offer_id = offer.id
-WHERE {wanted} AND offer.state = 'published' AND organisation.state = 'verified'
+LEFT JOIN matching_supplierrecord record ON record.organisation_id = offer.organisation_id
+LEFT JOIN matching_referenceprice reference
+    ON reference.item_id = offer.item_id AND reference.currency = offer.currency
+WHERE {wanted} AND offer.state = 'published' {able}
+ORDER BY offer.id
+"""
+_ABLE = """
+    AND organisation.state = 'verified'
     AND (offer.certificate_valid_until IS NULL OR offer.certificate_valid_until >= %(today)s)
     -- What has nothing free can still serve through a hold that yields.
     AND (offer.quantity > offer.quantity_reserved OR offer.id = ANY (%(also)s))
-ORDER BY offer.id
 """
 _HELD = """
 SELECT match.offer_id, match.id, match.demand_id, match.tier, organisation.kind,
@@ -130,8 +135,25 @@ def load_sources(
     with connection.cursor() as cursor:
         cursor.execute(_HELD.format(wanted=wanted), given)
         held = _holds(cursor.fetchall(), policy, now)
-        cursor.execute(_SOURCES.format(wanted=wanted), given | {"also": [*held, *also]})
-        found = cursor.fetchall()
+        free = _SOURCES.format(quantity="offer.quantity - offer.quantity_reserved", wanted=wanted, able=_ABLE)
+        cursor.execute(free, given | {"also": [*held, *also]})
+        return _sources(cursor.fetchall(), held)
+
+
+def load_published(offer_ids: Collection[int]) -> list[Source]:
+    """These offers, as far as they are published, as if nothing of them were reserved: what the offer index copies.
+
+    Whether a supplier is verified, a certificate holds or something is free changes without the offer: that is for
+    `load_sources` to say.
+    """
+    with connection.cursor() as cursor:
+        everything = _SOURCES.format(quantity="offer.quantity", wanted="offer.id = ANY (%(wanted)s)", able="")
+        cursor.execute(everything, {"wanted": list(offer_ids)})
+        return _sources(cursor.fetchall(), {})
+
+
+def _sources(found: Iterable[tuple[Any, ...]], held: Mapping[int, Sequence[HeldFor]]) -> list[Source]:
+    """Rows of `_SOURCES`, with the holds on each offer."""
     # Few places and many offers: each place is made once.
     places: dict[str, Location] = {}
     sources = []

@@ -104,7 +104,9 @@ class MatchQuerySet(OrderedUpdateQuerySet["Match"]):
         """Taken back, and the supplier is to be told: not before the need has been matched again, as the same supplier
         may be asked anew.
         """
-        return self.filter(~Q(demand__state="open") | Q(demand__match_requested_at=None), withdrawal_untold=True)
+        return self.filter(
+            ~Q(demand__state="open") | Q(demand__match_requested_at=None), withdrawal_notice_pending=True
+        )
 
     def shown(self) -> Self:
         """With what every page and export shows of a match, in one query."""
@@ -143,7 +145,7 @@ class Match(TimeStamped):
     lead_time_days = models.PositiveSmallIntegerField(_("lead time in days"), null=True, blank=True)
     # What was promised and rejected, or never came: its supplier is not asked for the same need again.
     quantity_lost = models.BigIntegerField(db_default=0, editable=False)
-    withdrawal_untold = models.BooleanField(db_default=False, editable=False)
+    withdrawal_notice_pending = models.BooleanField(db_default=False, editable=False)
 
     objects = MatchQuerySet.as_manager()
 
@@ -194,7 +196,7 @@ class Match(TimeStamped):
             models.Index(fields=["offer", "state"], name="match_by_offer"),
             models.Index(fields=["respond_by"], condition=Q(state=MatchState.HELD), name="match_deadlines"),
             models.Index(fields=["updated_at", "id"], name="match_by_change"),
-            models.Index(fields=["id"], condition=Q(withdrawal_untold=True), name="match_withdrawal_queue"),
+            models.Index(fields=["id"], condition=Q(withdrawal_notice_pending=True), name="match_withdrawal_queue"),
             models.Index(
                 fields=["offer"],
                 condition=Q(state=MatchState.DECLINED, decline_reason__in=GENERAL_REASONS),
@@ -387,11 +389,6 @@ class ReplayedNeed(models.Model):
         return f"{self.replay}: {self.demand}"
 
 
-# A cell knows its best offer of each class of lead time, so that its bound is close for needs with a date and without:
-# the fewest days of each class.
-LEAD_CLASSES: Final = (0, 1, 2, 4, 7, 14)
-
-
 class SupplierRecord(models.Model):
     """What became of a supplier's promises in the last half year, as last counted."""
 
@@ -426,91 +423,74 @@ class ReferencePrice(models.Model):
         return f"{self.item}: {self.price} {self.currency}"
 
 
-class Cell(models.Model):
+class IndexCell(models.Model):
     """The offers of one item from one city, and how good the best of them can be.
 
-    A bound may be too high, never too low. Its one writer is `shelving.py`: cells are raised when an offer is shelved
-    in them, and lowered by going through all that is in them.
+    Bounds are never too low. `search.offer_index` is the only writer of cells and of what is in them: it makes the
+    bounds of a cell anew from its offers, in the transaction that changes one of them.
     """
 
     item = models.ForeignKey(Item, models.CASCADE, db_index=False, related_name="+")
-    policy_version = models.PositiveIntegerField()  # whose weights the keys of its offers were made with
-    good_until = models.DateTimeField()  # from then on the keys of some of its offers may be too low
-    most = models.FloatField()  # the largest quantity
-    # Where its offers are: within `radius` (a chord) of a point on the unit sphere. Null: places without coordinates.
-    x, y, z = models.FloatField(null=True), models.FloatField(null=True), models.FloatField(null=True)
-    radius = models.FloatField(null=True)
-    # The best key of each class of lead time; null where there is none.
-    best_0, best_1, best_2 = models.FloatField(null=True), models.FloatField(null=True), models.FloatField(null=True)
-    best_3, best_4, best_5 = models.FloatField(null=True), models.FloatField(null=True), models.FloatField(null=True)
     city = models.CharField(max_length=10, blank=True, db_collation="C")  # empty: places without coordinates
+    policy_version = models.PositiveIntegerField()  # whose weights its keys were made with
+    best_key = models.FloatField()
+    soonest = models.PositiveSmallIntegerField()  # the fewest days of lead time
+    # The box around its offers, on the unit sphere. Null: places without coordinates.
+    min_x, max_x = models.FloatField(null=True), models.FloatField(null=True)
+    min_y, max_y = models.FloatField(null=True), models.FloatField(null=True)
+    min_z, max_z = models.FloatField(null=True), models.FloatField(null=True)
 
     class Meta:
-        verbose_name = _("cell")
-        verbose_name_plural = _("cells")
-        constraints: ClassVar = [models.UniqueConstraint(fields=["item", "city"], name="cell_once")]
+        verbose_name = _("cell of the offer index")
+        verbose_name_plural = _("cells of the offer index")
+        constraints: ClassVar = [models.UniqueConstraint(fields=["item", "city"], name="index_cell_once")]
 
     def __str__(self) -> str:
         return f"{self.item_id} / {self.city}"
 
 
-class Listing(models.Model):
-    """A published offer as ranking sees it: its facts, and those of its supplier and its item as last taken.
+class IndexedOffer(models.Model):
+    """A published offer as the search for the best offers sees it: what its bound is made of.
 
-    A trigger on the offers writes it, whichever way an offer is changed; `matching_listable` (a view) says from what.
-    It stands on the counter (no cell) until `shelving` has put it into its cell. `steady` is the part of its score that
-    depends on neither need nor time; `key` adds freshness with the time of confirmation in the place of the age, which
-    orders offers the same at any time.
+    A copy that may be out of date: an offer that has changed since is noted (`supply.OfferChange`), and until it is
+    indexed anew the search looks at it without a bound.
+
+    `key` is the part of the score that does not depend on the need: the weighted steady terms, and freshness with the
+    time of confirmation instead of the age, which orders offers the same at any time.
     """
 
-    offer = models.OneToOneField(Offer, models.CASCADE, primary_key=True, related_name="listing")
+    offer = models.OneToOneField(Offer, models.CASCADE, primary_key=True, related_name="indexed")
     item = models.ForeignKey(Item, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
-    organisation_id = models.BigIntegerField()
-    standard_id = models.BigIntegerField(null=True)
-    quantity = (
-        models.BigIntegerField()
-    )  # all that is offered: what is free changes with every hold and is not kept here
-    minimum_order = models.BigIntegerField()
-    lead_time_days = models.PositiveSmallIntegerField()
-    certificate_valid_until = models.DateField(null=True)
-    confirmed_at = models.DateTimeField()
-    unit_price = models.FloatField(null=True)
-    is_donation = models.BooleanField()
-    areas = models.BigIntegerField()  # one bit for each region shipped to; -1: anywhere. Regions share bits.
     city = models.CharField(max_length=10, blank=True, db_collation="C")
+    key = models.FloatField()
+    # Freshness ends at 0, which a key cannot say: from then on the key is too low.
+    good_until = models.DateTimeField()
+    quantity = models.BigIntegerField()  # all that is offered: what is free changes with every hold
+    minimum_order = models.BigIntegerField()
+    areas = models.BigIntegerField()  # one bit for each region shipped to; -1: anywhere. Regions share bits.
+    lead_time_days = models.PositiveSmallIntegerField()
     # On the unit sphere; null where the place has no coordinates.
     x, y, z = models.FloatField(null=True), models.FloatField(null=True), models.FloatField(null=True)
-    kept = models.PositiveIntegerField()
-    broken = models.PositiveIntegerField()
-    reference_price = models.FloatField(null=True)
-
-    cell = models.ForeignKey(Cell, models.DO_NOTHING, null=True, db_index=False, related_name="+")
-    steady = models.FloatField(null=True)
-    key = models.FloatField(null=True)
+    standard_id = models.BigIntegerField(null=True)
 
     class Meta:
-        verbose_name = _("listing")
-        verbose_name_plural = _("listings")
+        verbose_name = _("indexed offer")
+        verbose_name_plural = _("indexed offers")
         constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=Q(cell=None, key=None, steady=None)
-                | Q(cell__isnull=False, key__isnull=False, steady__isnull=False),
-                name="listing_shelved_whole",
-            ),
-            models.CheckConstraint(condition=Q(quantity__gte=0), name="listing_quantity_in_range"),
+            models.CheckConstraint(condition=Q(quantity__gte=0), name="indexed_offer_quantity_in_range")
         ]
         indexes: ClassVar = [
+            # The search reads this index and not the table. What may be null comes last: the columns before it are
+            # read quickly.
             models.Index(
-                fields=["cell", "-key"],
-                # What may be null comes last: the columns before it are read quickly.
+                fields=["item", "city", "-key"],
                 include=[
-                    *("offer", "quantity", "minimum_order", "areas", "lead_time_days", "steady"),
+                    *("offer", "quantity", "minimum_order", "areas", "lead_time_days"),
                     *("x", "y", "z", "standard_id"),
                 ],
-                condition=Q(cell__isnull=False),
-                name="listing_best_first",
+                name="indexed_offer_best_first",
             ),
-            models.Index(fields=["item"], condition=Q(cell=None), name="listing_counter"),
+            models.Index(fields=["item", "good_until"], name="indexed_offer_by_end"),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,8 @@
-"""The verbs of matching. With `writing.py`, `ending.py`, `notices.py`, `previews.py` the only writer of its tables."""
+"""The verbs of matching: sweep, match, reallocate, expire, decline, amend.
+
+Acceptance is `acceptance.py`, called by fulfilment alone. What coordinators and both sides are notified of stands in
+`escalation.py` and `notices.py`. Plans are carried out and holds ended in the room `holds`.
+"""
 
 import datetime as dt
 import time
@@ -21,7 +25,7 @@ from apps.demands import quantities as demands_quantities
 from apps.demands import services as demands_services
 from apps.demands.amending import amend_demand as amend_need
 from apps.demands.models import Demand
-from apps.matching import notices
+from apps.matching import escalation, notices
 from apps.matching.acceptance import still_held
 from apps.matching.allocation.sequential import Plan, decide
 from apps.matching.explanation import shortfalls
@@ -65,26 +69,25 @@ GIFTS_EVERY: Final = dt.timedelta(days=1)
 
 
 def sweep(*, now: dt.datetime | None = None, limit: int = 1000) -> Done:
-    """Everything that matching has to do now: hear who is verified, take back, expire, look whom changed offers help,
-    match, tell whose request was taken back, escalate.
+    """Do everything that matching has to do now, for about `limit` needs. Returns what was done, in numbers.
 
-    What a match sets free (a hold that yields) may help others, so the two steps in the middle take turns until there
-    is nothing more to do: one sweep settles all that happened before it.
+    Changed offers and needs take turns until neither has work, because a hold that yields sets stock free for others.
+    So one sweep makes up for everything that happened before it, and a second one would change nothing.
     """
     notices.announce_verifications(now=now)
-    # A need that ended in time breaks no promise of who was asked.
+    # Invalid holds end before overdue ones: a supplier whose request became invalid has not broken its promise.
     done = _all(take_back_invalid, now) + _all(expire_holds, now)
     while done.demands < limit:
-        step = look_at_offers(now=now) + match_due(now=now)
+        step = recheck_changed_offers(now=now) + match_due(now=now)
         done += step
         if not (step.offers or step.demands):
             break
     notices.notify_withdrawn()
-    return done + notices.escalate_due(now=now)
+    return done + escalation.escalate_due(now=now)
 
 
 def _all(step: Callable[..., Done], now: dt.datetime | None) -> Done:
-    """Take a step again and again until there is nothing left for it to do."""
+    """Repeat a step until it has nothing left to do."""
     done = Done()
     while part := step(now=now):
         done += part
@@ -92,7 +95,10 @@ def _all(step: Callable[..., Done], now: dt.datetime | None) -> Done:
 
 
 def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
-    """Claim needs that ask to be matched, decide item by item, and write. Safe to run twice and side by side."""
+    """Claim up to `limit` needs of the queue, decide item by item, and carry out the plans.
+
+    Safe to run twice and side by side: a claim is a lease, and commits drop what changed meanwhile.
+    """
     now = now or timezone.now()
     claimed = demands_services.claim_for_matching(now=now, lease=LEASE, limit=limit)
     done = Done(demands=len(claimed))
@@ -117,7 +123,7 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
 
 
 def _decide(needs: Sequence[Need], item_ids: set[int], rules: Rules, policy: Policy, now: dt.datetime) -> Plan:
-    """By the best few offers of each need where they decide, by all offers where they do not: the same plan."""
+    """Decide by the best few offers of each need, or by all where these do not suffice: the plan is the same."""
     shortlists = load_shortlists(needs, rules, policy, now)
     few = {source.id: source for shortlist in shortlists.values() for source in shortlist.sources}
     try:
@@ -127,8 +133,9 @@ def _decide(needs: Sequence[Need], item_ids: set[int], rules: Rules, policy: Pol
 
 
 def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
-    """The micro-batch: solve what is contested together and change what nobody has answered yet, where that is worth
-    it. `seconds` is how long each item may be improved on. Safe to run twice and side by side.
+    """The micro-batch: allocate each contested item as a whole, and change unanswered holds where that is worth it.
+
+    `seconds` limits the time that is spent on improving each group of items. Safe to run twice and side by side.
     """
     from apps.matching.allocation.contested import Effort, allocate
 
@@ -137,7 +144,7 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
     done = Done()
     for items in contested_items(rules):
         contest = load_contest(items, now, policy.values)
-        outcome = allocate(
+        allocation = allocate(
             contest.needs,
             contest.sources,
             rules,
@@ -146,24 +153,22 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
             held=contest.asked,
             effort=Effort(_after(seconds)),
         )
-        changed = write_difference(outcome.plan, contest, policy, now)
-        shortfalls.note(outcome.shortages.values(), contest.demands.values(), policy, now)
+        changed = write_difference(allocation.plan, contest, policy, now)
+        shortfalls.note(allocation.shortages.values(), contest.demands.values(), policy, now)
         done += changed
-        log.info("reallocated", items=sorted(items), changed=changed.held, **asdict(outcome.report))
+        log.info("reallocated", items=sorted(items), changed=changed.held, **asdict(allocation.report))
     notices.notify_withdrawn()
     return done
 
 
 def _after(seconds: float) -> Callable[[], bool]:
-    """Whether so many seconds have passed from now on."""
+    """A function that says whether so many seconds have passed from now on."""
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end
 
 
 def take_back_invalid(*, now: dt.datetime | None = None) -> Done:
-    """Holds whose need was paused or cancelled, whose offer or its certificate went, or one of whose sides lost its
-    verification.
-    """
+    """End unanswered holds that became invalid: need not open, offer or certificate gone, a side not verified."""
     now = now or timezone.now()
     return _take_back_each(Match.objects.invalid(now.date()), now, HOLDS_AT_ONCE)
 
@@ -173,7 +178,7 @@ def _take_back_each(holds: MatchQuerySet, now: dt.datetime, limit: int) -> Done:
 
 
 def expire_holds(*, now: dt.datetime | None = None) -> Done:
-    """Suppliers who did not answer in time: the hold ends, the next best is asked by the next matching."""
+    """End holds that were not answered in time. The next matching asks a backup."""
     now = now or timezone.now()
 
     def expire(matches: Sequence[Match]) -> None:
@@ -189,7 +194,7 @@ def expire_holds(*, now: dt.datetime | None = None) -> Done:
 
 
 def _end(due: MatchQuerySet, limit: int, act: Callable[[Sequence[Match]], None]) -> int:
-    """Act on what is due, in batches: those that still are when their needs and offers are locked. Returns how many."""
+    """Lock the needs and offers of due holds in batches, and act on the holds that are still due. Returns how many."""
     found = list(due.order_by("pk").values_list("pk", "demand_id", "offer_id")[:limit])
     ended = 0
     for start in range(0, len(found), BATCH):
@@ -202,9 +207,11 @@ def _end(due: MatchQuerySet, limit: int, act: Callable[[Sequence[Match]], None])
     return ended
 
 
-def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
-    """Take back what changed offers do not fit any more, and put the open needs that they may help into the queue. What
-    is held and not answered helps too: it may have to yield. Gifts come again the next day, as they go farther then.
+def recheck_changed_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
+    """End holds that changed offers do not fit any more, and queue the open needs that these offers may help.
+
+    An offer without free stock can help too, because its unanswered holds may have to yield. Donations come again the
+    next day, when their reach has grown.
     """
     now = now or timezone.now()
     offers = supply_services.claim_for_matching(now=now, lease=LEASE, limit=limit)
@@ -226,18 +233,18 @@ def look_at_offers(*, now: dt.datetime | None = None, limit: int = BATCH) -> Don
     if able:
         items = {offer.item_id for offer in able}
         helped = items | set(Substitution.objects.filter(offered__in=items).values_list("demanded_id", flat=True))
-        # What somebody is deciding this moment may have been read before the offer was there: it is decided once more.
+        # A need that is being decided this moment may have been read before the offer changed: it is decided once more.
         unaware = Q(match_requested_at=None) | Q(match_claimed_until__isnull=False)
         needs = Demand.objects.open().short().filter(unaware, item__in=helped)
         demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
-    # Under whatever policy: the next one may let gifts go farther each day.
+    # This holds under any policy, because the next one may give gifts a reach.
     gifts = [offer.pk for offer in able if offer.is_donation]
     supply_services.finish_matching(offers, again=gifts, at=now + GIFTS_EVERY)
     return done
 
 
 def _fits(match: Match, rules: Rules, policy: PolicyValues) -> bool:
-    """Whether the offer as it is now may still serve the need that holds it."""
+    """Whether a changed offer may still serve the need that holds it."""
     demand, offer = match.demand, match.offer
     fit = fit_of(need_of(demand, policy, remaining=match.quantity), offer.item_id, offer.standard_id, rules)
     reached = not offer.ships_to or not set(offer.ships_to).isdisjoint(demand.region.path.split("/"))
@@ -253,10 +260,10 @@ def decline(
     note: str = "",
     now: dt.datetime | None = None,
 ) -> Match:
-    """The supplier says no, and why; the next best is asked by the next matching.
+    """The supplier says no, and why. The next matching asks a backup.
 
-    If the goods are gone, nobody else is sent to the empty shelf: the offer is suspended until its supplier confirms it
-    by one click, and what else was asked of it and not answered is taken back, which the same message says.
+    If the goods are gone, the offer is suspended until its supplier confirms it by one click, and its other unanswered
+    holds end; the same message says so. Raises `reason_unknown`, and `match_not_held` as `still_held` does.
     """
     now = now or timezone.now()
     if reason not in DeclineReason.values:
@@ -276,7 +283,7 @@ def decline(
     )
     audit.record(by, "match.declined", match, reason=reason)
     if reason == DeclineReason.GONE:
-        # What was asked since then is taken back by the next sweep.
+        # Holds that were made since then end in the next sweep.
         emptied = list(others.filter(demand__in=also).shown().order_by("pk"))
         if supply_services.suspend_gone(match.offer_id, withdrawn=len(emptied), now=now):
             end_holds(emptied, MatchState.CANCELLED, now)  # the same message says so
@@ -289,15 +296,16 @@ def decline(
 def amend_demand(
     demand: Demand, *, by: User, quantity_confirmed: bool = False, now: dt.datetime | None = None, **changes: Any
 ) -> Demand:
-    """Change a need: what suppliers were asked, have not answered and would be asked differently now is taken back, and
-    asked anew as the need now stands. Raises as `demands.amending.amend_demand` does.
+    """Change a need, and end the unanswered holds that would be made differently now: they are asked anew.
+
+    Raises as `demands.amending.amend_demand` does.
     """
     now = now or timezone.now()
-    demand = lock([demand.pk])[demand.pk]  # nothing more is asked for it as it was
+    demand = lock([demand.pk])[demand.pk]  # from here on no hold is made for the need as it was
     changed = {name for name, value in changes.items() if getattr(demand, name) != value}
     held = Match.objects.held().filter(demand=demand)
     if changed & {"standard", "accepts_substitutes", "region", "needed_by"}:
-        retire_backups(Match.objects.filter(demand=demand))  # who is next best is decided anew
+        retire_backups(Match.objects.filter(demand=demand))  # the next matching chooses backups anew
     touched = list(_outdated(held, demand, changed, changes).values_list("pk", "offer_id"))
     if touched:
         lock([demand.pk], [offer_id for _pk, offer_id in touched])
@@ -308,8 +316,9 @@ def amend_demand(
 
 @transaction.atomic
 def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Offer:
-    """Change an offer. Where less is there now than was promised and asked for, requests without an answer are taken
-    back, those that go last first, until the rest fits; what was accepted is promised.
+    """Change an offer. If it has less now than is reserved, unanswered holds end until the rest fits.
+
+    The lowest tier and the newest hold go first; accepted quantities stay. Raises as `supply.amending.amend_offer`.
     """
     now = now or timezone.now()
     if changes.get("quantity") is not None:
@@ -327,9 +336,9 @@ def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **cha
 
 
 def _outdated(held: MatchQuerySet, demand: Demand, changed: set[str], changes: Mapping[str, Any]) -> MatchQuerySet:
-    """Of what is held for a need, what a change of it makes wrong.
+    """The holds of a need that a change of it makes wrong.
 
-    A larger quantity is asked of who can give more; who gives all it has is left alone.
+    If the need grows, only suppliers that have more to give are asked anew.
     """
     if changed & {"standard", "region", "needed_by"}:
         return held

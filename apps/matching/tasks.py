@@ -1,4 +1,4 @@
-"""Celery's way into matching."""
+"""Celery tasks of matching: each claims rows, calls one verb and wakes the next."""
 
 from dataclasses import asdict
 from typing import Final
@@ -11,13 +11,13 @@ from apps.matching.search import offer_index
 from apps.matching.simulation import previews
 from apps.notifications.tasks import clear_wake_mark, send_due, wake
 
-# How many needs are matched before the sender gets a turn: a crowd must not keep the first from being told.
+# Needs matched before the sender gets a turn: a crowd of posts must not delay the first notices.
 TURN: Final = 50
 
 
 @shared_task
 def sweep() -> dict[str, int]:
-    """Do what matching has to do now, wake the sender if there is something to say, and go on if there is more."""
+    """Do one turn of matching, wake the sender if there is something to send, and go on if there is more."""
     clear_wake_mark(sweep)
     done = services.sweep(limit=TURN)
     if done:
@@ -29,7 +29,7 @@ def sweep() -> dict[str, int]:
 
 @shared_task
 def reallocate() -> dict[str, int]:
-    """Solve together what is contested, once a minute."""
+    """Allocate contested items as a whole, once a minute."""
     done = services.reallocate()
     if done:
         wake(send_due)
@@ -38,13 +38,13 @@ def reallocate() -> dict[str, int]:
 
 @shared_task
 def index_offers() -> int:
-    """Give new and changed offers their bounds."""
+    """Enter new and changed offers into the offer index."""
     return offer_index.index_offers()
 
 
 @shared_task
 def refresh_supplier_statistics() -> int:
-    """Take what ranking reads of suppliers and items, once an hour."""
+    """Refresh suppliers' records and reference prices, once an hour."""
     return offer_index.refresh_supplier_statistics()
 
 
@@ -60,15 +60,15 @@ def replay_drafts() -> bool:
 
 @shared_task
 def purge_replays() -> dict[str, int]:
-    """Forget what would have been, and drafts that were thrown away, long ago."""
+    """Delete replays, and drafts that were discarded, 90 days after."""
     return previews.purge()
 
 
 @shared_task
 def watch_verifications() -> int:
-    """End verifications that have run out, and tell everybody concerned what became of theirs."""
+    """End verifications that have run out, and notify organisations of theirs."""
     accounts_services.expire_verifications()
-    told = notices.announce_verifications()
-    if told:
+    notified = notices.announce_verifications()
+    if notified:
         wake(send_due)
-    return told
+    return notified

@@ -19,7 +19,7 @@ Probe = Callable[[], str]
 HEARD_SECONDS = 60
 MESSAGE_LATE = timedelta(minutes=5)
 MATCHING_LATE = timedelta(minutes=2)
-SHELVING_LATE = timedelta(minutes=10)
+INDEXING_LATE = timedelta(minutes=10)
 
 
 def database() -> str:
@@ -83,15 +83,11 @@ def matching() -> str:
     return f"{late} demands wait for more than {MATCHING_LATE} to be matched." if late else ""
 
 
-def listings() -> str:
-    """Published offers that matching cannot see, or has not put in their place for long: then it is slow, not wrong."""
-    Offer = apps.get_model("supply", "Offer")
-    Listing = apps.get_model("matching", "Listing")
-    missing = Offer.objects.published().filter(listing=None).count()
-    if missing:
-        return f"{missing} published offers have no listing: run manage.py match --take-stock."
-    waiting = Listing.objects.filter(cell=None, offer__updated_at__lt=timezone.now() - SHELVING_LATE).count()
-    return f"{waiting} offers wait for more than {SHELVING_LATE} to be shelved." if waiting else ""
+def offer_index() -> str:
+    """Offers that changed long ago and are not indexed yet: matching is slow then, not wrong."""
+    OfferChange = apps.get_model("supply", "OfferChange")
+    waiting = OfferChange.objects.filter(changed_at__lt=timezone.now() - INDEXING_LATE).count()
+    return f"{waiting} offers wait for more than {INDEXING_LATE} to be indexed." if waiting else ""
 
 
 def static_files() -> str:
@@ -107,7 +103,7 @@ HEALTH: Mapping[str, Probe] = {
     "chinese search": chinese_search,
     "outbox": outbox,
     "matching": matching,
-    "listings": listings,
+    "offer index": offer_index,
     "static files": static_files,
 }
 

@@ -4,6 +4,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any, ClassVar, Final, Self
 
+import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -36,6 +37,32 @@ class OfferStateCode(models.TextChoices):
 
 # A pause keeps new requests away and not who has had goods of the offer before. A suspended one may be an empty shelf.
 REPEATABLE: Final = (OfferState.PUBLISHED, OfferState.PAUSED)
+
+
+# What copies of a published offer are made of. A change of any of them is noted (`OfferChange`): the list is the place
+# to look for who adds a field. What changes with every hold (`quantity_reserved`) is not among them.
+NOTED_COLUMNS: Final = (
+    "state",
+    "item_id",
+    "organisation_id",
+    "standard_id",
+    "quantity",
+    "minimum_order",
+    "lead_time_days",
+    "unit_price",
+    "currency",
+    "is_donation",
+    "origin_region_id",
+    "ships_to",
+    "confirmed_at",
+)
+
+_NOTE_CHANGE: Final = """
+    INSERT INTO supply_offerchange (offer_id, item_id, changed_at)
+    VALUES (NEW.id, NEW.item_id, clock_timestamp())
+    ON CONFLICT (offer_id) DO UPDATE SET item_id = excluded.item_id, changed_at = excluded.changed_at;
+    RETURN NULL;
+"""
 
 
 class OfferQuerySet(PostQuerySet["Offer"]):
@@ -130,6 +157,24 @@ class Offer(Post):
     class Meta(Post.Meta):
         verbose_name = _("offer")
         verbose_name_plural = _("offers")
+        triggers: ClassVar = [
+            *Post.Meta.triggers,
+            # Whichever way an offer is written, it is noted: by services, imports, the back office or SQL.
+            pgtrigger.Trigger(
+                name="note_new",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert,
+                condition=pgtrigger.Q(new__state=OfferState.PUBLISHED.value),
+                func=_NOTE_CHANGE,
+            ),
+            pgtrigger.Trigger(
+                name="note_change",
+                when=pgtrigger.After,
+                operation=pgtrigger.UpdateOf(*NOTED_COLUMNS),
+                condition=pgtrigger.AnyChange(*NOTED_COLUMNS),
+                func=_NOTE_CHANGE,
+            ),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(state__in=OfferState.values), name="offer_state_known"),
             models.CheckConstraint(
@@ -201,3 +246,50 @@ class Offer(Post):
     def contact(self) -> dict[str, Any]:
         """What the other side of an accepted match gets to see."""
         return self.organisation.contact
+
+
+class OfferChange(models.Model):
+    """An offer that changed, and that whoever keeps copies of offers has not taken note of yet.
+
+    Triggers write it, on `Offer` and on the regions that offers ship from. The reader (the offer index of matching)
+    deletes the row when its copy is up to date, unless the offer has changed once more.
+    """
+
+    # No constraint: only a trigger on the offer itself writes this, and a check at each commit would cost more.
+    offer = models.OneToOneField(
+        Offer, models.CASCADE, primary_key=True, db_constraint=False, related_name="noted_change"
+    )
+    item = models.ForeignKey(Item, models.DO_NOTHING, db_constraint=False, related_name="+")
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("change of an offer")
+        verbose_name_plural = _("changes of offers")
+
+    def __str__(self) -> str:
+        return f"{self.offer_id} {self.changed_at:%Y-%m-%d %H:%M:%S}"
+
+
+class OriginRegion(Region):
+    """A region as the place that offers ship from: a region that is found to lie elsewhere moves its offers with it.
+
+    A proxy, so that the trigger on the table of the catalogue is declared where offers are known. `Region` names it.
+    """
+
+    class Meta:
+        proxy = True
+        triggers: ClassVar = [
+            pgtrigger.Trigger(
+                name="note_moved_offers",
+                when=pgtrigger.After,
+                operation=pgtrigger.UpdateOf("latitude", "longitude", "path"),
+                condition=pgtrigger.AnyChange("latitude", "longitude", "path"),
+                func="""
+                    INSERT INTO supply_offerchange (offer_id, item_id, changed_at)
+                    SELECT offer.id, offer.item_id, clock_timestamp() FROM supply_offer offer
+                    WHERE offer.origin_region_id = NEW.code AND offer.state = 'published' ORDER BY offer.id
+                    ON CONFLICT (offer_id) DO UPDATE SET changed_at = excluded.changed_at;
+                    RETURN NULL;
+                """,
+            )
+        ]

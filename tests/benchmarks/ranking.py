@@ -1,5 +1,5 @@
 # ruff: noqa: S608  our own names and numbers
-"""The best twenty offers of a million: bounds beside scoring every offer of the item, and beside a bare fetch.
+"""The best twenty offers of a million: by bounds, beside a bare fetch, and beside ranking every offer of the item.
 
 Every way is asked through the same connection, its arguments bound by the server and each statement planned anew, as
 Django's connections do: nothing is prepared. `arguments` in __main__ name the sizes; a world is made by one seed. Times
@@ -26,8 +26,9 @@ from apps.matching.loading import load_rules, load_sources
 from apps.matching.scoring.facts import Location, Need, Rules
 from apps.matching.scoring.ranking import rank
 from apps.matching.search import offer_index
-from apps.matching.search.best import BEST, arguments, as_row, load_shortlists
+from apps.matching.search.best import BEST, SPARE, arguments, as_json, load_shortlists
 from apps.policy.models import Policy
+from apps.supply.models import Offer
 from tests.benchmarks.allocation import against
 from tests.benchmarks.figures import quantile
 
@@ -41,8 +42,8 @@ UNIFORM, SKEWED = "uniform", "skewed"
 _SLOW = ("offer_by_destination", "offer_by_change", "offer_fresh_clock", "offer_match_queue")
 
 _WORLD = """
-TRUNCATE matching_listing, matching_cell, matching_supplierrecord, matching_referenceprice, supply_offer,
-    accounts_organisation CASCADE;
+TRUNCATE matching_indexedoffer, matching_indexcell, matching_supplierrecord, matching_referenceprice, supply_offer,
+    supply_offerchange, accounts_organisation CASCADE;
 DROP TABLE IF EXISTS bench_item, bench_county, bench_province, bench_home, bench_standard;
 INSERT INTO catalogue_item (key, name_zh, name_en, category_id, unit_id, trial_lot, is_consumable, position, codes)
 SELECT 'bench.' || n, '物 ' || n, 'Thing ' || n, (SELECT min(key) FROM catalogue_category), 'piece', 100, true, 0, '[]'
@@ -115,95 +116,20 @@ LEFT JOIN bench_standard standard
     ON standard.item_n = drawn.item_n AND standard.k = 1 + floor(drawn.standard * 3.75)::int
 """
 
-# As the triggers and the hourly stock-taking would have left it.
-_LISTINGS = """
+# As the triggers and the hourly count would have left it.
+_NOTED = """
 INSERT INTO matching_referenceprice (item_id, price, taken_at, currency)
 SELECT item_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY unit_price), now(), 'CNY' FROM supply_offer
 GROUP BY item_id;
-INSERT INTO matching_listing (offer_id, item_id, organisation_id, standard_id, quantity, minimum_order, lead_time_days,
-    certificate_valid_until, confirmed_at, unit_price, is_donation, areas, city, x, y, z, kept, broken, reference_price)
-SELECT * FROM matching_listable ORDER BY offer_id;
-ANALYZE matching_listing;
+INSERT INTO supply_offerchange (offer_id, item_id, changed_at) SELECT id, item_id, now() FROM supply_offer;
+ANALYZE supply_offerchange;
 """
 
-# Everything that scoring needs in one table, as if nothing ever changed.
-_FLAT = """
-DROP TABLE IF EXISTS bench_flat;
-CREATE TABLE bench_flat AS
-SELECT listing.*, offer.ships_to, offer.quantity - offer.quantity_reserved AS free,
-    organisation.state AS organisation_state
-FROM matching_listing listing JOIN supply_offer offer ON offer.id = listing.offer_id
-JOIN accounts_organisation organisation ON organisation.id = offer.organisation_id;
-CREATE INDEX ON bench_flat (item_id);
-CREATE INDEX bench_floor ON bench_flat (item_id, offer_id);
+_FLOOR = """
+DROP TABLE IF EXISTS bench_floor;
+CREATE TABLE bench_floor AS SELECT item_id, id AS offer_id FROM supply_offer;
+CREATE INDEX ON bench_floor (item_id, offer_id);
 """
-
-_FIT = """CASE WHEN @standard_id IS NULL THEN fit_unstated WHEN @standard_id = standard THEN fit_asked
-        WHEN @standard_id = ANY (exceeding) THEN fit_exceeding ELSE fit_other END"""
-_TERMS = f"""
-    w_distance / (1 + 12742.0176 * asin(least(1, sqrt(
-        (@x - place_x) ^ 2 + (@y - place_y) ^ 2 + (@z - place_z) ^ 2) / 2)) / half_distance_km)
-    + lead[1 + least(@lead_time_days, array_length(lead, 1) - 1)]
-    + {_FIT}
-    + w_coverage * least(1, @free::float8 / wanting)
-    + w_freshness * greatest(0, least(1,
-        (date_part('epoch', @confirmed_at) - date_part('epoch', at)) / fresh_seconds + 1))
-    + w_record * (@kept + prior_share * prior_matches) / (@kept + @broken + prior_matches)
-    + w_price * CASE WHEN @is_donation THEN 1 WHEN @unit_price IS NULL OR coalesce(@usual, 0) = 0 THEN 0.5
-        ELSE least(1, greatest(0, 1.5 - @unit_price / @usual)) END
-"""
-_FILTERS = f"""
-    @item_id = asked.item AND @organisation_id <> asked.organisation AND @minimum_order <= wanting
-    AND @free >= greatest(matters, @minimum_order) AND (@ships_to = '{{}}' OR @ships_to && codes)
-    AND NOT @offer_id = ANY (excluded)
-    AND (@certificate_valid_until IS NULL OR @certificate_valid_until >= (at AT TIME ZONE 'UTC')::date)
-    AND @organisation_state = 'verified'
-    AND {_FIT} IS NOT NULL
-"""
-_ONE_TABLE = {name: f"flat.{name}" for name in (
-    "x", "y", "z", "lead_time_days", "standard_id", "free", "confirmed_at", "kept", "broken", "is_donation",
-    "unit_price", "item_id", "organisation_id", "minimum_order", "ships_to", "offer_id", "certificate_valid_until",
-    "organisation_state",
-)} | {"usual": "flat.reference_price"}  # fmt: skip
-_JOINED = {
-    "x": "(cosd(region.latitude) * cosd(region.longitude))",
-    "y": "(cosd(region.latitude) * sind(region.longitude))",
-    "z": "sind(region.latitude)",
-    "free": "(offer.quantity - offer.quantity_reserved)",
-    "kept": "coalesce(record.kept, 0)",
-    "broken": "coalesce(record.broken, 0)",
-    "unit_price": "offer.unit_price::float8",
-    "usual": "price.price",
-    "offer_id": "offer.id",
-    "organisation_state": "organisation.state",
-} | {name: f"offer.{name}" for name in (
-    "lead_time_days", "standard_id", "confirmed_at", "is_donation", "item_id", "organisation_id", "minimum_order",
-    "ships_to", "certificate_valid_until",
-)}  # fmt: skip
-_NORMAL_FORM = """supply_offer offer
-    JOIN accounts_organisation organisation ON organisation.id = offer.organisation_id
-    JOIN catalogue_region region ON region.code = offer.origin_region_id
-    LEFT JOIN matching_supplierrecord record ON record.organisation_id = offer.organisation_id
-    LEFT JOIN matching_referenceprice price ON price.item_id = offer.item_id"""
-
-
-def _twin(name: str, told: str, source: str, columns: dict[str, str], condition: str = "true") -> str:
-    """A function that scores every offer of the item, `told` what `matching_best` is; its plan lasts as long."""
-    terms, filters = _TERMS, _FILTERS
-    for column in sorted(columns, key=len, reverse=True):
-        terms, filters = (text.replace(f"@{column}", columns[column]) for text in (terms, filters))
-    return f"""
-        CREATE OR REPLACE FUNCTION {name}(asked matching_asked) RETURNS TABLE (offer_id bigint, score double precision)
-        LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET jit = off AS $$
-        #variable_conflict use_column
-        DECLARE
-            {told}
-            codes CONSTANT varchar[] := string_to_array(path, '/');
-        BEGIN
-            RETURN QUERY SELECT {columns["offer_id"]} AS offer_id, {terms} AS score FROM {source}
-            WHERE {condition} AND {filters} ORDER BY score DESC, offer_id LIMIT k;
-        END $$
-    """
 
 
 @dataclass
@@ -228,7 +154,7 @@ def _execute(sql: str) -> None:
 
 
 def build(offers: int, *, skewed: bool, seed: int) -> None:
-    """Suppliers, offers and what ranking takes of them; then shelved, as after a quiet minute."""
+    """Suppliers, offers and what ranking takes of them; then indexed, as after a quiet minute."""
     _execute(f"SELECT setseed({seed % 1000 / 1000})")
     sizes: dict[str, Any] = {"items": ITEMS, "suppliers": SUPPLIERS, "offers": offers, "skewed": skewed}
     _execute(_WORLD.format(**sizes))
@@ -245,9 +171,11 @@ def build(offers: int, *, skewed: bool, seed: int) -> None:
         for definition in definitions:
             cursor.execute(definition)
         cursor.execute("ANALYZE supply_offer")
-    _execute(_LISTINGS)
-    offer_index.index_offers(batch=250_000)
-    _execute(_FLAT)
+    _execute(_NOTED)
+    began = time.monotonic()
+    offer_index.index_offers(batch=50_000)
+    print(f"  indexed: {(time.monotonic() - began) / offers * 1e6:.0f} µs an offer")
+    _execute(_FLOOR)
     _execute("CREATE TABLE bench_whole ()")
 
 
@@ -330,8 +258,9 @@ def _world(offers: int, *, skewed: bool, seed: int, to_change: bool = False) -> 
         began = time.monotonic()
         if not whole:
             build(offers, skewed=skewed, seed=seed)
-        for table in ("supply_offer", "matching_listing", "matching_cell", "bench_flat", "accounts_organisation",
-                      "matching_supplierrecord", "matching_referenceprice", "catalogue_region"):  # fmt: skip
+        for table in ("supply_offer", "supply_offerchange", "matching_indexedoffer", "matching_indexcell",
+                      "bench_floor", "accounts_organisation", "matching_supplierrecord", "matching_referenceprice",
+                      "catalogue_region"):  # fmt: skip
             _execute(f"VACUUM ANALYZE {table}")
         made = "as kept" if whole else f"made in {time.monotonic() - began:.0f} s"
         print(f"\n{offers:,} offers, {distribution}; {made}; load {os.getloadavg()[0]:.1f}")
@@ -352,18 +281,14 @@ def measure(asked: int, twins: int, *, skewed: bool, seed: int) -> dict[str, Way
     rules, policy = load_rules(), Policy.objects.current()
     wanted = needs(asked, skewed=skewed, seed=seed, now=now)
     ways = _ways()
-    lists = _ask(ways, [arguments(need, need.item_id, rules, policy, now) for need in wanted], twins)
+    _ask(ways, [arguments(need, need.item_id, rules, policy, now, wanted=BEST + SPARE) for need in wanted])
     for way in ways.values():
         _show(way)
     _show(Way("bounds, loaded and ordered by ranking.rank", "", took=_whole(wanted, rules, policy, now)))
-
-    pairs = list(zip(lists["best"], lists["one table"], strict=False))
-    against(
-        f"recall against the {len(pairs)} lists of the twin",
-        sum(set(twin) <= set(best) for best, twin in pairs) / len(pairs),
-        1,
-        most=False,
+    _show(
+        Way("every offer, loaded and ordered by ranking.rank", "", took=_everything(wanted[:twins], rules, policy, now))
     )
+
     sample = wanted[:CHECKED]
     same = sum(_is_the_same(need, rules, policy, now) for need in sample)
     against(f"lists equal to ranking.rank of all offers, of {len(sample)}", same / len(sample), 1, most=False)
@@ -371,32 +296,13 @@ def measure(asked: int, twins: int, *, skewed: bool, seed: int) -> dict[str, Way
 
 
 def _ways() -> dict[str, Way]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT string_agg(format('%s CONSTANT %s := asked.%s;', attname, format_type(atttypid, NULL), attname), ' ')
-            FROM pg_attribute WHERE attrelid = 'matching_asked'::regclass
-            """
-        )
-        [(told,)] = cursor.fetchall()
-        cursor.execute("DROP FUNCTION IF EXISTS bench_one_table, bench_joined")
-        cursor.execute(_twin("bench_one_table", told, "bench_flat flat", _ONE_TABLE))
-        cursor.execute(_twin("bench_joined", told, _NORMAL_FORM, _JOINED, "offer.state = 'published'"))
-
-    def asked(facts: dict[str, Any]) -> dict[str, Any]:
-        return {"asked": as_row(facts.values())}
-
-    floor = "SELECT offer_id FROM bench_flat WHERE item_id = %(item)s::bigint ORDER BY item_id, offer_id LIMIT 20"
+    floor = "SELECT offer_id FROM bench_floor WHERE item_id = %(item)s::bigint ORDER BY item_id, offer_id LIMIT 20"
     return {
         "floor": Way("an index-only fetch of 20 rows", floor),
-        "best": Way("bounds: matching_best", "SELECT offer_id FROM matching_best(%(asked)s::matching_asked)", asked),
-        "one table": Way(
-            "every offer of the item, one table",
-            "SELECT offer_id FROM bench_one_table(%(asked)s::matching_asked)",
-            asked,
-        ),
-        "joined": Way(
-            "every offer of the item, joined", "SELECT offer_id FROM bench_joined(%(asked)s::matching_asked)", asked
+        "best": Way(
+            "bounds: matching_best",
+            "SELECT offer_id, at_most FROM matching_best(search => %(search)s::jsonb)",
+            lambda facts: {"search": as_json(facts)},
         ),
     }
 
@@ -421,6 +327,16 @@ def _whole(wanted: Sequence[Need], rules: Rules, policy: Policy, now: dt.datetim
     return took
 
 
+def _everything(wanted: Sequence[Need], rules: Rules, policy: Policy, now: dt.datetime) -> list[float]:
+    """The same without bounds."""
+    took = []
+    for need in wanted:
+        began = time.perf_counter()
+        rank(need, load_sources([need.item_id], now, policy.values), rules, policy=policy.values, now=now)
+        took.append(time.perf_counter() - began)
+    return took
+
+
 def _is_the_same(need: Need, rules: Rules, policy: Policy, now: dt.datetime) -> bool:
     by_all = rank(
         need, load_sources([need.item_id], now, policy.values), rules, policy=policy.values, now=now
@@ -431,15 +347,12 @@ def _is_the_same(need: Need, rules: Rules, policy: Policy, now: dt.datetime) -> 
 
 
 def _compare(offers: int, small: dict[str, Way], large: dict[str, Way]) -> None:
-    best, floor, joined = large["best"], large["floor"], large["joined"]
+    best, floor = large["best"], large["floor"]
     print(
         f"  the server's work, times the floor's: {quantile(best.worked, 0.5) / quantile(floor.worked, 0.5):.1f} at p50"
     )
-    against("p50, times the floor's", best.at(0.5) / floor.at(0.5), 6, most=True)
-    against("p95, times the floor's", best.at(0.95) / floor.at(0.95), 8, most=True)
-    against("p50, times faster than joined", joined.at(0.5) / best.at(0.5), 25, most=False)
-    against("p95, times faster than joined", joined.at(0.95) / best.at(0.95), 60, most=False)
-    against("p50, times faster than one table", large["one table"].at(0.5) / best.at(0.5), 1, most=False)
+    against("p50, times the floor's", best.at(0.5) / floor.at(0.5), 8, most=True)
+    against("p95, times the floor's", best.at(0.95) / floor.at(0.95), 12, most=True)
     against(f"p50 at {offers:,} offers, times that at {SMALL:,}", best.at(0.5) / small["best"].at(0.5), 3, most=True)
 
 
@@ -466,8 +379,9 @@ def _changes(seed: int) -> None:
         took: dict[str, list[float]] = {"DISABLE": [], "ENABLE": []}
         for _round in range(20):
             for state, times in took.items():
-                for trigger in ("matching_listed_new", "matching_listed_changed"):
-                    _execute(f"ALTER TABLE supply_offer {state} TRIGGER {trigger}")
+                for trigger in Offer._meta.triggers:  # type: ignore[attr-defined]  # of pgtrigger
+                    if trigger.name.startswith("note_"):
+                        _execute(f"ALTER TABLE supply_offer {state} TRIGGER {trigger.get_pgid(Offer)}")
                 for pk in draw.sample(range(1, last), 25):
                     _execute(
                         f"UPDATE supply_offer SET state = 'paused' WHERE id = {pk}"
@@ -478,32 +392,27 @@ def _changes(seed: int) -> None:
         without, with_bounds = (quantile(times, 0.5) for times in took.values())
         against(f"{name}, times without ({without * 1000:.2f} ms)", with_bounds / without, 2, most=True)
     began = time.perf_counter()
-    shelved = offer_index.index_offers()
-    print(f"  shelving {shelved:,} of them: {(time.perf_counter() - began) / max(1, shelved) * 1000:.2f} ms an offer")
+    indexed = offer_index.index_offers()
+    print(f"  indexing {indexed:,} of them: {(time.perf_counter() - began) / max(1, indexed) * 1000:.2f} ms an offer")
 
 
 def _publish(pk: int) -> None:
     _execute(f"UPDATE supply_offer SET state = 'published', published_at = now(), confirmed_at = now() WHERE id = {pk}")
 
 
-def _ask(ways: dict[str, Way], facts: list[dict[str, Any]], twins: int) -> dict[str, list[list[Any]]]:
+def _ask(ways: dict[str, Way], facts: list[dict[str, Any]]) -> None:
     """Round and round, so that a neighbour who is busy for a while is busy for all."""
-    found: dict[str, list[list[Any]]] = {name: [] for name in ways}
     connection.ensure_connection()
     server = connection.connection.info.backend_pid
     with psycopg.Cursor(connection.connection) as cursor:
         for turn in (facts[:20], facts):  # the first is to warm up
-            for place, one in enumerate(turn):
-                for name, way in ways.items():
-                    if name in {"one table", "joined"} and place >= twins:
-                        continue
+            for one in turn:
+                for way in ways.values():
                     worked, began = _worked(server), time.perf_counter()
-                    rows = [offer for offer, *_ in cursor.execute(way.sql, way.given(one)).fetchall()]
+                    cursor.execute(way.sql, way.given(one)).fetchall()
                     if turn is facts:
                         way.took.append(time.perf_counter() - began)
                         way.worked.append(_worked(server) - worked)
-                        found[name].append(rows)
-    return found
 
 
 def _worked(process: int) -> float:

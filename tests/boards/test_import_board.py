@@ -16,18 +16,12 @@ from apps.boards.board import Why
 from apps.boards.importing import import_board
 from apps.boards.management.commands.import_board import WORDS
 from apps.catalogue.models import Item
-from apps.catalogue.services import load_reference
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.supply.models import Offer, OfferState
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("reference_data")]
 
 WUHAN = Path(__file__).parents[1] / "data" / "wuhan2020"
-
-
-@pytest.fixture(autouse=True)
-def reference(db: None) -> None:
-    load_reference()
 
 
 def written(folder: Path, *hospitals: Any, factories: list[Any] | None = None) -> Path:

@@ -16,7 +16,7 @@ pytest.importorskip("ppe_match")
 
 @pytest.fixture(scope="module")
 def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few rare items with all their donors, and the first three hundred of who asked for them."""
+    """A few rare items with all their donors, and the first hundred of who asked for them."""
     import pandas as pd  # type: ignore[import-untyped]  # it ships no types
 
     source, folder = bundled(), tmp_path_factory.mktemp("part")
@@ -25,7 +25,7 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
     donors = pd.read_csv(source / DONORS, index_col=0)
     donors = donors[donors.ppe.isin(items)]
     recipients = pd.read_csv(source / RECIPIENTS, index_col=0)
-    recipients = recipients[recipients.ppe.isin(items)].head(300)
+    recipients = recipients[recipients.ppe.isin(items)].head(100)
     miles = pd.read_csv(source / DISTANCES)
     miles = miles[miles.don_id.isin(donors.don_id) & miles.rec_id.isin(recipients.rec_id)]
     donors.to_csv(folder / DONORS)

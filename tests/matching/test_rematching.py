@@ -426,4 +426,4 @@ def test_workers_that_sweep_at_once_tell_nobody_twice() -> None:
     taken_back = asked_for.filter(state__in=[MatchState.CANCELLED, MatchState.SUPERSEDED])
     assert sum(event == "match.withdrawn" for event, _address in news) <= taken_back.count()
     assert sum(event == "offer.gone" for event, _address in news) == Offer.objects.filter(state="stale").count()
-    assert not Match.objects.filter(withdrawal_untold=True).exists()
+    assert not Match.objects.filter(withdrawal_notice_pending=True).exists()

@@ -195,7 +195,7 @@ def test_an_acceptance_that_leaves_nothing_for_others_has_none_of_them_decided_a
     assert not Demand.objects.exclude(match_requested_at=None).exists()
 
     fulfilment.accept_match(Match.objects.held().get(offer=offer), by=None)
-    matching.look_at_offers()
+    matching.recheck_changed_offers()
 
     assert not Demand.objects.filter(pk__in=[one.pk for one in small]).exclude(match_requested_at=None).exists()
 

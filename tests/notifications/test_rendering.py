@@ -19,7 +19,7 @@ from apps.demands.lines import Line
 from apps.demands.models import Demand, QuantityKind
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, Side
-from apps.matching import notices
+from apps.matching import escalation, notices
 from apps.matching import services as matching
 from apps.matching.models import Match
 from apps.notifications import rendering
@@ -81,7 +81,7 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     matching.sweep(now=now + dt.timedelta(hours=3))
 
     DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="gown"), escalates_at=now)
-    notices.escalate_due(now=now + dt.timedelta(hours=1))
+    escalation.escalate_due(now=now + dt.timedelta(hours=1))
     demands.ask_whether_still_needed(now=now + dt.timedelta(days=6))
     demands.suspend_stale(now=now + dt.timedelta(days=20))
     supply.ask_whether_still_there(now=now + dt.timedelta(days=11))
@@ -96,7 +96,7 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     lines = [Line(item=ItemFactory.create(), quantity=100, urgency="emergency")]
     [looked_at] = demands.post_demands(hospital, lines, by=buyer)
     demands.open_demand(looked_at, by=buyer, quantity_confirmed=True)
-    notices.escalate_due(now=now + dt.timedelta(hours=3))
+    escalation.escalate_due(now=now + dt.timedelta(hours=3))
     demands.return_demand(looked_at, by=coordinator, reason="Which <b>size</b>?")
 
     clinic = OrganisationFactory.create(unverified=True, kind=OrganisationKind.HEALTH_FACILITY, identifier="X1")

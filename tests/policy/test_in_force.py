@@ -15,7 +15,7 @@ from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, Urgency
-from apps.matching import notices
+from apps.matching import escalation
 from apps.matching import services as matching
 from apps.matching.models import Escalation, Match
 from apps.notifications.models import Notification
@@ -114,7 +114,7 @@ def test_the_next_escalation_runs_by_the_version_in_force(hospital: Organisation
     demand = DemandFactory.create(organisation=hospital, escalates_at=now)
     make_policy({"escalation_hours": {"emergency": 1, "urgent": 4, "routine": 8}}, note="x", by=coordinator)
 
-    notices.escalate_due(now=now)
+    escalation.escalate_due(now=now)
 
     demand.refresh_from_db()
     assert demand.escalates_at == now + dt.timedelta(hours=4)
@@ -223,16 +223,16 @@ def test_a_need_that_nobody_looks_at_goes_to_the_next_coordinator_up_and_then_th
     now = timezone.now()
     demand = demands.open_demand(posted(hospital, urgency="emergency"), by=buyer, now=now)
 
-    assert notices.escalate_due(now=now + dt.timedelta(minutes=119)).escalated == 0
-    assert notices.escalate_due(now=now + dt.timedelta(hours=2)).escalated == 1
-    assert notices.escalate_due(now=now + dt.timedelta(hours=9)).escalated == 0
+    assert escalation.escalate_due(now=now + dt.timedelta(minutes=119)).escalated == 0
+    assert escalation.escalate_due(now=now + dt.timedelta(hours=2)).escalated == 1
+    assert escalation.escalate_due(now=now + dt.timedelta(hours=9)).escalated == 0
     assert told(coordinator) == ["demand.escalated"]
     assert told(buyer) == ["demand.passed_on"]
 
     opened_at = now + dt.timedelta(hours=10)
     demand.refresh_from_db()
     demands.open_demand(demand, by=coordinator, now=opened_at)
-    notices.escalate_due(now=opened_at + dt.timedelta(hours=2))
+    escalation.escalate_due(now=opened_at + dt.timedelta(hours=2))
     assert told(province) == ["demand.awaits_approval", "demand.escalated"]
     assert list(Escalation.objects.order_by("pk").values_list("level", "for_approval")) == [(1, True), (1, False)]
 
@@ -274,7 +274,7 @@ def test_a_sweep_reads_the_policy_once(
         OfferFactory.create(confirmed_at=now - dt.timedelta(days=11))
     with django_assert_max_num_queries(2000) as captured:
         supply.ask_whether_still_there(now=now)
-        notices.escalate_due(now=now)
+        escalation.escalate_due(now=now)
         assert matching.match_due(now=timezone.now()).demands == size
     reads = [one for one in captured.captured_queries if 'FROM "policy_policy"' in one["sql"]]
     assert len(reads) == 3

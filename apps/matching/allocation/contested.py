@@ -16,7 +16,7 @@ from apps.matching.allocation.flow import solve_flow, sum_by_index
 from apps.matching.allocation.greedy import Assignment, greedy, greedy_unless_worse
 from apps.matching.allocation.groups import Ints
 from apps.matching.allocation.market import THOUSAND, Market
-from apps.matching.allocation.outcome import Method, Outcome, Solution
+from apps.matching.allocation.outcome import Allocation, Method, Solution
 from apps.matching.allocation.pricing import dual_prices, price_out
 from apps.matching.allocation.priority import PriorityLevels, priority_levels
 from apps.matching.allocation.repair import limit_changes, objective, repair_rounding
@@ -58,7 +58,7 @@ def allocate(
     now: dt.datetime,
     held: Mapping[tuple[int, int], int] | None = None,
     effort: Effort | None = None,
-) -> Outcome:
+) -> Allocation:
     """The allocation that is lexicographically best by priority level, then by score, with its reasons.
 
     `held` are units by (need id, source id) that suppliers were asked for and have not answered; they stay where a

@@ -48,8 +48,8 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A plan with its quality and, by need id, what each need got and why not more."""
+class Allocation:
+    """The result of `contested.allocate`: a plan, its quality and, by need id, what each need got and why not more."""
 
     plan: Plan
     report: Report
@@ -75,10 +75,10 @@ class Solution:
         return self.levels.value(assignment.assigned) + assignment.score
 
 
-def explain(solution: Solution, rules: Rules) -> Outcome:
+def explain(solution: Solution, rules: Rules) -> Allocation:
     """The solution as holds and backups with their reasons, its report, and the shortages."""
     shortages = shortages_of(solution)
-    return Outcome(_plan(solution, rules, shortages), report_of(solution), shortages)
+    return Allocation(_plan(solution, rules, shortages), report_of(solution), shortages)
 
 
 def report_of(solution: Solution) -> Report:

@@ -216,14 +216,14 @@ def _replaced(asked: Iterable[Match]) -> dict[Pair, int]:
     requests take its place.
     """
     matches = list(asked)
-    untold = Match.objects.filter(
-        withdrawal_untold=True,
+    pending = Match.objects.filter(
+        withdrawal_notice_pending=True,
         demand__in=[match.demand_id for match in matches],
         offer__in=[match.offer_id for match in matches],
     )
     return {
         (need, offer): quantity
-        for need, offer, quantity in untold.order_by("pk").values_list("demand_id", "offer_id", "quantity")
+        for need, offer, quantity in pending.order_by("pk").values_list("demand_id", "offer_id", "quantity")
     }
 
 

@@ -40,11 +40,11 @@ def end_holds(matches: Sequence[Match], to: MatchState, now: dt.datetime) -> Non
 
 def take_back(matches: Sequence[Match], to: MatchState, now: dt.datetime) -> None:
     """End unanswered holds from our side. The suppliers are to be told not to bother when the needs have been matched
-    again (`alerts.notify_withdrawn`), unless they are asked anew.
+    again (`notices.notify_withdrawn`), unless they are asked anew.
     """
     end_holds(matches, to, now)
     if matches:
-        Match.objects.filter(pk__in=[match.pk for match in matches]).update(withdrawal_untold=True)
+        Match.objects.filter(pk__in=[match.pk for match in matches]).update(withdrawal_notice_pending=True)
 
 
 @transaction.atomic

@@ -1,29 +1,33 @@
 """The best offers for a need, found in the database without looking at all of them.
 
-`matching_best` (a function in the database) finds offers that certainly hold the best so many; `ranking.rank` orders
-them: the rule stands in one place. docs/matching.md, "The best offers, exactly".
+`matching_best` (sql/) gives offers by upper bounds of their scores. `ranking.rank` scores them and has the last word:
+an offer is among the best for certain if it scores more than any that was left out could. As long as too few are
+certain, more are asked for. What the bounds know of the score and how: docs/decisions/0019-the-best-by-bounds.md.
 """
 
 import datetime as dt
 import hashlib
+import json
 import math
-from collections.abc import Iterable, Sequence
+from bisect import bisect
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from django.db import connection
 
+from apps.catalogue.regions import EARTH_RADIUS_KM
 from apps.matching.loading import load_sources
 from apps.matching.scoring import facts, terms
-from apps.matching.scoring.either import rounded
-from apps.matching.scoring.facts import Fit, Need, Rules, fit_of, minimum_useful_quantity
-from apps.matching.scoring.precedence import can_wait
-from apps.matching.scoring.ranking import Shortlist
+from apps.matching.scoring.facts import Fit, Need, Rules, Source, fit_of
+from apps.matching.scoring.ranking import Candidates, Shortlist, rank
 from apps.policy.models import Policy
 
 BEST: Final = 20
-# So many cells (offers of an item from one city) are looked at first, at most.
-CELLS: int = 80
-# The lead times whose terms are handed over one by one; longer ones count as this at first, and are ranked as they are.
+# Beyond the best, for those that turn out not to serve the need, and by how much more each time they do not suffice.
+SPARE: Final = 12
+_MORE: Final = 4
+# The lead times whose scores are handed over one by one. A longer one is bounded by the last.
 _LONGEST_LEAD: Final = 30
 _ANY_OTHER: Final = -1  # stands for a standard that nobody asked for; their keys begin at 1
 
@@ -31,43 +35,72 @@ _ANY_OTHER: Final = -1  # stands for a standard that nobody asked for; their key
 def load_shortlists(
     needs: Sequence[Need], rules: Rules, policy: Policy, now: dt.datetime, *, best: int = BEST
 ) -> dict[int, Shortlist]:
-    """For each need, sources that hold its `best` best, among its item's and those of accepted substitutes."""
-    found: dict[int, list[list[int]]] = {}
-    for need in needs:
-        offered = rules.offered_for(need.item_id, accepts_substitutes=need.accepts_substitutes)
-        found[need.id] = [best_offers(need, item, rules, policy, now, best=best) for item in sorted(offered)]
-    offers = {offer for lists in found.values() for ids in lists for offer in ids}
-    sources = {source.id: source for source in load_sources((), now, policy.values, only=offers)}
-    return {
-        need_id: Shortlist(
-            sources=[sources[offer] for ids in lists for offer in ids if offer in sources],
-            best=best,
-            whole=all(len(ids) < best for ids in lists),
-        )
-        for need_id, lists in found.items()
-    }
-
-
-def best_offers(
-    need: Need, item_id: int, rules: Rules, policy: Policy, now: dt.datetime, *, best: int = BEST
-) -> list[int]:
-    """Offers of the item that hold the `best` best for the need, best first up to rounding; fewer than `best` only if
-    no other could serve it.
+    """For each need, by its id: sources that are its best for certain, at least `best` of them unless fewer can serve
+    it; among the offers of its item and of accepted substitutes.
     """
+    found: dict[int, Shortlist] = {}
+    open_needs, wanted = list(needs), best + SPARE
+    while open_needs:
+        bounded = {need.id: _bounded(need, rules, policy, now, wanted) for need in open_needs}
+        offers = {offer for bounds, _left_out in bounded.values() for offer in bounds}
+        sources = {source.id: source for source in load_sources((), now, policy.values, only=offers)}
+        for need in open_needs:
+            bounds, left_out = bounded[need.id]
+            candidates = rank(
+                need, [sources[offer] for offer in bounds if offer in sources], rules, policy=policy.values, now=now
+            ).candidates
+            certain = _certain(candidates, left_out)
+            whole = left_out == -math.inf
+            if whole or len(certain) >= best:
+                found[need.id] = Shortlist(sources=certain, best=len(certain), whole=whole)
+        open_needs = [need for need in open_needs if need.id not in found]
+        wanted *= _MORE
+    return found
+
+
+def _certain(candidates: Candidates, left_out: float) -> list[Source]:
+    """The first candidates, whose scores are above anything that was left out."""
+    count = bisect(range(len(candidates)), -left_out, key=lambda index: -candidates[index].score)
+    # Of equal scores the smaller id comes first, which may have been left out.
+    while count and candidates[count - 1].score <= left_out:
+        count -= 1
+    return list(islice(candidates.sources(), count))
+
+
+def _bounded(need: Need, rules: Rules, policy: Policy, now: dt.datetime, wanted: int) -> tuple[set[int], float]:
+    """Offers that may be the best for the need, and the most that any other can score: -inf if no other can serve."""
+    offers: set[int] = set()  # one that has changed since it was indexed comes twice
+    left_out = -math.inf
+    for item_id in sorted(rules.offered_for(need.item_id, accepts_substitutes=need.accepts_substitutes)):
+        bounds = upper_bounds(need, item_id, rules, policy, now, wanted=wanted)
+        offers.update(offer for offer, _at_most in bounds)
+        known = [at_most for _offer, at_most in bounds if at_most < math.inf]
+        if len(known) == wanted:
+            left_out = max(left_out, min(known) + _unknown_to_search(policy))
+    return offers, left_out
+
+
+def upper_bounds(
+    need: Need, item_id: int, rules: Rules, policy: Policy, now: dt.datetime, *, wanted: int
+) -> list[tuple[int, float]]:
+    """The offers of the item with the `wanted` highest bounds, and those that have none (inf)."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT offer_id FROM matching_best(%s::matching_asked)",
-            [as_row(arguments(need, item_id, rules, policy, now, best=best).values())],
-        )
-        return [offer for (offer,) in cursor.fetchall()]
+        search = arguments(need, item_id, rules, policy, now, wanted=wanted)
+        cursor.execute("SELECT offer_id, at_most FROM matching_best(search => %s::jsonb)", [as_json(search)])
+        return cursor.fetchall()
+
+
+def _unknown_to_search(policy: Policy) -> float:
+    """How much more than its bound in the database a score may be: terms that the search does not know count in full,
+    and rounding may add up, here and there. A distance in the database is good to a centimetre.
+    """
+    return terms.bounded_by_weight(policy.values) + 1e-5
 
 
 def arguments(
-    need: Need, item_id: int, rules: Rules, policy: Policy, now: dt.datetime, *, best: int = BEST
+    need: Need, item_id: int, rules: Rules, policy: Policy, now: dt.datetime, *, wanted: int
 ) -> dict[str, Any]:
-    """What `matching_best` is told, in the order of `matching_asked` in the database: the need, and the terms that it
-    decides alone, already weighted.
-    """
+    """What `matching_best` is given, by the names of `matching_search`: the need, and its own terms weighted."""
     values = policy.values
     weights = values.weights
     asked = need.standard_id
@@ -78,67 +111,56 @@ def arguments(
         fit = fit_of(need, item_id, standard, rules)
         return fit.value * weights["standard"] if isinstance(fit, Fit) else None
 
-    x, y, z = _on_the_globe(need.location.latitude, need.location.longitude)
+    x, y, z = on_the_globe(need.location.latitude, need.location.longitude)
     return {
-        "k": best,
-        "cells": CELLS,
+        "wanted": wanted,
         "at": now,
-        "version": policy.version,
+        "policy_version": policy.version,
         "item": item_id,
-        "organisation": need.organisation_id,
-        "wanting": need.remaining,
-        "matters": minimum_useful_quantity(need, values),
-        "excluded": sorted(need.excluded),
-        "path": need.location.path,
+        "remaining": need.remaining,
         "areas": areas(code for code in need.location.path.split("/") if code),
-        "place_x": x,
-        "place_y": y,
-        "place_z": z,
+        "x": x,
+        "y": y,
+        "z": z,
         "lead": [
-            rounded(terms.LEAD_TIME(values, {"lead_time_days": days, **facts_of_need})) * weights["lead_time"]
+            terms.LEAD_TIME(values, {"lead_time_days": days, **facts_of_need}) * weights["lead_time"]
             for days in range(_LONGEST_LEAD + 1)
         ],
         "standard": asked,
-        "exceeding": exceeding or None,
+        "exceeding": exceeding,
         "fit_unstated": fitting(None),
         "fit_asked": fitting(asked),
         "fit_exceeding": fitting(exceeding[0]) if exceeding else None,
         "fit_other": fitting(_ANY_OTHER),
-        **{f"w_{name}": weights[name] for name in ("coverage", "distance", "freshness", "record", "price")},
-        "half_distance_km": float(values.half_distance_km),
-        "fresh_seconds": values.offer_fresh_days * 86_400.0,
-        "prior_matches": float(values.record_prior_matches),
-        "prior_share": float(values.record_prior_share),
-        "gift_reach_km": values.gift_reach_km if can_wait(need) else None,
-        "gift_reach_km_per_day": float(values.gift_reach_km_per_day),
+        "w_coverage": weights["coverage"],
+        "w_distance": weights["distance"],
+        "half_distance": values.half_distance_km / EARTH_RADIUS_KM,
+        "base": weights["freshness"] - freshness_part(now, policy),
     }
 
 
-def as_row(values: Iterable[Any]) -> str:
-    """The text of a composite value (PostgreSQL 15, 8.16.6): of numbers, lists of numbers, texts and times."""
-    return f"({','.join(map(_as_field, values))})"
-
-
-def _as_field(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, list):
-        return f'"{{{repr(value)[1:-1]}}}"'
-    return '"' + str(value).replace("\\", "\\\\").replace('"', '""') + '"'
+def as_json(search: Mapping[str, Any]) -> str:
+    return json.dumps(search, default=dt.datetime.isoformat)
 
 
 def areas(codes: Iterable[str]) -> int:
-    """One bit for each region, as `matching_areas` in the database has them: a signed number of 64 bits."""
+    """One bit for each region, as a signed number of 64 bits. Regions share bits: one in common says "perhaps"."""
     bits = 0
     for code in codes:
         bits |= 1 << (int(hashlib.md5(code.encode(), usedforsecurity=False).hexdigest()[:4], 16) & 63)
     return bits - (1 << 64) if bits >> 63 else bits
 
 
-def _on_the_globe(latitude: float | None, longitude: float | None) -> tuple[float | None, float | None, float | None]:
+def on_the_globe(latitude: float | None, longitude: float | None) -> tuple[float | None, float | None, float | None]:
+    """A point on the unit sphere; nulls where it is not known."""
     if latitude is None or longitude is None:
         return None, None, None
     north, east = math.radians(latitude), math.radians(longitude)
     return math.cos(north) * math.cos(east), math.cos(north) * math.sin(east), math.sin(north)
+
+
+def freshness_part(moment: dt.datetime, policy: Policy) -> float:
+    """The part of a key that freshness is: it falls as time goes by for all offers alike, so the moment of confirmation
+    orders them, and `base` takes off what time it is.
+    """
+    return policy.values.weights["freshness"] * moment.timestamp() / (policy.values.offer_fresh_days * 86_400)

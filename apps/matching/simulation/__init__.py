@@ -1,4 +1,4 @@
-"""A draft of the policy tried on the needs of the last days: what would have been given to whom.
+"""Trace-driven simulation: the needs of the last days are decided again under a draft of the policy.
 
-`replay` is pure; `history` loads what it needs; `previews` runs it in the background and keeps what came out.
+`replay` is the simulation, and pure; `history` loads its trace; `previews` runs it in the background and keeps results.
 """

@@ -1,4 +1,4 @@
-"""The one read before a replay: the needs of some days, and stock as it would have been before them."""
+"""The trace of a replay, in one read: the needs of some days, and the stock as it would have been before them."""
 
 import datetime as dt
 from collections import defaultdict
@@ -11,7 +11,7 @@ from apps.demands.models import Demand, DemandQuerySet
 from apps.matching.loading import linked_items, load_sources, need_of
 from apps.matching.models import Match, MatchState
 from apps.matching.scoring.facts import Rules
-from apps.matching.simulation.replay import History, Pair, Posted, Stock
+from apps.matching.simulation.replay import History, Pair, PostedNeed, Stock
 from apps.policy.values import PolicyValues
 from apps.supply.models import Offer
 
@@ -21,19 +21,18 @@ def posted_between(since: dt.datetime, until: dt.datetime) -> DemandQuerySet:
 
 
 def items_posted(needs: DemandQuerySet, rules: Rules) -> list[list[int]]:
-    """The items of the needs in groups that share no offer; each group with the items that may stand in."""
+    """The items of these needs in groups that share no offer. A group includes the accepted substitutes."""
     return [sorted(group) for group in linked_items(needs, rules)]
 
 
 def load_history(
     item_ids: Iterable[int], since: dt.datetime, until: dt.datetime, policy: PolicyValues, *, most_pairs: int
 ) -> tuple[History, int]:
-    """The needs of these items, and how many of the oldest are left out because more than `most_pairs` of need and
-    offer would be too many.
+    """The trace for these items, and how many of the oldest needs are left out to stay below `most_pairs`.
 
-    Stock is what stands today (published, certified, of verified suppliers) with what these very needs were promised
-    given back; what others were promised stays promised. A supplier who said no to a need, or did not answer it, says
-    no again; who gave less gives as much again. Of several answers the last counts.
+    Stock is that of today (published, certified, of verified suppliers), with the quantities that these very needs hold
+    or have accepted given back. A supplier that declined a need, or let it expire, answers no; one that accepted less
+    gives as much. Of several answers to one need the last counts.
     """
     items = list(item_ids)
     rows = posted_between(since, until).filter(item__in=items).shown().order_by("-opened_at", "-pk")
@@ -68,7 +67,7 @@ def load_history(
     ), left_out
 
 
-def _posted(demand: Demand, policy: PolicyValues) -> Posted:
-    """As it was posted: nobody asked yet, and nothing promised."""
+def _posted(demand: Demand, policy: PolicyValues) -> PostedNeed:
+    """The need as it was posted, before anybody was asked."""
     need = need_of(demand, policy, remaining=demand.target)
-    return Posted(need, demand.organisation.kind, demand.region_id)
+    return PostedNeed(need, demand.organisation.kind, demand.region_id)

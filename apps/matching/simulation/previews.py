@@ -1,5 +1,6 @@
-"""The verbs of preview: replay the last days under a draft of the policy, and forget it. Writes `Replay` and
-`ReplayedNeed`.
+"""The verbs of simulation: request a replay of the last days, run what is due, delete old ones.
+
+Only this module writes `Replay` and `ReplayedNeed`.
 """
 
 import datetime as dt
@@ -18,7 +19,7 @@ from apps.matching.loading import load_rules
 from apps.matching.models import Replay, ReplayedNeed, ReplayState
 from apps.matching.scoring.facts import Rules
 from apps.matching.simulation.history import items_posted, load_history, posted_between
-from apps.matching.simulation.replay import MOST_TOGETHER, Part, add_up, differences, replay, totals
+from apps.matching.simulation.replay import MOST_TOGETHER, Allotment, add_up, differences, replay, totals
 from apps.policy import services as policies
 from apps.policy.models import BUILT_IN, Policy, PolicyDraft
 from apps.policy.values import PolicyValues
@@ -26,23 +27,24 @@ from apps.policy.values import PolicyValues
 log = structlog.get_logger(__name__)
 
 DAYS: Final = 7
-# So that a group of items takes two minutes at most, of the three and a half of a task, and a preview minutes: the
-# newest needs are replayed.
+# Only the newest needs are replayed. These limits keep a group of items under two minutes, where a task may run for
+# three and a half.
 MOST_NEEDS: Final = 2_000
 MOST_PAIRS: Final = 2_500_000
-# A worker that dies, or is stopped as it takes too long, loses its claim, and the group it was at, after this long:
-# more than a task is let run. The group is tried again with so much less.
+# A worker that dies or is stopped loses its claim after this long, which is more than a task may run. Its group is
+# tried again with a quarter of the pairs, and then a quarter of those.
 LEASE: Final = dt.timedelta(minutes=5)
 ATTEMPTS: Final = 3
 LESS: Final = 4
-# How long what would have been is kept, and a draft that was thrown away.
+# How long replays and discarded drafts are kept.
 KEEP: Final = dt.timedelta(days=90)
 
 
 @transaction.atomic
 def request_replay(draft: PolicyDraft, *, by: User, days: int = DAYS, now: dt.datetime | None = None) -> Replay:
-    """Have the needs of the last days replayed under the policy in force and under this draft, while it is open; asked
-    twice, once.
+    """Queue a replay of the last days under the policy in force and under this draft. Asked twice, it is queued once.
+
+    Raises `RuleViolation` as `policy.services.lock_draft` does, where the draft is not open any more.
     """
     now = now or timezone.now()
     draft = policies.lock_draft(draft)
@@ -64,8 +66,9 @@ def request_replay(draft: PolicyDraft, *, by: User, days: int = DAYS, now: dt.da
 
 
 def replay_due(*, seconds: float = 20, now: dt.datetime | None = None) -> bool:
-    """Claim a replay and work on it for about so long, group by group; whether there is more to do. Safe to run twice
-    and side by side.
+    """Claim a replay and work on it for about `seconds`, group by group. Returns whether there is more to do.
+
+    Safe to run twice and side by side: a group is kept by the worker that still holds the claim.
     """
     claimed = _claim(now or timezone.now())
     if claimed is None:
@@ -99,14 +102,14 @@ def _claim(now: dt.datetime) -> Replay | None:
 
 
 def values_of(version: int) -> PolicyValues:
-    """Those of a version that was in force once."""
+    """The values of a version of the policy, which is never deleted."""
     policy = Policy.objects.filter(version=version).first()
     assert policy is not None or version == BUILT_IN, "a version is never deleted"
     return policy.values if policy else PolicyValues()
 
 
 def _plan(claimed: Replay, rules: Rules) -> None:
-    """Which items belong together, and from when on: of too many needs the newest are replayed."""
+    """Divide the items into groups, and move the beginning so that at most the newest `MOST_NEEDS` are replayed."""
     needs = posted_between(claimed.since, claimed.until)
     newest = needs.order_by("-opened_at").values_list("opened_at", flat=True)
     oldest = list(newest[MOST_NEEDS - 1 : MOST_NEEDS])
@@ -118,7 +121,7 @@ def _plan(claimed: Replay, rules: Rules) -> None:
 
 
 def _replay_group(claimed: Replay, rules: Rules, in_force: PolicyValues, draft: PolicyValues) -> bool:
-    """Replay the next group under both policies and keep what came of it; False if somebody else did meanwhile."""
+    """Replay the next group under both policies and keep the result; False if another worker did meanwhile."""
     most_pairs = MOST_PAIRS // LESS ** (claimed.attempts - 1)
     history, left_out = load_history(
         claimed.groups[claimed.groups_done], claimed.since, claimed.until, in_force, most_pairs=most_pairs
@@ -159,7 +162,7 @@ def _replay_group(claimed: Replay, rules: Rules, in_force: PolicyValues, draft: 
 
 
 def purge(*, now: dt.datetime | None = None, limit: int = 500) -> dict[str, int]:
-    """Forget replays that are long over, and drafts that were discarded long ago."""
+    """Delete up to `limit` replays and discarded drafts that are older than `KEEP`. Returns how many of each."""
     before = (now or timezone.now()) - KEEP
     old = Replay.objects.over().filter(updated_at__lt=before).order_by("pk")
     keys = list(old.values_list("pk", flat=True)[:limit])
@@ -167,5 +170,5 @@ def purge(*, now: dt.datetime | None = None, limit: int = 500) -> dict[str, int]
     return {"replays": len(keys), "drafts": policies.forget_discarded(before=before, limit=limit)}
 
 
-def _kept(parts: Sequence[Part]) -> list[list[float]]:
+def _kept(parts: Sequence[Allotment]) -> list[list[float]]:
     return [[part.source_id, part.quantity, part.hours] for part in parts]

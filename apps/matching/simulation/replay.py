@@ -1,9 +1,9 @@
-"""What would have been: needs of the past served once more, by the same decisions, under another policy. Pure.
+"""Replay: the needs of some past days are decided again, by the same functions, under another policy. Pure.
 
-Time goes in steps: what was posted within one is decided at its end, by `allocation.decide`; where that leaves somebody
-short, all who still want something are decided together with those who were just asked, by `contest.allocate`. Whoever
-is asked then answers before the next step: who said no to a need says no to it again, who gave less gives as much
-again, all others give what they are asked for. Nothing that was promised is taken back.
+Time advances in steps of an hour. Needs posted within a step are decided at its end by `sequential.decide`. Where that
+leaves a need short, all open needs are decided together by `contested.allocate`, as the micro-batch does. Suppliers
+answer before the next step, as they did in the past: one who declined a need declines it again, one who gave less gives
+as much again, all others accept. Accepted quantities are never taken back.
 """
 
 import datetime as dt
@@ -21,27 +21,28 @@ from apps.policy.values import PolicyValues
 
 STEP: Final = dt.timedelta(hours=1)
 DAY: Final = dt.timedelta(days=1)
-# Pairs of need and source that one replay decides together, step after step, and how often each is improved on. Counted
-# and not timed, so that the same past is the same again.
+# The effort of one replay: pairs of need and source that it may decide together, over all its steps, and rounds of
+# improvement per step. Effort is counted and not timed, so that the same past gives the same result.
 MOST_TOGETHER: Final = 25_000_000
 IMPROVEMENTS: Final = 8
-Pair = tuple[int, int]  # a need and a source
+Pair = tuple[int, int]  # need id, source id
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
-    """A need as it was posted: `need.remaining` is all of it, `need.waiting_since` is when it was opened. The policy
-    says which tier its kind of organisation has.
+class PostedNeed:
+    """A need as it was posted: `need.remaining` is the whole quantity, `need.waiting_since` is when it was opened.
+
+    The tier follows from `kind` by the policy under which it is replayed; `need.tier` is not used.
     """
 
     need: Need
-    kind: str
-    region: str  # the code of the place of delivery
+    kind: str  # of organisation
+    region: str  # code of the place of delivery
 
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """A source with what was free of it, and nothing held, when the replay begins or, if later, it was published."""
+    """A source with its free quantity, and nothing held, when the replay begins or, if later, when it was published."""
 
     source: Source
     since: dt.datetime
@@ -49,35 +50,36 @@ class Stock:
 
 @dataclass(frozen=True)
 class History:
-    """What happened from `since` to `until`. `answers` is what was given, at most, where less was given than was asked
-    for.
+    """The trace of what happened from `since` to `until`.
+
+    `answers` are the units that a supplier gave a need where it gave less than it was asked for; 0 is a no.
     """
 
     since: dt.datetime
     until: dt.datetime
-    posted: tuple[Posted, ...]
+    posted: tuple[PostedNeed, ...]
     stock: tuple[Stock, ...]
     answers: Mapping[Pair, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Part:
-    """What a source gives a need, and how many hours after it was posted."""
+class Allotment:
+    """Units that a source gives a need, and how many hours after the need was posted."""
 
     source_id: int
     quantity: int
     hours: float
 
 
-Served = dict[int, tuple[Part, ...]]
+Served = dict[int, tuple[Allotment, ...]]  # by need id
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What each need is given, by its id; needs that get nothing are there with nothing.
+    """What each need was given. Needs that got nothing are present with an empty tuple.
 
-    `apart` is in how many steps needs that compete were served one after the other, because all pairs of them and what
-    is there were more than is left of what one replay may decide together.
+    `apart` counts the contested steps that were decided sequentially, because deciding together would have exceeded the
+    effort of the replay.
     """
 
     served: Served
@@ -92,7 +94,10 @@ def replay(
     step: dt.timedelta = STEP,
     most_together: int = MOST_TOGETHER,
 ) -> Replayed:
-    """Serve the needs of the past, step by step."""
+    """Serve the needs of the past, step by step, under this policy.
+
+    `most_together` bounds the pairs that are decided together, added up over all steps.
+    """
     ledger = _Ledger(history, policy, step)
     left, apart = most_together, 0
     while ledger.has_next():
@@ -120,8 +125,8 @@ def _asked(plan: Plan) -> dict[Pair, int]:
 def _decide_together(
     ledger: "_Ledger", asked: Mapping[Pair, int], rules: Rules, policy: PolicyValues, now: dt.datetime
 ) -> dict[Pair, int]:
-    """Who is asked for how much once all that want something are looked at together."""
-    # Only workers replay, and the solver is heavy: pages that merely ask for a replay do without it.
+    """The holds after a micro-batch: the sequential holds (`asked`), improved on for all open needs together."""
+    # The solver is slow to import. Only workers replay; pages that request a replay must not pay for it.
     from apps.matching.allocation.contested import Effort, allocate
 
     settled = {pair: quantity for pair, quantity in asked.items() if ledger.is_settled(pair[0])}
@@ -139,14 +144,16 @@ def _decide_together(
 
 
 def _after(times: int) -> Callable[[], bool]:
-    """Whether it was asked so many times before."""
+    """A function that says whether it was called so many times before."""
     asked = count()
     return lambda: next(asked) >= times
 
 
 class _Ledger:
-    """Stock, needs and time while they are replayed. Only steps in which something happens are taken: a need that
-    nobody could serve is decided again when stock comes in, and each day where gifts go farther each day.
+    """Stock, needs and time of a replay.
+
+    Steps in which nothing happens are skipped. A need that stayed short is decided again when stock comes in, and daily
+    where the reach of donations grows with the days.
     """
 
     def __init__(self, history: History, policy: PolicyValues, step: dt.timedelta) -> None:
@@ -160,8 +167,8 @@ class _Ledger:
             self.coming[max(0, self._step_of(stock.since))].append(stock.source)
         self.sources = {source.id: source for source in self.coming.pop(0, [])}
         self.remaining: dict[int, Need] = {}
-        self.given: dict[int, list[Part]] = {one.need.id: [] for one in history.posted}
-        # Steps at which needs that wait are decided again: what was refused is free, or gifts go farther.
+        self.given: dict[int, list[Allotment]] = {one.need.id: [] for one in history.posted}
+        # Steps in which open needs are decided again: a supplier has declined, or donations reach farther.
         self.again: set[int] = set()
         if policy.gift_reach_km is not None and any(one.source.is_donation for one in history.stock):
             days = (history.until - history.since) // DAY
@@ -172,10 +179,11 @@ class _Ledger:
         return math.ceil((moment - self.history.since) / self.step)
 
     def has_next(self) -> bool:
+        """Whether there are steps left in which something can be decided."""
         return bool(self.arriving or ((self.again or self.coming) and self.remaining))
 
     def advance(self) -> tuple[dt.datetime, list[Need]]:
-        """Go on to the next step in which something happens; the needs to decide then."""
+        """Go on to the next step in which something happens. Returns its time, and the needs to decide."""
         self.at = min([*self.arriving, *self.again, *self.coming])
         new = self.arriving.pop(self.at, [])
         stock = self.coming.pop(self.at, [])
@@ -186,7 +194,7 @@ class _Ledger:
         return self.history.since + self.at * self.step, needs
 
     def is_contested(self, asked: Mapping[Pair, int]) -> bool:
-        """Whether somebody is short while what others are asked for can still be asked for somebody else."""
+        """Whether a need is short while holds of this step could still be moved to it."""
         promised: dict[int, int] = defaultdict(int)
         for (need_id, _source_id), quantity in asked.items():
             promised[need_id] += quantity
@@ -195,11 +203,11 @@ class _Ledger:
         return any(need.remaining > promised[need.id] for need in self.remaining.values())
 
     def is_settled(self, need_id: int) -> bool:
-        """An urgent need of which a supplier has answered keeps what is asked of others: it is being dealt with."""
+        """Whether the holds of a need are final: it is urgent, and a supplier has accepted part of it."""
         return bool(self.given[need_id]) and not can_wait(self.remaining[need_id])
 
     def after(self, asked: Mapping[Pair, int]) -> tuple[Collection[Need], Collection[Source]]:
-        """What is wanted and what is there besides what is asked."""
+        """The open needs and the stock that are left beside these holds."""
         needs, sources = dict(self.remaining), dict(self.sources)
         for (need_id, source_id), quantity in asked.items():
             need, source = needs[need_id], sources[source_id]
@@ -208,7 +216,7 @@ class _Ledger:
         return needs.values(), sources.values()
 
     def take(self, need_id: int, source_id: int, quantity: int, now: dt.datetime) -> None:
-        """Ask the source, and write down what it gives."""
+        """Ask the source, and record what it gives: as in the past, or else all of it."""
         given = min(quantity, self.history.answers.get((need_id, source_id), quantity))
         need, source = self.remaining[need_id], self.sources[source_id]
         if given < quantity:
@@ -216,7 +224,7 @@ class _Ledger:
             self.again.add(self.at + 1)
         if given:
             hours = round((now - need.waiting_since) / dt.timedelta(hours=1), 2)
-            self.given[need_id].append(Part(source_id, given, hours))
+            self.given[need_id].append(Allotment(source_id, given, hours))
             self.sources[source_id] = replace(source, free=source.free - given)
             if given == source.free:
                 del self.sources[source_id]
@@ -227,28 +235,25 @@ class _Ledger:
 
 @dataclass
 class Total:
-    """What became of some needs: how many were given anything, how many all; the sum of the shares that they were given
-    (pieces of one item and litres of another do not add up); and the sum, over those given anything, of the hours until
-    the first of it.
-    """
+    """Sums over some needs. Quantities are added as shares, because pieces and litres do not add up."""
 
     needs: int = 0
-    helped: int = 0
-    covered: int = 0
-    filled: float = 0
-    hours: float = 0
+    helped: int = 0  # got anything
+    covered: int = 0  # got all
+    filled: float = 0  # sum of the shares that they got
+    hours: float = 0  # until the first allotment, summed over those that were helped
 
     def __add__(self, other: "Total") -> "Total":
         return Total(**{name: round(value + getattr(other, name), 6) for name, value in asdict(self).items()})
 
 
 def differences(before: Served, after: Served) -> list[int]:
-    """The needs that are served otherwise: by others, with more or less, or at another time."""
+    """The ids of needs that are served differently: by other sources, with other quantities, or at another time."""
     return sorted(need_id for need_id in before if before[need_id] != after[need_id])
 
 
-def totals(posted: Iterable[Posted], served: Served) -> dict[str, dict[str, Total]]:
-    """Sums by place of delivery and, within it, kind of organisation: whoever reads them may watch a part only."""
+def totals(posted: Iterable[PostedNeed], served: Served) -> dict[str, dict[str, Total]]:
+    """Sums by region of delivery, then kind of organisation: a reader may be allowed to see only some regions."""
     sums: dict[str, dict[str, Total]] = defaultdict(lambda: defaultdict(Total))
     for one in posted:
         parts = served[one.need.id]
@@ -266,7 +271,7 @@ def totals(posted: Iterable[Posted], served: Served) -> dict[str, dict[str, Tota
 def add_up(
     kept: Mapping[str, Mapping[str, Mapping[str, Any]]], new: Mapping[str, Mapping[str, Total]]
 ) -> dict[str, dict[str, Any]]:
-    """Sums that are kept as JSON, with some more of them."""
+    """Sums that were stored as JSON, with new ones added."""
     sums = {region: dict(kinds) for region, kinds in kept.items()}
     for region, kinds in new.items():
         for kind, more in kinds.items():

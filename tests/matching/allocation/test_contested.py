@@ -20,7 +20,7 @@ from apps.matching.allocation.flow import solve_flow
 from apps.matching.allocation.greedy import greedy, greedy_unless_worse
 from apps.matching.allocation.groups import Ints
 from apps.matching.allocation.market import REFUSED, Market
-from apps.matching.allocation.outcome import Method, Outcome
+from apps.matching.allocation.outcome import Allocation, Method
 from apps.matching.allocation.priority import priority_levels
 from apps.matching.allocation.sequential import Plan, decide
 from apps.matching.scoring.facts import Location, Need, Source, minimum_useful_quantity
@@ -58,7 +58,7 @@ def plain_contests(draw: st.DrawFn) -> Case:
     return demand, [replace(source, minimum_order=1) for source in supply]
 
 
-def solved(case: Case, policy: PolicyValues = POLICY, **how: Any) -> Outcome:
+def solved(case: Case, policy: PolicyValues = POLICY, **how: Any) -> Allocation:
     return allocate(*case, RULES, policy=policy, now=NOW, **how)
 
 

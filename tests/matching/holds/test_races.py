@@ -279,7 +279,7 @@ def test_an_offer_that_appears_while_a_need_is_being_decided_is_matched_with_it(
     claimed = demands.claim_for_matching(now=timezone.now(), lease=matching.LEASE, limit=5)
     # A worker has read by now that nothing is there; a supplier publishes, and another worker looks whom that helps.
     OfferFactory.create(item=demand.item, queued=True)
-    matching.look_at_offers()
+    matching.recheck_changed_offers()
     demands.finish_matching(claimed)
 
     matching.sweep()

@@ -1,22 +1,21 @@
-"""Listings are put into cells while suppliers go on changing their offers, and the bounds of cells stay true."""
+"""Offers are indexed while suppliers go on changing them, and the bounds of cells stay true."""
 
 import datetime as dt
-import math
 import random
-import re
 import threading
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
+from django.db.models import Max, Min
 from django.utils import timezone
 
 from apps.catalogue.models import Item, Region
-from apps.matching.models import LEAD_CLASSES, Cell, Listing, ReferencePrice
+from apps.matching.loading import load_published
+from apps.matching.models import IndexCell, IndexedOffer, ReferencePrice
 from apps.matching.search import offer_index
 from apps.policy.models import Policy
-from apps.supply.models import Offer
+from apps.supply.models import Offer, OfferChange
 from tests.factories import ItemFactory, OfferFactory, SupplierFactory, region
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,25 +35,15 @@ def offers_of(item: Item, number: int) -> list[int]:
     return list(Offer.objects.values_list("pk", flat=True))
 
 
-def wrong_keys() -> int:
-    """How many listings stand in a cell by something else than what they say."""
-    values = Policy.objects.current().values
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT count(*) FROM matching_listing WHERE cell_id IS NOT NULL AND abs(steady - matching_steady(
-                kept, broken, is_donation, unit_price, reference_price, %s, %s, %s, %s)) > 1e-9
-            """,
-            [
-                values.weights["record"], values.weights["price"],
-                float(values.record_prior_matches), float(values.record_prior_share),
-            ],
-        )  # fmt: skip
-        [wrong] = cursor.fetchone()
-    return int(wrong)
+def wrong() -> list[int]:
+    """Offers that are indexed otherwise than they are now, although nothing is noted."""
+    now, policy = timezone.now(), Policy.objects.current()
+    indexed = {row.pk: row for row in IndexedOffer.objects.filter(offer__noted_change=None)}
+    rows = {row.pk: row for row in offer_index._rows(load_published(list(indexed)), policy, now)}
+    return [pk for pk, row in indexed.items() if pk not in rows or abs(row.key - rows[pk].key) > 1e-9]
 
 
-def test_an_offer_that_changes_while_it_is_shelved_has_no_key_of_what_it_was() -> None:
+def test_an_offer_that_changes_while_it_is_indexed_stays_noted() -> None:
     item = ItemFactory.create()
     ReferencePrice.objects.create(item=item, price=5, taken_at=timezone.now())
     offers = offers_of(item, 3000)
@@ -73,33 +62,32 @@ def test_an_offer_that_changes_while_it_is_shelved_has_no_key_of_what_it_was() -
     supplier.start()
     try:
         for _round in range(8):
-            Listing.objects.update(cell=None, steady=None, key=None)
-            offer_index.index_offers()
+            offer_index.index_offers(batch=500)
     finally:
         over.set()
         supplier.join()
 
-    assert Listing.objects.filter(cell__isnull=False).exists()
-    assert wrong_keys() == 0
+    assert IndexedOffer.objects.count() == 3000
+    assert wrong() == []
+    offer_index.index_offers()
+    assert not OfferChange.objects.exists()
+    assert wrong() == []
 
 
-def test_another_policy_is_keyed_batch_by_batch_and_every_listing_is_back_in_a_cell() -> None:
+def test_items_keyed_for_another_policy_are_indexed_anew_as_a_whole() -> None:
     items = [ItemFactory.create(), ItemFactory.create(key="gown")]
     for item in items:
         offers_of(item, 7)
     offer_index.index_offers(batch=3)
-    Policy.objects.create(version=2, settings={"half_distance_km": 400})
+    Policy.objects.create(version=2, settings={"half_distance_km": 400, "offer_fresh_days": 9})
 
     assert offer_index.index_offers(batch=3) == 14
 
-    assert not Listing.objects.filter(cell=None).exists()
-    assert list(Cell.objects.order_by("item").values_list("item", "policy_version")) == [
-        (item.pk, 2) for item in sorted(items, key=lambda item: item.pk)
-    ]
-    assert wrong_keys() == 0
+    assert set(IndexCell.objects.values_list("item", "policy_version")) == {(item.pk, 2) for item in items}
+    assert wrong() == []
 
 
-def test_a_cell_reaches_round_all_that_is_ever_put_into_it() -> None:
+def test_the_bounds_of_a_cell_are_those_of_what_is_in_it() -> None:
     """Of a city that is a hundred kilometres wide: its first offers lie in one part of it, the next ones in others."""
     city = region("420100")
     for number in range(4):
@@ -107,34 +95,26 @@ def test_a_cell_reaches_round_all_that_is_ever_put_into_it() -> None:
             code=f"4201{number}9", name="区", name_en="District", level="county", parent=city,
             path=f"{city.path}4201{number}9/", latitude=30.6 + 0.3 * number, longitude=114.3,
         )  # fmt: skip
-        OfferFactory.create(organisation=SupplierFactory.create(region=district))
+        OfferFactory.create(organisation=SupplierFactory.create(region=district), lead_time_days=9 - number)
         offer_index.index_offers()
+        in_it = IndexedOffer.objects.aggregate(Max("key"), Min("lead_time_days"), Min("x"), Max("x"), Max("z"))
+        cell = IndexCell.objects.get()
+        assert (cell.best_key, cell.soonest, cell.min_x, cell.max_x, cell.max_z) == tuple(in_it.values())
 
-    cell: Any = Cell.objects.get()
-    places: list[Any] = list(Listing.objects.filter(cell=cell).values_list("x", "y", "z"))
-    assert len(places) == 4
-    assert max(math.dist(place, (cell.x, cell.y, cell.z)) for place in places) <= cell.radius
+    Offer.objects.filter(lead_time_days=6).update(state="paused")
+    offer_index.index_offers()
+    assert IndexCell.objects.get().soonest == 7
+    Offer.objects.update(state="paused")
+    offer_index.index_offers()
+    assert not IndexCell.objects.exists()
 
 
-def test_stock_that_is_taken_in_time_makes_keys_anew_before_they_are_past_their_time() -> None:
+def test_keys_are_made_anew_before_they_are_past_their_time() -> None:
     now = timezone.now()
     OfferFactory.create(confirmed_at=now - dt.timedelta(days=90))
     offer_index.index_offers(now=now)
 
     for hours in range(1, 50):
         hour = now + dt.timedelta(hours=hours)
-        assert Cell.objects.get().good_until > hour
+        assert IndexedOffer.objects.get().good_until > hour
         offer_index.refresh_supplier_statistics(now=hour)
-
-
-def test_the_database_bounds_lead_times_by_the_classes_that_cells_are_made_of() -> None:
-    """A cell has the best key of each class, and `matching_best` adds what the fewest days of that class score."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = 'matching_best'")
-        [source] = cursor.fetchone()
-
-    classes = re.findall(r"lead_(\d+) CONSTANT double precision := lead\[(\d+)\]", source)  # days count from 1 there
-    assert [(int(place), int(days) - 1) for place, days in classes] == list(enumerate(LEAD_CLASSES))
-    assert {f"best_{place}" for place in range(len(LEAD_CLASSES))} == {
-        field.name for field in Cell._meta.fields if field.name.startswith("best_")
-    }

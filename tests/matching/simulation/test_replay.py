@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.matching.scoring.facts import Need, Source
-from apps.matching.simulation.replay import STEP, History, Posted, Stock, Total, add_up, differences, replay, totals
+from apps.matching.simulation.replay import STEP, History, PostedNeed, Stock, Total, add_up, differences, replay, totals
 from apps.policy.values import REQUESTERS, PolicyValues
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, markets
 
@@ -28,7 +28,7 @@ def histories(draw: st.DrawFn) -> History:
     needs, sources = draw(markets())
     hours = st.integers(min_value=0, max_value=7 * 24)
     posted = tuple(
-        Posted(
+        PostedNeed(
             replace(need, waiting_since=SINCE + dt.timedelta(hours=draw(hours)), excluded=frozenset()),
             draw(st.sampled_from(REQUESTERS)),
             draw(st.sampled_from(["420000", "440000"])),
@@ -41,13 +41,13 @@ def histories(draw: st.DrawFn) -> History:
     return History(SINCE, NOW, posted, stock, answers)
 
 
-def need_of(id_: int = 1, *, hours: float = 1, kind: str = "hospital", wanting: int = 100) -> Posted:
+def need_of(id_: int = 1, *, hours: float = 1, kind: str = "hospital", wanting: int = 100) -> PostedNeed:
     need = Need(
         id=id_, organisation_id=100 + id_, item_id=1, target=wanting, remaining=wanting, tier=1, urgency_rank=1,
         days_of_supply=None, waiting_since=SINCE + dt.timedelta(hours=hours), needed_by=None,
         location=PLACES[1],
     )  # fmt: skip
-    return Posted(need, kind, "420000")
+    return PostedNeed(need, kind, "420000")
 
 
 def sources_of(id_: int, *, free: int = 100, hours: float = 0, lead: int = 1) -> Stock:

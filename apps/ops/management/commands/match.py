@@ -36,7 +36,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--take-stock",
             action="store_true",
-            help="first count records, take prices and mend listings, as once an hour",
+            help="first count records of suppliers, take reference prices and index offers, as once an hour",
         )
 
     def handle(self, *_args: Any, json: bool, take_stock: bool, **_options: Any) -> None:
