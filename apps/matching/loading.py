@@ -46,7 +46,7 @@ def load_needs(
     return [
         need_of(demand, policy, remaining=remaining, excluded=excluded[demand.pk])
         for demand in demands
-        if (remaining := demand.quantity_wanting + again[demand.pk]) > 0
+        if (remaining := demand.quantity_remaining + again[demand.pk]) > 0
     ]
 
 

@@ -347,7 +347,7 @@ def _outdated(held: MatchQuerySet, demand: Demand, changed: set[str], changes: M
         wrong |= Q(is_substitute=True)
     if "quantity" in changed:
         wanted = changes["quantity"] if changes["quantity"] is not None else demand.item.trial_lot
-        if wanted < demand.quantity_held + demand.quantity_matched:
+        if wanted < demand.quantity_covered:
             return held
         if wanted > demand.target:
             wrong |= Q(offer__quantity__gt=F("offer__quantity_reserved"))

@@ -128,7 +128,7 @@ def test_one_offer_that_is_not_enough_is_joined_by_others(hospital: Organisation
 
     assert sorted(Match.objects.held().values_list("quantity", flat=True)) == [400, 600]
     demand.refresh_from_db()
-    assert (demand.quantity_held, demand.quantity_wanting) == (1000, 0)
+    assert (demand.quantity_held, demand.quantity_remaining) == (1000, 0)
 
 
 def test_an_unanswered_hold_yields_to_a_hospital_and_an_acceptance_does_not(

@@ -24,10 +24,10 @@ def shortfall_of(demand: Demand) -> Shortfall | None:
     None where it lacks something else by now than it did when that was decided. It is being decided again then, or
     nothing fits any more, which its outlook says.
     """
-    if demand.state != DemandState.OPEN or not demand.quantity_wanting:
+    if demand.state != DemandState.OPEN or not demand.quantity_remaining:
         return None
     row = Shortfall.objects.filter(demand=demand).first()
-    if row is None or row.verdict.lacking != demand.quantity_wanting:
+    if row is None or row.verdict.lacking != demand.quantity_remaining:
         return None
     row.given, row.wanting = demand.quantity_held, demand.target - demand.quantity_matched
     return row
@@ -86,7 +86,7 @@ def note(verdicts: Iterable[Shortage], demands: Collection[Demand], policy: Poli
     """
     _one_writer_at_a_time()
     told = {verdict.need_id: verdict for verdict in verdicts if verdict.because is not None}
-    now_lacking = {row.pk: row.quantity_wanting for row in Demand.objects.filter(pk__in=told).select_related("item")}
+    now_lacking = {row.pk: row.quantity_remaining for row in Demand.objects.filter(pk__in=told).select_related("item")}
     carried_out = {pk for pk, verdict in told.items() if now_lacking.get(pk) == verdict.lacking}
     known = {row.demand_id: row for row in Shortfall.objects.filter(demand__in=[demand.pk for demand in demands])}
     forget(pk for pk in known if pk not in told)
