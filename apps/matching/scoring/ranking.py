@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from apps.matching.allocation.groups import Floats, Ints
+    from apps.matching.scoring.facts import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
