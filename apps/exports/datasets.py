@@ -13,12 +13,12 @@ from django.db.models import Q, QuerySet
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.catalogue.models import Item, Region
 from apps.core.models import TimeStamped
-from apps.demands import fields as demand_fields
+from apps.demands.fields import DEMAND_FIELDS
 from apps.demands.models import Demand, DemandState
 from apps.exports.columns import ColumnKind, ExportColumn, columns_of
 from apps.fulfilment.models import Order, OrderState
 from apps.matching.models import Match, MatchState
-from apps.supply import fields as offer_fields
+from apps.supply.fields import OFFER_FIELDS
 from apps.supply.models import Offer, OfferState
 
 
@@ -65,10 +65,10 @@ _UNIT: Final = ExportColumn("unit", "item__unit_id")
 _REFERENCE: Final = ExportColumn("reference", "reference")
 
 
-def _with_counted(facts: tuple[ExportColumn, ...], after: str, *counted: ExportColumn) -> tuple[ExportColumn, ...]:
-    """The facts, and behind the one named `after` what the server counts of it."""
-    index = [column.name for column in facts].index(after) + 1
-    return (*facts[:index], *counted, *facts[index:])
+def _insert_after(name: str, columns: tuple[ExportColumn, ...], *more: ExportColumn) -> tuple[ExportColumn, ...]:
+    """The columns, with some more behind the one of that name."""
+    index = [column.name for column in columns].index(name) + 1
+    return (*columns[:index], *more, *columns[index:])
 
 
 DEMANDS: Final = ExportDataset(
@@ -79,9 +79,9 @@ DEMANDS: Final = ExportDataset(
         _REFERENCE,
         *columns_of(Demand, "organisation"),
         _ORGANISATION_NAME,
-        *_with_counted(
-            columns_of(Demand, *demand_fields.PUBLIC_NAMES),
+        *_insert_after(
             "quantity_kind",
+            columns_of(Demand, *DEMAND_FIELDS),
             *columns_of(Demand, "quantity_held", "quantity_matched", "quantity_received"),
             _UNIT,
         ),
@@ -99,9 +99,7 @@ OFFERS: Final = ExportDataset(
     columns=(
         *columns_of(Offer, "id", "organisation"),
         _ORGANISATION_NAME,
-        *_with_counted(
-            columns_of(Offer, *offer_fields.PUBLIC_NAMES), "quantity", *columns_of(Offer, "quantity_reserved"), _UNIT
-        ),
+        *_insert_after("quantity", columns_of(Offer, *OFFER_FIELDS), *columns_of(Offer, "quantity_reserved"), _UNIT),
         *columns_of(Offer, "state"),
         ExportColumn("state_reason", Offer.reason_expression, ColumnKind.TYPED),
         *columns_of(Offer, "confirmed_at", "created_at", "updated_at"),

@@ -1,7 +1,8 @@
 """What a supplier says of an offer: each field once. Pure.
 
 The sheet, the API, the exports and the form are made of this table: a new field is a column of the model and a row
-here. `tests/supply/test_fields.py` names every place that lacks one. Labels and help texts stand at the model.
+here. Types, lengths, labels and help texts are the model's. All of it is shown to everybody who sees the offer.
+`tests/supply/test_fields.py` and `tests/api/test_fields.py` name each place that lacks a field.
 """
 
 from collections.abc import Callable
@@ -23,14 +24,13 @@ from apps.supply.cells import (
 @dataclass(frozen=True)
 class OfferField:
     """A field of the model `Offer`. In a sheet its column bears its name or one of the `headers`, in either language,
-    and `parse` reads its cells. What is public stands in the API's answers and in exports.
+    and `parse` reads its cells.
     """
 
     name: str
     parse: Callable[[Any], Any]
     headers: tuple[str, ...] = ()
     is_required: bool = False
-    is_public: bool = True
 
 
 # In the order of the API and of exports, where a new field goes to the end.
@@ -60,5 +60,4 @@ FIELDS: Final = (
     OfferField("note", parse_line(2000), ("备注", "说明")),
 )
 
-NAMES: Final = tuple(field.name for field in FIELDS)
-PUBLIC_NAMES: Final = tuple(field.name for field in FIELDS if field.is_public)
+OFFER_FIELDS: Final = tuple(field.name for field in FIELDS)

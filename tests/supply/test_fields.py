@@ -11,7 +11,7 @@ from apps.accounts.models import Organisation, User
 from apps.api.offers import NewOfferSerializer, OfferChangeSerializer, OfferSerializer
 from apps.exports.datasets import OFFERS
 from apps.supply import sheets
-from apps.supply.fields import NAMES, PUBLIC_NAMES
+from apps.supply.fields import OFFER_FIELDS
 from apps.supply.models import Offer
 from tests.factories import OfferFactory
 
@@ -24,16 +24,16 @@ OF_THE_PROGRAM = """
 
 
 def test_every_field_of_the_model_is_declared() -> None:
-    assert {field.name for field in Offer._meta.concrete_fields} == set(NAMES) | set(OF_THE_PROGRAM.split())
+    assert {field.name for field in Offer._meta.concrete_fields} == set(OFFER_FIELDS) | set(OF_THE_PROGRAM.split())
 
 
 PLACES: Final[dict[str, tuple[Iterable[str], Callable[[], Iterable[str]]]]] = {
-    "the sheet": (NAMES, lambda: sheets.PARSERS),
-    "the API for a new offer": (NAMES, lambda: NewOfferSerializer().fields),
-    "the API for a change": (NAMES, lambda: OfferChangeSerializer().fields),
-    "what the API shows": (PUBLIC_NAMES, lambda: OfferSerializer().fields),
-    "the export": (PUBLIC_NAMES, lambda: [column.name for column in OFFERS.columns]),
-    "the guide to the API": (NAMES, lambda: [name for name in NAMES if f"`{name}`" in GUIDE]),
+    "the sheet": (OFFER_FIELDS, lambda: sheets.PARSERS),
+    "the API for a new offer": (OFFER_FIELDS, lambda: NewOfferSerializer().fields),
+    "the API for a change": (OFFER_FIELDS, lambda: OfferChangeSerializer().fields),
+    "what the API shows": (OFFER_FIELDS, lambda: OfferSerializer().fields),
+    "the export": (OFFER_FIELDS, lambda: [column.name for column in OFFERS.columns]),
+    "the guide to the API": (OFFER_FIELDS, lambda: [name for name in OFFER_FIELDS if f"`{name}`" in GUIDE]),
 }
 
 
@@ -52,4 +52,4 @@ def test_the_form_takes_every_field(client: Client, maker: Organisation, supplie
     page = client.get(f"/supply/{offer.pk}/amend/").text
 
     # The item of a published offer is fixed, and a standard is offered only where the item has some.
-    assert {name for name in NAMES if f'name="{name}' not in page} - {"item", "standard"} == set()
+    assert {name for name in OFFER_FIELDS if f'name="{name}' not in page} - {"item", "standard"} == set()

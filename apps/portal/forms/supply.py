@@ -18,7 +18,7 @@ from apps.portal.forms.needs import CountedForm
 from apps.portal.forms.quantities import QuantityFormField
 from apps.portal.forms.regions import RegionField
 from apps.portal.places import full_label
-from apps.supply.fields import NAMES
+from apps.supply.fields import OFFER_FIELDS
 from apps.supply.models import Offer, OfferState
 
 # The sheet goes to the browser and back between preview and confirmation, so it must fit into a form.
@@ -124,7 +124,7 @@ class OfferForm(CountedForm):
     ) -> None:
         now: dict[str, Any] = {"origin_region": organisation.region}
         if offer is not None:
-            now |= {name: getattr(offer, name) for name in NAMES if name != "ships_to"}
+            now |= {name: getattr(offer, name) for name in OFFER_FIELDS if name != "ships_to"}
             now["standard"] = offer.standard_id
             now["ships_to"] = "\n".join(destinations(offer.ships_to))
         kwargs["initial"] = now | dict(kwargs.get("initial") or {})
@@ -143,7 +143,7 @@ class OfferForm(CountedForm):
     @classmethod
     def _undeclared(cls) -> list[str]:
         """The facts of an offer that need no form field of their own: the model's will do."""
-        return [name for name in NAMES if name not in cls.base_fields]
+        return [name for name in OFFER_FIELDS if name not in cls.base_fields]
 
     def further(self) -> list[forms.BoundField]:
         """The fields that no template places by name."""
@@ -169,7 +169,7 @@ class OfferForm(CountedForm):
     def facts(self) -> dict[str, Any]:
         """As the services take them."""
         data = self.cleaned_data
-        facts: dict[str, Any] = {name: data[name] for name in NAMES if name in data}
+        facts: dict[str, Any] = {name: data[name] for name in OFFER_FIELDS if name in data}
         facts["quantity"] = data["amount"]
         facts["minimum_order"] = data["minimum_order"] or 1
         facts["lead_time_days"] = data["lead_time_days"] or 0
