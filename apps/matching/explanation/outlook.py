@@ -22,7 +22,7 @@ from apps.demands.models import URGENCY_RANK, Demand, DemandState
 from apps.matching.exclusions import not_to_be_asked
 from apps.matching.explanation.hindrances import Group, Hindrance, Survey, Way, ways_out
 from apps.matching.models import Match, MatchState
-from apps.matching.scoring.ranking import ROUTINE, effective_tier
+from apps.matching.scoring.precedence import ROUTINE, effective_tier
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 from apps.supply.models import Offer, OfferState

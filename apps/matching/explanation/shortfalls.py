@@ -9,9 +9,11 @@ from django.db.models import Count
 
 from apps.demands.models import Demand, DemandState
 from apps.matching.allocation.sequential import Plan
-from apps.matching.allocation.shortage import Because, Shortage
+from apps.matching.allocation.shortage import Shortage
 from apps.matching.models import Match, MatchState, Shortfall
-from apps.matching.scoring.ranking import Need, effective_tier
+from apps.matching.scoring.facts import Need
+from apps.matching.scoring.precedence import effective_tier
+from apps.matching.scoring.reasons import Reason
 from apps.policy.models import Policy
 
 
@@ -40,7 +42,7 @@ def judge(
     given: dict[int, int] = defaultdict(int)
     for hold in plan.holds:
         given[hold.need_id] += hold.quantity
-    short = [need for need in needs if given[need.id] < need.wanting and len(plan.ranked[need.id].candidates)]
+    short = [need for need in needs if given[need.id] < need.remaining and len(plan.ranked[need.id].candidates)]
     if not short:
         return {}
     served = Counter(
@@ -62,8 +64,8 @@ def judge(
 def _verdict(need: Need, given: int, tier: int, served: Mapping[int, int], is_served: bool) -> Shortage:
     others = served.get(tier, 0) - is_served
     above = sum(count for other, count in served.items() if other < tier)
-    because = Because.SHARED if others else Because.HIGHER if above else Because.EXHAUSTED
-    return Shortage(need.id, given, need.wanting, because, others, above)
+    because = Reason.SHARED if others else Reason.HIGHER if above else Reason.EXHAUSTED
+    return Shortage(need.id, given, need.remaining, because, others, above)
 
 
 def note_plan(

@@ -15,7 +15,7 @@ from apps.catalogue.models import Item, Pack, Region, Standard
 from apps.catalogue.naming import Proposals, find, nearest
 from apps.portal.forms.items import Shelf
 from apps.portal.forms.needs import CountedForm
-from apps.portal.forms.quantities import QuantityField
+from apps.portal.forms.quantities import QuantityFormField
 from apps.portal.forms.regions import RegionField
 from apps.portal.places import full_label
 from apps.supply.models import Offer, OfferState
@@ -75,7 +75,7 @@ class OfferForm(CountedForm):
     item = forms.ModelChoiceField(
         Item.objects.listed(), label=_("What do you offer?"), error_messages={"required": _("Choose what you offer.")}
     )
-    quantity = QuantityField(
+    quantity = QuantityFormField(
         label=_("How much?"), help_text=_("All that you can promise: stock on hand, or what you vouch to make in time.")
     )
     pack = forms.ModelChoiceField(Pack.objects.all(), label=_("Counted in"), required=False)
@@ -83,9 +83,9 @@ class OfferForm(CountedForm):
         Standard.objects.all(), label=_("Standard that the goods meet"), required=False,
         help_text=_("With a standard, many more needs fit."),
     )  # fmt: skip
-    daily_capacity = QuantityField(label=_("You can make per day"), required=False)
-    minimum_order = QuantityField(label=_("Minimum order"), required=False)
-    lead_time_days = QuantityField(
+    daily_capacity = QuantityFormField(label=_("You can make per day"), required=False)
+    minimum_order = QuantityFormField(label=_("Minimum order"), required=False)
+    lead_time_days = QuantityFormField(
         label=_("Days until it arrives"),
         required=False,
         least=0,

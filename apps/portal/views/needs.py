@@ -47,8 +47,8 @@ from apps.portal.forms.needs import (
 )
 from apps.portal.forms.regions import RegionWidget
 from apps.portal.paging import newest_first
-from apps.portal.templatetags.work import waits_because
 from apps.portal.web import blame, done, refused, user_of
+from apps.portal.wording import waits_because
 
 WAITING_SHOWN: Final = 8
 

@@ -23,8 +23,10 @@ from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.outcome import Allocation, Method
 from apps.matching.allocation.priority import priority_levels
 from apps.matching.allocation.sequential import Plan, decide
-from apps.matching.allocation.shortage import Because
-from apps.matching.scoring.ranking import Need, Place, Source, minimum_useful_quantity, precedence, rank
+from apps.matching.scoring.facts import Location, Need, Source, minimum_useful_quantity
+from apps.matching.scoring.precedence import precedence
+from apps.matching.scoring.ranking import rank
+from apps.matching.scoring.reasons import Reason
 from apps.policy.values import Fairness, PolicyValues
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_score, markets, tier_of, usable
 
@@ -32,11 +34,11 @@ from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_scor
 PLAIN = replace(POLICY, matter_share=0, shipment_weight=0, stay_bonus=0)
 
 NEED = Need(
-    id=1, organisation_id=100, item_id=1, target=1000, wanting=1000, tier=1, urgency_rank=1, days_of_supply=None,
-    waiting_since=NOW, needed_by=None, place=PLACES[1],
+    id=1, organisation_id=100, item_id=1, target=1000, remaining=1000, tier=1, urgency_rank=1, days_of_supply=None,
+    waiting_since=NOW, needed_by=None, location=PLACES[1],
 )  # fmt: skip
 SOURCE = Source(
-    id=1, organisation_id=1, item_id=1, free=1000, minimum_order=1, lead_time_days=1, place=PLACES[1],
+    id=1, organisation_id=1, item_id=1, free=1000, minimum_order=1, lead_time_days=1, location=PLACES[1],
     ships_to=frozenset(), standard_id=None, confirmed_at=NOW,
 )  # fmt: skip
 
@@ -78,10 +80,10 @@ def most_that_flows(demand: list[Need], supply: list[Source], policy: PolicyValu
     for source in supply:
         residual["from"]["s", source.id] = source.free
     for need in demand:
-        residual["n", need.id]["to"] = need.wanting
+        residual["n", need.id]["to"] = need.remaining
         for source in supply:
             if source.free and fits(need, source, policy):
-                residual["s", source.id]["n", need.id] = min(need.wanting, source.free)
+                residual["s", source.id]["n", need.id] = min(need.remaining, source.free)
     total = 0
     while path := _augmenting_path(residual):
         units = min(residual[a][b] for a, b in itertools.pairwise(path))
@@ -132,7 +134,7 @@ def test_arrays_have_the_precedence_and_minimum_of_ranking(case: Case, share: fl
     turns = sorted(market.needs, key=lambda need: precedence(need, NOW, policy))
     assert [market.needs[row].id for row in market.order] == [need.id for need in turns]
     assert market.tier.tolist() == [tier_of(need) for need in market.needs]
-    assert market.least.tolist() == [minimum_useful_quantity(need, policy) for need in market.needs]
+    assert market.minimum_useful.tolist() == [minimum_useful_quantity(need, policy) for need in market.needs]
 
 
 @given(contests(), st.sampled_from([0, 3, 1 << 17]), st.integers(0, 3))
@@ -219,7 +221,7 @@ def test_nothing_is_oversold_or_overserved_and_minimum_orders_are_kept(
     books = Books(plan, supply)
 
     assert all(left >= 0 for left in books.left.values())
-    assert all(books.got(need) <= need.wanting for need in demand)
+    assert all(books.got(need) <= need.remaining for need in demand)
     assert len({(hold.need_id, hold.candidate.source.id) for hold in plan.holds}) == len(plan.holds)
     wanted = {need.id: need for need in demand}
     for hold in plan.holds:
@@ -233,7 +235,7 @@ def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(case: Ca
     demand, supply = case
     books = Books(solved(case, effort=Effort(exact_pairs=small)).plan, supply)
     for need in demand:
-        short = need.wanting - books.got(need)
+        short = need.remaining - books.got(need)
         for source in supply:
             if short and fits(need, source):
                 already = books.given[need.id, source.id]
@@ -322,18 +324,21 @@ amounts = st.integers(min_value=1, max_value=2)
 )
 @settings(max_examples=60, deadline=None)
 def test_no_plan_at_all_is_better(
-    wants: list[tuple[int, int, Place]], offers: list[tuple[int, Place, bool]], fairness: Fairness, fill_weight: float
+    wants: list[tuple[int, int, Location]],
+    offers: list[tuple[int, Location, bool]],
+    fairness: Fairness,
+    fill_weight: float,
 ) -> None:
     """Every plan of a tiny market is tried: none serves a better level more, nor the same at a better score, that of
     filling needs included.
     """
     policy = replace(PLAIN, fairness=fairness, fill_weight=fill_weight)
     demand = [
-        replace(NEED, id=number, organisation_id=100 + number, target=want, wanting=want, tier=tier, place=place)
+        replace(NEED, id=number, organisation_id=100 + number, target=want, remaining=want, tier=tier, location=place)
         for number, (want, tier, place) in enumerate(wants, 1)
     ]
     supply = [
-        replace(SOURCE, id=number, free=free, place=place, ships_to=frozenset({"420000"} if near else ()))
+        replace(SOURCE, id=number, free=free, location=place, ships_to=frozenset({"420000"} if near else ()))
         for number, (free, place, near) in enumerate(offers, 1)
     ]
     plan = solved((demand, supply), policy).plan
@@ -344,7 +349,7 @@ def test_no_plan_at_all_is_better(
     def merit(quantity: tuple[int, ...]) -> tuple[list[int], int] | None:
         got = np.bincount(arcs.row, quantity, minlength=len(demand)).astype(np.int64)
         left = market.free - np.bincount(arcs.column, quantity, minlength=len(supply)).astype(np.int64)
-        if (got > market.wanting).any() or (left < 0).any():
+        if (got > market.remaining).any() or (left < 0).any():
             return None
         filling = int(priority._fill_rewards(market) @ got)
         return levels.units_by_level(got), filling + int(arcs.score @ np.array(quantity, dtype=np.int64))
@@ -391,8 +396,8 @@ def test_an_emergency_comes_first_in_its_tier_unless_all_share() -> None:
 
 
 def test_minimum_orders_are_kept_by_solving_again() -> None:
-    demand = many(2, target=600, wanting=600)
-    supply = [replace(SOURCE, free=600, minimum_order=500), replace(SOURCE, id=2, free=400, place=PLACES[3])]
+    demand = many(2, target=600, remaining=600)
+    supply = [replace(SOURCE, free=600, minimum_order=500), replace(SOURCE, id=2, free=400, location=PLACES[3])]
 
     outcome = solved((demand, supply))
 
@@ -401,7 +406,7 @@ def test_minimum_orders_are_kept_by_solving_again() -> None:
 
 def test_fewer_shipments_are_worth_some_distance() -> None:
     demand = [NEED]
-    supply = [replace(SOURCE, free=900), replace(SOURCE, id=2, free=1000, place=PLACES[3])]
+    supply = [replace(SOURCE, free=900), replace(SOURCE, id=2, free=1000, location=PLACES[3])]
 
     def shipments(weight: float) -> int:
         return solved((demand, supply), replace(POLICY, shipment_weight=weight)).report.shipments
@@ -421,15 +426,15 @@ def test_a_held_supplier_is_not_called_off_for_a_small_gain() -> None:
 
 def test_a_small_change_stays_out_and_a_higher_tier_is_worth_a_change() -> None:
     supply = [replace(SOURCE, free=1000)]
-    low = replace(NEED, tier=4, target=2000, wanting=2000)
-    high = replace(NEED, id=2, organisation_id=102, target=50, wanting=50)
+    low = replace(NEED, tier=4, target=2000, remaining=2000)
+    high = replace(NEED, id=2, organisation_id=102, target=50, remaining=50)
 
     def given_to(*demand: Need) -> dict[int, int]:
         plan = solved((list(demand), supply), held={(1, 1): 1000}).plan
         return {hold.need_id: hold.quantity for hold in plan.holds}
 
     assert given_to(low, replace(high, tier=4)) == {1: 1000}
-    assert given_to(low, replace(high, wanting=300, target=300)) == {1: 700, 2: 300}
+    assert given_to(low, replace(high, remaining=300, target=300)) == {1: 700, 2: 300}
 
 
 @given(contests(), st.sampled_from([0, 10**6]))
@@ -444,7 +449,7 @@ def test_limiting_changes_of_holds_breaks_no_promise(case: Case, small: int) -> 
     books = Books(plan, supply)
 
     assert all(left >= 0 for left in books.left.values())
-    assert all(books.got(need) <= need.wanting for need in demand)
+    assert all(books.got(need) <= need.remaining for need in demand)
     assert all(hold.quantity >= hold.candidate.source.minimum_order for hold in plan.holds)
     assert by_tier(plan, demand) >= by_tier(before, demand)
 
@@ -464,22 +469,22 @@ def test_when_the_time_is_up_it_says_how_far_from_the_best_it_may_be() -> None:
     ("demand", "supply", "because", "others", "above"),
     [
         ([NEED], [replace(SOURCE, free=2000)], None, 0, 0),
-        ([NEED], [replace(SOURCE, free=400)], Because.EXHAUSTED, 0, 0),
-        ([NEED], [replace(SOURCE, item_id=2)], Because.NO_SOURCE, 0, 0),
-        ([NEED, *many(3)[1:]], [replace(SOURCE, free=900)], Because.SHARED, 2, 0),
-        ([NEED, *many(2)[1:]], [replace(SOURCE, free=900)], Because.CAPPED, 1, 0),
-        ([replace(NEED, tier=3), replace(many(2)[1], tier=1)], [SOURCE], Because.HIGHER, 0, 1),
+        ([NEED], [replace(SOURCE, free=400)], Reason.EXHAUSTED, 0, 0),
+        ([NEED], [replace(SOURCE, item_id=2)], Reason.NO_SOURCE, 0, 0),
+        ([NEED, *many(3)[1:]], [replace(SOURCE, free=900)], Reason.SHARED, 2, 0),
+        ([NEED, *many(2)[1:]], [replace(SOURCE, free=900)], Reason.CAPPED, 1, 0),
+        ([replace(NEED, tier=3), replace(many(2)[1], tier=1)], [SOURCE], Reason.HIGHER, 0, 1),
         (
             [NEED],
             [replace(SOURCE, free=900, minimum_order=900), replace(SOURCE, id=2, free=600, minimum_order=500)],
-            Because.MINIMUM,
+            Reason.MINIMUM,
             0,
             0,
         ),
     ],
 )  # fmt: skip
 def test_each_need_says_why_it_got_no_more(
-    demand: list[Need], supply: list[Source], because: Because | None, others: int, above: int
+    demand: list[Need], supply: list[Source], because: Reason | None, others: int, above: int
 ) -> None:
     verdict = solved((demand, supply)).shortages[1]
 

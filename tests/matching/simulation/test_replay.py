@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.matching.scoring.ranking import Need, Source
+from apps.matching.scoring.facts import Need, Source
 from apps.matching.simulation.replay import STEP, History, PostedNeed, Stock, Total, add_up, differences, replay, totals
 from apps.policy.values import REQUESTERS, PolicyValues
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, markets
@@ -43,17 +43,17 @@ def histories(draw: st.DrawFn) -> History:
 
 def need_of(id_: int = 1, *, hours: float = 1, kind: str = "hospital", wanting: int = 100) -> PostedNeed:
     need = Need(
-        id=id_, organisation_id=100 + id_, item_id=1, target=wanting, wanting=wanting, tier=1, urgency_rank=1,
+        id=id_, organisation_id=100 + id_, item_id=1, target=wanting, remaining=wanting, tier=1, urgency_rank=1,
         days_of_supply=None, waiting_since=SINCE + dt.timedelta(hours=hours), needed_by=None,
-        place=PLACES[1],
+        location=PLACES[1],
     )  # fmt: skip
     return PostedNeed(need, kind, "420000")
 
 
 def sources_of(id_: int, *, free: int = 100, hours: float = 0, lead: int = 1) -> Stock:
     source = Source(
-        id=id_, organisation_id=10 + id_, item_id=1, free=free, minimum_order=1, lead_time_days=lead, place=PLACES[1],
-        ships_to=frozenset(), standard_id=None, confirmed_at=SINCE,
+        id=id_, organisation_id=10 + id_, item_id=1, free=free, minimum_order=1, lead_time_days=lead,
+        location=PLACES[1], ships_to=frozenset(), standard_id=None, confirmed_at=SINCE,
     )  # fmt: skip
     return Stock(source, SINCE + dt.timedelta(hours=hours))
 
@@ -68,7 +68,7 @@ def test_nothing_is_oversold_overserved_or_given_before_it_was_there(history: Hi
     assert set(served) == {one.need.id for one in history.posted}
     for one in history.posted:
         parts = served[one.need.id]
-        assert sum(part.quantity for part in parts) <= one.need.wanting
+        assert sum(part.quantity for part in parts) <= one.need.remaining
         for part in parts:
             sold[part.source_id] += part.quantity
             at = one.need.waiting_since + dt.timedelta(hours=part.hours)
@@ -132,7 +132,7 @@ def test_what_is_published_later_helps_later() -> None:
 
 
 def test_a_far_donation_reaches_a_routine_need_after_some_days() -> None:
-    far = replace(sources_of(1).source, is_donation=True, place=PLACES[0], offered_at=SINCE)
+    far = replace(sources_of(1).source, is_donation=True, location=PLACES[0], offered_at=SINCE)
     posted = need_of(1, hours=1)
     patient = replace(posted, need=replace(posted.need, urgency_rank=2))
     nearby = PolicyValues(gift_reach_km=1000, gift_reach_km_per_day=30)
