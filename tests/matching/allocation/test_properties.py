@@ -102,7 +102,7 @@ def test_only_unanswered_holds_of_lower_tiers_yield(market: tuple[list[Need], li
 
 @given(markets())
 @settings(max_examples=150, deadline=None)
-def test_a_lower_tier_leaves_what_a_higher_one_still_wants_of_a_source_that_has_not_answered_it(
+def test_a_lower_tier_leaves_what_remains_of_a_higher_one(
     market: tuple[list[Need], list[Source]],
 ) -> None:
     demand, supply = market
@@ -287,7 +287,7 @@ def test_who_takes_over_is_told_that_it_gets_all_it_wants() -> None:
     assert (hold.quantity, coverage.value, coverage.score) == (200, 200, 1.0)
 
 
-def test_the_offers_for_an_item_are_its_own_and_those_of_accepted_substitutes() -> None:
+def test_an_item_is_served_by_itself_and_accepted_substitutes() -> None:
     rules = Rules(substitutes=frozenset({(1, 2), (3, 2), (2, 4)}))
 
     assert rules.offered_for(2, accepts_substitutes=True) == {1, 2, 3}

@@ -56,7 +56,7 @@ def given_to(needs: Sequence[Need], sources: Sequence[Source], policy: PolicyVal
     return {number: verdict.given for number, verdict in verdicts.items()}
 
 
-def test_small_needs_are_filled_first_as_far_as_that_weighs_more_than_the_way() -> None:
+def test_small_needs_are_filled_first_where_that_outweighs_distance() -> None:
     large, small = replace(NEED, target=1000, remaining=1000), others(target=80, remaining=80, location=SHENZHEN)
 
     def small_need(weight: float) -> int:
@@ -116,7 +116,7 @@ def test_a_shipment_costs_a_small_need_as_many_units_as_a_large_one() -> None:
     assert [shipments(wanting, 300) for wanting in (100, 1000)] == [1, 1]
 
 
-def test_a_source_sends_one_parcel_instead_of_several_where_that_is_worth_it() -> None:
+def test_shipments_are_consolidated_where_that_is_worth_it() -> None:
     """Two needs of 50 take the hundred between them, or one of 120 takes all of it, a little less full."""
     small = [replace(NEED, id=number, organisation_id=100 + number, target=50, remaining=50) for number in (1, 2)]
     large = replace(NEED, id=3, organisation_id=103, target=120, remaining=120)
@@ -133,7 +133,7 @@ def test_a_source_sends_one_parcel_instead_of_several_where_that_is_worth_it() -
 
 @given(markets(), st.floats(0.1, 1000), st.sampled_from([0, 10**6]))
 @settings(max_examples=60, deadline=None)
-def test_no_level_is_served_less_for_the_sake_of_fewer_parcels(
+def test_no_level_is_served_less_for_fewer_shipments(
     case: tuple[list[Need], list[Source]], units: float, small: int
 ) -> None:
     supply = [replace(source, held=(), minimum_order=1) for source in case[1]]

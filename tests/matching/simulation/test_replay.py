@@ -131,7 +131,7 @@ def test_what_is_published_later_helps_later() -> None:
     assert dt.timedelta(hours=1) == STEP
 
 
-def test_a_gift_from_far_away_reaches_a_need_that_can_wait_once_it_has_waited() -> None:
+def test_a_far_donation_reaches_a_routine_need_after_some_days() -> None:
     far = replace(sources_of(1).source, is_donation=True, location=PLACES[0], offered_at=SINCE)
     posted = need_of(1, hours=1)
     patient = replace(posted, need=replace(posted.need, urgency_rank=2))
@@ -185,7 +185,7 @@ def given_under(policy: PolicyValues, history: History) -> dict[int, int]:
     [(120, {1: 75, 2: 45}, {1: 100, 2: 20}), (200, {1: 100, 2: 60}, {1: 100, 2: 60})],
     ids=["short", "enough"],
 )
-def test_how_short_supply_is_shared_shows_where_it_is_short_and_nowhere_else(
+def test_fair_sharing_shows_where_supply_is_short_and_nowhere_else(
     free: int, evenly: dict[int, int], filling: dict[int, int]
 ) -> None:
     history = History(SINCE, NOW, (need_of(1), need_of(2, wanting=60)), (sources_of(1, free=free),))
@@ -201,7 +201,7 @@ def test_small_needs_are_filled_first_where_the_policy_says_so() -> None:
     assert given_under(FILLING, history) == {1: 0, 2: 60}
 
 
-def test_needs_that_were_left_short_hours_ago_compete_with_new_ones_for_what_comes_in() -> None:
+def test_needs_left_short_compete_with_new_ones_for_new_stock() -> None:
     posted = (need_of(1, hours=1), need_of(2, hours=9))
     history = History(SINCE, NOW, posted, (sources_of(1, free=100, hours=10),))
 
@@ -215,7 +215,7 @@ def test_what_would_gain_too_little_stays_as_it_was_asked_at_once() -> None:
     assert given_under(replace(EVENLY, stay_margin=1), history) == {1: 100, 2: 0}
 
 
-def test_an_urgent_need_of_which_a_supplier_has_answered_keeps_what_others_are_asked_for() -> None:
+def test_an_urgent_need_with_an_acceptance_keeps_its_holds_in_a_replay() -> None:
     posted = (need_of(1, hours=0.5), need_of(2, hours=1.5))
     stock = (sources_of(1, free=60), sources_of(2, free=40, hours=2))
     history = History(SINCE, NOW, posted, stock)
@@ -225,7 +225,7 @@ def test_an_urgent_need_of_which_a_supplier_has_answered_keeps_what_others_are_a
     assert given_under(EVENLY, replace(history, posted=patient)) == {1: 75, 2: 25}
 
 
-def test_what_is_too_much_to_decide_together_is_decided_one_after_the_other_and_counted() -> None:
+def test_a_contest_beyond_the_effort_is_sequential_and_counted() -> None:
     history = History(SINCE, NOW, (need_of(1), need_of(2)), (sources_of(1, free=100),))
 
     together = replay(history, RULES, policy=EVENLY, most_together=2)
