@@ -1,16 +1,11 @@
-"""Every place that shows or takes an offer has every field of it."""
+"""Every field of an offer is declared, and the form takes it. `tests/api/test_fields.py` looks at the other places."""
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
 
 import pytest
 from django.test import Client
 
 from apps.accounts.models import Organisation, User
-from apps.api.offers import NewOfferSerializer, OfferChangeSerializer, OfferSerializer
-from apps.exports.datasets import OFFERS
-from apps.supply import sheets
 from apps.supply.fields import OFFER_FIELDS
 from apps.supply.models import Offer
 from tests.factories import OfferFactory
@@ -25,23 +20,6 @@ OF_THE_PROGRAM = """
 
 def test_every_field_of_the_model_is_declared() -> None:
     assert {field.name for field in Offer._meta.concrete_fields} == set(OFFER_FIELDS) | set(OF_THE_PROGRAM.split())
-
-
-PLACES: Final[dict[str, tuple[Iterable[str], Callable[[], Iterable[str]]]]] = {
-    "the sheet": (OFFER_FIELDS, lambda: sheets.PARSERS),
-    "the API for a new offer": (OFFER_FIELDS, lambda: NewOfferSerializer().fields),
-    "the API for a change": (OFFER_FIELDS, lambda: OfferChangeSerializer().fields),
-    "what the API shows": (OFFER_FIELDS, lambda: OfferSerializer().fields),
-    "the export": (OFFER_FIELDS, lambda: [column.name for column in OFFERS.columns]),
-    "the guide to the API": (OFFER_FIELDS, lambda: [name for name in OFFER_FIELDS if f"`{name}`" in GUIDE]),
-}
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("place", PLACES)
-def test_no_place_lacks_a_field(place: str) -> None:
-    wanted, find = PLACES[place]
-    assert set(wanted) - set(find()) == set(), f"{place} lacks a field of an offer"
 
 
 @pytest.mark.django_db

@@ -8,6 +8,7 @@ from typing import Any, Final
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
+from django.forms.models import fields_for_model
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation
@@ -130,24 +131,15 @@ class OfferForm(CountedForm):
         kwargs["initial"] = now | dict(kwargs.get("initial") or {})
         fixed = shelf.item(offer.item) if offer is not None and offer.state != OfferState.DRAFT else None
         super().__init__(*args, shelf=shelf, keep_item=fixed, **kwargs)
-        for name in self._undeclared():
-            made = Offer._meta.get_field(name).formfield()  # type: ignore[union-attr]  # a field of facts has one
-            if made is not None:
-                self.fields[name] = made
         if offer is not None:
             currency = self.fields["currency"]
             assert isinstance(currency, forms.ChoiceField)
             if offer.currency not in CURRENCIES:
                 currency.choices = [(code, code) for code in [*CURRENCIES, offer.currency]]
 
-    @classmethod
-    def _undeclared(cls) -> list[str]:
-        """The facts of an offer that need no form field of their own: the model's will do."""
-        return [name for name in OFFER_FIELDS if name not in cls.base_fields]
-
     def further(self) -> list[forms.BoundField]:
         """The fields that no template places by name."""
-        return [self[name] for name in self._undeclared()]
+        return [self[name] for name in _FURTHER]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
@@ -175,6 +167,11 @@ class OfferForm(CountedForm):
         facts["lead_time_days"] = data["lead_time_days"] or 0
         facts["currency"] = data["currency"] or "CNY"
         return facts
+
+
+# Facts of an offer that need no form field of their own: the model's will do.
+_FURTHER: Final = tuple(name for name in OFFER_FIELDS if name not in OfferForm.base_fields)
+OfferForm.base_fields.update(fields_for_model(Offer, _FURTHER))
 
 
 def destinations(codes: list[str]) -> list[str]:
