@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import cssbeautifier
 import pytest
 from django.apps import apps
 from django.db import models
@@ -24,16 +25,11 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PURE = next(contract for contract in CONTRACTS if contract["name"].startswith("Pure"))
 # Class names that still mean two things. Only ever take one away.
 TWICE: set[str] = {
-    "Board",
     "Fault",
-    "Group",
     "Line",
     "Outcome",
     "Part",
-    "PolicyForm",
     "Posted",
-    "QuantityField",
-    "ReasonForm",
     "Row",
     "Unit",
     "Words",
@@ -88,6 +84,7 @@ def test_core_is_closed() -> None:
         "errors.py",
         "models.py",
         "posts.py",
+        "quantities.py",
         "sql.py",
         "states.py",
     }
@@ -311,3 +308,22 @@ def test_no_test_reads_a_functions_source_or_patches_its_defaults() -> None:
 def test_a_decision_has_its_date_and_status(page: Path) -> None:
     first = page.read_text(encoding="utf-8").split("\n\n")[1]
     assert re.match(r"\*\*Date\.\*\* (\d{4}-\d\d-\d\d|\w+ \d{4}).*\*\*Status\.\*\* \w", first, re.DOTALL), first
+
+
+def test_views_know_no_template_tags() -> None:
+    """What both write stands in a module of the portal."""
+    found = [
+        name(path)
+        for path in (ROOT / "apps/portal").rglob("*.py")
+        if path.parent.name != "templatetags" and any("templatetags" in module for module in imports(path))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "apps/portal/static/portal").glob("*.css")), ids=name)
+def test_stylesheets_have_one_declaration_a_line(path: Path) -> None:
+    options = cssbeautifier.default_options()
+    options.indent_size, options.end_with_newline = 2, True
+    text = path.read_text(encoding="utf-8")
+    assert text == cssbeautifier.beautify(text, options)
+    assert max(map(len, text.splitlines())) <= 120

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 import django_filters as filters
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -18,6 +17,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.models import Organisation
 from apps.accounts.permissions import Permission
 from apps.api.fields import (
     MAX_DAYS,
@@ -38,9 +38,10 @@ from apps.api.resource import ResourceViewSet
 from apps.api.schema import one_or_many
 from apps.core.errors import RuleViolation
 from apps.demands import services
+from apps.demands.fields import CONTACT_FIELDS, DEMAND_FIELDS
 from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, Urgency
-from apps.exports.datasets import DEMAND_FACTS, DEMANDS
+from apps.exports.datasets import DEMANDS
 from apps.matching import services as matching
 from apps.matching.explanation.outlook import outlook
 from apps.matching.explanation.shortfalls import shortfall_of
@@ -66,7 +67,7 @@ class DemandChangeSerializer(ModelInputSerializer):
 
     class Meta:
         model = Demand
-        fields = (*DEMAND_FACTS, "contact_name", "contact_phone")
+        fields = (*DEMAND_FIELDS, *CONTACT_FIELDS)
         extra_kwargs: ClassVar = {"region": {"required": False}, "days_of_supply": {"max_value": MAX_DAYS}}
 
 
@@ -134,48 +135,46 @@ class DemandViewSet(ResourceViewSet):
     )
     def create(self, request: Request) -> Response:
         """Post one line, or a list of lines under one reference: all or nothing."""
-        data: Any = request.data
-        many = isinstance(data, list)
-        lines = self._lines(data if many else [data], many=many)
-        organisation = self.organisation_for(Permission.POST_DEMANDS, lines[0].pop("organisation", None))
-        for line in lines[1:]:
-            if line.pop("organisation", organisation) != organisation:
-                raise ValidationError({"organisation": [_("The lines of one post are of one organisation.")]})
-
-        opening = [(line.pop("open", False), line.pop("confirm_quantity", False)) for line in lines]
-        if any(wanted for wanted, _confirmed in opening) and not organisation.is_verified:
+        many = isinstance(request.data, list)
+        lines = self._lines(many=many)
+        organisation = self._organisation_of(lines)
+        open_now = [index for index, line in enumerate(lines) if line.pop("open", False)]
+        confirmed = [index for index, line in enumerate(lines) if line.pop("confirm_quantity", False)]
+        if open_now and not organisation.is_verified:
             raise RuleViolation(
                 "organisation_unverified",
                 _("“%(name)s” is not verified yet. Post without “open” to save drafts.") % {"name": organisation},
             )
-        with transaction.atomic():
-            with naming(0, many=many and len(lines) == 1):
-                posted = services.post_needs(
-                    organisation,
-                    [Line(**line) for line in lines],
-                    by=self.user,
-                    open_now=[index for index, (wanted, _confirmed) in enumerate(opening) if wanted],
-                    confirmed=[index for index, (_wanted, confirmed) in enumerate(opening) if confirmed],
-                )
-            for index, outcome in enumerate(posted):
-                if outcome.violation is not None:
-                    with naming(index, many=many):
-                        raise outcome.violation
+        # The faults of several lines are named by their line already; the fault of a single one is not.
+        with naming(0, many=many and len(lines) == 1):
+            outcomes = services.post_needs(
+                organisation, [Line(**line) for line in lines], by=self.user, open_now=open_now, confirmed=confirmed
+            )
+        for index, outcome in enumerate(outcomes):
+            if outcome.violation is not None:
+                # The transaction of the request takes the other lines back.
+                with naming(index, many=many):
+                    raise outcome.violation
+        posted = self.get_queryset().filter(pk__in=[outcome.demand.pk for outcome in outcomes])
+        rows = [row for _pk, row in DemandSerializer.read(posted.order_by("pk"))]
+        return Response(rows if many else rows[0], status=201)
 
-        if not many:
-            return self.answer(posted[0].demand.pk, status=201)
-        keys = [outcome.demand.pk for outcome in posted]
-        rows = [row for _pk, row in DemandSerializer.read(Demand.objects.filter(pk__in=keys).order_by("pk"))]
-        return Response(rows, status=201)
-
-    def _lines(self, data: list[Any], *, many: bool) -> Rows:
-        if not 1 <= len(data) <= MOST_LINES:
+    def _lines(self, *, many: bool) -> Rows:
+        """The lines that came in, checked one by one; errors are named by field, in a list by line and field."""
+        data: Any = self.request.data
+        if many and not 1 <= len(data) <= MOST_LINES:
             raise ValidationError([_("A post has from 1 to %(most)s lines.") % {"most": MOST_LINES}])
-        serializer = DemandLineSerializer(
-            data=data if many else data[0], many=many, context=self.get_serializer_context()
-        )
+        serializer = DemandLineSerializer(data=data, many=many, context=self.get_serializer_context())
         serializer.is_valid(raise_exception=True)
-        return [dict(line) for line in serializer.validated_data] if many else [dict(serializer.validated_data)]
+        return [dict(line) for line in (serializer.validated_data if many else [serializer.validated_data])]
+
+    def _organisation_of(self, lines: Rows) -> Organisation:
+        """For whom the lines are, which is taken out of them: the first one says it for all."""
+        organisation = self.organisation_for(Permission.POST_DEMANDS, lines[0].pop("organisation", None))
+        for line in lines[1:]:
+            if line.pop("organisation", organisation) != organisation:
+                raise ValidationError({"organisation": [_("The lines of one post are of one organisation.")]})
+        return organisation
 
     @extend_schema(request=DemandChangeSerializer, responses=DemandSerializer)
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:

@@ -31,9 +31,10 @@ from apps.api.fields import (
 from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
 from apps.api.resource import ResourceViewSet
 from apps.catalogue.models import Region
-from apps.exports.datasets import OFFER_FACTS, OFFERS
+from apps.exports.datasets import OFFERS
 from apps.matching import services as matching
 from apps.supply import services
+from apps.supply.fields import OFFER_FIELDS
 from apps.supply.models import Offer, OfferState
 from apps.supply.reading import ReadRow, import_offers, read_rows
 
@@ -49,7 +50,7 @@ class OfferChangeSerializer(ModelInputSerializer):
 
     class Meta:
         model = Offer
-        fields = OFFER_FACTS
+        fields = OFFER_FIELDS
         extra_kwargs: ClassVar = {
             "quantity": {"required": True},
             "lead_time_days": {"max_value": MAX_DAYS},

@@ -5,12 +5,12 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.api.fields import BaseUnitsField
-from apps.matching.allocation.shortage import Because
 from apps.matching.explanation import outlook_wording
 from apps.matching.explanation.hindrances import Action, Hindrance
 from apps.matching.explanation.outlook import Outlook
 from apps.matching.explanation.wording import sentence
 from apps.matching.models import Shortfall
+from apps.matching.scoring.reasons import OF_SHORTAGES
 
 
 class OutlookReasonSerializer(serializers.Serializer[Any]):
@@ -31,7 +31,7 @@ class OutlookActionSerializer(serializers.Serializer[Any]):
 class ShortfallSerializer(serializers.Serializer[Any]):
     given = BaseUnitsField()
     wanting = BaseUnitsField()
-    because = serializers.ChoiceField(choices=[because.value for because in Because])
+    because = serializers.ChoiceField(choices=[reason.value for reason in OF_SHORTAGES])
     others = serializers.IntegerField(help_text="Needs of the same priority that were given some.")
     above = serializers.IntegerField(help_text="Needs of higher priority that were given some.")
     policy_version = serializers.IntegerField()

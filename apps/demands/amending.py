@@ -19,8 +19,8 @@ from apps.core.errors import RuleViolation
 from apps.demands import clocks
 from apps.demands.lines import check_line, check_quantity
 from apps.demands.models import URGENCY_RANK, Demand, DemandState, DemandStateCode, Urgency
-from apps.demands.plausibility import Verdict
-from apps.demands.quantities import settle
+from apps.demands.plausibility import Plausibility
+from apps.demands.quantities import sync_state
 from apps.demands.review import is_coordinator_of, judge_quantity, question_about, wants_approval
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
@@ -55,7 +55,7 @@ def amend_demand(
         setattr(demand, name, value)
     check_quantity(demand.quantity, demand.quantity_kind)
     check_line(demand.item, demand.standard, changed.get("needed_by"), now)
-    promised = demand.quantity_matched + demand.quantity_held
+    promised = demand.quantity_covered
     if demand.quantity is not None and demand.quantity < promised:
         raise RuleViolation(
             "quantity_promised",
@@ -77,7 +77,7 @@ def amend_demand(
         if "urgency" in changed and demand.escalating_since:
             fresh["escalates_at"] = clocks.escalates_at(demand.urgency, demand.escalating_since, policy)
         Demand.objects.filter(pk=demand.pk).update(**fresh)
-    settle(demand.pk, now=now)
+    sync_state(demand.pk, now=now)
     audit.record(by, "demand.amended", demand, fields=sorted(changed.keys() - {"state_code"}))
     demand.refresh_from_db()
     return demand
@@ -90,13 +90,13 @@ def _check_needs_no_review(demand: Demand, before: Demand, policy: PolicyValues,
     if demand.quantity == before.quantity:
         return
     judgement = judge_quantity(demand)
-    if judgement.verdict is Verdict.ABSURD:
+    if judgement.plausibility is Plausibility.ABSURD:
         raise RuleViolation(
             "look_needed",
             _("The quantity is far from usual. Post it as a need of its own: a coordinator will look at it first."),
             field="quantity",
         )
-    if judgement.verdict is Verdict.UNUSUAL and not quantity_confirmed:
+    if judgement.plausibility is Plausibility.UNUSUAL and not quantity_confirmed:
         raise question_about(demand, judgement.usual)
 
 

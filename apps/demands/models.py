@@ -13,6 +13,7 @@ from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
 from apps.core.posts import Post, PostQuerySet
+from apps.core.quantities import DerivedQuantity
 from apps.demands import clocks
 from apps.policy.values import PolicyValues
 
@@ -76,11 +77,8 @@ class DemandQuerySet(PostQuerySet["Demand"]):
         return self.filter(state=DemandState.OPEN)
 
     def short(self) -> Self:
-        """Of which something is wanted that nobody was asked for or has promised yet."""
-        return self.filter(
-            Q(quantity=None, item__trial_lot__gt=F("quantity_held") + F("quantity_matched"))
-            | Q(quantity__gt=F("quantity_held") + F("quantity_matched"))
-        )
+        """Needs of which something remains: asked for, not held and not accepted."""
+        return self.alias(still_remaining=Demand.quantity_remaining.expression()).filter(still_remaining__gt=0)
 
     def in_region(self, region: Region) -> Self:
         return self.filter(region__path__startswith=region.path)
@@ -162,6 +160,19 @@ class Demand(Post):
     stale_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = DemandQuerySet.as_manager()
+
+    # What matching aims at: what is requested, or a trial lot where that is not known yet.
+    target = DerivedQuantity(lambda of: of.first_known("quantity", "item__trial_lot"))
+    # Held or accepted: nobody else is asked for it.
+    quantity_covered = DerivedQuantity(lambda of: of("quantity_held") + of("quantity_matched"))
+    # Neither held nor accepted: others are asked for it.
+    quantity_remaining = DerivedQuantity(
+        lambda of: of.at_least_zero(
+            of.first_known("quantity", "item__trial_lot") - of("quantity_held") - of("quantity_matched")
+        )
+    )
+    # Accepted, and still to come.
+    quantity_outstanding = DerivedQuantity(lambda of: of("quantity_matched") - of("quantity_received"))
 
     LIVE: ClassVar = (DemandState.OPEN, DemandState.MATCHED, DemandState.PAUSED, DemandState.STALE)
     CODES: ClassVar = DemandStateCode
@@ -251,16 +262,6 @@ class Demand(Post):
 
     def __str__(self) -> str:
         return f"{self.reference} {self.item}"
-
-    @property
-    def target(self) -> int:
-        """What matching aims at: the quantity, or a trial lot where it is not known yet (base units)."""
-        return self.item.trial_lot if self.quantity is None else self.quantity
-
-    @property
-    def quantity_wanting(self) -> int:
-        """What nobody has been asked for or has promised yet (base units)."""
-        return max(0, self.target - self.quantity_held - self.quantity_matched)
 
     @property
     def awaits_review(self) -> bool:

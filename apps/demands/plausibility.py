@@ -19,7 +19,7 @@ ABSURD_RATIO: Final = 1_000
 ABSURD_ALWAYS: Final = 100_000_000
 
 
-class Verdict(Enum):
+class Plausibility(Enum):
     PLAUSIBLE = "plausible"
     UNUSUAL = "unusual"  # asked about before it goes out
     ABSURD = "absurd"  # waits for a coordinator
@@ -27,7 +27,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Judgement:
-    verdict: Verdict
+    plausibility: Plausibility
     usual: int | None  # about the median of the past, where there is any that may be told
 
 
@@ -61,13 +61,13 @@ def judge(quantity: int, past: Sequence[int]) -> Judgement:
     """Compare a quantity with past ones of the same item by the same kind of organisation (all in base units, > 0)."""
     usual = about(int(statistics.median(past))) if past else None
     if quantity > ABSURD_ALWAYS:
-        return Judgement(Verdict.ABSURD, usual)
+        return Judgement(Plausibility.ABSURD, usual)
     if usual is None:
-        return Judgement(Verdict.PLAUSIBLE, None)
+        return Judgement(Plausibility.PLAUSIBLE, None)
 
     ratio = max(quantity / usual, usual / quantity)
     is_enough = len(past) >= ENOUGH
     if is_enough and ratio > ABSURD_RATIO and quantity > usual:
-        return Judgement(Verdict.ABSURD, usual)
+        return Judgement(Plausibility.ABSURD, usual)
     limit = UNUSUAL_RATIO if is_enough else GROSS_RATIO
-    return Judgement(Verdict.UNUSUAL if ratio >= limit else Verdict.PLAUSIBLE, usual)
+    return Judgement(Plausibility.UNUSUAL if ratio >= limit else Plausibility.PLAUSIBLE, usual)

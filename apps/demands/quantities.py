@@ -39,7 +39,7 @@ def record_acceptance(demand_id: int, *, held: int, accepted: int, now: dt.datet
         .update(quantity_held=F("quantity_held") - held, quantity_matched=F("quantity_matched") + accepted)
     )
     if won:
-        settle(demand_id, now=now)
+        sync_state(demand_id, now=now)
     return won == 1
 
 
@@ -48,7 +48,7 @@ def record_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
     Demand.objects.filter(pk=demand_id).update(
         quantity=F("quantity") + quantity, quantity_matched=F("quantity_matched") + quantity
     )
-    settle(demand_id, now=now)
+    sync_state(demand_id, now=now)
 
 
 def undo_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
@@ -61,22 +61,22 @@ def undo_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
     if not undone:
         record_loss(demand_id, quantity, now=now)
         return
-    settle(demand_id, now=now)
+    sync_state(demand_id, now=now)
 
 
 def record_loss(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
     """Promised goods that will not come (order cancelled, goods rejected): wanted again."""
     Demand.objects.filter(pk=demand_id).update(quantity_matched=F("quantity_matched") - quantity)
-    settle(demand_id, now=now)
+    sync_state(demand_id, now=now)
 
 
 def record_receipt(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
     """Goods received and accepted: only these count as met."""
     Demand.objects.filter(pk=demand_id).update(quantity_received=F("quantity_received") + quantity)
-    settle(demand_id, now=now)
+    sync_state(demand_id, now=now)
 
 
-def settle(demand_id: int, *, now: dt.datetime) -> None:
+def sync_state(demand_id: int, *, now: dt.datetime) -> None:
     """Bring the state in line with the quantities, inside the caller's transaction.
 
     A need of unknown quantity is never fulfilled by its trial lot: it stays matched until somebody says how much it is.

@@ -23,7 +23,7 @@ _HISTORY: Final = 200
 def judge_quantity(demand: Demand) -> plausibility.Judgement:
     """Compare the demand with what the same kind of organisation usually asks for."""
     if demand.quantity is None:
-        return plausibility.Judgement(plausibility.Verdict.PLAUSIBLE, None)
+        return plausibility.Judgement(plausibility.Plausibility.PLAUSIBLE, None)
     past = (
         Demand.objects.filter(item=demand.item, organisation__kind=demand.organisation.kind, quantity__isnull=False)
         .exclude(state__in=[DemandState.DRAFT, DemandState.CANCELLED])

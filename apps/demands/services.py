@@ -20,8 +20,8 @@ from apps.core.posts import change_state
 from apps.demands.lines import Line, check_lines
 from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode
 from apps.demands.outcomes import LineOutcome, Outcome
-from apps.demands.plausibility import Verdict
-from apps.demands.quantities import settle
+from apps.demands.plausibility import Plausibility
+from apps.demands.quantities import sync_state
 from apps.demands.review import is_coordinator_of, judge_quantity, question_about, wants_approval
 from apps.notifications.services import queue
 from apps.policy.models import Policy
@@ -156,9 +156,9 @@ def _may_go_out(demand: Demand, policy: PolicyValues, *, by: User | None, quanti
         return _GoingOut(Outcome.OPENED)
 
     judgement = judge_quantity(demand)
-    if judgement.verdict is Verdict.ABSURD:
+    if judgement.plausibility is Plausibility.ABSURD:
         return _GoingOut(Outcome.HELD_FOR_REVIEW, review=DemandStateCode.QUANTITY_UNUSUAL, usual=judgement.usual)
-    if judgement.verdict is Verdict.UNUSUAL and not quantity_confirmed:
+    if judgement.plausibility is Plausibility.UNUSUAL and not quantity_confirmed:
         return _GoingOut(Outcome.NEEDS_CONFIRMATION, question_about(demand, judgement.usual))
     if wants_approval(demand, policy):
         return _GoingOut(Outcome.HELD_FOR_REVIEW, review=DemandStateCode.APPROVAL_REQUIRED)
@@ -285,7 +285,7 @@ def resume_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) -
         now=now,
         changes={**demand.escalation_from(now, policy), **demand.clocks_from(now, policy)},
     )
-    settle(demand.pk, now=now)
+    sync_state(demand.pk, now=now)
     audit.record(by, "demand.resumed", demand)
     demand.refresh_from_db()
     return demand

@@ -11,7 +11,8 @@ from apps.evaluation.dataset import DAY, Dataset, Requests
 from apps.evaluation.metrics import Shipments
 from apps.matching.allocation.contested import allocate
 from apps.matching.allocation.groups import Floats, Ints
-from apps.matching.scoring.ranking import ROUTINE, Need, Place, Rules, Source
+from apps.matching.scoring.facts import Location, Need, Rules, Source
+from apps.matching.scoring.precedence import ROUTINE
 from apps.policy.values import PolicyValues
 
 KM_PER_MILE: Final = 1.609344
@@ -116,17 +117,17 @@ class Measured:
 
     def __init__(self, dataset: Dataset) -> None:
         self._km = KM_PER_MILE * dataset.miles
-        self.donors = [Place(f"donor/{party}") for party in range(len(dataset.donors))]
-        self.recipients = [Place(f"recipient/{party}") for party in range(len(dataset.recipients))]
+        self.donors = [Location(f"donor/{party}") for party in range(len(dataset.donors))]
+        self.recipients = [Location(f"recipient/{party}") for party in range(len(dataset.recipients))]
         self._number = {
             place.path: party for side in (self.donors, self.recipients) for party, place in enumerate(side)
         }
 
-    def km(self, a: Place, b: Place) -> float | None:
+    def km(self, a: Location, b: Location) -> float | None:
         """From a recipient's place to a donor's."""
         return float(self._km[self._number[b.path], self._number[a.path]])
 
-    def table(self, here: Iterable[Place], there: Iterable[Place]) -> Floats:
+    def table(self, here: Iterable[Location], there: Iterable[Location]) -> Floats:
         donors, recipients = ([self._number[place.path] for place in places] for places in (there, here))
         return self._km[np.ix_(donors, recipients)].T
 
@@ -158,19 +159,19 @@ class Ours:
     def _need(self, item: int, party: int, since: int, quantity: int) -> Need:
         """Most needs of a round are those of the round before. What was shipped still counts as asked for."""
         known = self._needs.get((item, party))
-        if known is None or known.wanting != quantity:
+        if known is None or known.remaining != quantity:
             known = self._needs[item, party] = Need(
                 id=party + 1,
                 organisation_id=self._first_recipient + party,
                 item_id=item,
-                target=quantity if known is None else known.target + max(0, quantity - known.wanting),
-                wanting=quantity,
+                target=quantity if known is None else known.target + max(0, quantity - known.remaining),
+                remaining=quantity,
                 tier=1,
                 urgency_rank=self._urgency,
                 days_of_supply=None,
                 waiting_since=_EPOCH + dt.timedelta(microseconds=since),
                 needed_by=None,
-                place=self._measured.recipients[party],
+                location=self._measured.recipients[party],
             )
         return known
 
@@ -182,7 +183,7 @@ class Ours:
             free=quantity,
             minimum_order=1,
             lead_time_days=0,
-            place=self._measured.donors[party],
+            location=self._measured.donors[party],
             ships_to=frozenset(),
             standard_id=None,
             confirmed_at=now,

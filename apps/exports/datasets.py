@@ -13,10 +13,12 @@ from django.db.models import Q, QuerySet
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.catalogue.models import Item, Region
 from apps.core.models import TimeStamped
+from apps.demands.fields import DEMAND_FIELDS
 from apps.demands.models import Demand, DemandState
 from apps.exports.columns import ColumnKind, ExportColumn, columns_of
 from apps.fulfilment.models import Order, OrderState
 from apps.matching.models import Match, MatchState
+from apps.supply.fields import OFFER_FIELDS
 from apps.supply.models import Offer, OfferState
 
 
@@ -56,38 +58,6 @@ class ExportDataset:
         return rows.order_by(*self.model.BY_CHANGE)
 
 
-# What the owner of a need or an offer says of it, and what is no secret. The API shows and takes these too.
-
-DEMAND_FACTS: Final = (
-    "item",
-    "quantity",
-    "quantity_kind",
-    "standard",
-    "accepts_substitutes",
-    "region",
-    "address",
-    "needed_by",
-    "urgency",
-    "days_of_supply",
-    "note",
-)
-OFFER_FACTS: Final = (
-    "item",
-    "standard",
-    "quantity",
-    "daily_capacity",
-    "minimum_order",
-    "lead_time_days",
-    "unit_price",
-    "currency",
-    "is_donation",
-    "origin_region",
-    "ships_to",
-    "certificate_number",
-    "certificate_valid_until",
-    "note",
-)
-
 # Columns whose value stands in a related row, or which are text that nobody typed.
 
 _ORGANISATION_NAME: Final = ExportColumn("organisation_name", "organisation__name", ColumnKind.TYPED)
@@ -95,10 +65,10 @@ _UNIT: Final = ExportColumn("unit", "item__unit_id")
 _REFERENCE: Final = ExportColumn("reference", "reference")
 
 
-def _with_counted(facts: tuple[ExportColumn, ...], after: str, *counted: ExportColumn) -> tuple[ExportColumn, ...]:
-    """The facts, and behind the one named `after` what the server counts of it."""
-    index = [column.name for column in facts].index(after) + 1
-    return (*facts[:index], *counted, *facts[index:])
+def _insert_after(name: str, columns: tuple[ExportColumn, ...], *more: ExportColumn) -> tuple[ExportColumn, ...]:
+    """The columns, with some more behind the one of that name."""
+    index = [column.name for column in columns].index(name) + 1
+    return (*columns[:index], *more, *columns[index:])
 
 
 DEMANDS: Final = ExportDataset(
@@ -109,9 +79,9 @@ DEMANDS: Final = ExportDataset(
         _REFERENCE,
         *columns_of(Demand, "organisation"),
         _ORGANISATION_NAME,
-        *_with_counted(
-            columns_of(Demand, *DEMAND_FACTS),
+        *_insert_after(
             "quantity_kind",
+            columns_of(Demand, *DEMAND_FIELDS),
             *columns_of(Demand, "quantity_held", "quantity_matched", "quantity_received"),
             _UNIT,
         ),
@@ -129,7 +99,7 @@ OFFERS: Final = ExportDataset(
     columns=(
         *columns_of(Offer, "id", "organisation"),
         _ORGANISATION_NAME,
-        *_with_counted(columns_of(Offer, *OFFER_FACTS), "quantity", *columns_of(Offer, "quantity_reserved"), _UNIT),
+        *_insert_after("quantity", columns_of(Offer, *OFFER_FIELDS), *columns_of(Offer, "quantity_reserved"), _UNIT),
         *columns_of(Offer, "state"),
         ExportColumn("state_reason", Offer.reason_expression, ColumnKind.TYPED),
         *columns_of(Offer, "confirmed_at", "created_at", "updated_at"),

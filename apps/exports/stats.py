@@ -65,7 +65,7 @@ def public_stats(*, now: dt.datetime | None = None) -> PublicStats:
     offered = {
         "organisations": Count("organisation", distinct=True),
         "offers": Count("pk"),
-        "quantity_offered": Sum(F("quantity") - F("quantity_reserved")),
+        "quantity_offered": Sum(Offer.quantity_free.expression()),
     }
 
     cells: dict[_Key, dict[str, int]] = {}

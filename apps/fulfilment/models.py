@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.core.models import TimeStamped
+from apps.core.quantities import DerivedQuantity
 from apps.matching.models import Match
 
 
@@ -71,6 +72,11 @@ class Order(TimeStamped):
 
     objects = OrderQuerySet.as_manager()
 
+    # Neither received nor rejected yet.
+    quantity_outstanding = DerivedQuantity(
+        lambda of: of("quantity") - of("quantity_received") - of("quantity_rejected")
+    )
+
     MOVES: ClassVar = {
         OrderState.CONFIRMED: frozenset({OrderState.SHIPPED, OrderState.DELIVERED, OrderState.CANCELLED}),
         OrderState.SHIPPED: frozenset({OrderState.DELIVERED, OrderState.CLOSED}),
@@ -104,9 +110,19 @@ class Order(TimeStamped):
         return f"{self.match} #{self.pk}"
 
     @property
-    def quantity_outstanding(self) -> int:
-        """What has neither been received nor rejected yet (base units)."""
-        return self.quantity - self.quantity_received - self.quantity_rejected
+    def quantity_shipped(self) -> int:
+        """What has left the supplier, whether it arrived or not. Of an order fetched with `shown()`: no query."""
+        return sum(shipment.quantity for shipment in self.shipments.all())
+
+    @property
+    def quantity_unshipped(self) -> int:
+        """What the supplier has still to send."""
+        return self.quantity - self.quantity_shipped
+
+    @property
+    def quantity_on_its_way(self) -> int:
+        """Shipped, and neither received nor rejected. Negative where more was received than anybody said was sent."""
+        return self.quantity_shipped - self.quantity_received - self.quantity_rejected
 
 
 class Shipment(TimeStamped):

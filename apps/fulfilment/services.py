@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -83,8 +83,7 @@ def ship_order(
     _check_seen(order, seen)
     if order.state not in {OrderState.CONFIRMED, OrderState.SHIPPED}:
         raise RuleViolation("illegal_move", _("This order is not waiting to be shipped."), state=order.state)
-    shipped = order.shipments.aggregate(total=Sum("quantity"))["total"] or 0
-    left = order.quantity - shipped
+    left = order.quantity_unshipped
     sent = left if quantity is None else quantity
     if not 0 < sent <= left:
         raise RuleViolation(

@@ -65,7 +65,7 @@ def record_acceptance(
     if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
     # The offer is released even by 0: what lower tiers left there for this need, others may have now.
-    if accepted < held or match.demand.quantity_wanting:
+    if accepted < held or match.demand.quantity_remaining:
         supply_quantities.release({match.offer_id: held - accepted}, now=now)
     move(
         match,

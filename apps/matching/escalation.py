@@ -68,7 +68,7 @@ def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
         "coordinator": coordinator.name,
         "level": level,
         "tried": tried,
-        "why": why_nothing(demand, policy, now) if demand.quantity_wanting and not in_review else [],
+        "why": why_nothing(demand, policy, now) if demand.quantity_remaining and not in_review else [],
         "quantity_matched": demand.quantity_matched,
         "waits": in_review,
     }

@@ -1,4 +1,4 @@
-"""Whom not to ask for a need: who was asked before, and to whom a no to another need taught something."""
+"""The offers not to be asked for a need: those that were asked before, and those that a decline rule is about."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from apps.catalogue.models import Region
 from apps.demands.models import Demand
 from apps.matching.models import GENERAL_REASONS, DeclineReason, Match, MatchState
 from apps.matching.scoring.decline_rules import DeclineRule, Topic
-from apps.matching.scoring.ranking import Place
+from apps.matching.scoring.facts import Location
 from apps.supply.models import OfferState
 
 _UNTOUCHED: Final = Q(offer__confirmed_at__lte=F("updated_at"))
@@ -19,8 +19,8 @@ _OTHERS: Final = "offer__organisation__offers"
 _OTHERS_UNTOUCHED: Final = Q(**{f"{_OTHERS}__item": F("offer__item"), f"{_OTHERS}__confirmed_at__lte": F("updated_at")})
 
 
-def place_of(region: Region) -> Place:
-    return Place(region.path, region.latitude, region.longitude)
+def location_of(region: Region) -> Location:
+    return Location(region.path, region.latitude, region.longitude)
 
 
 def not_to_be_asked(demands: Sequence[Demand]) -> dict[int, set[int]]:
@@ -28,10 +28,12 @@ def not_to_be_asked(demands: Sequence[Demand]) -> dict[int, set[int]]:
     excluded: dict[int, set[int]] = defaultdict(set)
     for demand_id, offer_id in _asked_before([demand.pk for demand in demands]):
         excluded[demand_id].add(offer_id)
-    for lesson in _lessons({demand.item_id for demand in demands}):
+    for rule in _decline_rules({demand.item_id for demand in demands}):
         for demand in demands:
-            if lesson.is_about(item_id=demand.item_id, standard_id=demand.standard_id, place=place_of(demand.region)):
-                excluded[demand.pk].add(lesson.offer_id)
+            if rule.is_about(
+                item_id=demand.item_id, standard_id=demand.standard_id, location=location_of(demand.region)
+            ):
+                excluded[demand.pk].add(rule.offer_id)
     return excluded
 
 
@@ -53,10 +55,10 @@ def _asked_before(demand_ids: list[int]) -> Iterable[tuple[int, int]]:
     yield from matches.filter(about_supplier, _OTHERS_UNTOUCHED).values_list("demand_id", _OTHERS)
 
 
-def _lessons(item_ids: Iterable[int]) -> Iterable[DeclineRule]:
-    """What suppliers' noes to needs of these items teach about their offers that have not been touched since.
+def _decline_rules(item_ids: Iterable[int]) -> Iterable[DeclineRule]:
+    """What suppliers' noes to needs of these items say about their offers that have not been touched since.
 
-    That it is too far goes for all offers from the same place, that the standard is not right for all of that standard.
+    "Too far" goes for all offers from the same place, "not the right standard" for all offers of that standard.
     """
     from_there = Q(decline_reason=DeclineReason.DISTANCE, **{f"{_OTHERS}__origin_region": F("offer__origin_region")})
     of_that_standard = Q(decline_reason=DeclineReason.STANDARD, demand__standard__isnull=False) & (
@@ -78,6 +80,6 @@ def _lessons(item_ids: Iterable[int]) -> Iterable[DeclineRule]:
             topic=Topic(match.decline_reason),
             item_id=match.demand.item_id,
             standard_id=match.demand.standard_id,
-            place=place_of(match.demand.region),
-            origin=place_of(match.offer.origin_region),
+            location=location_of(match.demand.region),
+            origin=location_of(match.offer.origin_region),
         )

@@ -12,9 +12,10 @@ from django.db.models import QuerySet
 from apps.accounts.models import OrganisationState
 from apps.catalogue.models import Satisfaction, Substitution
 from apps.demands.models import URGENCY_RANK, Demand, Urgency
-from apps.matching.exclusions import not_to_be_asked, place_of
+from apps.matching.exclusions import location_of, not_to_be_asked
 from apps.matching.models import Match
-from apps.matching.scoring.ranking import HeldFor, Need, Place, Rules, Source, effective_tier
+from apps.matching.scoring.facts import HeldFor, Location, Need, Rules, Source
+from apps.matching.scoring.precedence import effective_tier
 from apps.policy.values import PolicyValues
 
 Pair = tuple[int, int]  # a demand and an offer
@@ -43,26 +44,26 @@ def load_needs(
         again[demand_id] += quantity
         excluded[demand_id].discard(offer_id)
     return [
-        need_of(demand, policy, wanting=wanting, excluded=excluded[demand.pk])
+        need_of(demand, policy, remaining=remaining, excluded=excluded[demand.pk])
         for demand in demands
-        if (wanting := demand.quantity_wanting + again[demand.pk]) > 0
+        if (remaining := demand.quantity_remaining + again[demand.pk]) > 0
     ]
 
 
-def need_of(demand: Demand, policy: PolicyValues, *, wanting: int, excluded: Iterable[int] = ()) -> Need:
+def need_of(demand: Demand, policy: PolicyValues, *, remaining: int, excluded: Iterable[int] = ()) -> Need:
     """A demand (fetched with `shown()`) as the decision sees it."""
     return Need(
         id=demand.pk,
         organisation_id=demand.organisation_id,
         item_id=demand.item_id,
         target=demand.target,
-        wanting=wanting,
+        remaining=remaining,
         tier=policy.tier(demand.organisation.kind),
         urgency_rank=URGENCY_RANK[demand.urgency],  # type: ignore[index]  # a TextChoices member is its value
         days_of_supply=demand.days_of_supply,
         waiting_since=demand.opened_at or demand.created_at,
         needed_by=demand.needed_by,
-        place=place_of(demand.region),
+        location=location_of(demand.region),
         standard_id=demand.standard_id,
         accepts_substitutes=demand.accepts_substitutes,
         excluded=frozenset(excluded),
@@ -154,7 +155,7 @@ def load_published(offer_ids: Collection[int]) -> list[Source]:
 def _sources(found: Iterable[tuple[Any, ...]], held: Mapping[int, Sequence[HeldFor]]) -> list[Source]:
     """Rows of `_SOURCES`, with the holds on each offer."""
     # Few places and many offers: each place is made once.
-    places: dict[str, Place] = {}
+    places: dict[str, Location] = {}
     sources = []
     for (
         pk,
@@ -178,7 +179,7 @@ def _sources(found: Iterable[tuple[Any, ...]], held: Mapping[int, Sequence[HeldF
     ) in found:
         place = places.get(path)
         if place is None:
-            place = places[path] = Place(path, north, east)
+            place = places[path] = Location(path, north, east)
         sources.append(
             Source(
                 id=pk,
@@ -187,7 +188,7 @@ def _sources(found: Iterable[tuple[Any, ...]], held: Mapping[int, Sequence[HeldF
                 free=free,
                 minimum_order=minimum,
                 lead_time_days=lead,
-                place=place,
+                location=place,
                 ships_to=frozenset(ships) if ships else ANYWHERE,
                 standard_id=standard,
                 confirmed_at=dt.datetime.fromtimestamp(confirmed, dt.UTC),

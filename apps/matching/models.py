@@ -12,7 +12,8 @@ from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
 from apps.core.models import OrderedUpdateQuerySet, TimeStamped
 from apps.demands.models import Demand
-from apps.matching.allocation.shortage import Because, Shortage
+from apps.matching.allocation.shortage import Shortage
+from apps.matching.scoring.reasons import OF_SHORTAGES, Reason
 from apps.policy.models import PolicyDraft
 from apps.supply.models import Offer
 
@@ -272,7 +273,7 @@ class Shortfall(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(given__gte=0, given__lt=F("wanting")), name="shortfall_is_short"),
             models.CheckConstraint(
-                condition=Q(because__in=[reason.value for reason in Because]), name="shortfall_reason_known"
+                condition=Q(because__in=[reason.value for reason in OF_SHORTAGES]), name="shortfall_reason_known"
             ),
         ]
 
@@ -281,7 +282,7 @@ class Shortfall(models.Model):
 
     @property
     def verdict(self) -> Shortage:
-        return Shortage(self.demand_id, self.given, self.wanting, Because(self.because), self.others, self.above)
+        return Shortage(self.demand_id, self.given, self.wanting, Reason(self.because), self.others, self.above)
 
 
 class ReplayState(models.TextChoices):

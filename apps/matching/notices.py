@@ -65,7 +65,7 @@ def notify_nobody_left(claimed: Sequence[Demand]) -> None:
             News(
                 "demand.nobody_left",
                 demand.organisation,
-                {**demands_services.describe(demand), "wanting": demand.quantity_wanting},
+                {**demands_services.describe(demand), "wanting": demand.quantity_remaining},
                 key=f"demand.nobody_left:{demand.pk}:{last[demand.pk]}",
             )
             for demand in left

@@ -46,7 +46,8 @@ from apps.matching.models import (
     MatchQuerySet,
     MatchState,
 )
-from apps.matching.scoring.ranking import BeyondRanking, Fit, Need, Rules, fit_of
+from apps.matching.scoring.facts import Fit, Need, Rules, fit_of
+from apps.matching.scoring.ranking import BeyondRanking
 from apps.matching.search.best import load_shortlists
 from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
@@ -245,7 +246,7 @@ def recheck_changed_offers(*, now: dt.datetime | None = None, limit: int = BATCH
 def _fits(match: Match, rules: Rules, policy: PolicyValues) -> bool:
     """Whether a changed offer may still serve the need that holds it."""
     demand, offer = match.demand, match.offer
-    fit = fit_of(need_of(demand, policy, wanting=match.quantity), offer.item_id, offer.standard_id, rules)
+    fit = fit_of(need_of(demand, policy, remaining=match.quantity), offer.item_id, offer.standard_id, rules)
     reached = not offer.ships_to or not set(offer.ships_to).isdisjoint(demand.region.path.split("/"))
     return isinstance(fit, Fit) and reached and match.quantity >= offer.minimum_order
 
@@ -346,7 +347,7 @@ def _outdated(held: MatchQuerySet, demand: Demand, changed: set[str], changes: M
         wrong |= Q(is_substitute=True)
     if "quantity" in changed:
         wanted = changes["quantity"] if changes["quantity"] is not None else demand.item.trial_lot
-        if wanted < demand.quantity_held + demand.quantity_matched:
+        if wanted < demand.quantity_covered:
             return held
         if wanted > demand.target:
             wrong |= Q(offer__quantity__gt=F("offer__quantity_reserved"))

@@ -22,14 +22,14 @@ from apps.fulfilment.models import Order
 from apps.supply.models import Offer
 
 _REMEMBERED_SECONDS: Final = 15
-_REMEMBERED_AS: Final = "portal.board:1"
+_REMEMBERED_AS: Final = "portal.board:2"
 
 
 # --- For everybody ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Line:
+class SumByName:
     """One item, everywhere or in one place, in base units. None: nothing, or too few organisations to show it."""
 
     item: str
@@ -44,7 +44,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Board:
+class PublicBoard:
     """What everybody may see. `waits` by province code, and "" for all together.
 
     `also_needed` are the items of which no number is shown: a supplier wants to know of them all the same, and the bare
@@ -52,8 +52,8 @@ class Board:
     """
 
     as_of: dt.datetime
-    items: list[Line]
-    places: list[Line]
+    items: list[SumByName]
+    places: list[SumByName]
     also_needed: list[str]
     headline: dict[str, int]
     waits: dict[str, "Wait"]
@@ -63,10 +63,10 @@ class Board:
         return self.waits[""].median if "" in self.waits else None
 
 
-def board() -> Board:
+def board() -> PublicBoard:
     """The public board, at most some seconds old."""
     try:
-        remembered: Board | None = cache.get(_REMEMBERED_AS)
+        remembered: PublicBoard | None = cache.get(_REMEMBERED_AS)
         if remembered is None:
             remembered = _board()
             cache.set(_REMEMBERED_AS, remembered, _REMEMBERED_SECONDS)
@@ -75,13 +75,13 @@ def board() -> Board:
     return remembered
 
 
-def _board() -> Board:
+def _board() -> PublicBoard:
     sums = stats.public_stats()
     enough = LEAST_ORGANISATIONS
     items = _lines(sums.totals)
     told = {line.item for line in items if line.needed is not None}
     open_now = Demand.objects.open().filter(organisation__state="verified").order_by()
-    return Board(
+    return PublicBoard(
         as_of=sums.as_of,
         items=items,
         also_needed=sorted(set(open_now.values_list("item__key", flat=True).distinct()) - told),
@@ -91,9 +91,9 @@ def _board() -> Board:
     )
 
 
-def _lines(cells: Iterable[stats.StatsCell]) -> list[Line]:
+def _lines(cells: Iterable[stats.StatsCell]) -> list[SumByName]:
     lines = (
-        Line(
+        SumByName(
             cell.item,
             cell.region,
             None if cell.quantity_needed is None else max(0, cell.quantity_needed - (cell.quantity_received or 0)),

@@ -16,6 +16,7 @@ from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
 from apps.core.posts import Post, PostQuerySet
+from apps.core.quantities import DerivedQuantity
 from apps.policy.values import PolicyValues
 
 
@@ -143,6 +144,9 @@ class Offer(Post):
 
     objects = OfferQuerySet.as_manager()
 
+    # Offered and not reserved: it can still be promised.
+    quantity_free = DerivedQuantity(lambda of: of("quantity") - of("quantity_reserved"))
+
     LIVE: ClassVar = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
     CODES: ClassVar = OfferStateCode
 
@@ -221,11 +225,6 @@ class Offer(Post):
 
     def __str__(self) -> str:
         return f"{self.item} – {self.organisation}"
-
-    @property
-    def quantity_free(self) -> int:
-        """What can still be promised (base units)."""
-        return self.quantity - self.quantity_reserved
 
     @property
     def is_repeatable(self) -> bool:

@@ -18,8 +18,11 @@ def reserve(offer_id: int, quantity: int) -> bool:
 
     It may be taken from a paused offer, never from a suspended one nor from stock that is not there.
     """
-    there = Offer.objects.repeatable().filter(pk=offer_id, quantity__gte=F("quantity_reserved") + quantity)
-    return there.update(quantity_reserved=F("quantity_reserved") + quantity) == 1
+    repeatable = Offer.objects.repeatable().alias(free=Offer.quantity_free.expression())
+    return (
+        repeatable.filter(pk=offer_id, free__gte=quantity).update(quantity_reserved=F("quantity_reserved") + quantity)
+        == 1
+    )
 
 
 def release(quantities: Mapping[int, int], *, now: dt.datetime) -> None:

@@ -1,10 +1,13 @@
 """Calling the API as one of the cast."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
+from pytest_django import DjangoDbBlocker
 
 from apps.accounts.models import TokenScope, User
 from apps.accounts.services import issue_token
@@ -16,6 +19,18 @@ ROOT = "/api/v1"
 def _no_limits(settings: Any) -> None:
     """Tests ask more in a minute than any client may; test_throttling.py sets its own limits."""
     settings.API_REQUESTS_PER_MINUTE = settings.API_ANONYMOUS_REQUESTS_PER_MINUTE = 0
+
+
+@contextmanager
+def rows_for_a_module(blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Rows that are made inside are there for all tests of a module, and gone after them.
+
+    The transaction stands around those of the tests, each of which becomes a savepoint in it. No test of such a module
+    may use real transactions (`live_server`, `transaction=True`): it would not see the rows.
+    """
+    with blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 class Caller:

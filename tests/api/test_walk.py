@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import DjangoDbBlocker
 
 from apps.accounts.models import ApiToken, Organisation, User
+from apps.accounts.permissions import OrganisationKind, Role
 from apps.accounts.services import issue_token
 from apps.api.urls import router
 from apps.demands.models import Demand
@@ -17,8 +19,18 @@ from apps.fulfilment.models import Order
 from apps.matching.models import Match
 from apps.notifications.models import WebhookEndpoint
 from apps.supply.models import Offer
-from tests.api.conftest import ROOT, Caller
-from tests.factories import DemandFactory, MatchFactory, OfferFactory, standard_of
+from tests.api.conftest import ROOT, Caller, rows_for_a_module
+from tests.factories import (
+    DemandFactory,
+    MatchFactory,
+    OfferFactory,
+    OrganisationFactory,
+    SupplierFactory,
+    UserFactory,
+    member,
+    region,
+    standard_of,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -63,36 +75,55 @@ class World:
     """A need, an offer, their match and order, in Hubei and Shenzhen, and what belongs to their people."""
 
     ids: dict[str, str]
+    users: dict[str, User]
 
     def path(self, route: Route) -> str:
         keywords = {route.lookup: self.ids[route.basename]} if route.lookup else {}
         return reverse(f"api:{route.name}", kwargs=keywords).removeprefix(ROOT)
 
 
-@pytest.fixture
-def world(buyer: User, hospital: Organisation, supplier: User, maker: Organisation) -> World:
+@pytest.fixture(scope="module")
+def world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+    with rows_for_a_module(django_db_blocker):
+        yield make_world()
+
+
+def make_world() -> World:
+    hospital = OrganisationFactory.create(name="Wuchang Hospital")
+    maker = SupplierFactory.create(name="Shenzhen Maker")
+    offices = [
+        OrganisationFactory.create(name=f"Office of {code}", kind=OrganisationKind.GOVERNMENT, region=region(code))
+        for code in ("420000", "IT-25")
+    ]
+    users = {
+        "buyer": member(hospital, Role.MANAGER),
+        "colleague": member(hospital, Role.VIEWER),
+        "rival": member(SupplierFactory.create(name="Rival Trader")),
+        "partner": member(offices[0]),
+        "far_partner": member(offices[1]),
+        "stranger": UserFactory.create(),
+    }
+
     demand = DemandFactory.create(organisation=hospital)
     offer = OfferFactory.create(organisation=maker)
     match = MatchFactory.create(demand=demand, offer=offer, state="accepted", responded_at=timezone.now())
     order = Order.objects.create(match=match, quantity=match.quantity)
     webhook = WebhookEndpoint.objects.create(organisation=hospital, url="https://example.org/hook", secret="whsec_x")
-    token, _text = issue_token(buyer, name="theirs", scopes=["read"])
-    standard = standard_of(demand.item)
-    return World(
-        {
-            "item": demand.item.key,
-            "standard": standard.code,
-            "region": "420106",
-            "unit": "piece",
-            "demand": str(demand.pk),
-            "offer": str(offer.pk),
-            "match": str(match.pk),
-            "order": str(order.pk),
-            "organisation": str(hospital.pk),
-            "webhook": str(webhook.pk),
-            "token": token.token_key,
-        }
-    )
+    token, _text = issue_token(users["buyer"], name="theirs", scopes=["read"])
+    ids = {
+        "item": demand.item.key,
+        "standard": standard_of(demand.item).code,
+        "region": "420106",
+        "unit": "piece",
+        "demand": str(demand.pk),
+        "offer": str(offer.pk),
+        "match": str(match.pk),
+        "order": str(order.pk),
+        "organisation": str(hospital.pk),
+        "webhook": str(webhook.pk),
+        "token": token.token_key,
+    }
+    return World(ids, users)
 
 
 def state() -> list[Any]:
@@ -126,10 +157,8 @@ def test_everybody_reads_reference_data(call: Callable[..., Caller], world: Worl
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_token_that_has_ended_opens_nothing(
-    call: Callable[..., Caller], world: World, buyer: User, route: Route
-) -> None:
-    ended = call(buyer)
+def test_a_token_that_has_ended_opens_nothing(call: Callable[..., Caller], world: World, route: Route) -> None:
+    ended = call(world.users["buyer"])
     ApiToken.objects.filter(name="test").update(expiry=timezone.now() - dt.timedelta(seconds=1))
     before = state()
 
@@ -140,9 +169,9 @@ def test_a_token_that_has_ended_opens_nothing(
 @pytest.mark.parametrize("who", ["stranger", "rival", "far_partner"])
 @pytest.mark.parametrize("route", PROTECTED)
 def test_who_has_no_business_with_it_does_not_even_see_it(
-    call: Callable[..., Caller], world: World, request: pytest.FixtureRequest, who: str, route: Route
+    call: Callable[..., Caller], world: World, who: str, route: Route
 ) -> None:
-    caller = call(request.getfixturevalue(who))
+    caller = call(world.users[who])
     before = state()
     answer = caller(route.method.upper(), world.path(route), {} if not route.is_safe else None)
 
@@ -158,10 +187,8 @@ def test_who_has_no_business_with_it_does_not_even_see_it(
 
 @pytest.mark.parametrize("who", ["stranger", "rival", "far_partner"])
 @pytest.mark.parametrize("path", EXPORTS)
-def test_exports_show_them_nothing_of_it(
-    call: Callable[..., Caller], world: World, request: pytest.FixtureRequest, who: str, path: str
-) -> None:
-    answer = call(request.getfixturevalue(who)).get(f"{path}?format=jsonl")
+def test_exports_show_them_nothing_of_it(call: Callable[..., Caller], world: World, who: str, path: str) -> None:
+    answer = call(world.users[who]).get(f"{path}?format=jsonl")
 
     lines = b"".join(answer).decode().splitlines()
     named = path.removeprefix("/exports/").removesuffix("s").replace("matche", "match")
@@ -173,10 +200,10 @@ def test_exports_show_them_nothing_of_it(
     [param for param in PROTECTED if param.values[0].lookup and not param.values[0].is_safe],  # type: ignore[union-attr]  # ours
 )
 def test_a_partner_of_the_region_sees_it_and_may_do_nothing_with_it(
-    call: Callable[..., Caller], world: World, partner: User, route: Route
+    call: Callable[..., Caller], world: World, route: Route
 ) -> None:
     before = state()
-    answer = call(partner)(route.method.upper(), world.path(route), {})
+    answer = call(world.users["partner"])(route.method.upper(), world.path(route), {})
 
     if route.basename in {"offer", "webhook", "token"}:
         assert answer.status_code == 404  # the offer ships from elsewhere, the others are private
@@ -189,21 +216,17 @@ def test_a_partner_of_the_region_sees_it_and_may_do_nothing_with_it(
     "route",
     [param for param in PROTECTED if param.values[0].lookup and not param.values[0].is_safe],  # type: ignore[union-attr]  # ours
 )
-def test_a_viewer_of_the_hospital_changes_nothing(
-    call: Callable[..., Caller], world: World, colleague: User, route: Route
-) -> None:
+def test_a_viewer_of_the_hospital_changes_nothing(call: Callable[..., Caller], world: World, route: Route) -> None:
     before = state()
-    answer = call(colleague)(route.method.upper(), world.path(route), {})
+    answer = call(world.users["colleague"])(route.method.upper(), world.path(route), {})
 
     assert answer.status_code == (404 if route.basename in {"offer", "token"} else 403)
     assert state() == before
 
 
 @pytest.mark.parametrize("route", PROTECTED)
-def test_a_scope_opens_only_what_it_is_for(
-    call: Callable[..., Caller], world: World, buyer: User, route: Route
-) -> None:
-    wrong = call(buyer, scopes=["exports", "contacts", "write" if route.is_safe else "read"])
+def test_a_scope_opens_only_what_it_is_for(call: Callable[..., Caller], world: World, route: Route) -> None:
+    wrong = call(world.users["buyer"], scopes=["exports", "contacts", "write" if route.is_safe else "read"])
     before = state()
     answer = wrong(route.method.upper(), world.path(route), {})
 

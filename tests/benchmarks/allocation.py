@@ -29,7 +29,7 @@ from apps.matching.allocation.greedy import Assignment, greedy
 from apps.matching.allocation.outcome import Method, Solution
 from apps.matching.allocation.priority import priority_levels
 from apps.matching.allocation.sequential import decide
-from apps.matching.scoring.ranking import Need, Source
+from apps.matching.scoring.facts import Need, Source
 from apps.policy.values import Fairness, PolicyValues
 from tests.benchmarks import contested
 

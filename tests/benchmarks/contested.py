@@ -5,7 +5,7 @@ import math
 import random
 from dataclasses import dataclass
 
-from apps.matching.scoring.ranking import Need, Place, Rules, Source
+from apps.matching.scoring.facts import Location, Need, Rules, Source
 
 NOW = dt.datetime(2020, 1, 30, 12, tzinfo=dt.UTC)
 # Standard 1 exceeds standard 2.
@@ -30,16 +30,16 @@ class World:
     def __init__(self, seed: int) -> None:
         chance = random.Random(seed)
         self.provinces = [(chance.uniform(22, 45), chance.uniform(85, 125)) for _ in range(PROVINCES)]
-        self.places: list[Place] = []
+        self.places: list[Location] = []
         for number, (north, east) in enumerate(self.provinces):
             for city in range(CITIES):
                 at = north + chance.gauss(0, 1.2), east + chance.gauss(0, 1.2)
                 for district in range(DISTRICTS):
                     code = f"{number + 11:02}{city + 1:02}{district + 1:02}"
                     path = f"CN/{code[:2]}0000/{code[:4]}00/{code}/"
-                    self.places.append(Place(path, at[0] + chance.gauss(0, 0.2), at[1] + chance.gauss(0, 0.2)))
+                    self.places.append(Location(path, at[0] + chance.gauss(0, 0.2), at[1] + chance.gauss(0, 0.2)))
 
-    def around(self, place: Place, count: int) -> frozenset[str]:
+    def around(self, place: Location, count: int) -> frozenset[str]:
         north, east = self.provinces[int(place.path[3:5]) - 11]
         order = sorted(range(PROVINCES), key=lambda other: math.dist((north, east), self.provinces[other]))
         return frozenset(f"{other + 11}0000" for other in order[:count])
@@ -49,7 +49,7 @@ def market(needs: int, sources: int, *, seed: int, shape: Shape, item: int = 1) 
     world, chance = World(2020), random.Random(seed)
     demand = [_need(number, item, world, shape, chance) for number in range(1, needs + 1)]
     sizes = [chance.lognormvariate(6, 1.5) for _ in range(sources)]
-    scale = shape.supply * sum(need.wanting for need in demand) / sum(sizes)
+    scale = shape.supply * sum(need.remaining for need in demand) / sum(sizes)
     return demand, [
         _source(number, item, max(1, int(size * scale)), world, shape, chance) for number, size in enumerate(sizes, 1)
     ]
@@ -62,13 +62,13 @@ def _need(number: int, item: int, world: World, shape: Shape, chance: random.Ran
         organisation_id=1_000_000 + number,
         item_id=item,
         target=wanting,
-        wanting=wanting,
+        remaining=wanting,
         tier=chance.choices([1, 2, 3, 4], [3, 2, 3, 2])[0],
         urgency_rank=chance.choices([0, 1, 2], [1, 3, 6])[0],
         days_of_supply=chance.choice([None, None, 0, 1, 2, 3, 5, 10]),
         waiting_since=NOW - dt.timedelta(hours=chance.uniform(0, 20)),
         needed_by=chance.choice([None, NOW + dt.timedelta(days=chance.randint(1, 20))]),
-        place=chance.choice(world.places),
+        location=chance.choice(world.places),
         standard_id=chance.choice([1, 2]) if chance.random() < shape.certified else None,
     )
 
@@ -83,7 +83,7 @@ def _source(number: int, item: int, free: int, world: World, shape: Shape, chanc
         free=free,
         minimum_order=max(1, free // chance.randint(2, 10)) if chance.random() < shape.minimum else 1,
         lead_time_days=chance.randint(0, 20),
-        place=place,
+        location=place,
         ships_to=frozenset() if everywhere else world.around(place, chance.choice(shape.reach)),
         standard_id=chance.choices([None, 1, 2], [4, 3, 3])[0],
         confirmed_at=NOW - dt.timedelta(days=chance.uniform(0, 10)),

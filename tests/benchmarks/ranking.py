@@ -23,7 +23,8 @@ from django.utils import timezone
 
 from apps.catalogue.models import Region
 from apps.matching.loading import load_rules, load_sources
-from apps.matching.scoring.ranking import Need, Place, Rules, rank
+from apps.matching.scoring.facts import Location, Need, Rules
+from apps.matching.scoring.ranking import rank
 from apps.matching.search import offer_index
 from apps.matching.search.best import BEST, SPARE, arguments, as_json, load_shortlists
 from apps.policy.models import Policy
@@ -205,7 +206,7 @@ def needs(number: int, *, skewed: bool, seed: int, now: dt.datetime) -> list[Nee
                 organisation_id=0,
                 item_id=item,
                 target=wanting,
-                wanting=wanting,
+                remaining=wanting,
                 tier=1,
                 urgency_rank=1,
                 days_of_supply=None,
@@ -213,7 +214,7 @@ def needs(number: int, *, skewed: bool, seed: int, now: dt.datetime) -> list[Nee
                 needed_by=None
                 if draw.random() < 0.4
                 else now + dt.timedelta(days=draw.choice((1, 2, 3, 5, 7, 14, 30))),
-                place=Place(*draw.choice(places)),
+                location=Location(*draw.choice(places)),
                 standard_id=draw.choice(standards[item]) if draw.random() < 0.3 else None,
             )
         )

@@ -15,7 +15,7 @@ from apps.demands.amending import amend_demand
 from apps.demands.lines import Line
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.demands.outcomes import Outcome
-from apps.demands.plausibility import Verdict, judge
+from apps.demands.plausibility import Plausibility, judge
 from apps.notifications.models import Notification
 from apps.policy.services import make_policy
 from tests.factories import DemandFactory, ItemFactory, OrganisationFactory, StandardFactory, SupplierFactory, region
@@ -119,16 +119,16 @@ def test_an_absurd_quantity_waits_for_a_coordinator(hospital: Organisation, buye
 def test_a_quantity_is_plausible_when_it_is_near_what_is_usual(quantity: int, past: list[int]) -> None:
     judgement = judge(quantity, past)
     if quantity > plausibility.ABSURD_ALWAYS:
-        assert judgement.verdict is Verdict.ABSURD
+        assert judgement.plausibility is Plausibility.ABSURD
     elif not past:
-        assert judgement == plausibility.Judgement(Verdict.PLAUSIBLE, None)
+        assert judgement == plausibility.Judgement(Plausibility.PLAUSIBLE, None)
     elif len(past) < plausibility.ENOUGH:
         assert judgement.usual is not None
         gross = max(quantity, judgement.usual) >= plausibility.GROSS_RATIO * min(quantity, judgement.usual)
-        assert (judgement.verdict is Verdict.UNUSUAL) == gross
+        assert (judgement.plausibility is Plausibility.UNUSUAL) == gross
     else:
         assert judgement.usual is not None
-        assert judge(judgement.usual, past).verdict is not Verdict.UNUSUAL
+        assert judge(judgement.usual, past).plausibility is not Plausibility.UNUSUAL
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_what_is_usual_is_told_in_two_digits(quantity: int, expected: int) -> No
 def test_what_is_usual_is_ones_own_until_three_others_have_asked() -> None:
     mine, theirs = [(1, 500), (1, 600)], [(2, 7), (2, 8), (2, 9), (3, 10)]
 
-    assert plausibility.judge_for(1, 550, [*mine, *theirs]) == plausibility.Judgement(Verdict.PLAUSIBLE, 550)
-    assert plausibility.judge_for(1, 550, [*mine, *theirs, (4, 11)]) == plausibility.Judgement(Verdict.UNUSUAL, 10)
+    assert plausibility.judge_for(1, 550, [*mine, *theirs]) == plausibility.Judgement(Plausibility.PLAUSIBLE, 550)
+    assert plausibility.judge_for(1, 550, [*mine, *theirs, (4, 11)]) == plausibility.Judgement(Plausibility.UNUSUAL, 10)
 
 
 def test_who_posts_is_not_told_what_one_other_hospital_asked_for(
@@ -152,7 +152,7 @@ def test_who_posts_is_not_told_what_one_other_hospital_asked_for(
     DemandFactory.create_batch(6, organisation=other, quantity=52_317)
     [draft] = services.post_demands(hospital, [line(quantity=1)], by=buyer)
     with django_assert_num_queries(1):
-        assert review.judge_quantity(draft) == plausibility.Judgement(Verdict.UNUSUAL, None)
+        assert review.judge_quantity(draft) == plausibility.Judgement(Plausibility.UNUSUAL, None)
     with pytest.raises(RuleViolation) as asked:
         services.open_demand(draft, by=buyer)
     assert (asked.value.code, asked.value.params["usual"]) == ("quantity_unusual", None)
@@ -162,20 +162,24 @@ def test_who_posts_is_not_told_what_one_other_hospital_asked_for(
     assert review.judge_quantity(draft).usual == 700
     DemandFactory.create_batch(2, quantity=52_317)
     with django_assert_num_queries(1):
-        assert review.judge_quantity(draft) == plausibility.Judgement(Verdict.UNUSUAL, 52_000)
+        assert review.judge_quantity(draft) == plausibility.Judgement(Plausibility.UNUSUAL, 52_000)
 
 
 def test_ten_times_what_is_usual_is_asked_about() -> None:
     """“5,000, not 500?”"""
-    assert judge(5_000, [500] * plausibility.ENOUGH) == plausibility.Judgement(Verdict.UNUSUAL, 500)
-    assert judge(4_999, [500] * plausibility.ENOUGH).verdict is Verdict.PLAUSIBLE
+    assert judge(5_000, [500] * plausibility.ENOUGH) == plausibility.Judgement(Plausibility.UNUSUAL, 500)
+    assert judge(4_999, [500] * plausibility.ENOUGH).plausibility is Plausibility.PLAUSIBLE
 
 
 @pytest.mark.parametrize("asked", [40_000, 52_317, 199_999])
 def test_whoever_tries_quantities_finds_out_the_order_of_magnitude_and_no_more(asked: int) -> None:
     tried = [plausibility.judge_for(1, 7**power, [(2, asked)]) for power in range(12)]
     assert tried == [plausibility.judge_for(1, 7**power, [(2, 100_000)]) for power in range(12)]
-    assert {judgement.verdict for judgement in tried} == {Verdict.UNUSUAL, Verdict.PLAUSIBLE, Verdict.ABSURD}
+    assert {judgement.plausibility for judgement in tried} == {
+        Plausibility.UNUSUAL,
+        Plausibility.PLAUSIBLE,
+        Plausibility.ABSURD,
+    }
     assert {judgement.usual for judgement in tried} == {None}
 
 

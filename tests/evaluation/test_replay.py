@@ -147,7 +147,7 @@ def test_what_was_shipped_still_counts_as_asked_for() -> None:
     strategy = Ours(whole, PLAIN)
     first, rest, more = (strategy._need(0, 0, 0, units) for units in (10, 4, 6))
 
-    assert [(need.target, need.wanting) for need in (first, rest, more)] == [(10, 10), (10, 4), (12, 6)]
+    assert [(need.target, need.remaining) for need in (first, rest, more)] == [(10, 10), (10, 4), (12, 6)]
 
 
 def test_bounds_by_hand() -> None:

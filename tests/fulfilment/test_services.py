@@ -79,7 +79,7 @@ def test_a_short_order_is_closed_and_the_rest_is_wanted_again(order: Order, buye
 
     demand = order.match.demand
     demand.refresh_from_db()
-    assert (demand.state, demand.quantity_wanting) == (DemandState.OPEN, 300)
+    assert (demand.state, demand.quantity_remaining) == (DemandState.OPEN, 300)
     assert broken_invariants() == {}
 
 

@@ -10,17 +10,18 @@ from hypothesis import strategies as st
 from apps.matching.allocation.groups import Ints
 from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.sequential import Plan
-from apps.matching.scoring.ranking import HeldFor, Need, Place, Rules, Source, effective_tier
+from apps.matching.scoring.facts import HeldFor, Location, Need, Rules, Source
+from apps.matching.scoring.precedence import effective_tier
 from apps.policy.values import PolicyValues
 
 NOW = dt.datetime(2020, 1, 30, 12, tzinfo=dt.UTC)
 POLICY = PolicyValues()
 PLACES = (
-    Place("CN/110000/110102/", 39.913, 116.366),
-    Place("CN/420000/420100/", 30.593, 114.305),
-    Place("CN/420000/429004/", 30.362, 113.443),
-    Place("CN/440000/440300/", 22.543, 114.058),
-    Place("IT/IT-25/"),
+    Location("CN/110000/110102/", 39.913, 116.366),
+    Location("CN/420000/420100/", 30.593, 114.305),
+    Location("CN/420000/429004/", 30.362, 113.443),
+    Location("CN/440000/440300/", 22.543, 114.058),
+    Location("IT/IT-25/"),
 )
 # Standard 1 exceeds 2; item 1 may stand in for item 2.
 RULES = Rules(satisfies=frozenset({(1, 1), (2, 2), (1, 2)}), substitutes=frozenset({(1, 2)}))
@@ -39,13 +40,13 @@ def needs(draw: st.DrawFn, id_: int = 1) -> Need:
         organisation_id=draw(st.integers(min_value=100, max_value=104)),
         item_id=draw(st.sampled_from([1, 2])),
         target=wanting + draw(st.integers(min_value=0, max_value=1000)),
-        wanting=wanting,
+        remaining=wanting,
         tier=draw(tiers),
         urgency_rank=draw(st.integers(min_value=0, max_value=2)),
         days_of_supply=draw(st.none() | st.integers(min_value=0, max_value=30)),
         waiting_since=NOW - dt.timedelta(hours=draw(ages)),
         needed_by=None if due is None else NOW + dt.timedelta(days=due),
-        place=draw(st.sampled_from(PLACES)),
+        location=draw(st.sampled_from(PLACES)),
         standard_id=draw(st.sampled_from([None, 1, 2])),
         accepts_substitutes=draw(st.booleans()),
         excluded=draw(st.frozensets(st.integers(min_value=1, max_value=8), max_size=2)),
@@ -56,7 +57,7 @@ def needs(draw: st.DrawFn, id_: int = 1) -> Need:
 def sources(draw: st.DrawFn, id_: int = 1) -> Source:
     """Some have not answered needs that are not in the market, which may want more of them."""
     held = tuple(
-        HeldFor(100 * id_ + place, need_id=900 + 10 * id_ + place, tier=tier, quantity=quantity, wanting=wanting)
+        HeldFor(100 * id_ + place, need_id=900 + 10 * id_ + place, tier=tier, quantity=quantity, remaining=wanting)
         for place, (tier, quantity, wanting) in enumerate(
             draw(st.lists(st.tuples(tiers, quantities, st.just(0) | quantities), max_size=3))
         )
@@ -68,7 +69,7 @@ def sources(draw: st.DrawFn, id_: int = 1) -> Source:
         free=draw(st.integers(min_value=0, max_value=5000)),
         minimum_order=draw(st.sampled_from([1, 1, 1, 50, 1000])),
         lead_time_days=draw(st.integers(min_value=0, max_value=30)),
-        place=draw(st.sampled_from(PLACES)),
+        location=draw(st.sampled_from(PLACES)),
         ships_to=draw(st.sampled_from([frozenset(), frozenset({"CN"}), frozenset({"420000", "IT-25"})])),
         standard_id=draw(st.sampled_from([None, 1, 2])),
         confirmed_at=NOW - dt.timedelta(hours=draw(ages)),
@@ -97,7 +98,7 @@ def markets(draw: st.DrawFn) -> tuple[list[Need], list[Source]]:
                 held=(
                     *source.held,
                     *(
-                        HeldFor(100 * source.id + 10 + need.id, need.id, tier_of(need), quantity, need.wanting)
+                        HeldFor(100 * source.id + 10 + need.id, need.id, tier_of(need), quantity, need.remaining)
                         for need in wanted
                         if (quantity := asked.get((need.id, source.id)))
                     ),
@@ -147,7 +148,7 @@ class Books:
     def wanted_above(self, source: Source, tier: int) -> int:
         """What higher tiers still want besides what the source has not answered them yet."""
         return sum(
-            held.wanting - self._got[held.need_id]
+            held.remaining - self._got[held.need_id]
             for held in source.held
             if held.tier < tier and held.match_id not in self._yielding
         )
@@ -156,7 +157,7 @@ class Books:
 def usable(need: Need, source: Source, available: int, short: int, already: int) -> bool:
     """Whether `available` of the source would help a need that is `short`: its minimum order, and enough to matter."""
     quantity = min(short, available)
-    matters = max(1, -(-need.wanting * POLICY.matter_share // 1))
+    matters = max(1, -(-need.remaining * POLICY.matter_share // 1))
     return (
         quantity > 0
         and quantity + already >= source.minimum_order

@@ -83,7 +83,7 @@ def test_silence_brings_in_the_next_best(sweep: Sweep) -> None:
     ("reason", "is_asked"),
     [("gone", True), ("price", False), ("distance", False), ("standard", True), ("other", True), ("silence", False)],
 )
-def test_another_offer_of_the_same_supplier_is_asked_unless_the_answer_was_meant_of_it_too(
+def test_another_offer_of_a_supplier_is_asked_unless_its_no_covers_it(
     sweep: Sweep, reason: str, is_asked: bool
 ) -> None:
     """Of the same goods at the same place: gone is this heap; the price and the way are the same; nobody is in."""
@@ -139,7 +139,7 @@ def test_what_part_of_a_request_leaves_free_goes_to_another_need(sweep: Sweep) -
 # --- Goods that are gone ----------------------------------------------------------------------------------------------
 
 
-def test_nobody_else_is_sent_to_goods_that_are_gone_until_one_click_brings_them_back(sweep: Sweep) -> None:
+def test_an_offer_that_is_gone_is_suspended_until_one_click_confirms_it(sweep: Sweep) -> None:
     offer, first, second = offer_in(WUHAN, 2000), need(1000), need(500)
     sweep()
     assert asked() == {(first.pk, offer.pk): 1000, (second.pk, offer.pk): 500}
@@ -158,7 +158,7 @@ def test_nobody_else_is_sent_to_goods_that_are_gone_until_one_click_brings_them_
     assert asked() == {(first.pk, offer.pk): 1000, (second.pk, offer.pk): 500, (third.pk, offer.pk): 100}
 
 
-def test_whose_request_is_taken_back_from_a_paused_offer_whose_goods_are_gone_hears_it(sweep: Sweep) -> None:
+def test_a_request_for_goods_that_are_gone_is_taken_back_with_a_notice(sweep: Sweep) -> None:
     first, second, offer = need(1000), need(1000), offer_in(WUHAN, 2000)
     sweep()
     supply.pause_offer(offer, by=person_of(first))
@@ -187,7 +187,7 @@ def test_what_was_accepted_of_goods_that_are_gone_stays_accepted(sweep: Sweep) -
 # --- What a no teaches ------------------------------------------------------------------------------------------------
 
 
-def test_too_far_is_meant_of_every_need_as_far_or_farther_until_the_offer_is_touched(sweep: Sweep) -> None:
+def test_too_far_covers_farther_needs_until_the_offer_is_touched(sweep: Sweep) -> None:
     offer = offer_in(SHENZHEN)
     sweep()
     beijing = need(100, by={"region": region(BEIJING)})
@@ -242,9 +242,7 @@ def record_of(offer: Offer) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("reason", "broken"), [("gone", 1), ("price", 0), ("distance", 0), ("standard", 0), ("other", 0), ("silence", 1)]
 )
-def test_silence_and_goods_that_are_gone_count_against_the_record_and_other_answers_do_not(
-    sweep: Sweep, reason: str, broken: int
-) -> None:
+def test_only_silence_and_gone_count_against_the_record(sweep: Sweep, reason: str, broken: int) -> None:
     maker = supplier_in(WUHAN)
     offer_in(WUHAN, organisation=maker)
     other = offer_in(WUHAN, organisation=maker, item=ItemFactory.create(key="gown"))
@@ -350,7 +348,7 @@ def test_what_never_came_of_an_order_is_wanted_again_of_somebody_else(
 # --- Unknown quantities -----------------------------------------------------------------------------------------------
 
 
-def test_a_need_of_unknown_quantity_goes_on_when_part_of_its_trial_lot_was_accepted(sweep: Sweep) -> None:
+def test_an_unknown_quantity_goes_on_after_part_of_its_trial_lot(sweep: Sweep) -> None:
     demand, first = need(None, quantity_kind=QuantityKind.UNSPECIFIED), offer_in(WUHAN, 50)
     sweep()
     fulfilment.accept_match(Match.objects.held().get(), by=None)

@@ -55,7 +55,7 @@ def read_and_decided(item_id: int) -> tuple[Plan, Callable[[], Done]]:
     return plan, partial(write_difference, plan, contest, policy, now)
 
 
-def test_a_need_that_only_one_supplier_can_serve_gets_it_from_another_who_can_choose() -> None:
+def test_a_need_with_one_supplier_gets_it_from_a_need_with_a_choice() -> None:
     """Greedy gave the near offer to who came first; together both are served."""
     local = OfferFactory.create(quantity=1000, ships_to=["420000"])
     maker = SupplierFactory.create(region=region("650000"))
@@ -94,7 +94,7 @@ def test_a_hold_that_stays_is_untouched_and_nobody_is_told_twice() -> None:
     assert (told("match.proposed"), told("match.withdrawn")) == (proposals, 0)
 
 
-def test_a_need_of_the_same_tier_gets_its_share_and_the_supplier_is_told_the_new_quantity_once() -> None:
+def test_sharing_within_a_tier_notifies_of_the_new_quantity_once() -> None:
     offer = OfferFactory.create(quantity=1000)
     person = member(offer.organisation)
     first = DemandFactory.create(quantity=1000)
@@ -131,9 +131,7 @@ def test_what_a_supplier_accepted_is_not_taken_back() -> None:
 
 
 @pytest.mark.parametrize(("urgency", "kept"), [("emergency", 700), ("urgent", 700), ("routine", 350)])
-def test_an_urgent_need_of_which_a_supplier_has_answered_keeps_what_was_asked_of_the_others(
-    urgency: str, kept: int
-) -> None:
+def test_an_urgent_need_with_an_acceptance_keeps_its_other_holds(urgency: str, kept: int) -> None:
     """A need that can wait shares it with whoever has come since."""
     offers = [OfferFactory.create(quantity=700) for _i in range(2)]
     first = DemandFactory.create(quantity=1400, urgency=urgency)
@@ -186,9 +184,7 @@ def test_what_was_answered_between_reading_and_writing_is_left_alone() -> None:
     [({"needed_by": dt.datetime(2100, 1, 1, tzinfo=dt.UTC)}, False), ({"quantity": 3000}, True)],
     ids=["what it asked for is taken back", "what it asked for stays"],
 )
-def test_a_need_that_is_amended_between_reading_and_writing_is_asked_for_nothing_as_it_was(
-    amended: dict[str, Any], keeps: bool
-) -> None:
+def test_a_need_amended_while_it_is_decided_gets_no_outdated_hold(amended: dict[str, Any], keeps: bool) -> None:
     """Both were to get half; the one that changed meanwhile asks anew by itself."""
     offer = OfferFactory.create(quantity=1000)
     first, second = DemandFactory.create_batch(2, quantity=1000)

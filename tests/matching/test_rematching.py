@@ -48,7 +48,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("verb", ["cancel", "pause", "stale"])
-def test_a_need_that_ends_frees_its_stock_for_another_and_the_supplier_is_told_once(sweep: Sweep, verb: str) -> None:
+def test_a_need_that_ends_frees_its_stock_and_notifies_once(sweep: Sweep, verb: str) -> None:
     offer, first = offer_in(WUHAN, 1000), need()
     spare = offer_in(SHENZHEN, 100, ships_to=["420000"])
     sweep()
@@ -73,7 +73,7 @@ def test_a_need_that_ends_frees_its_stock_for_another_and_the_supplier_is_told_o
     assert not Match.objects.filter(demand=first, state=MatchState.STANDBY).exists()
 
 
-def test_a_need_that_is_paused_and_resumed_before_anybody_noticed_keeps_what_was_asked(sweep: Sweep) -> None:
+def test_a_need_paused_and_resumed_unnoticed_keeps_its_holds(sweep: Sweep) -> None:
     offer, demand = offer_in(WUHAN), need()
     sweep()
 
@@ -98,7 +98,7 @@ def test_a_need_that_is_resumed_is_asked_for_again(sweep: Sweep) -> None:
     assert state_of(demand, offer) == [MatchState.CANCELLED, MatchState.HELD]
 
 
-def test_a_larger_need_asks_more_of_who_can_give_more_and_leaves_alone_who_gives_all_it_has(sweep: Sweep) -> None:
+def test_a_larger_need_asks_more_only_of_suppliers_that_have_more(sweep: Sweep) -> None:
     small, large = offer_in(WUHAN, 300), offer_in(SHENZHEN, 5000, lead_time_days=9)
     demand = need(1000)
     sweep()
@@ -130,7 +130,7 @@ def test_a_smaller_need_asks_anew_for_less_and_frees_the_rest(sweep: Sweep) -> N
     assert asked() == {(demand.pk, offer.pk): 400, (other.pk, offer.pk): 600}
 
 
-def test_a_need_that_is_smaller_than_it_was_and_larger_than_what_was_asked_bothers_nobody(sweep: Sweep) -> None:
+def test_a_smaller_need_that_still_exceeds_its_holds_changes_none(sweep: Sweep) -> None:
     offer, demand = offer_in(WUHAN, 400), need(1000)
     sweep()
 
@@ -193,7 +193,7 @@ def test_another_place_goes_to_who_ships_there(sweep: Sweep) -> None:
     assert sweep() == [suppliers_asked(demand), proposed(anywhere), withdrawn(local)]
 
 
-def test_substitutes_are_asked_when_they_become_welcome_and_taken_back_when_they_are_not(sweep: Sweep) -> None:
+def test_substitutes_are_asked_once_accepted_and_taken_back_after(sweep: Sweep) -> None:
     mask, better = ItemFactory.create(), ItemFactory.create(key="respirator.n95")
     Substitution.objects.create(offered=better, demanded=mask)
     exact, other = offer_in(WUHAN, 400, item=mask), offer_in(SHENZHEN, item=better)
@@ -226,7 +226,7 @@ def test_a_new_note_or_urgency_bothers_no_supplier(sweep: Sweep) -> None:
 # --- Clocks -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_need_that_ended_before_the_time_to_answer_was_up_breaks_nobodys_promise(sweep: Sweep) -> None:
+def test_a_need_that_ended_in_time_breaks_no_supplier_s_promise(sweep: Sweep) -> None:
     demand, offer = need(), offer_in(WUHAN)
     sweep()
     respond_by = Match.objects.get().respond_by
@@ -268,7 +268,7 @@ def test_only_who_was_asked_counts_as_tried(sweep: Sweep, coordinator: User) -> 
 # --- Organisations ----------------------------------------------------------------------------------------------------
 
 
-def test_a_supplier_that_loses_its_verification_is_passed_over_until_it_has_it_again(
+def test_a_supplier_is_passed_over_while_it_is_not_verified(
     sweep: Sweep, maker: Organisation, supplier: User, coordinator: User
 ) -> None:
     near, far, demand = OfferFactory.create(organisation=maker), offer_in(XINJIANG), need()
@@ -296,7 +296,7 @@ def test_a_supplier_that_loses_its_verification_is_passed_over_until_it_has_it_a
     assert asked() == {(demand.pk, far.pk): 1000, (second.pk, near.pk): 700}
 
 
-def test_a_requester_that_loses_its_verification_waits_until_it_has_it_again(
+def test_a_requester_waits_while_it_is_not_verified(
     sweep: Sweep, hospital: Organisation, buyer: User, coordinator: User
 ) -> None:
     offer, mine = offer_in(WUHAN, 1000), need(organisation=hospital)
@@ -325,7 +325,7 @@ def test_a_requester_that_loses_its_verification_waits_until_it_has_it_again(
 
 
 @pytest.mark.parametrize("end", ["decline", "silence", "cancel"])
-def test_who_gave_way_has_another_chance_when_the_one_it_gave_way_to_does_not_need_it(sweep: Sweep, end: str) -> None:
+def test_a_superseded_need_is_asked_for_again_when_the_stock_is_free(sweep: Sweep, end: str) -> None:
     offer, enterprise = offer_in(WUHAN, 1000), need(by={"kind": "enterprise"})
     sweep()
     hospital = need()
@@ -342,7 +342,7 @@ def test_who_gave_way_has_another_chance_when_the_one_it_gave_way_to_does_not_ne
     assert state_of(enterprise, offer) == [MatchState.SUPERSEDED, MatchState.HELD]
 
 
-def test_what_a_hospital_leaves_of_a_hold_that_yields_goes_out_in_the_same_sweep(sweep: Sweep) -> None:
+def test_the_rest_of_a_hold_that_yields_goes_out_in_the_same_sweep(sweep: Sweep) -> None:
     offer = offer_in(WUHAN, 1000)
     enterprise = need(by={"kind": "enterprise"})
     sweep()
@@ -359,7 +359,7 @@ def test_what_a_hospital_leaves_of_a_hold_that_yields_goes_out_in_the_same_sweep
     )
 
 
-def test_a_hold_whose_need_has_waited_into_a_better_tier_yields_to_nobody_of_that_tier(sweep: Sweep) -> None:
+def test_a_hold_of_an_aged_need_does_not_yield_to_its_new_tier(sweep: Sweep) -> None:
     offer, community = offer_in(WUHAN, 1000), need(1000, by={"kind": "community"})
     now = timezone.now()
     Demand.objects.filter(pk=community.pk).update(opened_at=now - dt.timedelta(hours=23, minutes=55))

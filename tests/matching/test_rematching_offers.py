@@ -66,7 +66,7 @@ def test_an_enlarged_offer_gives_the_rest_once_its_supplier_has_answered(sweep: 
     assert asked() == {(demand.pk, offer.pk): 600}
 
 
-def test_an_enlarged_offer_helps_others_while_its_first_request_waits_for_an_answer(sweep: Sweep) -> None:
+def test_an_enlarged_offer_helps_others_before_its_first_answer(sweep: Sweep) -> None:
     offer, first, second = offer_in(WUHAN, 1000), need(), need(700)
     sweep()
     assert asked() == {(first.pk, offer.pk): 500, (second.pk, offer.pk): 500}
@@ -105,7 +105,7 @@ def test_an_offer_confirmed_again_after_it_went_stale_is_used_again(sweep: Sweep
     ],
     ids=["region", "minimum order", "certificate", "standard"],
 )
-def test_an_offer_that_is_changed_to_fit_is_asked_and_one_that_fits_no_more_is_taken_back(
+def test_a_changed_offer_is_asked_if_it_fits_and_taken_back_if_not(
     sweep: Sweep, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     region("440000")
@@ -127,7 +127,7 @@ def test_an_offer_that_is_changed_to_fit_is_asked_and_one_that_fits_no_more_is_t
     assert state_of(demand, offer) == [MatchState.CANCELLED]
 
 
-def test_a_change_of_an_offer_that_does_not_matter_leaves_its_request_alone(sweep: Sweep) -> None:
+def test_an_irrelevant_change_of_an_offer_leaves_its_hold_alone(sweep: Sweep) -> None:
     offer, demand = offer_in(WUHAN), need()
     sweep()
 
@@ -154,7 +154,7 @@ def test_who_is_asked_anew_for_less_is_told_what_it_takes_the_place_of(sweep: Sw
     assert "takes the place of our request for 1,000 pc" in " ".join(text.split())
 
 
-def test_nobody_left_is_told_once_and_again_when_somebody_else_was_asked_in_vain(sweep: Sweep) -> None:
+def test_nobody_left_is_notified_once_for_the_last_supplier_asked(sweep: Sweep) -> None:
     demand, offer = need(), offer_in(WUHAN)
     sweep()
     matching.decline(Match.objects.held().get(), by=None, reason="other")
@@ -170,7 +170,7 @@ def test_nobody_left_is_told_once_and_again_when_somebody_else_was_asked_in_vain
     assert offer.pk != other.pk
 
 
-def test_nobody_is_told_that_nobody_is_left_while_the_need_is_to_be_decided_once_more() -> None:
+def test_nobody_left_is_not_notified_while_the_need_is_queued() -> None:
     demand, offer = need(), offer_in(WUHAN)
     matching.sweep()
     matching.decline(Match.objects.held().get(), by=None, reason="other")
@@ -188,7 +188,7 @@ def test_nobody_is_told_that_nobody_is_left_while_the_need_is_to_be_decided_once
     assert offer.pk
 
 
-def test_an_acceptance_that_leaves_nothing_for_others_has_none_of_them_decided_again(sweep: Sweep) -> None:
+def test_an_acceptance_without_a_rest_has_no_need_decided_again(sweep: Sweep) -> None:
     offer, _met = offer_in(WUHAN, 5000, minimum_order=50), need(100)
     small = [need(10) for _i in range(3)]
     sweep()
@@ -200,7 +200,7 @@ def test_an_acceptance_that_leaves_nothing_for_others_has_none_of_them_decided_a
     assert not Demand.objects.filter(pk__in=[one.pk for one in small]).exclude(match_requested_at=None).exists()
 
 
-def test_an_offer_of_which_less_is_there_keeps_what_was_accepted_and_asks_again_for_what_is_left(sweep: Sweep) -> None:
+def test_a_reduced_offer_keeps_acceptances_and_asks_anew_for_the_rest(sweep: Sweep) -> None:
     offer = offer_in(WUHAN, 1000)
     accepted, first, last = need(200), need(300), need(500, by={"kind": "community"})
     sweep()
@@ -219,7 +219,7 @@ def test_an_offer_of_which_less_is_there_keeps_what_was_accepted_and_asks_again_
     assert asked() == {(first.pk, offer.pk): 300, (last.pk, offer.pk): 50}
 
 
-def test_what_comes_free_goes_to_no_lower_tier_while_a_hospital_that_was_not_answered_wants_it(sweep: Sweep) -> None:
+def test_freed_stock_goes_to_no_lower_tier_while_a_hospital_waits(sweep: Sweep) -> None:
     offer = offer_in(WUHAN, 1000)
     first, second, behind = need(600), need(700), need(800, by={"kind": "community"})
     sweep()
@@ -234,7 +234,7 @@ def test_what_comes_free_goes_to_no_lower_tier_while_a_hospital_that_was_not_ans
     assert asked() == {(second.pk, offer.pk): 200, (behind.pk, offer.pk): 101}
 
 
-def test_what_was_left_for_a_hospital_that_cannot_take_it_goes_to_others_once_its_supplier_has_answered(
+def test_stock_left_for_a_hospital_goes_to_others_after_the_answer(
     sweep: Sweep,
 ) -> None:
     small, hospital = offer_in(WUHAN, 70), need(170)
@@ -253,7 +253,7 @@ def test_what_was_left_for_a_hospital_that_cannot_take_it_goes_to_others_once_it
     assert asked() == {(community.pk, large.pk): 110}
 
 
-def test_an_offer_that_now_ships_to_a_hospital_is_given_up_by_an_enterprise_that_holds_all_of_it(sweep: Sweep) -> None:
+def test_an_enterprise_yields_when_its_offer_ships_to_a_hospital(sweep: Sweep) -> None:
     region("440000")
     offer = offer_in(WUHAN, 1000, ships_to=["440000"])
     south = need(by={"kind": "enterprise", "region": region(SHENZHEN)})
@@ -268,7 +268,7 @@ def test_an_offer_that_now_ships_to_a_hospital_is_given_up_by_an_enterprise_that
 
 
 @pytest.mark.parametrize("verb", ["pause", "withdraw", "stale"])
-def test_an_offer_that_is_off_gives_its_request_to_the_next_best_and_is_told_once(sweep: Sweep, verb: str) -> None:
+def test_an_offer_that_ends_hands_its_hold_to_a_backup_and_notifies_once(sweep: Sweep, verb: str) -> None:
     near, far, demand = offer_in(WUHAN), offer_in(SHENZHEN), need()
     sweep()
     assert state_of(demand, far) == [MatchState.STANDBY]

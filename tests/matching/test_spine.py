@@ -89,9 +89,7 @@ def test_a_need_is_held_accepted_shipped_received_and_ordered_again(
     assert offer.quantity_reserved == 21_000
 
 
-def test_silence_and_refusal_bring_in_the_next_best_and_never_ask_the_same_again(
-    hospital: Organisation, buyer: User
-) -> None:
+def test_silence_and_a_no_bring_in_a_backup_and_never_the_same_again(hospital: Organisation, buyer: User) -> None:
     near = OfferFactory.create(organisation=SupplierFactory.create(region=region("420100")))
     far = OfferFactory.create(organisation=SupplierFactory.create(region=region("440300")))
     last = OfferFactory.create(organisation=SupplierFactory.create(region=region("650000")))
@@ -128,12 +126,10 @@ def test_one_offer_that_is_not_enough_is_joined_by_others(hospital: Organisation
 
     assert sorted(Match.objects.held().values_list("quantity", flat=True)) == [400, 600]
     demand.refresh_from_db()
-    assert (demand.quantity_held, demand.quantity_wanting) == (1000, 0)
+    assert (demand.quantity_held, demand.quantity_remaining) == (1000, 0)
 
 
-def test_an_unanswered_hold_yields_to_a_hospital_and_an_acceptance_does_not(
-    hospital: Organisation, buyer: User
-) -> None:
+def test_a_hold_yields_to_a_hospital_and_an_acceptance_does_not(hospital: Organisation, buyer: User) -> None:
     offer = OfferFactory.create(quantity=1000)
     enterprise = OrganisationFactory.create(kind="enterprise")
     poor = DemandFactory.create(organisation=enterprise, quantity=1000, queued=True)
@@ -178,9 +174,7 @@ def test_a_need_of_unknown_quantity_is_offered_a_trial_lot(hospital: Organisatio
     assert Match.objects.held().get().quantity == 4800
 
 
-def test_part_of_a_hold_accepted_sends_the_rest_to_others_and_not_to_the_same(
-    hospital: Organisation, buyer: User
-) -> None:
+def test_the_rest_of_a_partial_acceptance_goes_to_other_suppliers(hospital: Organisation, buyer: User) -> None:
     first = OfferFactory.create(organisation=SupplierFactory.create(region=region("420100")))
     second = OfferFactory.create(organisation=SupplierFactory.create(region=region("650000")))
     post(hospital, buyer)

@@ -26,7 +26,7 @@ def told() -> set[tuple[str, str]]:
     return set(Message.objects.values_list("event", "address"))
 
 
-def test_a_need_that_was_passed_over_is_matched_when_its_hospital_is_verified_again(
+def test_a_need_is_matched_when_its_hospital_is_verified_again(
     hospital: Organisation, buyer: User, coordinator: User
 ) -> None:
     OfferFactory.create()
@@ -43,7 +43,7 @@ def test_a_need_that_was_passed_over_is_matched_when_its_hospital_is_verified_ag
     assert ("organisation.verified", buyer.email) in told()
 
 
-def test_an_offer_that_was_passed_over_is_used_when_its_supplier_is_verified_again(
+def test_an_offer_is_used_when_its_supplier_is_verified_again(
     maker: Organisation, supplier: User, coordinator: User
 ) -> None:
     offer = OfferFactory.create(organisation=maker)
@@ -59,7 +59,7 @@ def test_an_offer_that_was_passed_over_is_used_when_its_supplier_is_verified_aga
     assert Match.objects.get().offer == offer
 
 
-def test_a_need_posted_before_verification_goes_out_by_itself_and_a_plain_draft_does_not(coordinator: User) -> None:
+def test_a_post_goes_out_with_the_verification_and_a_draft_does_not(coordinator: User) -> None:
     OfferFactory.create()
     clinic = OrganisationFactory.create(unverified=True, identifier="X1")
     owner = member(clinic)
@@ -113,9 +113,7 @@ def test_an_absurd_quantity_is_put_before_the_nearest_coordinator(
 
 
 @pytest.mark.parametrize("side", ["demand", "offer"])
-def test_who_is_not_verified_any_more_gets_no_contact_by_accepting_what_is_still_held(
-    coordinator: User, side: str
-) -> None:
+def test_an_unverified_side_gets_no_contact_by_accepting_a_hold(coordinator: User, side: str) -> None:
     match = MatchFactory.create()
     accounts.reject_organisation(getattr(match, side).organisation, by=coordinator, reason="Not who they say")
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.supply import sheets
-from apps.supply.sheets import Fault, Row, UnreadableError
+from apps.supply.cells import Fault
+from apps.supply.sheets import Row, UnreadableError
 
 
 def xlsx(*rows: list[Any]) -> bytes:

@@ -36,7 +36,7 @@ def solve_aggregated(market: Market, levels: PriorityLevels) -> tuple[Arcs, Ints
 
     network = Network()
     sink = np.array([classes + groups])
-    limit = np.minimum(stock[class_], sum_by_index(market.groups.need, market.wanting, groups)[group])
+    limit = np.minimum(stock[class_], sum_by_index(market.groups.need, market.remaining, groups)[group])
     sent = network.add_arcs(class_, classes + group, limit, 0)
     used = network.add_arcs(classes + key // n_levels, sink, capacity, 1 + rank)
     network.add_arcs(np.arange(classes), sink, stock, 0)
@@ -44,7 +44,7 @@ def solve_aggregated(market: Market, levels: PriorityLevels) -> tuple[Arcs, Ints
     network.set_supplies(sink, -stock.sum(keepdims=True))
     flow = network.solve()
 
-    most_units = min(int(free.sum()), int(market.wanting.sum()))
+    most_units = min(int(free.sum()), int(market.remaining.sum()))
     bound = float(flow[used].astype(np.float64) @ weight) + float(THOUSAND + market.bonus) * most_units
     filled = _split_segments(merged, levels.capacity, flow[used])
     assigned = sum_by_index(levels.row, filled, len(market))
@@ -80,7 +80,7 @@ def _disaggregate(
     is_sent = to[flow] >= 0
     to, column, units = to[flow[is_sent]], columns[index[is_sent]], units[is_sent]
     order = np.lexsort((market.origin[column], to))
-    rows = np.lexsort((market.place, market.groups.need))
+    rows = np.lexsort((market.location, market.groups.need))
     flow, index, units = _north_west_corner(units[order], assigned[rows])
     row, column = rows[index], column[order][flow]
     arcs = Arcs.of_pairs(market, row, column)

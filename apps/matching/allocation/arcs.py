@@ -93,7 +93,7 @@ def sample_arcs(market: Market, *, per_need: int) -> Arcs:
         columns = market.fitting(group)
         columns = columns[np.argsort(market.free[columns], kind="stable")]
         # Sources with less than is useful to a need come first in this order, and are skipped.
-        first = np.searchsorted(market.free[columns], market.least[rows])
+        first = np.searchsorted(market.free[columns], market.minimum_useful[rows])
         size = len(columns) - first
         start = (rows * _GOLDEN % 1 * size).astype(np.int64)
         step = np.where(size[:, None] > per_need, steps * size[:, None] // per_need, steps)
@@ -110,7 +110,7 @@ def eligible_supply(market: Market) -> Ints:
     Sums are made by group from sorted quantities, so the cost is about n_sources·log n_sources for each group.
     """
     supply = np.zeros(len(market), dtype=np.int64)
-    columns = np.flatnonzero(market.usable & ~market.nearby)
+    columns = np.flatnonzero(market.usable & ~market.pairwise)
     height = max(1, _BLOCK // max(1, len(columns)))
     for start in range(0, len(market.groups.fits), height):
         rows = np.flatnonzero((market.groups.need >= start) & (market.groups.need < start + height))
@@ -118,17 +118,19 @@ def eligible_supply(market: Market) -> Ints:
         group = market.groups.need[rows] - start
         free = np.where(fits, market.free[columns], 0)
         # No source is subtracted twice. A usable one has free ≥ minimum order, and remaining ≥ minimum useful quantity.
-        too_little = _sum_below(market.free[columns], free, market.least[rows], group)
-        too_much = _sum_below(-market.minimum[columns], free, -market.wanting[rows], group)
+        too_little = _sum_below(market.free[columns], free, market.minimum_useful[rows], group)
+        too_much = _sum_below(-market.minimum[columns], free, -market.remaining[rows], group)
         supply[rows] = free.sum(axis=1)[group] - too_little - too_much
     row, column = market.barred
     fits = market.groups.fits[market.groups.need[row], market.groups.source[column]]
-    fits &= market.usable[column] & ~market.nearby[column]
-    fits &= (market.minimum[column] <= market.wanting[row]) & (market.least[row] <= market.free[column])
+    fits &= market.usable[column] & ~market.pairwise[column]
+    fits &= (market.minimum[column] <= market.remaining[row]) & (market.minimum_useful[row] <= market.free[column])
     np.subtract.at(supply, row[fits], market.free[column[fits]])
 
     # The reach of a gift differs from pair to pair, so those sources are looked at one by one.
-    for rows, columns, scores in market.blocks(columns=np.flatnonzero(market.nearby)) if market.nearby.any() else ():
+    for rows, columns, scores in (
+        market.blocks(columns=np.flatnonzero(market.pairwise)) if market.pairwise.any() else ()
+    ):
         supply[rows] += np.where(scores == REFUSED, 0, market.free[columns]).sum(axis=1)
     return supply
 

@@ -12,7 +12,7 @@ from apps.matching.allocation.priority import PriorityLevels
 def shipment_costs(market: Market) -> Floats:
     """What a shipment to each need costs, in units × thousandths of a score, shape (n_needs,)."""
     policy = market.policy
-    return THOUSAND * (policy.shipment_weight * market.wanting.astype(np.float64) + policy.shipment_units)
+    return THOUSAND * (policy.shipment_weight * market.remaining.astype(np.float64) + policy.shipment_units)
 
 
 def use_one_source(row: int, assignment: Assignment, cost: float) -> None:
@@ -68,12 +68,12 @@ def _send_to_one_need(
     sent = np.array([assignment.units(row, column) for row in rows.tolist()], dtype=np.int64)
     units = int(sent.sum())
     without = assignment.assigned[rows] - sent
-    short = market.wanting[rows] - without
-    able = (short >= units) & (units >= np.minimum(market.least[rows], short))
+    short = market.remaining[rows] - without
+    able = (short >= units) & (units >= np.minimum(market.minimum_useful[rows], short))
     if not able.any():
         return False
     base = levels.values_of(rows, without)
-    gain = levels.values_of(rows, np.minimum(without + units, market.wanting[rows])) - base
+    gain = levels.values_of(rows, np.minimum(without + units, market.remaining[rows])) - base
     gain += units * scores - cost[rows]
     is_sent = sent > 0
     present = levels.values_of(rows, assignment.assigned[rows]) - base + sent * scores - cost[rows]

@@ -20,7 +20,7 @@ from apps.matching.allocation.outcome import Allocation, Method, Solution
 from apps.matching.allocation.pricing import dual_prices, price_out
 from apps.matching.allocation.priority import PriorityLevels, priority_levels
 from apps.matching.allocation.repair import limit_changes, objective, repair_rounding
-from apps.matching.scoring.ranking import Need, Rules, Source
+from apps.matching.scoring.facts import Need, Rules, Source
 from apps.policy.values import PolicyValues
 
 EXACT_PAIRS: Final = 150_000  # with more compatible pairs than this, column generation is quicker than all of them
@@ -81,7 +81,7 @@ def market_of(
 ) -> Market:
     """The needs with something remaining and the sources with something free, as arrays."""
     return Market(
-        (need for need in needs if need.wanting > 0),
+        (need for need in needs if need.remaining > 0),
         (source for source in sources if source.free > 0),
         rules,
         policy=policy,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from apps.catalogue.regions import EARTH_RADIUS_KM
 from apps.matching.allocation.groups import Ints
-from apps.matching.scoring.ranking import Place
+from apps.matching.scoring.distance import km_between_points, point
+from apps.matching.scoring.facts import Location
 
 Singles = npt.NDArray[np.float32]
 
@@ -16,25 +16,19 @@ class GreatCircleTable:
     """Kilometres between two lists of locations, indexed like an array of shape (len(here), len(there)).
 
     An entry is computed when it is asked for, because most are never needed. It is NaN where coordinates are unknown.
-    The formula is 2R·arcsin(chord ÷ 2), with the chord between two points of the unit sphere. Single precision is
-    enough: the score rounds to a thousandth.
+    Single precision is enough: the score rounds to a thousandth.
     """
 
-    def __init__(self, here: Sequence[Place], there: Sequence[Place]) -> None:
-        self._here, self._there = _on_unit_sphere(here), _on_unit_sphere(there)
+    def __init__(self, here: Sequence[Location], there: Sequence[Location]) -> None:
+        self._here, self._there = _points(here), _points(there)
 
     def __getitem__(self, pairs: tuple[Ints, Ints]) -> Singles:
         rows, columns = pairs
-        squared = np.zeros(np.broadcast_shapes(rows.shape, columns.shape), dtype=np.float32)
-        for here, there in zip(self._here, self._there, strict=True):
-            squared += (here[rows] - there[columns]) ** 2
-        half_chord = np.minimum(np.sqrt(squared, out=squared) / 2, 1)
-        return np.arcsin(half_chord, out=half_chord) * np.float32(2 * EARTH_RADIUS_KM)
+        x, y, z = self._here[:, rows]
+        to_x, to_y, to_z = self._there[:, columns]
+        return np.asarray(km_between_points((x, y, z), (to_x, to_y, to_z)), dtype=np.float32)
 
 
-def _on_unit_sphere(places: Sequence[Place]) -> Singles:
-    """Cartesian coordinates, shape (3, len(places))."""
-    known = np.array([(place.latitude, place.longitude) for place in places], dtype=np.float64)  # None becomes NaN
-    north, east = np.radians(known.reshape(-1, 2).T)
-    points = [np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)]
-    return np.array(points, dtype=np.float32)
+def _points(locations: Sequence[Location]) -> Singles:
+    """Three rows, one coordinate each."""
+    return np.array([point(one) for one in locations], dtype=np.float32).reshape(-1, 3).T

@@ -55,7 +55,7 @@ def solve_flow(
     base = np.zeros(len(arcs), dtype=np.int64) if lower is None else lower
     network = Network()
     # A lower bound is taken out of the arc and added to the supplies of its ends (Ahuja et al., section 2.4).
-    capacity = np.minimum(market.free[arcs.column], market.wanting[arcs.row]) - base
+    capacity = np.minimum(market.free[arcs.column], market.remaining[arcs.row]) - base
     gain = arcs.score if cost is None else arcs.score - cost
     pairs = network.add_arcs(arcs.column, sources + arcs.row, capacity, gain)
     network.add_arcs(sources + levels.row, sink, levels.capacity, levels.weight)

@@ -96,9 +96,9 @@ def greedy_unless_worse(market: Market, cap: Ints, plan: Assignment) -> Assignme
     """
     assignment, ahead = Assignment.empty(market), False
     for members in _tiers(market):
-        lead = int((market.wanting - plan.assigned)[members].sum())
+        lead = int((market.remaining - plan.assigned)[members].sum())
         for row in _serve(market, members, cap, assignment):
-            lead -= int(market.wanting[row] - assignment.assigned[row])
+            lead -= int(market.remaining[row] - assignment.assigned[row])
             if lead < 0 and not ahead:
                 return None
         ahead |= lead > 0
@@ -114,7 +114,7 @@ def _tiers(market: Market) -> Iterator[Ints]:
 def _serve(market: Market, members: Ints, cap: Ints, assignment: Assignment) -> Iterator[int]:
     """Serve the needs of a tier, first up to the cap, then in full. Yields each need that was short when it is done."""
     # A need whose cap equals its remaining quantity gets one turn, because a later turn could only give it less.
-    for limit, turn in ((cap, members), (market.wanting, members[cap[members] < market.wanting[members]])):
+    for limit, turn in ((cap, members), (market.remaining, members[cap[members] < market.remaining[members]])):
         short = turn[assignment.assigned[turn] < limit[turn]]
         for start in range(0, len(short), _TOGETHER):
             rows = short[start : start + _TOGETHER]
@@ -124,7 +124,7 @@ def _serve(market: Market, members: Ints, cap: Ints, assignment: Assignment) -> 
                     columns, scores = options[row]
                     while _take(market, row, scores, columns, int(limit[row]), assignment):
                         pass
-                if limit[row] == market.wanting[row]:
+                if limit[row] == market.remaining[row]:
                     yield row
 
 
@@ -150,7 +150,7 @@ def _take(market: Market, row: int, scores: Scores, columns: Ints, limit: int, a
         enough |= np.isin(columns, list(own))
     scores = np.where(enough, scores, REFUSED)
     before = assignment.assigned.item(row)
-    wanted, minimum_useful = limit - before, market.least.item(row)
+    wanted, minimum_useful = limit - before, market.minimum_useful.item(row)
     while wanted > 0:
         index = int(scores.argmax())
         score, column = scores.item(index), columns.item(index)

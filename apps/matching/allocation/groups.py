@@ -4,16 +4,14 @@ Thousands of needs ask for a handful of kinds of goods, in a few dozen areas tha
 *group* are compatible with the same *classes* of sources, so a question about pairs becomes one about few groups.
 """
 
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
 
-from apps.matching.scoring.ranking import Fit, Need, Place, Rules, Source, fit_of
+from apps.matching.scoring.facts import Fit, Location, Need, Rules, Source, classify, fit_of
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -63,8 +61,8 @@ def goods_of(needs: Sequence[Need], sources: Sequence[Source], rules: Rules) -> 
     return Goods([needs[index] for index in need_kinds], need_kind, goods_kind, fits)
 
 
-def groups_of(goods: Goods, places: Sequence[Place], place: Ints, sources: Sequence[Source]) -> Groups:
-    """Group needs and sources by goods and regions. `place` (n_needs,) has the index of each location in `places`."""
+def groups_of(goods: Goods, locations: Sequence[Location], location: Ints, sources: Sequence[Source]) -> Groups:
+    """Group needs and sources by goods and regions. `location` (n_needs,) has the index of each in `locations`."""
     area_firsts, area = classify(map(attrgetter("ships_to"), sources))
     areas = [sources[first].ships_to for first in area_firsts]
     areas_with: dict[str, list[int]] = {code: [] for code in frozenset().union(*areas)}
@@ -73,29 +71,18 @@ def groups_of(goods: Goods, places: Sequence[Place], place: Ints, sources: Seque
             areas_with[code].append(column)
     # Locations differ only by the region codes that some supplier names.
     named = frozenset(areas_with)
-    codes_of = [named.intersection(place.path.split("/")) for place in places]
+    codes_of = [named.intersection(one.path.split("/")) for one in locations]
     spot_firsts, spot = classify(codes_of)
     ships = np.tile(np.array([not area for area in areas], dtype=bool), (len(spot_firsts), 1))
     for row, first in enumerate(spot_firsts):
         for code in codes_of[first]:
             ships[row, areas_with[code]] = True
 
-    group, kind_of_group, spot_of_group = _combine(goods.need, spot[place])
+    group, kind_of_group, spot_of_group = _combine(goods.need, spot[location])
     class_, goods_of_class, area_of_class = _combine(goods.source, area)
     fits = np.isfinite(goods.fits)[kind_of_group][:, goods_of_class]
     fits &= ships[spot_of_group][:, area_of_class]
     return Groups(group, class_, fits)
-
-
-def classify(keys: Iterable[Hashable]) -> tuple[Ints, Ints]:
-    """Number equal keys alike, in the order of their first occurrence.
-
-    Returns the index of the first of each class, and the class number of each key.
-    """
-    # `map` and `fromiter` avoid a Python loop: this runs for each fact of thousands of needs and sources.
-    number: defaultdict[Hashable, int] = defaultdict(count().__next__)
-    kind = np.fromiter(map(number.__getitem__, keys), dtype=np.int64)
-    return np.flatnonzero(np.diff(np.maximum.accumulate(kind), prepend=-1)), kind
 
 
 def _combine(a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:

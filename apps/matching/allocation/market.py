@@ -1,12 +1,12 @@
 """Many needs and many sources as arrays, so that pairs can be filtered and scored by the million. Pure; `now` is an
 argument.
 
-The filters and the score are those of `ranking`, held to it by a test; the score is in thousandths here. What counts as
-free is what a `Source` says is free: holds on it that may be given to others must have been added by who loads.
+The checks are those of `scoring.eligibility`, the score is made of `scoring.terms`; it is in thousandths here. What
+does not differ from pair to pair is worked out before: for each kind of goods, each two locations, each source. What
+counts as free is what a `Source` says is free: `loading` must have added the holds on it that may be given to others.
 """
 
 import datetime as dt
-import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from operator import attrgetter
@@ -16,18 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.matching.allocation.distances import GreatCircleTable, Singles
-from apps.matching.allocation.groups import Bools, Floats, Goods, Ints, classify, goods_of, groups_of
-from apps.matching.scoring.ranking import (
-    Need,
-    Place,
-    Rules,
-    Source,
-    can_wait,
-    cheapness,
-    freshness,
-    reach_km,
-    record,
-)
+from apps.matching.allocation.groups import Bools, Floats, Goods, Ints, goods_of, groups_of
+from apps.matching.scoring import facts, terms
+from apps.matching.scoring.eligibility import Check, checks
+from apps.matching.scoring.facts import Location, Need, Rules, Source, classify
+from apps.matching.scoring.precedence import aged_tier, days_of_supply
+from apps.matching.scoring.reasons import Reason
 from apps.policy.values import PolicyValues
 
 Scores = npt.NDArray[np.int16]
@@ -35,8 +29,12 @@ Scores = npt.NDArray[np.int16]
 REFUSED: Final = -1
 THOUSAND: Final = 1000  # a score of 1
 _BLOCK: Final = 1 << 17  # pairs that are looked at together: small enough for the processor's cache
-_PLACES: Final = 128  # places whose ways are measured together
+_LOCATIONS: Final = 128  # locations whose ways are measured together
 _KEEP: Final = 1 << 23  # up to so many fitting pairs are kept once scored: 16 MB
+
+# Checks that groups of needs and classes of sources decide (`groups`), and those that quantities decide.
+_OF_GROUPS: Final = {"accepted", "meets", "ships_here"}
+_BY_QUANTITY: Final = {Reason.MINIMUM, Reason.LITTLE}
 
 
 class Market:
@@ -60,19 +58,23 @@ class Market:
         self.needs = sorted(needs, key=lambda need: need.id)
         self.sources = sorted(sources, key=lambda source: source.id)
         self.policy, self.now, self.bonus = policy, now, bonus
-        self.wanting = _ints(map(attrgetter("wanting"), self.needs))
+        self.remaining = _ints(map(attrgetter("remaining"), self.needs))
         self.free = _ints(map(attrgetter("free"), self.sources))
         self.minimum = np.maximum(1, _ints(map(attrgetter("minimum_order"), self.sources)))
-        self.usable = self.free >= self.minimum
-        # Places are numbered in the order of their regions, so that neighbours are near each other.
-        places, self.place = _places(self.needs)
-        origins, self.origin = _places(self.sources)
+        # Locations are numbered in the order of their regions, so that neighbours are near each other.
+        locations, self.location = _locations(self.needs)
+        origins, self.origin = _locations(self.sources)
         goods = goods_of(self.needs, self.sources, rules)
-        self.groups = groups_of(goods, places, self.place, self.sources)
+        self.groups = groups_of(goods, locations, self.location, self.sources)
+        self._read_facts()
         self._lay_out_turns()
-        self._lay_out_goods(goods)
-        self._lay_out_ways(places, origins, rules)
-        self._lay_out_days()
+        self._lay_out_terms(goods, len(locations), len(origins))
+        self._way = (
+            GreatCircleTable(locations, origins)
+            if rules.distances is None
+            else rules.distances.table(locations, origins)
+        )
+        self._lay_out_checks()
         self._lay_out_exceptions(kept)
         self._blocks: list[tuple[Ints, Ints, Scores]] | None = None
 
@@ -145,72 +147,85 @@ class Market:
         scores[~fits] = REFUSED
         return scores
 
+    def _read_facts(self) -> None:
+        names = {name for term in terms.registered() for name in term.reads}
+        names |= {name for check in checks() for name in check.reads}
+        self._of_needs = facts.of_needs(names, self.needs, self.now, self.policy)
+        self._of_sources = facts.of_sources(names, self.sources, self.now, self.policy)
+        # Nothing is taken over here: a source has what it says is free.
+        self._of_sources["available"] = self._of_sources["free"] = self.free.astype(np.float64)
+        self.minimum_useful = self._of_needs["minimum_useful"].astype(np.int64)
+
     def _lay_out_turns(self) -> None:
-        """Who is served before whom, and the least that is useful: as `ranking` has it for a single need."""
-        policy, target = self.policy, _ints(map(attrgetter("target"), self.needs))
+        """The order of `scoring.precedence`: the tier after ageing, urgency, days of supply, waiting."""
         waited = _floats((self.now - need.waiting_since).total_seconds() for need in self.needs)
         self.hours = np.maximum(0.0, waited) / 3600
-        lifted = (self.hours / policy.ageing_hours_per_tier).astype(np.int64)
-        self.tier = np.maximum(1, _ints(map(attrgetter("tier"), self.needs)) - lifted)
+        self.tier = aged_tier(_ints(map(attrgetter("tier"), self.needs)), self.hours, self.policy)
         self.urgency = _ints(map(attrgetter("urgency_rank"), self.needs))
-        self.days = _floats(math.inf if need.days_of_supply is None else need.days_of_supply for need in self.needs)
+        self.days = _floats(map(days_of_supply, self.needs))
         self.order = np.lexsort((-waited, self.days, self.urgency, self.tier))
-        self.target = np.maximum(self.wanting, target)
-        matters = np.ceil(np.minimum(self.wanting, target) * policy.matter_share).astype(np.int64)
-        self.least = np.maximum(1, matters)
+        self.target = np.maximum(self.remaining, _ints(map(attrgetter("target"), self.needs)))
 
-    def _lay_out_goods(self, goods: Goods) -> None:
-        """What depends on the source and on the kind of need alone: standard, freshness, record and price."""
-        policy, weights = self.policy, self.policy.weights
-        seconds = _floats((self.now - source.confirmed_at).total_seconds() for source in self.sources)
-        kept = _floats(map(attrgetter("kept"), self.sources))
-        broken = _floats(map(attrgetter("broken"), self.sources))
-        own = weights["freshness"] * freshness(np.maximum(0.0, seconds) / 86_400, policy)
-        own += weights["record"] * record(kept, broken, policy)
-        own += weights["price"] * _floats(map(cheapness, self.sources))
-        fits = np.where(np.isfinite(goods.fits), goods.fits, 0)
+    def _lay_out_terms(self, goods: Goods, locations: int, origins: int) -> None:
+        """Each term where it differs least often: by source and kind of goods, by two locations, or by pair."""
+        weights = self.policy.weights
+        of_goods = [term for term in terms.pair_terms() if set(term.reads) <= {"fit", *facts.SOURCE}]
+        self._of_ways = [term for term in terms.pair_terms() if term.reads == ("km",)]
+        self._of_pairs = [term for term in terms.pair_terms() if term not in of_goods and term not in self._of_ways]
+        of_source = np.zeros(len(self.sources))
+        for term in terms.source_terms():
+            of_source = of_source + weights[term.name] * term(self.policy, self._of_sources)
+        fits = np.where(np.isfinite(goods.fits), goods.fits, 0)[:, goods.source]
+        by_kind = np.zeros(fits.shape)
+        for term in of_goods:
+            by_kind = by_kind + weights[term.name] * term(self.policy, {**self._of_sources, "fit": fits})
         self._kind = goods.need
-        self._goods = (weights["standard"] * fits[:, goods.source] + own).astype(np.float32)
+        self._fit = fits.astype(np.float32)
+        self._goods = (by_kind + of_source).astype(np.float32)
+        # Filled where a location is asked for.
+        self._nearness = np.zeros((locations, origins), dtype=np.float32)
+        self._measured = np.zeros(locations, dtype=bool)
 
-    def _lay_out_ways(self, places: Sequence[Place], origins: Sequence[Place], rules: Rules) -> None:
-        self._way = (
-            GreatCircleTable(places, origins) if rules.distances is None else rules.distances.table(places, origins)
-        )
-        self._nearness = np.zeros((len(places), len(origins)), dtype=np.float32)
-        self._measured = np.zeros(len(places), dtype=bool)
-        # Gifts wait for a need nearby, and needs that can wait may be too far for them.
-        self._reach_km = _floats(reach_km(source, self.now, self.policy) for source in self.sources)
-        self._can_wait = np.fromiter(map(can_wait, self.needs), dtype=bool)
-        self.nearby = np.isfinite(self._reach_km) & self._can_wait.any()
+    def _lay_out_checks(self) -> None:
+        """Which sources are of use to nobody, and which must be looked at pair by pair.
 
-    def _lay_out_days(self) -> None:
-        policy = self.policy
-        lead = _floats(map(attrgetter("lead_time_days"), self.sources))
-        left = _floats(
-            math.nan if need.needed_by is None else (need.needed_by - self.now).total_seconds() / 86_400
-            for need in self.needs
-        )
-        self._undated = np.isnan(left)
-        self._slack = (1 + np.nan_to_num(left) / policy.lateness_days).astype(np.float32)
-        self._lead = (lead / policy.lateness_days).astype(np.float32)
-        self._timely_undated = (1 / (1 + lead / 7)).astype(np.float32)
+        Groups decide on goods and regions. `arcs.reachable` adds up what minimum orders and too little stock leave, and
+        looks at no pair for it.
+        """
+        self.usable = np.ones(len(self.sources), dtype=bool)
+        self.pairwise = np.zeros(len(self.sources), dtype=bool)
+        self._checks: list[Check] = []
+        for check in checks():
+            if check.listed or set(check.reads) <= _OF_GROUPS:
+                continue
+            if set(check.reads) <= facts.SOURCE.keys():
+                self.usable &= ~check.refuses(self._of_sources)
+                continue
+            self._checks.append(check)
+            if check.reason not in _BY_QUANTITY:
+                self.pairwise |= self._may_refuse(check)
+        names = {name for term in self._of_pairs for name in term.reads}
+        names |= {name for check in self._checks for name in check.reads}
+        self._need_columns = {name: _narrow(self._of_needs[name]) for name in names if name in facts.NEED}
+        self._source_columns = {name: _narrow(self._of_sources[name]) for name in names if name in facts.SOURCE}
+
+    def _may_refuse(self, check: Check) -> Bools:
+        """The sources that a check could refuse for one of these needs, wherever they are."""
+        named = [name for name in check.reads if name in facts.NEED]
+        of_needs = np.stack([self._of_needs[name] for name in named]) if named else np.zeros((0, 1))
+        kinds = np.unique(of_needs, axis=1)[:, :, None]
+        elsewhere = {"km": np.inf, "fit": 1.0, "accepted": 1, "meets": 1, "ships_here": 1}
+        refused = check.refuses({**elsewhere, **self._of_sources, **dict(zip(named, kinds, strict=True))})
+        return np.asarray(np.broadcast_to(refused, (kinds.shape[1], len(self.sources))).any(axis=0))
 
     def _lay_out_exceptions(self, kept: Collection[tuple[int, int]]) -> None:
         """Pairs that are refused for who they are, and pairs that were asked already: as numbers, in order."""
-        self.row = {need.id: place for place, need in enumerate(self.needs)}
-        self.column = column = {source.id: place for place, source in enumerate(self.sources)}
-        of_organisation: dict[int, list[int]] = {}
-        for place, source in enumerate(self.sources):
-            of_organisation.setdefault(source.organisation_id, []).append(place)
-        barred = {
-            (row, place)
-            for row, need in enumerate(self.needs)
-            if need.excluded or need.organisation_id in of_organisation
-            for place in (
-                *of_organisation.get(need.organisation_id, ()),
-                *(column[offer] for offer in need.excluded if offer in column),
-            )
-        }
+        self.row = {need.id: index for index, need in enumerate(self.needs)}
+        self.column = column = {source.id: index for index, source in enumerate(self.sources)}
+        barred: set[tuple[int, int]] = set()
+        for check in checks():
+            if check.listed:
+                barred |= self._listed(check)
         asked = {(self.row[need], column[source]) for need, source in kept if need in self.row and source in column}
         self.barred = np.array(sorted(barred), dtype=np.int64).reshape(-1, 2).T
         self._barred = self._numbers(*self.barred)
@@ -218,33 +233,36 @@ class Market:
         self._exceptional = np.zeros(len(self.needs), dtype=bool)
         self._exceptional[[row for row, _column in barred | asked]] = True
 
+    def _listed(self, check: Check) -> set[tuple[int, int]]:
+        """The pairs that a check refuses because the need names the source."""
+        columns: dict[str, dict[int, list[int]]] = {}
+        found: set[tuple[int, int]] = set()
+        for row, need in enumerate(self.needs):
+            attribute, values = check.lists(need)
+            if attribute not in columns:
+                known = columns.setdefault(attribute, {})
+                for column, source in enumerate(self.sources):
+                    known.setdefault(getattr(source, attribute), []).append(column)
+            known = columns[attribute]
+            found.update((row, column) for value in values if value in known for column in known[value])
+        return found
+
     def _numbers(self, rows: Ints, columns: Ints) -> Ints:
         return rows * len(self.sources) + columns
 
     def _score(self, rows: Ints, columns: Ints) -> Scores:
         """Of pairs whose goods and regions fit; `rows` and `columns` are broadcast against each other."""
-        weights = self.policy.weights
         total = self._near(rows, columns)
         total += self._goods[self._kind[rows], columns]
-        free, minimum, wanting, least = self.free[columns], self.minimum[columns], self.wanting[rows], self.least[rows]
-        term = np.divide(free.astype(np.float32), wanting.astype(np.float32))
-        np.minimum(term, 1, out=term)
-        term *= np.float32(weights["coverage"])
-        total += term
-        np.subtract(self._slack[rows], self._lead[columns], out=term)
-        np.clip(term, 0, 1, out=term)
-        np.copyto(term, self._timely_undated[columns], where=self._undated[rows])
-        term *= np.float32(weights["lead_time"])
-        total += term
+        given = _Given(self, rows, columns)
+        for term in self._of_pairs:
+            total += term(self.policy, given) * np.float32(self.policy.weights[term.name])
         total *= THOUSAND
         scores = np.rint(total, out=total).astype(np.int16)
 
-        if minimum.max(initial=0) > wanting.min(initial=1 << 62):
-            scores[minimum > wanting] = REFUSED
-        if least.max(initial=0) > free.min(initial=1 << 62):
-            scores[least > free] = REFUSED
-        if self.nearby[columns].any():
-            scores[self._too_far(rows, columns)] = REFUSED
+        for check in self._checks:
+            if check.reason in _BY_QUANTITY or self.pairwise[columns].any():
+                np.copyto(scores, REFUSED, where=check.refuses(given))
         if self._exceptional[rows].any():
             self._make_exceptions(rows, columns, scores)
         return scores
@@ -259,25 +277,50 @@ class Market:
 
     def _near(self, rows: Ints, columns: Ints) -> Singles:
         """The weighted distance term: of pairs, or of a block by the table, which is made when a place is asked for."""
-        places, origins = self.place[rows], self.origin[columns]
+        places, origins = self.location[rows], self.origin[columns]
         if rows.ndim == 1:
             return self._nearness_of(self._way[places, origins])
         new = np.unique(places[~self._measured[places]])
-        for start in range(0, len(new), _PLACES):
-            some = new[start : start + _PLACES]
+        for start in range(0, len(new), _LOCATIONS):
+            some = new[start : start + _LOCATIONS]
             self._nearness[some] = self._nearness_of(self._way[some[:, None], np.arange(self._nearness.shape[1])])
         self._measured[new] = True
         return self._nearness[places, origins]
 
     def _nearness_of(self, km: Singles) -> Singles:
-        near = np.where(np.isnan(km), 0.5, 1 / (1 + km / self.policy.half_distance_km))
-        return (near * self.policy.weights["distance"]).astype(np.float32)
+        """The weighted terms that only the way decides."""
+        near = np.zeros(km.shape, dtype=np.float32)
+        for term in self._of_ways:
+            near += (term(self.policy, {"km": km}) * self.policy.weights[term.name]).astype(np.float32)
+        return near
 
-    def _too_far(self, rows: Ints, columns: Ints) -> Bools:
-        """What waits for a need nearby; where the way is not known, it is not too far."""
-        km = self._way[self.place[rows], self.origin[columns]]
-        far: Bools = np.logical_and(km > self._reach_km[columns], self._can_wait[rows])
-        return far
+    def fact(self, name: str, rows: Ints, columns: Ints) -> npt.NDArray[np.floating]:
+        """A fact of pairs, or of a block."""
+        if name in self._need_columns:
+            return self._need_columns[name][rows]
+        if name in self._source_columns:
+            return self._source_columns[name][columns]
+        if name == "km":
+            return np.asarray(self._way[self.location[rows], self.origin[columns]])
+        return self._fit[self._kind[rows], columns]
+
+
+class _Given(dict[str, npt.NDArray[np.floating]]):
+    """The facts of a block, each looked up when it is first asked for."""
+
+    def __init__(self, market: Market, rows: Ints, columns: Ints) -> None:
+        self._market, self._rows, self._columns = market, rows, columns
+
+    def __missing__(self, name: str) -> npt.NDArray[np.floating]:
+        self[name] = found = self._market.fact(name, self._rows, self._columns)
+        return found
+
+
+def _narrow(values: Floats) -> npt.NDArray[np.floating]:
+    """Half as wide, which is twice as fast, unless whole numbers would lose digits."""
+    narrow = values.astype(np.float32)
+    is_whole = np.array_equal(values, np.rint(values))
+    return values if is_whole and not np.array_equal(narrow, values) else narrow
 
 
 def _ints(values: Iterable[int]) -> Ints:
@@ -288,9 +331,9 @@ def _floats(values: Iterable[float]) -> Floats:
     return np.fromiter(values, dtype=np.float64)
 
 
-def _places(those: Sequence[Need | Source]) -> tuple[list[Place], Ints]:
-    """Where they are, each place once, in the order of their paths, and at which each one is."""
-    first, place = classify(map(attrgetter("place.path"), those))
-    places = [those[one].place for one in first.tolist()]
-    order = sorted(range(len(places)), key=lambda one: places[one].path)
-    return [places[one] for one in order], np.argsort(order)[place]
+def _locations(those: Sequence[Need | Source]) -> tuple[list[Location], Ints]:
+    """Where they are, each location once, in the order of their paths, and at which each one is."""
+    first, index = classify(map(attrgetter("location.path"), those))
+    locations = [those[one].location for one in first.tolist()]
+    order = sorted(range(len(locations)), key=lambda one: locations[one].path)
+    return [locations[one] for one in order], np.argsort(order)[index]

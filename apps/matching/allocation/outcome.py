@@ -12,8 +12,10 @@ from apps.matching.allocation.groups import Ints
 from apps.matching.allocation.market import REFUSED, THOUSAND, Market
 from apps.matching.allocation.priority import PriorityLevels, jain_index
 from apps.matching.allocation.sequential import Backup, Hold, Plan
-from apps.matching.allocation.shortage import Because, Shortage
-from apps.matching.scoring.ranking import Candidate, Fit, Rules, fit_of, score
+from apps.matching.allocation.shortage import Shortage
+from apps.matching.scoring.facts import Fit, Rules, fit_of
+from apps.matching.scoring.ranking import Candidate, score
+from apps.matching.scoring.reasons import Reason
 
 
 class Method(StrEnum):
@@ -107,7 +109,7 @@ def _plan(solution: Solution, rules: Rules, shortages: dict[int, Shortage]) -> P
         need, source = market.needs[row], market.sources[column]
         fit = fit_of(need, source.item_id, source.standard_id, rules)
         assert isinstance(fit, Fit), "only compatible pairs are looked at"
-        return score(need, source, fit, policy=market.policy, now=market.now, distances=rules.distances)
+        return score(need, source, fit, rules, policy=market.policy, now=market.now)
 
     backups = dict(_backups(market, assignment, solution.arcs))
     for row in sorted(assignment.loads):
@@ -139,27 +141,27 @@ def shortages_of(solution: Solution) -> dict[int, Shortage]:
     market, levels, assignment = solution.market, solution.levels, solution.assignment
     tier_of, assigned = levels.tier, assignment.assigned
     served = {tier: int((assigned[tier_of == tier] > 0).sum()) for tier in np.unique(tier_of).tolist()}
-    below_minimum = _with_sources_left(market, assignment, np.flatnonzero(assigned < market.wanting))
+    below_minimum = _with_sources_left(market, assignment, np.flatnonzero(assigned < market.remaining))
 
-    def why(row: int, others: int, above: int) -> Because:
+    def why(row: int, others: int, above: int) -> Reason:
         if not solution.supply[row]:
-            return Because.NO_SOURCE
+            return Reason.NO_SOURCE
         if row in below_minimum:
-            return Because.MINIMUM
+            return Reason.MINIMUM
         if assigned[row] >= levels.cap[row]:
-            return Because.CAPPED
+            return Reason.CAPPED
         if others:
-            return Because.SHARED
-        return Because.HIGHER if above else Because.EXHAUSTED
+            return Reason.SHARED
+        return Reason.HIGHER if above else Reason.EXHAUSTED
 
     shortages = {}
     for row, (need, got, tier) in enumerate(zip(market.needs, assigned.tolist(), tier_of.tolist(), strict=True)):
-        if got == need.wanting:
-            shortages[need.id] = Shortage(need.id, got, need.wanting)
+        if got == need.remaining:
+            shortages[need.id] = Shortage(need.id, got, need.remaining)
             continue
         others = served[tier] - (got > 0)
         above = sum(count for other, count in served.items() if other < tier)
-        shortages[need.id] = Shortage(need.id, got, need.wanting, why(row, others, above), others, above)
+        shortages[need.id] = Shortage(need.id, got, need.remaining, why(row, others, above), others, above)
     return shortages
 
 

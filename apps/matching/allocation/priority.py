@@ -72,7 +72,7 @@ class PriorityLevels:
 
 def priority_levels(market: Market, supply: Ints) -> PriorityLevels:
     """The segments of all needs. `supply` (n_needs,) is what is free at the compatible sources of each."""
-    policy, wanting = market.policy, market.wanting
+    policy, wanting = market.policy, market.remaining
     _tiers, tier = np.unique(market.tier, return_inverse=True)
     wanted = np.bincount(tier, wanting).astype(np.int64)
     wanted_so_far = np.cumsum(wanted)
@@ -141,7 +141,7 @@ def jain_index(market: Market, levels: PriorityLevels, assigned: Ints, supply: I
     """
     for tier in np.unique(levels.tier):
         members = (levels.tier == tier) & (supply > 0)
-        share = assigned[members] / market.wanting[members]
+        share = assigned[members] / market.remaining[members]
         if len(share) and share.min() < 1 and share.max() > 0:
             return float(share.sum() ** 2 / (len(share) * (share**2).sum()))
     return 1.0

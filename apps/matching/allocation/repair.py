@@ -29,7 +29,7 @@ def repair_rounding(
     1999).
     """
     fixed_cost = shipment_costs(market)
-    carried = np.minimum(market.free[arcs.column], market.wanting[arcs.row])
+    carried = np.minimum(market.free[arcs.column], market.remaining[arcs.row])
     lower = np.zeros(len(arcs), dtype=np.int64)
     best = _to_plan(market, levels, arcs, quantity, fixed_cost)
     scalings = _SLOPE_SCALINGS if fixed_cost.any() and len(arcs) <= _SLOPE_SCALING_ARCS else 0
@@ -58,7 +58,7 @@ def _lower_bounds(market: Market, levels: PriorityLevels, arcs: Arcs, quantity: 
     """
     lower = lower.copy()
     free = market.free - sum_by_index(arcs.column, lower, len(market.sources))
-    short = market.wanting - sum_by_index(arcs.row, lower, len(market.needs))
+    short = market.remaining - sum_by_index(arcs.row, lower, len(market.needs))
     minimum = market.minimum[arcs.column]
     close = np.flatnonzero((quantity < minimum) & (8 * quantity >= minimum))
     order = np.lexsort((close, -quantity[close] / minimum[close], levels.tier[arcs.row[close]]))
@@ -74,7 +74,7 @@ def _lower_bounds(market: Market, levels: PriorityLevels, arcs: Arcs, quantity: 
 def _to_plan(market: Market, levels: PriorityLevels, arcs: Arcs, quantity: Ints, cost: Floats) -> Assignment:
     """Drop loads below a minimum, fill up greedily, and consolidate shipments."""
     assigned = sum_by_index(arcs.row, quantity, len(market.needs))
-    is_little = (quantity < market.least[arcs.row]) & (assigned[arcs.row] < market.wanting[arcs.row])
+    is_little = (quantity < market.minimum_useful[arcs.row]) & (assigned[arcs.row] < market.remaining[arcs.row])
     kept = np.where((quantity < market.minimum[arcs.column]) | is_little, 0, quantity)
     plan = greedy(market, levels.cap, Assignment.of_flow(market, arcs, kept))
     for row in [row for row, loads in plan.loads.items() if len(loads) > 1]:
@@ -110,7 +110,7 @@ def limit_changes(
     # Then the other loads of the best plan, as far as stock and needs allow beside the quantities that stay.
     for need in np.lexsort((np.arange(len(market)), levels.tier)).tolist():
         for source, load in sorted(best.loads.get(need, {}).items()):
-            most = min(load.units, int(market.wanting[need] - changed.assigned[need]), int(changed.residual[source]))
+            most = min(load.units, int(market.remaining[need] - changed.assigned[need]), int(changed.residual[source]))
             if not changed.units(need, source) and most >= market.minimum[source]:
                 changed.add(need, source, most, load.score)
     changed = greedy(market, levels.cap, changed)

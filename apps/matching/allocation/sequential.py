@@ -13,20 +13,9 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from apps.matching.allocation.shortage import Shortage
-from apps.matching.scoring.ranking import (
-    Candidate,
-    HeldFor,
-    Need,
-    Ranked,
-    Rules,
-    Shortlist,
-    Source,
-    SourceTable,
-    effective_tier,
-    minimum_useful_quantity,
-    precedence,
-    rank,
-)
+from apps.matching.scoring.facts import HeldFor, Need, Rules, Source, minimum_useful_quantity
+from apps.matching.scoring.precedence import effective_tier, precedence
+from apps.matching.scoring.ranking import Candidate, Ranked, Shortlist, SourceTable, rank
 from apps.policy.values import PolicyValues
 
 
@@ -99,12 +88,12 @@ def decide(
         taken: dict[int, dict[int, int]] = {need.id: {} for need in members}
         stock.tier = tier
         shares = {need.id: _share(need, members, plan.ranked, stock, policy) for need in members}
-        for cap in (shares, {need.id: need.wanting for need in members}):
+        for cap in (shares, {need.id: need.remaining for need in members}):
             for need in members:
                 _take(need, plan.ranked[need.id].candidates.sources(), taken[need.id], stock, cap[need.id], policy)
         for need in members:
             _take_over(need, plan, taken[need.id], stock, policy)
-            stock.wanting[need.id] = need.wanting - sum(taken[need.id].values())
+            stock.remaining[need.id] = need.remaining - sum(taken[need.id].values())
         for need in members:
             _record(need, plan, taken[need.id], policy)
     return plan
@@ -117,7 +106,7 @@ class _Stock:
         self.free: dict[int, int] = {source.id: source.free for source in sources}
         self.held: dict[int, list[HeldFor]] = defaultdict(list)
         # By need id, the units that remain of needs whose holds a source has not answered.
-        self.wanting: dict[int, int] = {hold.need_id: hold.wanting for source in sources for hold in source.held}
+        self.remaining: dict[int, int] = {hold.need_id: hold.remaining for source in sources for hold in source.held}
         self.tier = 1  # that is being served
         for source in sources:
             if source.held:
@@ -130,7 +119,7 @@ class _Stock:
         """
         free = self.free[source_id] + freed
         if free and source_id in self.held:
-            free -= sum(self.wanting[hold.need_id] for hold in self.held[source_id] if hold.tier < self.tier)
+            free -= sum(self.remaining[hold.need_id] for hold in self.held[source_id] if hold.tier < self.tier)
         return max(0, free)
 
 
@@ -138,14 +127,14 @@ def _share(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], stock
     """The units that a need may take in the first turn: its share while its item is contested within the tier."""
     competitors = [other for other in members if other.item_id == need.item_id]
     if len(competitors) < 2:
-        return need.wanting
-    wanted = sum(other.wanting for other in competitors)
+        return need.remaining
+    wanted = sum(other.remaining for other in competitors)
     supply = 0
     for source in ranked[need.id].candidates.sources():
         supply += stock.available(source.id)
         if supply >= wanted:
-            return need.wanting
-    return min(need.wanting, max(1, math.floor(supply * policy.share_cap)))
+            return need.remaining
+    return min(need.remaining, max(1, math.floor(supply * policy.share_cap)))
 
 
 def _quantity(wanted: int, available: int, already: int, minimum_order: int, minimum_useful: int) -> int:
@@ -185,7 +174,7 @@ def _take_over(need: Need, plan: Plan, taken: dict[int, int], stock: _Stock, pol
     """
     minimum_useful = minimum_useful_quantity(need, policy)
     for source in plan.ranked[need.id].candidates.sources():
-        wanted = need.wanting - sum(taken.values())
+        wanted = need.remaining - sum(taken.values())
         if wanted <= 0:
             return
         already = taken.get(source.id, 0)
@@ -221,7 +210,7 @@ def _record(need: Need, plan: Plan, taken: dict[int, int], policy: PolicyValues)
         candidate = candidates[index]
         quantity = taken[candidate.source.id]
         if quantity > candidate.source.free:  # holds of lower tiers have yielded
-            candidate = candidates.giving(index, quantity)
+            candidate = candidates.with_quantity(index, quantity)
         plan.holds.append(Hold(need.id, candidate, quantity, rank_))
     for rank_, index in enumerate(others, len(chosen) + 1):
         plan.backups.append(Backup(need.id, candidates[index], rank_))

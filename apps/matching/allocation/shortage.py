@@ -1,34 +1,23 @@
 """What a need got of what it wants, and why not more. Pure."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from apps.matching.scoring.ranking import Term
-
-
-class Because(StrEnum):
-    """Why a need did not get all it wants."""
-
-    NO_SOURCE = "no_source"  # no offer is compatible
-    MINIMUM = "minimum"  # what is left is below minimum orders, or too little to be useful
-    CAPPED = "capped"  # its share of a contested item
-    SHARED = "shared"  # others of its tier need it too
-    HIGHER = "higher"  # higher tiers were served first
-    EXHAUSTED = "exhausted"  # everything compatible is given
+from apps.matching.scoring.ranking import TermScore
+from apps.matching.scoring.reasons import Reason
 
 
 @dataclass(frozen=True)
 class Shortage:
     """What a plan gives a need, in base units, of what remains of it, and why not more.
 
-    `because` is None where it gets all of it. `others` counts the needs of its tier that get some of the same item,
-    `above` those of higher tiers.
+    `because` is None where it gets all of it, else one of `reasons.OF_SHORTAGES`. `others` counts the needs of its tier
+    that get some of the same item, `above` those of higher tiers.
     """
 
     need_id: int
     given: int
     wanting: int
-    because: Because | None = None
+    because: Reason | None = None
     others: int = 0
     above: int = 0
 
@@ -37,7 +26,7 @@ class Shortage:
         """Units that nobody is asked for once the plan is carried out."""
         return self.wanting - self.given
 
-    def term(self) -> Term:
+    def term(self) -> TermScore:
         """The shortage as one more reason of a match. Its weight is 0, so it does not count in the score."""
         facts: dict[str, int | str] = {
             "given": self.given,
@@ -46,4 +35,4 @@ class Shortage:
             "others": self.others,
             "above": self.above,
         }
-        return Term("share", facts, round(self.given / self.wanting, 6), 0.0)
+        return TermScore("share", facts, round(self.given / self.wanting, 6), 0.0)

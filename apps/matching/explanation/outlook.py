@@ -22,7 +22,7 @@ from apps.demands.models import URGENCY_RANK, Demand, DemandState
 from apps.matching.exclusions import not_to_be_asked
 from apps.matching.explanation.hindrances import Group, Hindrance, Survey, Way, ways_out
 from apps.matching.models import Match, MatchState
-from apps.matching.scoring.ranking import ROUTINE, effective_tier
+from apps.matching.scoring.precedence import ROUTINE, effective_tier
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 from apps.supply.models import Offer, OfferState
@@ -79,7 +79,7 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
     places = _nearest(survey.places, demand.region)
     ways = ways_out(
         survey,
-        spoken_for=demand.quantity_held + demand.quantity_matched,
+        spoken_for=demand.quantity_covered,
         matter_share=policy.matter_share,
         places=tuple(place.code for place in places),
     )
@@ -104,9 +104,9 @@ def _offers(
 
     `welcome` are the items that will do.
     """
-    wanting = max(1, demand.quantity_wanting)
+    wanting = max(1, demand.quantity_remaining)
     matters = max(1, math.ceil(wanting * policy.matter_share))
-    free = F("quantity") - F("quantity_reserved")
+    free = Offer.quantity_free.expression()
     codes = [code for code in demand.region.path.split("/") if code]
     meets = Q()
     if demand.standard_id is not None:

@@ -175,7 +175,7 @@ def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
         "item": demand.item.label,
         "region": _in_language(demand.region.full_names),
         "standard": demand.standard.code if demand.standard else "",
-        "wanting": _number(demand.quantity_wanting),
+        "wanting": _number(demand.quantity_remaining),
     }
     if not total:
         head = _("Nobody offers %(item)s at the moment. As soon as somebody does, they are asked within seconds.")

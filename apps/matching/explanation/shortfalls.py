@@ -9,9 +9,11 @@ from django.db.models import Count
 
 from apps.demands.models import Demand, DemandState
 from apps.matching.allocation.sequential import Plan
-from apps.matching.allocation.shortage import Because, Shortage
+from apps.matching.allocation.shortage import Shortage
 from apps.matching.models import Match, MatchState, Shortfall
-from apps.matching.scoring.ranking import Need, effective_tier
+from apps.matching.scoring.facts import Need
+from apps.matching.scoring.precedence import effective_tier
+from apps.matching.scoring.reasons import Reason
 from apps.policy.models import Policy
 
 
@@ -22,10 +24,10 @@ def shortfall_of(demand: Demand) -> Shortfall | None:
     None where it lacks something else by now than it did when that was decided. It is being decided again then, or
     nothing fits any more, which its outlook says.
     """
-    if demand.state != DemandState.OPEN or not demand.quantity_wanting:
+    if demand.state != DemandState.OPEN or not demand.quantity_remaining:
         return None
     row = Shortfall.objects.filter(demand=demand).first()
-    if row is None or row.verdict.lacking != demand.quantity_wanting:
+    if row is None or row.verdict.lacking != demand.quantity_remaining:
         return None
     row.given, row.wanting = demand.quantity_held, demand.target - demand.quantity_matched
     return row
@@ -40,7 +42,7 @@ def judge(
     given: dict[int, int] = defaultdict(int)
     for hold in plan.holds:
         given[hold.need_id] += hold.quantity
-    short = [need for need in needs if given[need.id] < need.wanting and len(plan.ranked[need.id].candidates)]
+    short = [need for need in needs if given[need.id] < need.remaining and len(plan.ranked[need.id].candidates)]
     if not short:
         return {}
     served = Counter(
@@ -62,8 +64,8 @@ def judge(
 def _verdict(need: Need, given: int, tier: int, served: Mapping[int, int], is_served: bool) -> Shortage:
     others = served.get(tier, 0) - is_served
     above = sum(count for other, count in served.items() if other < tier)
-    because = Because.SHARED if others else Because.HIGHER if above else Because.EXHAUSTED
-    return Shortage(need.id, given, need.wanting, because, others, above)
+    because = Reason.SHARED if others else Reason.HIGHER if above else Reason.EXHAUSTED
+    return Shortage(need.id, given, need.remaining, because, others, above)
 
 
 def note_plan(
@@ -84,7 +86,7 @@ def note(verdicts: Iterable[Shortage], demands: Collection[Demand], policy: Poli
     """
     _one_writer_at_a_time()
     told = {verdict.need_id: verdict for verdict in verdicts if verdict.because is not None}
-    now_lacking = {row.pk: row.quantity_wanting for row in Demand.objects.filter(pk__in=told).select_related("item")}
+    now_lacking = {row.pk: row.quantity_remaining for row in Demand.objects.filter(pk__in=told).select_related("item")}
     carried_out = {pk for pk, verdict in told.items() if now_lacking.get(pk) == verdict.lacking}
     known = {row.demand_id: row for row in Shortfall.objects.filter(demand__in=[demand.pk for demand in demands])}
     forget(pk for pk in known if pk not in told)

@@ -130,7 +130,7 @@ def _price(value: Any, _score: float) -> str:
 
 
 def _share(value: Any, _score: float) -> str:
-    """What a need was given of a contested item, and why not more: the values of `outcome.Because`."""
+    """What a need was given of a contested item, and why not more: why is one of `reasons.OF_SHORTAGES`."""
     given, wanting = (number_format(value[name], force_grouping=True) for name in ("given", "wanting"))
     if not value["because"]:
         return _("All %(wanting)s that were still needed are asked for.") % {"wanting": wanting}

@@ -19,7 +19,8 @@ from apps.matching.holds.commit import KEPT, HoldRequest, commit_holds
 from apps.matching.holds.release import lock, take_back
 from apps.matching.loading import Contest, Pair
 from apps.matching.models import Match, MatchState
-from apps.matching.scoring.ranking import Candidate, effective_tier
+from apps.matching.scoring.precedence import effective_tier
+from apps.matching.scoring.ranking import Candidate
 from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
 from apps.supply.models import Offer

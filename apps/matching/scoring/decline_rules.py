@@ -8,7 +8,8 @@ which is suspended (`services.decline`). What is learnt of an offer holds until 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from apps.matching.scoring.ranking import Place, km_between
+from apps.matching.scoring.distance import km_between
+from apps.matching.scoring.facts import Location
 
 
 class Topic(StrEnum):
@@ -20,25 +21,25 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeclineRule:
-    """An offer will not do for needs like the one that was declined: of this item and standard, at this place."""
+    """An offer will not do for needs like the one that was declined: of this item and standard, at this location."""
 
     offer_id: int
     topic: Topic
     item_id: int
     standard_id: int | None
-    place: Place
-    origin: Place  # of the offer
+    location: Location
+    origin: Location  # of the offer
 
-    def is_about(self, *, item_id: int, standard_id: int | None, place: Place) -> bool:
-        """Whether a need of this item and standard, at this place, is of that kind. Where a distance is not known, only
-        the very place is.
+    def is_about(self, *, item_id: int, standard_id: int | None, location: Location) -> bool:
+        """Whether a need of this item and standard, at this location, is of that kind. Where a distance is not known,
+        only the very same location is.
         """
         if item_id != self.item_id:
             return False
         if self.topic is Topic.STANDARD:
             return standard_id is not None and standard_id == self.standard_id
 
-        declined, asked = km_between(self.place, self.origin), km_between(place, self.origin)
+        declined, asked = km_between(self.location, self.origin), km_between(location, self.origin)
         if declined is None or asked is None:
-            return place == self.place
+            return location == self.location
         return asked >= declined

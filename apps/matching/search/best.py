@@ -18,17 +18,9 @@ from django.db import connection
 
 from apps.catalogue.regions import EARTH_RADIUS_KM
 from apps.matching.loading import load_sources
-from apps.matching.scoring.ranking import (
-    Candidates,
-    Fit,
-    Need,
-    Rules,
-    Shortlist,
-    Source,
-    fit_of,
-    rank,
-    timeliness,
-)
+from apps.matching.scoring import facts, terms
+from apps.matching.scoring.facts import Fit, Need, Rules, Source, fit_of
+from apps.matching.scoring.ranking import Candidates, Shortlist, rank
 from apps.policy.models import Policy
 
 BEST: Final = 20
@@ -102,8 +94,7 @@ def _unknown_to_search(policy: Policy) -> float:
     """How much more than its bound in the database a score may be: terms that the search does not know count in full,
     and rounding may add up, here and there. A distance in the database is good to a centimetre.
     """
-    _ = policy
-    return 1e-5
+    return terms.bounded_by_weight(policy.values) + 1e-5
 
 
 def arguments(
@@ -113,25 +104,27 @@ def arguments(
     values = policy.values
     weights = values.weights
     asked = need.standard_id
+    facts_of_need = facts.of_need(terms.LEAD_TIME.reads, need, now, values)
     exceeding = sorted(offered for offered, demanded in rules.satisfies if demanded == asked != offered)
 
     def fitting(standard: int | None) -> float | None:
         fit = fit_of(need, item_id, standard, rules)
         return fit.value * weights["standard"] if isinstance(fit, Fit) else None
 
-    x, y, z = on_the_globe(need.place.latitude, need.place.longitude)
+    x, y, z = on_the_globe(need.location.latitude, need.location.longitude)
     return {
         "wanted": wanted,
         "at": now,
         "policy_version": policy.version,
         "item": item_id,
-        "remaining": need.wanting,
-        "areas": areas(code for code in need.place.path.split("/") if code),
+        "remaining": need.remaining,
+        "areas": areas(code for code in need.location.path.split("/") if code),
         "x": x,
         "y": y,
         "z": z,
         "lead": [
-            timeliness(days, need.needed_by, values, now) * weights["lead_time"] for days in range(_LONGEST_LEAD + 1)
+            terms.LEAD_TIME(values, {"lead_time_days": days, **facts_of_need}) * weights["lead_time"]
+            for days in range(_LONGEST_LEAD + 1)
         ],
         "standard": asked,
         "exceeding": exceeding,

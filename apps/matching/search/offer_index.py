@@ -18,7 +18,8 @@ from psycopg import sql
 
 from apps.matching.loading import load_published
 from apps.matching.models import BROKEN, KEPT, IndexCell, IndexedOffer, Match, ReferencePrice, SupplierRecord
-from apps.matching.scoring.ranking import Source, cheapness, record
+from apps.matching.scoring import facts, terms
+from apps.matching.scoring.facts import Source
 from apps.matching.search.best import areas, freshness_part, on_the_globe
 from apps.policy.models import Policy
 from apps.supply import changes
@@ -96,16 +97,16 @@ def _be_alone() -> None:
 def _rows(sources: Sequence[Source], policy: Policy, now: dt.datetime) -> list[IndexedOffer]:
     fresh = dt.timedelta(days=policy.values.offer_fresh_days)
     youngest_end = now + _GOOD_FOR - fresh
-    steady = _steady(sources, policy)
+    steady = _steady(sources, policy, now)
     rows = []
     for source, part in zip(sources, steady, strict=True):
         counts_from = max(source.confirmed_at, youngest_end)
-        x, y, z = on_the_globe(source.place.latitude, source.place.longitude)
+        x, y, z = on_the_globe(source.location.latitude, source.location.longitude)
         rows.append(
             IndexedOffer(
                 offer_id=source.id,
                 item_id=source.item_id,
-                city="" if x is None else _city(source.place.path),
+                city="" if x is None else _city(source.location.path),
                 key=part + freshness_part(counts_from, policy),
                 good_until=counts_from + fresh,
                 quantity=source.free,
@@ -121,14 +122,13 @@ def _rows(sources: Sequence[Source], policy: Policy, now: dt.datetime) -> list[I
     return rows
 
 
-def _steady(sources: Sequence[Source], policy: Policy) -> list[float]:
+def _steady(sources: Sequence[Source], policy: Policy, now: dt.datetime) -> list[float]:
     """The weighted terms that depend on neither the need nor the time."""
-    values = policy.values
-    return [
-        record(source.kept, source.broken, values) * values.weights["record"]
-        + cheapness(source) * values.weights["price"]
-        for source in sources
-    ]
+    import numpy as np
+
+    columns = facts.of_sources(terms.steady_facts(), sources, now, policy.values)
+    steady: list[float] = np.broadcast_to(terms.steady(columns, policy.values), len(sources)).tolist()
+    return steady
 
 
 def _city(path: str) -> str:

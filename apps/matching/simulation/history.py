@@ -10,7 +10,7 @@ from django.db.models import F
 from apps.demands.models import Demand, DemandQuerySet
 from apps.matching.loading import linked_items, load_sources, need_of
 from apps.matching.models import Match, MatchState
-from apps.matching.scoring.ranking import Rules
+from apps.matching.scoring.facts import Rules
 from apps.matching.simulation.replay import History, Pair, PostedNeed, Stock
 from apps.policy.values import PolicyValues
 from apps.supply.models import Offer
@@ -69,5 +69,5 @@ def load_history(
 
 def _posted(demand: Demand, policy: PolicyValues) -> PostedNeed:
     """The need as it was posted, before anybody was asked."""
-    need = need_of(demand, policy, wanting=demand.target)
+    need = need_of(demand, policy, remaining=demand.target)
     return PostedNeed(need, demand.organisation.kind, demand.region_id)

@@ -17,7 +17,7 @@ from apps.core import audit
 from apps.core.states import move
 from apps.matching.loading import load_rules
 from apps.matching.models import Replay, ReplayedNeed, ReplayState
-from apps.matching.scoring.ranking import Rules
+from apps.matching.scoring.facts import Rules
 from apps.matching.simulation.history import items_posted, load_history, posted_between
 from apps.matching.simulation.replay import MOST_TOGETHER, Allotment, add_up, differences, replay, totals
 from apps.policy import services as policies

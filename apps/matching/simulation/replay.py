@@ -15,7 +15,8 @@ from itertools import count
 from typing import Any, Final
 
 from apps.matching.allocation.sequential import Plan, decide
-from apps.matching.scoring.ranking import Need, Rules, Source, can_wait
+from apps.matching.scoring.facts import Need, Rules, Source
+from apps.matching.scoring.precedence import can_wait
 from apps.policy.values import PolicyValues
 
 STEP: Final = dt.timedelta(hours=1)
@@ -29,7 +30,7 @@ Pair = tuple[int, int]  # need id, source id
 
 @dataclass(frozen=True, slots=True)
 class PostedNeed:
-    """A need as it was posted: `need.wanting` is the whole quantity, `need.waiting_since` is when it was opened.
+    """A need as it was posted: `need.remaining` is the whole quantity, `need.waiting_since` is when it was opened.
 
     The tier follows from `kind` by the policy under which it is replayed; `need.tier` is not used.
     """
@@ -106,7 +107,7 @@ def replay(
         plan = decide(needs, list(ledger.sources.values()), rules, policy=policy, now=now)
         asked = _asked(plan)
         if ledger.is_contested(asked):
-            pairs = len(ledger.wanting) * len(ledger.sources)
+            pairs = len(ledger.remaining) * len(ledger.sources)
             if pairs <= left:
                 left -= pairs
                 asked = _decide_together(ledger, asked, rules, policy, now)
@@ -165,7 +166,7 @@ class _Ledger:
         for stock in history.stock:
             self.coming[max(0, self._step_of(stock.since))].append(stock.source)
         self.sources = {source.id: source for source in self.coming.pop(0, [])}
-        self.wanting: dict[int, Need] = {}
+        self.remaining: dict[int, Need] = {}
         self.given: dict[int, list[Allotment]] = {one.need.id: [] for one in history.posted}
         # Steps in which open needs are decided again: a supplier has declined, or donations reach farther.
         self.again: set[int] = set()
@@ -179,7 +180,7 @@ class _Ledger:
 
     def has_next(self) -> bool:
         """Whether there are steps left in which something can be decided."""
-        return bool(self.arriving or ((self.again or self.coming) and self.wanting))
+        return bool(self.arriving or ((self.again or self.coming) and self.remaining))
 
     def advance(self) -> tuple[dt.datetime, list[Need]]:
         """Go on to the next step in which something happens. Returns its time, and the needs to decide."""
@@ -187,9 +188,9 @@ class _Ledger:
         new = self.arriving.pop(self.at, [])
         stock = self.coming.pop(self.at, [])
         self.sources |= {source.id: source for source in stock}
-        needs = [*self.wanting.values(), *new] if stock or self.at in self.again else new
+        needs = [*self.remaining.values(), *new] if stock or self.at in self.again else new
         self.again.discard(self.at)
-        self.wanting |= {need.id: need for need in new}
+        self.remaining |= {need.id: need for need in new}
         return self.history.since + self.at * self.step, needs
 
     def is_contested(self, asked: Mapping[Pair, int]) -> bool:
@@ -199,25 +200,25 @@ class _Ledger:
             promised[need_id] += quantity
         if all(self.is_settled(need_id) for need_id in promised):
             return False
-        return any(need.wanting > promised[need.id] for need in self.wanting.values())
+        return any(need.remaining > promised[need.id] for need in self.remaining.values())
 
     def is_settled(self, need_id: int) -> bool:
         """Whether the holds of a need are final: it is urgent, and a supplier has accepted part of it."""
-        return bool(self.given[need_id]) and not can_wait(self.wanting[need_id])
+        return bool(self.given[need_id]) and not can_wait(self.remaining[need_id])
 
     def after(self, asked: Mapping[Pair, int]) -> tuple[Collection[Need], Collection[Source]]:
         """The open needs and the stock that are left beside these holds."""
-        needs, sources = dict(self.wanting), dict(self.sources)
+        needs, sources = dict(self.remaining), dict(self.sources)
         for (need_id, source_id), quantity in asked.items():
             need, source = needs[need_id], sources[source_id]
-            needs[need_id] = replace(need, wanting=need.wanting - quantity, excluded=need.excluded | {source_id})
+            needs[need_id] = replace(need, remaining=need.remaining - quantity, excluded=need.excluded | {source_id})
             sources[source_id] = replace(source, free=source.free - quantity)
         return needs.values(), sources.values()
 
     def take(self, need_id: int, source_id: int, quantity: int, now: dt.datetime) -> None:
         """Ask the source, and record what it gives: as in the past, or else all of it."""
         given = min(quantity, self.history.answers.get((need_id, source_id), quantity))
-        need, source = self.wanting[need_id], self.sources[source_id]
+        need, source = self.remaining[need_id], self.sources[source_id]
         if given < quantity:
             need = replace(need, excluded=need.excluded | {source_id})
             self.again.add(self.at + 1)
@@ -227,9 +228,9 @@ class _Ledger:
             self.sources[source_id] = replace(source, free=source.free - given)
             if given == source.free:
                 del self.sources[source_id]
-        self.wanting[need_id] = replace(need, wanting=need.wanting - given)
-        if self.wanting[need_id].wanting == 0:
-            del self.wanting[need_id]
+        self.remaining[need_id] = replace(need, remaining=need.remaining - given)
+        if self.remaining[need_id].remaining == 0:
+            del self.remaining[need_id]
 
 
 @dataclass
@@ -260,8 +261,8 @@ def totals(posted: Iterable[PostedNeed], served: Served) -> dict[str, dict[str, 
         sums[one.region][one.kind] += Total(
             needs=1,
             helped=int(bool(parts)),
-            covered=int(given >= one.need.wanting),
-            filled=given / one.need.wanting,
+            covered=int(given >= one.need.remaining),
+            filled=given / one.need.remaining,
             hours=min((part.hours for part in parts), default=0),
         )
     return {region: dict(kinds) for region, kinds in sums.items()}

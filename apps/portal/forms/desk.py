@@ -15,7 +15,7 @@ class VerifyForm(SeenForm):
     )
 
 
-class ReasonForm(forms.Form):
+class RequiredReasonForm(forms.Form):
     reason = forms.CharField(
         label=_("Reason"),
         max_length=500,

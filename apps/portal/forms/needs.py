@@ -17,7 +17,7 @@ from apps.core.errors import RuleViolation
 from apps.demands.lines import Line, check_quantity
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.portal.forms.items import Shelf
-from apps.portal.forms.quantities import QuantityField, pack_choices
+from apps.portal.forms.quantities import QuantityFormField, pack_choices
 from apps.portal.forms.regions import RegionField
 from apps.portal.web import blame
 
@@ -110,21 +110,21 @@ class LineForm(CountedForm):
     item = forms.ModelChoiceField(
         Item.objects.all(), label=_("What do you need?"), error_messages={"required": _("Choose what you need.")}
     )
-    quantity = QuantityField(label=_("How much?"), required=False)
+    quantity = QuantityFormField(label=_("How much?"), required=False)
     pack = forms.ModelChoiceField(Pack.objects.all(), label=_("Counted in"), required=False)
     quantity_kind = forms.ChoiceField(
         label=_("This number is"), choices=QuantityKind.choices, initial=QuantityKind.EXACT, required=False
     )
     standard = forms.ModelChoiceField(Standard.objects.all(), label=_("Standard"), required=False)
     accepts_substitutes = forms.BooleanField(label=_("Similar items are welcome"), required=False)
-    days_of_supply = QuantityField(
+    days_of_supply = QuantityFormField(
         label=_("Days your stock will last"), required=False, least=0, most=3650, help_text=_("If you know it.")
     )
     note = forms.CharField(
         label=_("Note"), required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2, "maxlength": 2000})
     )
     # The quantity that was asked back: confirmed only if it is still the one.
-    asked_back = QuantityField(required=False, widget=forms.HiddenInput)
+    asked_back = QuantityFormField(required=False, widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()

@@ -9,17 +9,17 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.fulfilment.models import Order, OrderState, RejectReason, Side
+from apps.fulfilment.models import OrderState, RejectReason, Side
 from apps.matching.models import DeclineReason, Match
 from apps.portal.forms.needs import ReasonForm
-from apps.portal.forms.quantities import QuantityField
+from apps.portal.forms.quantities import QuantityFormField
 
 
 class AcceptForm(forms.Form):
     """How much of what was asked, and how soon."""
 
-    quantity = QuantityField(label=_("How much can you send?"))
-    lead_time_days = QuantityField(label=_("In how many days can it be there?"), required=False, least=0, most=3650)
+    quantity = QuantityFormField(label=_("How much can you send?"))
+    lead_time_days = QuantityFormField(label=_("In how many days can it be there?"), required=False, least=0, most=3650)
 
     def __init__(self, *args: Any, match: Match, **kwargs: Any) -> None:
         kwargs.setdefault("initial", {"quantity": match.quantity, "lead_time_days": match.offer.lead_time_days})
@@ -40,7 +40,7 @@ class DeclineForm(forms.Form):
 class ShipForm(forms.Form):
     """What leaves now; all that is left unless said otherwise."""
 
-    quantity = QuantityField(label=_("How much do you send now?"))
+    quantity = QuantityFormField(label=_("How much do you send now?"))
     carrier = forms.CharField(label=_("Carrier"), required=False, max_length=100)
     tracking_number = forms.CharField(label=_("Tracking number"), required=False, max_length=100)
     expected_on = forms.DateField(
@@ -61,8 +61,8 @@ class ShipForm(forms.Form):
 class DeliverForm(forms.Form):
     """What came: accepted, rejected, and why."""
 
-    quantity_accepted = QuantityField(label=_("Accepted quantity"), least=0)
-    quantity_rejected = QuantityField(label=_("Rejected quantity"), least=0, required=False)
+    quantity_accepted = QuantityFormField(label=_("Accepted quantity"), least=0)
+    quantity_rejected = QuantityFormField(label=_("Rejected quantity"), least=0, required=False)
     reason_kind = forms.ChoiceField(
         label=_("Why rejected?"), choices=[("", "–"), *RejectReason.choices], required=False
     )
@@ -109,14 +109,9 @@ class CancelForm(ReasonForm):
 
 
 class RepeatForm(forms.Form):
-    quantity = QuantityField(label=_("How much more?"))
+    quantity = QuantityFormField(label=_("How much more?"))
 
 
 class OrdersFilter(forms.Form):
     state = forms.ChoiceField(label=_("State"), choices=[("", _("all")), *OrderState.choices], required=False)
     q = forms.CharField(label=_("Item or reference"), required=False, max_length=200)
-
-
-def left_to_ship(order: Order) -> int:
-    """What has not left the supplier yet (base units); of an order fetched with `shown()`."""
-    return order.quantity - sum(shipment.quantity for shipment in order.shipments.all())

@@ -25,7 +25,7 @@ _ROWS_LEFT: Final = 2
 
 
 @dataclass(frozen=True)
-class Group:
+class SettingRow:
     """The fields of one setting."""
 
     words: Words
@@ -34,7 +34,7 @@ class Group:
     fault: str = ""  # of all of them together
 
 
-class PolicyForm(forms.Form):
+class PolicyDraftForm(forms.Form):
     """Everything but the phases. After cleaning, `settings` are the values as JSON.
 
     A number that was not touched stays exactly what it was, whatever is shown of it.
@@ -87,17 +87,17 @@ class PolicyForm(forms.Form):
             }
         return settings
 
-    def sections(self) -> list[tuple[Section, list[Group]]]:
+    def sections(self) -> list[tuple[Section, list[SettingRow]]]:
         return [(section, list(self._groups(section))) for section in Section if section is not Section.PHASES]
 
-    def _groups(self, section: Section) -> Iterator[Group]:
+    def _groups(self, section: Section) -> Iterator[SettingRow]:
         for one in fields(PolicyValues):
             words = WORDS[one.name]
             if words.section is not section or one.name == "phases":
                 continue
             keys = keys_of(one)
             names = [one.name] if keys is None else [f"{one.name}-{key}" for key in keys]
-            yield Group(words, [self[name] for name in names], keys is not None, self.faults.get(one.name, ""))
+            yield SettingRow(words, [self[name] for name in names], keys is not None, self.faults.get(one.name, ""))
 
     @staticmethod
     def called(field: forms.BoundField) -> str:

@@ -28,7 +28,7 @@ def read_quantity(text: str) -> int | None:
     return int(number) if number == number.to_integral_value() else None
 
 
-class QuantityField(forms.Field):
+class QuantityFormField(forms.Field):
     """A whole number of base units or packs."""
 
     default_error_messages = {"invalid": _("Write a whole number, such as 600.")}

@@ -15,9 +15,10 @@ from apps.catalogue.models import Item, Pack, Region, Standard
 from apps.catalogue.naming import Proposals, find, nearest
 from apps.portal.forms.items import Shelf
 from apps.portal.forms.needs import CountedForm
-from apps.portal.forms.quantities import QuantityField
+from apps.portal.forms.quantities import QuantityFormField
 from apps.portal.forms.regions import RegionField
 from apps.portal.places import full_label
+from apps.supply.fields import OFFER_FIELDS
 from apps.supply.models import Offer, OfferState
 
 # The sheet goes to the browser and back between preview and confirmation, so it must fit into a form.
@@ -75,7 +76,7 @@ class OfferForm(CountedForm):
     item = forms.ModelChoiceField(
         Item.objects.listed(), label=_("What do you offer?"), error_messages={"required": _("Choose what you offer.")}
     )
-    quantity = QuantityField(
+    quantity = QuantityFormField(
         label=_("How much?"), help_text=_("All that you can promise: stock on hand, or what you vouch to make in time.")
     )
     pack = forms.ModelChoiceField(Pack.objects.all(), label=_("Counted in"), required=False)
@@ -83,9 +84,9 @@ class OfferForm(CountedForm):
         Standard.objects.all(), label=_("Standard that the goods meet"), required=False,
         help_text=_("With a standard, many more needs fit."),
     )  # fmt: skip
-    daily_capacity = QuantityField(label=_("You can make per day"), required=False)
-    minimum_order = QuantityField(label=_("Minimum order"), required=False)
-    lead_time_days = QuantityField(
+    daily_capacity = QuantityFormField(label=_("You can make per day"), required=False)
+    minimum_order = QuantityFormField(label=_("Minimum order"), required=False)
+    lead_time_days = QuantityFormField(
         label=_("Days until it arrives"),
         required=False,
         least=0,
@@ -123,17 +124,30 @@ class OfferForm(CountedForm):
     ) -> None:
         now: dict[str, Any] = {"origin_region": organisation.region}
         if offer is not None:
-            now |= {name: getattr(offer, name) for name in _AMENDED if name != "ships_to"}
+            now |= {name: getattr(offer, name) for name in OFFER_FIELDS if name != "ships_to"}
             now["standard"] = offer.standard_id
             now["ships_to"] = "\n".join(destinations(offer.ships_to))
         kwargs["initial"] = now | dict(kwargs.get("initial") or {})
         fixed = shelf.item(offer.item) if offer is not None and offer.state != OfferState.DRAFT else None
         super().__init__(*args, shelf=shelf, keep_item=fixed, **kwargs)
+        for name in self._undeclared():
+            made = Offer._meta.get_field(name).formfield()  # type: ignore[union-attr]  # a field of facts has one
+            if made is not None:
+                self.fields[name] = made
         if offer is not None:
             currency = self.fields["currency"]
             assert isinstance(currency, forms.ChoiceField)
             if offer.currency not in CURRENCIES:
                 currency.choices = [(code, code) for code in [*CURRENCIES, offer.currency]]
+
+    @classmethod
+    def _undeclared(cls) -> list[str]:
+        """The facts of an offer that need no form field of their own: the model's will do."""
+        return [name for name in OFFER_FIELDS if name not in cls.base_fields]
+
+    def further(self) -> list[forms.BoundField]:
+        """The fields that no template places by name."""
+        return [self[name] for name in self._undeclared()]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
@@ -155,17 +169,12 @@ class OfferForm(CountedForm):
     def facts(self) -> dict[str, Any]:
         """As the services take them."""
         data = self.cleaned_data
-        facts: dict[str, Any] = {name: data[name] for name in _AMENDED if name in data}
+        facts: dict[str, Any] = {name: data[name] for name in OFFER_FIELDS if name in data}
         facts["quantity"] = data["amount"]
         facts["minimum_order"] = data["minimum_order"] or 1
         facts["lead_time_days"] = data["lead_time_days"] or 0
         facts["currency"] = data["currency"] or "CNY"
         return facts
-
-
-_AMENDED: Final = ("item", "quantity", "standard", "daily_capacity", "minimum_order", "lead_time_days", "unit_price",
-                   "currency", "is_donation", "origin_region", "ships_to", "certificate_number",
-                   "certificate_valid_until", "note")  # fmt: skip
 
 
 def destinations(codes: list[str]) -> list[str]:

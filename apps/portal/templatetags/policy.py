@@ -10,7 +10,7 @@ from apps.policy.values import Phase
 from apps.policy.wording import plain
 from apps.portal import policies
 from apps.portal.replays import Serving, Sums
-from apps.portal.templatetags.portal import grouped, quantity
+from apps.portal.wording import grouped, quantity
 
 register = template.Library()
 

@@ -1,4 +1,4 @@
-"""How quantities, places, states and times are written, everywhere the same."""
+"""How places, states and times are written on every page; quantities are in `portal.wording`, which views use too."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,12 @@ from apps.catalogue import units
 from apps.catalogue.models import Item, Region
 from apps.demands.models import DemandState
 from apps.matching.models import MatchState
-from apps.portal import navigation, places
+from apps.portal import navigation, places, wording
 
 register = template.Library()
+
+for write in (wording.grouped, wording.quantity, wording.sum_of, wording.asked):
+    register.filter(write)
 
 # The tone of a state's badge, by its value; the words always stand beside the colour.
 _TONES: Final = {
@@ -50,44 +53,6 @@ def html_lang() -> str:
 def site_navigation(context: Context) -> dict[str, Any]:
     request: HttpRequest | None = context.get("request")
     return {"links": navigation.links_for(request) if request else []}
-
-
-@register.filter
-def grouped(value: int | None) -> str:
-    """12,345"""
-    return "" if value is None else f"{value:,}"
-
-
-@register.filter
-def quantity(value: int | None, item: Item) -> str:
-    """A number of base units with its unit: “12,345 pieces”. Nothing known is said in words."""
-    if value is None:
-        return gettext("not known yet")
-    return f"{grouped(value)} {unit_label(item, value)}"
-
-
-@register.filter
-def sum_of(value: int, item: Item) -> str:
-    """A sum in a table: a dash where there is nothing."""
-    return quantity(value, item) if value else "–"
-
-
-@register.filter
-def asked(demand: Any) -> str:
-    """The quantity of a need as it was meant: “about 500 pieces”, “at least 500 pieces”, “not known yet”."""
-    amount = quantity(demand.quantity, demand.item)
-    if demand.quantity is None or demand.quantity_kind == "exact":
-        return amount
-    if demand.quantity_kind == "estimate":
-        return gettext("about %(quantity)s") % {"quantity": amount}
-    return gettext("at least %(quantity)s") % {"quantity": amount}
-
-
-def unit_label(item: Item, value: int) -> str:
-    unit = item.unit
-    if (get_language() or "").startswith("zh"):
-        return str(unit.name_zh)
-    return str(unit.symbol) if unit.code in {"ml", "g", "m", "m2"} else units.plural(unit.name_en, value)
 
 
 @register.simple_tag
@@ -159,9 +124,9 @@ def share(part: int | None, whole: int | None) -> int:
 @register.inclusion_tag("partials/progress.html")
 def need_progress(demand: Any) -> dict[str, Any]:
     """How far a need is: received, promised and asked of its target, as a bar and in words."""
-    target = max(demand.target, demand.quantity_matched + demand.quantity_held, 1)
+    target = max(demand.target, demand.quantity_covered, 1)
     received = demand.quantity_received
-    promised = max(0, demand.quantity_matched - received)
+    promised = max(0, demand.quantity_outstanding)
     # What was asked for a need that is not open any more is being taken back.
     held = demand.quantity_held if demand.state == DemandState.OPEN else 0
     widths = [round(100 * part / target, 2) for part in (received, promised, held)]

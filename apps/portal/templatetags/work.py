@@ -1,21 +1,22 @@
 """What only the working pages write: reasons of a match, sentences about a state."""
 
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlencode
 
 from django import template
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from apps.core.errors import Text
-from apps.demands.models import Demand, DemandState, DemandStateCode
+from apps.demands.models import Demand, DemandState
 from apps.matching.explanation import outlook_wording
 from apps.matching.explanation.outlook import Outlook
 from apps.matching.explanation.wording import explain, sentence
 from apps.matching.models import Match, MatchState, Shortfall
+from apps.portal.wording import waits_because
 
 register = template.Library()
+
+register.filter(waits_because)
 
 
 @register.filter
@@ -76,22 +77,6 @@ def ways(outlook: Outlook) -> list[dict[str, str]]:
 def in_short(shortfall: Shortfall) -> str:
     """Why a need was given no more when it was last decided on with others."""
     return sentence("share", shortfall.verdict.term().value, 0.0)
-
-
-_WAITS: Final[dict[str, Text]] = {
-    DemandStateCode.QUANTITY_UNUSUAL: gettext_lazy(
-        "The quantity is far from usual. A coordinator will look at it and send it out; you need do nothing."
-    ),
-    DemandStateCode.APPROVAL_REQUIRED: gettext_lazy(
-        "In this region a coordinator looks at every need before it goes out. Yours waits; you need do nothing."
-    ),
-}
-
-
-@register.filter
-def waits_because(demand: Demand) -> str:
-    """Why a need waits for a coordinator, for its owner."""
-    return str(_WAITS.get(demand.state_code, demand.state_reason))
 
 
 @register.filter

@@ -34,7 +34,7 @@ from apps.matching.tasks import sweep
 from apps.notifications.links import OneClickAction, OneClickLink, read_link, use_link
 from apps.notifications.tasks import wake
 from apps.portal.forms.orders import DeclineForm
-from apps.portal.templatetags.portal import quantity
+from apps.portal.wording import quantity
 from apps.supply import services as supply_services
 from apps.supply.models import Offer, OfferState
 

@@ -32,11 +32,11 @@ from apps.notifications import services as outbox
 from apps.notifications.models import Message
 from apps.notifications.tasks import send_due, wake
 from apps.portal.asked import asked_for
-from apps.portal.forms.desk import OptionalReasonForm, ReasonForm, SearchForm, VerifyForm
+from apps.portal.forms.desk import OptionalReasonForm, RequiredReasonForm, SearchForm, VerifyForm
 from apps.portal.forms.organisation import OrganisationForm
 from apps.portal.forms.seen import SeenForm, seeing
-from apps.portal.templatetags.portal import asked
 from apps.portal.web import blame, done, refused, status_of, user_of
+from apps.portal.wording import asked
 from apps.supply.models import Offer, OfferState
 
 _SHOWN: Final = 6
@@ -241,7 +241,7 @@ def _organisation_page(request: HttpRequest, subject: Organisation, **more: Any)
         "needs": Demand.objects.filter(organisation=subject).shown().order_by("-pk")[:10],
         "offers": Offer.objects.filter(organisation=subject).shown().order_by("-pk")[:10],
         "verify_form": VerifyForm(prefix="verify", initial={"seen": seeing(subject.updated_at)}),
-        "reject_form": ReasonForm(prefix="reject"),
+        "reject_form": RequiredReasonForm(prefix="reject"),
         "contact": None,
         **more,
     }
@@ -285,7 +285,7 @@ def verify(request: HttpRequest, pk: int) -> HttpResponse:
 def reject(request: HttpRequest, pk: int) -> HttpResponse:
     user = coordinator(request)
     subject = _organisation(user, pk)
-    form = ReasonForm(request.POST, prefix="reject")
+    form = RequiredReasonForm(request.POST, prefix="reject")
     if not form.is_valid():
         return _organisation_page(request, subject, reject_form=form)
     try:
@@ -329,7 +329,7 @@ def need(request: HttpRequest, pk: int) -> HttpResponse:
     user = coordinator(request)
     subject = _demand(user, pk)
     now = timezone.now()
-    is_short = subject.state == DemandState.OPEN and subject.quantity_wanting > 0
+    is_short = subject.state == DemandState.OPEN and subject.quantity_remaining > 0
     is_searching = subject.state == DemandState.OPEN and subject.match_requested_at is not None
     context = {
         "demand": subject,
@@ -375,7 +375,7 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
     if step not in _STEPS:
         raise Http404
     title, text, submit = _STEPS[step]
-    forms = {"open": SeenForm, "pause": OptionalReasonForm, "cancel": ReasonForm, "return": ReasonForm}
+    forms = {"open": SeenForm, "pause": OptionalReasonForm, "cancel": RequiredReasonForm, "return": RequiredReasonForm}
     typed, shown = request.POST if request.method == "POST" else None, {"seen": seeing(subject.updated_at)}
     form = forms[step](typed, initial=shown) if step in forms else None
     if request.method == "POST" and (form is None or form.is_valid()):

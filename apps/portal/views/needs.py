@@ -47,8 +47,8 @@ from apps.portal.forms.needs import (
 )
 from apps.portal.forms.regions import RegionWidget
 from apps.portal.paging import newest_first
-from apps.portal.templatetags.work import waits_because
 from apps.portal.web import blame, done, refused, user_of
+from apps.portal.wording import waits_because
 
 WAITING_SHOWN: Final = 8
 
@@ -311,7 +311,7 @@ def _detail(
     asked = asked_for(demand, Match.objects.visible_to(user), now=now)
     orders = list(Order.objects.visible_to(user).filter(match__demand=demand).shown().order_by("pk"))
     may_act = can(user, Permission.POST_DEMANDS, demand.organisation)
-    is_short = demand.state == DemandState.OPEN and demand.quantity_wanting > 0
+    is_short = demand.state == DemandState.OPEN and demand.quantity_remaining > 0
     is_searching = demand.state == DemandState.OPEN and demand.match_requested_at is not None
     contacts = reveal_contacts(asked.accepted, to=user)
     is_waiting = demand.awaits_review or demand.awaits_verification
@@ -457,7 +457,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
         "demand": demand,
         "form": form,
         "held": Match.objects.held().filter(demand=demand).count(),
-        "promised": demand.quantity_matched - demand.quantity_received,
+        "promised": demand.quantity_outstanding,
     }
     return render(request, "portal/requester/need_cancel.html", context, status=400 if form.errors else 200)
 

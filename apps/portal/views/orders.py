@@ -22,7 +22,7 @@ from apps.fulfilment import services
 from apps.fulfilment.models import Order, OrderState, Side
 from apps.portal.access import named_organisation
 from apps.portal.forms.needs import ReasonForm
-from apps.portal.forms.orders import CancelForm, DeliverForm, OrdersFilter, RepeatForm, ShipForm, left_to_ship
+from apps.portal.forms.orders import CancelForm, DeliverForm, OrdersFilter, RepeatForm, ShipForm
 from apps.portal.forms.seen import SeenField, seeing
 from apps.portal.paging import newest_first
 from apps.portal.web import blame, done, refused, user_of
@@ -79,11 +79,11 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 def _detail(request: HttpRequest, user: User, order: Order, *, status: int = 200, **forms: Form) -> HttpResponse:
     match = order.match
     as_requester, as_supplier = _as_requester(user, order), _as_supplier(user, order)
-    left = left_to_ship(order)
+    left = order.quantity_unshipped
     is_under_way = order.state in {OrderState.CONFIRMED, OrderState.SHIPPED}
     siblings = list(match.orders.order_by("pk"))
     may_repeat = as_requester and order.state != OrderState.CANCELLED
-    on_its_way = order.quantity - left - order.quantity_received - order.quantity_rejected
+    on_its_way = order.quantity_on_its_way
     context: dict[str, Any] = {
         "order": order,
         "match": match,

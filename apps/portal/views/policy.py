@@ -25,7 +25,7 @@ from apps.policy.models import BUILT_IN, DraftState, Policy, PolicyDraft
 from apps.policy.values import PolicyValues
 from apps.policy.wording import doubts
 from apps.portal import kept, policies, replays
-from apps.portal.forms.policy import EnforceForm, PhaseFormSet, PolicyForm, phase_rows
+from apps.portal.forms.policy import EnforceForm, PhaseFormSet, PolicyDraftForm, phase_rows
 from apps.portal.forms.seen import look_again, seeing
 from apps.portal.paging import Slice, newest_first
 from apps.portal.views.desk import coordinator
@@ -150,7 +150,7 @@ def _form(
     is_sent = request.method == "POST"
     data = request.POST if is_sent else kept.take(request)
     initial = {"based_on": based_on, "seen": seeing(draft.updated_at) if draft else ""}
-    form = PolicyForm(data, values=values, initial=initial)
+    form = PolicyDraftForm(data, values=values, initial=initial)
     overtaken_by: list[str] = []
     phases = PhaseFormSet(data, prefix="phases", initial=phase_rows(values))
     if is_sent and form.is_valid() & phases.is_valid():

@@ -23,8 +23,10 @@ from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.outcome import Allocation, Method
 from apps.matching.allocation.priority import priority_levels
 from apps.matching.allocation.sequential import Plan, decide
-from apps.matching.allocation.shortage import Because
-from apps.matching.scoring.ranking import Need, Place, Source, minimum_useful_quantity, precedence, rank
+from apps.matching.scoring.facts import Location, Need, Source, minimum_useful_quantity
+from apps.matching.scoring.precedence import precedence
+from apps.matching.scoring.ranking import rank
+from apps.matching.scoring.reasons import Reason
 from apps.policy.values import Fairness, PolicyValues
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_score, markets, tier_of, usable
 
@@ -32,11 +34,11 @@ from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_scor
 PLAIN = replace(POLICY, matter_share=0, shipment_weight=0, stay_bonus=0)
 
 NEED = Need(
-    id=1, organisation_id=100, item_id=1, target=1000, wanting=1000, tier=1, urgency_rank=1, days_of_supply=None,
-    waiting_since=NOW, needed_by=None, place=PLACES[1],
+    id=1, organisation_id=100, item_id=1, target=1000, remaining=1000, tier=1, urgency_rank=1, days_of_supply=None,
+    waiting_since=NOW, needed_by=None, location=PLACES[1],
 )  # fmt: skip
 SOURCE = Source(
-    id=1, organisation_id=1, item_id=1, free=1000, minimum_order=1, lead_time_days=1, place=PLACES[1],
+    id=1, organisation_id=1, item_id=1, free=1000, minimum_order=1, lead_time_days=1, location=PLACES[1],
     ships_to=frozenset(), standard_id=None, confirmed_at=NOW,
 )  # fmt: skip
 
@@ -78,10 +80,10 @@ def most_that_flows(demand: list[Need], supply: list[Source], policy: PolicyValu
     for source in supply:
         residual["from"]["s", source.id] = source.free
     for need in demand:
-        residual["n", need.id]["to"] = need.wanting
+        residual["n", need.id]["to"] = need.remaining
         for source in supply:
             if source.free and fits(need, source, policy):
-                residual["s", source.id]["n", need.id] = min(need.wanting, source.free)
+                residual["s", source.id]["n", need.id] = min(need.remaining, source.free)
     total = 0
     while path := _augmenting_path(residual):
         units = min(residual[a][b] for a, b in itertools.pairwise(path))
@@ -123,7 +125,7 @@ def test_arrays_filter_and_score_as_ranking_does(case: Case) -> None:
 
 @given(contests(), st.floats(0, 1))
 @settings(max_examples=60, deadline=None)
-def test_arrays_know_whose_turn_it_is_and_what_is_too_little_as_ranking_does(case: Case, share: float) -> None:
+def test_arrays_have_the_precedence_and_minimum_of_ranking(case: Case, share: float) -> None:
     """Needs wait for up to twenty days, and some for as long as others."""
     policy = replace(POLICY, matter_share=share)
     demand = [replace(need, waiting_since=case[0][need.id // 2].waiting_since) for need in case[0]]
@@ -132,12 +134,12 @@ def test_arrays_know_whose_turn_it_is_and_what_is_too_little_as_ranking_does(cas
     turns = sorted(market.needs, key=lambda need: precedence(need, NOW, policy))
     assert [market.needs[row].id for row in market.order] == [need.id for need in turns]
     assert market.tier.tolist() == [tier_of(need) for need in market.needs]
-    assert market.least.tolist() == [minimum_useful_quantity(need, policy) for need in market.needs]
+    assert market.minimum_useful.tolist() == [minimum_useful_quantity(need, policy) for need in market.needs]
 
 
 @given(contests(), st.sampled_from([0, 3, 1 << 17]), st.integers(0, 3))
 @settings(max_examples=60, deadline=None)
-def test_by_pairs_by_groups_or_all_at_once_the_scores_are_the_same(case: Case, block: int, bits: int) -> None:
+def test_scores_are_the_same_by_pairs_by_groups_or_all_at_once(case: Case, block: int, bits: int) -> None:
     """Also of some of the needs and sources only, and with suppliers who were asked already."""
     demand, supply = case
     kept = {(need.id, source.id) for need in demand for source in supply if (need.id + source.id) % 3 == bits}
@@ -163,7 +165,7 @@ def test_by_pairs_by_groups_or_all_at_once_the_scores_are_the_same(case: Case, b
 
 @given(contests(), st.sampled_from([3, 1 << 20]))
 @settings(max_examples=100, deadline=None)
-def test_what_is_within_reach_is_what_is_free_at_every_source_that_fits(case: Case, block: int) -> None:
+def test_eligible_supply_is_what_is_free_at_every_source_that_fits(case: Case, block: int) -> None:
     """Added up by groups, though quantities, distances and persons are a matter of pairs."""
     market = Market(*case, RULES, policy=POLICY, now=NOW)
     with pytest.MonkeyPatch.context() as patch:
@@ -175,7 +177,7 @@ def test_what_is_within_reach_is_what_is_free_at_every_source_that_fits(case: Ca
 
 @given(contests(), st.sampled_from(Fairness))
 @settings(max_examples=60, deadline=None)
-def test_groups_and_classes_bound_what_any_plan_is_worth(case: Case, fairness: Fairness) -> None:
+def test_the_aggregated_flow_bounds_the_value_of_any_plan(case: Case, fairness: Fairness) -> None:
     policy = replace(POLICY, fairness=fairness)
     market = Market(*case, RULES, policy=policy, now=NOW)
     levels = priority_levels(market, eligible_supply(market))
@@ -193,7 +195,7 @@ def test_groups_and_classes_bound_what_any_plan_is_worth(case: Case, fairness: F
 
 @given(plain_contests())
 @settings(max_examples=60, deadline=None)
-def test_where_nothing_is_refused_by_pair_the_pairs_of_groups_serve_every_level_best(case: Case) -> None:
+def test_the_aggregated_flow_is_optimal_where_no_pair_is_refused(case: Case) -> None:
     policy = replace(PLAIN, gift_reach_km=None)
     demand = [replace(need, organisation_id=1000 + need.id, excluded=frozenset()) for need in case[0]]
     market = Market(demand, case[1], RULES, policy=policy, now=NOW)
@@ -211,7 +213,7 @@ def test_where_nothing_is_refused_by_pair_the_pairs_of_groups_serve_every_level_
 
 @given(contests(), st.sampled_from(Fairness), st.sampled_from([0, 10**6]))
 @settings(max_examples=60, deadline=None)
-def test_nothing_is_oversold_nobody_overserved_and_no_minimum_order_violated(
+def test_nothing_is_oversold_or_overserved_and_minimum_orders_are_kept(
     case: Case, fairness: Fairness, small: int
 ) -> None:
     demand, supply = case
@@ -219,7 +221,7 @@ def test_nothing_is_oversold_nobody_overserved_and_no_minimum_order_violated(
     books = Books(plan, supply)
 
     assert all(left >= 0 for left in books.left.values())
-    assert all(books.got(need) <= need.wanting for need in demand)
+    assert all(books.got(need) <= need.remaining for need in demand)
     assert len({(hold.need_id, hold.candidate.source.id) for hold in plan.holds}) == len(plan.holds)
     wanted = {need.id: need for need in demand}
     for hold in plan.holds:
@@ -233,7 +235,7 @@ def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(case: Ca
     demand, supply = case
     books = Books(solved(case, effort=Effort(exact_pairs=small)).plan, supply)
     for need in demand:
-        short = need.wanting - books.got(need)
+        short = need.remaining - books.got(need)
         for source in supply:
             if short and fits(need, source):
                 already = books.given[need.id, source.id]
@@ -252,7 +254,7 @@ def test_the_totals_of_the_tiers_are_the_lexicographic_optimum(case: Case, fairn
 
 @given(plain_contests())
 @settings(max_examples=50, deadline=None)
-def test_some_pairs_and_prices_lead_to_the_same_value_as_all_pairs(case: Case) -> None:
+def test_column_generation_reaches_the_value_of_all_pairs(case: Case) -> None:
     full, columns = solved(case, PLAIN), solved(case, PLAIN, effort=Effort(exact_pairs=0, gap_goal=0, score_goal=0))
 
     assert columns.report.value == pytest.approx(full.report.value, rel=1e-12)
@@ -261,7 +263,7 @@ def test_some_pairs_and_prices_lead_to_the_same_value_as_all_pairs(case: Case) -
 
 @given(contests(), st.sampled_from([0, 10**6]))
 @settings(max_examples=60, deadline=None)
-def test_it_is_never_worth_less_than_greedy_nor_more_than_the_certified_bound(case: Case, small: int) -> None:
+def test_the_value_is_between_greedy_and_the_certified_bound(case: Case, small: int) -> None:
     demand, _supply = case
     outcome = solved(case, effort=Effort(exact_pairs=small))
     market = Market(demand, [source for source in case[1] if source.free], RULES, policy=POLICY, now=NOW, bonus=100)
@@ -275,9 +277,7 @@ def test_it_is_never_worth_less_than_greedy_nor_more_than_the_certified_bound(ca
 
 @given(contests(), st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
-def test_one_need_after_the_other_is_given_up_where_a_tier_falls_behind_and_nowhere_else(
-    case: Case, chance: random.Random
-) -> None:
+def test_greedy_is_given_up_exactly_where_a_tier_falls_behind(case: Case, chance: random.Random) -> None:
     """Against any other plan: here the greedy one for needs that come in another order of tiers."""
     mixed = [replace(need, tier=chance.randint(1, 4)) for need in case[0]]
     market, other = (Market(demand, case[1], RULES, policy=POLICY, now=NOW) for demand in (case[0], mixed))
@@ -293,7 +293,7 @@ def test_one_need_after_the_other_is_given_up_where_a_tier_falls_behind_and_nowh
 
 @given(plain_contests())
 @settings(max_examples=50, deadline=None)
-def test_without_minimum_orders_no_tier_gets_less_than_by_the_decision_that_is_made_at_once(case: Case) -> None:
+def test_no_tier_gets_less_than_sequentially_without_minimum_orders(case: Case) -> None:
     demand, supply = case
     at_once = decide(demand, supply, RULES, policy=PLAIN, now=NOW)
 
@@ -302,7 +302,7 @@ def test_without_minimum_orders_no_tier_gets_less_than_by_the_decision_that_is_m
 
 @given(contests(), st.randoms(use_true_random=False), st.sampled_from([0, 10**6]))
 @settings(max_examples=50, deadline=None)
-def test_the_order_of_the_input_does_not_matter_and_it_answers_the_same_again(
+def test_the_answer_is_the_same_again_and_in_any_order_of_the_input(
     case: Case, shuffler: random.Random, small: int
 ) -> None:
     demand, supply = list(case[0]), list(case[1])
@@ -324,18 +324,21 @@ amounts = st.integers(min_value=1, max_value=2)
 )
 @settings(max_examples=60, deadline=None)
 def test_no_plan_at_all_is_better(
-    wants: list[tuple[int, int, Place]], offers: list[tuple[int, Place, bool]], fairness: Fairness, fill_weight: float
+    wants: list[tuple[int, int, Location]],
+    offers: list[tuple[int, Location, bool]],
+    fairness: Fairness,
+    fill_weight: float,
 ) -> None:
     """Every plan of a tiny market is tried: none serves a better level more, nor the same at a better score, that of
     filling needs included.
     """
     policy = replace(PLAIN, fairness=fairness, fill_weight=fill_weight)
     demand = [
-        replace(NEED, id=number, organisation_id=100 + number, target=want, wanting=want, tier=tier, place=place)
+        replace(NEED, id=number, organisation_id=100 + number, target=want, remaining=want, tier=tier, location=place)
         for number, (want, tier, place) in enumerate(wants, 1)
     ]
     supply = [
-        replace(SOURCE, id=number, free=free, place=place, ships_to=frozenset({"420000"} if near else ()))
+        replace(SOURCE, id=number, free=free, location=place, ships_to=frozenset({"420000"} if near else ()))
         for number, (free, place, near) in enumerate(offers, 1)
     ]
     plan = solved((demand, supply), policy).plan
@@ -346,7 +349,7 @@ def test_no_plan_at_all_is_better(
     def merit(quantity: tuple[int, ...]) -> tuple[list[int], int] | None:
         got = np.bincount(arcs.row, quantity, minlength=len(demand)).astype(np.int64)
         left = market.free - np.bincount(arcs.column, quantity, minlength=len(supply)).astype(np.int64)
-        if (got > market.wanting).any() or (left < 0).any():
+        if (got > market.remaining).any() or (left < 0).any():
             return None
         filling = int(priority._fill_rewards(market) @ got)
         return levels.units_by_level(got), filling + int(arcs.score @ np.array(quantity, dtype=np.int64))
@@ -379,7 +382,7 @@ def test_fairness_shares_what_is_there_and_gives_no_tier_less() -> None:
     assert shared.jain > 0.9
 
 
-def test_an_emergency_comes_before_others_of_its_tier_unless_the_policy_shares_among_all() -> None:
+def test_an_emergency_comes_first_in_its_tier_unless_all_share() -> None:
     demand = many(4)
     demand[3] = replace(demand[3], urgency_rank=0)
     supply = [replace(SOURCE, free=1000)]
@@ -392,9 +395,9 @@ def test_an_emergency_comes_before_others_of_its_tier_unless_the_policy_shares_a
     assert given_by(Fairness.TIER) == {1: 250, 2: 250, 3: 250, 4: 250}
 
 
-def test_minimum_orders_are_kept_by_solving_again_without_what_is_below_them() -> None:
-    demand = many(2, target=600, wanting=600)
-    supply = [replace(SOURCE, free=600, minimum_order=500), replace(SOURCE, id=2, free=400, place=PLACES[3])]
+def test_minimum_orders_are_kept_by_solving_again() -> None:
+    demand = many(2, target=600, remaining=600)
+    supply = [replace(SOURCE, free=600, minimum_order=500), replace(SOURCE, id=2, free=400, location=PLACES[3])]
 
     outcome = solved((demand, supply))
 
@@ -403,7 +406,7 @@ def test_minimum_orders_are_kept_by_solving_again_without_what_is_below_them() -
 
 def test_fewer_shipments_are_worth_some_distance() -> None:
     demand = [NEED]
-    supply = [replace(SOURCE, free=900), replace(SOURCE, id=2, free=1000, place=PLACES[3])]
+    supply = [replace(SOURCE, free=900), replace(SOURCE, id=2, free=1000, location=PLACES[3])]
 
     def shipments(weight: float) -> int:
         return solved((demand, supply), replace(POLICY, shipment_weight=weight)).report.shipments
@@ -411,7 +414,7 @@ def test_fewer_shipments_are_worth_some_distance() -> None:
     assert (shipments(0), shipments(0.2)) == (2, 1)
 
 
-def test_a_supplier_who_was_asked_already_is_not_called_off_for_a_small_gain() -> None:
+def test_a_held_supplier_is_not_called_off_for_a_small_gain() -> None:
     supply = [SOURCE, replace(SOURCE, id=2, kept=2)]
 
     def asked(**how: Any) -> list[int]:
@@ -421,22 +424,22 @@ def test_a_supplier_who_was_asked_already_is_not_called_off_for_a_small_gain() -
     assert asked(held={(1, 1): 1000}) == [1]
 
 
-def test_a_quantity_that_hardly_changes_stays_and_a_higher_tier_is_worth_a_call() -> None:
+def test_a_small_change_stays_out_and_a_higher_tier_is_worth_a_change() -> None:
     supply = [replace(SOURCE, free=1000)]
-    low = replace(NEED, tier=4, target=2000, wanting=2000)
-    high = replace(NEED, id=2, organisation_id=102, target=50, wanting=50)
+    low = replace(NEED, tier=4, target=2000, remaining=2000)
+    high = replace(NEED, id=2, organisation_id=102, target=50, remaining=50)
 
     def given_to(*demand: Need) -> dict[int, int]:
         plan = solved((list(demand), supply), held={(1, 1): 1000}).plan
         return {hold.need_id: hold.quantity for hold in plan.holds}
 
     assert given_to(low, replace(high, tier=4)) == {1: 1000}
-    assert given_to(low, replace(high, wanting=300, target=300)) == {1: 700, 2: 300}
+    assert given_to(low, replace(high, remaining=300, target=300)) == {1: 700, 2: 300}
 
 
 @given(contests(), st.sampled_from([0, 10**6]))
 @settings(max_examples=60, deadline=None)
-def test_going_gently_about_what_was_asked_breaks_no_promise(case: Case, small: int) -> None:
+def test_limiting_changes_of_holds_breaks_no_promise(case: Case, small: int) -> None:
     """Half of the needs were served by another decision; the rest come in now."""
     demand, supply = case
     before = solved((demand[::2], supply)).plan
@@ -446,7 +449,7 @@ def test_going_gently_about_what_was_asked_breaks_no_promise(case: Case, small: 
     books = Books(plan, supply)
 
     assert all(left >= 0 for left in books.left.values())
-    assert all(books.got(need) <= need.wanting for need in demand)
+    assert all(books.got(need) <= need.remaining for need in demand)
     assert all(hold.quantity >= hold.candidate.source.minimum_order for hold in plan.holds)
     assert by_tier(plan, demand) >= by_tier(before, demand)
 
@@ -466,22 +469,22 @@ def test_when_the_time_is_up_it_says_how_far_from_the_best_it_may_be() -> None:
     ("demand", "supply", "because", "others", "above"),
     [
         ([NEED], [replace(SOURCE, free=2000)], None, 0, 0),
-        ([NEED], [replace(SOURCE, free=400)], Because.EXHAUSTED, 0, 0),
-        ([NEED], [replace(SOURCE, item_id=2)], Because.NO_SOURCE, 0, 0),
-        ([NEED, *many(3)[1:]], [replace(SOURCE, free=900)], Because.SHARED, 2, 0),
-        ([NEED, *many(2)[1:]], [replace(SOURCE, free=900)], Because.CAPPED, 1, 0),
-        ([replace(NEED, tier=3), replace(many(2)[1], tier=1)], [SOURCE], Because.HIGHER, 0, 1),
+        ([NEED], [replace(SOURCE, free=400)], Reason.EXHAUSTED, 0, 0),
+        ([NEED], [replace(SOURCE, item_id=2)], Reason.NO_SOURCE, 0, 0),
+        ([NEED, *many(3)[1:]], [replace(SOURCE, free=900)], Reason.SHARED, 2, 0),
+        ([NEED, *many(2)[1:]], [replace(SOURCE, free=900)], Reason.CAPPED, 1, 0),
+        ([replace(NEED, tier=3), replace(many(2)[1], tier=1)], [SOURCE], Reason.HIGHER, 0, 1),
         (
             [NEED],
             [replace(SOURCE, free=900, minimum_order=900), replace(SOURCE, id=2, free=600, minimum_order=500)],
-            Because.MINIMUM,
+            Reason.MINIMUM,
             0,
             0,
         ),
     ],
 )  # fmt: skip
-def test_each_need_is_told_why_it_got_no_more(
-    demand: list[Need], supply: list[Source], because: Because | None, others: int, above: int
+def test_each_need_says_why_it_got_no_more(
+    demand: list[Need], supply: list[Source], because: Reason | None, others: int, above: int
 ) -> None:
     verdict = solved((demand, supply)).shortages[1]
 

@@ -8,18 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from apps.matching.allocation.sequential import decide
-from apps.matching.scoring.ranking import (
-    Fit,
-    HeldFor,
-    Need,
-    Refusal,
-    Rules,
-    Source,
-    effective_tier,
-    precedence,
-    rank,
-    score,
-)
+from apps.matching.scoring.facts import Fit, HeldFor, Need, Rules, Source
+from apps.matching.scoring.precedence import effective_tier, precedence
+from apps.matching.scoring.ranking import rank, score
+from apps.matching.scoring.reasons import Reason
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, markets, needs, sources, tier_of, usable
 
 
@@ -31,7 +23,7 @@ def test_nothing_is_oversold_and_nobody_gets_more_than_they_want(market: tuple[l
     books = Books(plan, supply)
 
     assert all(left >= 0 for left in books.left.values())
-    assert all(books.got(need) <= need.wanting for need in demand)
+    assert all(books.got(need) <= need.remaining for need in demand)
     assert all(hold.quantity > 0 for hold in plan.holds)
     assert len({(hold.need_id, hold.candidate.source.id) for hold in plan.holds}) == len(plan.holds)
 
@@ -46,7 +38,7 @@ def test_every_hold_passes_every_filter_and_respects_minimum_orders(market: tupl
         assert source.organisation_id != need.organisation_id
         assert source.id not in need.excluded
         assert hold.quantity >= source.minimum_order
-        assert not source.ships_to or source.ships_to & set(need.place.path.split("/"))
+        assert not source.ships_to or source.ships_to & set(need.location.path.split("/"))
         if source.item_id != need.item_id:
             assert need.accepts_substitutes
             assert hold.candidate.is_substitute
@@ -63,7 +55,7 @@ def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(
     plan = decide(demand, supply, RULES, policy=POLICY, now=NOW)
     books = Books(plan, supply)
     for need in demand:
-        short = need.wanting - books.got(need)
+        short = need.remaining - books.got(need)
         for candidate in plan.ranked[need.id].candidates:
             source = candidate.source
             already = books.given[need.id, source.id]
@@ -79,7 +71,7 @@ def test_no_lower_tier_is_given_what_a_higher_one_lacks(market: tuple[list[Need]
     books = Books(plan, supply)
     tiers = {need.id: tier_of(need) for need in demand}
     for need in demand:
-        short = need.wanting - books.got(need)
+        short = need.remaining - books.got(need)
         for candidate in plan.ranked[need.id].candidates if short else []:
             source = candidate.source
             lower = sum(
@@ -110,7 +102,7 @@ def test_only_unanswered_holds_of_lower_tiers_yield(market: tuple[list[Need], li
 
 @given(markets())
 @settings(max_examples=150, deadline=None)
-def test_a_lower_tier_leaves_what_a_higher_one_still_wants_of_a_source_that_has_not_answered_it(
+def test_a_lower_tier_leaves_what_remains_of_a_higher_one(
     market: tuple[list[Need], list[Source]],
 ) -> None:
     demand, supply = market
@@ -156,7 +148,7 @@ def test_every_source_is_a_candidate_or_has_a_reason(need: Need, supply: list[So
 @settings(max_examples=100, deadline=None)
 def test_sooner_fresher_more_and_cheaper_never_score_less(need: Need, source: Source, earlier: int, more: int) -> None:
     def of(better: Source) -> float:
-        return score(need, better, Fit.EQUAL, policy=POLICY, now=NOW).score
+        return score(need, better, Fit.EQUAL, RULES, policy=POLICY, now=NOW).score
 
     base = of(source)
     assert of(replace(source, lead_time_days=max(0, source.lead_time_days - earlier))) >= base
@@ -182,13 +174,13 @@ def test_waiting_lifts_a_need_and_precedence_is_total(one: Need, other: Need) ->
 def test_a_contested_item_is_shared_within_a_tier() -> None:
     place = PLACES[1]
     source = Source(
-        id=1, organisation_id=1, item_id=1, free=1000, minimum_order=1, lead_time_days=1, place=place,
+        id=1, organisation_id=1, item_id=1, free=1000, minimum_order=1, lead_time_days=1, location=place,
         ships_to=frozenset(), standard_id=None, confirmed_at=NOW,
     )  # fmt: skip
     first, second = (
         Need(
-            id=id_, organisation_id=10 + id_, item_id=1, target=1000, wanting=1000, tier=1, urgency_rank=1,
-            days_of_supply=None, waiting_since=NOW - dt.timedelta(minutes=10 - id_), needed_by=None, place=place,
+            id=id_, organisation_id=10 + id_, item_id=1, target=1000, remaining=1000, tier=1, urgency_rank=1,
+            days_of_supply=None, waiting_since=NOW - dt.timedelta(minutes=10 - id_), needed_by=None, location=place,
         )
         for id_ in (1, 2)
     )  # fmt: skip
@@ -201,11 +193,11 @@ def test_a_contested_item_is_shared_within_a_tier() -> None:
 def test_the_reason_for_a_refusal_is_counted() -> None:
     place = PLACES[1]
     need = Need(
-        id=1, organisation_id=1, item_id=2, target=10, wanting=10, tier=1, urgency_rank=1, days_of_supply=None,
-        waiting_since=NOW, needed_by=None, place=place, standard_id=2,
+        id=1, organisation_id=1, item_id=2, target=10, remaining=10, tier=1, urgency_rank=1, days_of_supply=None,
+        waiting_since=NOW, needed_by=None, location=place, standard_id=2,
     )  # fmt: skip
     fine = Source(
-        id=1, organisation_id=2, item_id=2, free=100, minimum_order=1, lead_time_days=1, place=place,
+        id=1, organisation_id=2, item_id=2, free=100, minimum_order=1, lead_time_days=1, location=place,
         ships_to=frozenset(), standard_id=2, confirmed_at=NOW,
     )  # fmt: skip
     supply = [
@@ -222,25 +214,25 @@ def test_the_reason_for_a_refusal_is_counted() -> None:
 
     assert [candidate.source.id for candidate in ranked.candidates] == [1]
     assert ranked.refused == {
-        Refusal.OWN: 1,
-        Refusal.SUBSTITUTE: 1,
-        Refusal.STANDARD: 1,
-        Refusal.REGION: 1,
-        Refusal.MINIMUM: 1,
-        Refusal.STOCK: 1,
+        Reason.OWN: 1,
+        Reason.SUBSTITUTE: 1,
+        Reason.STANDARD: 1,
+        Reason.REGION: 1,
+        Reason.MINIMUM: 1,
+        Reason.STOCK: 1,
     }
 
 
 def one_need(wanting: int, *, tier: int) -> Need:
     return Need(
-        id=1, organisation_id=100, item_id=1, target=wanting, wanting=wanting, tier=tier, urgency_rank=1,
-        days_of_supply=None, waiting_since=NOW, needed_by=None, place=PLACES[1],
+        id=1, organisation_id=100, item_id=1, target=wanting, remaining=wanting, tier=tier, urgency_rank=1,
+        days_of_supply=None, waiting_since=NOW, needed_by=None, location=PLACES[1],
     )  # fmt: skip
 
 
 def one_source(id_: int, free: int, *held: HeldFor) -> Source:
     return Source(
-        id=id_, organisation_id=id_, item_id=1, free=free, minimum_order=1, lead_time_days=1, place=PLACES[1],
+        id=id_, organisation_id=id_, item_id=1, free=free, minimum_order=1, lead_time_days=1, location=PLACES[1],
         ships_to=frozenset(), standard_id=None, confirmed_at=NOW, held=held,
     )  # fmt: skip
 
@@ -249,7 +241,7 @@ def test_what_a_higher_tier_has_got_of_others_is_not_left_for_it() -> None:
     """A hospital of which one supplier has not answered is given the rest by another."""
     hospital = replace(one_need(60, tier=1), excluded=frozenset({1}))
     clinic = replace(one_need(100, tier=2), id=2, organisation_id=101, excluded=frozenset({2}))
-    asked = HeldFor(11, need_id=hospital.id, tier=1, quantity=40, wanting=60)
+    asked = HeldFor(11, need_id=hospital.id, tier=1, quantity=40, remaining=60)
 
     plan = decide([hospital, clinic], [one_source(1, 100, asked), one_source(2, 60)], RULES, policy=POLICY, now=NOW)
 
@@ -258,7 +250,7 @@ def test_what_a_higher_tier_has_got_of_others_is_not_left_for_it() -> None:
 
 
 def test_no_hold_yields_where_what_it_held_would_be_left_for_a_higher_tier() -> None:
-    hospital = HeldFor(11, need_id=901, tier=1, quantity=40, wanting=70)
+    hospital = HeldFor(11, need_id=901, tier=1, quantity=40, remaining=70)
     community = HeldFor(12, need_id=902, tier=3, quantity=60)
     market = [one_source(1, 0, hospital, community), one_source(2, 30)]
 
@@ -280,13 +272,13 @@ def test_no_hold_yields_for_what_is_not_worth_a_shipment() -> None:
 def test_who_takes_over_is_told_that_it_gets_all_it_wants() -> None:
     place = PLACES[1]
     source = Source(
-        id=1, organisation_id=1, item_id=1, free=0, minimum_order=1, lead_time_days=1, place=place,
+        id=1, organisation_id=1, item_id=1, free=0, minimum_order=1, lead_time_days=1, location=place,
         ships_to=frozenset(), standard_id=None, confirmed_at=NOW,
         held=(HeldFor(match_id=1, need_id=900, tier=4, quantity=300),),
     )  # fmt: skip
     need = Need(
-        id=1, organisation_id=2, item_id=1, target=200, wanting=200, tier=1, urgency_rank=1, days_of_supply=None,
-        waiting_since=NOW, needed_by=None, place=place,
+        id=1, organisation_id=2, item_id=1, target=200, remaining=200, tier=1, urgency_rank=1, days_of_supply=None,
+        waiting_since=NOW, needed_by=None, location=place,
     )  # fmt: skip
 
     [hold] = decide([need], [source], RULES, policy=POLICY, now=NOW).holds
@@ -295,7 +287,7 @@ def test_who_takes_over_is_told_that_it_gets_all_it_wants() -> None:
     assert (hold.quantity, coverage.value, coverage.score) == (200, 200, 1.0)
 
 
-def test_the_offers_for_an_item_are_its_own_and_those_of_accepted_substitutes() -> None:
+def test_an_item_is_served_by_itself_and_accepted_substitutes() -> None:
     rules = Rules(substitutes=frozenset({(1, 2), (3, 2), (2, 4)}))
 
     assert rules.offered_for(2, accepts_substitutes=True) == {1, 2, 3}

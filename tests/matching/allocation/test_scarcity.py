@@ -17,7 +17,10 @@ from apps.matching.allocation.contested import Effort, allocate
 from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.priority import priority_levels
 from apps.matching.allocation.sequential import decide
-from apps.matching.scoring.ranking import ROUTINE, Need, Place, Refusal, Rules, Source, rank, reach_km
+from apps.matching.scoring.facts import Location, Need, Rules, Source, reach_km
+from apps.matching.scoring.precedence import ROUTINE
+from apps.matching.scoring.ranking import rank
+from apps.matching.scoring.reasons import Reason
 from apps.policy.values import Fairness, PolicyValues
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_score, markets
 
@@ -34,14 +37,14 @@ PLAIN = replace(
 BEIJING, WUHAN, SHENZHEN = PLACES[0], PLACES[1], PLACES[3]
 
 NEED = Need(
-    id=1, organisation_id=100, item_id=1, target=100, wanting=100, tier=1, urgency_rank=ROUTINE, days_of_supply=None,
-    waiting_since=NOW, needed_by=None, place=WUHAN,
+    id=1, organisation_id=100, item_id=1, target=100, remaining=100, tier=1, urgency_rank=ROUTINE, days_of_supply=None,
+    waiting_since=NOW, needed_by=None, location=WUHAN,
 )  # fmt: skip
 GIFT = Source(
-    id=1, organisation_id=1, item_id=1, free=100, minimum_order=1, lead_time_days=1, place=WUHAN, ships_to=frozenset(),
-    standard_id=None, confirmed_at=NOW, is_donation=True, offered_at=NOW,
+    id=1, organisation_id=1, item_id=1, free=100, minimum_order=1, lead_time_days=1, location=WUHAN,
+    ships_to=frozenset(), standard_id=None, confirmed_at=NOW, is_donation=True, offered_at=NOW,
 )  # fmt: skip
-FAR = replace(GIFT, place=SHENZHEN)
+FAR = replace(GIFT, location=SHENZHEN)
 
 
 def others(**facts: Any) -> Need:
@@ -53,8 +56,8 @@ def given_to(needs: Sequence[Need], sources: Sequence[Source], policy: PolicyVal
     return {number: verdict.given for number, verdict in verdicts.items()}
 
 
-def test_small_needs_are_filled_first_as_far_as_that_weighs_more_than_the_way() -> None:
-    large, small = replace(NEED, target=1000, wanting=1000), others(target=80, wanting=80, place=SHENZHEN)
+def test_small_needs_are_filled_first_where_that_outweighs_distance() -> None:
+    large, small = replace(NEED, target=1000, remaining=1000), others(target=80, remaining=80, location=SHENZHEN)
 
     def small_need(weight: float) -> int:
         return given_to([large, small], [GIFT], replace(PLAIN, fill_weight=weight, gift_reach_km=None))[2]
@@ -64,7 +67,7 @@ def test_small_needs_are_filled_first_as_far_as_that_weighs_more_than_the_way() 
 
 def test_filling_never_comes_before_tier_urgency_days_of_supply_or_waiting() -> None:
     policy = replace(PLAIN, fill_weight=1000, waiting_step_hours=24, waiting_steps=3)
-    small = others(target=5, wanting=5)
+    small = others(target=5, remaining=5)
     for before in (
         replace(NEED, waiting_since=NOW - DAY),
         replace(NEED, days_of_supply=9),
@@ -80,7 +83,7 @@ def test_waiting_is_told_apart_in_steps_and_up_to_so_many() -> None:
 
     def older_need(hours: int, more: int) -> int:
         older = replace(NEED, waiting_since=NOW - dt.timedelta(hours=hours + more))
-        newer = others(target=50, wanting=50, waiting_since=NOW - dt.timedelta(hours=hours))
+        newer = others(target=50, remaining=50, waiting_since=NOW - dt.timedelta(hours=hours))
         return given_to([older, newer], [GIFT], policy)[1]
 
     assert older_need(20, 3) == 50  # in the same step the small need goes first
@@ -89,7 +92,7 @@ def test_waiting_is_told_apart_in_steps_and_up_to_so_many() -> None:
 
 
 def test_equal_parts_are_for_when_there_is_enough_for_them_to_be_of_use() -> None:
-    needs = [replace(NEED, target=400, wanting=400), others(target=400, wanting=400)]
+    needs = [replace(NEED, target=400, remaining=400), others(target=400, remaining=400)]
 
     def given(free: int) -> list[int]:
         policy = replace(PLAIN, fairness=Fairness.URGENCY, fair_from=0.25)
@@ -103,7 +106,7 @@ def test_a_shipment_costs_a_small_need_as_many_units_as_a_large_one() -> None:
     """Nine tenths nearby and a second parcel, or all of it from afar: 0.29 of a score worse for each unit."""
 
     def shipments(wanting: int, units: float) -> int:
-        need = replace(NEED, target=wanting, wanting=wanting)
+        need = replace(NEED, target=wanting, remaining=wanting)
         near, far = replace(GIFT, free=wanting * 9 // 10), replace(FAR, id=2, free=wanting, is_donation=False)
         policy = replace(PLAIN, shipment_units=units)
         return allocate([need], [near, far], RULES, policy=policy, now=NOW).report.shipments
@@ -113,10 +116,10 @@ def test_a_shipment_costs_a_small_need_as_many_units_as_a_large_one() -> None:
     assert [shipments(wanting, 300) for wanting in (100, 1000)] == [1, 1]
 
 
-def test_a_source_sends_one_parcel_instead_of_several_where_that_is_worth_it() -> None:
+def test_shipments_are_consolidated_where_that_is_worth_it() -> None:
     """Two needs of 50 take the hundred between them, or one of 120 takes all of it, a little less full."""
-    small = [replace(NEED, id=number, organisation_id=100 + number, target=50, wanting=50) for number in (1, 2)]
-    large = replace(NEED, id=3, organisation_id=103, target=120, wanting=120)
+    small = [replace(NEED, id=number, organisation_id=100 + number, target=50, remaining=50) for number in (1, 2)]
+    large = replace(NEED, id=3, organisation_id=103, target=120, remaining=120)
 
     def given(units: float, **facts: Any) -> dict[int, int]:
         policy = replace(PLAIN, fill_weight=1, shipment_units=units)
@@ -130,7 +133,7 @@ def test_a_source_sends_one_parcel_instead_of_several_where_that_is_worth_it() -
 
 @given(markets(), st.floats(0.1, 1000), st.sampled_from([0, 10**6]))
 @settings(max_examples=60, deadline=None)
-def test_no_level_is_served_less_for_the_sake_of_fewer_parcels(
+def test_no_level_is_served_less_for_fewer_shipments(
     case: tuple[list[Need], list[Source]], units: float, small: int
 ) -> None:
     supply = [replace(source, held=(), minimum_order=1) for source in case[1]]
@@ -155,7 +158,7 @@ def test_no_level_is_served_less_for_the_sake_of_fewer_parcels(
         pytest.param(NEED, replace(FAR, offered_at=None, confirmed_at=NOW - 17 * DAY), False, id="never published"),
         pytest.param(NEED, replace(FAR, is_donation=False), False, id="for sale"),
         pytest.param(NEED, GIFT, False, id="nearby"),
-        pytest.param(replace(NEED, place=Place("IT/")), FAR, False, id="nobody knows how far"),
+        pytest.param(replace(NEED, location=Location("IT/")), FAR, False, id="nobody knows how far"),
         pytest.param(replace(NEED, urgency_rank=URGENCY_RANK[Urgency.URGENT]), FAR, False, id="urgent"),
         pytest.param(replace(NEED, urgency_rank=URGENCY_RANK[Urgency.EMERGENCY]), FAR, False, id="emergency"),
     ],
@@ -169,7 +172,7 @@ def test_a_gift_waits_for_a_routine_need_nearby_and_for_no_other(need: Need, sou
 
     assert sum(hold.quantity for hold in at_once.holds) == quantity
     assert given_to([need], [source], policy) == {1: quantity}
-    assert rank(need, [source], RULES, policy=policy, now=NOW).refused == ({Refusal.DISTANCE: 1} if waits else {})
+    assert rank(need, [source], RULES, policy=policy, now=NOW).refused == ({Reason.FAR: 1} if waits else {})
 
 
 def test_a_policy_without_a_reach_lets_gifts_go_anywhere() -> None:
@@ -205,7 +208,7 @@ def test_no_setting_breaks_a_promise(
     books = Books(plan, supply)
 
     assert all(left >= 0 for left in books.left.values())
-    assert all(books.got(need) <= need.wanting for need in demand)
+    assert all(books.got(need) <= need.remaining for need in demand)
     assert all(hold.quantity >= hold.candidate.source.minimum_order for hold in plan.holds)
     for need in market.needs:
         fit = {
@@ -220,17 +223,17 @@ def test_no_setting_breaks_a_promise(
 class Roads:
     """Measured: from Beijing nothing is far, from Shenzhen everything."""
 
-    def km(self, a: Place, b: Place) -> float | None:
+    def km(self, a: Location, b: Location) -> float | None:
         return {BEIJING: 10.0, SHENZHEN: 5000.0}.get(b)
 
-    def table(self, here: Sequence[Place], there: Sequence[Place]) -> Any:
+    def table(self, here: Sequence[Location], there: Sequence[Location]) -> Any:
         return np.array([[self.km(a, b) or math.nan for b in there] for a in here]).reshape(len(here), len(there))
 
 
 def test_measured_distances_take_the_place_of_the_globe() -> None:
     rules = Rules(distances=Roads())
-    sources = [replace(GIFT, id=2, place=SHENZHEN), replace(GIFT, id=3, place=BEIJING), replace(GIFT, id=4)]
-    need = replace(NEED, target=1000, wanting=1000)
+    sources = [replace(GIFT, id=2, location=SHENZHEN), replace(GIFT, id=3, location=BEIJING), replace(GIFT, id=4)]
+    need = replace(NEED, target=1000, remaining=1000)
 
     plan = allocate([need], sources, rules, policy=PLAIN, now=NOW).plan
     found = {hold.candidate.source.id: hold.candidate.terms[1].value for hold in plan.holds}
@@ -238,7 +241,7 @@ def test_measured_distances_take_the_place_of_the_globe() -> None:
 
     assert found == {3: 10, 4: None}
     assert [candidate.source.id for candidate in ranked.candidates] == [3, 4]
-    assert ranked.refused == {Refusal.DISTANCE: 1}
+    assert ranked.refused == {Reason.FAR: 1}
 
 
 @pytest.mark.parametrize(
@@ -261,7 +264,7 @@ def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None
 def test_a_standard_that_weighs_nothing_in_the_score_is_still_demanded() -> None:
     weights = {**PLAIN.weights, "standard": 0, "price": PLAIN.weights["price"] + PLAIN.weights["standard"]}
     demanding, fitting = (
-        replace(NEED, standard_id=1, wanting=100),
+        replace(NEED, standard_id=1, remaining=100),
         replace(GIFT, id=2, organisation_id=2, standard_id=1),
     )
 

@@ -14,10 +14,11 @@ from apps.catalogue.models import Item
 from apps.demands.models import Demand
 from apps.demands.services import cancel_demand
 from apps.matching import services as matching
-from apps.matching.allocation.shortage import Because, Shortage
+from apps.matching.allocation.shortage import Shortage
 from apps.matching.explanation import shortfalls
 from apps.matching.explanation.wording import explain
 from apps.matching.models import Match, Shortfall
+from apps.matching.scoring.reasons import Reason
 from apps.policy.models import Policy
 from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, OrganisationFactory
 
@@ -109,8 +110,8 @@ def test_of_what_was_decided_and_not_carried_out_nothing_is_kept(mask: Item) -> 
     MatchFactory.create(demand=demand, offer=OfferFactory.create(item=mask), quantity=300)
     policy, now = Policy.objects.current(), timezone.now()
 
-    shortfalls.note([Shortage(demand.pk, 300, 1000, Because.SHARED, 2)], [demand], policy, now)
-    shortfalls.note([Shortage(demand.pk, 0, 1000, Because.HIGHER, 0, 5)], [demand], policy, now)
+    shortfalls.note([Shortage(demand.pk, 300, 1000, Reason.SHARED, 2)], [demand], policy, now)
+    shortfalls.note([Shortage(demand.pk, 0, 1000, Reason.HIGHER, 0, 5)], [demand], policy, now)
 
     assert told_of(demand) == (300, 1000, "shared", 2, 0)
 
@@ -122,7 +123,7 @@ def test_of_two_writers_who_forget_what_the_other_keeps_one_comes_after_the_othe
     together = threading.Barrier(2, timeout=30)
 
     def note(short: Sequence[Demand], given: int) -> None:
-        told = [Shortage(demand.pk, given, 100 + given, Because.EXHAUSTED) for demand in short]
+        told = [Shortage(demand.pk, given, 100 + given, Reason.EXHAUSTED) for demand in short]
         with transaction.atomic():
             shortfalls.note(told, demands, policy, timezone.now())
 

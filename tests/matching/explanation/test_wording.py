@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from django.utils import translation
 
-from apps.matching.allocation.shortage import Because
 from apps.matching.explanation import wording
+from apps.matching.scoring.reasons import OF_SHORTAGES
 from apps.policy import terms
 
 
@@ -59,8 +59,8 @@ def test_a_share_says_why_it_is_not_more(because: str, others: int, above: int, 
 
 def test_every_reason_why_a_need_got_no_more_has_its_words() -> None:
     value = {"given": 0, "wanting": 1, "others": 1, "above": 1}
-    texts = {wording.sentence("share", {**value, "because": because}, 0) for because in Because}
-    assert len(texts) == len(Because)
+    texts = {wording.sentence("share", {**value, "because": because}, 0) for because in OF_SHORTAGES}
+    assert len(texts) == len(OF_SHORTAGES)
 
 
 def test_the_weightiest_reason_comes_first() -> None:

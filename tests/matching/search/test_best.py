@@ -16,7 +16,9 @@ from apps.matching import services as matching
 from apps.matching.allocation.sequential import Plan, decide
 from apps.matching.loading import load_rules, load_sources
 from apps.matching.models import IndexCell, IndexedOffer, Match, ReferencePrice, SupplierRecord
-from apps.matching.scoring.ranking import BeyondRanking, Need, Place, Refusal, Source, minimum_useful_quantity, rank
+from apps.matching.scoring.facts import Location, Need, Source, minimum_useful_quantity
+from apps.matching.scoring.ranking import BeyondRanking, rank
+from apps.matching.scoring.reasons import Reason
 from apps.matching.search import best, offer_index
 from apps.matching.search.best import areas, arguments, load_shortlists
 from apps.policy.models import Policy
@@ -115,13 +117,13 @@ class World:
             organisation_id=chance.choice([0, chance.choice(self.suppliers).pk]),
             item_id=(item or chance.choice(self.items)).pk,
             target=wanting + chance.choice([0, 500]),
-            wanting=wanting,
+            remaining=wanting,
             tier=chance.randint(1, 4),
             urgency_rank=chance.randint(0, 2),
             days_of_supply=None,
             waiting_since=NOW - dt.timedelta(hours=chance.randint(0, 60)),
             needed_by=chance.choice([None, NOW + dt.timedelta(days=chance.uniform(-3, 40))]),
-            place=Place(place.path, place.latitude, place.longitude),
+            location=Location(place.path, place.latitude, place.longitude),
             standard_id=standard.pk if (standard := chance.choice(self.standards)) else None,
             accepts_substitutes=chance.random() < 0.5,
             excluded=frozenset(chance.sample(range(1, 160), 3)),
@@ -167,7 +169,7 @@ def cases_among(need: Need, policy: Policy, now: dt.datetime) -> set[str]:
     return {
         name
         for name, there in {
-            "gift too far": Refusal.DISTANCE in ranked.refused,
+            "gift too far": Reason.FAR in ranked.refused,
             "gift": any(source.is_donation for source in sources),
             "certificate ends today": any(source.id in ending for source in sources),
             "only by taking over": any(source.free < max(matters, source.minimum_order) for source in sources),
@@ -317,8 +319,9 @@ def test_offers_whose_keys_are_past_their_time_are_found_all_the_same() -> None:
     offer_index.index_offers(now=NOW)
     later = NOW + 3 * weeks
     need = Need(
-        id=1, organisation_id=0, item_id=item.pk, target=100, wanting=100, tier=1, urgency_rank=0, days_of_supply=None,
-        waiting_since=later, needed_by=None, place=Place(here.path, here.latitude, here.longitude),
+        id=1, organisation_id=0, item_id=item.pk, target=100, remaining=100, tier=1, urgency_rank=0,
+        days_of_supply=None, waiting_since=later, needed_by=None,
+        location=Location(here.path, here.latitude, here.longitude),
     )  # fmt: skip
 
     expected, found, _whole = listed(need, Policy.objects.current(), later, 3)

@@ -74,9 +74,7 @@ def test_a_draft_that_changes_nothing_changes_nothing(author: User) -> None:
     assert done.totals["before"] == done.totals["after"]
 
 
-def test_how_short_supply_is_shared_shows_where_too_much_competes_it_is_said(
-    author: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fair_sharing_shows_and_too_large_contests_are_counted(author: User, monkeypatch: pytest.MonkeyPatch) -> None:
     village, _firm = two_needs()
     other = DemandFactory.create(
         organisation=OrganisationFactory.create(kind=OrganisationKind.COMMUNITY),
@@ -95,7 +93,7 @@ def test_how_short_supply_is_shared_shows_where_too_much_competes_it_is_said(
     assert preview(one_by_one, author).apart == 1
 
 
-def test_what_these_needs_were_promised_is_given_back_and_what_others_were_promised_is_not(author: User) -> None:
+def test_only_what_the_replayed_needs_were_promised_is_given_back(author: User) -> None:
     village, firm = two_needs()
     offer = village.item.offers.get()
     MatchFactory.create(
@@ -149,7 +147,7 @@ def test_a_supplier_that_said_no_and_then_yes_says_yes(author: User) -> None:
     assert [part[1] for part in ReplayedNeed.objects.get(demand=firm).after] == [1000]
 
 
-def test_a_replay_that_is_asked_for_twice_is_one_and_a_draft_that_is_over_has_none(author: User) -> None:
+def test_a_replay_is_queued_once_and_never_for_a_closed_draft(author: User) -> None:
     draft = draft_policy({}, based_on=1, by=author)
     assert previews.request_replay(draft, by=author) == previews.request_replay(draft, by=author)
     discard_draft(draft, by=author)
@@ -281,9 +279,7 @@ def test_a_discarded_draft_takes_its_replays_along(author: User) -> None:
     assert Replay.objects.count() == 0
 
 
-def test_of_too_many_needs_the_newest_are_replayed_and_it_is_said_how_many_are_not(
-    author: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_newest_needs_are_replayed_and_the_others_counted(author: User, monkeypatch: pytest.MonkeyPatch) -> None:
     for days in (1, 2, 3, 4):
         DemandFactory.create(opened_at=timezone.now() - dt.timedelta(days=days))
     OfferFactory.create()

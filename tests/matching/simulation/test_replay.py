@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.matching.scoring.ranking import Need, Source
+from apps.matching.scoring.facts import Need, Source
 from apps.matching.simulation.replay import STEP, History, PostedNeed, Stock, Total, add_up, differences, replay, totals
 from apps.policy.values import REQUESTERS, PolicyValues
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, markets
@@ -43,17 +43,17 @@ def histories(draw: st.DrawFn) -> History:
 
 def need_of(id_: int = 1, *, hours: float = 1, kind: str = "hospital", wanting: int = 100) -> PostedNeed:
     need = Need(
-        id=id_, organisation_id=100 + id_, item_id=1, target=wanting, wanting=wanting, tier=1, urgency_rank=1,
+        id=id_, organisation_id=100 + id_, item_id=1, target=wanting, remaining=wanting, tier=1, urgency_rank=1,
         days_of_supply=None, waiting_since=SINCE + dt.timedelta(hours=hours), needed_by=None,
-        place=PLACES[1],
+        location=PLACES[1],
     )  # fmt: skip
     return PostedNeed(need, kind, "420000")
 
 
 def sources_of(id_: int, *, free: int = 100, hours: float = 0, lead: int = 1) -> Stock:
     source = Source(
-        id=id_, organisation_id=10 + id_, item_id=1, free=free, minimum_order=1, lead_time_days=lead, place=PLACES[1],
-        ships_to=frozenset(), standard_id=None, confirmed_at=SINCE,
+        id=id_, organisation_id=10 + id_, item_id=1, free=free, minimum_order=1, lead_time_days=lead,
+        location=PLACES[1], ships_to=frozenset(), standard_id=None, confirmed_at=SINCE,
     )  # fmt: skip
     return Stock(source, SINCE + dt.timedelta(hours=hours))
 
@@ -68,7 +68,7 @@ def test_nothing_is_oversold_overserved_or_given_before_it_was_there(history: Hi
     assert set(served) == {one.need.id for one in history.posted}
     for one in history.posted:
         parts = served[one.need.id]
-        assert sum(part.quantity for part in parts) <= one.need.wanting
+        assert sum(part.quantity for part in parts) <= one.need.remaining
         for part in parts:
             sold[part.source_id] += part.quantity
             at = one.need.waiting_since + dt.timedelta(hours=part.hours)
@@ -131,8 +131,8 @@ def test_what_is_published_later_helps_later() -> None:
     assert dt.timedelta(hours=1) == STEP
 
 
-def test_a_gift_from_far_away_reaches_a_need_that_can_wait_once_it_has_waited() -> None:
-    far = replace(sources_of(1).source, is_donation=True, place=PLACES[0], offered_at=SINCE)
+def test_a_far_donation_reaches_a_routine_need_after_some_days() -> None:
+    far = replace(sources_of(1).source, is_donation=True, location=PLACES[0], offered_at=SINCE)
     posted = need_of(1, hours=1)
     patient = replace(posted, need=replace(posted.need, urgency_rank=2))
     nearby = PolicyValues(gift_reach_km=1000, gift_reach_km_per_day=30)
@@ -185,7 +185,7 @@ def given_under(policy: PolicyValues, history: History) -> dict[int, int]:
     [(120, {1: 75, 2: 45}, {1: 100, 2: 20}), (200, {1: 100, 2: 60}, {1: 100, 2: 60})],
     ids=["short", "enough"],
 )
-def test_how_short_supply_is_shared_shows_where_it_is_short_and_nowhere_else(
+def test_fair_sharing_shows_where_supply_is_short_and_nowhere_else(
     free: int, evenly: dict[int, int], filling: dict[int, int]
 ) -> None:
     history = History(SINCE, NOW, (need_of(1), need_of(2, wanting=60)), (sources_of(1, free=free),))
@@ -201,7 +201,7 @@ def test_small_needs_are_filled_first_where_the_policy_says_so() -> None:
     assert given_under(FILLING, history) == {1: 0, 2: 60}
 
 
-def test_needs_that_were_left_short_hours_ago_compete_with_new_ones_for_what_comes_in() -> None:
+def test_needs_left_short_compete_with_new_ones_for_new_stock() -> None:
     posted = (need_of(1, hours=1), need_of(2, hours=9))
     history = History(SINCE, NOW, posted, (sources_of(1, free=100, hours=10),))
 
@@ -215,7 +215,7 @@ def test_what_would_gain_too_little_stays_as_it_was_asked_at_once() -> None:
     assert given_under(replace(EVENLY, stay_margin=1), history) == {1: 100, 2: 0}
 
 
-def test_an_urgent_need_of_which_a_supplier_has_answered_keeps_what_others_are_asked_for() -> None:
+def test_an_urgent_need_with_an_acceptance_keeps_its_holds_in_a_replay() -> None:
     posted = (need_of(1, hours=0.5), need_of(2, hours=1.5))
     stock = (sources_of(1, free=60), sources_of(2, free=40, hours=2))
     history = History(SINCE, NOW, posted, stock)
@@ -225,7 +225,7 @@ def test_an_urgent_need_of_which_a_supplier_has_answered_keeps_what_others_are_a
     assert given_under(EVENLY, replace(history, posted=patient)) == {1: 75, 2: 25}
 
 
-def test_what_is_too_much_to_decide_together_is_decided_one_after_the_other_and_counted() -> None:
+def test_a_contest_beyond_the_effort_is_sequential_and_counted() -> None:
     history = History(SINCE, NOW, (need_of(1), need_of(2)), (sources_of(1, free=100),))
 
     together = replay(history, RULES, policy=EVENLY, most_together=2)
