@@ -31,7 +31,7 @@ format:  ## Python and templates, as `lint` wants them
 	@$(TEMPLATES) | xargs .venv/bin/djade --target-version 5.2
 	@$(TEMPLATES) | xargs .venv/bin/djangofmt
 
-check: lint  ## all of CI: `lint`, then every test with the branches counted (a third slower than `test`)
+check: lint  ## all of CI: `lint`, then every test with the branches counted (half as long again as `test`)
 	$(DEV) -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 bench:  ## the benchmarks

@@ -156,7 +156,6 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.sessions",
@@ -174,7 +173,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "knox",
     "pgtrigger",
-    "phonenumber_field",
     "rest_framework",
 ]
 
@@ -461,8 +459,6 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = USE_TZ = True
 FORMAT_MODULE_PATH = ["cosmomatch.formats"]
 TIME_ZONE = "UTC"
-PHONENUMBER_DEFAULT_REGION = "CN"
-PHONENUMBER_DB_FORMAT = "E164"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None  # development serves from where the files are

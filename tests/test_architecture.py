@@ -304,6 +304,12 @@ def test_no_test_reads_a_functions_source_or_patches_its_defaults() -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/decisions").glob("*.md")), ids=name)
+def test_a_decision_has_its_date_and_status(page: Path) -> None:
+    first = page.read_text(encoding="utf-8").split("\n\n")[1]
+    assert re.match(r"\*\*Date\.\*\* (\d{4}-\d\d-\d\d|\w+ \d{4}).*\*\*Status\.\*\* \w", first, re.DOTALL), first
+
+
 def test_views_know_no_template_tags() -> None:
     """What both write stands in a module of the portal."""
     found = [

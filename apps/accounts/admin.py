@@ -1,4 +1,4 @@
-"""The back office: what its pages have in common; people, organisations and keys; and the audit trail of core."""
+"""The back office: base classes for its pages; users, organisations and tokens; and the audit trail of core."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
@@ -24,16 +24,16 @@ M = TypeVar("M", bound=models.Model)
 
 
 class KeptAdmin(admin.ModelAdmin[M]):
-    """Rows that others point at and somebody must be able to answer for: they are never deleted here."""
+    """Pages of rows that are never deleted here, because other rows and the audit trail refer to them."""
 
-    show_full_result_count = False  # counting is what makes large lists slow
+    show_full_result_count = False  # counting all rows makes large lists slow
 
     def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return False
 
 
 class WatchedAdmin(KeptAdmin[M]):
-    """Rows that services own: shown whole, changed by actions that call the services and by nothing else."""
+    """Pages of rows that only services write: read-only, with actions that call the services."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -42,12 +42,12 @@ class WatchedAdmin(KeptAdmin[M]):
         return False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may use the actions: who was given the right to change such rows."""
+        """Whether the user may use the actions: those with the right to change such rows may."""
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
 
 class WatchedInline(admin.TabularInline[Any, Any]):
-    """Rows of services beside the row that they belong to."""
+    """Rows that only services write, shown beside the row that they belong to."""
 
     extra = 0
     can_delete = False
@@ -61,7 +61,7 @@ class WatchedInline(admin.TabularInline[Any, Any]):
 
 
 class ReasonActionForm(ActionForm):
-    """The action, and why: for verbs that tell somebody a reason."""
+    """A choice of action with a reason, for actions that tell the reason to somebody."""
 
     reason = forms.CharField(label=_("Reason"), max_length=500, required=False)
 
@@ -69,7 +69,7 @@ class ReasonActionForm(ActionForm):
 def do_each(
     page: admin.ModelAdmin[M], request: HttpRequest, rows: models.QuerySet[M], verb: Callable[[M], object]
 ) -> None:
-    """Let a service do `verb` to each row; what the rules do not allow is said, row by row."""
+    """Call `verb`, a service, for each row. A broken rule is shown as an error of its row, and the others go on."""
     done = 0
     for row in rows:
         try:
@@ -84,7 +84,7 @@ def do_each(
 
 
 def acting(request: HttpRequest) -> User:
-    """Who acts: the site lets nobody else in."""
+    """The user who acts. The site admits only users, never anonymous visitors."""
     assert isinstance(request.user, User)
     return request.user
 
@@ -102,7 +102,7 @@ class MembershipInline(WatchedInline):
 
 @admin.register(User)
 class UserAdmin(StockUserAdmin[User]):
-    """A person who leaves is not deleted but may not log in any more: others answer for what they did together."""
+    """Users are never deleted: those who leave may not log in any more, and the audit trail still names them."""
 
     add_form = NewUserForm
     list_display = ("email", "name", "language", "is_active", "is_staff", "last_login")
@@ -122,14 +122,14 @@ class UserAdmin(StockUserAdmin[User]):
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Only who has every right hands out rights."""
+        """Only superusers may give rights to others."""
         fields = super().get_readonly_fields(request, obj)
         if request.user.is_superuser:
             return fields
         return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Setting the password of somebody with more rights would be taking them."""
+        """Staff cannot change users with more rights: by setting their password they would take over those rights."""
         beyond = obj is not None and (obj.is_superuser or obj.is_staff) and obj != request.user
         return super().has_change_permission(request, obj) and (request.user.is_superuser or not beyond)
 
@@ -169,7 +169,7 @@ class EvidenceInline(WatchedInline):
 
     @admin.display(description=_("document"))
     def file(self, evidence: Evidence) -> str:
-        """Its name: the document itself is shown by the desk, to coordinators."""
+        """The name of the document. The document itself is shown to coordinators on the desk."""
         return str(evidence.document.name)
 
 
@@ -200,6 +200,7 @@ class OrganisationAdmin(KeptAdmin[Organisation]):
     fields = (*OrganisationAdminForm.Meta.fields, *readonly_fields)
 
     def save_model(self, request: HttpRequest, obj: Organisation, form: Any, change: bool) -> None:
+        # The service clears the verification and writes the audit trail; the form's own save would do neither.
         if change:
             given = {name: form.cleaned_data[name] for name in form.changed_data}
             services.amend_organisation(Organisation.objects.get(pk=obj.pk), by=acting(request), **given)
@@ -230,7 +231,7 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
         return ("user", "organisation") if obj else ()
 
     def has_delete_permission(self, request: HttpRequest, obj: Membership | None = None) -> bool:
-        """The action keeps the last manager; deleting would not."""
+        """Membership ends by the action, which keeps the last manager. Deleting would not."""
         return False
 
     def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
@@ -244,7 +245,7 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(WatchedAdmin[ApiToken]):
-    """A key is made by its owner and shown to its owner; here it can only be revoked."""
+    """Tokens are made by their owners, who alone see them. Here they can only be revoked."""
 
     list_display = ("name", "user", "token_key", "scopes", "region", "created", "expiry", "last_used_at")
     list_select_related = ("user", "region")
@@ -255,11 +256,6 @@ class ApiTokenAdmin(WatchedAdmin[ApiToken]):
     @admin.action(description=_("Revoke"), permissions=["operate"])
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
         do_each(self, request, rows, lambda row: services.revoke_token(row, by=acting(request)))
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # the site lets nobody else in
-    return request.user
 
 
 @admin.register(AuditEntry)

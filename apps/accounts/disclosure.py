@@ -1,6 +1,6 @@
-"""What may be told of what organisations have and ask for. Pure."""
+"""What may be published about what organisations have and ask for. Pure."""
 
 from typing import Final
 
-# A figure that fewer organisations stand behind tells what one of them has, or asked for.
+# The fewest organisations behind a published figure. With two, each could subtract its own part and know the other's.
 LEAST_ORGANISATIONS: Final = 3

@@ -58,7 +58,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     USERNAME_FIELD: Final = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
-    # A token may narrow what its user sees to one region; whoever authenticates by it sets this.
+    # A token may limit what its user sees to one region. Authentication by such a token sets this.
     region_limit: Region | None = None
 
     class Meta:
@@ -92,20 +92,20 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def has_confirmed_address(self) -> bool:
-        """Whether a link that was mailed to their address was opened: anybody can register with anybody's address."""
+        """Whether the user opened a link mailed to this address. Otherwise, anybody could claim any address."""
         from allauth.account.models import EmailAddress  # it needs this model to be there first
 
         confirmed = EmailAddress.objects.filter(user=self, email__iexact=self.email, verified=True)
         return confirmed.exists()
 
     def visibility(self, organisation: str, region: str) -> models.Q:
-        """The condition that a row is in the user's sight: it belongs to an organisation of theirs, or lies in a
-        region they watch.
+        """The condition that the user may see a row: it is of one of their organisations, or in a region they watch.
 
-        `organisation` and `region` are the lookups of the two from the row. Every `visible_to` is made of this.
-        A list of codes and no join: across one, PostgreSQL guesses that next to nothing is in sight, and sorts the
-        whole table for a page of it.
+        `organisation` and `region` are the lookups of the two from the row. Every `visible_to` is built from this. A
+        token with a region limits both.
         """
+        # Subqueries of region codes, and no join: across a join, PostgreSQL expects almost no visible rows, and sorts
+        # the whole table for one page.
         own = [grant.organisation_id for grant in self.grants]
         sight = models.Q(**{f"{organisation}__in": own})
         for path in self.watched_regions:
@@ -142,7 +142,7 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
         return self.filter(state=OrganisationState.PENDING)
 
     def unannounced(self) -> Self:
-        """Whose people have not been told yet that their verification is not what it was."""
+        """Organisations whose people have not been told yet that the verification has changed."""
         return self.exclude(state=models.F("announced_state"))
 
     def verification_run_out(self, today: dt.date) -> Self:
@@ -182,7 +182,8 @@ class Organisation(TimeStamped):
         User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("verified by")
     )
     verified_until = models.DateField(_("verified until"), null=True, blank=True)
-    # What its people were told last: whichever way the state changes, the row itself asks for the news to be told.
+    # The state that its people were told last. A row in which the two differ is a notice to be sent, whichever way the
+    # state was changed.
     announced_state = models.CharField(max_length=12, default=OrganisationState.UNVERIFIED, editable=False)
 
     source = models.CharField(_("imported from"), max_length=60, blank=True)
@@ -190,7 +191,7 @@ class Organisation(TimeStamped):
 
     objects = OrganisationQuerySet.as_manager()
 
-    # Editing one of these clears the verification: they are what was verified.
+    # A coordinator verified these facts, so a change of one of them clears the verification.
     VERIFIED_FACTS: Final = ("name", "kind", "identifier_kind", "identifier", "region", "address")
 
     MOVES: ClassVar = {
@@ -237,7 +238,7 @@ class Organisation(TimeStamped):
                 fields=["id"], condition=~models.Q(state=models.F("announced_state")), name="organisation_unannounced"
             ),
             models.Index(fields=["updated_at", "id"], name="organisation_by_change"),
-            # Few are not: whoever asks of many whether they are looks here.
+            # Few organisations are not verified, so matching looks here to exclude them.
             models.Index(
                 fields=["id"], condition=~models.Q(state=OrganisationState.VERIFIED), name="organisation_not_verified"
             ),
@@ -286,8 +287,9 @@ class Membership(TimeStamped):
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        """What role and kind both allow; the regional ones only while the organisation is verified, the national ones
-        only if it is in charge of a whole country besides.
+        """The permissions that both the role and the kind of organisation allow.
+
+        Regional ones need a verified organisation, and national ones also need its region to be a whole country.
         """
         allowed = ROLES[self.role] & KINDS[self.organisation.kind]
         if not self.organisation.is_verified:
@@ -296,7 +298,10 @@ class Membership(TimeStamped):
 
 
 def evidence_path(evidence: "Evidence", filename: str) -> str:
-    """Where a document is kept: by organisation, under a name that says nothing and cannot be guessed."""
+    """The path of a document: by organisation, under a random name that cannot be guessed.
+
+    Documents are served only by views that check access; the random name is a second line of defence.
+    """
     import secrets
 
     suffix = filename.rsplit(".", 1)[-1].lower()

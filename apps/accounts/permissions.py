@@ -38,7 +38,9 @@ class Permission(models.TextChoices):
     SET_POLICY = "set_policy", _("set the policy for all")
 
 
+# What members do every day.
 _WORK: Final = frozenset({Permission.VIEW, Permission.POST_DEMANDS, Permission.PUBLISH_OFFERS})
+# What coordinators do. A kind of organisation must allow it as well, so a hospital's manager gets none of it.
 _OF_THE_DESK: Final = frozenset({Permission.WATCH_REGION, Permission.COORDINATE, Permission.SET_POLICY})
 
 ROLES: Final[dict[str, frozenset[Permission]]] = {
@@ -50,7 +52,7 @@ ROLES: Final[dict[str, frozenset[Permission]]] = {
 _OWN: Final = frozenset({Permission.VIEW, Permission.MANAGE_ORGANISATION})
 _REQUESTER: Final = _OWN | {Permission.POST_DEMANDS}
 
-# What an organisation of a kind can be used for at all: a role never gives more than its organisation has.
+# The permissions that a kind of organisation can give at all. A role never gives more than its organisation has.
 KINDS: Final[dict[str, frozenset[Permission]]] = {
     OrganisationKind.HOSPITAL: _REQUESTER,
     OrganisationKind.HEALTH_FACILITY: _REQUESTER,
@@ -62,9 +64,9 @@ KINDS: Final[dict[str, frozenset[Permission]]] = {
     OrganisationKind.COORDINATOR: _OWN | _OF_THE_DESK,
 }
 
-# The two that reach beyond one's own organisation, into its region; they need a verified organisation.
+# Permissions that reach beyond one's own organisation, into its region. They need a verified organisation.
 REGIONAL: Final = frozenset({Permission.WATCH_REGION, Permission.COORDINATE})
-# What concerns everybody: for a verified organisation whose region is a whole country.
+# Permissions that concern everybody. They need a verified organisation whose region is a whole country.
 NATIONAL: Final = frozenset({Permission.SET_POLICY})
 
 # Kinds that anyone may register; the others are made by coordinators in the back office.
@@ -81,9 +83,12 @@ def can(user: "User | AnonymousUser", permission: Permission, organisation: "Org
         return False
 
     for grant in user.grants:
+        # One's own organisation: what role and kind allow.
         if organisation is None or organisation.pk == grant.organisation_id:
             if permission in grant.permissions:
                 return True
+        # Another one in a coordinator's region: whatever that organisation could do itself, for a caller without
+        # a computer.
         elif Permission.COORDINATE in grant.permissions and organisation.region.is_within(grant.organisation.region):
             return permission in (KINDS[organisation.kind] | REGIONAL) - NATIONAL
 
@@ -91,7 +96,7 @@ def can(user: "User | AnonymousUser", permission: Permission, organisation: "Org
 
 
 def is_in_charge(user: "User | AnonymousUser", region: "Region") -> bool:
-    """Whether `user` coordinates a region that this one lies in."""
+    """Whether `user` is a coordinator of this region or of one that contains it."""
     if not user.is_authenticated or not user.is_active:
         return False
     return any(region.is_within(one.region) for one in user.organisations_with(Permission.COORDINATE))

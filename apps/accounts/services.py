@@ -28,12 +28,14 @@ from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.states import move
 
+# Registers are public and change: after a year a coordinator looks again.
 VERIFICATION_LASTS = dt.timedelta(days=365)
+# A photo of a licence from a phone fits; in bytes.
 EVIDENCE_LIMIT = 5 * 1024 * 1024
 
 
 def check_identifier(kind: str, identifier: str) -> str:
-    """The identifier in its normal form; raises when its check character is wrong."""
+    """The identifier in its normal form. Raises `identifier_invalid` if its check character is wrong."""
     identifier = identifier.strip().upper()
     if not identifier:
         return ""
@@ -56,9 +58,10 @@ def check_identifier(kind: str, identifier: str) -> str:
 def register_organisation(
     *, by: User, name: str, kind: str, region: Region, joins: bool = True, **facts: Any
 ) -> Organisation:
-    """Anyone may register and draft; `by` becomes its manager, unless it is registered for a caller (`joins=False`).
+    """Register an unverified organisation: anyone may, and may draft needs and offers with it.
 
-    `facts` are the other fields that people fill in.
+    `by` becomes its manager, unless a coordinator registers it for a caller (`joins=False`). `facts` are the other
+    fields that people fill in. Raises `kind_closed` and `identifier_invalid`.
     """
     if kind not in OPEN_KINDS:
         raise RuleViolation("kind_closed", _("Coordinators are set up in the back office."), field="kind")
@@ -77,9 +80,9 @@ def register_organisation(
 def import_organisation(
     *, source: str, source_key: str, name: str, kind: str, region: Region, by: User | None = None, **facts: Any
 ) -> tuple[Organisation, bool]:
-    """The organisation that another system knows by `source_key`, and whether it is new here.
+    """Get or create the organisation that another system knows by `source_key`; also returns whether it is new.
 
-    It has no members and is unverified; one that is here already stays as people have made it since.
+    A new one has no members and is unverified. An existing one is left alone, as people may have corrected it since.
     """
     if kind not in OPEN_KINDS:
         raise RuleViolation("kind_closed", _("Coordinators are set up in the back office."), field="kind")
@@ -94,9 +97,8 @@ def import_organisation(
 
 @transaction.atomic
 def amend_organisation(organisation: Organisation, *, by: User, **changes: Any) -> Organisation:
-    """Change facts; changing one that was verified clears the verification, and the organisation waits for a new
-    one.
-    """
+    """Change facts of an organisation. Changing a verified fact clears the verification."""
+    # Locked, so that a verification at the same moment sees either the old facts or the new ones, and not a mixture.
     organisation = Organisation.objects.select_for_update(of=["self"], no_key=True).get(pk=organisation.pk)
     if "identifier" in changes or "identifier_kind" in changes:
         changes["identifier"] = check_identifier(
@@ -120,7 +122,7 @@ def amend_organisation(organisation: Organisation, *, by: User, **changes: Any) 
 
 
 def clear_verification(organisation: Organisation, *, by: User | None, reason: str) -> None:
-    """Back to unverified: what it has open stays, but nothing new of it is matched until it is verified again."""
+    """Make the organisation unverified. Its needs and offers stay, but are not matched until it is verified again."""
     move(
         organisation,
         OrganisationState.UNVERIFIED,
@@ -134,7 +136,7 @@ def clear_verification(organisation: Organisation, *, by: User | None, reason: s
 
 @transaction.atomic
 def add_evidence(organisation: Organisation, document: UploadedFile[bytes], *, by: User, note: str = "") -> Evidence:
-    """Keep a document that speaks for the organisation (at most 5 MB)."""
+    """Keep a document that proves facts of the organisation. Raises `document_too_large` above 5 MB."""
     if (document.size or 0) > EVIDENCE_LIMIT:
         raise RuleViolation("document_too_large", _("The document is larger than 5 MB."), field="document")
     evidence = Evidence(organisation=organisation, document=document, note=note, uploaded_by=by)
@@ -146,7 +148,7 @@ def add_evidence(organisation: Organisation, document: UploadedFile[bytes], *, b
 
 @transaction.atomic
 def submit_for_verification(organisation: Organisation, *, by: User) -> None:
-    """Ask the coordinators to verify. Needs an identifier or a document: something to verify by."""
+    """Ask the coordinators to verify. Raises `evidence_missing` without an identifier or a document."""
     if not organisation.identifier and not organisation.evidence.exists():
         raise RuleViolation(
             "evidence_missing",
@@ -158,7 +160,10 @@ def submit_for_verification(organisation: Organisation, *, by: User) -> None:
 
 
 def _check_seen(organisation: Organisation, seen: dt.datetime | None) -> None:
-    """Refuse to vouch for facts that nobody looked at: a clinic may call itself a ministry a moment before."""
+    """Raise `state_changed` if the facts changed after the coordinator looked at them.
+
+    Otherwise somebody could rename a clinic to a ministry a moment before the click.
+    """
     if seen is None:
         return
     locked = Organisation.objects.select_for_update(no_key=True).filter(pk=organisation.pk)
@@ -175,9 +180,10 @@ def verify_organisation(
     seen: dt.datetime | None = None,
     now: dt.datetime | None = None,
 ) -> None:
-    """A coordinator has seen the evidence. Lasts a year unless `until` says otherwise.
+    """Verify: a coordinator has seen the evidence. It lasts a year unless `until` says otherwise.
 
-    `seen`: the `updated_at` that the coordinator looked at; if the facts changed since, `state_changed`.
+    `seen` is the `updated_at` that the coordinator looked at. Raises `state_changed` if the facts changed since, and
+    `identifier_taken` if another verified organisation has the same registration number.
     """
     now = now or timezone.now()
     _check_seen(organisation, seen)
@@ -193,6 +199,7 @@ def verify_organisation(
                 "identifier_taken",
                 _("“%(name)s” is already verified with the same registration number.") % {"name": twin.name},
             )
+    # Two coordinators may verify twins at the same moment: then the unique constraint decides, and not the look above.
     try:
         with transaction.atomic():
             move(
@@ -212,7 +219,7 @@ def verify_organisation(
 
 @transaction.atomic
 def reject_organisation(organisation: Organisation, *, by: User, reason: str) -> None:
-    """A coordinator says no, and why; the organisation may mend it and submit again."""
+    """Reject, with a reason. The organisation may correct its facts and submit again. Raises `reason_missing`."""
     if not reason.strip():
         raise RuleViolation("reason_missing", _("Say why, so that they can mend it."), field="reason")
     move(
@@ -228,7 +235,7 @@ def reject_organisation(organisation: Organisation, *, by: User, reason: str) ->
 
 @transaction.atomic
 def expire_verifications(*, now: dt.datetime | None = None) -> list[Organisation]:
-    """Verification ends with its date. Returns the organisations whose verification has run out."""
+    """Clear verifications whose last day has passed, at most 500 at once. Returns their organisations."""
     now = now or timezone.now()
     expired = list(
         Organisation.objects.verification_run_out(now.date()).select_for_update(skip_locked=True, no_key=True)[:500]
@@ -239,7 +246,10 @@ def expire_verifications(*, now: dt.datetime | None = None) -> list[Organisation
 
 
 def take_unannounced(limit: int = 200) -> list[Organisation]:
-    """Organisations whose people do not know its state yet, taken in the caller's transaction, which tells them."""
+    """Take organisations whose people must be told of a new state, in the transaction of the caller, which tells them.
+
+    Rows that another worker has taken are skipped.
+    """
     due = Organisation.objects.unannounced().select_related("region").order_by("pk")
     organisations = list(due.select_for_update(of=["self"], skip_locked=True, no_key=True)[:limit])
     Organisation.objects.filter(pk__in=[one.pk for one in organisations]).update(announced_state=F("state"))
@@ -248,7 +258,7 @@ def take_unannounced(limit: int = 200) -> list[Organisation]:
 
 @transaction.atomic
 def amend_user(user: User, **changes: Any) -> User:
-    """Change what a person says about themselves: name, phone, language, time zone."""
+    """Change a user's own settings: name, phone, language, time zone."""
     for name, value in changes.items():
         setattr(user, name, value)
     user.save(update_fields=list(changes))
@@ -256,7 +266,10 @@ def amend_user(user: User, **changes: Any) -> User:
 
 
 def _keep_a_manager(organisation: Organisation, user_id: int) -> None:
-    """Raises `last_manager` if nobody but this person manages the organisation."""
+    """Raise `last_manager` if this person is the only manager of the organisation.
+
+    The managers are locked: two who remove each other at once would otherwise leave none.
+    """
     managers = Membership.objects.select_for_update(no_key=True).filter(organisation=organisation, role=Role.MANAGER)
     if [manager.user_id for manager in managers.order_by("pk")] == [user_id]:
         raise RuleViolation("last_manager", _("This is the last manager. Make somebody else a manager first."))
@@ -270,7 +283,7 @@ def add_member(organisation: Organisation, user: User, *, role: str, by: User) -
     membership, made = Membership.objects.update_or_create(
         user=user, organisation=organisation, defaults={"role": role}
     )
-    user.__dict__.pop("grants", None)
+    user.__dict__.pop("grants", None)  # cached on the object, and out of date now
     audit.record(by, "member.added" if made else "member.changed", organisation, user=user.pk, role=role)
     return membership
 
@@ -292,8 +305,9 @@ def issue_token(
     lasts: dt.timedelta | None = None,
     region: Region | None = None,
 ) -> tuple[ApiToken, str]:
-    """A new key and its text, which is shown this once. Lasts as long as `TOKEN_TTL` of the settings unless said
-    otherwise.
+    """A new API token and its text, which is shown only once, as the database keeps a hash.
+
+    It lasts for `TOKEN_TTL` of the settings unless `lasts` says otherwise.
     """
     token, text = ApiToken.objects.create(  # type: ignore[no-untyped-call]  # knox has no types
         user,
@@ -308,6 +322,6 @@ def issue_token(
 
 @transaction.atomic
 def revoke_token(token: ApiToken, *, by: User) -> None:
-    """The key opens nothing any more."""
+    """Delete the token. Requests with it are refused from now on."""
     audit.record(by, "token.revoked", token.user, key=token.token_key)
     token.delete()

@@ -20,7 +20,10 @@ NOTED_EVERY: Final = dt.timedelta(minutes=1)
 
 
 class BearerAuthentication(TokenAuthentication):
-    """One key lookup. Whatever is not a live token of an active user is 401, however it is malformed."""
+    """A bearer token, found by one key lookup.
+
+    Anything but a live token of an active user is 401, however malformed it is.
+    """
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, ApiToken]:
         try:
@@ -46,7 +49,7 @@ def _note_use(token: ApiToken, now: dt.datetime) -> None:
 
 
 class SessionCookieAuthentication(SessionAuthentication):
-    """The portal's cookie, with CSRF."""
+    """The cookie of somebody who is logged in to the portal, with CSRF."""
 
     def enforce_csrf(self, request: Request) -> None:
         try:
@@ -56,6 +59,8 @@ class SessionCookieAuthentication(SessionAuthentication):
 
 
 class ScopeMissingError(exceptions.PermissionDenied):
+    """The token lacks a scope; the problem document names it as `scope`."""
+
     default_code = "scope_missing"
 
     def __init__(self, scope: str) -> None:
@@ -64,7 +69,7 @@ class ScopeMissingError(exceptions.PermissionDenied):
 
 
 class HasScope(BasePermission):
-    """A token may read, write or export only with that scope; a session may do what its user may."""
+    """A token may read, write or export only with the scope for it. A session may do what its user may."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         scope = getattr(view, "scope", None) or (

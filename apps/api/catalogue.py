@@ -22,12 +22,12 @@ from apps.catalogue.models import Item, ItemAlias, ItemStandard, Jurisdiction, P
 from apps.catalogue.search import clean
 from apps.catalogue.services import catalogue_version
 
-# Raise it when what is shown of reference data changes: what clients keep is then asked for anew.
-FORM = "1"
+# Raise it when the shape of answers changes: clients then ask anew for what they have kept.
+SHAPE = "1"
 
 
 def etag(_request: Any, **_kwargs: Any) -> str:
-    return f'W/"{catalogue_version()}.{FORM}"'
+    return f'W/"{catalogue_version()}.{SHAPE}"'
 
 
 @method_decorator(condition(etag_func=etag), name="dispatch")
@@ -39,7 +39,7 @@ def etag(_request: Any, **_kwargs: Any) -> str:
     )
 )
 class CatalogueViewSet(viewsets.GenericViewSet[Any]):
-    """Rows of reference data by their public name. A search gives one page, the best first."""
+    """Rows of reference data, by their public code or key. A search gives one page, the best first."""
 
     permission_classes = (AllowAny,)
     pagination_class: Any = CursorPageByCode
@@ -87,7 +87,7 @@ class CatalogueViewSet(viewsets.GenericViewSet[Any]):
         return self._keep(Response(rows[0]))
 
     def complete(self, rows: Rows) -> None:
-        """Fill in what does not come straight from columns, for all rows at once."""
+        """Fill in what comes from no column of the row (`FilledByViewSet`), for all rows of a page at once."""
 
     @staticmethod
     def _keep(response: Response) -> Response:
@@ -96,6 +96,8 @@ class CatalogueViewSet(viewsets.GenericViewSet[Any]):
 
 
 class UnitSerializer(RowSerializer):
+    """A unit in which quantities of items are counted."""
+
     code = serializers.CharField()
     name_zh = serializers.CharField()
     name_en = serializers.CharField()
@@ -103,6 +105,8 @@ class UnitSerializer(RowSerializer):
 
 
 class ItemAliasSerializer(serializers.Serializer[Any]):
+    """Another name by which people look for an item."""
+
     language = serializers.CharField()
     text = serializers.CharField()
 
@@ -112,6 +116,8 @@ class ItemAliasListField(FilledByViewSet, serializers.ListField):
 
 
 class PackSerializer(RowSerializer):
+    """A number of base units that are sold together, such as a box of 50."""
+
     name_zh = serializers.CharField()
     name_en = serializers.CharField()
     size = serializers.IntegerField(help_text="Base units in one pack.")
@@ -126,12 +132,16 @@ class StandardCodeListField(FilledByViewSet, serializers.ListField):
 
 
 class ExternalCodeSerializer(serializers.Serializer[Any]):
+    """The item's code in another system of codes."""
+
     system = serializers.CharField()
     version = serializers.CharField(required=False)
     code = serializers.CharField()
 
 
 class ItemSerializer(RowSerializer):
+    """A kind of goods that can be needed and offered. All its quantities are in one base unit."""
+
     key = serializers.CharField()
     category = serializers.CharField(source="category_id")
     name_zh = serializers.CharField()
@@ -148,6 +158,8 @@ class ItemSerializer(RowSerializer):
 
 
 class StandardSerializer(RowSerializer):
+    """A grade of one edition of a published standard, and what goods of that grade guarantee."""
+
     code = serializers.CharField()
     title_zh = serializers.CharField()
     title_en = serializers.CharField()
@@ -159,6 +171,8 @@ class StandardSerializer(RowSerializer):
 
 
 class RegionSerializer(RowSerializer):
+    """A region: GB/T 2260 in China, ISO 3166-2 elsewhere."""
+
     code = serializers.CharField()
     name = serializers.CharField()
     name_en = serializers.CharField()
@@ -189,6 +203,8 @@ class StandardFilterSet(filters.FilterSet):
 
 
 class RegionWithinFilter(RegionCodeFilter):
+    """The regions inside of the one named, itself among them."""
+
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
         return qs.filter(path__startswith=value.path) if value else qs
 
@@ -204,7 +220,7 @@ class RegionFilterSet(filters.FilterSet):
 
 
 class UnitViewSet(CatalogueViewSet):
-    """What things are counted in."""
+    """Units in which things are counted."""
 
     shown = UnitSerializer
     model = Unit
@@ -242,7 +258,7 @@ class ItemViewSet(CatalogueViewSet):
 
 
 class StandardViewSet(CatalogueViewSet):
-    """Grades of editions of standards, with what they guarantee."""
+    """Grades of editions of standards, and what each guarantees."""
 
     shown = StandardSerializer
     model = Standard
@@ -250,7 +266,7 @@ class StandardViewSet(CatalogueViewSet):
 
 
 class RegionViewSet(CatalogueViewSet):
-    """Places: GB/T 2260 in China, ISO 3166-2 elsewhere."""
+    """Regions, by GB/T 2260 in China and by ISO 3166-2 elsewhere."""
 
     shown = RegionSerializer
     model = Region

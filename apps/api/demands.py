@@ -33,7 +33,7 @@ from apps.api.fields import (
 )
 from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
 from apps.api.matches import MatchFilterSet, MatchSerializer, fill_matches
-from apps.api.outlook import OutlookSerializer, shown
+from apps.api.outlook import OutlookSerializer, describe_outlook
 from apps.api.resource import ResourceViewSet
 from apps.api.schema import one_or_many
 from apps.core.errors import RuleViolation
@@ -47,7 +47,7 @@ from apps.matching.explanation.outlook import outlook
 from apps.matching.explanation.shortfalls import shortfall_of
 from apps.matching.models import Match
 
-MOST_LINES: Final = 200
+MOST_LINES: Final = 200  # of one post
 
 
 class ConfirmQuantityField(StrictBooleanField):
@@ -81,6 +81,8 @@ class DemandLineSerializer(DemandChangeSerializer):
 
 
 class DemandOpeningSerializer(InputSerializer):
+    """How a draft is opened."""
+
     confirm_quantity = ConfirmQuantityField()
 
 
@@ -111,7 +113,7 @@ class DemandFilterSet(filters.FilterSet):
 
 
 class DemandViewSet(ResourceViewSet):
-    """What is needed: one row is one line of a post."""
+    """Needs. One row is one line of a post."""
 
     shown = DemandSerializer
     filterset_class = DemandFilterSet
@@ -178,7 +180,7 @@ class DemandViewSet(ResourceViewSet):
 
     @extend_schema(request=DemandChangeSerializer, responses=DemandSerializer)
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
-        """Change what is asked for; what suppliers have not answered yet is taken back and asked anew."""
+        """Change a need. Requests that suppliers have not answered are taken back, and made anew."""
         demand = self.mine()
         changes = self.taken(DemandChangeSerializer, partial=True)
         confirmed = changes.pop("confirm_quantity", False)
@@ -188,7 +190,7 @@ class DemandViewSet(ResourceViewSet):
     @extend_schema(request=DemandOpeningSerializer, responses=DemandSerializer)
     @action(detail=True, methods=["post"])
     def open(self, _request: Request, **_kwargs: Any) -> Response:
-        """Put a draft to work."""
+        """Open a draft: from now on it is matched. If a coordinator reviews it first, it stays a draft that says so."""
         demand = self.mine()
         confirmed = self.taken(DemandOpeningSerializer).get("confirm_quantity", False)
         services.open_demand(demand, by=self.user, quantity_confirmed=confirmed)
@@ -197,7 +199,7 @@ class DemandViewSet(ResourceViewSet):
     @extend_schema(request=ReasonInputSerializer, responses=DemandSerializer)
     @action(detail=True, methods=["post"])
     def pause(self, _request: Request, **_kwargs: Any) -> Response:
-        """Ask nobody for a while."""
+        """Pause a need: nobody is asked until it is resumed."""
         demand = self.mine()
         services.pause_demand(demand, by=self.user, **self.taken(ReasonInputSerializer))
         return self.answer(demand.pk)
@@ -214,7 +216,7 @@ class DemandViewSet(ResourceViewSet):
     @extend_schema(request=EmptyInputSerializer, responses=DemandSerializer)
     @action(detail=True, methods=["post"])
     def confirm(self, _request: Request, **_kwargs: Any) -> Response:
-        """Still needed."""
+        """Confirm that the goods are still needed. The clock that makes a need stale starts anew."""
         demand = self.mine()
         self.taken(EmptyInputSerializer)
         services.confirm_demand(demand, by=self.user)
@@ -223,7 +225,7 @@ class DemandViewSet(ResourceViewSet):
     @extend_schema(request=ReasonInputSerializer, responses=DemandSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, _request: Request, **_kwargs: Any) -> Response:
-        """Not needed any more."""
+        """Cancel a need whose goods are not needed any more."""
         demand = self.mine()
         services.cancel_demand(demand, by=self.user, **self.taken(ReasonInputSerializer))
         return self.answer(demand.pk)
@@ -233,7 +235,7 @@ class DemandViewSet(ResourceViewSet):
     )
     @action(detail=True, methods=["get"], filterset_class=None)
     def matches(self, request: Request, **_kwargs: Any) -> Response:
-        """Who was asked, and why."""
+        """List who was asked, and why."""
         demand = self.get_object()
         wanted = MatchFilterSet(request.query_params, Match.objects.visible_to(self.user).filter(demand=demand))
         if not wanted.is_valid():
@@ -243,10 +245,10 @@ class DemandViewSet(ResourceViewSet):
     @extend_schema(responses=OutlookSerializer)
     @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
     def outlook(self, _request: Request, **_kwargs: Any) -> Response:
-        """What there is for the need right now, what keeps the rest from serving it, and what would help."""
+        """Show what there is for the need right now, what keeps the rest from serving it, and what would help."""
         self.get_object()
         demand = Demand.objects.shown().get(pk=self._pk())
-        return Response(shown(outlook(demand, now=timezone.now()), shortfall_of(demand)))
+        return Response(describe_outlook(outlook(demand, now=timezone.now()), shortfall_of(demand)))
 
     def complete(self, rows: Rows) -> None:
         if self.action == "matches":
@@ -255,7 +257,7 @@ class DemandViewSet(ResourceViewSet):
 
 @contextmanager
 def naming(index: int, *, many: bool) -> Iterator[None]:
-    """In a list of lines, a fault is named by its line."""
+    """In a list of lines, the fields of an error are named by line: `1.quantity` of the second."""
     try:
         yield
     except RuleViolation as violation:

@@ -9,11 +9,12 @@ from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 
+# By language and media type. The description changes only with the program, so a process keeps it.
 _kept: dict[tuple[str, str], bytes] = {}
 
 
 class SchemaView(SpectacularAPIView):
-    """The description of the API. Making it takes a second and it is for everybody, so each one is made once."""
+    """The description of the API. Making it takes a second, so it is made once for each language."""
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *_args: Any, **_kwargs: Any) -> HttpResponse:

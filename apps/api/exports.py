@@ -1,4 +1,4 @@
-"""`/exports/{dataset}`: everything that the caller may see of a dataset, or only what changed."""
+"""`/exports/{dataset}`: all rows of a dataset that the caller may see, or only those that changed."""
 
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ NEXT_SINCE: Final = "X-Next-Since"
 
 
 class IgnoreAcceptHeader(BaseContentNegotiation):
-    """The form is asked for by `format`; problems are JSON, whatever `Accept` says."""
+    """The parameter `format` names the form of the answer. Problems are JSON, whatever `Accept` says."""
 
     def select_parser(self, _request: Request, parsers: Any) -> Any:
         return parsers[0]
@@ -61,7 +61,7 @@ class ExportView(APIView):
         },
     )
     def get(self, request: Request, dataset: str) -> StreamingHttpResponse:
-        """Pull a dataset as CSV or JSON Lines. No contacts; a token's region narrows what comes."""
+        """Pull a dataset as CSV or JSON Lines, in the order of change. It holds no contacts."""
         if dataset not in DATASETS:
             raise Http404
         assert isinstance(request.user, User)
@@ -77,12 +77,12 @@ class ExportView(APIView):
         response["Content-Disposition"] = f'inline; filename="{dataset}.{form}"'
         response[NEXT_SINCE] = begun.next_since.isoformat(timespec="microseconds").replace("+00:00", "Z")
         response["Cache-Control"] = "no-store"
-        response["X-Accel-Buffering"] = "no"
+        response["X-Accel-Buffering"] = "no"  # a proxy passes blocks on as they come
         return response
 
 
 def _narrowed(request: Request) -> dict[str, Any]:
-    """The filters, every wrong one named."""
+    """The arguments of `pull` that the query names. Raises `ValidationError` with every wrong one."""
     found: dict[str, Any] = {"region": None, "item": None, "updated_since": None}
     errors: dict[str, list[str]] = {}
     for name, find, what in (

@@ -9,11 +9,14 @@ from django.forms import CharField
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 
+from apps.api.fields import as_id
 from apps.api.times import parse_instant
 from apps.catalogue.models import Item, Region
 
 
 class InstantField(CharField):
+    """A time with its offset; the value is in UTC."""
+
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
         if not text:
@@ -26,7 +29,7 @@ class InstantField(CharField):
 
 @extend_schema_field({"type": "string", "format": "date-time"})
 class ChangedSinceFilter(filters.Filter):
-    """Rows that changed then or later."""
+    """Rows that changed at this time or later."""
 
     field_class = InstantField
 
@@ -39,7 +42,7 @@ class ChangedSinceFilter(filters.Filter):
 
 @extend_schema_field({"type": "string"})
 class ItemKeyFilter(filters.ModelChoiceFilter):
-    """By the item's key."""
+    """Rows of one item, named by its key."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -49,7 +52,7 @@ class ItemKeyFilter(filters.ModelChoiceFilter):
 
 @extend_schema_field({"type": "string"})
 class RegionCodeFilter(filters.ModelChoiceFilter):
-    """The region and everything in it."""
+    """Rows in a region or anywhere inside of it, named by its code."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"queryset": Region.objects.all(), "label": "Code of a region: it and all in it.", **kwargs})
@@ -59,13 +62,11 @@ class RegionCodeFilter(filters.ModelChoiceFilter):
 
 
 class RelatedIdFilter(filters.Filter):
-    """By the id of a related row; nothing has an id that is none."""
+    """Rows of one related row, named by its id. A text that cannot be an id finds nothing."""
 
     field_class = CharField
 
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
-        from apps.api.fields import as_id
-
         if not value:
             return qs
         pk = as_id(value)

@@ -1,8 +1,8 @@
 """POSTs that can be repeated: same key and same body, same answer; same key and another body, 409.
 
-The key's row is inserted in the transaction of the action, so of two at once the second waits on the unique index until
-the first is done, and then finds its answer. What failed has changed nothing and keeps no key: it may be mended and
-sent again.
+The key's row is inserted in the transaction of the action. Of two requests at once, the second therefore waits on the
+unique index until the first is done, and then finds its answer. A request that failed has changed nothing and keeps no
+key: it may be corrected and sent again. The header follows the IETF draft "The Idempotency-Key HTTP Header Field".
 """
 
 import datetime as dt
@@ -25,7 +25,7 @@ KEPT_FOR: Final = dt.timedelta(hours=48)
 
 
 class ReplayedError(Exception):
-    """This request was answered before: `response` is that answer."""
+    """This request was answered before; `response` is that answer."""
 
     def __init__(self, record: IdempotencyKey) -> None:
         super().__init__(record.key)
@@ -34,7 +34,11 @@ class ReplayedError(Exception):
 
 
 def claim(request: Request) -> IdempotencyKey | None:
-    """The row of this request's key, new and locked until the transaction ends; None without the header."""
+    """The row of this request's key, new and locked until the transaction ends; None without the header.
+
+    Raises `ReplayedError` if the key has an answer, `RuleViolation` (`idempotency_key_reused`) if that was the answer
+    to another request, and `ParseError` for a malformed key.
+    """
     key = request.headers.get("Idempotency-Key")
     if key is None or request.method != "POST":
         return None
@@ -56,7 +60,7 @@ def claim(request: Request) -> IdempotencyKey | None:
 
 
 def keep(record: IdempotencyKey, response: Response, *, hide: tuple[str, ...] = ()) -> None:
-    """Remember the answer; members named in `hide` are shown once and kept nowhere."""
+    """Store the answer with its key. Members named in `hide`, such as a secret, are stored nowhere."""
     data = response.data
     if hide and isinstance(data, dict):
         data = {name: value for name, value in data.items() if name not in hide}
@@ -68,12 +72,13 @@ def keep(record: IdempotencyKey, response: Response, *, hide: tuple[str, ...] = 
 
 
 def forget_old(*, now: dt.datetime | None = None) -> int:
+    """Delete the keys that are older than `KEPT_FOR`; returns how many."""
     deleted, _by_model = IdempotencyKey.objects.filter(created_at__lt=(now or timezone.now()) - KEPT_FOR).delete()
     return deleted
 
 
 def _fingerprint(request: Request) -> str:
-    """Of method, address, what the caller may see, and content: not of white space or the order of members."""
+    """A digest of method, address, what the caller may see, and content: not of white space or the order of members."""
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode("utf-8", "replace"))
     if isinstance(request.auth, ApiToken):
         # An answer is kept as it was shown: another token of the same person may see less.

@@ -35,6 +35,8 @@ from apps.matching.models import DeclineReason, Match, MatchState
 
 
 class ExplanationTermSerializer(serializers.Serializer[Any]):
+    """One term of the score: what was measured, how well it fits, and how much it weighs."""
+
     term = serializers.CharField()
     value = serializers.JSONField(allow_null=True, help_text="What was measured: a number, a word or null.")
     score = serializers.FloatField(help_text="From 0 to 1.")
@@ -43,22 +45,30 @@ class ExplanationTermSerializer(serializers.Serializer[Any]):
 
 
 class ExplanationField(serializers.ListField):
+    """The terms that are stored with a match, in the language of the request."""
+
     child = ExplanationTermSerializer()
     shown = staticmethod(wording.explain)
 
 
 class ContactSerializer(serializers.Serializer[Any]):
+    """Whom to call at one side."""
+
     name = serializers.CharField()
     phone = serializers.CharField()
     email = serializers.CharField()
 
 
 class MatchContactsSerializer(FilledByViewSet, serializers.Serializer[Any]):
+    """Whom to call at both sides."""
+
     requester = ContactSerializer()
     supplier = ContactSerializer()
 
 
 class MatchSerializer(RowSerializer):
+    """An offer that is held for a need, or stands by for it, with the reasons why it was chosen."""
+
     id = IdField()
     demand = IdField(source="demand_id")
     reference = serializers.CharField(source="demand.reference")
@@ -94,11 +104,15 @@ class MatchSerializer(RowSerializer):
 
 
 class AcceptanceSerializer(InputSerializer):
+    """How much the supplier accepts, and in how many days it can be there."""
+
     quantity = QuantityField(required=False, help_text="All that was asked for, unless less is said.")
     lead_time_days = StrictIntegerField(required=False, min_value=0, max_value=MAX_DAYS)
 
 
 class DeclineSerializer(InputSerializer):
+    """Why the supplier says no. The reason decides whether the same supplier is asked again."""
+
     reason = serializers.ChoiceField(choices=DeclineReason.choices)
     note = StrictCharField(required=False, allow_blank=True, max_length=500)
 
@@ -117,12 +131,13 @@ class MatchFilterSet(filters.FilterSet):
 
 
 def fill_matches(rows: Rows) -> None:
+    """Lists show no contact, because each look at one is logged."""
     for row in rows:
         row["contact"] = None
 
 
 class MatchViewSet(ResourceViewSet):
-    """Offers held for needs until the supplier answers."""
+    """Offers put together with needs, and the suppliers' answers."""
 
     shown = MatchSerializer
     filterset_class = MatchFilterSet
@@ -147,7 +162,7 @@ class MatchViewSet(ResourceViewSet):
     @extend_schema(request=AcceptanceSerializer, responses=MatchSerializer)
     @action(detail=True, methods=["post"])
     def accept(self, _request: Request, **_kwargs: Any) -> Response:
-        """Accept all or part; there is an order then, and both sides may see each other's contact."""
+        """Accept all or part. This makes an order, and both sides may see each other's contact."""
         match = self.asked()
         fulfilment.accept_match(match, by=self.user, **self.taken(AcceptanceSerializer))
         return self.answer(match.pk)
@@ -155,7 +170,7 @@ class MatchViewSet(ResourceViewSet):
     @extend_schema(request=DeclineSerializer, responses=MatchSerializer)
     @action(detail=True, methods=["post"])
     def decline(self, _request: Request, **_kwargs: Any) -> Response:
-        """Say no, and why; the next best is asked."""
+        """Say no, and why. The next offer in the order is asked."""
         match = self.asked()
         services.decline(match, by=self.user, **self.taken(DeclineSerializer))
         return self.answer(match.pk)

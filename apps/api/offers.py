@@ -70,11 +70,15 @@ class NewOfferSerializer(OfferChangeSerializer):
 
 
 class OfferSheetSerializer(InputSerializer):
+    """A sheet of offers, one in each row."""
+
     file = serializers.FileField(help_text="CSV or XLSX, at most 2,000 rows.")
     organisation = OrganisationField(required=False)
 
 
 class OfferSheetRowSerializer(serializers.Serializer[Any]):
+    """How one row of a sheet was understood, and what is wrong with it."""
+
     row = serializers.IntegerField(help_text="As a person counts: the header is row 1.")
     item = serializers.CharField(allow_null=True)
     quantity = serializers.IntegerField(allow_null=True)
@@ -84,6 +88,8 @@ class OfferSheetRowSerializer(serializers.Serializer[Any]):
 
 
 class OfferSheetResultSerializer(serializers.Serializer[Any]):
+    """How a sheet was understood. Without a preview and without faults, its offers are there."""
+
     rows = OfferSheetRowSerializer(many=True)
     faulty = serializers.IntegerField(help_text="How many rows have faults.")
     unknown_columns = serializers.ListField(child=serializers.CharField())
@@ -115,7 +121,7 @@ class OfferFilterSet(filters.FilterSet):
 
 
 class OfferViewSet(ResourceViewSet):
-    """What suppliers have and can make."""
+    """Offers of suppliers: what they have and can make."""
 
     shown = OfferSerializer
     filterset_class = OfferFilterSet
@@ -142,7 +148,7 @@ class OfferViewSet(ResourceViewSet):
 
     @extend_schema(request=OfferChangeSerializer, responses=OfferSerializer)
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
-        """Change an offer; what is promised stays promised."""
+        """Change an offer. What is promised stays promised; requests without an answer are taken back."""
         offer = self.mine()
         matching.amend_offer(offer, by=self.user, **self.taken(OfferChangeSerializer, partial=True))
         return self.answer(offer.pk)
@@ -150,7 +156,7 @@ class OfferViewSet(ResourceViewSet):
     @extend_schema(request=EmptyInputSerializer, responses=OfferSerializer)
     @action(detail=True, methods=["post"])
     def publish(self, _request: Request, **_kwargs: Any) -> Response:
-        """Put a draft, paused or stale offer to work."""
+        """Publish a draft, paused or stale offer: from now on it is matched."""
         offer = self.mine()
         self.taken(EmptyInputSerializer)
         services.publish_offer(offer, by=self.user)
@@ -159,7 +165,7 @@ class OfferViewSet(ResourceViewSet):
     @extend_schema(request=ReasonInputSerializer, responses=OfferSerializer)
     @action(detail=True, methods=["post"])
     def pause(self, _request: Request, **_kwargs: Any) -> Response:
-        """Promise nothing new for a while."""
+        """Pause an offer: no new request comes. What was promised stays promised."""
         offer = self.mine()
         services.pause_offer(offer, by=self.user, **self.taken(ReasonInputSerializer))
         return self.answer(offer.pk)
@@ -167,7 +173,7 @@ class OfferViewSet(ResourceViewSet):
     @extend_schema(request=EmptyInputSerializer, responses=OfferSerializer)
     @action(detail=True, methods=["post"])
     def confirm(self, _request: Request, **_kwargs: Any) -> Response:
-        """Still there."""
+        """Confirm that the goods are still there. A stale offer is published again."""
         offer = self.mine()
         self.taken(EmptyInputSerializer)
         services.confirm_offer(offer, by=self.user)
@@ -176,7 +182,7 @@ class OfferViewSet(ResourceViewSet):
     @extend_schema(request=ReasonInputSerializer, responses=OfferSerializer)
     @action(detail=True, methods=["post"])
     def withdraw(self, _request: Request, **_kwargs: Any) -> Response:
-        """The goods are gone for good."""
+        """Withdraw an offer whose goods are gone for good."""
         offer = self.mine()
         services.withdraw_offer(offer, by=self.user, **self.taken(ReasonInputSerializer))
         return self.answer(offer.pk)
@@ -194,7 +200,7 @@ class OfferViewSet(ResourceViewSet):
     )
     @action(detail=False, methods=["post"], url_path="import", url_name="import", parser_classes=[MultiPartParser])
     def import_sheet(self, request: Request) -> Response:
-        """Import a sheet of offers, all rows or none; with `preview`, show each row and its faults."""
+        """Import a sheet of offers, all rows or none. With `preview`, only show each row and its faults."""
         taken = self.taken(OfferSheetSerializer)
         file = taken["file"]
         if file.size > settings.UPLOAD_MAX_BYTES:

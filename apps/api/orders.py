@@ -31,6 +31,8 @@ from apps.fulfilment.models import Order, OrderState, Shipment, Side
 
 
 class ShipmentSerializer(RowSerializer):
+    """Goods of an order that left at one time."""
+
     id = IdField()
     quantity = BaseUnitsField()
     carrier = serializers.CharField()
@@ -44,6 +46,8 @@ class ShipmentListField(FilledByViewSet, serializers.ListField):
 
 
 class OrderSerializer(RowSerializer):
+    """What a supplier promised by accepting a match, and what was sent and received of it."""
+
     id = IdField()
     match = IdField(source="match_id")
     repeat_of = IdField(source="repeat_of_id", allow_null=True)
@@ -65,6 +69,8 @@ class OrderSerializer(RowSerializer):
 
 
 class NewShipmentSerializer(InputSerializer):
+    """Goods that have left."""
+
     quantity = QuantityField(required=False, help_text="All that is left to send, unless less is said.")
     carrier = StrictCharField(required=False, allow_blank=True, max_length=100)
     tracking_number = StrictCharField(required=False, allow_blank=True, max_length=100)
@@ -72,12 +78,16 @@ class NewShipmentSerializer(InputSerializer):
 
 
 class ReceiptSerializer(InputSerializer):
+    """What the requester took in at one time, and what of it was rejected."""
+
     quantity_accepted = QuantityField(min_value=0)
     quantity_rejected = QuantityField(required=False, min_value=0)
     reason = StrictCharField(required=False, allow_blank=True, max_length=500, help_text="Why some were rejected.")
 
 
 class CancellationSerializer(ReasonInputSerializer):
+    """Why an order is cancelled, and for which side."""
+
     on_behalf_of = serializers.ChoiceField(
         choices=Side.choices,
         required=False,
@@ -86,6 +96,8 @@ class CancellationSerializer(ReasonInputSerializer):
 
 
 class RepeatOrderSerializer(InputSerializer):
+    """How much is ordered again."""
+
     quantity = QuantityField()
 
 
@@ -103,7 +115,7 @@ class OrderFilterSet(filters.FilterSet):
 
 
 class OrderViewSet(ResourceViewSet):
-    """What a supplier has promised and a requester expects."""
+    """Orders: what a supplier has promised and a requester expects."""
 
     shown = OrderSerializer
     filterset_class = OrderFilterSet
@@ -133,7 +145,7 @@ class OrderViewSet(ResourceViewSet):
     @extend_schema(request=NewShipmentSerializer, responses=OrderSerializer)
     @action(detail=True, methods=["post"])
     def ship(self, _request: Request, **_kwargs: Any) -> Response:
-        """The supplier has sent all of it, or a part."""
+        """Say that all of the order has left, or a part."""
         order = self.order(supplier=True)
         services.ship_order(order, by=self.user, **self.taken(NewShipmentSerializer))
         return self.answer(order.pk)
@@ -141,7 +153,7 @@ class OrderViewSet(ResourceViewSet):
     @extend_schema(request=ReceiptSerializer, responses=OrderSerializer)
     @action(detail=True, methods=["post"])
     def deliver(self, _request: Request, **_kwargs: Any) -> Response:
-        """The requester says what came, and what of it was rejected and why."""
+        """Say how much came, how much of it was rejected, and why."""
         order = self.order(requester=True)
         services.deliver_order(order, by=self.user, **self.taken(ReceiptSerializer))
         return self.answer(order.pk)
@@ -149,7 +161,7 @@ class OrderViewSet(ResourceViewSet):
     @extend_schema(request=CancellationSerializer, responses=OrderSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, _request: Request, **_kwargs: Any) -> Response:
-        """Either side calls it off before anything was sent. A coordinator says for whom, else it is the requester."""
+        """Cancel an order of which nothing was sent. A coordinator says for whom, else it is the requester."""
         order = self.order(requester=True, supplier=True)
         given = self.taken(CancellationSerializer)
         sides = services.sides_of(order, self.user)
@@ -162,7 +174,7 @@ class OrderViewSet(ResourceViewSet):
     @extend_schema(request=ReasonInputSerializer, responses=OrderSerializer)
     @action(detail=True, methods=["post"])
     def close(self, _request: Request, **_kwargs: Any) -> Response:
-        """The requester files it: what is outstanding is wanted again."""
+        """Close an order: nothing more is expected, and what is outstanding is sought anew."""
         order = self.order(requester=True)
         services.close_order(order, by=self.user, **self.taken(ReasonInputSerializer))
         return self.answer(order.pk)
@@ -170,7 +182,7 @@ class OrderViewSet(ResourceViewSet):
     @extend_schema(request=RepeatOrderSerializer, responses={201: OrderSerializer})
     @action(detail=True, methods=["post"])
     def repeat(self, _request: Request, **_kwargs: Any) -> Response:
-        """Order the same of the same supplier again. The answer is the new order."""
+        """Order the same goods of the same supplier again. The answer is the new order."""
         order = self.order(requester=True)
         again = services.repeat_order(order, by=self.user, **self.taken(RepeatOrderSerializer))
         return self.answer(again.pk, status=201)

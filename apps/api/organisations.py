@@ -30,12 +30,16 @@ from apps.api.resource import ResourceViewSet
 
 
 class OrganisationContactSerializer(FilledByViewSet, serializers.Serializer[Any]):
+    """Whom to call at the organisation."""
+
     name = serializers.CharField()
     phone = serializers.CharField()
     email = serializers.CharField()
 
 
 class OrganisationSerializer(RowSerializer):
+    """A hospital, supplier, authority or other body on whose behalf people act."""
+
     id = IdField()
     name = serializers.CharField()
     kind = serializers.ChoiceField(choices=OrganisationKind.choices)
@@ -53,6 +57,8 @@ class OrganisationSerializer(RowSerializer):
 
 
 class OrganisationInputSerializer(InputSerializer):
+    """What an organisation says of itself. In a change, members that are left out stay as they are."""
+
     IGNORED = tuple(OrganisationSerializer().fields)
 
     name = StrictCharField(max_length=200)
@@ -67,10 +73,14 @@ class OrganisationInputSerializer(InputSerializer):
 
 
 class VerificationSerializer(InputSerializer):
+    """Until when the verification holds."""
+
     until = StrictDateField(required=False, allow_null=True, help_text="A year from now unless said otherwise.")
 
 
 class RejectionSerializer(InputSerializer):
+    """Why the organisation is not verified. It reads this."""
+
     reason = StrictCharField(max_length=500)
 
 
@@ -86,7 +96,7 @@ class OrganisationFilterSet(filters.FilterSet):
 
 
 class OrganisationViewSet(ResourceViewSet):
-    """Legal bodies; only verified ones take part in matching."""
+    """Organisations. Only verified ones take part in matching."""
 
     shown = OrganisationSerializer
     filterset_class = OrganisationFilterSet
@@ -107,13 +117,13 @@ class OrganisationViewSet(ResourceViewSet):
 
     @extend_schema(request=OrganisationInputSerializer, responses={201: OrganisationSerializer})
     def create(self, _request: Request) -> Response:
-        """Register an organisation; you become its manager."""
+        """Register an organisation. You become its manager."""
         organisation = services.register_organisation(by=self.user, **self.taken(OrganisationInputSerializer))
         return self.answer(organisation.pk, status=201)
 
     @extend_schema(request=OrganisationInputSerializer, responses=OrganisationSerializer)
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
-        """Change facts; changing a verified one clears the verification."""
+        """Change what the organisation says of itself. Changing a verified fact clears the verification."""
         organisation = self.get_object()
         self.require(Permission.MANAGE_ORGANISATION, organisation)
         services.amend_organisation(organisation, by=self.user, **self.taken(OrganisationInputSerializer, partial=True))
@@ -123,7 +133,7 @@ class OrganisationViewSet(ResourceViewSet):
     @extend_schema(request=EmptyInputSerializer, responses=OrganisationSerializer)
     @action(detail=True, methods=["post"])
     def submit(self, _request: Request, **_kwargs: Any) -> Response:
-        """Ask the coordinators to verify."""
+        """Ask the coordinators to verify the organisation."""
         organisation = self.get_object()
         self.require(Permission.MANAGE_ORGANISATION, organisation)
         self.taken(EmptyInputSerializer)
@@ -133,7 +143,7 @@ class OrganisationViewSet(ResourceViewSet):
     @extend_schema(request=VerificationSerializer, responses=OrganisationSerializer)
     @action(detail=True, methods=["post"])
     def verify(self, _request: Request, **_kwargs: Any) -> Response:
-        """A coordinator has seen the evidence."""
+        """Verify an organisation whose evidence a coordinator has seen."""
         organisation = self.get_object()
         self.require(Permission.COORDINATE, organisation)
         services.verify_organisation(organisation, by=self.user, **self.taken(VerificationSerializer))
@@ -142,7 +152,7 @@ class OrganisationViewSet(ResourceViewSet):
     @extend_schema(request=RejectionSerializer, responses=OrganisationSerializer)
     @action(detail=True, methods=["post"])
     def reject(self, _request: Request, **_kwargs: Any) -> Response:
-        """A coordinator says no, and why."""
+        """Refuse to verify an organisation, and say why."""
         organisation = self.get_object()
         self.require(Permission.COORDINATE, organisation)
         services.reject_organisation(organisation, by=self.user, **self.taken(RejectionSerializer))

@@ -14,21 +14,30 @@ from apps.matching.scoring.reasons import OF_SHORTAGES
 
 
 class OutlookReasonSerializer(serializers.Serializer[Any]):
+    """A reason why offers cannot serve the need, and how many suppliers it keeps back."""
+
     reason = serializers.ChoiceField(choices=[hindrance.name.lower() for hindrance in Hindrance if hindrance.name])
-    suppliers = serializers.IntegerField(help_text="Kept back by this; a supplier may be by several.")
+    suppliers = serializers.IntegerField(
+        help_text="How many it keeps back. Several reasons may keep back one supplier."
+    )
 
 
 class OutlookActionSerializer(serializers.Serializer[Any]):
+    """A change of the need that would help, and how many suppliers it would win."""
+
     action = serializers.ChoiceField(choices=[action.value for action in Action])
-    suppliers = serializers.IntegerField(help_text="That nothing else keeps back.")
+    suppliers = serializers.IntegerField(help_text="Suppliers that nothing else keeps back.")
     units = BaseUnitsField(
-        allow_null=True, help_text="Free at these, in the item's base unit; null where they are fewer than three."
+        allow_null=True,
+        help_text="Free at these suppliers, in the item's base unit; null if they are fewer than three.",
     )
     change = serializers.JSONField(help_text="To be sent as a PATCH of the need; empty where there is nothing to send.")
     text = serializers.CharField()
 
 
 class ShortfallSerializer(serializers.Serializer[Any]):
+    """What the need was given when it was last decided on together with others, and why not more."""
+
     given = BaseUnitsField()
     wanting = BaseUnitsField()
     because = serializers.ChoiceField(choices=[reason.value for reason in OF_SHORTAGES])
@@ -40,13 +49,15 @@ class ShortfallSerializer(serializers.Serializer[Any]):
 
 
 class OutlookSerializer(serializers.Serializer[Any]):
+    """What there is for a need, what keeps the rest from serving it, and what would help."""
+
     as_of = serializers.DateTimeField()
     suppliers = serializers.IntegerField(
         allow_null=True,
-        help_text="That have the goods, or a substitute that is welcome. Null where nothing is counted: for a need "
-        "that is not open, or of an organisation that is not verified.",
+        help_text="Suppliers that have the goods, or a substitute that is welcome. Null where nothing is counted: for "
+        "a need that is not open, or of an organisation that is not verified.",
     )
-    candidates = serializers.IntegerField(allow_null=True, help_text="Of these, those that nothing keeps back.")
+    candidates = serializers.IntegerField(allow_null=True, help_text="Those of them that nothing keeps back.")
     text = serializers.ListField(child=serializers.CharField(), help_text="In the language of the request.")
     hindrances = OutlookReasonSerializer(many=True)
     ways = OutlookActionSerializer(many=True, help_text="What would help, the most suppliers first.")
@@ -55,7 +66,8 @@ class OutlookSerializer(serializers.Serializer[Any]):
     )
 
 
-def shown(outlook: Outlook, shortfall: Shortfall | None) -> dict[str, Any]:
+def describe_outlook(outlook: Outlook, shortfall: Shortfall | None) -> dict[str, Any]:
+    """What `OutlookSerializer` shows, with sentences in the active language."""
     blocked = dict(outlook.survey.blocked)
     if similar := outlook.survey.group(Hindrance.SUBSTITUTE):
         blocked[Hindrance.SUBSTITUTE] = similar.suppliers
@@ -79,11 +91,11 @@ def shown(outlook: Outlook, shortfall: Shortfall | None) -> dict[str, Any]:
             }
             for way in outlook.ways
         ],
-        "shortfall": _shown(shortfall) if shortfall is not None else None,
+        "shortfall": _describe_shortfall(shortfall) if shortfall is not None else None,
     }
 
 
-def _shown(shortfall: Shortfall) -> dict[str, Any]:
+def _describe_shortfall(shortfall: Shortfall) -> dict[str, Any]:
     facts = shortfall.verdict.term().value
     assert isinstance(facts, dict)
     return {

@@ -1,4 +1,8 @@
-"""Pages by cursor: a page is one index range, however far in, and nothing is ever counted."""
+"""Pages by cursor (keyset pagination).
+
+A cursor holds the last value of a unique, indexed column. So a page is one range of the index, however far in it lies,
+rows that are added meanwhile shift nothing, and nothing is ever counted.
+"""
 
 import base64
 import binascii
@@ -29,12 +33,13 @@ class CursorPage(BasePagination):
     def answer(
         self, request: Request, queryset: QuerySet[M], read: Callable[[QuerySet[M]], list[tuple[Any, dict[str, Any]]]]
     ) -> dict[str, Any]:
-        """`read` gives the rows of a slice as (value of the column, what is shown)."""
+        """The page that the query asks for. `read` gives rows as (value of the column, what is shown)."""
         size = page_size(request)
         backwards, position = self._cursor(request)
         descending = self.newest_first != backwards
         if position is not None:
             queryset = queryset.filter(**{f"{self.column}__{'lt' if descending else 'gt'}": position})
+        # One row more than the page has tells whether another page follows.
         rows = read(queryset.order_by(f"{'-' if descending else ''}{self.column}")[: size + 1])
 
         more, rows = len(rows) > size, rows[:size]
@@ -49,6 +54,10 @@ class CursorPage(BasePagination):
         }
 
     def _cursor(self, request: Request) -> tuple[bool, Any]:
+        """Whether to go backwards, and from which value; (False, None) for the first page.
+
+        A client may send anything, so type and range are checked before the database sees the value.
+        """
         text = request.query_params.get("cursor")
         if not text:
             return False, None
@@ -98,16 +107,21 @@ class CursorPage(BasePagination):
 
 
 class CursorPageByCode(CursorPage):
+    """Pages in the order of codes."""
+
     column = "code"
     newest_first = False
     kind = str
 
 
 class CursorPageByKey(CursorPageByCode):
+    """Pages in the order of keys."""
+
     column = "key"
 
 
 def page_size(request: Request) -> int:
+    """How many rows a page has: 1 to 500. Raises `ValidationError` for anything else."""
     text = request.query_params.get("page_size")
     if text is None:
         return DEFAULT_SIZE

@@ -1,4 +1,7 @@
-"""Every answer that is not a success, as one RFC 9457 problem document."""
+"""Every answer that is not a success is one problem document (RFC 9457), whoever found the fault.
+
+Codes are stable and for programs. Texts are for people, in the language of the request.
+"""
 
 import math
 import sys
@@ -57,6 +60,8 @@ class LengthRequiredError(exceptions.APIException):
 
 
 class UnavailableError(exceptions.APIException):
+    """The database is away; the answer says when to try again."""
+
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
     default_detail = gettext_lazy("Try again in a moment.")
@@ -65,7 +70,9 @@ class UnavailableError(exceptions.APIException):
 def document(
     status_code: int, code: str, detail: Any, errors: Mapping[str, list[Any]] | None = None, **more: Any
 ) -> dict[str, Any]:
-    """The members of a problem; `more` are facts for programs, such as how much is left."""
+    """The members of a problem document. `more` are facts for programs, such as how much is left; none hides a member
+    of the standard.
+    """
     problem: dict[str, Any] = {
         "type": f"urn:cosmomatch:problem:{code}",
         "title": str(TITLES.get(status_code, TITLES[400])),

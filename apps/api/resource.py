@@ -1,4 +1,4 @@
-"""What every resource does alike: one transaction per change, answers kept for repeats, pages, and who may do what."""
+"""What all resources have in common: a transaction for each change, answers kept for repeats, pages, permissions."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -28,9 +28,13 @@ from apps.notifications.tasks import send_due, wake
 
 
 class TransactionalView(APIView):
-    """A view whose changes are whole or not at all, and repeatable by an Idempotency-Key."""
+    """A view whose changes happen in one transaction, and can be repeated by an Idempotency-Key.
 
-    # Members of an answer that are shown once and must not be kept.
+    An answer of 400 or above rolls everything back. After a commit the workers are woken, because rows are the queue:
+    a change may have made something to match or to send.
+    """
+
+    # Members of an answer that are shown once and must not be stored with it.
     shown_once: ClassVar[tuple[str, ...]] = ()
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
@@ -69,7 +73,11 @@ class TransactionalView(APIView):
 
 
 class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
-    """Rows that the caller may see, by id."""
+    """Rows that the caller may see, by id.
+
+    A subclass names `shown`, its serializer of answers, and gives the visible rows by `get_queryset`. Anything else is
+    not found: what a caller may not see is 404 and not 403.
+    """
 
     pagination_class = CursorPage
     lookup_value_regex = "[^/]+"
@@ -103,7 +111,7 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
         return self.shown
 
     def page(self, queryset: QuerySet[Any], shown: type[RowSerializer] | None = None) -> Response:
-        """A page of rows as they are shown."""
+        """The page of these rows that the query asks for. `shown` is for rows of another kind than the resource's."""
         paginator = self.pagination_class()
         kind = shown or self.shown
 
@@ -115,7 +123,7 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
         return Response(body)
 
     def answer(self, pk: int, status: int = 200) -> Response:
-        """One row as it is now."""
+        """One row as it is now. Raises `Http404` if the caller does not see it."""
         rows = [row for _extra, row in self.shown.read(self.get_queryset().filter(pk=pk))]
         if not rows:
             raise Http404
@@ -124,27 +132,34 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
         return Response(rows[0], status=status)
 
     def complete(self, rows: Rows) -> None:
-        """Fill in what does not come straight from columns, for all rows at once."""
+        """Fill in what comes from no column of the row (`FilledByViewSet`), for all rows of a page at once."""
 
     def complete_one(self, row: dict[str, Any]) -> None:
-        """Fill in what only the view of a single row shows."""
+        """Fill in what is shown only where a single row is asked for."""
 
     def taken(self, kind: type[InputSerializer], *, partial: bool = False) -> dict[str, Any]:
-        """What came in, checked."""
+        """The body of the request, checked. Raises `ValidationError` with every fault."""
         serializer = kind(data=self.request.data, partial=partial, context=self.get_serializer_context())
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
 
     def require(self, permission: Permission, organisation: Organisation) -> None:
-        """The caller may do this for this organisation, else 403: they see the row already."""
+        """Raise `NotAllowedError` unless the caller may do this for this organisation.
+
+        This is a 403 and gives nothing away, as the caller sees the row already.
+        """
         self.require_one([(permission, organisation)])
 
     def require_one(self, allowed: Iterable[tuple[Permission, Organisation]]) -> None:
+        """Raise `NotAllowedError` unless the caller has one of these permissions."""
         if not any(can(self.user, permission, organisation) for permission, organisation in allowed):
             raise NotAllowedError
 
     def organisation_for(self, permission: Permission, given: Organisation | None) -> Organisation:
-        """On whose behalf: the one that was named, or the only one that it can be."""
+        """On whose behalf the caller acts: the organisation that was named, or the only one that it can be.
+
+        Raises `NotAllowedError` if there is none, and `ValidationError` if there are several.
+        """
         if given is not None:
             self.require(permission, given)
             return given

@@ -1,4 +1,4 @@
-"""`/stats/`: public sums."""
+"""`/stats/`: public sums, made once a minute."""
 
 from typing import Any, Final
 
@@ -18,10 +18,13 @@ from apps.exports.stats import public_stats
 log = structlog.get_logger(__name__)
 
 KEPT_FOR: Final = 60
+# Raise the number when the shape of the answer changes: a cache may outlive an upgrade.
 KEY: Final = "public-stats:2"
 
 
 class StatsCellSerializer(serializers.Serializer[Any]):
+    """One item in one region. Null: fewer than three organisations stand behind the number."""
+
     item = serializers.CharField()
     region = serializers.CharField(help_text="A province, or a country where that is all that is known.")
     unit = serializers.CharField()
@@ -34,26 +37,28 @@ class StatsCellSerializer(serializers.Serializer[Any]):
 
 
 class StatsSerializer(serializers.Serializer[Any]):
+    """Public sums, with the time of counting."""
+
     as_of = serializers.DateTimeField()
     cells = StatsCellSerializer(many=True)
     totals = StatsCellSerializer(many=True, help_text="By item, everywhere: the region is empty.")
 
 
 class StatsView(APIView):
-    """Sums by item and province."""
+    """Public sums by item and province."""
 
     permission_classes = (AllowAny,)
 
     @extend_schema(operation_id="stats_show", responses=StatsSerializer)
     def get(self, _request: Request) -> Response:
-        """What is needed, offered and received, with the time of counting. Null: fewer than three organisations."""
+        """Show what is needed, offered and received, with the time of counting."""
         response = Response(_kept())
         patch_cache_control(response, public=True, max_age=KEPT_FOR)
         return response
 
 
 def _kept() -> dict[str, Any]:
-    """The sums of the last minute; without Redis they are made anew."""
+    """The sums of the last minute, from the cache. Without Redis they are made anew, so that the page stays."""
     try:
         kept: dict[str, Any] | None = cache.get(KEY)
     except (RedisError, OSError) as error:

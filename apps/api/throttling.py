@@ -1,4 +1,4 @@
-"""How much one caller may ask per minute. Counts live in Redis; without it, nobody is turned away."""
+"""How many requests one caller may make per minute. Counts live in Redis; without it, nobody is turned away."""
 
 import time
 from typing import Any, Final
@@ -12,13 +12,13 @@ from rest_framework.throttling import BaseThrottle
 
 log = structlog.get_logger(__name__)
 
-WINDOW: Final = 60
-# A server that hangs would cost every request its time-out.
+WINDOW: Final = 60  # seconds
+# Seconds without asking Redis after it failed: a server that hangs would cost every request its time-out.
 REST_AFTER_FAILURE: Final = 10.0
 
 
 class PerMinuteThrottle(BaseThrottle):
-    """Counts in fixed windows of a minute, per token, else per user, else per address."""
+    """Fixed windows of a minute, for each token, else each user, else each address. A rate of 0 limits nothing."""
 
     resting_until = 0.0
 
@@ -43,6 +43,7 @@ class PerMinuteThrottle(BaseThrottle):
         return self.left
 
     def _caller(self, request: Request) -> tuple[str, int]:
+        """Who is counted, and how many requests per minute they may make."""
         if request.auth is not None:
             return f"token:{request.auth.pk[:32]}", settings.API_REQUESTS_PER_MINUTE
         if request.user.is_authenticated:
@@ -53,6 +54,6 @@ class PerMinuteThrottle(BaseThrottle):
     def _count(key: str) -> int:
         try:
             return cache.incr(key)
-        except ValueError:
+        except ValueError:  # the first request of this window
             cache.add(key, 0, timeout=2 * WINDOW)
             return cache.incr(key)

@@ -16,7 +16,11 @@ _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def parse_instant(text: str) -> dt.datetime:
-    """`2026-11-30T12:00:00Z` or with another offset, whose `+` may have become a space in an address."""
+    """A time such as `2026-11-30T12:00:00Z`, or with another offset, as a time in UTC.
+
+    In an address a `+` may have become a space; fractions beyond microseconds are cut off. Raises `ValueError` for
+    any other text, and for times before 1970 or after 2999.
+    """
     found = _INSTANT.fullmatch(text.strip().replace(" ", "+").upper())
     if found is None:
         raise ValueError(text)
@@ -29,14 +33,17 @@ def parse_instant(text: str) -> dt.datetime:
 
 
 def parse_deadline(text: str, zone: str) -> dt.datetime:
-    """An instant, or a day, which means the end of that day in the time zone `zone`."""
+    """A time with its offset, or a day, which means the end of that day in the time zone `zone`; in UTC.
+
+    An unknown zone counts as UTC. Raises `ValueError` as `parse_instant` does.
+    """
     if not _DAY.fullmatch(text.strip()):
         return parse_instant(text)
     try:
-        place: dt.tzinfo = zoneinfo.ZoneInfo(zone)
+        time_zone: dt.tzinfo = zoneinfo.ZoneInfo(zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-        place = dt.UTC
+        time_zone = dt.UTC
     day = dt.date.fromisoformat(text.strip())
     if not EARLIEST.date() < day < LATEST.date():
         raise ValueError(text)
-    return dt.datetime.combine(day, dt.time(23, 59, 59), place).astimezone(dt.UTC)
+    return dt.datetime.combine(day, dt.time(23, 59, 59), time_zone).astimezone(dt.UTC)

@@ -1,4 +1,4 @@
-"""`/tokens/`: one's own keys for programs."""
+"""`/tokens/`: keys for programs that act as their user."""
 
 import datetime as dt
 from typing import Any
@@ -22,6 +22,8 @@ from apps.api.resource import ResourceViewSet
 
 
 class TokenSerializer(RowSerializer):
+    """A key for a program that acts as you."""
+
     id = serializers.CharField(source="token_key", help_text="The beginning of the token.")
     name = serializers.CharField()
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=TokenScope.choices))
@@ -32,10 +34,14 @@ class TokenSerializer(RowSerializer):
 
 
 class TokenWithSecretSerializer(TokenSerializer):
+    """A new token, with its secret."""
+
     token = serializers.CharField(help_text="Shown this once; a repeated request does not show it again.")
 
 
 class NewTokenSerializer(InputSerializer):
+    """What a token may do, where, and for how long."""
+
     IGNORED = tuple(TokenSerializer().fields)
 
     name = StrictCharField(max_length=100)
@@ -49,6 +55,8 @@ class NewTokenSerializer(InputSerializer):
 
 
 class CursorPageByTokenKey(CursorPage):
+    """Pages of tokens, which are named by their beginning."""
+
     column = "token_key"
     kind = str
 
@@ -90,13 +98,13 @@ class TokenViewSet(ResourceViewSet):
 
     @extend_schema(responses={204: None})
     def destroy(self, _request: Request, **_kwargs: Any) -> Response:
-        """Revoke a token: it opens nothing any more."""
+        """Revoke a token. It opens nothing any more."""
         services.revoke_token(self.get_object(), by=self.user)
         return Response(status=204)
 
 
 def _stay_within(token: ApiToken, scopes: list[str], region: Any, until: dt.datetime) -> None:
-    """A key does not open what it does not open itself."""
+    """Raise `ValidationError` if a new token could do more than the one that asks for it, elsewhere, or for longer."""
     errors: dict[str, list[str]] = {}
     if more := sorted(set(scopes) - set(token.scopes)):
         errors["scopes"] = [_("This token itself lacks: %(scopes)s.") % {"scopes": ", ".join(more)}]

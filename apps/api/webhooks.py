@@ -26,6 +26,8 @@ from apps.notifications.models import MessageState, WebhookEndpoint
 
 
 class WebhookSerializer(RowSerializer):
+    """An address of an organisation's own system to which events are sent."""
+
     id = IdField()
     organisation = IdField(source="organisation_id")
     url = serializers.CharField()
@@ -36,10 +38,14 @@ class WebhookSerializer(RowSerializer):
 
 
 class WebhookWithSecretSerializer(WebhookSerializer):
+    """A new webhook, with the secret that signs its messages."""
+
     secret = serializers.CharField(help_text="To check signatures with (Standard Webhooks). Shown this once.")
 
 
 class NewWebhookSerializer(InputSerializer):
+    """An address, and the events that are sent to it."""
+
     IGNORED = tuple(WebhookSerializer().fields)
 
     url = StrictCharField(max_length=500, help_text="HTTPS, and in the open internet.")
@@ -51,6 +57,8 @@ class NewWebhookSerializer(InputSerializer):
 
 
 class WebhookTestSerializer(serializers.Serializer[Any]):
+    """A test message that is on its way."""
+
     __test__ = False  # pytest collects by name
 
     id = serializers.CharField(help_text="The `webhook-id` of the message that is under way.")
@@ -66,7 +74,7 @@ class WebhookFilterSet(filters.FilterSet):
 
 
 class WebhookViewSet(ResourceViewSet):
-    """Endpoints are the business of an organisation's own people."""
+    """Webhooks of an organisation. Only its own people see and change them."""
 
     shown = WebhookSerializer
     shown_once = ("secret",)
@@ -83,7 +91,7 @@ class WebhookViewSet(ResourceViewSet):
 
     @extend_schema(request=NewWebhookSerializer, responses={201: WebhookWithSecretSerializer})
     def create(self, _request: Request) -> Response:
-        """Add an endpoint; the answer alone shows its secret."""
+        """Add a webhook. Only this answer shows its secret."""
         wanted = self.taken(NewWebhookSerializer)
         organisation = self.organisation_for(Permission.MANAGE_ORGANISATION, wanted.pop("organisation", None))
         endpoint = services.add_webhook(organisation, by=self.user, **wanted)
@@ -92,7 +100,7 @@ class WebhookViewSet(ResourceViewSet):
 
     @extend_schema(responses={204: None})
     def destroy(self, _request: Request, **_kwargs: Any) -> Response:
-        """Remove an endpoint."""
+        """Remove a webhook."""
         services.remove_webhook(self.managed(), by=self.user)
         return Response(status=204)
 

@@ -7,7 +7,9 @@ from typing import Final
 
 # --- Unified social credit code, GB 32100-2015 ------------------------------------------------------------------------
 
+# I, O, S, V and Z are left out, because they look like digits or like each other.
 USCC_ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+# Powers of 3 modulo 31, which is the number of characters in the alphabet.
 _USCC_WEIGHTS: Final = tuple(pow(3, position, 31) for position in range(17))
 _USCC: Final = re.compile(rf"[{USCC_ALPHABET}]{{2}}[0-9]{{6}}[{USCC_ALPHABET}]{{10}}")
 
@@ -26,6 +28,7 @@ class Sector(StrEnum):
     OTHER = "other"
 
 
+# First character: the department that registers; second character: the kind of body there.
 _SECTORS: Final = {
     "11": Sector.GOVERNMENT,
     "12": Sector.PUBLIC_INSTITUTION,
@@ -83,29 +86,24 @@ def is_plausible_for(code: str, kind: str) -> bool:
 
 def gs1_check_digit(digits: str) -> str:
     """The digit that follows: from the right, weights 3, 1, 3, 1… (GS1 General Specifications, 7.9)."""
-    total = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits)))
+    total = sum(int(digit) * (3 if index % 2 == 0 else 1) for index, digit in enumerate(reversed(digits)))
     return str(-total % 10)
 
 
-def _is_gs1(text: str, lengths: tuple[int, ...]) -> bool:
-    return len(text) in lengths and text.isascii() and text.isdigit() and gs1_check_digit(text[:-1]) == text[-1]
-
-
-def is_gtin(text: str) -> bool:
-    """A GTIN-8, -12, -13 or -14 with the right check digit."""
-    return _is_gs1(text, (8, 12, 13, 14))
-
-
 def is_gln(text: str) -> bool:
-    return _is_gs1(text, (13,))
+    """Whether the text is a Global Location Number: 13 digits, of which the last one checks the others."""
+    # `isdigit` alone would accept digits of other scripts.
+    return len(text) == 13 and text.isascii() and text.isdigit() and gs1_check_digit(text[:-1]) == text[-1]
 
 
 # --- Chinese medical device certificates ------------------------------------------------------------------------------
 
+# Registration numbers begin with the authority: 国 for the national one, else the short name of a province.
 _PROVINCES: Final = "京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川贵云滇藏陕甘青宁新兵"
 _REGISTRATION: Final = re.compile(
     rf"(?P<authority>[国{_PROVINCES}])械注(?P<origin>[准进许])(?P<year>\d{{4}})(?P<klass>[23])(?P<category>\d{{2}})(?P<serial>\d{{4}})"
 )
+# The form before the rules of 2014. Price lists still quote it.
 _OLD_REGISTRATION: Final = re.compile(
     rf"(?P<authority>[国{_PROVINCES}])食?药监械\((?P<origin>[准进许])\)字(?P<year>\d{{4}})第"
     r"(?P<klass>[123])(?P<category>\d{2})(?P<serial>\d{4})号?"
@@ -127,10 +125,6 @@ class DeviceCertificate:
     category: str
     serial: str
 
-    @property
-    def is_filing(self) -> bool:
-        return self.device_class == 1
-
 
 def parse_device_certificate(text: str) -> DeviceCertificate | None:
     """The certificate that `text` is, or None. Spaces and full-width brackets do not matter.
@@ -142,6 +136,7 @@ def parse_device_certificate(text: str) -> DeviceCertificate | None:
     if match := _FILING.fullmatch(number):
         return DeviceCertificate(number, match["authority"], "domestic", int(match["year"]), 1, "", match["serial"])
 
+    # Class I devices are filed, II and III are registered.
     match = _REGISTRATION.fullmatch(number) or _OLD_REGISTRATION.fullmatch(number)
     if not match or not 1990 <= int(match["year"]) <= 2100:
         return None

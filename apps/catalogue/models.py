@@ -45,7 +45,8 @@ class RegionLevel(models.TextChoices):
 def trigram_index(*fields: str, prefix: str) -> list[models.Index]:
     """One index per column that serves `icontains` and word similarity, whatever the letters' case.
 
-    Written seldom and read often: without a pending list, which would make every search scan it first.
+    The tables are written seldom and searched often. So the indexes have no pending list (`fastupdate`), which every
+    search would have to scan first.
     """
     return [
         GinIndex(OpClass(Upper(field), name="gin_trgm_ops"), name=f"{prefix}_{field}_trgm", fastupdate=False)
@@ -54,7 +55,10 @@ def trigram_index(*fields: str, prefix: str) -> list[models.Index]:
 
 
 def bumps_revision() -> pgtrigger.Trigger:
-    """Give the catalogue a new revision whenever a statement touches this table, whichever way it came."""
+    """A trigger that renews the catalogue's revision on every statement that changes this table.
+
+    A trigger sees every path: services, the back office, SQL by hand. The revision is the ETag of the reference data.
+    """
     return pgtrigger.Trigger(
         name="bump_revision",
         level=pgtrigger.Statement,
@@ -103,7 +107,7 @@ class Revision(models.Model):
 
 
 class Category(Named):
-    """A shelf of the catalogue, such as respiratory protection."""
+    """A heading of the catalogue that groups items, such as respiratory protection."""
 
     key = models.SlugField(_("key"), max_length=40, primary_key=True)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
@@ -116,7 +120,7 @@ class Category(Named):
 
 
 class Unit(Named):
-    """What one of something is counted in: quantities everywhere are whole numbers of these."""
+    """The base unit in which an item is counted. All quantities are whole numbers of base units."""
 
     code = models.CharField(_("code"), max_length=12, primary_key=True)
     symbol = models.CharField(_("symbol"), max_length=12, help_text=_("As shown after a number in every language."))
@@ -129,7 +133,7 @@ class Unit(Named):
 
     @property
     def short_names(self) -> dict[str, str]:
-        """What stands after a number, by language code: Chinese needs no symbol."""
+        """The unit as written after a number, by language code. In Chinese it is the name itself."""
         return {"en": self.symbol, "zh-hans": self.name_zh}
 
 
@@ -139,6 +143,8 @@ class ItemQuerySet(models.QuerySet["Item"]):
         if not (text := clean(text)):
             return self
 
+        # A union of keys, one query per column, lets each use its own trigram index. One condition with OR over two
+        # tables would make PostgreSQL read both whole.
         names = ("name_zh", "name_en", "key")
         found = Item.objects.order_by().values("pk")
         hits = found.filter(matches("name_zh", text)).union(
@@ -159,7 +165,7 @@ class ItemQuerySet(models.QuerySet["Item"]):
         )
 
     def listed(self) -> Self:
-        """Without the stand-in for what the catalogue does not have."""
+        """All items except the stand-in for goods that the catalogue does not have."""
         return self.exclude(key=UNLISTED_ITEM)
 
 
@@ -196,7 +202,7 @@ class Item(Named):
 
 
 class ItemAlias(models.Model):
-    """Another word people use for an item: a brand, a spelling, a line of somebody's form."""
+    """Another name that people use for an item: a brand, a spelling, the wording of a form."""
 
     item = models.ForeignKey(Item, models.CASCADE, related_name="aliases", verbose_name=_("item"))
     language = models.CharField(_("language"), max_length=2, choices=AliasLanguage)
@@ -259,7 +265,7 @@ class StandardQuerySet(models.QuerySet["Standard"]):
         )
 
     def current(self) -> Self:
-        """Those that no newer edition has replaced."""
+        """Standards that no newer edition has replaced."""
         return self.filter(succeeded_by=None)
 
 
@@ -304,11 +310,12 @@ class Standard(models.Model):
 
     @property
     def title(self) -> str:
+        """The title in the language that is active now."""
         return self.title_zh if (get_language() or "").startswith("zh") else self.title_en
 
 
 class ItemStandard(models.Model):
-    """This standard can be asked of, and claimed for, this item."""
+    """A standard that applies to an item: needs may ask for it, and offers may claim it."""
 
     item = models.ForeignKey(Item, models.CASCADE, related_name="+", verbose_name=_("item"))
     standard = models.ForeignKey(Standard, models.CASCADE, related_name="+", verbose_name=_("standard"))
@@ -373,6 +380,7 @@ class Substitution(models.Model):
 
     @property
     def note(self) -> str:
+        """The note in the language that is active now."""
         return self.note_zh if (get_language() or "").startswith("zh") else self.note_en
 
 
@@ -382,7 +390,7 @@ class RegionQuerySet(models.QuerySet["Region"]):
         if not (text := clean(text)):
             return self
 
-        # One script, one column: fewer conditions, so that the planner goes by the index.
+        # A text in one script can only be in one column. With fewer conditions, the planner chooses the index.
         score: models.expressions.Combinable
         if is_chinese(text):
             wanted, score = matches("name", text), rank("name", text)
@@ -402,14 +410,18 @@ class RegionQuerySet(models.QuerySet["Region"]):
 
 @lru_cache(maxsize=4096)
 def _names_above(codes: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """(Chinese, English) of these places in their order. Remembered: messages name the same few again and again."""
+    """The (Chinese, English) names of these regions, in the order of the codes.
+
+    They are cached, because messages name the same few regions again and again. Reference data changes only when it is
+    loaded, and a stale name in a message does no harm.
+    """
     rows = Region.objects.filter(pk__in=codes).values_list("code", "name", "name_en")
     found = {code: (name, name_en) for code, name, name_en in rows}
     return tuple(found[code] for code in codes if code in found)
 
 
 class Region(models.Model):
-    """A place that is administered: a GB/T 2260 code in China, ISO 3166 elsewhere.
+    """An administrative area, coded by GB/T 2260 in China and by ISO 3166 elsewhere.
 
     `path` lists the codes from the country down, each followed by a slash: `CN/420000/420100/420106/`. Counties
     directly under a province are its children (`CN/420000/429004/`), whatever their digits say.
@@ -436,6 +448,7 @@ class Region(models.Model):
         ordering = ("path",)
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(level__in=RegionLevel.values), name="catalogue_region_level"),
+            # Every search for "everything in this region" compares the beginnings of paths.
             models.CheckConstraint(
                 condition=models.Q(path__endswith=Concat("code", models.Value("/"))),
                 name="catalogue_region_path_ends_with_code",
@@ -479,7 +492,3 @@ class Region(models.Model):
     def ancestor_codes(self) -> list[str]:
         """From the country down, without itself."""
         return self.path.split("/")[:-2]
-
-    @property
-    def is_grouping(self) -> bool:
-        return self.name in GROUPINGS

@@ -1,4 +1,4 @@
-"""Which places people mean by what they write, and which are meant by nobody but have such names."""
+"""Finds the regions that people mean by what they write, and proposes similar names where none is found."""
 
 import re
 from collections.abc import Sequence
@@ -10,9 +10,11 @@ from apps.catalogue.models import Region
 from apps.catalogue.regions import Gazetteer, GazetteerEntry, stem
 from apps.catalogue.search import clean, is_chinese
 
+# The most regions that an ambiguous name gives, and the most that are proposed for an unknown one.
 _SEVERAL: Final = 12
 _PROPOSED: Final = 6
-_PARTS: Final = 3  # of what nobody calls so, as each is compared with the names of all places
+# The most parts of an unknown name that are looked up, as each is compared with the names of all regions.
+_PARTS: Final = 3
 _KIND: Final = re.compile(
     r"\s+(((zhuang|hui|uyghur|uygur) )?(autonomous )?(region|prefecture|county|banner)|city|districts?|province|league"
     r"|area|islands?|sar)$",
@@ -21,7 +23,7 @@ _KIND: Final = re.compile(
 
 
 def find(text: str) -> list[Region]:
-    """The places that `text` may mean; a single one if it is clear, none if no place is called so.
+    """The regions that `text` may mean: one if it is clear, none if no region has such a name.
 
     “Wuchang, Wuhan”, “Wuhan City”, “湖北 武汉 武昌” and “湖北省武汉市武昌区” are understood.
     """
@@ -41,7 +43,7 @@ def find(text: str) -> list[Region]:
 
 
 def nearest(text: str, most: int = _PROPOSED) -> list[Region]:
-    """Places with names like this, or like a part of it, where none is called so; the most alike first."""
+    """Regions with similar names, or names similar to a part of the text, the most similar first."""
     text = clean(text)
     for part in list(dict.fromkeys((text, *_parts(text))))[:_PARTS]:
         if any(map(str.isalnum, part)) and (found := _search(part) or _named_within(part)):
@@ -68,7 +70,7 @@ def _search(text: str) -> list[Region]:
 
 
 def _nested(parts: Sequence[str]) -> list[Region]:
-    """Places called one part, that lie in places called the other parts."""
+    """Regions named by one part that lie in regions named by the other parts: “Wuchang, Wuhan”."""
     hits = [_search(part) for part in parts]
     fits: dict[str, Region] = {}
     for index, candidates in enumerate(hits):
@@ -84,7 +86,7 @@ def _nested(parts: Sequence[str]) -> list[Region]:
 
 
 def _written(text: str) -> list[Region]:
-    """The place of an address in Chinese, written in one piece."""
+    """The region of a Chinese address that is written without separators."""
     if text.isascii():
         return []
     places = (GazetteerEntry(*row) for row in Region.objects.values_list("code", "name", "path"))
@@ -102,8 +104,9 @@ def _named_within(text: str) -> list[Region]:
 
 
 class Proposals:
-    """What to write for names that no place has, in words with codes: “420100 (Wuhan, Hubei)”; empty for what is like
-    nothing. For the first few names of a sheet or a request, as each is compared with all there are.
+    """Suggestions for unknown names, as text with codes: “420100 (Wuhan, Hubei)”. Empty if nothing is similar.
+
+    Only the first `MOST` names of a sheet or request get suggestions, because each is compared with all regions.
     """
 
     MOST: Final = 5

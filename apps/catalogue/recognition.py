@@ -1,4 +1,4 @@
-"""Which item of the catalogue a written name means: forms, boards and price lists say it in many ways.
+"""Finds the item of the catalogue that a written name means: forms, boards and price lists all write it differently.
 
 From certain to doubtful: the name as it stands; one of several names joined by a slash or in brackets; a name with a
 slip of the pen; and what the name ends in: in Chinese, as mostly in English, the thing itself stands last.
@@ -19,13 +19,18 @@ _SIMPLIFIED: Final = str.maketrans(
     "護醫檢測試劑體溫槍額儀監機術離膠氣過氫車線電紅殺製無紡噴條帶動點滅縫櫃頭濾顆塵療藥單廢棄內雙長鏡創飲紗繃輪養劍採樣顯診斷髮兒營壓縮週銀紙濕襪",
     "护医检测试剂体温枪额仪监机术离胶气过氢车线电红杀制无纺喷条带动点灭缝柜头滤颗尘疗药单废弃内双长镜创饮纱绷轮养剑采样显诊断发儿营压缩周银纸湿袜",
 )
+# 口罩（N95） names the goods twice; either may be the name that is known.
 _BRACKETS: Final = re.compile(r"[(\[【{「]([^()\[\]【】{}「」]*)[)\]】}」]")
 _JOINTS: Final = re.compile(r"\s*(?:[|/\\、,;&+\n]|或者?|以及|及|和|\bor\b|\band\b)\s*")
+# Words that say how urgent or how good, and not what.
 _NOISE_BEFORE: Final = re.compile(r"^(?:急需|紧急|需要|采购|各类|各种|其他|其它|医院用|优质|合格|普通|标准)+")
+# Sizes, counts and collective words after the name.
 _NOISE_AFTER: Final = re.compile(
     r"(?:类产能|类|产能|等等|等|若干|用品|物资|产品|系列|大号|中号|小号|均码|各型号|大中小号|[0-9.,*x×#-]*(?:只|个|件|套|双|副|盒|箱|包|瓶|桶|升|毫升|台|人份|片|支|ml|l|kg|g)?"
     r"|\b(?:size)?\s*(?:xs|s|m|l|xl|xxl|small|medium|large))$"
 )
+# The ratio of difflib from which a name counts as one with a slip of the pen: lower values confuse goods, higher ones
+# miss spellings. Names of fewer than five characters differ too little from each other.
 _SIMILAR: Final = 0.82
 _LEAST_FOR_SIMILAR: Final = 5
 
@@ -39,7 +44,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True)
 class Recognised:
-    """The item that was meant and the alias that gave it away.
+    """The item that was recognised, and the alias by which it was.
 
     `is_general` when other, more special items end in the same word: a specification may know better.
     """

@@ -1,4 +1,4 @@
-"""The reference data that comes with the program, read from `data/` and from pycountry into plain rows."""
+"""The reference data that comes with the program, read from `data/` and from pycountry. Pure, except for files."""
 
 import csv
 import gettext
@@ -133,6 +133,7 @@ def satisfactions() -> set[tuple[str, str]]:
         for offered in rule["offered"]
         for demanded in rule["demanded"]
     ]
+    # Most pairs follow from the attributes. The explicit ones are equivalences that a published source states.
     graded = [standards.Graded(row.code, row.attributes, row.successor) for row in standard_rows()]
     return standards.satisfactions(graded, explicit)
 
@@ -204,10 +205,12 @@ def _subdivisions() -> Iterator[ReferenceRegion]:
         if division.parent_code:
             return f"{path_of(division.parent_code)}{code}/"
         country = division.country_code
+        # Their subdivisions hang under the GB/T 2260 code of the place.
         if country in _ALSO_IN_CHINA:
             return f"{regions.CHINA}/{_ALSO_IN_CHINA[country]}/{code}/"
         return f"{country}/{code}/"
 
+    # ISO 3166-2 sorts by code, but a parent must exist before its children: sorted by depth at the end.
     rows = []
     for code, division in known.items():
         if division.country_code == regions.CHINA:

@@ -1,4 +1,4 @@
-"""Where places lie in each other, how far apart they are, and which place a written address means.
+"""How regions contain each other, how far apart they are, and which region a written address means. Pure.
 
 Codes are GB/T 2260 (six digits, 2+2+2 for province, prefecture, county) in China and ISO 3166 elsewhere. A third and
 fourth digit of 90 mean "directly under the province": 4290xx are not one city.
@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+# The mean radius R1 of the International Union of Geodesy and Geophysics.
 EARTH_RADIUS_KM: Final = 6371.0088
 
 CHINA: Final = "CN"
 _DIRECT: Final = "90"
 
 GROUPINGS: Final = ("市辖区", "县", "省直辖县级行政区划", "自治区直辖县级行政区划")
-"""Names of GB/T 2260 rows that group codes and are not places anybody lives in."""
+"""Names of GB/T 2260 rows that only group codes. Nobody has such an address."""
 
 
 def is_gbt(code: str) -> bool:
+    """Whether the code has the form of GB/T 2260: six ASCII digits."""
     return len(code) == 6 and code.isascii() and code.isdigit()
 
 
@@ -50,16 +52,6 @@ def level_of(code: str, depth: int) -> str:
     return "prefecture" if code.endswith("00") else "county"
 
 
-def common_level(path: str, other: str) -> str | None:
-    """The smallest kind of place that holds both (`county` if they are the same county), or None across countries."""
-    shared = []
-    for code, twin in zip(path.split("/")[:-1], other.split("/")[:-1], strict=False):
-        if code != twin:
-            break
-        shared.append(code)
-    return level_of(shared[-1], len(shared)) if shared else None
-
-
 def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
     """Great-circle distance of two (latitude, longitude) in degrees, by the haversine formula."""
     (latitude_a, longitude_a), (latitude_b, longitude_b) = a, b
@@ -75,7 +67,7 @@ def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 
 class RegionRemark(StrEnum):
-    """What had to be decided to find a place."""
+    """A contradiction or gap that had to be decided to find a region."""
 
     PROVINCE_CONTRADICTED = "province_contradicted"  # the city lies in another province: the city is believed
     CITY_CONTRADICTED = "city_contradicted"  # the district lies in another city of the province: it is believed
@@ -88,7 +80,7 @@ class RegionRemark(StrEnum):
 
 @dataclass(frozen=True)
 class GazetteerEntry:
-    """A region as far as finding it needs it. `path` as in the table."""
+    """A region of the gazetteer, with what finding it needs. `path` is as in the table."""
 
     code: str
     name: str
@@ -101,39 +93,42 @@ class GazetteerEntry:
 
 @dataclass(frozen=True)
 class Resolution:
-    """Where something is. No code: nowhere that we know; `level` is how exactly it is known."""
+    """The region that was found, and how exactly (`level`). Without a code, no region was found."""
 
     code: str | None
     level: str | None
     remarks: tuple[RegionRemark, ...] = ()
 
 
+# Autonomous areas carry the names of their peoples, which people leave out: 恩施 for 恩施土家族苗族自治州.
 _PEOPLES: Final = (
     "蒙古族|回族|藏族|维吾尔族?|苗族|彝族|壮族|布依族|朝鲜族|满族|侗族|瑶族|白族|土家族|哈尼族|哈萨克族?|傣族|黎族|傈僳族|佤族|畲族|"
     "拉祜族|水族|东乡族|纳西族|景颇族|柯尔克孜族?|土族|达斡尔族|仫佬族|羌族|布朗族|撒拉族|毛南族|仡佬族|锡伯族?|塔吉克族?|怒族|"
     "普米族|鄂温克族|独龙族|保安族|裕固族|各族|蒙古"
 )
+# The class of area at the end of a name. Longer classes come first: 自治州 before 州.
 _CLASS: Final = re.compile(
     rf"(?:(?:{_PEOPLES})+自治[州县旗]|(?:壮族|回族|维吾尔)?自治区|自治[州县旗]|特别行政区|地区|林区|特区|新区|矿区|省|市|区|县|盟|旗)$"
 )
 
 
 def tidy(name: str | None) -> str:
-    """A written name without blanks, control characters and full-width forms."""
+    """The name without blanks and control characters, in half-width forms (Unicode NFKC)."""
     plain = unicodedata.normalize("NFKC", name or "")
     return "".join(letter for letter in plain if letter.isprintable() and not letter.isspace())
 
 
 def stem(name: str) -> str:
-    """A name without what kind of place it is: `恩施土家族苗族自治州` → `恩施`; but `随县` stays."""
+    """The name without its class of area: `恩施土家族苗族自治州` → `恩施`. `随县` stays: one character is too short."""
     short = _CLASS.sub("", name)
     return short if len(short) > 1 else name
 
 
 class Gazetteer:
-    """All places of China by their names, to find which one is meant."""
+    """All regions of China by name, to find the one that is meant."""
 
     def __init__(self, places: Iterable[GazetteerEntry]) -> None:
+        # Three indexes: by the full name, by the name without its class, and by every region above.
         self.places = {place.code: place for place in places if is_gbt(place.code)}
         self._by_name: defaultdict[str, list[GazetteerEntry]] = defaultdict(list)
         self._by_stem: defaultdict[str, list[GazetteerEntry]] = defaultdict(list)
@@ -145,7 +140,10 @@ class Gazetteer:
                 self._inside[above].append(place)
 
     def named(self, name: str, *levels: frozenset[str], within: GazetteerEntry | None = None) -> list[GazetteerEntry]:
-        """Places of this name, else of this stem (a county that has become a city); of the first levels with any."""
+        """Regions of this name, or of this stem, as a county may have become a city since.
+
+        `levels` are tried in their order, and the first one with a result decides.
+        """
         for index, key in (
             (self._by_name, name),
             (self._by_stem, stem(name)),
@@ -169,7 +167,10 @@ class Gazetteer:
         district: str | None = None,
         address: str | None = None,
     ) -> Resolution:
-        """The smallest place that the fields and the address agree on; the fields are believed before the address."""
+        """The smallest region that the fields and the address agree on.
+
+        The fields are believed before the address, because forms ask for them one by one.
+        """
         remarks: list[RegionRemark] = []
         written = tidy(address)
 
@@ -196,12 +197,13 @@ class Gazetteer:
     def _city(
         self, name: str, province: GazetteerEntry | None, address: str, remarks: list[RegionRemark]
     ) -> GazetteerEntry | None:
-        """A prefecture, a county directly under the province, a municipality; or a county that is called a city."""
+        """The city: a prefecture, a municipality, a county directly under the province, or a county called a city."""
         if not name or (province and _is_city(province) and stem(name) == stem(province.name)):
             return province
         if province and (found := self.named(name, _PREFECTURES, _COUNTIES, within=province)):
             return found[0]
 
+        # Not in the province that was given: a name that only one city of the country has is believed before it.
         elsewhere = self.named(name, _PREFECTURES, _COUNTIES)
         if len(elsewhere) > 1:
             provinces = [place for place in elsewhere if place.level == "province"]
@@ -223,6 +225,7 @@ class Gazetteer:
         if stem(name) == stem(city.name):
             return city
 
+        # A county of another city: believed if its full name is unique in the province.
         province = self.places.get(city.code[:2] + "0000")
         elsewhere = self.named(name, _COUNTIES, within=province)
         if len(elsewhere) == 1 and elsewhere[0].name == name and name.endswith(("县", "市")):
@@ -232,7 +235,11 @@ class Gazetteer:
         return city
 
     def _in_address(self, address: str, known: GazetteerEntry | None) -> GazetteerEntry | None:
-        """A smaller place within `known` that the address names; without anything known, whatever it names first."""
+        """A smaller region within `known` that the address names.
+
+        If nothing is known yet, the search goes down from the provinces, and by full names only from the prefectures: a
+        stem of two characters is in too many street names.
+        """
         if not address or (known and known.level == "county"):
             return None
         if known is None:

@@ -7,21 +7,26 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Cast, Upper
 
 LONGEST = 80
-"""More of a query than this adds nothing that ranks better."""
+"""Longer queries only cost time: what comes later in the text improves no rank."""
 
 
 def clean(text: str) -> str:
-    """What is worth searching for: one line, no characters that PostgreSQL cannot hold, not endless."""
+    """The text as it is searched for: one line of at most `LONGEST` characters.
+
+    PostgreSQL cannot store NUL or lone surrogates, so these are dropped: any input is safe.
+    """
     storable = text[: LONGEST * 4].replace("\0", " ").encode("utf-8", "ignore").decode()
     return " ".join(storable.split())[:LONGEST]
 
 
 def is_chinese(text: str) -> bool:
+    """Whether the text has a character of the block CJK Unified Ideographs."""
     return any("\u4e00" <= letter <= "\u9fff" for letter in text)
 
 
 def matches(field: str, text: str) -> Q:
     """`field` holds `text`, or for three characters and more a run of words much like it (spelling mistakes)."""
+    # Below three characters there is no trigram to compare: containment alone decides.
     holds = Q(**{f"{field}__icontains": text})
     if len(text) < 3:
         return holds
@@ -29,8 +34,8 @@ def matches(field: str, text: str) -> Q:
 
 
 def rank(field: str, text: str) -> CombinedExpression:
-    """How well `field` answers to `text`: equal, at an end, within, resembling; the closer the higher."""
-    # What a thing is stands at the end of a Chinese name, and mostly at the start of an English search.
+    """How well `field` matches `text`: 4 if equal, 3 or 2 at an end, 1 inside, plus the similarity (0 to 1)."""
+    # A Chinese name ends with the thing itself (医用外科口罩 is a 口罩), and an English search mostly begins with it.
     telling, other = ("iendswith", "istartswith") if is_chinese(text) else ("istartswith", "iendswith")
     how = Case(
         When(**{f"{field}__iexact": text}, then=Value(4.0)),

@@ -27,7 +27,7 @@ _LOCK = 0x636174616C6F67  # "catalog": one load at a time
 
 
 def catalogue_version() -> str:
-    """Names the present state of all reference data; any change, by whichever path, gives a new one. One key lookup."""
+    """A name of the present state of all reference data. Every change gives a new one. Costs one lookup by key."""
     return str(Revision.objects.values_list("value", flat=True).first() or "empty")
 
 
@@ -45,9 +45,10 @@ class Loaded:
 def load_reference() -> list[Loaded]:
     """Bring the tables up to the data that comes with the program; all or nothing, and repeating changes nothing.
 
-    What the data does not mention stays: aliases, standards or substitutions that were added in the back office, and
-    rows that demands and offers point at.
+    Rows that the data does not mention stay: coordinators add aliases, standards and substitutions in the back office,
+    and demands and offers point at them.
     """
+    # Two loads at once would both find a row missing. The second waits here, and then finds it.
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
@@ -195,6 +196,8 @@ def _bring_up(model: type[Row], key: Sequence[str], rows: Sequence[Row]) -> Load
     def facts_of(row: Row) -> list[Any]:
         return [getattr(row, name) for name in facts]
 
+    # The tables have some thousands of rows: reading them whole is cheaper than an upsert of every row, and leaves
+    # unchanged rows, their triggers and their revision alone.
     present = {key_of(row): row for row in model._default_manager.all()}
     new, changed = [], []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Standards as people write them, and which goods meet or exceed which standard.
+"""Standards as people write them, and which goods meet or exceed which standard. Pure.
 
 Canonical codes are body, number, edition and grade: `GB 19083-2010`, `YY/T 0969-2013`, `EN 14683:2019 Type IIR`, `NIOSH
 N95`. A *family* is body and number alone, without the `/T` of recommended standards, which people forget or add.
@@ -18,7 +18,7 @@ _LIKE: dict[int, int | str] = {
     **dict.fromkeys(map(ord, "\u3000\xa0\t\r\n"), " "),
     ord("﹢"): "+",
 }
-"""One for one, so that positions in the text hold."""
+"""Each character becomes exactly one, so that positions found in the plain text hold in the original."""
 
 _CODE = re.compile(
     r"""
@@ -116,7 +116,7 @@ def _edition(match: re.Match[str]) -> str:
 
 
 class StandardRemark(StrEnum):
-    """Why the standard that was found is not spelt like the one that was cited."""
+    """Why the standard that was found differs from the one that was cited."""
 
     SUPERSEDED = "superseded"  # a withdrawn edition: its successor is meant
     OTHER_EDITION = "other_edition"  # an edition nobody knows: the current one is meant
@@ -124,7 +124,7 @@ class StandardRemark(StrEnum):
 
 @dataclass(frozen=True)
 class Known:
-    """A standard of the catalogue, as far as reading needs it."""
+    """A standard of the catalogue, with what reading a text needs."""
 
     code: str
     grade: str = ""
@@ -133,7 +133,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Cited:
-    """A standard found in a text: its code in the catalogue, the words that cite it, and what had to be changed."""
+    """A standard that a text cites: its code in the catalogue, the words of the text, and what had to be changed."""
 
     code: str
     words: str
@@ -233,7 +233,7 @@ class Reader:
         """The current row of this grade, among the rows of one family."""
         wanted = _compact(grade)
         for standard in sorted(pool, key=lambda known: known.successor is not None):
-            # Some codes end in their grade and have no other (KF94, Surgical N95); a mere digit says nothing.
+            # Codes such as KF94 and Surgical N95 end in their grade and have no other. A digit alone proves nothing.
             own = _compact(standard.grade)
             if own == wanted or (not own and not wanted.isdigit() and _compact(standard.code).endswith(wanted)):
                 return standard
@@ -256,7 +256,7 @@ _SEPARATORS: Final = " \t\r\n,，;；、|/.。:：()（）[]【】-"
 
 
 def _without(text: str, spans: list[tuple[int, int]]) -> str:
-    """What is left of `text` outside `spans`, with the separators around the gaps tidied."""
+    """The text outside `spans`, with the separators around the gaps removed."""
     kept, position = [], 0
     for start, end in sorted(spans):
         kept.append(text[position:start])
@@ -268,9 +268,11 @@ def _without(text: str, spans: list[tuple[int, int]]) -> str:
 # --- Meets or exceeds -------------------------------------------------------------------------------------------------
 
 KIND: Final = "kind"
+# A respirator also does what a mask does. A mask never does what a respirator does.
 _COVERS: Final[dict[str, frozenset[str]]] = {"respirator": frozenset({"respirator", "mask"})}
 """Kinds of goods that also do the work of another kind, if they have its attributes."""
 
+# For every other attribute, more is better.
 _LESS_IS_BETTER: Final = frozenset({"valve", "leakage_pct"})
 
 
@@ -289,6 +291,7 @@ def meets_or_exceeds(offered: Mapping[str, Any], demanded: Mapping[str, Any]) ->
     for name, asked in demanded.items():
         if name == KIND:
             continue
+        # An attribute that is not known is taken as not fulfilled: an error to "no" costs time, one to "yes" health.
         if name not in offered:
             return False
         given = offered[name]
@@ -327,7 +330,7 @@ def satisfactions(standards: Iterable[Graded], explicit: Iterable[tuple[str, str
 
 
 def _replaced_by(rows: Mapping[str, Graded], code: str) -> set[str]:
-    """The codes of which `code` is the successor, at any remove."""
+    """The codes that `code` replaced, directly or through editions in between."""
     older: set[str] = set()
     fresh = {code}
     while fresh:

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-# Of base units, in a need or an offer: whatever is more was typed by mistake.
+# The largest quantity of a need or an offer, in base units. Anything larger was typed by mistake.
 MAX_QUANTITY: Final = 10**12
-# How many base units one of a written unit is. Whatever counts single things is 1 of a piece, a unit or a test.
+# Words that count single things. Each stands for one piece, unit or test.
 _SINGLE: Final = frozenset(
     {"个", "只", "件", "套", "副", "台", "支", "片", "条", "张", "枚", "顶", "把", "辆", "架", "人份", "份", "次"}
     | {"piece", "pieces", "pc", "pcs", "unit", "units", "ea", "each", "set", "sets", "test", "tests"}
 )
+# By base unit: how many of it one of the written unit is. Kilograms of a liquid count as litres (density 1).
 _MEASURES: Final[dict[str, dict[str, int]]] = {
     "piece": {"双": 2, "对": 2, "pair": 2, "pairs": 2},
     "pair": {"双": 1, "对": 1, "pair": 1, "pairs": 1, "套": 1, "副": 1},
@@ -23,7 +24,7 @@ _MEASURES: Final[dict[str, dict[str, int]]] = {
 
 
 def base_units_in(word: str, *, base: str, packs: Mapping[str, int]) -> int | None:
-    """How many `base` units (by code) one `word` is: a measure, a single thing, or a pack of the item. None: not known.
+    """How many base units one `word` stands for: a measure, a single thing, or a pack. None if the word is not known.
 
     `packs` are sizes by their names in either language. A litre of a disinfectant is taken to weigh a kilogram.
     """
@@ -43,19 +44,9 @@ class Word:
     en: str
 
 
-def to_base(packs: int, size: int, rest: int = 0) -> int:
-    """Base units in `packs` packs of `size`, and `rest` loose ones."""
-    return packs * size + rest
-
-
 def in_packs(quantity: int, size: int) -> tuple[int, int]:
     """Full packs of `size`, and how many base units remain."""
     return divmod(quantity, size)
-
-
-def packs_to_cover(quantity: int, size: int) -> int:
-    """The fewest packs of `size` that hold at least `quantity`."""
-    return -(-quantity // size)
 
 
 def plural(word: str, count: int) -> str:

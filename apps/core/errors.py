@@ -1,4 +1,4 @@
-"""The one exception that says "the rules do not allow this", in words for people and a code for programs."""
+"""The one exception for "the rules do not allow this", with a text for people and a code for programs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,18 +23,19 @@ class RuleViolation(Exception):
         self.code = code
         self.message = message
         self.errors: dict[str, list[Text]] = {field: [message]} if field else {}
+        # A field at fault is bad input (400). Anything else conflicts with the present state (409).
         self.status = status or (400 if field else 409)
         self.params = params
 
     @classmethod
     def of_fields(cls, errors: Mapping[str, list[Text]], message: Text, *, code: str = "invalid") -> "RuleViolation":
-        """Several inputs at fault at once: `{field: [messages]}`."""
+        """A violation by several inputs at once: `{field: [messages]}`."""
         violation = cls(code, message, status=400)
         violation.errors = {field: list(messages) for field, messages in errors.items()}
         return violation
 
     def within(self, part: str | int) -> "RuleViolation":
-        """The same, as the fault of one part of what came in: `quantity` of line 1 is `1.quantity`."""
+        """The same violation as a part of a larger input: `quantity` of line 1 becomes `1.quantity`."""
         violation = RuleViolation(self.code, self.message, status=self.status, **self.params)
         violation.errors = {f"{part}.{field}": messages for field, messages in self.errors.items()}
         return violation

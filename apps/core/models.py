@@ -1,4 +1,4 @@
-"""Times that the database keeps, and the audit trail."""
+"""Bases of models: times that the database keeps, queues of rows, and the audit trail."""
 
 import datetime as dt
 from collections.abc import Collection, Sequence
@@ -17,15 +17,19 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 class HourOf(Func):
-    """The hour in which an instant lies, as the instant when it began."""
+    """The hour of an instant, as the instant at which that hour began."""
 
     function = "date_bin"
+    # In UTC, and immutable: PostgreSQL refuses `date_trunc` in a generated column, as it depends on the time zone.
     template = "%(function)s(interval '1 hour', %(expressions)s, timestamptz '2000-01-01 00:00:00+00')"
     output_field = models.DateTimeField()
 
 
 def keeps_updated_at(condition: pgtrigger.Condition | None = None) -> pgtrigger.Trigger:
-    """On which updates: all by default."""
+    """A trigger that sets `updated_at` on every update, or on those that meet the condition.
+
+    `clock_timestamp` and not `now()`: the latter is the start of the transaction, which may be long ago.
+    """
     return pgtrigger.Trigger(
         name="keep_updated_at",
         when=pgtrigger.Before,
@@ -44,6 +48,7 @@ class OrderedUpdateQuerySet(models.QuerySet[Row]):
 
         Returns the number of rows that were changed.
         """
+        # NO KEY: other rows may point at these meanwhile, which takes a lock on their keys.
         rows = list(self.select_for_update(of=["self"], no_key=True).order_by("pk").values_list("pk", flat=True))
         return self.model._default_manager.filter(pk__in=rows).update(**changes)
 
@@ -95,16 +100,16 @@ class QueuedQuerySet(OrderedUpdateQuerySet[Row]):
 
 
 class TimeStamped(models.Model):
-    """Rows that know when they were made and last changed.
+    """Rows with the times at which they were created and last changed.
 
-    A trigger moves `updated_at` on every change, whichever way it is made, by the clock of the database: an incremental
-    export relies on no path being able to forget it.
+    A trigger sets `updated_at` on every change, by the clock of the database. Incremental exports rely on it, so no
+    path may be able to forget it.
     """
 
     created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
     updated_at = models.DateTimeField(_("changed"), db_default=Now(), editable=False)
 
-    # What sorts rows by their change, and has an index where changes are pulled.
+    # The order of rows by their last change. Tables from which changes are pulled have an index on it.
     BY_CHANGE: ClassVar[tuple[str, ...]] = ("updated_at", "pk")
 
     class Meta:
@@ -113,7 +118,7 @@ class TimeStamped(models.Model):
 
     @classmethod
     def changed_since(cls, moment: dt.datetime) -> Q:
-        """Changed at `moment` or later."""
+        """The condition that a row was changed at `moment` or later."""
         return Q(updated_at__gte=moment)
 
 
@@ -138,13 +143,14 @@ class HourStamped(TimeStamped):
 
     @classmethod
     def changed_since(cls, moment: dt.datetime) -> Q:
-        """Changed at `moment` or later: the hour finds them, the time decides."""
+        """The same condition. The index finds the hour, and the exact time decides."""
         return super().changed_since(moment) & Q(updated_hour__gte=HourOf(Value(moment)))
 
 
 class AuditEntry(models.Model):
-    """Something that somebody must be able to answer for: who did what to which row, when. Never changed, never
-    deleted.
+    """One act that somebody is accountable for: who did what to which row, and when.
+
+    A trigger refuses every change and deletion.
     """
 
     at = models.DateTimeField(_("at"), db_default=Now(), editable=False)
@@ -153,6 +159,7 @@ class AuditEntry(models.Model):
     )
     event = models.CharField(_("what"), max_length=80)
     target_type = models.CharField(_("kind of target"), max_length=80)
+    # Text, as keys may be codes as well as numbers; no foreign key, as the target may be in any table.
     target_id = models.CharField(_("target"), max_length=40)
     data: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("details"), default=dict)
 

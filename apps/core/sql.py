@@ -129,7 +129,7 @@ class name_foreign_key(Operation):  # noqa: N801  reads as a verb in a migration
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, state: ProjectState
     ) -> tuple[str, str]:
         model = state.apps.get_model(app_label, self.model)
-        column = str(model._meta.get_field(self.field).column)  # type: ignore[union-attr]  # a concrete field
+        column = str(model._meta.get_field(self.field).column)
         table = model._meta.db_table
         # Foreign keys of the same transaction are made at its end, and must be there to be renamed.
         statements, schema_editor.deferred_sql = schema_editor.deferred_sql, []

@@ -1,4 +1,4 @@
-"""State moves, written once: a conditional UPDATE that either wins or says who did."""
+"""State moves: one conditional UPDATE, so that of two moves at once exactly one succeeds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +26,7 @@ def move(obj: models.Model, to: Any, **changes: Any) -> None:
             state=was,
         )
 
+    # Compare and set: the condition on the old state makes the check and the write one step, without a lock before it.
     won = type(obj)._default_manager.filter(pk=obj.pk, state=was).update(state=to, **changes)
     if not won:
         raise RuleViolation("state_changed", _("Somebody else changed this a moment ago. Look again and decide."))

@@ -11,23 +11,12 @@ from django.db.models import Max
 
 from apps.accounts import services as accounts
 from apps.accounts.models import IdentifierKind, Organisation, User
-from apps.accounts.permissions import Role
+from apps.accounts.permissions import OrganisationKind, Role
 from apps.catalogue.models import Item, Region, Standard
 from apps.demands import services as demands
 from apps.demands.lines import Line
 from apps.demands.models import Demand, QuantityKind
-from apps.demo.cast import (
-    ADMIN,
-    CAST,
-    COORDINATOR,
-    DESKS,
-    NEWCOMERS,
-    OTHER_ITEMS,
-    PASSWORD,
-    Player,
-    offers,
-    uscc,
-)
+from apps.demo.cast import ADMIN, EVERYBODY, OFFERS, PASSWORD, CastMember, uscc
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import ContactReveal, Delivery, Order, Shipment
 from apps.matching import services as matching
@@ -36,6 +25,14 @@ from apps.notifications.models import Message, MessageState, Notification
 from apps.policy.models import Policy, PolicyDraft
 from apps.supply import services as supply
 from apps.supply.models import Offer
+
+# The story also needs these items, which nobody offers at first.
+OTHER_ITEMS: Final = frozenset(
+    {
+        *("o2.highflow", "vent.invasive", "mask.daily", "dis.alcohol75", "thermo.imaging", "cover.shoe", "mask.child"),
+        *("syringe", "bag.waste"),
+    }
+)
 
 # Mails about what happened longer ago than this are not sent any more.
 FRESH: Final = dt.timedelta(minutes=30)
@@ -74,14 +71,13 @@ class Stage:
         self.now = end - dt.timedelta(days=30)
         self.users: dict[str, User] = {}
         self.organisations: dict[str, Organisation] = {}
-        self.items = self._all_of(Item, "key", {item for _who, item, _quantity, _facts in offers()} | {*OTHER_ITEMS})
+        self.items = self._all_of(Item, "key", {offer.item for offer in OFFERS} | OTHER_ITEMS)
         self.standards = self._all_of(
             Standard,
             "code",
-            {facts["standard"] for *_offer, facts in offers() if "standard" in facts} | {"GB 19083-2010 Grade 3"},
+            {offer.facts["standard"] for offer in OFFERS if "standard" in offer.facts} | {"GB 19083-2010 Grade 3"},
         )
-        players = (*DESKS, *CAST, *NEWCOMERS)
-        self.regions = self._all_of(Region, "code", {player.region for player in players} | {"CN", "420000"})
+        self.regions = self._all_of(Region, "code", {member.region for member in EVERYBODY} | {"CN", "420000"})
         self._seen = {model: self._newest(model) for model, _field in self.STAMPED}
 
     @staticmethod
@@ -126,30 +122,30 @@ class Stage:
 
     # What people do.
 
-    def join(self, player: Player, serial: int) -> Organisation:
+    def join(self, member: CastMember, serial: int) -> Organisation:
         """Register an organisation with its manager; coordinators are set up as the back office does it."""
-        user = self.user(player.email, player.person, language=player.language)
-        region = self.regions[player.region]
-        is_uscc = player.identifier_kind == IdentifierKind.USCC
+        user = self.user(member.email, member.person, language=member.language)
+        region = self.regions[member.region]
+        is_uscc = member.identifier_kind == IdentifierKind.USCC
         register = region.code if region.code.isdigit() else "100000"  # 100000: registered with the State
         facts: dict[str, Any] = {
-            "identifier_kind": player.identifier_kind,
-            "identifier": uscc(player.sector, register, serial) if is_uscc else f"RUNTS-{serial:06d}",
-            "address": player.address,
-            "contact_name": player.person,
-            "contact_phone": player.phone,
-            "contact_email": player.email,
+            "identifier_kind": member.identifier_kind,
+            "identifier": uscc(member.sector, register, serial) if is_uscc else f"RUNTS-{serial:06d}",
+            "address": member.address,
+            "contact_name": member.person,
+            "contact_phone": member.phone,
+            "contact_email": member.email,
         }
-        if player.kind == COORDINATOR:
+        if member.kind == OrganisationKind.COORDINATOR:
             organisation = Organisation.objects.create(
-                name=player.organisation, kind=player.kind, region=region, **facts
+                name=member.organisation, kind=member.kind, region=region, **facts
             )
             accounts.add_member(organisation, user, role=Role.MANAGER, by=self.users[ADMIN])
         else:
             organisation = accounts.register_organisation(
-                by=user, name=player.organisation, kind=player.kind, region=region, **facts
+                by=user, name=member.organisation, kind=member.kind, region=region, **facts
             )
-        self.users[player.login], self.organisations[player.login] = user, organisation
+        self.users[member.login], self.organisations[member.login] = user, organisation
         return organisation
 
     def user(self, email: str, name: str, **facts: Any) -> User:

@@ -17,7 +17,7 @@ from apps.accounts.permissions import Role
 from apps.core.states import move
 from apps.demands import services as demands
 from apps.demands.models import Urgency
-from apps.demo.cast import ADMIN, CAST, DESKS, NEWCOMERS, VIEWER, licence, offers
+from apps.demo.cast import ADMIN, DESKS, MEMBERS, NEWCOMERS, OFFERS, VIEWER, licence
 from apps.demo.stage import Stage
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, Side
@@ -35,8 +35,8 @@ def _set_up(stage: Stage) -> None:
     """Two weeks ago: the desks, the first organisations, all verified."""
     stage.at(days=15)
     stage.users[ADMIN] = stage.user(ADMIN, "Administrator", language=Language.ENGLISH, is_staff=True, is_superuser=True)
-    for serial, player in enumerate((*DESKS, *CAST), start=1):
-        organisation = stage.join(player, serial)
+    for serial, member in enumerate((*DESKS, *MEMBERS), start=1):
+        organisation = stage.join(member, serial)
         accounts.verify_organisation(organisation, by=stage.users[ADMIN], now=stage.now)
     # Everybody acts with the organisation as it is now.
     for login, organisation in stage.organisations.items():
@@ -71,8 +71,8 @@ def _first_days(stage: Stage) -> None:
         stage.work()
 
     stage.at(days=6)
-    for who, item, quantity, facts in offers():
-        stage.offer(who, item, quantity, **facts)
+    for offer in OFFERS:
+        stage.offer(offer.login, offer.item, offer.quantity, **offer.facts)
     stage.offer("supplier", "thermo.imaging", 40, publish=False, lead_time_days=7, unit_price=Decimal(52_000))
     stage.work()
 
@@ -145,7 +145,7 @@ def _set_backs(stage: Stage) -> None:
     [masks] = stage.need(
         "enterprise", stage.line("mask.medical.disposable", 6_000, in_days=7, urgency=Urgency.ROUTINE, note="复工")
     )
-    rejected = stage.join(NEWCOMERS[3], 93)
+    rejected = stage.join(NEWCOMERS["rejected"], 93)
     accounts.submit_for_verification(rejected, by=stage.users["rejected"])
     stage.at(days=1.95)
     for order in stage.accept(masks):
@@ -213,8 +213,8 @@ def _yesterday(stage: Stage) -> None:
 
 def _newcomers(stage: Stage) -> None:
     stage.at(hours=20)
-    for serial, player in enumerate(NEWCOMERS[:3], start=90):
-        stage.join(player, serial)
+    for serial, login in enumerate(("pending", "pending.hospital", "unverified"), start=90):
+        stage.join(NEWCOMERS[login], serial)
     accounts.add_evidence(
         stage.organisations["pending"],
         SimpleUploadedFile("licence.pdf", licence(), "application/pdf"),
@@ -301,7 +301,7 @@ def _draft_of_a_policy(stage: Stage) -> None:
 
 
 def is_there() -> bool:
-    return User.objects.filter(email=CAST[0].email).exists()
+    return User.objects.filter(email=MEMBERS[0].email).exists()
 
 
 @transaction.atomic

@@ -1,5 +1,5 @@
-"""What others may take away in bulk, and what everybody may see in sums.
+"""Data for others: datasets that partners pull in bulk, and sums that everybody may see.
 
-Nouns: dataset, column, pull, cell. Verbs: stream, sum up. Reads only. Rows are those that the user may see,
-and contacts are in none of them.
+Nouns: dataset, column, pull, cell. Verbs: pull, sum up. This app only reads. Rows are those that the user may see,
+and none holds a contact.
 """

@@ -1,15 +1,16 @@
-"""What everybody may see: sums by item and province, and by item.
+"""Public sums, by item and province and by item.
 
-What fewer than three organisations stand behind is left out, and what would give it away by subtraction.
+A number behind which fewer than three organisations stand is left out, and so is a number that would give it away by
+subtraction (complementary cell suppression, as statistical offices do it).
 """
 
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Final
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from django.db.models import Count, F, Func, IntegerField, QuerySet, Sum, TextField, Value
+from django.db.models import Count, Func, IntegerField, QuerySet, Sum, TextField, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -20,7 +21,10 @@ from apps.supply.models import Offer
 
 @dataclass(frozen=True)
 class StatsCell:
-    """One item in one province, or country where that is all that is known; "" is everywhere. None: too few to show."""
+    """One item in one province, or in a country where no more is known; the region "" means everywhere.
+
+    None stands for a number that too few organisations stand behind. Quantities are in the item's base unit.
+    """
 
     item: str
     region: str
@@ -35,6 +39,8 @@ class StatsCell:
 
 @dataclass(frozen=True)
 class PublicStats:
+    """All cells and totals, with the time of counting."""
+
     as_of: dt.datetime
     cells: list[StatsCell]
     totals: list[StatsCell]
@@ -44,7 +50,7 @@ class PublicStats:
 
 
 class Province(Func):
-    """The second code of a region's path, or the first where there is no second."""
+    """The province in a region's path: its second code, or the country where there is no second."""
 
     template = "coalesce(nullif(split_part(%(expressions)s, '/', 2), ''), split_part(%(expressions)s, '/', 1))"
     output_field = TextField()
@@ -55,53 +61,44 @@ def public_stats(*, now: dt.datetime | None = None) -> PublicStats:
     demands = Demand.objects.filter(state__in=[*Demand.LIVE, DemandState.FULFILLED], organisation__state="verified")
     needed = {
         "organisations": Count("organisation", distinct=True),
-        "needs": Count("pk"),
-        "quantity_needed": Coalesce(Sum("quantity"), Value(0), output_field=IntegerField()),
-        # Aggregates may not bear the names of the columns that they sum up.
-        "matched": Sum("quantity_matched"),
-        "received": Sum("quantity_received"),
+        "sum_needs": Count("pk"),
+        "sum_quantity_needed": Coalesce(Sum("quantity"), Value(0), output_field=IntegerField()),
+        "sum_quantity_matched": Sum("quantity_matched"),
+        "sum_quantity_received": Sum("quantity_received"),
     }
     offers = Offer.objects.published().filter(organisation__state="verified")
     offered = {
         "organisations": Count("organisation", distinct=True),
-        "offers": Count("pk"),
-        "quantity_offered": Sum(Offer.quantity_free.expression()),
+        "sum_offers": Count("pk"),
+        "sum_quantity_offered": Sum(Offer.quantity_free.expression()),
     }
 
     cells: dict[_Key, dict[str, int]] = {}
     totals: dict[_Key, dict[str, int]] = {}
-    for rows, sums in (
-        (demands.annotate(province=Province("region__path")), needed),
-        (offers.annotate(province=Province("origin_region__path")), offered),
-    ):
-        everywhere = rows.annotate(place=Value("")).values("item__key", "item__unit_id", "place").annotate(**sums)
-        by_province = rows.annotate(place=F("province")).values("item__key", "item__unit_id", "place").annotate(**sums)
-        _collect(everywhere.order_by(), totals)
-        _collect(by_province.order_by(), cells)
+    for rows, path, sums in ((demands, "region__path", needed), (offers, "origin_region__path", offered)):
+        for cell_region, into in ((Value(""), totals), (Province(path), cells)):
+            by_cell = rows.annotate(cell_region=cell_region).values("item__key", "item__unit_id", "cell_region")
+            _collect(by_cell.annotate(**sums).order_by(), into)
     return PublicStats(now or timezone.now(), _listed(cells), _listed(totals))
 
 
+# A cell by item, region and unit.
 _Key = tuple[str, str, str]
 
 
 def _collect(rows: QuerySet[Any, Any], into: dict[_Key, dict[str, int]]) -> None:
-    """Add what may be shown of the rows, item by item, to the sums of its place."""
+    """Add the sums that may be shown, item by item, to their cells."""
     by_item: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for row in rows:
-        by_item[row["item__key"]][row["place"]] = row
-    for item, places in by_item.items():
-        hidden = too_few({place: row["organisations"] for place, row in places.items()})
-        for place, row in places.items():
-            if place in hidden:
+        by_item[row["item__key"]][row["cell_region"]] = row
+    for item, regions in by_item.items():
+        hidden = too_few({region: row["organisations"] for region, row in regions.items()})
+        for region, row in regions.items():
+            if region in hidden:
                 continue
-            sums = {
-                name if name in _FIELDS else f"quantity_{name}": value for name, value in row.items() if name in _SUMS
-            }
-            into.setdefault((item, place, row["item__unit_id"]), {}).update(sums)
-
-
-_SUMS: Final = frozenset({"needs", "quantity_needed", "matched", "received", "offers", "quantity_offered"})
-_FIELDS: Final = frozenset(field.name for field in fields(StatsCell))
+            # Aggregates may not bear the names of the columns that they sum up; hence the prefix.
+            sums = {name.removeprefix("sum_"): value for name, value in row.items() if name.startswith("sum_")}
+            into.setdefault((item, region, row["item__unit_id"]), {}).update(sums)
 
 
 def _listed(cells: dict[_Key, dict[str, int]]) -> list[StatsCell]:
@@ -109,10 +106,10 @@ def _listed(cells: dict[_Key, dict[str, int]]) -> list[StatsCell]:
 
 
 def too_few(organisations: Mapping[str, int]) -> set[str]:
-    """Which cells of one row are hidden, by how many organisations stand behind each.
+    """The keys of the cells of one row that are hidden, given how many organisations stand behind each cell.
 
-    Those of fewer than three. A single hidden cell could be had by subtracting the others from the total: the next
-    smallest is hidden with it, until the hidden ones together stand for enough.
+    Cells of one or two organisations are hidden. Subtracting the shown cells from the total would give away a single
+    hidden one. So the next smallest cells are hidden too, until the hidden ones together stand for enough.
     """
     filled = sorted((count, key) for key, count in organisations.items() if count)
     hidden = [one for one in filled if one[0] < LEAST_ORGANISATIONS]

@@ -20,7 +20,7 @@ from apps.core.states import move
 from apps.demands import quantities as demands_quantities
 from apps.demands.models import Demand
 from apps.fulfilment.models import ContactReveal, Delivery, Order, OrderState, Shipment, Side
-from apps.matching import acceptance
+from apps.matching.holds import acceptance
 from apps.matching.holds.plans import describe as describe_match
 from apps.matching.models import Match
 from apps.notifications.services import queue

@@ -1,6 +1,6 @@
 """The verbs of matching: sweep, match, reallocate, expire, decline, amend.
 
-Acceptance is `acceptance.py`, called by fulfilment alone. What coordinators and both sides are notified of stands in
+Acceptance is `holds.acceptance`, called by fulfilment alone. What coordinators and both sides are notified of stands in
 `escalation.py` and `notices.py`. Plans are carried out and holds ended in the room `holds`.
 """
 
@@ -26,9 +26,9 @@ from apps.demands import services as demands_services
 from apps.demands.amending import amend_demand as amend_need
 from apps.demands.models import Demand
 from apps.matching import escalation, notices
-from apps.matching.acceptance import still_held
 from apps.matching.allocation.sequential import Plan, decide
 from apps.matching.explanation import shortfalls
+from apps.matching.holds.acceptance import still_held
 from apps.matching.holds.plans import Done, describe, write_difference, write_plan
 from apps.matching.holds.release import end_holds, lock, retire_backups, take_back
 from apps.matching.loading import (

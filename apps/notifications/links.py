@@ -22,7 +22,9 @@ from apps.core.errors import RuleViolation
 from apps.notifications.models import UsedLink
 
 _SALT: Final = "apps.notifications.links"
+# In characters. Longer input is refused before its signature is computed.
 _LONGEST: Final = 600
+# How long a link lasts if the event gives no deadline.
 LASTS: Final = dt.timedelta(days=14)
 
 
@@ -39,9 +41,9 @@ class OneClickAction(models.TextChoices):
 
 @dataclass(frozen=True, kw_only=True)
 class OneClickLink:
-    """A link that was made by us, has not expired and, when it was read, had not been used.
+    """A link with our signature that has not expired and had not been used when it was read.
 
-    `user` is active and is who acts; that they may do `action` to row `target_id` is checked by whoever carries it out.
+    `user` is active and is the one who acts. The view that carries it out checks that they may do `action`.
     """
 
     action: OneClickAction
@@ -52,7 +54,10 @@ class OneClickLink:
 
 
 def make_link(action: str, target_id: int, user: User, expires_at: dt.datetime, *, nonce: str = "") -> str:
-    """The absolute URL of a one-click answer. A message that is sent again gives its `nonce` again: the same link."""
+    """The absolute URL of a one-click answer.
+
+    A message that is sent again passes the same `nonce` and gets the same link, which still works only once.
+    """
     payload = [
         OneClickAction(action).value,
         target_id,
@@ -76,6 +81,7 @@ def read_link(signed: str, *, now: dt.datetime | None = None) -> OneClickLink:
             target_id=int(target_id),
             user=User.objects.get(pk=user_id, is_active=True),
             expires_at=dt.datetime.fromtimestamp(expires, dt.UTC),
+            # The expiry is not in it: two links that differ only in their expiry are one answer.
             digest=hashlib.sha256(f"{action}:{target_id}:{user_id}:{nonce}".encode()).hexdigest(),
         )
     except (signing.BadSignature, ValueError, TypeError, User.DoesNotExist):
@@ -89,7 +95,10 @@ def read_link(signed: str, *, now: dt.datetime | None = None) -> OneClickLink:
 
 
 def use_link(link: OneClickLink) -> None:
-    """Use the link up, in the caller's transaction. Of two at once one waits: `link_used` if the first commits."""
+    """Mark the link as used, in the transaction of the caller. Raises `link_used` if it was used before.
+
+    Of two requests at once, the second waits for the first to commit or to roll back: the digest is a primary key.
+    """
     try:
         with transaction.atomic():
             UsedLink.objects.create(digest=link.digest, user=link.user)

@@ -1,4 +1,4 @@
-"""What people and systems are told."""
+"""Notifications in the portal, and messages through other channels."""
 
 import datetime as dt
 import uuid
@@ -35,11 +35,11 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
 
 
 class Notification(models.Model):
-    """One thing that one person is told in the portal."""
+    """One event in the portal's inbox of one person."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="notifications")
     event = models.CharField(max_length=60)
-    key = models.CharField(max_length=160)
+    key = models.CharField(max_length=160)  # the same key is told once to a user
     context: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=models.functions.Now())
     read_at = models.DateTimeField(null=True, blank=True)
@@ -61,7 +61,7 @@ class Notification(models.Model):
 
 class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Endpoints are the business of the organisation's own people alone."""
+        """Only an organisation's own people see its endpoints, and coordinators do not."""
         if not user.is_authenticated:
             return self.none()
         own = self.filter(organisation__in=[grant.organisation_id for grant in user.grants])
@@ -71,7 +71,7 @@ class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
 
 
 class WebhookEndpoint(TimeStamped):
-    """An address of an organisation's own system that is told events, signed after Standard Webhooks."""
+    """The address of an organisation's own system that receives events, signed as Standard Webhooks says."""
 
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="webhooks")
     url = models.URLField(_("address"), max_length=500)
@@ -115,7 +115,7 @@ class Message(TimeStamped):
 
     state = models.CharField(max_length=10, choices=MessageState.choices, default=MessageState.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
-    # Lease and back-off in one: not to be touched before.
+    # No worker touches the message before this time. It is the lease while one sends, and the back-off after a failure.
     due_at = models.DateTimeField(db_default=models.functions.Now())
     sent_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=500, blank=True)
@@ -149,7 +149,7 @@ class Message(TimeStamped):
 
 
 class UsedLink(models.Model):
-    """A one-click link that has done its work: the second click finds it here."""
+    """A one-click link that was used. The primary key makes a second use fail."""
 
     digest = models.CharField(max_length=64, primary_key=True)
     used_at = models.DateTimeField(db_default=models.functions.Now())

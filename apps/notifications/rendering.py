@@ -1,4 +1,4 @@
-"""From an event and its facts to words: `templates/notifications/<event>.txt`, in the reader's language and time zone.
+"""Renders an event as text: `templates/notifications/<event>.txt`, in the reader's language and time zone.
 
 One file per event holds three blocks: `subject` (also the line in the portal's inbox, and the text message), `path`
 (the page that it is about) and `body`. The body is rendered once as text and once as HTML, where everything that people
@@ -25,8 +25,10 @@ from apps.accounts.models import User
 from apps.notifications.models import Message, Notification
 
 DIRECTORY: Final = Path(settings.BASE_DIR) / "templates" / "notifications"
+# In characters: one text message in Latin letters.
 SUBJECT_LENGTH: Final = 160
 _LANGUAGES: Final = frozenset(code for code, _name in settings.LANGUAGES)
+# JSON has no times: facts with these endings are parsed as such.
 _TIME_NAMES: Final = ("_at", "_by", "_on", "_until")
 
 
@@ -54,7 +56,7 @@ def events() -> tuple[str, ...]:
 
 
 def render_inbox(notification: Notification, language: str) -> tuple[str, str]:
-    """What the portal's inbox shows: one line, and the path of the page that it is about."""
+    """The line for the portal's inbox, and the path of the page that it is about."""
     facts = _Facts(notification.event, notification.context, language, notification.user)
     return facts.subject, facts.path
 
@@ -65,7 +67,7 @@ def render_mail(message: Message) -> Mail:
 
 
 def render_sms(message: Message) -> str:
-    """The subject and the page: what fits on a phone. One-click links are too long for it."""
+    """The subject and the address of the page. One-click links are too long for a text message."""
     facts = _Facts(message.event, message.context, message.language, message.user, message)
     return f"{facts.subject} {settings.SITE_URL}{facts.path}"
 
@@ -83,7 +85,7 @@ class _Facts:
 
     @cached_property
     def subject(self) -> str:
-        """One line, whatever people wrote into the facts: nothing of it can begin another header."""
+        """The subject on one line. A line break in it could begin another header of the mail (header injection)."""
         subject = " ".join(self._render("subject").split())
         return subject if len(subject) <= SUBJECT_LENGTH else f"{subject[: SUBJECT_LENGTH - 1]}…"
 
@@ -118,7 +120,7 @@ class _Facts:
 
 
 def resolve(value: Any, language: str, name: str = "") -> Any:
-    """Facts as a template wants them: of a text in several languages one, ISO times as times, every text on one line.
+    """Facts as templates need them: texts in one language and on one line, and ISO times parsed.
 
     A time is known by its name, which ends in `_at`, `_by`, `_on` or `_until`.
     """
@@ -147,6 +149,7 @@ def _time(value: str) -> dt.date | None:
 
 
 def _zone(user: User | None) -> zoneinfo.ZoneInfo:
+    # The user's zone may be unknown to this machine's tz database; the default then, and UTC as a last resort.
     names = [user.time_zone] if user else []
     for name in [*names, User._meta.get_field("time_zone").default]:
         try:
@@ -157,5 +160,5 @@ def _zone(user: User | None) -> zoneinfo.ZoneInfo:
 
 
 def _tidy(text: str) -> str:
-    """Tags that print nothing leave blank lines behind: keep one between paragraphs, none at the ends."""
+    """Reduce blank lines, which tags without output leave behind, to one between paragraphs and none at the ends."""
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]*\n[ \t]*", "\n", text)).strip()

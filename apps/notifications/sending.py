@@ -1,8 +1,8 @@
-"""From the outbox into the world: claim a batch, send it outside any transaction, mark each message.
+"""Sends the outbox: claims a batch, sends it outside any transaction, then marks each message.
 
-At least once: a worker that dies after handing a message over and before marking it has it sent again when its lease
-ends, with the same id. `due_at` is lease and back-off in one; together with the number of attempts it says who owns a
-message, so a worker that was slow marks nothing that is not its own any more.
+Delivery is at least once. If a worker dies after handing a message over and before marking it, the message is sent
+again when the lease ends, with the same id. `due_at` is both lease and back-off. Together with the number of attempts
+it says which worker owns a message, so a slow worker marks nothing that another one has claimed since.
 """
 
 import datetime as dt
@@ -22,10 +22,12 @@ from apps.notifications.models import Channel, Message, MessageState, WebhookEnd
 
 log = structlog.get_logger(__name__)
 
+# Messages that one connection sends in a row before the next channel has its turn.
 BATCH: Final = 50
 # Longer than the slowest batch, which stops taking up messages after BATCH_SECONDS.
 LEASE: Final = dt.timedelta(seconds=120)
 BATCH_SECONDS: Final = 60
+# One task runs no longer than this; the next wake-up or beat goes on.
 RUN_SECONDS: Final = 60
 # How soon the rest of a batch is tried again when its route is down.
 ROUTE_DOWN: Final = dt.timedelta(seconds=20)
@@ -59,6 +61,7 @@ def send_due(*, now: dt.datetime | None = None) -> int:
 def _claim(channel: str, now: dt.datetime) -> list[Message]:
     """Take up to `BATCH` due messages for the time of the lease."""
     due = Message.objects.due(now).filter(channel=channel).select_related("user", "endpoint")
+    # Several workers claim side by side: each skips the rows that another one has locked.
     batch = list(due.select_for_update(of=["self"], skip_locked=True, no_key=True).order_by("due_at", "pk")[:BATCH])
     lease_ends = now + LEASE
     Message.objects.filter(pk__in=[message.pk for message in batch]).update(
@@ -72,6 +75,7 @@ def _claim(channel: str, now: dt.datetime) -> list[Message]:
 
 def _send_batch(batch: list[Message], sender: Callable[[], Sender], now: dt.datetime | None) -> tuple[int, bool]:
     """How many were handed over, and whether the channel as a whole is up."""
+    # Past this time the rest of the batch is put back, so that no message outlives its lease while it waits.
     until = time.monotonic() + BATCH_SECONDS
     down: set[str] = set()
     sent = 0
@@ -96,7 +100,10 @@ def _send_batch(batch: list[Message], sender: Callable[[], Sender], now: dt.date
 
 
 def _route(message: Message) -> str:
-    """What is down when this message meets nobody: the one server of the channel, or its own endpoint alone."""
+    """The route that is down if this message cannot be delivered.
+
+    E-mail and text messages share one server per channel; each webhook has an endpoint of its own.
+    """
     return message.address if message.channel == Channel.WEBHOOK else message.channel
 
 
@@ -113,7 +120,7 @@ def _mark_sent(message: Message, now: dt.datetime) -> int:
 
 
 def _put_back(message: Message, now: dt.datetime) -> None:
-    """Not tried: it costs the message no attempt."""
+    """Release a message that was not tried. The claim had counted an attempt, which is taken back."""
     _own(message, attempts=message.attempts - 1, due_at=now + ROUTE_DOWN)
 
 

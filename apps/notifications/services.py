@@ -25,14 +25,15 @@ from apps.core.states import move
 from apps.notifications import rendering
 from apps.notifications.models import Channel, Message, MessageState, Notification, UsedLink, WebhookEndpoint
 
+# How long sent messages are kept, for questions such as "I got no mail".
 KEEP_SENT: Final = dt.timedelta(days=90)
-# Longer than any link lives.
+# Longer than any link lasts: a used one could otherwise be used again.
 KEEP_USED_LINKS: Final = dt.timedelta(days=60)
 
 
 @dataclass(frozen=True)
 class News:
-    """What `queue` tells, to be told together with other news."""
+    """The arguments of one `queue`, to be queued together with others."""
 
     event: str
     recipient: Organisation | User
@@ -41,18 +42,18 @@ class News:
 
 
 def queue(event: str, recipient: Organisation | User, context: Mapping[str, Any], *, key: str) -> None:
-    """Tell `recipient` that `event` happened, in the caller's transaction.
+    """Write the messages that tell `recipient` of `event`, in the transaction of the caller.
 
     A person is told in the portal and by e-mail, and by text message where a gateway and a phone number are known; an
     organisation is its people (viewers excepted), or its contact address while it has none, and its webhooks. `context`
-    must be JSON; a dict whose keys are languages is a text in several languages. The same `key` is never told twice
-    to the same recipient.
+    must be JSON; a dict whose keys are languages is a text in several languages. The same `key` is never sent twice to
+    the same recipient, so callers may repeat themselves.
     """
     queue_all([News(event, recipient, context, key)])
 
 
 def queue_all(news: Sequence[News]) -> None:
-    """`queue` for many, in as many queries as for one."""
+    """Like `queue` for many events. The number of queries does not depend on how many there are."""
     organisations = [one.recipient for one in news if isinstance(one.recipient, Organisation)]
     people, endpoints = _people(organisations), _endpoints(organisations)
     notifications: list[Notification] = []
@@ -71,12 +72,13 @@ def queue_all(news: Sequence[News]) -> None:
         for message in about:
             message.event, message.key, message.context = one.event, one.key, facts
         messages += about
+    # Conflicts are repeats of a key, which the unique constraints drop.
     Notification.objects.bulk_create(notifications, ignore_conflicts=True)
     Message.objects.bulk_create(messages, ignore_conflicts=True)
 
 
 def _people(organisations: Iterable[Organisation]) -> dict[int, list[User]]:
-    """Whom an organisation is, by its key: its active people, viewers excepted."""
+    """The active members by organisation, without viewers, who cannot act on what they would read."""
     found: dict[int, list[User]] = defaultdict(list)
     wanted = {organisation.pk for organisation in organisations}
     if wanted:
@@ -102,7 +104,7 @@ def _messages_to(user: User) -> Iterable[Message]:
 
 
 def _message_to_desk(organisation: Organisation) -> Message:
-    """To the address of an organisation without people, in the language of its country."""
+    """A mail to the contact address of an organisation without members, in the language of its country."""
     language = Language.CHINESE if organisation.region_id[:2].isdigit() else Language.ENGLISH  # 420100, but IT-25
     return Message(channel=Channel.EMAIL, address=organisation.contact_email, language=language)
 
@@ -117,21 +119,24 @@ def _messages_to_webhooks(event: str, endpoints: Iterable[WebhookEndpoint]) -> l
 
 @transaction.atomic
 def mark_read(user: User, ids: Iterable[int] | None = None) -> int:
-    """The user has seen these notifications, or all of theirs (None). Returns how many were unread."""
+    """Mark these notifications of the user as read, or all of them (None). Returns how many were unread."""
     unread = Notification.objects.visible_to(user).unread()
     return (unread if ids is None else unread.filter(pk__in=list(ids))).update(read_at=Now())
 
 
 @transaction.atomic
 def retry_message(message: Message, *, by: User, now: dt.datetime | None = None) -> None:
-    """Send once more what failed for good, e.g. because the other side has mended its address; it starts anew."""
+    """Queue a failed message again, with a fresh count of attempts. The other side may have corrected its address."""
     move(message, MessageState.QUEUED, attempts=0, due_at=now or timezone.now(), error="")
     audit.record(by, "message.retried", message)
 
 
 @transaction.atomic
 def add_webhook(organisation: Organisation, *, url: str, events: Iterable[str] = (), by: User) -> WebhookEndpoint:
-    """Have an organisation's own system told. `secret` of what is returned is for its owner's eyes, once."""
+    """Add an endpoint of an organisation's own system. Its `secret` is to be shown to its owner once.
+
+    Raises `event_unknown` and `url_invalid`.
+    """
     chosen = sorted(set(events))
     unknown = [event for event in chosen if event not in rendering.events()]
     if unknown:
@@ -150,7 +155,10 @@ def add_webhook(organisation: Organisation, *, url: str, events: Iterable[str] =
 
 
 def _check_url(url: str) -> str:
-    """Whether it leads out of our own network is judged when something is sent: a name may lead elsewhere by then."""
+    """The address, if it has a usable form; raises `url_invalid` otherwise.
+
+    Whether it leads into a private network is checked on sending, because a name may resolve elsewhere by then.
+    """
     url = url.strip()
     schemes = ["http", "https"] if settings.WEBHOOKS_MAY_BE_PRIVATE else ["https"]
     try:
@@ -168,14 +176,14 @@ def _check_url(url: str) -> str:
 
 @transaction.atomic
 def remove_webhook(endpoint: WebhookEndpoint, *, by: User) -> None:
-    """Nothing more is sent there; what waits to be sent goes with it."""
+    """Delete an endpoint, with the messages that wait for it."""
     audit.record(by, "webhook.removed", endpoint.organisation, endpoint=endpoint.pk)
     endpoint.delete()
 
 
 @transaction.atomic
 def test_webhook(endpoint: WebhookEndpoint, *, by: User) -> Message:
-    """Queue a `webhook.test` for this endpoint alone; what is returned can be asked later what became of it."""
+    """Queue a `webhook.test` for this endpoint alone. The returned message shows later whether it arrived."""
     message = Message.objects.create(
         event="webhook.test",
         key=f"webhook.test:{secrets.token_hex(8)}",
@@ -190,7 +198,7 @@ def test_webhook(endpoint: WebhookEndpoint, *, by: User) -> Message:
 
 
 def purge(*, now: dt.datetime | None = None, limit: int = 10_000) -> dict[str, int]:
-    """Forget what was sent, and which links were used, after the time that the policy gives."""
+    """Delete messages and used links that are older than they need to be kept, at most `limit` of each."""
     now = now or timezone.now()
     old = Message.objects.filter(state=MessageState.SENT, sent_at__lt=now - KEEP_SENT).order_by("pk")
     used = UsedLink.objects.filter(used_at__lt=now - KEEP_USED_LINKS).order_by("used_at")

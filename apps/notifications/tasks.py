@@ -24,6 +24,7 @@ def wake(task: Task[[], object]) -> None:
 
     def send() -> None:
         try:
+            # `add` is atomic in Redis: of many commits at once, one sends the task.
             if cache.add(_wake_mark(task), 1, timeout=WAITS_SECONDS):
                 task.apply_async(retry=False, ignore_result=True)
         except (OperationalError, RedisError, OSError) as error:

@@ -18,6 +18,7 @@ from apps.notifications import links
 
 register = Library()
 
+# Mail programs ignore style sheets, so the style is on the element.
 _BUTTON = (
     "display:inline-block;padding:10px 18px;border-radius:6px;background:#0b5cad;color:#ffffff;"
     "text-decoration:none;font-weight:bold"
@@ -37,7 +38,7 @@ def percent(value: float) -> int:
 
 @register.filter
 def when(value: dt.date | dt.datetime) -> str:
-    """A day, or a time with its distance from UTC: two sides of a match may live in different zones."""
+    """A date, or a time with its UTC offset, because the two sides of a match may live in different time zones."""
     if not isinstance(value, dt.datetime):
         return date_format(value, "DATE_FORMAT")
     local = timezone.localtime(value)
@@ -58,7 +59,7 @@ def amount(context: Context, quantity: int) -> str:
 
 @register.simple_tag(takes_context=True)
 def fact(context: Context, label: str, value: Any) -> str:
-    """A line “label: value” of its own; nothing where the value is not known."""
+    """A line “label: value”, or nothing if the value is not known."""
     if value is None or value == "":
         return ""
     if isinstance(value, dt.date):
@@ -68,7 +69,10 @@ def fact(context: Context, label: str, value: Any) -> str:
 
 @register.simple_tag(takes_context=True)
 def one_click(context: Context, action: str, target_id: int, until: dt.datetime | None = None) -> str:
-    """A button that answers without a log-in; nothing where the recipient is an address and not a person."""
+    """A button that answers without a log-in.
+
+    It is left out if the recipient is an address and not a user, as a link acts in the name of a user.
+    """
     user, message = context.get("user"), context.get("message")
     if not isinstance(user, User) or message is None:
         return ""

@@ -174,7 +174,7 @@ class Offer(Post):
             pgtrigger.Trigger(
                 name="note_change",
                 when=pgtrigger.After,
-                operation=pgtrigger.UpdateOf(*NOTED_COLUMNS),
+                operation=pgtrigger.UpdateOf(*NOTED_COLUMNS),  # type: ignore[no-untyped-call]  # has no types
                 condition=pgtrigger.AnyChange(*NOTED_COLUMNS),
                 func=_NOTE_CHANGE,
             ),
@@ -281,7 +281,7 @@ class OriginRegion(Region):
             pgtrigger.Trigger(
                 name="note_moved_offers",
                 when=pgtrigger.After,
-                operation=pgtrigger.UpdateOf("latitude", "longitude", "path"),
+                operation=pgtrigger.UpdateOf("latitude", "longitude", "path"),  # type: ignore[no-untyped-call]  # has no types
                 condition=pgtrigger.AnyChange("latitude", "longitude", "path"),
                 func="""
                     INSERT INTO supply_offerchange (offer_id, item_id, changed_at)

@@ -74,7 +74,7 @@ def test_an_unusual_quantity_is_asked_about_first(call: Call, buyer: User, hospi
     assert mine.post("/demands/", {**line, "confirm_quantity": True}).json()["state"] == "open"
 
 
-def test_where_a_coordinator_looks_first_what_is_opened_stays_a_draft_that_says_why(
+def test_where_a_coordinator_reviews_first_an_opened_need_stays_a_draft(
     call: Call, buyer: User, hospital: Organisation, coordinator: User
 ) -> None:
     ItemFactory.create()
@@ -165,7 +165,7 @@ def test_whoever_only_registers_reads_nothing_of_what_suppliers_have(call: Call)
     }  # fmt: skip
 
 
-def test_a_quantity_that_would_help_can_be_sent_for_a_need_of_which_none_is_known(
+def test_a_quantity_that_would_help_can_be_sent_for_an_unknown_one(
     call: Call, buyer: User, hospital: Organisation
 ) -> None:
     need = DemandFactory.create(organisation=hospital, quantity=None, quantity_kind=QuantityKind.UNSPECIFIED)

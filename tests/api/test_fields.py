@@ -44,11 +44,11 @@ def test_each_field_of_an_offer_is_in_every_place() -> None:
 
 
 def test_each_field_of_a_need_is_in_every_place() -> None:
-    shown = {
+    shown: dict[str, Collection[str]] = {
         "answers of the API": DemandSerializer().fields,
         "export": [column.name for column in DEMANDS.columns],
     }
-    taken = {
+    taken: dict[str, Collection[str]] = {
         "requests of the API": DemandLineSerializer().fields,
         "line of a post": Line.__dataclass_fields__,
         "form": {**LineForm.base_fields, **DetailsForm.base_fields},

@@ -55,7 +55,7 @@ def test_an_offer_goes_through_its_states(call: Call, supplier: User) -> None:
     assert states == ["published", "published", "paused", "published", "withdrawn"]
 
 
-def test_a_region_by_name_is_refused_with_the_codes_of_places_of_such_a_name(call: Call, supplier: User) -> None:
+def test_a_region_by_name_is_refused_with_the_codes_of_that_name(call: Call, supplier: User) -> None:
     ItemFactory.create()
     region("420100")
     facts = {"item": "mask.surgical", "quantity": 5, "origin_region": "Wuhann", "ships_to": ["武汉", "999999"]}

@@ -1,5 +1,6 @@
 """The description of the API, and whether it behaves as described."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,13 @@ from schemathesis.specs.openapi.checks import (
 
 from apps.accounts.models import Organisation, User
 from apps.accounts.services import issue_token
+from apps.api.fields import (
+    FilledByViewSet,
+    InputSerializer,
+    ModelInputSerializer,
+    ModelRowSerializer,
+    RowSerializer,
+)
 from cosmomatch.wsgi import application
 from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, standard_of
 
@@ -36,7 +44,7 @@ def test_the_schema_is_public_and_openapi_3_1(client: Client) -> None:
         assert f"/api/v1{path}" in paths
 
 
-def test_the_documentation_needs_no_code_in_the_page_and_none_from_elsewhere(client: Client) -> None:
+def test_the_documentation_has_no_code_in_the_page_nor_from_elsewhere(client: Client) -> None:
     page = client.get("/api/v1/docs/")
     html = page.content.decode()
 
@@ -50,6 +58,16 @@ def test_the_documentation_needs_no_code_in_the_page_and_none_from_elsewhere(cli
         assert source[1].startswith("/")
     assert not re.search(r'\son\w+="|<style|\sstyle="|(href|src)="(https?:)?//', html)
     assert client.get("/api/v1/docs/?script=")["Content-Type"].startswith("application/javascript")
+
+
+def test_what_is_shown_and_taken_is_described_for_partners(client: Client) -> None:
+    """A serializer without a docstring would inherit that of its base class, which is written for programmers."""
+    schemas = client.get("/api/v1/schema/?format=json", headers={"Accept": "application/json"}).json()["components"]
+    described = {name: schema.get("description") for name, schema in schemas["schemas"].items()}
+    bases = [InputSerializer, ModelInputSerializer, RowSerializer, ModelRowSerializer, FilledByViewSet]
+    inherited = {inspect.getdoc(base) for base in bases}
+
+    assert [name for name, text in described.items() if text in inherited] == []
 
 
 @pytest.fixture

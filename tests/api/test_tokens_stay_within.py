@@ -31,7 +31,7 @@ def test_a_token_for_one_region_reaches_no_webhook_of_another(
     assert WebhookEndpoint.objects.filter(pk=there.pk).exists()
 
 
-def test_an_answer_with_contacts_is_not_repeated_to_a_token_that_may_not_see_them(
+def test_a_kept_answer_with_contacts_is_not_shown_without_the_scope(
     call: Call, hospital: Organisation, maker: Organisation, supplier: User
 ) -> None:
     match = MatchFactory.create(offer=OfferFactory.create(organisation=maker))

@@ -122,7 +122,7 @@ def test_a_phase_is_in_force_and_a_draft_was_replayed(emergency: str, db: None, 
 
 
 def test_without_reference_data_it_says_so(db: None) -> None:
-    User.objects.filter(email=cast.CAST[0].email).update(email="somebody@example.org")
+    User.objects.filter(email=cast.MEMBERS[0].email).update(email="somebody@example.org")
     Item.objects.filter(key="thermo.ir").update(key="gone")
     with pytest.raises(CommandError, match="load_reference"):
         run()

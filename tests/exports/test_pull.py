@@ -115,9 +115,9 @@ def test_changes_are_pulled_to_the_microsecond_and_in_their_order(partner: User)
     needs = [DemandFactory.create(updated_at=hour + step) for hour in hours for step in beside]
     needs.sort(key=lambda need: need.updated_at)
 
-    for place, need in enumerate(needs):
+    for index, need in enumerate(needs):
         found = [row["id"] for row in rows(partner, updated_since=need.updated_at)]
-        assert found == [str(one.pk) for one in needs[place:]]
+        assert found == [str(one.pk) for one in needs[index:]]
 
 
 def test_no_dataset_holds_a_contact(partner: User) -> None:

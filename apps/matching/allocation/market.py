@@ -109,10 +109,10 @@ class Market:
         rows = np.arange(len(self.needs)) if rows is None else rows
         columns = np.flatnonzero(self.usable) if columns is None else columns
         if len(rows) * len(columns) <= _BLOCK:
-            line, place = self._fitting(rows, columns)
+            line, index = self._fitting(rows, columns)
             if len(line):
                 scores = np.full((len(rows), len(columns)), REFUSED, dtype=np.int16)
-                scores[line, place] = self._score(rows[line], columns[place])
+                scores[line, index] = self._score(rows[line], columns[index])
                 yield rows, columns, scores
             return
         among = np.zeros(len(self.sources), dtype=bool)

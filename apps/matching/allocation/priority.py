@@ -72,25 +72,25 @@ class PriorityLevels:
 
 def priority_levels(market: Market, supply: Ints) -> PriorityLevels:
     """The segments of all needs. `supply` (n_needs,) is what is free at the compatible sources of each."""
-    policy, wanting = market.policy, market.remaining
+    policy, remaining = market.policy, market.remaining
     _tiers, tier = np.unique(market.tier, return_inverse=True)
-    wanted = np.bincount(tier, wanting).astype(np.int64)
+    wanted = np.bincount(tier, remaining).astype(np.int64)
     wanted_so_far = np.cumsum(wanted)
     contested = (np.bincount(tier)[tier] > 1) & (wanted[tier] > supply)
     share = np.maximum(1, (supply * policy.share_cap).astype(np.int64))
-    cap = np.where(contested, np.minimum(wanting, share), wanting)
+    cap = np.where(contested, np.minimum(remaining, share), remaining)
     fair_from = math.inf if policy.fairness == Fairness.OFF else policy.fair_from
     shared = (wanted_so_far[tier] > supply) & (market.free.sum() >= fair_from * wanted_so_far)[tier]
     parts = np.where(shared, policy.fair_parts, 1)
 
     # Segments end at each equal part of a need, and at its cap.
     part = np.arange(1, parts.max(initial=1) + 1)
-    ends = np.minimum(wanting[:, None] * part // parts[:, None], wanting[:, None])
+    ends = np.minimum(remaining[:, None] * part // parts[:, None], remaining[:, None])
     ends = np.sort(np.concatenate([ends, cap[:, None]], axis=1), axis=1)
     capacity = np.diff(ends, axis=1, prepend=0)
     row, index = np.nonzero(capacity)
     end = ends[row, index]
-    level = _levels(market, row, (end * parts[row] - 1) // wanting[row], end > cap[row])
+    level = _levels(market, row, (end * parts[row] - 1) // remaining[row], end > cap[row])
     return PriorityLevels(
         row=row,
         capacity=capacity[row, index],

@@ -87,7 +87,8 @@ def upper_bounds(
     with connection.cursor() as cursor:
         search = arguments(need, item_id, rules, policy, now, wanted=wanted)
         cursor.execute("SELECT offer_id, at_most FROM matching_best(search => %s::jsonb)", [as_json(search)])
-        return cursor.fetchall()
+        bounds: list[tuple[int, float]] = cursor.fetchall()
+        return bounds
 
 
 def _unknown_to_search(policy: Policy) -> float:

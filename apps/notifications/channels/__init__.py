@@ -1,4 +1,4 @@
-"""The ways out, one module each, with one class that is a `Sender`: a context that keeps its connection for a batch."""
+"""The channels, one module each, with one class that is a `Sender`: a context that keeps its connection for a batch."""
 
 from types import TracebackType
 from typing import Protocol, Self
@@ -7,7 +7,7 @@ from apps.notifications.models import Message
 
 
 class DeliveryError(Exception):
-    """A message that was not handed over.
+    """A message could not be handed over.
 
     `permanent`: trying again is of no use. `unreachable`: the other side is not there at all, so that other messages
     on the same route need not be tried now.
@@ -20,7 +20,7 @@ class DeliveryError(Exception):
 
 
 class EndpointGoneError(DeliveryError):
-    """The receiver wants no more messages, ever."""
+    """The receiver has asked for no more messages (HTTP 410)."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, permanent=True)

@@ -16,7 +16,7 @@ from apps.notifications.rendering import render_mail
 class EmailSender:
     def __init__(self) -> None:
         self._connection: Any = get_connection(fail_silently=False)
-        self._sent = 0  # on this connection
+        self._sent = 0  # messages on this connection
 
     def __enter__(self) -> Self:
         return self
@@ -37,6 +37,7 @@ class EmailSender:
             # Servers hang up after so many messages, or when they restart: a new connection says whether they are back.
             self._deliver(mail)
 
+    # The order matters: smtplib's exceptions are all OSErrors, so the special ones are caught first.
     def _deliver(self, mail: EmailMultiAlternatives) -> None:
         self._open()
         try:

@@ -11,7 +11,7 @@ from apps.notifications.models import Message
 from apps.notifications.rendering import render_sms
 
 TIMEOUT = httpx.Timeout(10, connect=5)
-# Busy, and a wrong token: that is our mistake, and not the message's.
+# Answers that say nothing about this message: a wrong token of ours, a time-out, and too many requests.
 NOT_ITS_FAULT = frozenset({401, 408, 429})
 
 
@@ -40,6 +40,7 @@ class SmsSender:
             raise DeliveryError(f"The gateway cannot be reached: {error!r}", unreachable=True) from error
         if response.is_success:
             return
+        # Any other 4xx is about the message itself, such as a number that does not exist: no use in trying again.
         permanent = response.is_client_error and response.status_code not in NOT_ITS_FAULT
         raise DeliveryError(
             f"The gateway answered {response.status_code}.", permanent=permanent, unreachable=not permanent

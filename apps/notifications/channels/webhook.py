@@ -22,8 +22,10 @@ from standardwebhooks import Webhook
 from apps.notifications.channels import DeliveryError, EndpointGoneError
 from apps.notifications.models import Message, WebhookEndpoint
 
+# In seconds. `PATIENCE` is for the whole exchange, however it is divided.
 CONNECT_TIMEOUT: Final = 5.0
 PATIENCE: Final = 15.0
+# Client errors that pass by themselves.
 BUSY: Final = frozenset({408, 429})
 
 
@@ -74,6 +76,7 @@ def _judge(status: int) -> None:
         return
     if status == 410:
         raise EndpointGoneError("The endpoint answered 410: it wants no more messages.")
+    # Redirects are not followed: they could lead into a private network.
     permanent = 300 <= status < 500 and status not in BUSY
     raise DeliveryError(f"The endpoint answered {status}.", permanent=permanent, unreachable=not permanent)
 
@@ -96,7 +99,7 @@ def compose(message: Message, endpoint: WebhookEndpoint) -> tuple[bytes, dict[by
 
 
 def is_public(address: str) -> bool:
-    """Whether the address is one of the open internet; IPv6 that carries an IPv4 address is judged by that."""
+    """Whether the address is public. An IPv6 address that carries an IPv4 address is judged by the latter."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
@@ -106,11 +109,12 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
+# RFC 6052: IPv6 addresses that carry an IPv4 address in their last 32 bits.
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
 class _GuardedBackend(httpcore.NetworkBackend):
-    """Connects to public addresses alone, and gives up at a deadline however busy the other side looks."""
+    """Connects only to public addresses, and gives up at a deadline even if the other side sends a byte at a time."""
 
     def __init__(self) -> None:
         self._plain = httpcore.SyncBackend()
@@ -131,7 +135,8 @@ class _GuardedBackend(httpcore.NetworkBackend):
         addresses = [str(entry[4][0]) for entry in found]
         if not settings.WEBHOOKS_MAY_BE_PRIVATE and not all(is_public(address) for address in addresses):
             raise AddressRefusedError(f"{host} leads to an address that is not public.")
-        # What was judged is what is connected to: a name that changes its mind in between changes nothing.
+        # The addresses that were checked are those that are connected to. Resolving the name again here would allow DNS
+        # rebinding.
         failure: Exception = httpcore.ConnectError(f"{host} has no address.")
         for address in dict.fromkeys(addresses):
             try:
@@ -143,7 +148,7 @@ class _GuardedBackend(httpcore.NetworkBackend):
 
 
 class _Stream(httpcore.NetworkStream):
-    """A stream on which no wait goes past the deadline."""
+    """A stream on which no read or write waits beyond the deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream, backend: _GuardedBackend) -> None:
         self._stream = stream

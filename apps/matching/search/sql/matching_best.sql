@@ -43,9 +43,9 @@ DECLARE
     bounds double precision[];
     rests double precision[];
     outdated boolean;
-    -- What a pass looks at. Null: all.
+    -- What the first pass looks at: three times as many as are wanted. Then null: all.
     cells integer := 16;
-    depth integer := 6;
+    depth integer := greatest(6, 3 * need.wanted / 16);
     threshold double precision := '-infinity';
     offers bigint[];
     highest double precision[];
