@@ -25,14 +25,8 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PURE = next(contract for contract in CONTRACTS if contract["name"].startswith("Pure"))
 # Class names that still mean two things. Only ever take one away.
 TWICE: set[str] = {
-    "Fault",
-    "Line",
-    "Outcome",
     "Part",
     "Posted",
-    "Row",
-    "Unit",
-    "Words",
 }
 # Migrations that still hold SQL of functions, types and views; squashing empties this.
 SQL_IN_MIGRATIONS: set[str] = {

@@ -39,7 +39,7 @@ from apps.api.schema import one_or_many
 from apps.core.errors import RuleViolation
 from apps.demands import services
 from apps.demands.fields import CONTACT_FIELDS, DEMAND_FIELDS
-from apps.demands.lines import Line
+from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, DemandState, Urgency
 from apps.exports.datasets import DEMANDS
 from apps.matching import services as matching
@@ -150,7 +150,11 @@ class DemandViewSet(ResourceViewSet):
         # The faults of several lines are named by their line already; the fault of a single one is not.
         with naming(0, many=many and len(lines) == 1):
             outcomes = services.post_needs(
-                organisation, [Line(**line) for line in lines], by=self.user, open_now=open_now, confirmed=confirmed
+                organisation,
+                [DemandLine(**line) for line in lines],
+                by=self.user,
+                open_now=open_now,
+                confirmed=confirmed,
             )
         for index, outcome in enumerate(outcomes):
             if outcome.violation is not None:

@@ -19,7 +19,7 @@ from apps.catalogue import regions, standards
 from apps.catalogue.models import UNLISTED_ITEM, Item, ItemAlias, ItemStandard, Pack, Region, Standard
 from apps.catalogue.recognition import Names
 from apps.core.errors import RuleViolation
-from apps.demands.lines import Line as DemandLine
+from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.demands.services import open_demand, post_demands
 from apps.policy.models import Policy

@@ -9,7 +9,7 @@ from apps.policy.values import PolicyValues
 
 
 def escalates_at(urgency: str, since: dt.datetime, policy: PolicyValues) -> dt.datetime:
-    """When a need that is not covered is put before the next coordinator up."""
+    """When a need that is not covered is escalated to the next coordinator up."""
     return since + policy.escalates_after(urgency)
 
 

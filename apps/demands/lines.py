@@ -14,7 +14,7 @@ from apps.demands.models import QuantityKind, Urgency
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class DemandLine:
     """What somebody asks for in one line. Quantities are in the item's base unit; no region means the organisation's
     own.
     """
@@ -50,7 +50,7 @@ def check_quantity(quantity: int | None, kind: str) -> None:
         )
     if quantity is not None and not 0 < quantity <= MAX_QUANTITY:
         raise RuleViolation(
-            "quantity_out_of_range", _("A quantity is a whole number from 1 to a million million."), field="quantity"
+            "quantity_out_of_range", _("A quantity is a whole number from 1 to 1,000,000,000,000."), field="quantity"
         )
 
 
@@ -65,7 +65,7 @@ def check_line(item: Item, standard: Standard | None, needed_by: dt.datetime | N
         )
 
 
-def check_lines(lines: Sequence[Line], now: dt.datetime) -> None:
+def check_lines(lines: Sequence[DemandLine], now: dt.datetime) -> None:
     """Raise the fault of a single line as it is; of several, all faults, fields named by the line: `1.quantity`."""
     errors: dict[str, list[Text]] = {}
     for number, line in enumerate(lines):

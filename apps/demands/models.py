@@ -24,7 +24,7 @@ class DemandState(models.TextChoices):
     MATCHED = "matched", _("Matched")
     FULFILLED = "fulfilled", _("Received")
     PAUSED = "paused", _("Paused")
-    STALE = "stale", _("Not confirmed for long")
+    STALE = "stale", _("Expired: nobody confirmed it")
     CANCELLED = "cancelled", _("Cancelled")
 
 
@@ -188,6 +188,7 @@ class Demand(Post):
                 DemandState.CANCELLED,
             }
         ),
+        # Accepted goods are orders by now: a need that has them ends only by receiving or losing them.
         DemandState.MATCHED: frozenset({DemandState.OPEN, DemandState.FULFILLED}),
         DemandState.FULFILLED: frozenset({DemandState.OPEN, DemandState.MATCHED}),
         DemandState.PAUSED: frozenset({DemandState.OPEN, DemandState.STALE, DemandState.CANCELLED}),
@@ -210,6 +211,7 @@ class Demand(Post):
             models.CheckConstraint(
                 condition=Q(escalates_at=None) | Q(escalating_since__isnull=False), name="demand_escalates_since"
             ),
+            # An unknown quantity is unknown, and never a number that stands for it.
             models.CheckConstraint(
                 condition=Q(quantity_kind__in=QuantityKind.values)
                 & (
@@ -225,6 +227,7 @@ class Demand(Post):
                 condition=Q(quantity_held__gte=0, quantity_matched__gte=0, quantity_received__gte=0),
                 name="demand_quantities_not_negative",
             ),
+            # Never more asked for or accepted than requested.
             models.CheckConstraint(
                 condition=Q(quantity=None) | Q(quantity__gte=F("quantity_held") + F("quantity_matched")),
                 name="demand_not_overserved",

@@ -7,7 +7,7 @@ from apps.core.errors import RuleViolation
 from apps.demands.models import Demand
 
 
-class Outcome(Enum):
+class PostOutcome(Enum):
     DRAFTED = "drafted"  # nobody asked to send it out
     OPENED = "opened"  # it is matched from now on
     HELD_FOR_REVIEW = "held_for_review"  # a coordinator looks at it first; the demand's `state_code` says why
@@ -21,5 +21,5 @@ class LineOutcome:
     """`violation` says in words, and by its public code, why the line is not out, where its owner can do something."""
 
     demand: Demand
-    outcome: Outcome
+    outcome: PostOutcome
     violation: RuleViolation | None = None

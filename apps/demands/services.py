@@ -17,9 +17,9 @@ from apps.accounts.models import Organisation, User
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.posts import change_state
-from apps.demands.lines import Line, check_lines
+from apps.demands.lines import DemandLine, check_lines
 from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode
-from apps.demands.outcomes import LineOutcome, Outcome
+from apps.demands.outcomes import LineOutcome, PostOutcome
 from apps.demands.plausibility import Plausibility
 from apps.demands.quantities import sync_state
 from apps.demands.review import is_coordinator_of, judge_quantity, question_about, wants_approval
@@ -33,13 +33,13 @@ LIKELY_DUPLICATE_WITHIN: Final = dt.timedelta(days=7)
 
 
 def new_reference() -> str:
-    """A name for a post that can be read out: N- and eight characters, one in a million million."""
+    """A name for a post that can be read out: N- and eight characters, one of 2^40."""
     return "N-" + "".join(secrets.choice(_ALPHABET) for _i in range(8))
 
 
 @transaction.atomic
 def post_demands(
-    organisation: Organisation, lines: Sequence[Line], *, by: User | None, now: dt.datetime | None = None
+    organisation: Organisation, lines: Sequence[DemandLine], *, by: User | None, now: dt.datetime | None = None
 ) -> list[Demand]:
     """Draft the lines of one post, all or none, under one reference."""
     now = now or timezone.now()
@@ -50,6 +50,7 @@ def post_demands(
 
     check_lines(lines, now)
     reference = new_reference()
+    # A line without a region goes to the organisation itself.
     rows = []
     for line in lines:
         values = line.fields()
@@ -66,7 +67,7 @@ def post_demands(
 @transaction.atomic
 def post_needs(
     organisation: Organisation,
-    lines: Sequence[Line],
+    lines: Sequence[DemandLine],
     *,
     by: User,
     open_now: Collection[int] | None = None,
@@ -84,10 +85,10 @@ def post_needs(
         outcomes = [
             send_out(demand, by=by, quantity_confirmed=index in confirmed, policy=policy, now=now)
             if open_now is None or index in open_now
-            else LineOutcome(demand, Outcome.DRAFTED)
+            else LineOutcome(demand, PostOutcome.DRAFTED)
             for index, demand in enumerate(demands)
         ]
-        if any(one.outcome is Outcome.NEEDS_CONFIRMATION for one in outcomes):
+        if any(one.outcome is PostOutcome.NEEDS_CONFIRMATION for one in outcomes):
             transaction.set_rollback(True)
     return outcomes
 
@@ -108,7 +109,7 @@ def send_out(
     now = now or timezone.now()
     policy = policy or Policy.objects.current().values
     verdict = _may_go_out(demand, policy, by=by, quantity_confirmed=quantity_confirmed)
-    if verdict.outcome is Outcome.WAITS_FOR_VERIFICATION:
+    if verdict.outcome is PostOutcome.WAITS_FOR_VERIFICATION:
         await_verification(demand, by=by)
     elif verdict.violation is None:
         demand = _put_to_work(demand, verdict, policy, by=by, now=now)
@@ -148,28 +149,28 @@ def _may_go_out(demand: Demand, policy: PolicyValues, *, by: User | None, quanti
     """Whether a draft may go out now. What a coordinator sends out has been looked at."""
     if not demand.organisation.is_verified:
         text = _("“%(name)s” is not verified yet: nothing of it goes out before.") % {"name": demand.organisation}
-        return _GoingOut(Outcome.WAITS_FOR_VERIFICATION, RuleViolation("organisation_unverified", text))
+        return _GoingOut(PostOutcome.WAITS_FOR_VERIFICATION, RuleViolation("organisation_unverified", text))
     if demand.item.is_unlisted:
         missing = RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
-        return _GoingOut(Outcome.NEEDS_ITEM, missing)
+        return _GoingOut(PostOutcome.NEEDS_ITEM, missing)
     if is_coordinator_of(demand, by):
-        return _GoingOut(Outcome.OPENED)
+        return _GoingOut(PostOutcome.OPENED)
 
     judgement = judge_quantity(demand)
     if judgement.plausibility is Plausibility.ABSURD:
-        return _GoingOut(Outcome.HELD_FOR_REVIEW, review=DemandStateCode.QUANTITY_UNUSUAL, usual=judgement.usual)
+        return _GoingOut(PostOutcome.HELD_FOR_REVIEW, review=DemandStateCode.QUANTITY_UNUSUAL, usual=judgement.usual)
     if judgement.plausibility is Plausibility.UNUSUAL and not quantity_confirmed:
-        return _GoingOut(Outcome.NEEDS_CONFIRMATION, question_about(demand, judgement.usual))
+        return _GoingOut(PostOutcome.NEEDS_CONFIRMATION, question_about(demand, judgement.usual))
     if wants_approval(demand, policy):
-        return _GoingOut(Outcome.HELD_FOR_REVIEW, review=DemandStateCode.APPROVAL_REQUIRED)
-    return _GoingOut(Outcome.OPENED)
+        return _GoingOut(PostOutcome.HELD_FOR_REVIEW, review=DemandStateCode.APPROVAL_REQUIRED)
+    return _GoingOut(PostOutcome.OPENED)
 
 
 @dataclass(frozen=True)
 class _GoingOut:
     """What is to become of a draft: why it may not go out, or for which review it is held back."""
 
-    outcome: Outcome
+    outcome: PostOutcome
     violation: RuleViolation | None = None
     review: DemandStateCode | None = None
     usual: int | None = None
@@ -206,6 +207,7 @@ def _hold_back(
     drafts = Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT).exclude(AWAITS_REVIEW)
     if drafts.update(review_requested_at=now, state_code=code, state_note="", **demand.escalation_from(now, policy)):
         audit.record(by, "demand.held_for_review", demand, quantity=demand.quantity, usual=usual, why=code)
+        # The nearest one; its clock escalates the draft to the next one up.
         coordinator = Organisation.objects.coordinating(demand.region).first()
         if coordinator:
             event = "demand.held_for_review"
@@ -256,6 +258,7 @@ def open_awaiting(organisations: Sequence[Organisation], *, now: dt.datetime) ->
     policy = Policy.objects.current().values if organisations else None
     opened = 0
     for demand in waiting.shown().select_related("organisation__region", "posted_by").order_by("pk"):
+        # A draft whose quantity is to be confirmed stays one: its owner is asked on its page.
         try:
             open_demand(demand, by=demand.posted_by, policy=policy, now=now)
         except RuleViolation:

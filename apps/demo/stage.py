@@ -14,7 +14,7 @@ from apps.accounts.models import IdentifierKind, Organisation, User
 from apps.accounts.permissions import OrganisationKind, Role
 from apps.catalogue.models import Item, Region, Standard
 from apps.demands import services as demands
-from apps.demands.lines import Line
+from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, QuantityKind
 from apps.demo.cast import ADMIN, EVERYBODY, OFFERS, PASSWORD, CastMember, uscc
 from apps.fulfilment import services as fulfilment
@@ -168,18 +168,18 @@ class Stage:
         )
         return supply.publish_offer(offer, by=self.users[who], now=self.now) if publish else offer
 
-    def line(self, item: str, quantity: int | None, *, in_days: float | None = None, **facts: Any) -> Line:
+    def line(self, item: str, quantity: int | None, *, in_days: float | None = None, **facts: Any) -> DemandLine:
         if "standard" in facts:
             facts["standard"] = self.standards[facts["standard"]]
         if quantity is None:
             facts["quantity_kind"] = QuantityKind.UNSPECIFIED
         needed_by = None if in_days is None else self.now + dt.timedelta(days=in_days)
-        return Line(item=self.items[item], quantity=quantity, needed_by=needed_by, **facts)
+        return DemandLine(item=self.items[item], quantity=quantity, needed_by=needed_by, **facts)
 
-    def draft(self, who: str, *lines: Line, by: str = "") -> list[Demand]:
+    def draft(self, who: str, *lines: DemandLine, by: str = "") -> list[Demand]:
         return demands.post_demands(self.organisations[who], lines, by=self.users[by or who], now=self.now)
 
-    def need(self, who: str, *lines: Line, by: str = "") -> list[Demand]:
+    def need(self, who: str, *lines: DemandLine, by: str = "") -> list[Demand]:
         """Post, open, and let the worker ask."""
         posted = self.draft(who, *lines, by=by)
         opened = [demands.open_demand(demand, by=self.users[by or who], now=self.now) for demand in posted]

@@ -77,6 +77,7 @@ class Order(TimeStamped):
         lambda of: of("quantity") - of("quantity_received") - of("quantity_rejected")
     )
 
+    # An order that has left cannot be cancelled: it is closed short instead.
     MOVES: ClassVar = {
         OrderState.CONFIRMED: frozenset({OrderState.SHIPPED, OrderState.DELIVERED, OrderState.CANCELLED}),
         OrderState.SHIPPED: frozenset({OrderState.DELIVERED, OrderState.CLOSED}),
@@ -99,6 +100,7 @@ class Order(TimeStamped):
                 ),
                 name="order_received_was_ordered",
             ),
+            # Accepting twice, as by a double click, makes one order.
             models.UniqueConstraint(fields=["match"], condition=Q(repeat_of=None), name="order_first_once"),
         ]
         indexes: ClassVar = [
@@ -173,6 +175,7 @@ class Delivery(TimeStamped):
                 & (Q(quantity_accepted__gt=0) | Q(quantity_rejected__gt=0)),
                 name="delivery_of_something",
             ),
+            # Suppliers learn from a rejection only if it says why.
             models.CheckConstraint(
                 condition=Q(quantity_rejected=0) | ~Q(reason=""), name="delivery_rejected_with_reason"
             ),

@@ -49,6 +49,7 @@ def accept_match(
 def _lock(order: Order) -> Order:
     """The order as it is now, with everything it stands on locked first."""
     demand_id, offer_id = Match.objects.values_list("demand_id", "offer_id").get(pk=order.match_id)
+    # In the order in which matching locks, so that neither waits for the other in a circle.
     list(Demand.objects.select_for_update(no_key=True).filter(pk=demand_id).values_list("pk"))
     list(Offer.objects.select_for_update(no_key=True).filter(pk=offer_id).values_list("pk"))
     return Order.objects.shown().select_for_update(of=["self"], no_key=True).get(pk=order.pk)
@@ -85,6 +86,7 @@ def ship_order(
         raise RuleViolation("illegal_move", _("This order is not waiting to be shipped."), state=order.state)
     left = order.quantity_unshipped
     sent = left if quantity is None else quantity
+    # Several shipments may make up an order; together they send no more than was ordered.
     if not 0 < sent <= left:
         raise RuleViolation(
             "quantity_out_of_range",
@@ -154,6 +156,7 @@ def deliver_order(
     if quantity_rejected and not reason.strip():
         raise RuleViolation("reason_missing", _("Say why you rejected them."), field="reason")
 
+    # What arrives may be less than was shipped, and come before the supplier says that it has shipped anything.
     delivery = Delivery.objects.create(
         order=order,
         quantity_accepted=quantity_accepted,
@@ -169,6 +172,7 @@ def deliver_order(
     demand_id = order.match.demand_id
     if quantity_accepted:
         demands_quantities.record_receipt(demand_id, quantity_accepted, now=now)
+    # Rejected goods count as not accepted any more: the need asks others for them.
     if quantity_rejected:
         demands_quantities.record_loss(demand_id, quantity_rejected, now=now)
         acceptance.record_loss(order.match, quantity_rejected)
@@ -194,6 +198,7 @@ def close_order(order: Order, *, by: User | None, reason: str = "", now: dt.date
     """Nothing more will come: what is outstanding of a shipped order is wanted again; a delivered one is just filed."""
     now = now or timezone.now()
     order = _lock(order)
+    # A shipped order that is closed short lost the rest; the supplier has that in its record.
     outstanding = order.quantity_outstanding
     move(order, OrderState.CLOSED, state_reason=reason)
     if outstanding:
@@ -234,11 +239,13 @@ def cancel_order(
         raise RuleViolation("illegal_move", _("Part of this order has arrived. Close it instead."))
     move(order, OrderState.CANCELLED, state_reason=reason)
     match = order.match
+    # The goods never left: all of them are free for others.
     supply_quantities.release({match.offer_id: order.quantity}, now=now)
     if order.repeat_of_id and side == Side.REQUESTER:
         demands_quantities.undo_repeat(match.demand_id, order.quantity, now=now)
     else:
         demands_quantities.record_loss(match.demand_id, order.quantity, now=now)
+    # A match ends with its first order only: repeats come and go while it stands.
     if order.repeat_of_id is None:
         acceptance.call_off(match, by=by, by_supplier=side == Side.SUPPLIER)
     audit.record(by, "order.cancelled", order, reason=reason, side=side)
@@ -285,6 +292,7 @@ def repeat_order(
             status=409,
             free=free,
         )
+    # The need grows by the repeat, so that its state and its fill rate stay true.
     demands_quantities.record_repeat(match.demand_id, quantity, now=now)
     again = Order.objects.create(match=match, quantity=quantity, repeat_of=order, placed_by=by)
     audit.record(by, "order.repeated", again, of=order.pk, quantity=quantity)
@@ -326,6 +334,7 @@ def reveal_contact(match: Match, *, to: User) -> dict[str, dict[str, str]] | Non
 def reveal_contacts(matches: Sequence[Match], *, to: User) -> dict[int, dict[str, dict[str, str]]]:
     """The same for several matches, by their keys: one query when all have been looked at before."""
     allowed = [match for match in matches if may_see_contact(match, to)]
+    # Only first looks are logged, so most calls write nothing.
     known = (
         ContactReveal.objects.filter(match__in=allowed, user=to).values_list("match_id", flat=True) if allowed else ()
     )

@@ -70,7 +70,7 @@ class PolicyValues:
     tiers: Mapping[str, int] = by_key(
         {"hospital": 1, "health_facility": 2, "community": 3, "enterprise": 4, "supplier": 4}, least=1, most=LAST_TIER
     )
-    # How long a supplier has to answer; and then, of a need: how long until it is put before a coordinator, until its
+    # How long a supplier has to answer; and then, of a need: how long until it is escalated to a coordinator, until its
     # owner is asked whether it is still needed, and until it is suspended because nobody said so.
     hold_minutes: Mapping[str, int] = by_key({"emergency": 15, "urgent": 120, "routine": 1440}, least=1, most=43_200)
     escalation_hours: Mapping[str, int] = by_key({"emergency": 2, "urgent": 10, "routine": 72}, least=1, most=8_760)

@@ -24,7 +24,7 @@ class OfferState(models.TextChoices):
     DRAFT = "draft", _("Draft")
     PUBLISHED = "published", _("Published")
     PAUSED = "paused", _("Paused")
-    STALE = "stale", _("Not confirmed for long")
+    STALE = "stale", _("Expired: nobody confirmed it")
     WITHDRAWN = "withdrawn", _("Withdrawn")
 
 
@@ -150,6 +150,7 @@ class Offer(Post):
     LIVE: ClassVar = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
     CODES: ClassVar = OfferStateCode
 
+    # A withdrawn offer is over for good; who has the goods again makes a new one.
     MOVES: ClassVar = {
         OfferState.DRAFT: frozenset({OfferState.PUBLISHED, OfferState.WITHDRAWN}),
         OfferState.PUBLISHED: frozenset({OfferState.PAUSED, OfferState.STALE, OfferState.WITHDRAWN}),
@@ -187,6 +188,7 @@ class Offer(Post):
             models.CheckConstraint(
                 condition=Q(quantity__gte=0, quantity__lte=MAX_QUANTITY), name="offer_quantity_in_range"
             ),
+            # Never oversold, whatever a program gets wrong.
             models.CheckConstraint(
                 condition=Q(quantity_reserved__gte=0, quantity_reserved__lte=F("quantity")), name="offer_not_oversold"
             ),

@@ -96,7 +96,7 @@ def _words_for(problem: sheets.UnreadableError) -> Text:
 
 
 def _read_row(
-    organisation: Organisation, row: sheets.Row, names: "_Names", by: User | None, *, publish: bool
+    organisation: Organisation, row: sheets.SheetRow, names: "_Names", by: User | None, *, publish: bool
 ) -> ReadRow:
     read = ReadRow(row.number)
     for column, fault in row.faults.items():
@@ -122,7 +122,7 @@ def _read_row(
 class _Names:
     """What the names in a sheet mean, looked up for all rows at once."""
 
-    def __init__(self, rows: Iterable[sheets.Row]) -> None:
+    def __init__(self, rows: Iterable[sheets.SheetRow]) -> None:
         rows = list(rows)
         self.items = self._items()
         self.proposals = Proposals()

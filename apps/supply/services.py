@@ -24,7 +24,7 @@ LIKELY_DUPLICATE_WITHIN = dt.timedelta(days=7)
 def check_facts(offer: Offer) -> None:
     """Raise every fault of an offer at once, in words."""
     errors: dict[str, list[Text]] = {}
-    in_range = _("A quantity is a whole number up to a million million.")
+    in_range = _("A quantity is a whole number up to 1,000,000,000,000.")
     if not 0 <= offer.quantity <= MAX_QUANTITY:
         errors["quantity"] = [in_range]
     elif offer.quantity < offer.quantity_reserved:
@@ -92,6 +92,7 @@ def create_offers(
     organisation: Organisation, rows: Sequence[Mapping[str, Any]], *, by: User | None, publish: bool = False
 ) -> list[Offer]:
     """Draft many offers, all or none; publish them too if asked to."""
+    # Each row is checked again as it is saved: the preview may be old.
     offers = Offer.objects.bulk_create([draft_offer(organisation, by=by, **row) for row in rows])
     audit.record(by, "offers.imported", organisation, offers=[offer.pk for offer in offers])
     if publish:

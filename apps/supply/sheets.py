@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from apps.supply.cells import Fault, plain, text_of
+from apps.supply.cells import CellFault, plain, text_of
 from apps.supply.fields import FIELDS
 
 MAX_ROWS: Final = 2_000
@@ -27,17 +27,17 @@ REQUIRED: Final = tuple(field.name for field in FIELDS if field.is_required)
 
 
 @dataclass
-class Row:
+class SheetRow:
     """One row as read. `number` is as a person counts, the header being row 1; an empty cell is in neither dict."""
 
     number: int
     values: dict[str, Any] = field(default_factory=dict)
-    faults: dict[str, Fault] = field(default_factory=dict)
+    faults: dict[str, CellFault] = field(default_factory=dict)
 
 
 @dataclass
 class Sheet:
-    rows: list[Row]
+    rows: list[SheetRow]
     unknown_columns: list[str]
 
 
@@ -106,7 +106,7 @@ def _rows(lines: Iterable[list[Any]]) -> Sheet:
         raise UnreadableError("empty")
     columns, unknown = _columns(header)
 
-    rows: list[Row] = []
+    rows: list[SheetRow] = []
     for number, line in numbered:
         if len(rows) == MAX_ROWS:
             raise UnreadableError("too_long")
@@ -138,17 +138,17 @@ def _columns(header: list[Any]) -> tuple[list[str | None], list[str]]:
     return columns, [name for name, column in zip(named, columns, strict=True) if name and column is None]
 
 
-def _row(number: int, line: list[Any], columns: list[str | None]) -> Row:
-    row = Row(number)
+def _row(number: int, line: list[Any], columns: list[str | None]) -> SheetRow:
+    row = SheetRow(number)
     for column, cell in zip(columns, line, strict=False):
         if column is None or text_of(cell) == "":
             continue
         value = PARSERS[column](cell)
-        if isinstance(value, Fault):
-            row.faults[column] = Fault(value.code, text_of(cell)[:60])
+        if isinstance(value, CellFault):
+            row.faults[column] = CellFault(value.code, text_of(cell)[:60])
         else:
             row.values[column] = value
     for column in REQUIRED:
         if column not in row.values and column not in row.faults:
-            row.faults[column] = Fault("missing")
+            row.faults[column] = CellFault("missing")
     return row

@@ -9,7 +9,7 @@ from django.db import models
 from apps.api.demands import DemandLineSerializer, DemandSerializer
 from apps.api.offers import NewOfferSerializer, OfferSerializer
 from apps.demands.fields import CONTACT_FIELDS, DEMAND_FIELDS
-from apps.demands.lines import Line
+from apps.demands.lines import DemandLine
 from apps.demands.models import Demand
 from apps.exports.datasets import DEMANDS, OFFERS
 from apps.portal.forms.needs import DetailsForm, LineForm
@@ -50,7 +50,7 @@ def test_each_field_of_a_need_is_in_every_place() -> None:
     }
     taken: dict[str, Collection[str]] = {
         "requests of the API": DemandLineSerializer().fields,
-        "line of a post": Line.__dataclass_fields__,
+        "line of a post": DemandLine.__dataclass_fields__,
         "form": {**LineForm.base_fields, **DetailsForm.base_fields},
     }
     assert missing(DEMAND_FIELDS, shown | taken) == []

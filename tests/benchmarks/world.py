@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Membership, Organisation, User
 from apps.catalogue.models import Item, ItemStandard, Region, Standard
-from apps.demands.lines import Line
+from apps.demands.lines import DemandLine
 from apps.matching.search import offer_index
 from apps.supply.models import Offer
 
@@ -55,9 +55,9 @@ class Market:
         known = self.standards.get(item.pk, [])
         return self.draw.choice(known) if known and self.draw.random() < share else None
 
-    def line(self) -> Line:
+    def line(self) -> DemandLine:
         item = self.item()
-        return Line(item=item, quantity=self.quantity(WANTED), standard=self.standard(item, 0.3))
+        return DemandLine(item=item, quantity=self.quantity(WANTED), standard=self.standard(item, 0.3))
 
 
 def market(seed: int) -> Market:

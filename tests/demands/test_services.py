@@ -12,9 +12,9 @@ from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
 from apps.demands import plausibility, review, services
 from apps.demands.amending import amend_demand
-from apps.demands.lines import Line
+from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, DemandState, QuantityKind
-from apps.demands.outcomes import Outcome
+from apps.demands.outcomes import PostOutcome
 from apps.demands.plausibility import Plausibility, judge
 from apps.notifications.models import Notification
 from apps.policy.services import make_policy
@@ -23,8 +23,8 @@ from tests.factories import DemandFactory, ItemFactory, OrganisationFactory, Sta
 pytestmark = pytest.mark.django_db
 
 
-def line(**facts: Any) -> Line:
-    return Line(**{"item": ItemFactory.create(), "quantity": 100, **facts})
+def line(**facts: Any) -> DemandLine:
+    return DemandLine(**{"item": ItemFactory.create(), "quantity": 100, **facts})
 
 
 def test_the_lines_of_a_post_share_a_reference_and_take_their_place_from_the_organisation(
@@ -418,10 +418,10 @@ def test_a_post_says_what_became_of_each_line(hospital: Organisation, buyer: Use
     posted = services.post_needs(hospital, lines, by=buyer, open_now=[0, 1, 2])
 
     assert [one.outcome for one in posted] == [
-        Outcome.OPENED,
-        Outcome.HELD_FOR_REVIEW,
-        Outcome.NEEDS_ITEM,
-        Outcome.DRAFTED,
+        PostOutcome.OPENED,
+        PostOutcome.HELD_FOR_REVIEW,
+        PostOutcome.NEEDS_ITEM,
+        PostOutcome.DRAFTED,
     ]
     codes = [(one.demand.state, one.demand.state_code) for one in posted]
     assert codes == [("open", ""), ("draft", "quantity_unusual"), ("draft", ""), ("draft", "")]
@@ -434,12 +434,12 @@ def test_nothing_is_posted_while_a_quantity_is_to_be_confirmed(hospital: Organis
 
     asked = services.post_needs(hospital, [line(quantity=500), line(quantity=6000)], by=buyer)
 
-    assert [one.outcome for one in asked] == [Outcome.OPENED, Outcome.NEEDS_CONFIRMATION]
+    assert [one.outcome for one in asked] == [PostOutcome.OPENED, PostOutcome.NEEDS_CONFIRMATION]
     assert asked[1].violation is not None
     assert asked[1].violation.code == "quantity_unusual"
     assert Demand.objects.count() == before
     posted = services.post_needs(hospital, [line(quantity=500), line(quantity=6000)], by=buyer, confirmed=[1])
-    assert [one.outcome for one in posted] == [Outcome.OPENED, Outcome.OPENED]
+    assert [one.outcome for one in posted] == [PostOutcome.OPENED, PostOutcome.OPENED]
 
 
 def test_a_post_waits_for_the_verification_of_its_owner(stranger: User) -> None:
@@ -447,7 +447,7 @@ def test_a_post_waits_for_the_verification_of_its_owner(stranger: User) -> None:
     [posted] = services.post_needs(clinic, [line()], by=stranger)
 
     posted.demand.refresh_from_db()
-    assert (posted.outcome, posted.demand.awaits_verification) == (Outcome.WAITS_FOR_VERIFICATION, True)
+    assert (posted.outcome, posted.demand.awaits_verification) == (PostOutcome.WAITS_FOR_VERIFICATION, True)
     assert posted.demand.state_reason == "It goes out as soon as the organisation is verified."
 
 

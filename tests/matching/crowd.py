@@ -15,7 +15,7 @@ from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
-from apps.demands.lines import Line
+from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, Urgency
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, Side
@@ -64,7 +64,7 @@ class Member:
         return found
 
     def post(self) -> None:
-        line = Line(
+        line = DemandLine(
             item=self.chance.choice(self.items),
             **self.chance.choice([{"quantity": self.chance.randint(1, 3000)}] * 9 + [{"quantity_kind": "unspecified"}]),
             urgency=self.chance.choice(Urgency.values),

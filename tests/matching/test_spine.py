@@ -8,7 +8,7 @@ from django.utils import timezone
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
-from apps.demands.lines import Line
+from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, OrderState, Side
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
 def post(hospital: Organisation, buyer: User, quantity: int | None = 1000, **facts: object) -> Demand:
     kind = QuantityKind.UNSPECIFIED if quantity is None else QuantityKind.EXACT
     item = ItemFactory.create()
-    line = Line(item=item, quantity=quantity, quantity_kind=kind, **facts)  # type: ignore[arg-type]  # any
+    line = DemandLine(item=item, quantity=quantity, quantity_kind=kind, **facts)  # type: ignore[arg-type]  # any
     [demand] = demands.post_demands(hospital, [line], by=buyer)
     return demands.open_demand(demand, by=buyer)
 
@@ -251,7 +251,7 @@ def test_an_order_called_off_by_the_supplier_goes_to_somebody_else(
     matching.sweep()
     order = fulfilment.accept_match(Match.objects.get(), by=supplier)
 
-    fulfilment.cancel_order(order, by=supplier, side=Side.SUPPLIER, reason="Line broke down")
+    fulfilment.cancel_order(order, by=supplier, side=Side.SUPPLIER, reason="DemandLine broke down")
     other = OfferFactory.create(queued=True)
     matching.sweep()
     matching.sweep()

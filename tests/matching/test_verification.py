@@ -9,7 +9,7 @@ from apps.accounts import services as accounts
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
-from apps.demands.lines import Line
+from apps.demands.lines import DemandLine
 from apps.fulfilment.models import Order
 from apps.fulfilment.services import accept_match
 from apps.matching import notices
@@ -105,7 +105,7 @@ def test_a_verification_that_runs_out_is_ended_and_told(hospital: Organisation, 
 def test_an_absurd_quantity_is_put_before_the_nearest_coordinator(
     hospital: Organisation, buyer: User, coordinator: User
 ) -> None:
-    [demand] = demands.post_demands(hospital, [Line(item=ItemFactory.create(), quantity=10**11)], by=buyer)
+    [demand] = demands.post_demands(hospital, [DemandLine(item=ItemFactory.create(), quantity=10**11)], by=buyer)
 
     demands.open_demand(demand, by=buyer)
 

@@ -15,7 +15,7 @@ from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import OrganisationKind
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
-from apps.demands.lines import Line
+from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, QuantityKind
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, Side
@@ -55,10 +55,10 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     OfferFactory.create(organisation=maker, quantity=900_000, unit_price=2)
     OfferFactory.create(organisation__region=region("650000"), quantity=90_000, unit_price=3, is_donation=False)
     lines = [
-        Line(item=ItemFactory.create(), quantity=1_000, needed_by=now + dt.timedelta(days=9)),
-        Line(item=ItemFactory.create(), quantity_kind=QuantityKind.UNSPECIFIED, urgency="emergency"),
-        Line(item=ItemFactory.create(), quantity=70_000, quantity_kind=QuantityKind.AT_LEAST, urgency="routine"),
-        Line(item=ItemFactory.create(), quantity=300, quantity_kind=QuantityKind.ESTIMATE),
+        DemandLine(item=ItemFactory.create(), quantity=1_000, needed_by=now + dt.timedelta(days=9)),
+        DemandLine(item=ItemFactory.create(), quantity_kind=QuantityKind.UNSPECIFIED, urgency="emergency"),
+        DemandLine(item=ItemFactory.create(), quantity=70_000, quantity_kind=QuantityKind.AT_LEAST, urgency="routine"),
+        DemandLine(item=ItemFactory.create(), quantity=300, quantity_kind=QuantityKind.ESTIMATE),
     ]
     posted = [
         demands.open_demand(demand, by=buyer, quantity_confirmed=True)
@@ -87,13 +87,13 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     supply.ask_whether_still_there(now=now + dt.timedelta(days=11))
     supply.suspend_stale(now=now + dt.timedelta(days=20))
 
-    [absurd] = demands.post_demands(hospital, [Line(item=ItemFactory.create(), quantity=10**11)], by=buyer)
+    [absurd] = demands.post_demands(hospital, [DemandLine(item=ItemFactory.create(), quantity=10**11)], by=buyer)
     demands.open_demand(absurd, by=buyer, quantity_confirmed=True)
 
     province = OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("420000"))
     member(province, email="province@example.org")
     make_policy({"phases": {"420000": {"phase": "emergency", "approval": True}}}, note="Emergency", by=coordinator)
-    lines = [Line(item=ItemFactory.create(), quantity=100, urgency="emergency")]
+    lines = [DemandLine(item=ItemFactory.create(), quantity=100, urgency="emergency")]
     [looked_at] = demands.post_demands(hospital, lines, by=buyer)
     demands.open_demand(looked_at, by=buyer, quantity_confirmed=True)
     escalation.escalate_due(now=now + dt.timedelta(hours=3))

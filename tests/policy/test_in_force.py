@@ -13,7 +13,7 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
-from apps.demands.lines import Line
+from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, DemandState, Urgency
 from apps.matching import escalation
 from apps.matching import services as matching
@@ -29,7 +29,7 @@ HUBEI_LOOKS = {"phases": {"420000": {"phase": "emergency", "approval": True}}}
 
 
 def posted(organisation: Organisation, **facts: Any) -> Demand:
-    line = Line(**{"item": ItemFactory.create(), "quantity": 100, **facts})
+    line = DemandLine(**{"item": ItemFactory.create(), "quantity": 100, **facts})
     return demands.post_demands(organisation, [line], by=None)[0]
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.supply import sheets
-from apps.supply.cells import Fault
-from apps.supply.sheets import Row, UnreadableError
+from apps.supply.cells import CellFault
+from apps.supply.sheets import SheetRow, UnreadableError
 
 
 def xlsx(*rows: list[Any]) -> bytes:
@@ -28,8 +28,8 @@ def test_a_csv_with_english_headers_is_read_whatever_the_order_of_the_columns() 
     sheet = sheets.read(b'quantity,item,Colour\n"1,000",mask.surgical,blue\n\n50,mask.n95,\n')
 
     assert sheet.rows == [
-        Row(2, {"quantity": 1000, "item": "mask.surgical"}),
-        Row(4, {"quantity": 50, "item": "mask.n95"}),
+        SheetRow(2, {"quantity": 1000, "item": "mask.surgical"}),
+        SheetRow(4, {"quantity": 50, "item": "mask.n95"}),
     ]
     assert sheet.unknown_columns == ["Colour"]
 
@@ -41,7 +41,7 @@ def test_chinese_headers_are_understood_in_every_usual_encoding(encoding: str) -
     sheet = sheets.read(text.encode(encoding))
 
     assert sheet.rows == [
-        Row(
+        SheetRow(
             2,
             {
                 "item": "医用口罩",
@@ -61,7 +61,7 @@ def test_an_xlsx_gives_the_same_rows() -> None:
     )
 
     assert sheets.read(data).rows == [
-        Row(
+        SheetRow(
             2,
             {
                 "item": "mask.surgical",
@@ -80,12 +80,12 @@ def test_each_fault_is_kept_with_its_row_and_column() -> None:
 
     assert [row.faults for row in sheet.rows] == [
         {
-            "item": Fault("missing"),
-            "quantity": Fault("not_whole", "many"),
-            "lead_time_days": Fault("not_whole", "1e99"),
-            "currency": Fault("not_a_currency", "yuan"),
+            "item": CellFault("missing"),
+            "quantity": CellFault("not_whole", "many"),
+            "lead_time_days": CellFault("not_whole", "1e99"),
+            "currency": CellFault("not_a_currency", "yuan"),
         },
-        {"quantity": Fault("out_of_range", "0"), "lead_time_days": Fault("out_of_range", "-1")},
+        {"quantity": CellFault("out_of_range", "0"), "lead_time_days": CellFault("out_of_range", "-1")},
     ]
 
 

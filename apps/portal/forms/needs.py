@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation
 from apps.catalogue.models import Item, ItemStandard, Pack, Standard
 from apps.core.errors import RuleViolation
-from apps.demands.lines import Line, check_quantity
+from apps.demands.lines import DemandLine, check_quantity
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.portal.forms.items import Shelf
 from apps.portal.forms.quantities import QuantityFormField, pack_choices
@@ -228,10 +228,10 @@ def typed_lines(data: Mapping[str, Any], *, prefix: str = "lines") -> list[dict[
     return lines
 
 
-def lines_of(formset: LineFormSet, details: DetailsForm, token: str) -> list[Line]:
+def lines_of(formset: LineFormSet, details: DetailsForm, token: str) -> list[DemandLine]:
     """The lines to post. The token of the page makes posting it twice impossible."""
     return [
-        Line(
+        DemandLine(
             item=form.cleaned_data["item"],
             **form.facts(),
             **details.facts(),

@@ -22,7 +22,7 @@ from apps.catalogue.models import Item, Region, Standard
 from apps.core.errors import RuleViolation
 from apps.demands import review, services
 from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode, QuantityKind, Urgency
-from apps.demands.outcomes import LineOutcome, Outcome
+from apps.demands.outcomes import LineOutcome, PostOutcome
 from apps.fulfilment.models import Order, OrderState
 from apps.fulfilment.services import reveal_contacts
 from apps.matching import services as matching_services
@@ -254,7 +254,7 @@ def _to_posted(demands: list[Demand]) -> HttpResponse:
 
 def _asks_about_quantities(lines: LineFormSet, posted: list[LineOutcome]) -> bool:
     """Whether quantities are to be confirmed before anything is posted; the question then stands at its line."""
-    asked = [index for index, line in enumerate(posted) if line.outcome is Outcome.NEEDS_CONFIRMATION]
+    asked = [index for index, line in enumerate(posted) if line.outcome is PostOutcome.NEEDS_CONFIRMATION]
     for index in asked:
         violation = posted[index].violation
         lines.filled[index].question = str(violation)  # type: ignore[attr-defined]  # for the template
@@ -263,7 +263,7 @@ def _asks_about_quantities(lines: LineFormSet, posted: list[LineOutcome]) -> boo
 
 def _say(request: HttpRequest, posted: list[LineOutcome]) -> None:
     """What became of the lines, each thing once."""
-    opened = sum(line.outcome is Outcome.OPENED for line in posted)
+    opened = sum(line.outcome is PostOutcome.OPENED for line in posted)
     if opened:
         text = ngettext(
             "Posted. We are asking suppliers right now.",
@@ -278,13 +278,13 @@ def _say(request: HttpRequest, posted: list[LineOutcome]) -> None:
 def _kept_back(line: LineOutcome) -> str:
     """Why a line is not out, for its owner; nothing where it is."""
     match line.outcome:
-        case Outcome.WAITS_FOR_VERIFICATION:
+        case PostOutcome.WAITS_FOR_VERIFICATION:
             text = _("Your need is saved. It goes out as soon as “%(name)s” is verified.")
             return text % {"name": line.demand.organisation}
-        case Outcome.NEEDS_ITEM:
+        case PostOutcome.NEEDS_ITEM:
             text = _("“%(what)s” is saved and not sent out: choose an item from the catalogue first.")
             return text % {"what": Truncator(line.demand.note).chars(60)}
-        case Outcome.HELD_FOR_REVIEW:
+        case PostOutcome.HELD_FOR_REVIEW:
             return waits_because(line.demand)
     return ""
 
@@ -433,7 +433,7 @@ def open_draft(request: HttpRequest, pk: int) -> HttpResponse:
         sent = services.send_out(demand, by=user, quantity_confirmed=confirmed)
     except RuleViolation as violation:
         return refused(request, violation, "need", pk)
-    if sent.violation is not None and sent.outcome is Outcome.NEEDS_CONFIRMATION:
+    if sent.violation is not None and sent.outcome is PostOutcome.NEEDS_CONFIRMATION:
         return _detail(request, user, demand, question=str(sent.violation.message), status=409)
     if sent.violation is not None:
         return refused(request, sent.violation, "need", pk)

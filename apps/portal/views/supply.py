@@ -381,7 +381,7 @@ def template(request: HttpRequest) -> HttpResponse:
     response.write("\ufeff")  # Excel takes it for UTF-8 only with this
     writer = csv.writer(response)
     writer.writerow([_heading(names, is_chinese=is_chinese) for names in HEADERS.values()])
-    writer.writerow([example[column] for column in HEADERS])
+    writer.writerow([example.get(column, "") for column in HEADERS])
     return response
 
 
