@@ -91,7 +91,7 @@ def test_a_table_has_all_its_entries_and_no_others(name: str, data: st.DataObjec
     key = data.draw(st.sampled_from(sorted(table)))
     value = table.pop(key)
     with pytest.raises(InvalidPolicyError) as caught:
-        PolicyValues(**{name: table})
+        PolicyValues(**{name: table})  # type: ignore[arg-type]  # whatever table it is
     assert list(caught.value.faults) == [Fault(f"{name}.{key}", Wrong.MISSING)]
     assert faults({name: {**table, key: value, "more": value}}) == [Fault(f"{name}.more", Wrong.UNKNOWN)]
 
