@@ -28,8 +28,6 @@ TWICE: set[str] = {
     "Fault",
     "Line",
     "Outcome",
-    "Part",
-    "Posted",
     "Row",
     "Unit",
     "Words",

@@ -1,7 +1,7 @@
 """A public relief board: its files, and what is made of them. Pure: no table is touched here.
 
 A board is a folder with `hospitals.json`, `factories.json` and `carriers.json`, each a list of objects. Nothing of it
-is dropped: what cannot be mapped is kept as it was written, in a note, and named in a `Reason` with its row.
+is dropped: what cannot be mapped is kept as it was written, in a note, and named in a `Unmapped` with its row.
 """
 
 import json
@@ -53,7 +53,7 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reason:
+class Unmapped:
     """One remark on one place of the board: file, row (from 1) and line of the row (from 1; 0: the row itself)."""
 
     file: str
@@ -104,7 +104,7 @@ class Party:
 @dataclass(frozen=True)
 class Board:
     parties: tuple[Party, ...]
-    reasons: tuple[Reason, ...]
+    reasons: tuple[Unmapped, ...]
     rows: Mapping[str, int]
     """How many rows each file has."""
 
@@ -144,11 +144,11 @@ def _whole(digits: str) -> int | str:
     return int(digits) if len(digits) < 30 else digits
 
 
-def read_file(path: Path) -> tuple[list[Any], list[Reason]]:
+def read_file(path: Path) -> tuple[list[Any], list[Unmapped]]:
     """The rows of one file, in UTF-8 with or without a mark, or GB 18030; no rows and a reason if it cannot be read."""
 
-    def failed(why: Why, about: str = "") -> tuple[list[Any], list[Reason]]:
-        return [], [Reason(path.name, 0, 0, why, about)]
+    def failed(why: Why, about: str = "") -> tuple[list[Any], list[Unmapped]]:
+        return [], [Unmapped(path.name, 0, 0, why, about)]
 
     try:
         content = path.read_bytes()

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import Permission, can
 from apps.accounts.services import import_organisation, verify_organisation
-from apps.boards.board import Board, Line, Measure, Party, Reason, Why, Words
+from apps.boards.board import Board, Line, Measure, Party, Unmapped, Why, Words
 from apps.boards.mapping import read_board
 from apps.catalogue import regions, standards
 from apps.catalogue.models import UNLISTED_ITEM, Item, ItemAlias, ItemStandard, Pack, Region, Standard
@@ -38,7 +38,7 @@ class Outcome:
     """What an import did. The counts are of this run; a repeated import adds nothing."""
 
     board: Board
-    reasons: list[Reason]
+    reasons: list[Unmapped]
     organisations: int = 0
     demands: int = 0
     offers: int = 0
@@ -49,7 +49,7 @@ class Outcome:
     def refuse(self, party: Party, violation: RuleViolation, line: Line | None = None) -> None:
         """Keep what a service said no to."""
         row, number = (line.row, line.number) if line else (party.rows[0], 0)
-        self.reasons.append(Reason(party.file, row, number, Why.REFUSED, str(violation)))
+        self.reasons.append(Unmapped(party.file, row, number, Why.REFUSED, str(violation)))
 
     @property
     def changed_nothing(self) -> bool:

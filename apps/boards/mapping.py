@@ -18,7 +18,7 @@ from apps.boards.board import (
     Line,
     Measure,
     Party,
-    Reason,
+    Unmapped,
     Why,
     Words,
     read_file,
@@ -344,7 +344,7 @@ def read_board(folder: Path, words: Words) -> Board:
     return map_board(contents, words, reasons)
 
 
-def map_board(contents: Mapping[str, list[Any]], words: Words, reasons: list[Reason] | None = None) -> Board:
+def map_board(contents: Mapping[str, list[Any]], words: Words, reasons: list[Unmapped] | None = None) -> Board:
     """The rows of the three files as parties with lines; rows of the same name and place are one party."""
     mapping = _Mapping(words)
     readers = {HOSPITALS: mapping.hospital, FACTORIES: mapping.factory, CARRIERS: mapping.carrier}
@@ -355,7 +355,7 @@ def map_board(contents: Mapping[str, list[Any]], words: Words, reasons: list[Rea
     for file, rows in contents.items():
         for number, fields in enumerate(rows, start=1):
             if not isinstance(fields, dict):
-                reasons.append(Reason(file, number, 0, Why.NOT_AN_OBJECT, shown(fields)))
+                reasons.append(Unmapped(file, number, 0, Why.NOT_AN_OBJECT, shown(fields)))
                 continue
             row = Row(file, number, fields, [])
             if row.text("name", longest=200):
@@ -368,7 +368,7 @@ def map_board(contents: Mapping[str, list[Any]], words: Words, reasons: list[Rea
             reasons.extend(row.reasons)
 
     for (file, name), times in sorted(unused.items()):
-        reasons.append(Reason(file, 0, 0, Why.FIELD_UNUSED, f"{name} × {times}"))
+        reasons.append(Unmapped(file, 0, 0, Why.FIELD_UNUSED, f"{name} × {times}"))
 
     told = tuple(_told(party, reasons) for party in parties.values())
     return Board(told, tuple(reasons), {file: len(rows) for file, rows in contents.items()})
@@ -387,7 +387,7 @@ def _joined(known: Party, more: Party) -> Party:
     )
 
 
-def _told(party: Party, reasons: list[Reason]) -> Party:
+def _told(party: Party, reasons: list[Unmapped]) -> Party:
     """The party with a key for every line, made of what the line says; the same line again is marked, not dropped."""
     seen: Counter[str] = Counter()
     lines = []
@@ -395,6 +395,6 @@ def _told(party: Party, reasons: list[Reason]) -> Party:
         seen[line.key] += 1
         is_repeated = seen[line.key] > 1
         if is_repeated:
-            reasons.append(Reason(party.file, line.row, line.number, Why.LINE_REPEATED, line.written))
+            reasons.append(Unmapped(party.file, line.row, line.number, Why.LINE_REPEATED, line.written))
         lines.append(replace(line, key=digest(party.key, line.key, seen[line.key]), is_repeated=is_repeated))
     return replace(party, lines=tuple(lines))

@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from apps.boards.board import Reason, Why
+from apps.boards.board import Unmapped, Why
 
 MOST: Final = 10**12
 """The largest quantity that the tables hold."""
@@ -21,11 +21,11 @@ class Row:
     file: str
     number: int
     fields: dict[str, Any]
-    reasons: list[Reason]
+    reasons: list[Unmapped]
     used: set[str] = field(default_factory=set)
 
     def say(self, why: Why, about: str = "", *, line: int = 0) -> None:
-        self.reasons.append(Reason(self.file, self.number, line, why, about))
+        self.reasons.append(Unmapped(self.file, self.number, line, why, about))
 
     def text(self, *names: str, longest: int) -> str:
         """The first of these fields that says something, on one line."""

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can
-from apps.boards.board import FACTORIES, FILES, HOSPITALS, Reason, Why
+from apps.boards.board import FACTORIES, FILES, HOSPITALS, Unmapped, Why
 from apps.boards.importing import Outcome, import_board
 from apps.catalogue.models import Item
 from apps.catalogue.regions import RegionRemark as Place
@@ -115,7 +115,7 @@ class Command(BaseCommand):
             cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
             self.stdout.write("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
 
-    def report_reasons(self, reasons: Iterable[Reason], *, all_places: bool) -> None:
+    def report_reasons(self, reasons: Iterable[Unmapped], *, all_places: bool) -> None:
         """Everything that is not mapped as it stands: what, how often, and in which rows."""
         grouped: defaultdict[tuple[str, Why, str], list[str]] = defaultdict(list)
         for reason in reasons:
