@@ -34,15 +34,6 @@ TWICE: set[str] = {
     "Unit",
     "Words",
 }
-# Migrations that still hold SQL of functions, types and views; squashing empties this.
-SQL_IN_MIGRATIONS: set[str] = {
-    "apps/demands/migrations/0050_open_needs.py",
-    "apps/matching/migrations/0011_best_offers.py",
-    "apps/matching/migrations/0012_best_of_listings.py",
-    "apps/matching/migrations/0050_commit_holds.py",
-    "apps/matching/migrations/0070_prices_by_currency.py",
-    "apps/supply/migrations/0050_published_offers.py",
-}
 
 
 def modules() -> Iterator[Path]:
@@ -290,7 +281,7 @@ def test_migrations_hold_no_sql_of_functions_types_or_views() -> None:
         for path in (ROOT / "apps").glob("*/migrations/*.py")
         if made.search(path.read_text(encoding="utf-8"))
     }
-    assert found - SQL_IN_MIGRATIONS == set()
+    assert found == set()
 
 
 def test_no_test_reads_a_functions_source_or_patches_its_defaults() -> None:
