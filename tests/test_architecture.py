@@ -24,16 +24,7 @@ EDGES = {"api", "portal", "ops", "exports", "local", "boards", "demo", "evaluati
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
 PURE = next(contract for contract in CONTRACTS if contract["name"].startswith("Pure"))
 # Class names that still mean two things. Only ever take one away.
-TWICE: set[str] = {
-    "Fault",
-    "Line",
-    "Outcome",
-    "Part",
-    "Posted",
-    "Row",
-    "Unit",
-    "Words",
-}
+TWICE: set[str] = set()
 # Migrations that still hold SQL of functions, types and views; squashing empties this.
 SQL_IN_MIGRATIONS: set[str] = {
     "apps/demands/migrations/0050_open_needs.py",

@@ -1,7 +1,7 @@
 """A public relief board: its files, and what is made of them. Pure: no table is touched here.
 
 A board is a folder with `hospitals.json`, `factories.json` and `carriers.json`, each a list of objects. Nothing of it
-is dropped: what cannot be mapped is kept as it was written, in a note, and named in a `Reason` with its row.
+is dropped: what cannot be mapped is kept as it was written, in a note, and named in a `MappingRemark` with its row.
 """
 
 import json
@@ -20,7 +20,7 @@ CARRIERS: Final = "carriers.json"
 FILES: Final = (HOSPITALS, FACTORIES, CARRIERS)
 
 
-class Why(StrEnum):
+class Issue(StrEnum):
     """Why something is not mapped, or not as it stands."""
 
     FILE_MISSING = "file_missing"
@@ -53,18 +53,18 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reason:
+class MappingRemark:
     """One remark on one place of the board: file, row (from 1) and line of the row (from 1; 0: the row itself)."""
 
     file: str
     row: int
     line: int
-    why: Why
+    why: Issue
     about: str = ""
 
 
 @dataclass(frozen=True)
-class Line:
+class BoardLine:
     """One thing needed or offered, and what of it is known in the words of the catalogue."""
 
     row: int
@@ -97,18 +97,18 @@ class Party:
     contact_name: str
     contact_phone: str
     contact_email: str
-    lines: tuple[Line, ...]
+    lines: tuple[BoardLine, ...]
     key: str
 
 
 @dataclass(frozen=True)
 class Board:
     parties: tuple[Party, ...]
-    reasons: tuple[Reason, ...]
+    reasons: tuple[MappingRemark, ...]
     rows: Mapping[str, int]
     """How many rows each file has."""
 
-    def lines(self, file: str) -> list[Line]:
+    def lines(self, file: str) -> list[BoardLine]:
         return [line for party in self.parties if party.file == file for line in party.lines]
 
 
@@ -122,7 +122,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Words:
+class CatalogueTerms:
     """What of the catalogue a board is read with."""
 
     names: Names
@@ -144,18 +144,18 @@ def _whole(digits: str) -> int | str:
     return int(digits) if len(digits) < 30 else digits
 
 
-def read_file(path: Path) -> tuple[list[Any], list[Reason]]:
+def read_file(path: Path) -> tuple[list[Any], list[MappingRemark]]:
     """The rows of one file, in UTF-8 with or without a mark, or GB 18030; no rows and a reason if it cannot be read."""
 
-    def failed(why: Why, about: str = "") -> tuple[list[Any], list[Reason]]:
-        return [], [Reason(path.name, 0, 0, why, about)]
+    def failed(why: Issue, about: str = "") -> tuple[list[Any], list[MappingRemark]]:
+        return [], [MappingRemark(path.name, 0, 0, why, about)]
 
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return failed(Why.FILE_MISSING)
+        return failed(Issue.FILE_MISSING)
     except OSError as error:
-        return failed(Why.FILE_UNREADABLE, error.strerror or str(error))
+        return failed(Issue.FILE_UNREADABLE, error.strerror or str(error))
 
     text = None
     for encoding in ("utf-8-sig", "utf-16" if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8", "gb18030"):
@@ -165,10 +165,10 @@ def read_file(path: Path) -> tuple[list[Any], list[Reason]]:
         except UnicodeDecodeError:
             continue
     if text is None:
-        return failed(Why.FILE_UNREADABLE, "UTF-8, GB 18030")
+        return failed(Issue.FILE_UNREADABLE, "UTF-8, GB 18030")
 
     try:
         rows = json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError) as error:
-        return failed(Why.FILE_UNREADABLE, str(error))
-    return (rows, []) if isinstance(rows, list) else failed(Why.NOT_A_LIST, type(rows).__name__)
+        return failed(Issue.FILE_UNREADABLE, str(error))
+    return (rows, []) if isinstance(rows, list) else failed(Issue.NOT_A_LIST, type(rows).__name__)

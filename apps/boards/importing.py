@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import Permission, can
 from apps.accounts.services import import_organisation, verify_organisation
-from apps.boards.board import Board, Line, Measure, Party, Reason, Why, Words
+from apps.boards.board import Board, BoardLine, CatalogueTerms, Issue, MappingRemark, Measure, Party
 from apps.boards.mapping import read_board
 from apps.catalogue import regions, standards
 from apps.catalogue.models import UNLISTED_ITEM, Item, ItemAlias, ItemStandard, Pack, Region, Standard
@@ -34,11 +34,11 @@ _LOCK: Final = 0x626F617264  # "board": one import at a time
 
 
 @dataclass
-class Outcome:
+class ImportOutcome:
     """What an import did. The counts are of this run; a repeated import adds nothing."""
 
     board: Board
-    reasons: list[Reason]
+    reasons: list[MappingRemark]
     organisations: int = 0
     demands: int = 0
     offers: int = 0
@@ -46,17 +46,17 @@ class Outcome:
     opened: int = 0
     published: int = 0
 
-    def refuse(self, party: Party, violation: RuleViolation, line: Line | None = None) -> None:
+    def refuse(self, party: Party, violation: RuleViolation, line: BoardLine | None = None) -> None:
         """Keep what a service said no to."""
         row, number = (line.row, line.number) if line else (party.rows[0], 0)
-        self.reasons.append(Reason(party.file, row, number, Why.REFUSED, str(violation)))
+        self.reasons.append(MappingRemark(party.file, row, number, Issue.REFUSED, str(violation)))
 
     @property
     def changed_nothing(self) -> bool:
         return not any((self.organisations, self.demands, self.offers, self.verified, self.opened, self.published))
 
 
-def words_of_catalogue() -> Words:
+def words_of_catalogue() -> CatalogueTerms:
     """The catalogue as the mapping needs it: a handful of queries, whatever the board."""
     items = list(Item.objects.listed().order_by("category__position", "position", "key"))
     aliases: defaultdict[int, list[str]] = defaultdict(list)
@@ -71,7 +71,7 @@ def words_of_catalogue() -> Words:
         for name in (pack.name_zh, pack.name_en):
             packs[pack.item_id].setdefault(name.casefold(), pack.size)
 
-    return Words(
+    return CatalogueTerms(
         names=Names((item.key, name) for item in items for name in (item.name_zh, item.name_en, *aliases[item.pk])),
         reader=standards.Reader(standards.Known(code, grade, after) for code, grade, after in known),
         gazetteer=regions.Gazetteer(
@@ -84,7 +84,7 @@ def words_of_catalogue() -> Words:
     )
 
 
-def import_board(folder: Path, *, open_lines: bool = False, coordinator: User | None = None) -> Outcome:
+def import_board(folder: Path, *, open_lines: bool = False, coordinator: User | None = None) -> ImportOutcome:
     """Make a board's rows organisations, draft demands and draft offers; what is here already is left as it is.
 
     `open_lines` opens the demands and publishes the offers of known capacity of organisations that are verified; a
@@ -92,14 +92,14 @@ def import_board(folder: Path, *, open_lines: bool = False, coordinator: User | 
     named, and costs that party or that line only.
     """
     board = read_board(folder, words_of_catalogue())
-    outcome = Outcome(board, list(board.reasons))
-    shelf = _Shelf.load(board)
+    outcome = ImportOutcome(board, list(board.reasons))
+    rows = _KnownRows.load(board)
 
     for party in board.parties:
         try:
             with transaction.atomic():
                 _lock()
-                organisation = _bring_in(party, shelf, outcome)
+                organisation = _bring_in(party, rows, outcome)
         except RuleViolation as violation:
             outcome.refuse(party, violation)
             continue
@@ -116,7 +116,7 @@ def _lock() -> None:
 
 
 @dataclass(frozen=True)
-class _Shelf:
+class _KnownRows:
     """The rows that the board's lines point at, and the keys of the lines that are here already."""
 
     items: dict[str, Item]
@@ -125,7 +125,7 @@ class _Shelf:
     present: set[str]
 
     @classmethod
-    def load(cls, board: Board) -> "_Shelf":
+    def load(cls, board: Board) -> "_KnownRows":
         return cls(
             items={item.key: item for item in Item.objects.select_related("unit")},
             standards={standard.code: standard for standard in Standard.objects.all()},
@@ -136,20 +136,20 @@ class _Shelf:
             },
         )
 
-    def item(self, line: Line) -> Item:
+    def item(self, line: BoardLine) -> Item:
         return self.items[line.item or UNLISTED_ITEM]
 
-    def standard(self, line: Line) -> Standard | None:
+    def standard(self, line: BoardLine) -> Standard | None:
         return self.standards[line.standard] if line.standard else None
 
 
-def _bring_in(party: Party, shelf: _Shelf, outcome: Outcome) -> Organisation:
+def _bring_in(party: Party, rows: _KnownRows, outcome: ImportOutcome) -> Organisation:
     organisation, made = import_organisation(
         source=SOURCE,
         source_key=party.key,
         name=party.name,
         kind=party.kind,
-        region=shelf.regions[party.region],
+        region=rows.regions[party.region],
         address=party.address,
         contact_name=party.contact_name,
         contact_phone=party.contact_phone,
@@ -157,38 +157,38 @@ def _bring_in(party: Party, shelf: _Shelf, outcome: Outcome) -> Organisation:
     )
     outcome.organisations += made
 
-    new = [line for line in party.lines if line.key not in shelf.present]
+    new = [line for line in party.lines if line.key not in rows.present]
     if organisation.can_supply and party.kind == "supplier":
-        outcome.offers += len(_offer(organisation, new, shelf))
+        outcome.offers += len(_offer(organisation, new, rows))
         return organisation
     # The lines of one row were posted together.
     for row in dict.fromkeys(line.row for line in new):
-        lines = [_demand_line(line, shelf) for line in new if line.row == row]
+        lines = [_demand_line(line, rows) for line in new if line.row == row]
         outcome.demands += len(post_demands(organisation, lines, by=None))
     return organisation
 
 
-def _demand_line(line: Line, shelf: _Shelf) -> DemandLine:
+def _demand_line(line: BoardLine, rows: _KnownRows) -> DemandLine:
     if line.quantity is None:
         kind = QuantityKind.UNSPECIFIED
     else:
         kind = QuantityKind.ESTIMATE if line.is_estimate else QuantityKind.EXACT
     return DemandLine(
-        item=shelf.item(line),
+        item=rows.item(line),
         quantity=line.quantity,
         quantity_kind=kind,
-        standard=shelf.standard(line),
+        standard=rows.standard(line),
         note=line.note,
         source=SOURCE,
         source_key=line.key,
     )
 
 
-def _offer(organisation: Organisation, lines: Iterable[Line], shelf: _Shelf) -> list[Offer]:
+def _offer(organisation: Organisation, lines: Iterable[BoardLine], rows: _KnownRows) -> list[Offer]:
     rows = [
         {
-            "item": shelf.item(line),
-            "standard": shelf.standard(line),
+            "item": rows.item(line),
+            "standard": rows.standard(line),
             "quantity": (line.quantity or 0) * DAYS_OFFERED,
             "daily_capacity": line.quantity,
             "certificate_number": line.certificate,
@@ -202,7 +202,7 @@ def _offer(organisation: Organisation, lines: Iterable[Line], shelf: _Shelf) -> 
     return create_offers(organisation, rows, by=None) if rows else []
 
 
-def _vouch(party: Party, organisation: Organisation, coordinator: User, outcome: Outcome) -> None:
+def _vouch(party: Party, organisation: Organisation, coordinator: User, outcome: ImportOutcome) -> None:
     """Verify what nobody has judged yet, if it lies in the coordinator's region."""
     if organisation.state not in {OrganisationState.UNVERIFIED, OrganisationState.PENDING}:
         return
@@ -216,7 +216,7 @@ def _vouch(party: Party, organisation: Organisation, coordinator: User, outcome:
         outcome.refuse(party, violation)
 
 
-def _put_to_work(party: Party, organisation: Organisation, coordinator: User | None, outcome: Outcome) -> None:
+def _put_to_work(party: Party, organisation: Organisation, coordinator: User | None, outcome: ImportOutcome) -> None:
     """Open and publish the drafts of the board that have an item and are not a line said twice."""
     lines = {line.key: line for line in party.lines if line.item and not line.is_repeated}
     if not lines or not organisation.is_verified:

@@ -15,12 +15,12 @@ from apps.boards.board import (
     FILES,
     HOSPITALS,
     Board,
-    Line,
+    BoardLine,
+    CatalogueTerms,
+    Issue,
+    MappingRemark,
     Measure,
     Party,
-    Reason,
-    Why,
-    Words,
     read_file,
 )
 from apps.boards.reading import (
@@ -28,7 +28,7 @@ from apps.boards.reading import (
     CONTACT_NAME,
     CONTACT_PHONE,
     MOST,
-    Row,
+    BoardRow,
     Unreadable,
     amount_of,
     digest,
@@ -45,10 +45,10 @@ CHINA_TIME: Final = dt.timezone(dt.timedelta(hours=8))
 class _Mapping:
     """Turns rows into parties, by the words of the catalogue."""
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: CatalogueTerms) -> None:
         self.words = words
 
-    def region(self, row: Row) -> str:
+    def region(self, row: BoardRow) -> str:
         """The GB/T 2260 code of the row; the whole country when nothing tells."""
         found = self.words.gazetteer.resolve(
             province=row.text("province", longest=100),
@@ -58,9 +58,9 @@ class _Mapping:
         )
         for remark in found.remarks:
             if remark is not regions.RegionRemark.NOWHERE:
-                row.say(Why.PLACE_DECIDED, f"{remark.value} → {found.code or regions.CHINA}")
+                row.say(Issue.PLACE_DECIDED, f"{remark.value} → {found.code or regions.CHINA}")
         if found.code is None:
-            row.say(Why.PLACE_UNKNOWN)
+            row.say(Issue.PLACE_UNKNOWN)
         return found.code or regions.CHINA
 
     def item(self, written: str, specification: str, cited: list[str], *, by_specification: bool) -> Recognised | None:
@@ -86,13 +86,13 @@ class _Mapping:
                 return second
         return first or second
 
-    def line(self, row: Row, number: int, raw: Any, *, by_specification: bool) -> Line:
+    def line(self, row: BoardRow, number: int, raw: Any, *, by_specification: bool) -> BoardLine:
         """One line of a row. Whatever it is, it becomes a line: at worst one without an item."""
         if not isinstance(raw, dict):
-            row.say(Why.NOT_AN_OBJECT, shown(raw), line=number)
+            row.say(Issue.NOT_AN_OBJECT, shown(raw), line=number)
             raw = {"key": raw if isinstance(raw, str) else "", "_": raw if not isinstance(raw, str) else None}
 
-        inner = Row(row.file, row.number, raw, [])
+        inner = BoardRow(row.file, row.number, raw, [])
         written = inner.text("key", "name", "item", longest=200)
         specification = inner.text("specification", "spec", longest=800)
         inner.used.add("value")
@@ -112,11 +112,11 @@ class _Mapping:
             by_specification=by_specification,
         )
         if found is None:
-            row.say(Why.ITEM_UNKNOWN, written or specification, line=number)
+            row.say(Issue.ITEM_UNKNOWN, written or specification, line=number)
         elif found.how in {How.SIMILAR, How.ENDING}:
-            row.say(Why.ITEM_GUESSED, f"{written} → {found.alias}", line=number)
+            row.say(Issue.ITEM_GUESSED, f"{written} → {found.alias}", line=number)
         elif found.others:
-            row.say(Why.ITEM_AMONG_SEVERAL, f"{written} → {found.alias}", line=number)
+            row.say(Issue.ITEM_AMONG_SEVERAL, f"{written} → {found.alias}", line=number)
 
         standard, keeps = self._standard(
             row, number, specification, parsed, found, names_goods=by_specification and found is not None
@@ -132,7 +132,7 @@ class _Mapping:
         if unread:
             note.append(unread)
         note.append(left)
-        return Line(
+        return BoardLine(
             row=row.number,
             number=number,
             written=written,
@@ -148,7 +148,7 @@ class _Mapping:
 
     def _standard(
         self,
-        row: Row,
+        row: BoardRow,
         number: int,
         specification: str,
         parsed: standards.Parsed,
@@ -160,28 +160,32 @@ class _Mapping:
         if not specification and not parsed.cited:
             return None, False
         if parsed.unknown:
-            row.say(Why.STANDARD_UNKNOWN, ", ".join(parsed.unknown), line=number)
+            row.say(Issue.STANDARD_UNKNOWN, ", ".join(parsed.unknown), line=number)
         if not parsed.cited:
             if not parsed.unknown and not names_goods:
-                row.say(Why.STANDARD_NONE, specification, line=number)
+                row.say(Issue.STANDARD_NONE, specification, line=number)
             return None, True
 
         fitting = [
             cited for cited in parsed.cited if found is None or found.key in self.words.items_of.get(cited.code, ())
         ]
         if not fitting:
-            row.say(Why.STANDARD_OF_OTHER_ITEM, f"{parsed.cited[0].code} – {found.alias if found else ''}", line=number)
+            row.say(
+                Issue.STANDARD_OF_OTHER_ITEM,
+                f"{parsed.cited[0].code} – {found.alias if found else ''}",
+                line=number,
+            )
             return None, True
 
         chosen = fitting[0]
         if chosen.remark is standards.StandardRemark.SUPERSEDED:
-            row.say(Why.STANDARD_SUPERSEDED, f"{chosen.words} → {chosen.code}", line=number)
+            row.say(Issue.STANDARD_SUPERSEDED, f"{chosen.words} → {chosen.code}", line=number)
         elif chosen.remark is standards.StandardRemark.OTHER_EDITION:
-            row.say(Why.STANDARD_OTHER_EDITION, f"{chosen.words} → {chosen.code}", line=number)
+            row.say(Issue.STANDARD_OTHER_EDITION, f"{chosen.words} → {chosen.code}", line=number)
         return chosen.code, chosen.remark is not None or len(parsed.cited) > 1
 
     def _quantity(
-        self, row: Row, number: int, value: Any, found: Recognised | None, *, is_capacity: bool
+        self, row: BoardRow, number: int, value: Any, found: Recognised | None, *, is_capacity: bool
     ) -> tuple[int | None, bool, str]:
         """Base units or None, whether they are an estimate, and the written value if it is not told by them."""
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
@@ -189,12 +193,12 @@ class _Mapping:
         try:
             amount = amount_of(value)
         except Unreadable:
-            row.say(Why.QUANTITY_UNREADABLE, written[:60], line=number)
+            row.say(Issue.QUANTITY_UNREADABLE, written[:60], line=number)
             return None, False, written
         if amount is None:
             return None, False, ""
         if not 0 < amount.number <= MOST:
-            row.say(Why.QUANTITY_IMPOSSIBLE, written[:60], line=number)
+            row.say(Issue.QUANTITY_IMPOSSIBLE, written[:60], line=number)
             return None, False, written
 
         measure = self.words.measures.get(found.key) if found else None
@@ -202,14 +206,14 @@ class _Mapping:
             return None, False, ""  # the board's way of saying "unknown"
         size, is_assumed = self._size(amount.unit, measure)
         if size is None:
-            row.say(Why.QUANTITY_UNREADABLE, written[:60], line=number)
+            row.say(Issue.QUANTITY_UNREADABLE, written[:60], line=number)
             return None, False, written
         if amount.number * size > MOST:
-            row.say(Why.QUANTITY_IMPOSSIBLE, written[:60], line=number)
+            row.say(Issue.QUANTITY_IMPOSSIBLE, written[:60], line=number)
             return None, False, written
         if is_assumed:
             told = f"{amount.number}{amount.unit} × {size}"
-            row.say(Why.QUANTITY_UNIT_ASSUMED, told, line=number)
+            row.say(Issue.QUANTITY_UNIT_ASSUMED, told, line=number)
             return amount.number * size, True, told
         return amount.number * size, False, ""
 
@@ -226,7 +230,7 @@ class _Mapping:
             return min(measure.packs.values()), True
         return 1, False
 
-    def lines(self, row: Row, *, by_specification: bool) -> list[Line]:
+    def lines(self, row: BoardRow, *, by_specification: bool) -> list[BoardLine]:
         row.used.add("supplies")
         raw = row.fields.get("supplies")
         if raw is None:
@@ -234,11 +238,11 @@ class _Mapping:
         if isinstance(raw, dict) and "key" not in raw:
             raw = [{"key": name, "value": value} for name, value in raw.items()]
         elif not isinstance(raw, list):
-            row.say(Why.LINES_UNREADABLE, shown(raw))
+            row.say(Issue.LINES_UNREADABLE, shown(raw))
             raw = [raw]
         return [self.line(row, at, entry, by_specification=by_specification) for at, entry in enumerate(raw, start=1)]
 
-    def party(self, row: Row, *, kind: str, region: str, address: str) -> Party:
+    def party(self, row: BoardRow, *, kind: str, region: str, address: str) -> Party:
         """The organisation of a row that has a name, without lines yet."""
         name = row.text("name", longest=200)
         return Party(
@@ -255,7 +259,7 @@ class _Mapping:
             key=digest(row.file, regions.tidy(name), region),
         )
 
-    def hospital(self, row: Row) -> Party:
+    def hospital(self, row: BoardRow) -> Party:
         """Whoever stands among the hospitals, with what it needs."""
         lines = self.lines(row, by_specification=False)
         kind = kind_of(row.text("name", longest=200))
@@ -263,7 +267,7 @@ class _Mapping:
         left = row.left()
         return replace(party, lines=tuple(_noting(line, left) for line in lines))
 
-    def factory(self, row: Row) -> Party:
+    def factory(self, row: BoardRow) -> Party:
         """A maker with its daily capacities, its certificates and the date the board gives for them."""
         lines = self.lines(row, by_specification=True)
         party = self.party(row, kind="supplier", region=self.region(row), address=row.text("address", longest=300))
@@ -271,14 +275,14 @@ class _Mapping:
         day = self._day(row)
         for line in lines:
             if line.quantity is None:
-                row.say(Why.CAPACITY_UNKNOWN, line.specification or line.written, line=line.number)
+                row.say(Issue.CAPACITY_UNKNOWN, line.specification or line.written, line=line.number)
         left = row.left()
         return replace(
             party, lines=tuple(replace(_noting(line, kept, day, left), certificate=certificate) for line in lines)
         )
 
     @staticmethod
-    def _certificate(row: Row) -> tuple[str, str]:
+    def _certificate(row: BoardRow) -> tuple[str, str]:
         """The first valid certificate number, and what else the field says."""
         text = row.text("qualification", "certificate", longest=500)
         if not text:
@@ -289,11 +293,11 @@ class _Mapping:
         valid = [certificate.number for _part, certificate in parsed if certificate]
         rest = [part for part, certificate in parsed if not certificate]
         if rest:
-            row.say(Why.CERTIFICATE_UNREADABLE, "，".join(rest)[:60])
+            row.say(Issue.CERTIFICATE_UNREADABLE, "，".join(rest)[:60])
         return valid[0] if valid else "", "，".join([*valid[1:], *rest])
 
     @staticmethod
-    def _day(row: Row) -> str:
+    def _day(row: BoardRow) -> str:
         """The date of the row, in China."""
         text = row.text("date", longest=60)
         if not text:
@@ -302,10 +306,10 @@ class _Mapping:
             moment = dt.datetime.fromisoformat(text)
             return str((moment.astimezone(CHINA_TIME) if moment.tzinfo else moment).date())
         except (ValueError, OverflowError):
-            row.say(Why.DATE_UNREADABLE, text)
+            row.say(Issue.DATE_UNREADABLE, text)
             return text
 
-    def carrier(self, row: Row) -> Party:
+    def carrier(self, row: BoardRow) -> Party:
         """Where it goes and what it takes stand in its address until carriers have a table of their own."""
         home = row.text("from", longest=100)
         route = " → ".join(part for part in (home, row.text("dest", longest=100)) if part)
@@ -317,25 +321,25 @@ class _Mapping:
         address = "；".join(part for part in (*facts, row.left()) if part)
         return replace(party, address=row.clean(address, longest=300))
 
-    def _home(self, row: Row, home: str) -> str:
+    def _home(self, row: BoardRow, home: str) -> str:
         """The region a carrier works from."""
         if not home or home in _NATIONWIDE:
             return regions.CHINA
         gazetteer = self.words.gazetteer
         code = gazetteer.resolve(province=home).code or gazetteer.resolve(city=home).code
         if code is None:
-            row.say(Why.PLACE_UNKNOWN, home)
+            row.say(Issue.PLACE_UNKNOWN, home)
         return code or regions.CHINA
 
 
 _NATIONWIDE: Final = frozenset({"全国", "中国", "全国各地", "全球", "China", "nationwide"})
 
 
-def _noting(line: Line, *more: str) -> Line:
+def _noting(line: BoardLine, *more: str) -> BoardLine:
     return replace(line, note="；".join(part for part in (line.note, *more) if part)[:2000])
 
 
-def read_board(folder: Path, words: Words) -> Board:
+def read_board(folder: Path, words: CatalogueTerms) -> Board:
     """All of a folder; a file that is missing or broken costs that file and is named."""
     contents, reasons = {}, []
     for name in FILES:
@@ -344,7 +348,9 @@ def read_board(folder: Path, words: Words) -> Board:
     return map_board(contents, words, reasons)
 
 
-def map_board(contents: Mapping[str, list[Any]], words: Words, reasons: list[Reason] | None = None) -> Board:
+def map_board(
+    contents: Mapping[str, list[Any]], words: CatalogueTerms, reasons: list[MappingRemark] | None = None
+) -> Board:
     """The rows of the three files as parties with lines; rows of the same name and place are one party."""
     mapping = _Mapping(words)
     readers = {HOSPITALS: mapping.hospital, FACTORIES: mapping.factory, CARRIERS: mapping.carrier}
@@ -355,20 +361,20 @@ def map_board(contents: Mapping[str, list[Any]], words: Words, reasons: list[Rea
     for file, rows in contents.items():
         for number, fields in enumerate(rows, start=1):
             if not isinstance(fields, dict):
-                reasons.append(Reason(file, number, 0, Why.NOT_AN_OBJECT, shown(fields)))
+                reasons.append(MappingRemark(file, number, 0, Issue.NOT_AN_OBJECT, shown(fields)))
                 continue
-            row = Row(file, number, fields, [])
+            row = BoardRow(file, number, fields, [])
             if row.text("name", longest=200):
                 party = readers[file](row)
                 known = parties.get(party.key)
                 parties[party.key] = _joined(known, party) if known else party
                 unused.update((file, str(name)) for name in row.unused())
             else:
-                row.say(Why.NAME_MISSING, json.dumps(fields, ensure_ascii=True, default=str)[:300])
+                row.say(Issue.NAME_MISSING, json.dumps(fields, ensure_ascii=True, default=str)[:300])
             reasons.extend(row.reasons)
 
     for (file, name), times in sorted(unused.items()):
-        reasons.append(Reason(file, 0, 0, Why.FIELD_UNUSED, f"{name} × {times}"))
+        reasons.append(MappingRemark(file, 0, 0, Issue.FIELD_UNUSED, f"{name} × {times}"))
 
     told = tuple(_told(party, reasons) for party in parties.values())
     return Board(told, tuple(reasons), {file: len(rows) for file, rows in contents.items()})
@@ -387,7 +393,7 @@ def _joined(known: Party, more: Party) -> Party:
     )
 
 
-def _told(party: Party, reasons: list[Reason]) -> Party:
+def _told(party: Party, reasons: list[MappingRemark]) -> Party:
     """The party with a key for every line, made of what the line says; the same line again is marked, not dropped."""
     seen: Counter[str] = Counter()
     lines = []
@@ -395,6 +401,6 @@ def _told(party: Party, reasons: list[Reason]) -> Party:
         seen[line.key] += 1
         is_repeated = seen[line.key] > 1
         if is_repeated:
-            reasons.append(Reason(party.file, line.row, line.number, Why.LINE_REPEATED, line.written))
+            reasons.append(MappingRemark(party.file, line.row, line.number, Issue.LINE_REPEATED, line.written))
         lines.append(replace(line, key=digest(party.key, line.key, seen[line.key]), is_repeated=is_repeated))
     return replace(party, lines=tuple(lines))

@@ -8,24 +8,24 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from apps.boards.board import Reason, Why
+from apps.boards.board import Issue, MappingRemark
 
 MOST: Final = 10**12
 """The largest quantity that the tables hold."""
 
 
 @dataclass
-class Row:
+class BoardRow:
     """A row being read: hands out its fields, and collects the reasons."""
 
     file: str
     number: int
     fields: dict[str, Any]
-    reasons: list[Reason]
+    reasons: list[MappingRemark]
     used: set[str] = field(default_factory=set)
 
-    def say(self, why: Why, about: str = "", *, line: int = 0) -> None:
-        self.reasons.append(Reason(self.file, self.number, line, why, about))
+    def say(self, why: Issue, about: str = "", *, line: int = 0) -> None:
+        self.reasons.append(MappingRemark(self.file, self.number, line, why, about))
 
     def text(self, *names: str, longest: int) -> str:
         """The first of these fields that says something, on one line."""
@@ -53,10 +53,10 @@ class Row:
         """Without what a database cannot hold, and not longer than its column; both are said."""
         mended = text.replace("\0", "").encode("utf-8", "replace").decode()
         if mended != text:
-            self.say(Why.TEXT_MENDED, mended[:40], line=line)
+            self.say(Issue.TEXT_MENDED, mended[:40], line=line)
         one_line = " ".join(mended.split())
         if len(one_line) > longest:
-            self.say(Why.TEXT_CUT, one_line[:40], line=line)
+            self.say(Issue.TEXT_CUT, one_line[:40], line=line)
         return one_line[:longest]
 
 
@@ -105,14 +105,14 @@ class Unreadable(ValueError):
 
 
 @dataclass(frozen=True)
-class Amount:
+class BoardAmount:
     """A written quantity, whatever its sign and size, and the unit that stands behind it, if any."""
 
     number: int
     unit: str = ""
 
 
-def amount_of(value: Any) -> Amount | None:
+def amount_of(value: Any) -> BoardAmount | None:
     """What a value says; None when it says nothing. Raises `Unreadable` for what is no number."""
     if value is None:
         return None
@@ -123,20 +123,20 @@ def amount_of(value: Any) -> Amount | None:
     if isinstance(value, float) and (not math.isfinite(value) or value != int(value)):
         raise Unreadable
     if isinstance(value, (int, float)):
-        return Amount(int(value))
+        return BoardAmount(int(value))
     raise Unreadable
 
 
-def _amount_in(text: str) -> Amount | None:
+def _amount_in(text: str) -> BoardAmount | None:
     if text in _UNKNOWN_WORDS:
         return None
     sign, digits = (-1, text[1:].strip()) if text.startswith("-") else (1, text.removeprefix("+").strip())
     if re.fullmatch(r"\d{30,}", digits):
-        return Amount(sign * (MOST + 1))  # too long to be converted, and too large anyway
+        return BoardAmount(sign * (MOST + 1))  # too long to be converted, and too large anyway
     match = _NUMBER.fullmatch(digits)
     if not match:
         raise Unreadable
     number = float(match["number"].replace(",", "")) * _SCALES.get(match["scale"] or "", 1)
     if number != int(number):
         raise Unreadable
-    return Amount(sign * int(number), match["unit"] or "")
+    return BoardAmount(sign * int(number), match["unit"] or "")

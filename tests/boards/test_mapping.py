@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.boards.board import CARRIERS, FACTORIES, FILES, HOSPITALS, Board, Line, Measure, Why, Words, read_file
+from apps.boards.board import (
+    CARRIERS,
+    FACTORIES,
+    FILES,
+    HOSPITALS,
+    Board,
+    BoardLine,
+    CatalogueTerms,
+    Issue,
+    Measure,
+    read_file,
+)
 from apps.boards.mapping import map_board, read_board
 from apps.boards.reading import MOST, Unreadable, amount_of, kind_of
 from apps.catalogue import reference, regions, standards
@@ -18,11 +29,11 @@ from apps.catalogue.recognition import Names
 WUHAN = Path(__file__).parents[1] / "data" / "wuhan2020"
 
 
-def words() -> Words:
+def words() -> CatalogueTerms:
     """The catalogue as it comes with the program, without a database."""
     items = [row for row in reference.items() if row.key != "other"]
     rows = reference.standard_rows()
-    return Words(
+    return CatalogueTerms(
         names=Names((row.key, name) for row in items for names in row.names.values() for name in names),
         reader=standards.Reader(standards.Known(row.code, row.grade, row.successor) for row in rows),
         gazetteer=regions.Gazetteer(
@@ -58,12 +69,12 @@ def board_of(*hospitals: Any, factories: list[Any] | None = None, carriers: list
     return map_board({HOSPITALS: list(hospitals), FACTORIES: factories or [], CARRIERS: carriers or []}, WORDS)
 
 
-def only_line(*lines: Any) -> Line:
+def only_line(*lines: Any) -> BoardLine:
     (line,) = board_of(hospital(*lines)).lines(HOSPITALS)
     return line
 
 
-def whys(board: Board) -> list[Why]:
+def whys(board: Board) -> list[Issue]:
     return [reason.why for reason in board.reasons]
 
 
@@ -89,7 +100,7 @@ def test_each_line_without_a_standard_is_listed_with_its_reason_and_keeps_its_wo
         (reason.row, reason.line)
         for reason in wuhan.reasons
         if reason.file == HOSPITALS
-        and reason.why in {Why.STANDARD_NONE, Why.STANDARD_OF_OTHER_ITEM, Why.STANDARD_UNKNOWN}
+        and reason.why in {Issue.STANDARD_NONE, Issue.STANDARD_OF_OTHER_ITEM, Issue.STANDARD_UNKNOWN}
     }
     lacking = [line for line in wuhan.lines(HOSPITALS) if line.specification and not line.standard]
     assert {(line.row, line.number) for line in lacking} == told
@@ -109,8 +120,8 @@ def test_the_number_one_on_a_consumable_means_unknown(wuhan: Board) -> None:
     assert {line.quantity for line in equipment} == {1}
 
 
-def _by_row(board: Board) -> list[list[Line]]:
-    rows: dict[int, list[Line]] = {}
+def _by_row(board: Board) -> list[list[BoardLine]]:
+    rows: dict[int, list[BoardLine]] = {}
     for line in board.lines(HOSPITALS):
         rows.setdefault(line.row, []).append(line)
     return [sorted(rows[row], key=lambda line: line.number) for row in sorted(rows)]
@@ -126,7 +137,7 @@ def test_places_of_the_real_board_are_found(wuhan: Board) -> None:
     assert parties["西安天隆科技有限公司"] == "610100"
     assert parties["安徽同科生物科技有限公司"] == "341524"
     assert parties["贵州丰茂物流"] == "520000"
-    assert Why.PLACE_UNKNOWN not in whys(wuhan)
+    assert Issue.PLACE_UNKNOWN not in whys(wuhan)
 
 
 def test_one_hospital_in_two_rows_is_one_and_two_of_one_name_are_two(wuhan: Board) -> None:
@@ -149,7 +160,7 @@ def test_a_factory_s_specification_says_what_it_makes_and_its_certificate_is_rea
     ]
     certified = [line for line in wuhan.lines(FACTORIES) if line.certificate]
     assert len(certified) == 17  # sixteen rows, one of two lines
-    assert Why.CERTIFICATE_UNREADABLE not in whys(wuhan)
+    assert Issue.CERTIFICATE_UNREADABLE not in whys(wuhan)
 
 
 def test_whoever_posts_is_of_the_kind_its_name_says() -> None:
@@ -192,14 +203,14 @@ def test_a_line_without_an_item_keeps_its_words() -> None:
     board = board_of(hospital({"key": "心理咨询", "value": 3, "specification": "线上"}))
     (line,) = board.lines(HOSPITALS)
     assert (line.item, line.note) == (None, "心理咨询；线上")
-    assert whys(board) == [Why.ITEM_UNKNOWN, Why.STANDARD_NONE]
+    assert whys(board) == [Issue.ITEM_UNKNOWN, Issue.STANDARD_NONE]
 
 
 def test_a_standard_of_another_item_is_kept_as_a_note() -> None:
     board = board_of(hospital({"key": "防护服", "specification": "GB19083-2010"}))
     (line,) = board.lines(HOSPITALS)
     assert (line.item, line.standard, line.note) == ("suit.protective", None, "GB19083-2010")
-    assert whys(board) == [Why.STANDARD_OF_OTHER_ITEM]
+    assert whys(board) == [Issue.STANDARD_OF_OTHER_ITEM]
 
 
 def test_liquids_without_a_unit_are_taken_as_usual_bottles() -> None:
@@ -232,7 +243,9 @@ def test_an_impossible_quantity_is_unknown_and_kept_as_written(value: Any) -> No
     bad, good = board.lines(HOSPITALS)
     assert (bad.item, bad.quantity, good.quantity) == ("mask.surgical", None, 7)
     assert bad.note
-    (reason,) = [reason for reason in board.reasons if reason.why in {Why.QUANTITY_UNREADABLE, Why.QUANTITY_IMPOSSIBLE}]
+    (reason,) = [
+        reason for reason in board.reasons if reason.why in {Issue.QUANTITY_UNREADABLE, Issue.QUANTITY_IMPOSSIBLE}
+    ]
     assert (reason.row, reason.line) == (1, 1)
 
 
@@ -277,11 +290,11 @@ def test_a_quantity_that_nobody_gives_is_simply_unknown(value: Any) -> None:
 def test_rows_that_are_none_are_named_by_number_and_cost_only_themselves() -> None:
     board = board_of("text", None, {"supplies": []}, hospital({"key": "手术衣"}), ["x"], {"name": "  "})
     assert [(reason.row, reason.why) for reason in board.reasons] == [
-        (1, Why.NOT_AN_OBJECT),
-        (2, Why.NOT_AN_OBJECT),
-        (3, Why.NAME_MISSING),
-        (5, Why.NOT_AN_OBJECT),
-        (6, Why.NAME_MISSING),
+        (1, Issue.NOT_AN_OBJECT),
+        (2, Issue.NOT_AN_OBJECT),
+        (3, Issue.NAME_MISSING),
+        (5, Issue.NOT_AN_OBJECT),
+        (6, Issue.NAME_MISSING),
     ]
     assert [party.name for party in board.parties] == ["甲医院"]
 
@@ -304,7 +317,7 @@ def test_the_same_line_again_is_marked_not_dropped() -> None:
     (party,) = board.parties
     assert [(each.row, each.is_repeated) for each in party.lines] == [(1, False), (2, True), (2, False)]
     assert len({each.key for each in party.lines}) == 3
-    assert whys(board) == [Why.LINE_REPEATED]
+    assert whys(board) == [Issue.LINE_REPEATED]
 
 
 def test_what_no_field_is_made_for_stays_in_the_notes() -> None:
@@ -312,7 +325,7 @@ def test_what_no_field_is_made_for_stays_in_the_notes() -> None:
     (party,) = board.parties
     assert (party.contact_name, party.contact_phone) == ("王", "027-1")
     assert party.lines[0].note == '{"colour": "蓝"}；{"remark": "请走西门"}'
-    assert [(reason.why, reason.about) for reason in board.reasons] == [(Why.FIELD_UNUSED, "remark × 1")]
+    assert [(reason.why, reason.about) for reason in board.reasons] == [(Issue.FIELD_UNUSED, "remark × 1")]
 
 
 def test_characters_that_no_database_holds_are_mended_and_said() -> None:
@@ -320,7 +333,7 @@ def test_characters_that_no_database_holds_are_mended_and_said() -> None:
     (party,) = board.parties
     assert (party.name, party.lines[0].item) == ("甲医院", "gown.surgical")
     assert "\0" not in party.lines[0].note and "\ud800" not in party.lines[0].note  # noqa: PT018  one fact in two characters
-    assert whys(board).count(Why.TEXT_MENDED) >= 3
+    assert whys(board).count(Issue.TEXT_MENDED) >= 3
 
 
 def test_text_that_is_too_long_is_cut_and_said() -> None:
@@ -328,7 +341,7 @@ def test_text_that_is_too_long_is_cut_and_said() -> None:
     (party,) = board.parties
     assert (len(party.name), len(party.address)) == (200, 300)
     assert len(party.lines[0].note) <= 2000
-    assert Why.TEXT_CUT in whys(board)
+    assert Issue.TEXT_CUT in whys(board)
 
 
 anything = st.recursive(
@@ -390,19 +403,22 @@ def test_files_are_read_in_every_encoding_boards_come_in(tmp_path: Path, encodin
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", Why.FILE_UNREADABLE),
-        (b"[{", Why.FILE_UNREADABLE),
-        (b"[" * 100_000, Why.FILE_UNREADABLE),
-        (b"\xff\xff\xff", Why.FILE_UNREADABLE),
-        (b'{"a": 1}', Why.NOT_A_LIST),
-        (b"null", Why.NOT_A_LIST),
+        (b"", Issue.FILE_UNREADABLE),
+        (b"[{", Issue.FILE_UNREADABLE),
+        (b"[" * 100_000, Issue.FILE_UNREADABLE),
+        (b"\xff\xff\xff", Issue.FILE_UNREADABLE),
+        (b'{"a": 1}', Issue.NOT_A_LIST),
+        (b"null", Issue.NOT_A_LIST),
     ],
 )
-def test_a_broken_file_is_named_and_costs_only_itself(tmp_path: Path, content: bytes, why: Why) -> None:
+def test_a_broken_file_is_named_and_costs_only_itself(tmp_path: Path, content: bytes, why: Issue) -> None:
     (tmp_path / HOSPITALS).write_bytes(content)
     (tmp_path / FACTORIES).write_bytes(b'[{"name": "F"}]')
     board = read_board(tmp_path, WORDS)
-    assert {(reason.file, reason.why) for reason in board.reasons} >= {(HOSPITALS, why), (CARRIERS, Why.FILE_MISSING)}
+    assert {(reason.file, reason.why) for reason in board.reasons} >= {
+        (HOSPITALS, why),
+        (CARRIERS, Issue.FILE_MISSING),
+    }
     assert [party.name for party in board.parties] == ["F"]
     assert set(board.rows) == set(FILES)
 

@@ -11,39 +11,39 @@ from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can
-from apps.boards.board import FACTORIES, FILES, HOSPITALS, Reason, Why
-from apps.boards.importing import Outcome, import_board
+from apps.boards.board import FACTORIES, FILES, HOSPITALS, Issue, MappingRemark
+from apps.boards.importing import ImportOutcome, import_board
 from apps.catalogue.models import Item
 from apps.catalogue.regions import RegionRemark as Place
 
 WORDS: Final = {
-    Why.FILE_MISSING: gettext_lazy("The file is missing"),
-    Why.FILE_UNREADABLE: gettext_lazy("The file cannot be read"),
-    Why.NOT_A_LIST: gettext_lazy("The file does not hold a list"),
-    Why.NOT_AN_OBJECT: gettext_lazy("Not an object"),
-    Why.NAME_MISSING: gettext_lazy("No name: not imported"),
-    Why.LINES_UNREADABLE: gettext_lazy("The lines are not a list"),
-    Why.FIELD_UNUSED: gettext_lazy("Unknown field, kept in the notes"),
-    Why.TEXT_MENDED: gettext_lazy("Characters that cannot be stored were replaced"),
-    Why.TEXT_CUT: gettext_lazy("Text too long, cut"),
-    Why.ITEM_UNKNOWN: gettext_lazy("No item of this name: kept as a draft, the name is in the note"),
-    Why.ITEM_GUESSED: gettext_lazy("Item recognised by a part or by likeness"),
-    Why.ITEM_AMONG_SEVERAL: gettext_lazy("Several items named, the most special one taken"),
-    Why.STANDARD_UNKNOWN: gettext_lazy("Standard not in the catalogue, kept in the note"),
-    Why.STANDARD_NONE: gettext_lazy("The specification names no standard, kept in the note"),
-    Why.STANDARD_OF_OTHER_ITEM: gettext_lazy("The standard is for another item, kept in the note"),
-    Why.STANDARD_SUPERSEDED: gettext_lazy("Withdrawn standard, its successor taken"),
-    Why.STANDARD_OTHER_EDITION: gettext_lazy("Edition unknown, the one in force taken"),
-    Why.QUANTITY_UNREADABLE: gettext_lazy("Quantity unreadable, kept in the note"),
-    Why.QUANTITY_IMPOSSIBLE: gettext_lazy("Quantity impossible, kept in the note"),
-    Why.QUANTITY_UNIT_ASSUMED: gettext_lazy("No unit given, usual packs assumed"),
-    Why.CAPACITY_UNKNOWN: gettext_lazy("Capacity unknown: the offer stays a draft"),
-    Why.CERTIFICATE_UNREADABLE: gettext_lazy("Not a certificate number, kept in the note"),
-    Why.DATE_UNREADABLE: gettext_lazy("Not a date, kept in the note"),
-    Why.PLACE_DECIDED: gettext_lazy("Place decided"),
-    Why.PLACE_UNKNOWN: gettext_lazy("Place unknown, the whole country taken"),
-    Why.LINE_REPEATED: gettext_lazy("The same line again: kept as a draft"),
-    Why.REFUSED: gettext_lazy("Refused"),
+    Issue.FILE_MISSING: gettext_lazy("The file is missing"),
+    Issue.FILE_UNREADABLE: gettext_lazy("The file cannot be read"),
+    Issue.NOT_A_LIST: gettext_lazy("The file does not hold a list"),
+    Issue.NOT_AN_OBJECT: gettext_lazy("Not an object"),
+    Issue.NAME_MISSING: gettext_lazy("No name: not imported"),
+    Issue.LINES_UNREADABLE: gettext_lazy("The lines are not a list"),
+    Issue.FIELD_UNUSED: gettext_lazy("Unknown field, kept in the notes"),
+    Issue.TEXT_MENDED: gettext_lazy("Characters that cannot be stored were replaced"),
+    Issue.TEXT_CUT: gettext_lazy("Text too long, cut"),
+    Issue.ITEM_UNKNOWN: gettext_lazy("No item of this name: kept as a draft, the name is in the note"),
+    Issue.ITEM_GUESSED: gettext_lazy("Item recognised by a part or by likeness"),
+    Issue.ITEM_AMONG_SEVERAL: gettext_lazy("Several items named, the most special one taken"),
+    Issue.STANDARD_UNKNOWN: gettext_lazy("Standard not in the catalogue, kept in the note"),
+    Issue.STANDARD_NONE: gettext_lazy("The specification names no standard, kept in the note"),
+    Issue.STANDARD_OF_OTHER_ITEM: gettext_lazy("The standard is for another item, kept in the note"),
+    Issue.STANDARD_SUPERSEDED: gettext_lazy("Withdrawn standard, its successor taken"),
+    Issue.STANDARD_OTHER_EDITION: gettext_lazy("Edition unknown, the one in force taken"),
+    Issue.QUANTITY_UNREADABLE: gettext_lazy("Quantity unreadable, kept in the note"),
+    Issue.QUANTITY_IMPOSSIBLE: gettext_lazy("Quantity impossible, kept in the note"),
+    Issue.QUANTITY_UNIT_ASSUMED: gettext_lazy("No unit given, usual packs assumed"),
+    Issue.CAPACITY_UNKNOWN: gettext_lazy("Capacity unknown: the offer stays a draft"),
+    Issue.CERTIFICATE_UNREADABLE: gettext_lazy("Not a certificate number, kept in the note"),
+    Issue.DATE_UNREADABLE: gettext_lazy("Not a date, kept in the note"),
+    Issue.PLACE_DECIDED: gettext_lazy("Place decided"),
+    Issue.PLACE_UNKNOWN: gettext_lazy("Place unknown, the whole country taken"),
+    Issue.LINE_REPEATED: gettext_lazy("The same line again: kept as a draft"),
+    Issue.REFUSED: gettext_lazy("Refused"),
 }
 
 DECISIONS: Final = {
@@ -87,7 +87,7 @@ class Command(BaseCommand):
         self.report_reasons(outcome.reasons, all_places=verbosity > 1)
         self.report_changes(outcome)
 
-    def report_mapping(self, outcome: Outcome) -> None:
+    def report_mapping(self, outcome: ImportOutcome) -> None:
         """A table of what was mapped, per file."""
         headings = [
             _("file"), _("rows"), _("organisations"), _("lines"), _("with item"), _("specifications"),
@@ -115,15 +115,15 @@ class Command(BaseCommand):
             cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
             self.stdout.write("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
 
-    def report_reasons(self, reasons: Iterable[Reason], *, all_places: bool) -> None:
+    def report_reasons(self, reasons: Iterable[MappingRemark], *, all_places: bool) -> None:
         """Everything that is not mapped as it stands: what, how often, and in which rows."""
-        grouped: defaultdict[tuple[str, Why, str], list[str]] = defaultdict(list)
+        grouped: defaultdict[tuple[str, Issue, str], list[str]] = defaultdict(list)
         for reason in reasons:
             place = f"{reason.row}.{reason.line}" if reason.line else str(reason.row or "")
             grouped[reason.file, reason.why, reason.about].append(place)
 
         for (file, why, about), places in sorted(
-            grouped.items(), key=lambda pair: (pair[0][0], list(Why).index(pair[0][1]))
+            grouped.items(), key=lambda pair: (pair[0][0], list(Issue).index(pair[0][1]))
         ):
             shown = places if all_places else places[:SHOWN_AT_ONCE]
             rows = ", ".join(place for place in shown if place)
@@ -131,7 +131,7 @@ class Command(BaseCommand):
             where = _(" (rows %(rows)s)") % {"rows": rows + more} if rows else ""
             self.stdout.write(f"{file}: {WORDS[why]}{': ' if about else ''}{in_words(why, about)}{where}")
 
-    def report_changes(self, outcome: Outcome) -> None:
+    def report_changes(self, outcome: ImportOutcome) -> None:
         """What this run changed."""
         if outcome.changed_nothing:
             self.stdout.write(_("Nothing new: the board is here already."))
@@ -147,8 +147,8 @@ class Command(BaseCommand):
             )
 
 
-def in_words(why: Why, about: str) -> str:
-    if why is not Why.PLACE_DECIDED:
+def in_words(why: Issue, about: str) -> str:
+    if why is not Issue.PLACE_DECIDED:
         return about
     decision, _arrow, code = about.partition(" → ")
     return f"{DECISIONS[Place(decision)]} → {code}"
