@@ -1,5 +1,5 @@
 """Importing a public relief board: its rows become organisations, demands and offers.
 
 Nouns: board, party, line, remark. Verbs: read, map, import. Nothing is lost silently: what cannot be mapped is reported
-with its row and the reason. This app owns no table.
+with its row and the remark. This app owns no table.
 """

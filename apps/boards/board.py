@@ -1,7 +1,7 @@
-"""A public relief board: its files, and what is made of them. Pure: no table is touched here.
+"""A public relief board: its files, and the records that they are mapped to. Pure: no table is touched here.
 
 A board is a folder with `hospitals.json`, `factories.json` and `carriers.json`, each a list of objects. Nothing of it
-is dropped: what cannot be mapped is kept as it was written, in a note, and named in a `MappingRemark` with its row.
+is dropped: text that cannot be mapped is kept in a note, and a `BoardRemark` names it with its row.
 """
 
 import json
@@ -20,8 +20,8 @@ CARRIERS: Final = "carriers.json"
 FILES: Final = (HOSPITALS, FACTORIES, CARRIERS)
 
 
-class Issue(StrEnum):
-    """Why something is not mapped, or not as it stands."""
+class RemarkCode(StrEnum):
+    """RemarkCode something is not mapped, or not as it stands."""
 
     FILE_MISSING = "file_missing"
     FILE_UNREADABLE = "file_unreadable"
@@ -53,19 +53,19 @@ class Issue(StrEnum):
 
 
 @dataclass(frozen=True)
-class MappingRemark:
-    """One remark on one place of the board: file, row (from 1) and line of the row (from 1; 0: the row itself)."""
+class BoardRemark:
+    """A remark on one position of the board: file, row (from 1) and line of the row (from 1; 0 is the row itself)."""
 
     file: str
     row: int
     line: int
-    why: Issue
+    code: RemarkCode
     about: str = ""
 
 
 @dataclass(frozen=True)
 class BoardLine:
-    """One thing needed or offered, and what of it is known in the words of the catalogue."""
+    """One thing needed or offered, and what the catalogue knows of it."""
 
     row: int
     number: int
@@ -104,7 +104,7 @@ class Party:
 @dataclass(frozen=True)
 class Board:
     parties: tuple[Party, ...]
-    reasons: tuple[MappingRemark, ...]
+    remarks: tuple[BoardRemark, ...]
     rows: Mapping[str, int]
     """How many rows each file has."""
 
@@ -113,7 +113,7 @@ class Board:
 
 
 @dataclass(frozen=True)
-class Measure:
+class ItemMeasure:
     """How an item is counted: its base unit, and its packs by their names in lower case, the smallest of each name."""
 
     unit: str
@@ -122,17 +122,17 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class CatalogueTerms:
-    """What of the catalogue a board is read with."""
+class Vocabulary:
+    """The part of the catalogue that a board is read with."""
 
     names: Names
     reader: standards.Reader
     gazetteer: regions.Gazetteer
     items_of: Mapping[str, tuple[str, ...]]
     """Standard code → keys of the items that it can be asked of, the one it was made for first."""
-    shelves: Mapping[str, str]
+    categories: Mapping[str, str]
     """Item key → category key."""
-    measures: Mapping[str, Measure]
+    measures: Mapping[str, ItemMeasure]
     """Item key → how it is counted."""
 
 
@@ -144,18 +144,18 @@ def _whole(digits: str) -> int | str:
     return int(digits) if len(digits) < 30 else digits
 
 
-def read_file(path: Path) -> tuple[list[Any], list[MappingRemark]]:
-    """The rows of one file, in UTF-8 with or without a mark, or GB 18030; no rows and a reason if it cannot be read."""
+def read_file(path: Path) -> tuple[list[Any], list[BoardRemark]]:
+    """The rows of one file, in UTF-8 with or without a mark, or GB 18030; no rows and a remark if it cannot be read."""
 
-    def failed(why: Issue, about: str = "") -> tuple[list[Any], list[MappingRemark]]:
-        return [], [MappingRemark(path.name, 0, 0, why, about)]
+    def failed(code: RemarkCode, about: str = "") -> tuple[list[Any], list[BoardRemark]]:
+        return [], [BoardRemark(path.name, 0, 0, code, about)]
 
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return failed(Issue.FILE_MISSING)
+        return failed(RemarkCode.FILE_MISSING)
     except OSError as error:
-        return failed(Issue.FILE_UNREADABLE, error.strerror or str(error))
+        return failed(RemarkCode.FILE_UNREADABLE, error.strerror or str(error))
 
     text = None
     for encoding in ("utf-8-sig", "utf-16" if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8", "gb18030"):
@@ -165,10 +165,10 @@ def read_file(path: Path) -> tuple[list[Any], list[MappingRemark]]:
         except UnicodeDecodeError:
             continue
     if text is None:
-        return failed(Issue.FILE_UNREADABLE, "UTF-8, GB 18030")
+        return failed(RemarkCode.FILE_UNREADABLE, "UTF-8, GB 18030")
 
     try:
         rows = json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError) as error:
-        return failed(Issue.FILE_UNREADABLE, str(error))
-    return (rows, []) if isinstance(rows, list) else failed(Issue.NOT_A_LIST, type(rows).__name__)
+        return failed(RemarkCode.FILE_UNREADABLE, str(error))
+    return (rows, []) if isinstance(rows, list) else failed(RemarkCode.NOT_A_LIST, type(rows).__name__)

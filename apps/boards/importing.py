@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import Permission, can
 from apps.accounts.services import import_organisation, verify_organisation
-from apps.boards.board import Board, BoardLine, CatalogueTerms, Issue, MappingRemark, Measure, Party
+from apps.boards.board import Board, BoardLine, BoardRemark, ItemMeasure, Party, RemarkCode, Vocabulary
 from apps.boards.mapping import read_board
 from apps.catalogue import regions, standards
 from apps.catalogue.models import UNLISTED_ITEM, Item, ItemAlias, ItemStandard, Pack, Region, Standard
@@ -30,7 +30,8 @@ SOURCE: Final = "board"
 DAYS_OFFERED: Final = 7
 """A maker is taken at its word for one week's output."""
 
-_LOCK: Final = 0x626F617264  # "board": one import at a time
+# The number of an advisory lock, "board" in ASCII: two imports at once would create every organisation twice.
+_LOCK: Final = 0x626F617264
 
 
 @dataclass
@@ -38,7 +39,7 @@ class ImportOutcome:
     """What an import did. The counts are of this run; a repeated import adds nothing."""
 
     board: Board
-    reasons: list[MappingRemark]
+    remarks: list[BoardRemark]
     organisations: int = 0
     demands: int = 0
     offers: int = 0
@@ -47,17 +48,17 @@ class ImportOutcome:
     published: int = 0
 
     def refuse(self, party: Party, violation: RuleViolation, line: BoardLine | None = None) -> None:
-        """Keep what a service said no to."""
+        """Record that a service refused a party or a line."""
         row, number = (line.row, line.number) if line else (party.rows[0], 0)
-        self.reasons.append(MappingRemark(party.file, row, number, Issue.REFUSED, str(violation)))
+        self.remarks.append(BoardRemark(party.file, row, number, RemarkCode.REFUSED, str(violation)))
 
     @property
     def changed_nothing(self) -> bool:
         return not any((self.organisations, self.demands, self.offers, self.verified, self.opened, self.published))
 
 
-def words_of_catalogue() -> CatalogueTerms:
-    """The catalogue as the mapping needs it: a handful of queries, whatever the board."""
+def catalogue_vocabulary() -> Vocabulary:
+    """The catalogue as the mapping needs it. The number of queries does not depend on the board."""
     items = list(Item.objects.listed().order_by("category__position", "position", "key"))
     aliases: defaultdict[int, list[str]] = defaultdict(list)
     for item_id, text in ItemAlias.objects.order_by("pk").values_list("item", "text"):
@@ -71,7 +72,7 @@ def words_of_catalogue() -> CatalogueTerms:
         for name in (pack.name_zh, pack.name_en):
             packs[pack.item_id].setdefault(name.casefold(), pack.size)
 
-    return CatalogueTerms(
+    return Vocabulary(
         names=Names((item.key, name) for item in items for name in (item.name_zh, item.name_en, *aliases[item.pk])),
         reader=standards.Reader(standards.Known(code, grade, after) for code, grade, after in known),
         gazetteer=regions.Gazetteer(
@@ -79,27 +80,28 @@ def words_of_catalogue() -> CatalogueTerms:
             for code, name, path in Region.objects.values_list("code", "name", "path")
         ),
         items_of={code: tuple(keys) for code, keys in applies.items()},
-        shelves={item.key: item.category_id for item in items},
-        measures={item.key: Measure(item.unit_id, item.is_consumable, packs[item.pk]) for item in items},
+        categories={item.key: item.category_id for item in items},
+        measures={item.key: ItemMeasure(item.unit_id, item.is_consumable, packs[item.pk]) for item in items},
     )
 
 
 def import_board(folder: Path, *, open_lines: bool = False, coordinator: User | None = None) -> ImportOutcome:
-    """Make a board's rows organisations, draft demands and draft offers; what is here already is left as it is.
+    """Import a board: its rows become organisations, draft demands and draft offers.
 
-    `open_lines` opens the demands and publishes the offers of known capacity of organisations that are verified; a
-    coordinator first verifies those of its region on the board's word. One party at a time: whatever is refused is
-    named, and costs that party or that line only.
+    Rows that an earlier import brought in are left as they are. With `open_lines`, the demands of verified
+    organisations are opened, and their offers of known capacity are published. A `coordinator` first verifies the
+    organisations of its region, trusting the board. Each party has a transaction of its own, so a refusal affects only
+    that party or line; it is reported.
     """
-    board = read_board(folder, words_of_catalogue())
-    outcome = ImportOutcome(board, list(board.reasons))
-    rows = _KnownRows.load(board)
+    board = read_board(folder, catalogue_vocabulary())
+    outcome = ImportOutcome(board, list(board.remarks))
+    existing = _Existing.load(board)
 
     for party in board.parties:
         try:
             with transaction.atomic():
                 _lock()
-                organisation = _bring_in(party, rows, outcome)
+                organisation = _bring_in(party, existing, outcome)
         except RuleViolation as violation:
             outcome.refuse(party, violation)
             continue
@@ -116,8 +118,8 @@ def _lock() -> None:
 
 
 @dataclass(frozen=True)
-class _KnownRows:
-    """The rows that the board's lines point at, and the keys of the lines that are here already."""
+class _Existing:
+    """The catalogue rows that the board's lines refer to, and the keys of the lines that were imported before."""
 
     items: dict[str, Item]
     standards: dict[str, Standard]
@@ -125,7 +127,7 @@ class _KnownRows:
     present: set[str]
 
     @classmethod
-    def load(cls, board: Board) -> "_KnownRows":
+    def load(cls, board: Board) -> "_Existing":
         return cls(
             items={item.key: item for item in Item.objects.select_related("unit")},
             standards={standard.code: standard for standard in Standard.objects.all()},
@@ -143,13 +145,13 @@ class _KnownRows:
         return self.standards[line.standard] if line.standard else None
 
 
-def _bring_in(party: Party, rows: _KnownRows, outcome: ImportOutcome) -> Organisation:
+def _bring_in(party: Party, existing: _Existing, outcome: ImportOutcome) -> Organisation:
     organisation, made = import_organisation(
         source=SOURCE,
         source_key=party.key,
         name=party.name,
         kind=party.kind,
-        region=rows.regions[party.region],
+        region=existing.regions[party.region],
         address=party.address,
         contact_name=party.contact_name,
         contact_phone=party.contact_phone,
@@ -157,38 +159,38 @@ def _bring_in(party: Party, rows: _KnownRows, outcome: ImportOutcome) -> Organis
     )
     outcome.organisations += made
 
-    new = [line for line in party.lines if line.key not in rows.present]
+    new = [line for line in party.lines if line.key not in existing.present]
     if organisation.can_supply and party.kind == "supplier":
-        outcome.offers += len(_offer(organisation, new, rows))
+        outcome.offers += len(_offer(organisation, new, existing))
         return organisation
     # The lines of one row were posted together.
     for row in dict.fromkeys(line.row for line in new):
-        lines = [_demand_line(line, rows) for line in new if line.row == row]
+        lines = [_demand_line(line, existing) for line in new if line.row == row]
         outcome.demands += len(post_demands(organisation, lines, by=None))
     return organisation
 
 
-def _demand_line(line: BoardLine, rows: _KnownRows) -> DemandLine:
+def _demand_line(line: BoardLine, existing: _Existing) -> DemandLine:
     if line.quantity is None:
         kind = QuantityKind.UNSPECIFIED
     else:
         kind = QuantityKind.ESTIMATE if line.is_estimate else QuantityKind.EXACT
     return DemandLine(
-        item=rows.item(line),
+        item=existing.item(line),
         quantity=line.quantity,
         quantity_kind=kind,
-        standard=rows.standard(line),
+        standard=existing.standard(line),
         note=line.note,
         source=SOURCE,
         source_key=line.key,
     )
 
 
-def _offer(organisation: Organisation, lines: Iterable[BoardLine], rows: _KnownRows) -> list[Offer]:
+def _offer(organisation: Organisation, lines: Iterable[BoardLine], existing: _Existing) -> list[Offer]:
     rows = [
         {
-            "item": rows.item(line),
-            "standard": rows.standard(line),
+            "item": existing.item(line),
+            "standard": existing.standard(line),
             "quantity": (line.quantity or 0) * DAYS_OFFERED,
             "daily_capacity": line.quantity,
             "certificate_number": line.certificate,
@@ -203,7 +205,7 @@ def _offer(organisation: Organisation, lines: Iterable[BoardLine], rows: _KnownR
 
 
 def _vouch(party: Party, organisation: Organisation, coordinator: User, outcome: ImportOutcome) -> None:
-    """Verify what nobody has judged yet, if it lies in the coordinator's region."""
+    """Verify an organisation that nobody has judged yet, if it lies in the coordinator's region."""
     if organisation.state not in {OrganisationState.UNVERIFIED, OrganisationState.PENDING}:
         return
     if not can(coordinator, Permission.COORDINATE, organisation):
@@ -217,7 +219,7 @@ def _vouch(party: Party, organisation: Organisation, coordinator: User, outcome:
 
 
 def _put_to_work(party: Party, organisation: Organisation, coordinator: User | None, outcome: ImportOutcome) -> None:
-    """Open and publish the drafts of the board that have an item and are not a line said twice."""
+    """Open and publish the drafts of the board that have an item and do not repeat another line."""
     lines = {line.key: line for line in party.lines if line.item and not line.is_repeated}
     if not lines or not organisation.is_verified:
         return

@@ -16,11 +16,11 @@ from apps.boards.board import (
     HOSPITALS,
     Board,
     BoardLine,
-    CatalogueTerms,
-    Issue,
-    MappingRemark,
-    Measure,
+    BoardRemark,
+    ItemMeasure,
     Party,
+    RemarkCode,
+    Vocabulary,
     read_file,
 )
 from apps.boards.reading import (
@@ -29,11 +29,11 @@ from apps.boards.reading import (
     CONTACT_PHONE,
     MOST,
     BoardRow,
-    Unreadable,
-    amount_of,
+    NotANumber,
     digest,
     kind_of,
     shown,
+    written_quantity,
 )
 from apps.catalogue import identifiers, regions, standards
 from apps.catalogue.recognition import How, Recognised
@@ -43,14 +43,14 @@ CHINA_TIME: Final = dt.timezone(dt.timedelta(hours=8))
 
 
 class _Mapping:
-    """Turns rows into parties, by the words of the catalogue."""
+    """Turns rows into parties, by the vocabulary of the catalogue."""
 
-    def __init__(self, words: CatalogueTerms) -> None:
-        self.words = words
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
 
     def region(self, row: BoardRow) -> str:
         """The GB/T 2260 code of the row; the whole country when nothing tells."""
-        found = self.words.gazetteer.resolve(
+        found = self.vocabulary.gazetteer.resolve(
             province=row.text("province", longest=100),
             city=row.text("city", longest=100),
             district=row.text("district", "county", longest=100),
@@ -58,28 +58,28 @@ class _Mapping:
         )
         for remark in found.remarks:
             if remark is not regions.RegionRemark.NOWHERE:
-                row.say(Issue.PLACE_DECIDED, f"{remark.value} → {found.code or regions.CHINA}")
+                row.remark(RemarkCode.PLACE_DECIDED, f"{remark.value} → {found.code or regions.CHINA}")
         if found.code is None:
-            row.say(Issue.PLACE_UNKNOWN)
+            row.remark(RemarkCode.PLACE_UNKNOWN)
         return found.code or regions.CHINA
 
     def item(self, written: str, specification: str, cited: list[str], *, by_specification: bool) -> Recognised | None:
-        """What is meant. On a list of capacities the specification says it, elsewhere the name; the other one helps."""
-        named, specified = self.words.names.recognise(written), self.words.names.recognise(specification)
+        """The item that is meant. On a list of capacities the specification names it, elsewhere the name does."""
+        named, specified = self.vocabulary.names.recognise(written), self.vocabulary.names.recognise(specification)
         first, second = (specified, named) if by_specification else (named, specified)
 
         if first and first.is_general:
             # "口罩" with GB 19083 is a medical respirator; with "N95" it is a respirator.
-            shelf = self.words.shelves[first.key]
+            category = self.vocabulary.categories[first.key]
             made_for = [
                 items[0]
                 for code in cited
-                if (items := self.words.items_of.get(code)) and self.words.shelves[items[0]] == shelf
+                if (items := self.vocabulary.items_of.get(code)) and self.vocabulary.categories[items[0]] == category
             ]
             if made_for:
                 return first if made_for[0] == first.key else replace(first, key=made_for[0], how=How.PART, others=())
             # "手套" with "无菌" are 无菌手套, and "酒精" with "95%" is not the usual one.
-            together = self.words.names.recognise(specification + written) if 0 < len(specification) < 12 else None
+            together = self.vocabulary.names.recognise(specification + written) if 0 < len(specification) < 12 else None
             if together and together.how is How.NAME:
                 return together
             if second and not second.is_general and not by_specification and second.how in {How.NAME, How.PART}:
@@ -89,7 +89,7 @@ class _Mapping:
     def line(self, row: BoardRow, number: int, raw: Any, *, by_specification: bool) -> BoardLine:
         """One line of a row. Whatever it is, it becomes a line: at worst one without an item."""
         if not isinstance(raw, dict):
-            row.say(Issue.NOT_AN_OBJECT, shown(raw), line=number)
+            row.remark(RemarkCode.NOT_AN_OBJECT, shown(raw), line=number)
             raw = {"key": raw if isinstance(raw, str) else "", "_": raw if not isinstance(raw, str) else None}
 
         inner = BoardRow(row.file, row.number, raw, [])
@@ -97,11 +97,11 @@ class _Mapping:
         specification = inner.text("specification", "spec", longest=800)
         inner.used.add("value")
         left = inner.left()
-        row.reasons.extend(replace(reason, line=number) for reason in inner.reasons)
+        row.remarks.extend(replace(remark, line=number) for remark in inner.remarks)
 
-        parsed = self.words.reader.read(specification)
+        parsed = self.vocabulary.reader.read(specification)
         name = written
-        in_name = tuple(cited for cited in self.words.reader.read(written).cited if cited.is_by_code)
+        in_name = tuple(cited for cited in self.vocabulary.reader.read(written).cited if cited.is_by_code)
         for cited in in_name:
             name = name.replace(cited.words, " ")  # "N95口罩 GB19083-2010"
         parsed = parsed if parsed.cited else replace(parsed, cited=in_name)
@@ -112,11 +112,11 @@ class _Mapping:
             by_specification=by_specification,
         )
         if found is None:
-            row.say(Issue.ITEM_UNKNOWN, written or specification, line=number)
+            row.remark(RemarkCode.ITEM_UNKNOWN, written or specification, line=number)
         elif found.how in {How.SIMILAR, How.ENDING}:
-            row.say(Issue.ITEM_GUESSED, f"{written} → {found.alias}", line=number)
+            row.remark(RemarkCode.ITEM_GUESSED, f"{written} → {found.alias}", line=number)
         elif found.others:
-            row.say(Issue.ITEM_AMONG_SEVERAL, f"{written} → {found.alias}", line=number)
+            row.remark(RemarkCode.ITEM_AMONG_SEVERAL, f"{written} → {found.alias}", line=number)
 
         standard, keeps = self._standard(
             row, number, specification, parsed, found, names_goods=by_specification and found is not None
@@ -160,18 +160,20 @@ class _Mapping:
         if not specification and not parsed.cited:
             return None, False
         if parsed.unknown:
-            row.say(Issue.STANDARD_UNKNOWN, ", ".join(parsed.unknown), line=number)
+            row.remark(RemarkCode.STANDARD_UNKNOWN, ", ".join(parsed.unknown), line=number)
         if not parsed.cited:
             if not parsed.unknown and not names_goods:
-                row.say(Issue.STANDARD_NONE, specification, line=number)
+                row.remark(RemarkCode.STANDARD_NONE, specification, line=number)
             return None, True
 
         fitting = [
-            cited for cited in parsed.cited if found is None or found.key in self.words.items_of.get(cited.code, ())
+            cited
+            for cited in parsed.cited
+            if found is None or found.key in self.vocabulary.items_of.get(cited.code, ())
         ]
         if not fitting:
-            row.say(
-                Issue.STANDARD_OF_OTHER_ITEM,
+            row.remark(
+                RemarkCode.STANDARD_OF_OTHER_ITEM,
                 f"{parsed.cited[0].code} – {found.alias if found else ''}",
                 line=number,
             )
@@ -179,46 +181,46 @@ class _Mapping:
 
         chosen = fitting[0]
         if chosen.remark is standards.StandardRemark.SUPERSEDED:
-            row.say(Issue.STANDARD_SUPERSEDED, f"{chosen.words} → {chosen.code}", line=number)
+            row.remark(RemarkCode.STANDARD_SUPERSEDED, f"{chosen.words} → {chosen.code}", line=number)
         elif chosen.remark is standards.StandardRemark.OTHER_EDITION:
-            row.say(Issue.STANDARD_OTHER_EDITION, f"{chosen.words} → {chosen.code}", line=number)
+            row.remark(RemarkCode.STANDARD_OTHER_EDITION, f"{chosen.words} → {chosen.code}", line=number)
         return chosen.code, chosen.remark is not None or len(parsed.cited) > 1
 
     def _quantity(
         self, row: BoardRow, number: int, value: Any, found: Recognised | None, *, is_capacity: bool
     ) -> tuple[int | None, bool, str]:
-        """Base units or None, whether they are an estimate, and the written value if it is not told by them."""
+        """Base units or None, whether they are an estimate, and the written value if it says more than they do."""
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
         written = row.clean(text, longest=100, line=number)
         try:
-            amount = amount_of(value)
-        except Unreadable:
-            row.say(Issue.QUANTITY_UNREADABLE, written[:60], line=number)
+            amount = written_quantity(value)
+        except NotANumber:
+            row.remark(RemarkCode.QUANTITY_UNREADABLE, written[:60], line=number)
             return None, False, written
         if amount is None:
             return None, False, ""
         if not 0 < amount.number <= MOST:
-            row.say(Issue.QUANTITY_IMPOSSIBLE, written[:60], line=number)
+            row.remark(RemarkCode.QUANTITY_IMPOSSIBLE, written[:60], line=number)
             return None, False, written
 
-        measure = self.words.measures.get(found.key) if found else None
+        measure = self.vocabulary.measures.get(found.key) if found else None
         if amount.number == 1 and not amount.unit and (is_capacity or measure is None or measure.is_consumable):
             return None, False, ""  # the board's way of saying "unknown"
         size, is_assumed = self._size(amount.unit, measure)
         if size is None:
-            row.say(Issue.QUANTITY_UNREADABLE, written[:60], line=number)
+            row.remark(RemarkCode.QUANTITY_UNREADABLE, written[:60], line=number)
             return None, False, written
         if amount.number * size > MOST:
-            row.say(Issue.QUANTITY_IMPOSSIBLE, written[:60], line=number)
+            row.remark(RemarkCode.QUANTITY_IMPOSSIBLE, written[:60], line=number)
             return None, False, written
         if is_assumed:
-            told = f"{amount.number}{amount.unit} × {size}"
-            row.say(Issue.QUANTITY_UNIT_ASSUMED, told, line=number)
-            return amount.number * size, True, told
+            assumed = f"{amount.number}{amount.unit} × {size}"
+            row.remark(RemarkCode.QUANTITY_UNIT_ASSUMED, assumed, line=number)
+            return amount.number * size, True, assumed
         return amount.number * size, False, ""
 
     @staticmethod
-    def _size(unit: str, measure: Measure | None) -> tuple[int | None, bool]:
+    def _size(unit: str, measure: ItemMeasure | None) -> tuple[int | None, bool]:
         """Base units in one of what was counted, and whether that is our assumption."""
         if measure is None:
             return (None if unit else 1), False
@@ -238,7 +240,7 @@ class _Mapping:
         if isinstance(raw, dict) and "key" not in raw:
             raw = [{"key": name, "value": value} for name, value in raw.items()]
         elif not isinstance(raw, list):
-            row.say(Issue.LINES_UNREADABLE, shown(raw))
+            row.remark(RemarkCode.LINES_UNREADABLE, shown(raw))
             raw = [raw]
         return [self.line(row, at, entry, by_specification=by_specification) for at, entry in enumerate(raw, start=1)]
 
@@ -260,7 +262,7 @@ class _Mapping:
         )
 
     def hospital(self, row: BoardRow) -> Party:
-        """Whoever stands among the hospitals, with what it needs."""
+        """An organisation from the list of hospitals, with the lines that it needs."""
         lines = self.lines(row, by_specification=False)
         kind = kind_of(row.text("name", longest=200))
         party = self.party(row, kind=kind, region=self.region(row), address=row.text("address", longest=300))
@@ -275,7 +277,7 @@ class _Mapping:
         day = self._day(row)
         for line in lines:
             if line.quantity is None:
-                row.say(Issue.CAPACITY_UNKNOWN, line.specification or line.written, line=line.number)
+                row.remark(RemarkCode.CAPACITY_UNKNOWN, line.specification or line.written, line=line.number)
         left = row.left()
         return replace(
             party, lines=tuple(replace(_noting(line, kept, day, left), certificate=certificate) for line in lines)
@@ -293,7 +295,7 @@ class _Mapping:
         valid = [certificate.number for _part, certificate in parsed if certificate]
         rest = [part for part, certificate in parsed if not certificate]
         if rest:
-            row.say(Issue.CERTIFICATE_UNREADABLE, "，".join(rest)[:60])
+            row.remark(RemarkCode.CERTIFICATE_UNREADABLE, "，".join(rest)[:60])
         return valid[0] if valid else "", "，".join([*valid[1:], *rest])
 
     @staticmethod
@@ -306,11 +308,11 @@ class _Mapping:
             moment = dt.datetime.fromisoformat(text)
             return str((moment.astimezone(CHINA_TIME) if moment.tzinfo else moment).date())
         except (ValueError, OverflowError):
-            row.say(Issue.DATE_UNREADABLE, text)
+            row.remark(RemarkCode.DATE_UNREADABLE, text)
             return text
 
     def carrier(self, row: BoardRow) -> Party:
-        """Where it goes and what it takes stand in its address until carriers have a table of their own."""
+        """A carrier. Its routes and loads are kept in its address, because carriers have no table of their own yet."""
         home = row.text("from", longest=100)
         route = " → ".join(part for part in (home, row.text("dest", longest=100)) if part)
         row.used.update({"allowPersonal", "greenPath"})
@@ -325,10 +327,10 @@ class _Mapping:
         """The region a carrier works from."""
         if not home or home in _NATIONWIDE:
             return regions.CHINA
-        gazetteer = self.words.gazetteer
+        gazetteer = self.vocabulary.gazetteer
         code = gazetteer.resolve(province=home).code or gazetteer.resolve(city=home).code
         if code is None:
-            row.say(Issue.PLACE_UNKNOWN, home)
+            row.remark(RemarkCode.PLACE_UNKNOWN, home)
         return code or regions.CHINA
 
 
@@ -339,29 +341,29 @@ def _noting(line: BoardLine, *more: str) -> BoardLine:
     return replace(line, note="；".join(part for part in (line.note, *more) if part)[:2000])
 
 
-def read_board(folder: Path, words: CatalogueTerms) -> Board:
+def read_board(folder: Path, vocabulary: Vocabulary) -> Board:
     """All of a folder; a file that is missing or broken costs that file and is named."""
-    contents, reasons = {}, []
+    contents, remarks = {}, []
     for name in FILES:
         contents[name], problems = read_file(folder / name)
-        reasons.extend(problems)
-    return map_board(contents, words, reasons)
+        remarks.extend(problems)
+    return map_board(contents, vocabulary, remarks)
 
 
 def map_board(
-    contents: Mapping[str, list[Any]], words: CatalogueTerms, reasons: list[MappingRemark] | None = None
+    contents: Mapping[str, list[Any]], vocabulary: Vocabulary, remarks: list[BoardRemark] | None = None
 ) -> Board:
-    """The rows of the three files as parties with lines; rows of the same name and place are one party."""
-    mapping = _Mapping(words)
+    """The rows of the three files as parties with lines; rows of the same name and region are one party."""
+    mapping = _Mapping(vocabulary)
     readers = {HOSPITALS: mapping.hospital, FACTORIES: mapping.factory, CARRIERS: mapping.carrier}
-    reasons = list(reasons or [])
+    remarks = list(remarks or [])
     parties: dict[str, Party] = {}
     unused: Counter[tuple[str, str]] = Counter()
 
     for file, rows in contents.items():
         for number, fields in enumerate(rows, start=1):
             if not isinstance(fields, dict):
-                reasons.append(MappingRemark(file, number, 0, Issue.NOT_AN_OBJECT, shown(fields)))
+                remarks.append(BoardRemark(file, number, 0, RemarkCode.NOT_AN_OBJECT, shown(fields)))
                 continue
             row = BoardRow(file, number, fields, [])
             if row.text("name", longest=200):
@@ -370,14 +372,14 @@ def map_board(
                 parties[party.key] = _joined(known, party) if known else party
                 unused.update((file, str(name)) for name in row.unused())
             else:
-                row.say(Issue.NAME_MISSING, json.dumps(fields, ensure_ascii=True, default=str)[:300])
-            reasons.extend(row.reasons)
+                row.remark(RemarkCode.NAME_MISSING, json.dumps(fields, ensure_ascii=True, default=str)[:300])
+            remarks.extend(row.remarks)
 
     for (file, name), times in sorted(unused.items()):
-        reasons.append(MappingRemark(file, 0, 0, Issue.FIELD_UNUSED, f"{name} × {times}"))
+        remarks.append(BoardRemark(file, 0, 0, RemarkCode.FIELD_UNUSED, f"{name} × {times}"))
 
-    told = tuple(_told(party, reasons) for party in parties.values())
-    return Board(told, tuple(reasons), {file: len(rows) for file, rows in contents.items()})
+    keyed = tuple(_with_line_keys(party, remarks) for party in parties.values())
+    return Board(keyed, tuple(remarks), {file: len(rows) for file, rows in contents.items()})
 
 
 def _joined(known: Party, more: Party) -> Party:
@@ -393,7 +395,7 @@ def _joined(known: Party, more: Party) -> Party:
     )
 
 
-def _told(party: Party, reasons: list[MappingRemark]) -> Party:
+def _with_line_keys(party: Party, remarks: list[BoardRemark]) -> Party:
     """The party with a key for every line, made of what the line says; the same line again is marked, not dropped."""
     seen: Counter[str] = Counter()
     lines = []
@@ -401,6 +403,6 @@ def _told(party: Party, reasons: list[MappingRemark]) -> Party:
         seen[line.key] += 1
         is_repeated = seen[line.key] > 1
         if is_repeated:
-            reasons.append(MappingRemark(party.file, line.row, line.number, Issue.LINE_REPEATED, line.written))
+            remarks.append(BoardRemark(party.file, line.row, line.number, RemarkCode.LINE_REPEATED, line.written))
         lines.append(replace(line, key=digest(party.key, line.key, seen[line.key]), is_repeated=is_repeated))
     return replace(party, lines=tuple(lines))

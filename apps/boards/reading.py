@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from apps.boards.board import Issue, MappingRemark
+from apps.boards.board import BoardRemark, RemarkCode
 
 MOST: Final = 10**12
 """The largest quantity that the tables hold."""
@@ -16,19 +16,19 @@ MOST: Final = 10**12
 
 @dataclass
 class BoardRow:
-    """A row being read: hands out its fields, and collects the reasons."""
+    """A row that is being read. It remembers which fields were used, and collects the remarks on them."""
 
     file: str
     number: int
     fields: dict[str, Any]
-    reasons: list[MappingRemark]
+    remarks: list[BoardRemark]
     used: set[str] = field(default_factory=set)
 
-    def say(self, why: Issue, about: str = "", *, line: int = 0) -> None:
-        self.reasons.append(MappingRemark(self.file, self.number, line, why, about))
+    def remark(self, code: RemarkCode, about: str = "", *, line: int = 0) -> None:
+        self.remarks.append(BoardRemark(self.file, self.number, line, code, about))
 
     def text(self, *names: str, longest: int) -> str:
-        """The first of these fields that says something, on one line."""
+        """The first of these fields that is not empty, on one line, at most `longest` characters."""
         for name in names:
             value = self.fields.get(name)
             if isinstance(value, (str, int, float)) and not isinstance(value, bool) and str(value).strip():
@@ -37,7 +37,7 @@ class BoardRow:
         return ""
 
     def unused(self) -> dict[str, Any]:
-        """The fields that say something and that no reader asked for."""
+        """The fields that are not empty and that `text` was never asked for."""
         return {
             name: value
             for name, value in self.fields.items()
@@ -45,18 +45,18 @@ class BoardRow:
         }
 
     def left(self) -> str:
-        """What is unused, as it stands, so that it is not lost."""
+        """The unused fields as JSON, to be kept in a note so that nothing is lost."""
         rest = self.unused()
         return self.clean(json.dumps(rest, ensure_ascii=False, default=str), longest=800) if rest else ""
 
     def clean(self, text: str, *, longest: int, line: int = 0) -> str:
-        """Without what a database cannot hold, and not longer than its column; both are said."""
+        """The text without what a database cannot hold, cut to its column's length. Each change becomes a remark."""
         mended = text.replace("\0", "").encode("utf-8", "replace").decode()
         if mended != text:
-            self.say(Issue.TEXT_MENDED, mended[:40], line=line)
+            self.remark(RemarkCode.TEXT_MENDED, mended[:40], line=line)
         one_line = " ".join(mended.split())
         if len(one_line) > longest:
-            self.say(Issue.TEXT_CUT, one_line[:40], line=line)
+            self.remark(RemarkCode.TEXT_CUT, one_line[:40], line=line)
         return one_line[:longest]
 
 
@@ -78,7 +78,7 @@ _KINDS: Final = {
 
 
 def kind_of(name: str) -> str:
-    """What sort of requester a name belongs to; whoever is listed among the hospitals and says nothing else is one."""
+    """The kind of requester that a name suggests. The list is of hospitals, so that is the default."""
     return next((kind for kind, pattern in _KINDS.items() if pattern.search(name)), "hospital")
 
 
@@ -100,43 +100,43 @@ _NUMBER: Final = re.compile(
 _SCALES: Final = {"千": 1_000, "k": 1_000, "万": 10_000, "百万": 1_000_000, "亿": 100_000_000}
 
 
-class Unreadable(ValueError):
+class NotANumber(ValueError):
     """Not a number at all."""
 
 
 @dataclass(frozen=True)
-class BoardAmount:
-    """A written quantity, whatever its sign and size, and the unit that stands behind it, if any."""
+class WrittenQuantity:
+    """A quantity as the board has it, of any sign and size, and the unit that follows it, if any."""
 
     number: int
     unit: str = ""
 
 
-def amount_of(value: Any) -> BoardAmount | None:
-    """What a value says; None when it says nothing. Raises `Unreadable` for what is no number."""
+def written_quantity(value: Any) -> WrittenQuantity | None:
+    """The quantity in a cell; None when the cell says that it is unknown. Raises `NotANumber`."""
     if value is None:
         return None
     if isinstance(value, bool):
-        raise Unreadable
+        raise NotANumber
     if isinstance(value, str):
-        return _amount_in(unicodedata.normalize("NFKC", value).strip().casefold())
+        return _quantity_in_text(unicodedata.normalize("NFKC", value).strip().casefold())
     if isinstance(value, float) and (not math.isfinite(value) or value != int(value)):
-        raise Unreadable
+        raise NotANumber
     if isinstance(value, (int, float)):
-        return BoardAmount(int(value))
-    raise Unreadable
+        return WrittenQuantity(int(value))
+    raise NotANumber
 
 
-def _amount_in(text: str) -> BoardAmount | None:
+def _quantity_in_text(text: str) -> WrittenQuantity | None:
     if text in _UNKNOWN_WORDS:
         return None
     sign, digits = (-1, text[1:].strip()) if text.startswith("-") else (1, text.removeprefix("+").strip())
     if re.fullmatch(r"\d{30,}", digits):
-        return BoardAmount(sign * (MOST + 1))  # too long to be converted, and too large anyway
+        return WrittenQuantity(sign * (MOST + 1))  # too long to be converted, and too large anyway
     match = _NUMBER.fullmatch(digits)
     if not match:
-        raise Unreadable
+        raise NotANumber
     number = float(match["number"].replace(",", "")) * _SCALES.get(match["scale"] or "", 1)
     if number != int(number):
-        raise Unreadable
-    return BoardAmount(sign * int(number), match["unit"] or "")
+        raise NotANumber
+    return WrittenQuantity(sign * int(number), match["unit"] or "")

@@ -1,5 +1,6 @@
-"""What nobody can do better, each metric for itself, even with hindsight. Each is what some plan reaches that minds
-nothing else: together they cannot be had.
+"""The best values that any plan could reach, even with hindsight: one bound for each metric.
+
+Each bound is reached by a plan that optimises nothing else, so no plan reaches all of them at once.
 """
 
 from dataclasses import dataclass
@@ -12,20 +13,20 @@ from apps.matching.allocation.groups import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """Of the metrics of the same names; miles and holding for plans that ship all that somebody wants."""
+class HindsightBounds:
+    """Bounds of the metrics of the same names. Miles and holding are for plans that ship every unit somebody wants."""
 
     fill: float  # at most
     miles: float  # at least
     holding: float  # at least, for rounds as far apart as these
 
 
-def bounds(dataset: Dataset, every: float) -> Bounds:
+def bounds(dataset: Dataset, every: float) -> HindsightBounds:
     supply = [_of(dataset.offers.item, dataset.offers.quantity, item) for item in range(len(dataset.items))]
     asked = [_lines(dataset, item) for item in range(len(dataset.items))]
     wanted = [item for item, lines in enumerate(asked) if len(lines)]
     units = [min(supply[item], int(asked[item].sum())) for item in wanted]
-    return Bounds(
+    return HindsightBounds(
         fill=float(np.mean([_most_filled(asked[item], supply[item]) for item in wanted])),
         miles=sum(_least_miles(dataset, item) for item in wanted) / max(1, sum(units)),
         holding=sum(_least_held(dataset, item, every) for item in wanted) / max(1, sum(units)),
@@ -44,16 +45,17 @@ def _lines(dataset: Dataset, item: int) -> Ints:
 
 
 def _most_filled(asked: Ints, supply: int) -> float:
-    """The mean share, when the smallest are filled first: a unit fills the more the less was asked for."""
+    """The mean share filled when the smallest requests are filled first. A unit adds most to the smallest request."""
     asked = np.sort(asked)
     given = np.clip(supply - (np.cumsum(asked) - asked), 0, asked)
     return float((given / asked).mean())
 
 
 def _least_miles(dataset: Dataset, item: int) -> float:
-    """Unit-miles of the cheapest plan that ships all of an item, as if all had been known from the first day.
+    """Unit-miles of the cheapest plan that ships all of an item, as if everything had been known from the first day.
 
-    A donor never needs a recipient beyond the nearest who together want all that there is.
+    The plan is a minimum-cost flow from donors to recipients. A donor only needs arcs to its nearest recipients, as
+    many as together want all the supply. No optimal plan needs a way to one farther away.
     """
     from ortools.graph.python import min_cost_flow
 
@@ -67,20 +69,20 @@ def _least_miles(dataset: Dataset, item: int) -> float:
     miles: Floats = dataset.miles[np.ix_(donors, recipients)]
     order = np.argsort(miles, axis=1, kind="stable")
     before = np.cumsum(asked[order], axis=1) - asked[order]
-    row, place = np.nonzero(before < free.sum())
-    column = order[row, place]
+    row, rank = np.nonzero(before < free.sum())
+    column = order[row, rank]
     thousandths = np.rint(1000 * miles[row, column]).astype(np.int64)
     network = min_cost_flow.SimpleMinCostFlow()
-    count, ground = len(donors), len(donors) + len(recipients)
+    count, sink = len(donors), len(donors) + len(recipients)
     network.add_arcs_with_capacity_and_unit_cost(row, count + column, np.minimum(free[row], asked[column]), thousandths)
-    every = np.arange(count, ground)
+    every = np.arange(count, sink)
     network.add_arcs_with_capacity_and_unit_cost(
-        every, np.full(len(every), ground), asked, np.zeros(len(every), np.int64)
+        every, np.full(len(every), sink), asked, np.zeros(len(every), np.int64)
     )
-    never = np.full(count, 10**9)  # what nobody wants stays where it is
-    network.add_arcs_with_capacity_and_unit_cost(np.arange(count), np.full(count, ground), free, never)
+    never = np.full(count, 10**9)  # the cost of a unit that stays at its donor: dearer than any way
+    network.add_arcs_with_capacity_and_unit_cost(np.arange(count), np.full(count, sink), free, never)
     network.set_nodes_supplies(np.arange(count), free)
-    network.set_node_supply(ground, -int(free.sum()))
+    network.set_node_supply(sink, -int(free.sum()))
     if network.solve() != network.OPTIMAL:
         raise ArithmeticError("min-cost flow: no optimum")
     flows = np.asarray(network.flows(np.arange(len(row))), dtype=np.int64)
@@ -88,9 +90,9 @@ def _least_miles(dataset: Dataset, item: int) -> float:
 
 
 def _least_held(dataset: Dataset, item: int, every: float) -> float:
-    """Unit-days when all goes at the first round at which it is there and somebody wants it.
+    """Unit-days if every unit leaves at the first round at which it is there and somebody wants it.
 
-    Where more is offered than anybody wants, it is not known what goes: then what waits least for its first round.
+    Where more is offered than wanted, the units that wait least for their first round are counted.
     """
     offers = dataset.offers.only(dataset.offers.item == item)
     requests = dataset.requests.only(dataset.requests.item == item)
@@ -100,7 +102,7 @@ def _least_held(dataset: Dataset, item: int, every: float) -> float:
     for after, now in ends(dataset, every):
         came = (requests.at > after) & (requests.at < now)
         wanted += int(requests.quantity[came].sum())
-        # The oldest goes first; which one does matters to nothing but the rounding to whole days.
+        # The oldest goes first. The order only matters for the rounding to whole days.
         for row in np.flatnonzero((offers.at < now) & (left > 0)).tolist():
             units = min(wanted, int(left[row]))
             left[row] -= units

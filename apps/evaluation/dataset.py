@@ -14,12 +14,13 @@ from apps.matching.allocation.groups import Floats, Ints
 DONORS: Final = "anon_donors.csv"
 RECIPIENTS: Final = "anon_recipients.csv"
 DISTANCES: Final = "anon_distance_matrix.csv"
-LARGEST_GIFT: Final = 1000  # units; the published framework takes larger donations for mistakes
+# Units. The published framework treats larger donations as typing errors, and leaves them out.
+LARGEST_GIFT: Final = 1000
 DAY: Final = 86_400_000_000  # microseconds
 
 
-class BadFileError(ValueError):
-    """A file that cannot be replayed. Says which file, and where in it."""
+class DatasetFileError(ValueError):
+    """A file that cannot be replayed. The message names the file, the row and the column."""
 
     def __init__(self, file: str, what: str, *, row: int | None = None, column: str | None = None) -> None:
         self.file, self.row, self.column = file, row, column
@@ -29,7 +30,7 @@ class BadFileError(ValueError):
 
 @dataclass(frozen=True)
 class Requests:
-    """Offers, or requests, each of one party for one item. In the order of time."""
+    """All offers, or all requests, as parallel arrays in the order of time. Each is of one party for one item."""
 
     party: Ints  # numbers of donors, or of recipients
     item: Ints
@@ -55,11 +56,11 @@ class Dataset:
     miles: Floats  # donors × recipients; NaN where they have no item in common
 
     def drawn(self, donors: Ints, recipients: Ints) -> "Dataset":
-        """The same with these parties, each with all it offered or asked for; one drawn twice is two."""
+        """The data set of these parties only, each with all its offers or requests. A party drawn twice becomes two."""
         return replace(
             self,
-            donors=[f"{self.donors[party]}-{place}" for place, party in enumerate(donors.tolist())],
-            recipients=[f"{self.recipients[party]}-{place}" for place, party in enumerate(recipients.tolist())],
+            donors=[f"{self.donors[party]}-{index}" for index, party in enumerate(donors.tolist())],
+            recipients=[f"{self.recipients[party]}-{index}" for index, party in enumerate(recipients.tolist())],
             offers=_drawn(self.offers, donors),
             requests=_drawn(self.requests, recipients),
             miles=self.miles[np.ix_(donors, recipients)],
@@ -67,6 +68,7 @@ class Dataset:
 
 
 def _drawn(requests: Requests, parties: Ints) -> Requests:
+    # Sorted by party, the requests of one party are a slice. The slices are laid end to end, then sorted by time again.
     order = np.argsort(requests.party, kind="stable")
     first = np.searchsorted(requests.party[order], parties)
     count = np.searchsorted(requests.party[order], parties, side="right") - first
@@ -86,12 +88,12 @@ def bundled() -> Path | None:
 
 
 def read(folder: Path, *, largest: int = LARGEST_GIFT) -> Dataset:
-    """The data set in a folder, without offers of more than `largest` units. Raises `BadFileError`."""
+    """The data set in a folder, without offers of more than `largest` units. Raises `DatasetFileError`."""
     offered = _requests(folder / DONORS, "don_id")
     asked = _requests(folder / RECIPIENTS, "rec_id")
     offered = offered[offered["qty"] <= largest]
     if not len(offered) or not len(asked):
-        raise BadFileError(RECIPIENTS if len(offered) else DONORS, "holds no request that can be replayed")
+        raise DatasetFileError(RECIPIENTS if len(offered) else DONORS, "holds no request that can be replayed")
     donors, recipients, items = (
         sorted(set(offered["don_id"])),
         sorted(set(asked["rec_id"])),
@@ -108,22 +110,22 @@ def _table(path: Path, columns: Sequence[str], **types: Any) -> Any:
         header = pd.read_csv(path, nrows=0, encoding="utf-8").columns
         missing = [column for column in columns if column not in header]
         if missing:
-            raise BadFileError(
+            raise DatasetFileError(
                 path.name, f"has no such column; it has {', '.join(map(str, header))}", column=missing[0]
             )
         return pd.read_csv(path, usecols=list(columns), encoding="utf-8", keep_default_na=False, **types)
     except FileNotFoundError as error:
-        raise BadFileError(path.name, f"is not in {path.parent}") from error
+        raise DatasetFileError(path.name, f"is not in {path.parent}") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise BadFileError(path.name, f"is no CSV in UTF-8: {error}") from error
+        raise DatasetFileError(path.name, f"is no CSV in UTF-8: {error}") from error
 
 
 def _refuse(path: Path, bad: Any, given: Any, column: str, what: str) -> None:
     """Name the first bad cell. The header is row 1."""
-    places = np.flatnonzero(bad)
-    if len(places):
-        place = int(places[0])
-        raise BadFileError(path.name, f"{what}, not {str(given.iloc[place])!r}", row=place + 2, column=column)
+    rows = np.flatnonzero(bad)
+    if len(rows):
+        row = int(rows[0])
+        raise DatasetFileError(path.name, f"{what}, not {str(given.iloc[row])!r}", row=row + 2, column=column)
 
 
 def _requests(path: Path, party: str) -> Any:
@@ -162,7 +164,7 @@ def _miles(path: Path, donors: Sequence[str], recipients: Sequence[str]) -> Floa
 
 def _codes(names: Any, known: Sequence[str]) -> Ints:
     """The number of each, -1 for parties without a request."""
-    number = {name: place for place, name in enumerate(known)}
+    number = {name: index for index, name in enumerate(known)}
     of_kind = np.array([number.get(str(name), -1) for name in names.cat.categories], dtype=np.int64)
     codes: Ints = of_kind[names.cat.codes.to_numpy()]
     return codes
@@ -177,4 +179,4 @@ def _check_measured(
         unknown = np.argwhere(np.isnan(miles[np.ix_(givers, takers)]))
         if len(unknown):
             giver, taker = donors[givers[unknown[0][0]]], recipients[takers[unknown[0][1]]]
-            raise BadFileError(DISTANCES, f"the distance of {giver} and {taker}, who share an item, is missing")
+            raise DatasetFileError(DISTANCES, f"the distance of {giver} and {taker}, who share an item, is missing")

@@ -1,7 +1,7 @@
 """Our decision inside the published framework itself: its rounds, its books, its evaluator. Needs `ppe-match`.
 
 The package is taken as it is. Its reader meets two ways of writing a time in one column, which pandas refuses since
-version 2 unless it is told; so the tables are read here and given to it.
+version 2 unless a format is named. So the tables are read here and handed over.
 """
 
 import logging
@@ -14,7 +14,7 @@ import pandas as pd  # type: ignore[import-untyped]  # it ships no types
 
 from apps.evaluation.dataset import DISTANCES, DONORS, LARGEST_GIFT, RECIPIENTS, Dataset
 from apps.evaluation.metrics import Metrics
-from apps.evaluation.replay import Open, Round, Strategy
+from apps.evaluation.replay import OpenRequests, Round, Strategy
 
 _NAMES = {
     "fill rate": "fill",
@@ -46,11 +46,11 @@ def adapted(dataset: Dataset, strategy: Strategy) -> Callable[[Any, Any, Any, An
     return decide
 
 
-def _open(table: Any, party: str, number: dict[str, int]) -> Open:
+def _open(table: Any, party: str, number: dict[str, int]) -> OpenRequests:
     parties = np.array([number[name] for name in table[party]], dtype=np.int64)
     order = np.argsort(parties)
     since = np.array([_moment(date) for date in table["date"]], dtype=np.int64)
-    return Open(parties[order], since[order], table["qty"].to_numpy(dtype=np.int64)[order])
+    return OpenRequests(parties[order], since[order], table["qty"].to_numpy(dtype=np.int64)[order])
 
 
 def _moment(date: Any) -> int:

@@ -1,4 +1,4 @@
-"""The five metrics of the published framework, and what was shipped. On arrays; equal to its own evaluator."""
+"""The five metrics of the published framework, computed on arrays. A test holds them to its own evaluator."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ import numpy as np
 from apps.evaluation.dataset import DAY, Dataset
 from apps.matching.allocation.groups import Floats, Ints
 
-# By their names in `Metrics`: what is better is more of the first two, and less of the others.
+# Names of fields of `Metrics`. More is better for the first two, less is better for the others.
 MORE: Final = ("fill", "fill_served")
 LESS: Final = ("miles", "holding", "shipments")
 FIVE: Final = MORE + LESS
@@ -31,13 +31,13 @@ class Shipments:
 
 @dataclass(frozen=True)
 class Metrics:
-    """NaN where nothing was shipped."""
+    """The five metrics, and how much was shipped. A mean over nothing is NaN."""
 
     fill: float  # mean over items of the mean share of a recipient's requests that was filled
     fill_served: float  # the same among those who got something: the fill rate without zeros
     miles: float  # of a mean unit
     holding: float  # days that a mean unit waited at its donor
-    shipments: float  # parcels per donor who shipped; items on one day to one recipient go together
+    shipments: float  # shipments per donor who shipped; items on one day to one recipient go together
     units: int  # shipped
     shipped: float  # as a share of all that was offered
 
@@ -53,18 +53,18 @@ def measure(dataset: Dataset, sent: Shipments) -> Metrics:
     line = requests.party * len(dataset.items) + requests.item
     lines, of = np.unique(line, return_inverse=True)
     asked = np.bincount(of.reshape(-1), requests.quantity)
-    place = np.searchsorted(lines, sent.recipient * len(dataset.items) + sent.item)
-    filled = np.minimum(1, np.bincount(place, sent.quantity, minlength=len(lines)) / asked)
+    index = np.searchsorted(lines, sent.recipient * len(dataset.items) + sent.item)
+    filled = np.minimum(1, np.bincount(index, sent.quantity, minlength=len(lines)) / asked)
     item = lines % len(dataset.items)
     units = int(sent.quantity.sum())
-    parcels = len(np.unique(np.stack([sent.at, sent.donor, sent.recipient]), axis=1).T)
+    shipments = len(np.unique(np.stack([sent.at, sent.donor, sent.recipient]), axis=1).T)
     donors = len(np.unique(sent.donor))
     return Metrics(
         fill=_mean_of_means(filled, item),
         fill_served=_mean_of_means(filled[filled > 0], item[filled > 0]),
         miles=float(dataset.miles[sent.donor, sent.recipient] @ sent.quantity) / units if units else np.nan,
         holding=held(dataset, sent) / units if units else np.nan,
-        shipments=parcels / donors if donors else np.nan,
+        shipments=shipments / donors if donors else np.nan,
         units=units,
         shipped=units / int(dataset.offers.quantity.sum()),
     )

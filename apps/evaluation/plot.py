@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from apps.evaluation.bounds import Bounds
+from apps.evaluation.bounds import HindsightBounds
 from apps.evaluation.trial import FIRST_COME, PROXIMITY, Trial
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _GAP, _FOOT = 330, 300, 62, 46, 52, 50
@@ -36,7 +36,7 @@ class _Axis:
         step = next(size * digit for digit in (1, 2, 5, 10) if size * digit >= rough)
         return cls(name, label, tuple(step * count for count in range(math.ceil((max(values) or 1) / step) + 1)))
 
-    def place(self, value: float) -> float:
+    def position(self, value: float) -> float:
         """Between 0 and 1."""
         low, high = (self._scale(end) for end in (self.ticks[0], self.ticks[-1]))
         return (self._scale(value) - low) / (high - low)
@@ -54,13 +54,13 @@ class _Panel:
     left: float
 
     def x(self, value: float) -> float:
-        return round(self.left + _WIDTH * self.across.place(value), 1)
+        return round(self.left + _WIDTH * self.across.position(value), 1)
 
     def y(self, value: float) -> float:
-        return round(_TOP + _HEIGHT * (1 - self.up.place(value)), 1)
+        return round(_TOP + _HEIGHT * (1 - self.up.position(value)), 1)
 
 
-def _panels(trials: Sequence[Trial], bounds: Bounds) -> list[_Panel]:
+def _panels(trials: Sequence[Trial], bounds: HindsightBounds) -> list[_Panel]:
     def axis(name: str, label: str, bound: float, *, log: bool) -> _Axis:
         values = [getattr(trial.metrics, name) for trial in trials]
         return _Axis.over(name, label, [bound, *(value for value in values if math.isfinite(value))], log=log)
@@ -74,7 +74,7 @@ def _panels(trials: Sequence[Trial], bounds: Bounds) -> list[_Panel]:
     return [_Panel(one, up, _LEFT + number * (_WIDTH + _GAP)) for number, one in enumerate(across)]
 
 
-def svg(trials: Sequence[Trial], bounds: Bounds, *, title: str) -> str:
+def svg(trials: Sequence[Trial], bounds: HindsightBounds, *, title: str) -> str:
     """Trials as dots, numbered in their order but for the published ones, and bounds as lines."""
     panels = _panels(trials, bounds)
     width = len(panels) * (_WIDTH + _GAP) + _LEFT
@@ -99,15 +99,15 @@ def svg(trials: Sequence[Trial], bounds: Bounds, *, title: str) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _mark(trials: Sequence[Trial], place: int) -> str:
-    name = trials[place].name
+def _mark(trials: Sequence[Trial], index: int) -> str:
+    name = trials[index].name
     if name in {FIRST_COME, PROXIMITY}:
         return "F" if name == FIRST_COME else "P"
-    return str(sum(trial.name not in {FIRST_COME, PROXIMITY} for trial in trials[: place + 1]))
+    return str(sum(trial.name not in {FIRST_COME, PROXIMITY} for trial in trials[: index + 1]))
 
 
 def _legend(trials: Sequence[Trial]) -> list[str]:
-    words = [f"{_mark(trials, place)}  {trial.name}: {trial.why}" for place, trial in enumerate(trials)]
+    words = [f"{_mark(trials, index)}  {trial.name}: {trial.why}" for index, trial in enumerate(trials)]
     return [*words, "dashed: what no plan can pass, even with hindsight, each line for itself"]
 
 
@@ -129,7 +129,7 @@ def _frame(panel: _Panel) -> list[str]:
     return lines
 
 
-def _limits(panel: _Panel, bounds: Bounds) -> list[str]:
+def _limits(panel: _Panel, bounds: HindsightBounds) -> list[str]:
     dashed = f'stroke="{_LIMIT}" stroke-width="1.5" stroke-dasharray="6 4"'
     y = panel.y(bounds.fill)
     x = panel.x(getattr(bounds, panel.across.name, 1.0))  # a donor who ships at all sends one parcel
@@ -142,7 +142,7 @@ def _limits(panel: _Panel, bounds: Bounds) -> list[str]:
 def _dots(panel: _Panel, trials: Sequence[Trial]) -> list[str]:
     """All dots, and beside each its mark where neither a dot nor another mark is."""
     name, what = panel.across.name, panel.across.label.split(" (", maxsplit=1)[0]
-    marks = [_mark(trials, place) for place in range(len(trials))]
+    marks = [_mark(trials, index) for index in range(len(trials))]
     shown = [(trial, mark) for trial, mark in zip(trials, marks, strict=True) if trial.metrics.units]
     points = [(panel.x(getattr(trial.metrics, name)), panel.y(trial.metrics.fill)) for trial, _ in shown]
     lines, taken = [], list(points)

@@ -1,4 +1,4 @@
-"""Settings that are replayed by name: the default, those that show what each number does, and the front."""
+"""Settings that can be replayed by name: the default, some that show the effect of one number, and the Pareto front."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from apps.policy.values import Fairness, PolicyValues
 
 
 @dataclass(frozen=True)
-class Setting:
+class EvaluationSetting:
     """A policy, what it is meant to show, and how many days apart its rounds are meant to be."""
 
     name: str
@@ -36,10 +36,10 @@ _PARCELS: Final[dict[str, Any]] = {
 }
 
 SETTINGS: Final = (
-    Setting("default", "small needs first, gifts wait for needs nearby", PolicyValues()),
-    Setting(
+    EvaluationSetting("default", "small needs first, gifts wait for needs nearby", PolicyValues()),
+    EvaluationSetting(
         "parcels",
-        "few parcels, each to a need that it fills, whoever has waited longer",
+        "few parcels, each to a need that it fills, however long others have waited",
         _policy(
             **_PARCELS | {"weights": _weights(coverage=0, distance=0.6)},
             fill_weight=1.8,
@@ -50,38 +50,42 @@ SETTINGS: Final = (
         ),
         every=6,
     ),
-    Setting(
+    EvaluationSetting(
         "parcels-weekly",
         "few parcels, in rounds a week apart",
         _policy(**_PARCELS, fill_weight=1.6, shipment_units=1.8, gift_reach_km_per_day=13.5),
     ),
-    Setting(
+    EvaluationSetting(
         "whole-needs",
-        "few parcels, needs filled whole before the way counts",
+        "few parcels, needs filled whole before the distance counts",
         _policy(**_PARCELS, fill_weight=4.8, shipment_units=6.5),
     ),
-    Setting(
+    EvaluationSetting(
         "fewest-parcels",
         "a parcel costs more than what it fills",
         _policy(**_PARCELS, fill_weight=0.2, shipment_units=3),
     ),
-    Setting("nearest", "the way above all, gifts wait longest", _policy(fill_weight=0, gift_reach_km_per_day=8)),
-    Setting("near", "as the default, gifts wait longer", _policy(gift_reach_km_per_day=8)),
-    Setting("way-and-fill", "filling counts a tenth as much", _policy(fill_weight=0.03)),
-    Setting("fuller", "filling counts three times as much", _policy(fill_weight=1)),
-    Setting("fullest", "filling above all, within the reach of gifts", _policy(fill_weight=100)),
-    Setting(
+    EvaluationSetting(
+        "nearest", "distance above all, gifts wait longest", _policy(fill_weight=0, gift_reach_km_per_day=8)
+    ),
+    EvaluationSetting("near", "as the default, gifts wait longer", _policy(gift_reach_km_per_day=8)),
+    EvaluationSetting("way-and-fill", "filling counts a tenth as much", _policy(fill_weight=0.03)),
+    EvaluationSetting("fuller", "filling counts three times as much", _policy(fill_weight=1)),
+    EvaluationSetting("fullest", "filling above all, within the reach of gifts", _policy(fill_weight=100)),
+    EvaluationSetting(
         "fill-only",
         "filling above all, from anywhere at once",
         _policy(fill_weight=1000, gift_reach_km=None, share_cap=1, shipment_weight=0, waiting_steps=0),
     ),
-    Setting("at-once", "as the default, but no gift waits: as for what is urgent", _policy(gift_reach_km=None)),
-    Setting(
+    EvaluationSetting(
+        "at-once", "as the default, but no gift waits: as for what is urgent", _policy(gift_reach_km=None)
+    ),
+    EvaluationSetting(
         "oldest-first",
-        "waiting told apart by three hours, for months",
+        "waiting distinguished by three hours, for months",
         _policy(waiting_step_hours=3, waiting_steps=1_000),
     ),
-    Setting(
+    EvaluationSetting(
         "equal-parts",
         "shared in eighths even where there is next to nothing",
         _policy(fairness=Fairness.URGENCY, fair_from=0),
@@ -89,6 +93,6 @@ SETTINGS: Final = (
 )
 
 
-def named(name: str) -> Setting:
+def named(name: str) -> EvaluationSetting:
     """Raises `KeyError`."""
     return {setting.name: setting for setting in SETTINGS}[name]

@@ -16,20 +16,20 @@ def first_come(one: Round) -> Decisions:
 def proximity(dataset: Dataset) -> Strategy:
     """Each donor, in the order of their names, to the nearest recipient who still wants something.
 
-    Many are equally near. The package takes whom pandas' quicksort leaves in front, so the same is done here: the
-    figures are the package's own, digit by digit.
+    Many recipients are equally near. The package takes the one that pandas' quicksort leaves in front. The same sort is
+    used here, so that the figures equal the package's own in every digit.
     """
 
     def nearest(one: Round) -> Decisions:
         left = one.wanted.quantity.copy()
         for donor, free in zip(one.offered.party.tolist(), one.offered.quantity.tolist(), strict=True):
-            wanting = np.flatnonzero(left)
-            if not len(wanting):
+            remaining = np.flatnonzero(left)
+            if not len(remaining):
                 return
-            miles = dataset.miles[donor, one.wanted.party[wanting]]
-            place = int(wanting[np.argsort(miles, kind="quicksort")[0]])
-            units = min(free, int(left[place]))
-            left[place] -= units
-            yield donor, int(one.wanted.party[place]), units
+            miles = dataset.miles[donor, one.wanted.party[remaining]]
+            index = int(remaining[np.argsort(miles, kind="quicksort")[0]])
+            units = min(free, int(left[index]))
+            left[index] -= units
+            yield donor, int(one.wanted.party[index]), units
 
     return nearest

@@ -1,4 +1,4 @@
-"""The rounds of the published framework: what came in is put before a strategy, what it decides is shipped. Pure."""
+"""The rounds of the published framework: a strategy sees the open requests and decides what is shipped. Pure."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
@@ -21,23 +21,23 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True)
-class Open:
-    """What some parties still offer, or want, of an item: in the order of their numbers, added up for each."""
+class OpenRequests:
+    """Units of one item that parties still offer, or still want: one entry for each party, by its number."""
 
     party: Ints
-    since: Ints  # of the oldest of it, in microseconds since 1970
+    since: Ints  # time of the party's oldest open request, in microseconds since 1970
     quantity: Ints
 
 
 @dataclass(frozen=True)
 class Round:
-    """An item at the end of a day, or of a week."""
+    """One item at the end of a round: everything that is open then."""
 
     number: int
     now: int  # microseconds since 1970
     item: int
-    offered: Open
-    wanted: Open
+    offered: OpenRequests
+    wanted: OpenRequests
 
 
 Decisions = Iterable[tuple[int, int, int]]  # donor, recipient, units
@@ -45,12 +45,13 @@ Strategy = Callable[[Round], Decisions]
 
 
 class InfeasibleError(ValueError):
-    """A strategy gave what was not there, or more than was wanted."""
+    """A strategy shipped more than was offered, or more than was wanted."""
 
 
 def ends(dataset: Dataset, every: float) -> Iterator[tuple[int, int]]:
-    """The rounds, `every` so many days: after which moment, and up to before which. The last ends behind the last
-    request.
+    """Begin and end of each round, `every` so many days long, in microseconds since 1970; both are exclusive.
+
+    The last round ends after the last request.
     """
     moments = np.concatenate([dataset.offers.at, dataset.requests.at])
     last, begin = int(moments.max()) + _MINUTE, int(moments.min()) - _MINUTE
@@ -60,25 +61,25 @@ def ends(dataset: Dataset, every: float) -> Iterator[tuple[int, int]]:
     yield begin, last + 2 * _MINUTE
 
 
-class _Pile:
-    """What is still open of all requests on one side."""
+class _OpenBook:
+    """The requests of one side, and how many units of each are still open."""
 
     def __init__(self, requests: Requests) -> None:
         self.requests, self.left = requests, requests.quantity.copy()
         self._seen = np.zeros(len(requests), dtype=bool)
 
     def comes_in(self, after: int, before: int) -> None:
-        """A request at the very moment between two rounds is never seen: the published framework has it so."""
+        """Admit the requests of a round. One exactly between two rounds is lost, as in the published framework."""
         self._seen |= (self.requests.at > after) & (self.requests.at < before)
 
-    def of(self, item: int) -> tuple[Open, Ints]:
+    def of(self, item: int) -> tuple[OpenRequests, Ints]:
         rows = np.flatnonzero(self._seen & (self.left > 0) & (self.requests.item == item))
         party, first, whose = np.unique(self.requests.party[rows], return_index=True, return_inverse=True)
         quantity = np.bincount(whose.reshape(-1), self.left[rows], minlength=len(party)).astype(np.int64)
-        return Open(party, self.requests.at[rows[first]], quantity), rows  # rows are in the order of time
+        return OpenRequests(party, self.requests.at[rows[first]], quantity), rows  # rows are in the order of time
 
     def take(self, rows: Ints, party: int, units: int) -> None:
-        """The oldest first."""
+        """Take units of a party from its oldest requests first. Raises `InfeasibleError` if there are fewer."""
         for row in rows[self.requests.party[rows] == party].tolist():
             part = min(units, int(self.left[row]))
             self.left[row] -= part
@@ -88,10 +89,10 @@ class _Pile:
 
 
 def replay(
-    dataset: Dataset, strategy: Strategy, *, every: float = 7, told: Callable[[float], None] = lambda _share: None
+    dataset: Dataset, strategy: Strategy, *, every: float = 7, report: Callable[[float], None] = lambda _share: None
 ) -> Shipments:
-    """All rounds. `told` hears what share of them is done. Raises `InfeasibleError`."""
-    offers, requests = _Pile(dataset.offers), _Pile(dataset.requests)
+    """All rounds. `report` is called with the share that is done. Raises `InfeasibleError`."""
+    offers, requests = _OpenBook(dataset.offers), _OpenBook(dataset.requests)
     sent: list[tuple[int, int, int, int, int]] = []
     rounds = list(ends(dataset, every))
     for number, (after, now) in enumerate(rounds):
@@ -108,39 +109,40 @@ def replay(
                 offers.take(supply, donor, units)
                 requests.take(demand, recipient, units)
                 sent.append((now, donor, recipient, item, units))
-        told((number + 1) / len(rounds))
+        report((number + 1) / len(rounds))
     return Shipments.of(sent)
 
 
-class Measured:
-    """The distances of a data set, for the decision: a place is called "donor/7" or "recipient/12"."""
+class DatasetDistances:
+    """The distances of a data set, as the matching asks for them: a location has a path like "donor/7"."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._km = KM_PER_MILE * dataset.miles
         self.donors = [Location(f"donor/{party}") for party in range(len(dataset.donors))]
         self.recipients = [Location(f"recipient/{party}") for party in range(len(dataset.recipients))]
         self._number = {
-            place.path: party for side in (self.donors, self.recipients) for party, place in enumerate(side)
+            location.path: party for side in (self.donors, self.recipients) for party, location in enumerate(side)
         }
 
     def km(self, a: Location, b: Location) -> float | None:
-        """From a recipient's place to a donor's."""
+        """From a recipient's location to a donor's."""
         return float(self._km[self._number[b.path], self._number[a.path]])
 
     def table(self, here: Iterable[Location], there: Iterable[Location]) -> Floats:
-        donors, recipients = ([self._number[place.path] for place in places] for places in (there, here))
+        donors, recipients = ([self._number[location.path] for location in side] for side in (there, here))
         return self._km[np.ix_(donors, recipients)].T
 
 
-class Ours:
-    """The decision of `contest.allocate` as a strategy. What is not in the data is the same for all: every recipient is
-    a hospital whose need is routine and has no date, every offer is a gift that can be sent at once, and was confirmed
-    today.
+class CurrentMatching:
+    """The allocation of the present code as a strategy.
+
+    Facts that the data lack are the same for all. Every recipient is a hospital whose need is routine and has no date.
+    Every offer is a gift that can be sent at once and was confirmed today.
     """
 
     def __init__(self, dataset: Dataset, policy: PolicyValues, *, urgency_rank: int = ROUTINE) -> None:
         self.policy, self._urgency = policy, urgency_rank
-        self._measured = Measured(dataset)
+        self._measured = DatasetDistances(dataset)
         self._rules = Rules(distances=self._measured)
         self._first_recipient = len(dataset.donors) + 1  # organisations: donors, then recipients
         self._needs: dict[tuple[int, int], Need] = {}
@@ -157,7 +159,7 @@ class Ours:
         return [(hold.candidate.source.id - 1, hold.need_id - 1, hold.quantity) for hold in plan.holds]
 
     def _need(self, item: int, party: int, since: int, quantity: int) -> Need:
-        """Most needs of a round are those of the round before. What was shipped still counts as asked for."""
+        """The need of a party; most are kept from the round before. Shipped units still count as requested."""
         known = self._needs.get((item, party))
         if known is None or known.remaining != quantity:
             known = self._needs[item, party] = Need(
@@ -192,6 +194,6 @@ class Ours:
         )
 
 
-def _rows(side: Open) -> "zip[tuple[int, int, int]]":
+def _rows(side: OpenRequests) -> "zip[tuple[int, int, int]]":
     columns: tuple[Any, ...] = (side.party.tolist(), side.since.tolist(), side.quantity.tolist())
     return zip(*columns, strict=True)

@@ -9,14 +9,14 @@ import numpy as np
 
 from apps.evaluation.dataset import Dataset
 from apps.evaluation.metrics import FIVE, Metrics, measure
-from apps.evaluation.presets import Setting
+from apps.evaluation.presets import EvaluationSetting
 from apps.evaluation.published import first_come, proximity
-from apps.evaluation.replay import Ours, replay
+from apps.evaluation.replay import CurrentMatching, replay
 from apps.policy.values import PolicyValues
 
 FIRST_COME = "first come (published)"
 PROXIMITY = "proximity (published)"
-Told = Callable[[float], None]
+Report = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def published(dataset: Dataset, *, every: float) -> list[Trial]:
     ]
 
 
-def ours(dataset: Dataset, setting: Setting, *, every: float, told: Told = lambda _share: None) -> Trial:
-    sent = replay(dataset, Ours(dataset, setting.policy), every=every, told=told)
+def ours(dataset: Dataset, setting: EvaluationSetting, *, every: float, report: Report = lambda _share: None) -> Trial:
+    sent = replay(dataset, CurrentMatching(dataset, setting.policy), every=every, report=report)
     return Trial(setting.name, setting.why, every, measure(dataset, sent))
 
 
@@ -74,7 +74,7 @@ def bootstrap(
     for seed in seeds:
         drawn = draw(dataset, seed)
         theirs = measure(drawn, replay(drawn, proximity(drawn), every=beside))
-        found = measure(drawn, replay(drawn, Ours(drawn, policy), every=every))
+        found = measure(drawn, replay(drawn, CurrentMatching(drawn, policy), every=every))
         yield {**ratios(found, theirs), "shipped": found.shipped}
 
 

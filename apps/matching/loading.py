@@ -17,6 +17,7 @@ from apps.matching.models import Match
 from apps.matching.scoring.facts import HeldFor, Location, Need, Rules, Source
 from apps.matching.scoring.precedence import effective_tier
 from apps.policy.values import PolicyValues
+from apps.supply.models import Offer
 
 Pair = tuple[int, int]  # a demand and an offer
 ANYWHERE: frozenset[str] = frozenset()
@@ -67,6 +68,24 @@ def need_of(demand: Demand, policy: PolicyValues, *, remaining: int, excluded: I
         standard_id=demand.standard_id,
         accepts_substitutes=demand.accepts_substitutes,
         excluded=frozenset(excluded),
+    )
+
+
+def source_of(offer: Offer, *, free: int) -> Source:
+    """An offer (fetched with its region) as a decision sees it, but for its supplier's record and the usual price."""
+    return Source(
+        id=offer.pk,
+        organisation_id=offer.organisation_id,
+        item_id=offer.item_id,
+        free=free,
+        minimum_order=offer.minimum_order,
+        lead_time_days=offer.lead_time_days,
+        location=location_of(offer.origin_region),
+        ships_to=frozenset(offer.ships_to),
+        standard_id=offer.standard_id,
+        confirmed_at=offer.confirmed_at or offer.created_at,
+        is_donation=offer.is_donation,
+        offered_at=offer.published_at,
     )
 
 

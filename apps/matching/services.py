@@ -39,6 +39,7 @@ from apps.matching.loading import (
     load_rules,
     load_sources,
     need_of,
+    source_of,
 )
 from apps.matching.models import (
     DeclineReason,
@@ -46,8 +47,10 @@ from apps.matching.models import (
     MatchQuerySet,
     MatchState,
 )
-from apps.matching.scoring.facts import Fit, Need, Rules, fit_of
+from apps.matching.scoring.eligibility import why_not
+from apps.matching.scoring.facts import Need, Rules
 from apps.matching.scoring.ranking import BeyondRanking
+from apps.matching.scoring.reasons import Reason
 from apps.matching.search.best import load_shortlists
 from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
@@ -222,7 +225,7 @@ def recheck_changed_offers(*, now: dt.datetime | None = None, limit: int = BATCH
     held = Match.objects.held().filter(offer__in=offers)
     if waiting := list(held.shown()):
         rules = load_rules()
-        unfit = [match.pk for match in waiting if not _fits(match, rules, policy)]
+        unfit = [match.pk for match in waiting if not _fits(match, rules, policy, now)]
         done += _take_back_each(held.filter(pk__in=unfit), now, limit=len(unfit))
 
     live = [offer for offer in offers if offer.state == OfferState.PUBLISHED]
@@ -243,12 +246,13 @@ def recheck_changed_offers(*, now: dt.datetime | None = None, limit: int = BATCH
     return done
 
 
-def _fits(match: Match, rules: Rules, policy: PolicyValues) -> bool:
-    """Whether a changed offer may still serve the need that holds it."""
-    demand, offer = match.demand, match.offer
-    fit = fit_of(need_of(demand, policy, remaining=match.quantity), offer.item_id, offer.standard_id, rules)
-    reached = not offer.ships_to or not set(offer.ships_to).isdisjoint(demand.region.path.split("/"))
-    return isinstance(fit, Fit) and reached and match.quantity >= offer.minimum_order
+def _fits(match: Match, rules: Rules, policy: PolicyValues, now: dt.datetime) -> bool:
+    """Whether a changed offer may still serve the need that holds it: as if nothing but the held quantity were asked
+    for and free. A gift may go as far as it was asked to.
+    """
+    need = need_of(match.demand, policy, remaining=match.quantity)
+    source = source_of(match.offer, free=match.quantity)
+    return why_not(need, source, rules, policy=policy, now=now, ignoring={Reason.FAR}) is None
 
 
 @transaction.atomic

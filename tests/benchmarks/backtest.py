@@ -13,7 +13,7 @@ from dataclasses import replace
 from apps.evaluation.bounds import bounds
 from apps.evaluation.dataset import Dataset, bundled, read
 from apps.evaluation.metrics import FIVE, Metrics
-from apps.evaluation.presets import SETTINGS, Setting, named
+from apps.evaluation.presets import SETTINGS, EvaluationSetting, named
 from apps.evaluation.trial import Trial, bootstrap, medians, ours, published, ratios
 from tests.benchmarks.allocation import against
 
@@ -60,7 +60,7 @@ def drawn(dataset: Dataset, draws: int) -> None:
         against("shipments per donor", middle["shipments"], 0.97, most=True)
 
 
-def around(setting: Setting) -> Iterator[Setting]:
+def around(setting: EvaluationSetting) -> Iterator[EvaluationSetting]:
     """Neighbours of a setting, one number changed at a time."""
     policy = setting.policy
     for name, values in {
@@ -72,7 +72,7 @@ def around(setting: Setting) -> Iterator[Setting]:
     }.items():
         for times in values if getattr(policy, name) else ():
             changed = replace(policy, **{name: getattr(policy, name) * times})
-            yield Setting(f"{name} × {times}", setting.name, changed, setting.every)
+            yield EvaluationSetting(f"{name} × {times}", setting.name, changed, setting.every)
 
 
 def run(*, draws: int = 3, search: bool = False, front: bool = False, official: bool = False) -> None:
@@ -110,13 +110,13 @@ def run(*, draws: int = 3, search: bool = False, front: bool = False, official: 
 def _official(dataset: Dataset, found: dict[str, Trial]) -> None:
     """In the package itself: the same, to six digits."""
     from apps.evaluation.framework import adapted, official
-    from apps.evaluation.replay import Ours
+    from apps.evaluation.replay import CurrentMatching
 
     folder = bundled()
     assert folder
     for name in ("parcels", "default"):
         setting = named(name)
-        said = official(folder, adapted(dataset, Ours(dataset, setting.policy)), every=int(setting.every))
+        said = official(folder, adapted(dataset, CurrentMatching(dataset, setting.policy)), every=int(setting.every))
         apart = max(abs(value - 1) for value in ratios(said, found[name].metrics).values())
         against(f"{name}: the package's own evaluator differs by", apart, 0.000001, most=True)
 

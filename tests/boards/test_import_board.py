@@ -12,9 +12,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import Organisation, OrganisationState, User
-from apps.boards.board import Issue
+from apps.boards.board import RemarkCode
 from apps.boards.importing import import_board
-from apps.boards.management.commands.import_board import WORDS
+from apps.boards.management.commands.import_board import REMARK_WORDS
 from apps.catalogue.models import Item
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.supply.models import Offer, OfferState
@@ -187,7 +187,7 @@ def test_mistakes_of_the_caller_are_one_sentence(tmp_path: Path, buyer: User) ->
 
 
 def test_every_reason_has_its_words() -> None:
-    assert set(WORDS) == set(Issue)
+    assert set(REMARK_WORDS) == set(RemarkCode)
 
 
 def test_an_organisation_costs_a_handful_of_queries(tmp_path: Path) -> None:

@@ -16,33 +16,33 @@ from apps.boards.board import (
     HOSPITALS,
     Board,
     BoardLine,
-    CatalogueTerms,
-    Issue,
-    Measure,
+    ItemMeasure,
+    RemarkCode,
+    Vocabulary,
     read_file,
 )
 from apps.boards.mapping import map_board, read_board
-from apps.boards.reading import MOST, Unreadable, amount_of, kind_of
+from apps.boards.reading import MOST, NotANumber, kind_of, written_quantity
 from apps.catalogue import reference, regions, standards
 from apps.catalogue.recognition import Names
 
 WUHAN = Path(__file__).parents[1] / "data" / "wuhan2020"
 
 
-def words() -> CatalogueTerms:
+def whole_vocabulary() -> Vocabulary:
     """The catalogue as it comes with the program, without a database."""
     items = [row for row in reference.items() if row.key != "other"]
     rows = reference.standard_rows()
-    return CatalogueTerms(
+    return Vocabulary(
         names=Names((row.key, name) for row in items for names in row.names.values() for name in names),
         reader=standards.Reader(standards.Known(row.code, row.grade, row.successor) for row in rows),
         gazetteer=regions.Gazetteer(
             regions.GazetteerEntry(row.code, row.name, row.path) for row in reference.region_rows()
         ),
         items_of={row.code: row.items for row in rows},
-        shelves={row.key: row.category for row in items},
+        categories={row.key: row.category for row in items},
         measures={
-            row.key: Measure(
+            row.key: ItemMeasure(
                 row.unit,
                 row.is_consumable,
                 {name: size for zh, en, size in reversed(row.packs) for name in (zh, en)},
@@ -52,7 +52,7 @@ def words() -> CatalogueTerms:
     )
 
 
-WORDS = words()
+VOCABULARY = whole_vocabulary()
 
 
 def hospital(*lines: Any, **fields: Any) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def hospital(*lines: Any, **fields: Any) -> dict[str, Any]:
 
 
 def board_of(*hospitals: Any, factories: list[Any] | None = None, carriers: list[Any] | None = None) -> Board:
-    return map_board({HOSPITALS: list(hospitals), FACTORIES: factories or [], CARRIERS: carriers or []}, WORDS)
+    return map_board({HOSPITALS: list(hospitals), FACTORIES: factories or [], CARRIERS: carriers or []}, VOCABULARY)
 
 
 def only_line(*lines: Any) -> BoardLine:
@@ -74,8 +74,8 @@ def only_line(*lines: Any) -> BoardLine:
     return line
 
 
-def whys(board: Board) -> list[Issue]:
-    return [reason.why for reason in board.reasons]
+def whys(board: Board) -> list[RemarkCode]:
+    return [remark.code for remark in board.remarks]
 
 
 # --- The real board ---------------------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def whys(board: Board) -> list[Issue]:
 
 @pytest.fixture(scope="module")
 def wuhan() -> Board:
-    return read_board(WUHAN, WORDS)
+    return read_board(WUHAN, VOCABULARY)
 
 
 def test_every_line_of_the_real_board_is_there_and_nearly_all_are_understood(wuhan: Board) -> None:
@@ -96,14 +96,14 @@ def test_every_line_of_the_real_board_is_there_and_nearly_all_are_understood(wuh
 
 
 def test_each_line_without_a_standard_is_listed_with_its_reason_and_keeps_its_words(wuhan: Board) -> None:
-    told = {
-        (reason.row, reason.line)
-        for reason in wuhan.reasons
-        if reason.file == HOSPITALS
-        and reason.why in {Issue.STANDARD_NONE, Issue.STANDARD_OF_OTHER_ITEM, Issue.STANDARD_UNKNOWN}
+    remarked = {
+        (remark.row, remark.line)
+        for remark in wuhan.remarks
+        if remark.file == HOSPITALS
+        and remark.code in {RemarkCode.STANDARD_NONE, RemarkCode.STANDARD_OF_OTHER_ITEM, RemarkCode.STANDARD_UNKNOWN}
     }
     lacking = [line for line in wuhan.lines(HOSPITALS) if line.specification and not line.standard]
-    assert {(line.row, line.number) for line in lacking} == told
+    assert {(line.row, line.number) for line in lacking} == remarked
     assert all(line.specification in line.note for line in lacking)
 
 
@@ -113,7 +113,7 @@ def test_the_number_one_on_a_consumable_means_unknown(wuhan: Board) -> None:
     by_value = Counter(
         (value, line.quantity)
         for value, line in zip(raw, (line for row in _by_row(wuhan) for line in row), strict=True)
-        if value in {1, None} and line.item and WORDS.measures[line.item].is_consumable
+        if value in {1, None} and line.item and VOCABULARY.measures[line.item].is_consumable
     )
     assert {quantity for (_value, quantity) in by_value} == {None}
     equipment = [line for line in wuhan.lines(HOSPITALS) if line.item == "dev.uv"]
@@ -137,7 +137,7 @@ def test_places_of_the_real_board_are_found(wuhan: Board) -> None:
     assert parties["西安天隆科技有限公司"] == "610100"
     assert parties["安徽同科生物科技有限公司"] == "341524"
     assert parties["贵州丰茂物流"] == "520000"
-    assert Issue.PLACE_UNKNOWN not in whys(wuhan)
+    assert RemarkCode.PLACE_UNKNOWN not in whys(wuhan)
 
 
 def test_one_hospital_in_two_rows_is_one_and_two_of_one_name_are_two(wuhan: Board) -> None:
@@ -160,7 +160,7 @@ def test_a_factory_s_specification_says_what_it_makes_and_its_certificate_is_rea
     ]
     certified = [line for line in wuhan.lines(FACTORIES) if line.certificate]
     assert len(certified) == 17  # sixteen rows, one of two lines
-    assert Issue.CERTIFICATE_UNREADABLE not in whys(wuhan)
+    assert RemarkCode.CERTIFICATE_UNREADABLE not in whys(wuhan)
 
 
 def test_whoever_posts_is_of_the_kind_its_name_says() -> None:
@@ -172,7 +172,7 @@ def test_whoever_posts_is_of_the_kind_its_name_says() -> None:
 
 
 def test_reading_twice_gives_the_same_keys_and_they_are_all_different(wuhan: Board) -> None:
-    again = read_board(WUHAN, WORDS)
+    again = read_board(WUHAN, VOCABULARY)
     assert again == wuhan
     keys = [party.key for party in wuhan.parties] + [line.key for party in wuhan.parties for line in party.lines]
     assert len(set(keys)) == len(keys)
@@ -203,14 +203,14 @@ def test_a_line_without_an_item_keeps_its_words() -> None:
     board = board_of(hospital({"key": "心理咨询", "value": 3, "specification": "线上"}))
     (line,) = board.lines(HOSPITALS)
     assert (line.item, line.note) == (None, "心理咨询；线上")
-    assert whys(board) == [Issue.ITEM_UNKNOWN, Issue.STANDARD_NONE]
+    assert whys(board) == [RemarkCode.ITEM_UNKNOWN, RemarkCode.STANDARD_NONE]
 
 
 def test_a_standard_of_another_item_is_kept_as_a_note() -> None:
     board = board_of(hospital({"key": "防护服", "specification": "GB19083-2010"}))
     (line,) = board.lines(HOSPITALS)
     assert (line.item, line.standard, line.note) == ("suit.protective", None, "GB19083-2010")
-    assert whys(board) == [Issue.STANDARD_OF_OTHER_ITEM]
+    assert whys(board) == [RemarkCode.STANDARD_OF_OTHER_ITEM]
 
 
 def test_liquids_without_a_unit_are_taken_as_usual_bottles() -> None:
@@ -243,10 +243,12 @@ def test_an_impossible_quantity_is_unknown_and_kept_as_written(value: Any) -> No
     bad, good = board.lines(HOSPITALS)
     assert (bad.item, bad.quantity, good.quantity) == ("mask.surgical", None, 7)
     assert bad.note
-    (reason,) = [
-        reason for reason in board.reasons if reason.why in {Issue.QUANTITY_UNREADABLE, Issue.QUANTITY_IMPOSSIBLE}
+    (remark,) = [
+        remark
+        for remark in board.remarks
+        if remark.code in {RemarkCode.QUANTITY_UNREADABLE, RemarkCode.QUANTITY_IMPOSSIBLE}
     ]
-    assert (reason.row, reason.line) == (1, 1)
+    assert (remark.row, remark.line) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -289,12 +291,12 @@ def test_a_quantity_that_nobody_gives_is_simply_unknown(value: Any) -> None:
 
 def test_rows_that_are_none_are_named_by_number_and_cost_only_themselves() -> None:
     board = board_of("text", None, {"supplies": []}, hospital({"key": "手术衣"}), ["x"], {"name": "  "})
-    assert [(reason.row, reason.why) for reason in board.reasons] == [
-        (1, Issue.NOT_AN_OBJECT),
-        (2, Issue.NOT_AN_OBJECT),
-        (3, Issue.NAME_MISSING),
-        (5, Issue.NOT_AN_OBJECT),
-        (6, Issue.NAME_MISSING),
+    assert [(remark.row, remark.code) for remark in board.remarks] == [
+        (1, RemarkCode.NOT_AN_OBJECT),
+        (2, RemarkCode.NOT_AN_OBJECT),
+        (3, RemarkCode.NAME_MISSING),
+        (5, RemarkCode.NOT_AN_OBJECT),
+        (6, RemarkCode.NAME_MISSING),
     ]
     assert [party.name for party in board.parties] == ["甲医院"]
 
@@ -317,7 +319,7 @@ def test_the_same_line_again_is_marked_not_dropped() -> None:
     (party,) = board.parties
     assert [(each.row, each.is_repeated) for each in party.lines] == [(1, False), (2, True), (2, False)]
     assert len({each.key for each in party.lines}) == 3
-    assert whys(board) == [Issue.LINE_REPEATED]
+    assert whys(board) == [RemarkCode.LINE_REPEATED]
 
 
 def test_what_no_field_is_made_for_stays_in_the_notes() -> None:
@@ -325,7 +327,7 @@ def test_what_no_field_is_made_for_stays_in_the_notes() -> None:
     (party,) = board.parties
     assert (party.contact_name, party.contact_phone) == ("王", "027-1")
     assert party.lines[0].note == '{"colour": "蓝"}；{"remark": "请走西门"}'
-    assert [(reason.why, reason.about) for reason in board.reasons] == [(Issue.FIELD_UNUSED, "remark × 1")]
+    assert [(remark.code, remark.about) for remark in board.remarks] == [(RemarkCode.FIELD_UNUSED, "remark × 1")]
 
 
 def test_characters_that_no_database_holds_are_mended_and_said() -> None:
@@ -333,7 +335,7 @@ def test_characters_that_no_database_holds_are_mended_and_said() -> None:
     (party,) = board.parties
     assert (party.name, party.lines[0].item) == ("甲医院", "gown.surgical")
     assert "\0" not in party.lines[0].note and "\ud800" not in party.lines[0].note  # noqa: PT018  one fact in two characters
-    assert whys(board).count(Issue.TEXT_MENDED) >= 3
+    assert whys(board).count(RemarkCode.TEXT_MENDED) >= 3
 
 
 def test_text_that_is_too_long_is_cut_and_said() -> None:
@@ -341,7 +343,7 @@ def test_text_that_is_too_long_is_cut_and_said() -> None:
     (party,) = board.parties
     assert (len(party.name), len(party.address)) == (200, 300)
     assert len(party.lines[0].note) <= 2000
-    assert Issue.TEXT_CUT in whys(board)
+    assert RemarkCode.TEXT_CUT in whys(board)
 
 
 anything = st.recursive(
@@ -384,8 +386,8 @@ def test_any_json_is_read_and_every_line_comes_out(
 @given(anything)
 def test_any_value_is_a_quantity_or_unreadable(value: Any) -> None:
     try:
-        amount = amount_of(value)
-    except Unreadable:
+        amount = written_quantity(value)
+    except NotANumber:
         return
     assert amount is None or isinstance(amount.number, int)
 
@@ -401,23 +403,23 @@ def test_files_are_read_in_every_encoding_boards_come_in(tmp_path: Path, encodin
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "code"),
     [
-        (b"", Issue.FILE_UNREADABLE),
-        (b"[{", Issue.FILE_UNREADABLE),
-        (b"[" * 100_000, Issue.FILE_UNREADABLE),
-        (b"\xff\xff\xff", Issue.FILE_UNREADABLE),
-        (b'{"a": 1}', Issue.NOT_A_LIST),
-        (b"null", Issue.NOT_A_LIST),
+        (b"", RemarkCode.FILE_UNREADABLE),
+        (b"[{", RemarkCode.FILE_UNREADABLE),
+        (b"[" * 100_000, RemarkCode.FILE_UNREADABLE),
+        (b"\xff\xff\xff", RemarkCode.FILE_UNREADABLE),
+        (b'{"a": 1}', RemarkCode.NOT_A_LIST),
+        (b"null", RemarkCode.NOT_A_LIST),
     ],
 )
-def test_a_broken_file_is_named_and_costs_only_itself(tmp_path: Path, content: bytes, why: Issue) -> None:
+def test_a_broken_file_is_named_and_costs_only_itself(tmp_path: Path, content: bytes, code: RemarkCode) -> None:
     (tmp_path / HOSPITALS).write_bytes(content)
     (tmp_path / FACTORIES).write_bytes(b'[{"name": "F"}]')
-    board = read_board(tmp_path, WORDS)
-    assert {(reason.file, reason.why) for reason in board.reasons} >= {
-        (HOSPITALS, why),
-        (CARRIERS, Issue.FILE_MISSING),
+    board = read_board(tmp_path, VOCABULARY)
+    assert {(remark.file, remark.code) for remark in board.remarks} >= {
+        (HOSPITALS, code),
+        (CARRIERS, RemarkCode.FILE_MISSING),
     }
     assert [party.name for party in board.parties] == ["F"]
     assert set(board.rows) == set(FILES)
@@ -428,5 +430,5 @@ def test_one_number_of_absurd_length_does_not_spoil_the_file(tmp_path: Path) -> 
     file.write_text(
         '[{"name": "甲医院", "supplies": [{"key": "手术衣", "value": ' + "9" * 10_000 + "}]}]", encoding="utf-8"
     )
-    (line,) = read_board(tmp_path, WORDS).lines(HOSPITALS)
+    (line,) = read_board(tmp_path, VOCABULARY).lines(HOSPITALS)
     assert (line.item, line.quantity) == ("gown.surgical", None)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.evaluation.dataset import BadFileError, read
+from apps.evaluation.dataset import DatasetFileError, read
 from tests.evaluation.small import dataset, write
 
 
@@ -45,12 +45,12 @@ HEAD = ",don_id,date,ppe,qty\n0,b,2020-04-02 10:00:00+00:00,masks,20\n"
 )
 def test_a_bad_file_is_named_with_its_row_and_column(tmp_path: Path, files: dict[str, str], said: str) -> None:
     write(tmp_path, **files)
-    with pytest.raises(BadFileError, match=said):
+    with pytest.raises(DatasetFileError, match=said):
         read(tmp_path)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadFileError, match=r"anon_donors.csv: is not in"):
+    with pytest.raises(DatasetFileError, match=r"anon_donors.csv: is not in"):
         read(tmp_path)
 
 

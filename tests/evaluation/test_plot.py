@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from apps.evaluation.bounds import Bounds
+from apps.evaluation.bounds import HindsightBounds
 from apps.evaluation.metrics import Metrics
 from apps.evaluation.plot import svg
 from apps.evaluation.trial import FIRST_COME, PROXIMITY, Trial
@@ -26,7 +26,7 @@ def test_every_trial_is_a_dot_inside_each_diagram_with_its_mark(scale: float) ->
         trial("nearer", 0.15, 40 * scale),
         trial("nothing", 0, nothing, nothing, nothing, units=0),
     ]
-    root = ET.fromstring(svg(trials, Bounds(0.32, 27 * scale, 6.8), title="Requests & offers"))  # noqa: S314  our own
+    root = ET.fromstring(svg(trials, HindsightBounds(0.32, 27 * scale, 6.8), title="Requests & offers"))  # noqa: S314  our own
 
     dots = root.findall(f"{SVG}circle")
     marks = [text.text for text in root.findall(f"{SVG}text") if text.get("stroke")]

@@ -8,7 +8,7 @@ import pytest
 from apps.evaluation.dataset import DISTANCES, DONORS, RECIPIENTS, Dataset, bundled, read
 from apps.evaluation.metrics import FIVE, Metrics, measure
 from apps.evaluation.published import first_come, proximity
-from apps.evaluation.replay import Ours, replay
+from apps.evaluation.replay import CurrentMatching, replay
 from apps.policy.values import PolicyValues
 
 pytest.importorskip("ppe_match")
@@ -59,7 +59,7 @@ def test_the_published_strategies_and_our_own_measure_the_same_in_the_package_it
     )
     assert close(measure(dataset, replay(dataset, first_come)), official(part, strategies.FCFM_strategy))
     assert close(
-        measure(dataset, replay(dataset, Ours(dataset, policy))),
-        official(part, adapted(dataset, Ours(dataset, policy))),
+        measure(dataset, replay(dataset, CurrentMatching(dataset, policy))),
+        official(part, adapted(dataset, CurrentMatching(dataset, policy))),
     )
     assert np.isfinite(dataset.miles).any()

@@ -13,7 +13,7 @@ from apps.evaluation.dataset import DAY, Dataset
 from apps.evaluation.metrics import Shipments, measure
 from apps.evaluation.presets import SETTINGS
 from apps.evaluation.published import first_come, proximity
-from apps.evaluation.replay import InfeasibleError, Ours, Round, ends, replay
+from apps.evaluation.replay import CurrentMatching, InfeasibleError, Round, ends, replay
 from apps.evaluation.trial import bootstrap, draw, medians
 from apps.policy.values import PolicyValues
 from tests.evaluation.small import Line, dataset
@@ -106,7 +106,7 @@ def sums(sent: Shipments, side: str) -> dict[tuple[int, int], int]:
 def test_nothing_is_shipped_twice_nor_more_than_was_asked_for_and_no_bound_is_passed(
     whole: Dataset, setting: Any, every: float
 ) -> None:
-    sent = replay(whole, Ours(whole, setting.policy), every=every)
+    sent = replay(whole, CurrentMatching(whole, setting.policy), every=every)
     limits, found = bounds(whole, every), measure(whole, sent)
 
     offers, asked = whole.offers, whole.requests
@@ -126,7 +126,9 @@ def test_nothing_is_shipped_twice_nor_more_than_was_asked_for_and_no_bound_is_pa
 @given(small_sets)
 @settings(max_examples=20, deadline=None)
 def test_the_same_replay_gives_the_same_again(whole: Dataset) -> None:
-    assert rows(replay(whole, Ours(whole, PolicyValues()))) == rows(replay(whole, Ours(whole, PolicyValues())))
+    assert rows(replay(whole, CurrentMatching(whole, PolicyValues()))) == rows(
+        replay(whole, CurrentMatching(whole, PolicyValues()))
+    )
 
 
 def test_gifts_wait_for_a_need_nearby_and_go_farther_each_day() -> None:
@@ -134,7 +136,7 @@ def test_gifts_wait_for_a_need_nearby_and_go_farther_each_day() -> None:
 
     def days(reach: float | None) -> list[float]:
         policy = replace(PLAIN, gift_reach_km=reach, gift_reach_km_per_day=14)
-        return [row[0] // DAY for row in rows(replay(whole, Ours(whole, policy), every=1))]
+        return [row[0] // DAY for row in rows(replay(whole, CurrentMatching(whole, policy), every=1))]
 
     assert days(None) == [0]
     assert days(350) == [9]
@@ -144,7 +146,7 @@ def test_gifts_wait_for_a_need_nearby_and_go_farther_each_day() -> None:
 def test_what_was_shipped_still_counts_as_asked_for() -> None:
     """A half-filled need is no small need."""
     whole = dataset([(0, 0, 0, 1)], [(0, 0, 0, 10)], [[1]])
-    strategy = Ours(whole, PLAIN)
+    strategy = CurrentMatching(whole, PLAIN)
     first, rest, more = (strategy._need(0, 0, 0, units) for units in (10, 4, 6))
 
     assert [(need.target, need.remaining) for need in (first, rest, more)] == [(10, 10), (10, 4), (12, 6)]

@@ -14,16 +14,20 @@ Offers that serve nobody at the moment (stale, paused, a certificate that has ru
 are never loaded: `loading.load_sources`.
 """
 
+import datetime as dt
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from apps.matching.scoring import facts
+from apps.matching.scoring.distance import km_between
 from apps.matching.scoring.either import Either
-from apps.matching.scoring.facts import Need
+from apps.matching.scoring.facts import Fit, Need, Rules, Source, fit_of, region_codes, ships_here
 from apps.matching.scoring.precedence import ROUTINE
 from apps.matching.scoring.reasons import Reason
+from apps.policy.values import PolicyValues
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,13 @@ class Check:
         """Where its formula says no, from facts that were read before."""
         assert self.formula is not None
         return self.formula(**{name: given[name] for name in self.reads})
+
+    def fails(self, need: Need, source: Source, given: Mapping[str, float]) -> bool:
+        """Whether it refuses one source to one need."""
+        if not self.listed:
+            return bool(self.refuses(given))
+        attribute, values = self.lists(need)
+        return getattr(source, attribute) in values
 
     def lists(self, need: Need) -> tuple[str, Collection[int]]:
         """Which attribute of a source is looked up for this need, and in what."""
@@ -106,6 +117,33 @@ _checks: Final[list[Check]] = [
 def checks() -> tuple[Check, ...]:
     """In the order in which they are asked."""
     return tuple(_checks)
+
+
+def why_not(
+    need: Need,
+    source: Source,
+    rules: Rules,
+    *,
+    policy: PolicyValues,
+    now: dt.datetime,
+    ignoring: Collection[Reason] = (),
+) -> Reason | None:
+    """The first check that one offer fails for one need; None where it may serve it."""
+    km = km_between(need.location, source.location, rules.distances)
+    fit = fit_of(need, source.item_id, source.standard_id, rules)
+    given: dict[str, float] = {
+        **facts.of_need(facts.NEED, need, now, policy),
+        **facts.of_source(facts.SOURCE, source, now, policy),
+        "fit": fit.value if isinstance(fit, Fit) else math.nan,
+        "accepted": fit is not Reason.SUBSTITUTE,
+        "meets": fit is not Reason.STANDARD,
+        "ships_here": ships_here(source.ships_to, region_codes(need.location)),
+        "km": facts.known(km),
+    }
+    for check in checks():
+        if check.reason not in ignoring and check.fails(need, source, given):
+            return check.reason
+    return None
 
 
 @contextmanager

@@ -11,52 +11,52 @@ from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can
-from apps.boards.board import FACTORIES, FILES, HOSPITALS, Issue, MappingRemark
+from apps.boards.board import FACTORIES, FILES, HOSPITALS, BoardRemark, RemarkCode
 from apps.boards.importing import ImportOutcome, import_board
 from apps.catalogue.models import Item
-from apps.catalogue.regions import RegionRemark as Place
+from apps.catalogue.regions import RegionRemark
 
-WORDS: Final = {
-    Issue.FILE_MISSING: gettext_lazy("The file is missing"),
-    Issue.FILE_UNREADABLE: gettext_lazy("The file cannot be read"),
-    Issue.NOT_A_LIST: gettext_lazy("The file does not hold a list"),
-    Issue.NOT_AN_OBJECT: gettext_lazy("Not an object"),
-    Issue.NAME_MISSING: gettext_lazy("No name: not imported"),
-    Issue.LINES_UNREADABLE: gettext_lazy("The lines are not a list"),
-    Issue.FIELD_UNUSED: gettext_lazy("Unknown field, kept in the notes"),
-    Issue.TEXT_MENDED: gettext_lazy("Characters that cannot be stored were replaced"),
-    Issue.TEXT_CUT: gettext_lazy("Text too long, cut"),
-    Issue.ITEM_UNKNOWN: gettext_lazy("No item of this name: kept as a draft, the name is in the note"),
-    Issue.ITEM_GUESSED: gettext_lazy("Item recognised by a part or by likeness"),
-    Issue.ITEM_AMONG_SEVERAL: gettext_lazy("Several items named, the most special one taken"),
-    Issue.STANDARD_UNKNOWN: gettext_lazy("Standard not in the catalogue, kept in the note"),
-    Issue.STANDARD_NONE: gettext_lazy("The specification names no standard, kept in the note"),
-    Issue.STANDARD_OF_OTHER_ITEM: gettext_lazy("The standard is for another item, kept in the note"),
-    Issue.STANDARD_SUPERSEDED: gettext_lazy("Withdrawn standard, its successor taken"),
-    Issue.STANDARD_OTHER_EDITION: gettext_lazy("Edition unknown, the one in force taken"),
-    Issue.QUANTITY_UNREADABLE: gettext_lazy("Quantity unreadable, kept in the note"),
-    Issue.QUANTITY_IMPOSSIBLE: gettext_lazy("Quantity impossible, kept in the note"),
-    Issue.QUANTITY_UNIT_ASSUMED: gettext_lazy("No unit given, usual packs assumed"),
-    Issue.CAPACITY_UNKNOWN: gettext_lazy("Capacity unknown: the offer stays a draft"),
-    Issue.CERTIFICATE_UNREADABLE: gettext_lazy("Not a certificate number, kept in the note"),
-    Issue.DATE_UNREADABLE: gettext_lazy("Not a date, kept in the note"),
-    Issue.PLACE_DECIDED: gettext_lazy("Place decided"),
-    Issue.PLACE_UNKNOWN: gettext_lazy("Place unknown, the whole country taken"),
-    Issue.LINE_REPEATED: gettext_lazy("The same line again: kept as a draft"),
-    Issue.REFUSED: gettext_lazy("Refused"),
+REMARK_WORDS: Final = {
+    RemarkCode.FILE_MISSING: gettext_lazy("The file is missing"),
+    RemarkCode.FILE_UNREADABLE: gettext_lazy("The file cannot be read"),
+    RemarkCode.NOT_A_LIST: gettext_lazy("The file does not hold a list"),
+    RemarkCode.NOT_AN_OBJECT: gettext_lazy("Not an object"),
+    RemarkCode.NAME_MISSING: gettext_lazy("No name: not imported"),
+    RemarkCode.LINES_UNREADABLE: gettext_lazy("The lines are not a list"),
+    RemarkCode.FIELD_UNUSED: gettext_lazy("Unknown field, kept in the notes"),
+    RemarkCode.TEXT_MENDED: gettext_lazy("Characters that cannot be stored were replaced"),
+    RemarkCode.TEXT_CUT: gettext_lazy("Text too long, cut"),
+    RemarkCode.ITEM_UNKNOWN: gettext_lazy("No item of this name: kept as a draft, the name is in the note"),
+    RemarkCode.ITEM_GUESSED: gettext_lazy("Item recognised by a part or by likeness"),
+    RemarkCode.ITEM_AMONG_SEVERAL: gettext_lazy("Several items named, the most special one taken"),
+    RemarkCode.STANDARD_UNKNOWN: gettext_lazy("Standard not in the catalogue, kept in the note"),
+    RemarkCode.STANDARD_NONE: gettext_lazy("The specification names no standard, kept in the note"),
+    RemarkCode.STANDARD_OF_OTHER_ITEM: gettext_lazy("The standard is for another item, kept in the note"),
+    RemarkCode.STANDARD_SUPERSEDED: gettext_lazy("Withdrawn standard, its successor taken"),
+    RemarkCode.STANDARD_OTHER_EDITION: gettext_lazy("Edition unknown, the one in force taken"),
+    RemarkCode.QUANTITY_UNREADABLE: gettext_lazy("Quantity unreadable, kept in the note"),
+    RemarkCode.QUANTITY_IMPOSSIBLE: gettext_lazy("Quantity impossible, kept in the note"),
+    RemarkCode.QUANTITY_UNIT_ASSUMED: gettext_lazy("No unit given, usual packs assumed"),
+    RemarkCode.CAPACITY_UNKNOWN: gettext_lazy("Capacity unknown: the offer stays a draft"),
+    RemarkCode.CERTIFICATE_UNREADABLE: gettext_lazy("Not a certificate number, kept in the note"),
+    RemarkCode.DATE_UNREADABLE: gettext_lazy("Not a date, kept in the note"),
+    RemarkCode.PLACE_DECIDED: gettext_lazy("Place decided"),
+    RemarkCode.PLACE_UNKNOWN: gettext_lazy("Place unknown, the whole country taken"),
+    RemarkCode.LINE_REPEATED: gettext_lazy("The same line again: kept as a draft"),
+    RemarkCode.REFUSED: gettext_lazy("Refused"),
 }
 
 DECISIONS: Final = {
-    Place.PROVINCE_CONTRADICTED: gettext_lazy("the city lies in another province"),
-    Place.CITY_CONTRADICTED: gettext_lazy("the district lies in another city"),
-    Place.CITY_UNKNOWN: gettext_lazy("city unknown"),
-    Place.DISTRICT_UNKNOWN: gettext_lazy("district unknown, the city taken"),
-    Place.PROVINCE_UNKNOWN: gettext_lazy("province unknown"),
-    Place.FROM_ADDRESS: gettext_lazy("more exactly, from the address"),
+    RegionRemark.PROVINCE_CONTRADICTED: gettext_lazy("the city lies in another province"),
+    RegionRemark.CITY_CONTRADICTED: gettext_lazy("the district lies in another city"),
+    RegionRemark.CITY_UNKNOWN: gettext_lazy("city unknown"),
+    RegionRemark.DISTRICT_UNKNOWN: gettext_lazy("district unknown, the city taken"),
+    RegionRemark.PROVINCE_UNKNOWN: gettext_lazy("province unknown"),
+    RegionRemark.FROM_ADDRESS: gettext_lazy("more exactly, from the address"),
 }
 
 SHOWN_AT_ONCE: Final = 12
-"""So many places are listed for one remark; `--verbosity 2` lists all."""
+"""At most so many positions are listed for one remark; `--verbosity 2` lists all."""
 
 
 class Command(BaseCommand):
@@ -79,12 +79,12 @@ class Command(BaseCommand):
 
         email = options["as_coordinator"]
         outcome = import_board(folder, open_lines=options["open"], coordinator=coordinator(email) if email else None)
-        if not any(outcome.board.rows.values()) and outcome.reasons:
-            self.report_reasons(outcome.reasons, all_places=True)
+        if not any(outcome.board.rows.values()) and outcome.remarks:
+            self.report_remarks(outcome.remarks, all_positions=True)
             raise CommandError(_("%(folder)s holds no board.") % {"folder": folder})
 
         self.report_mapping(outcome)
-        self.report_reasons(outcome.reasons, all_places=verbosity > 1)
+        self.report_remarks(outcome.remarks, all_positions=verbosity > 1)
         self.report_changes(outcome)
 
     def report_mapping(self, outcome: ImportOutcome) -> None:
@@ -115,21 +115,23 @@ class Command(BaseCommand):
             cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
             self.stdout.write("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
 
-    def report_reasons(self, reasons: Iterable[MappingRemark], *, all_places: bool) -> None:
-        """Everything that is not mapped as it stands: what, how often, and in which rows."""
-        grouped: defaultdict[tuple[str, Issue, str], list[str]] = defaultdict(list)
-        for reason in reasons:
-            place = f"{reason.row}.{reason.line}" if reason.line else str(reason.row or "")
-            grouped[reason.file, reason.why, reason.about].append(place)
+    def report_remarks(self, remarks: Iterable[BoardRemark], *, all_positions: bool) -> None:
+        """Every remark once: what it says, how often, and in which rows."""
+        grouped: defaultdict[tuple[str, RemarkCode, str], list[str]] = defaultdict(list)
+        for remark in remarks:
+            position = f"{remark.row}.{remark.line}" if remark.line else str(remark.row or "")
+            grouped[remark.file, remark.code, remark.about].append(position)
 
-        for (file, why, about), places in sorted(
-            grouped.items(), key=lambda pair: (pair[0][0], list(Issue).index(pair[0][1]))
+        for (file, code, about), positions in sorted(
+            grouped.items(), key=lambda pair: (pair[0][0], list(RemarkCode).index(pair[0][1]))
         ):
-            shown = places if all_places else places[:SHOWN_AT_ONCE]
-            rows = ", ".join(place for place in shown if place)
-            more = _(" and %(count)s more") % {"count": len(places) - len(shown)} if len(shown) < len(places) else ""
+            shown = positions if all_positions else positions[:SHOWN_AT_ONCE]
+            rows = ", ".join(position for position in shown if position)
+            more = (
+                _(" and %(count)s more") % {"count": len(positions) - len(shown)} if len(shown) < len(positions) else ""
+            )
             where = _(" (rows %(rows)s)") % {"rows": rows + more} if rows else ""
-            self.stdout.write(f"{file}: {WORDS[why]}{': ' if about else ''}{in_words(why, about)}{where}")
+            self.stdout.write(f"{file}: {REMARK_WORDS[code]}{': ' if about else ''}{in_words(code, about)}{where}")
 
     def report_changes(self, outcome: ImportOutcome) -> None:
         """What this run changed."""
@@ -147,11 +149,11 @@ class Command(BaseCommand):
             )
 
 
-def in_words(why: Issue, about: str) -> str:
-    if why is not Issue.PLACE_DECIDED:
+def in_words(code: RemarkCode, about: str) -> str:
+    if code is not RemarkCode.PLACE_DECIDED:
         return about
     decision, _arrow, code = about.partition(" → ")
-    return f"{DECISIONS[Place(decision)]} → {code}"
+    return f"{DECISIONS[RegionRemark(decision)]} → {code}"
 
 
 def share(part: int, whole: int) -> str:

@@ -16,9 +16,9 @@ from apps.policy.values import PolicyValues
 from apps.policy.wording import say
 
 if TYPE_CHECKING:  # numpy and pandas stay out of every other command
-    from apps.evaluation.bounds import Bounds
+    from apps.evaluation.bounds import HindsightBounds
     from apps.evaluation.dataset import Dataset
-    from apps.evaluation.presets import Setting
+    from apps.evaluation.presets import EvaluationSetting
     from apps.evaluation.trial import Trial
 
 HEAD = f"{'':<28}{'every':>7}{'fill':>9}{'of served':>11}{'miles':>9}{'holding':>9}{'parcels':>9}{'shipped':>9}"
@@ -77,8 +77,8 @@ class Command(BaseCommand):
         every = options["every"]
         trials = trial.published(dataset, every=every)
         for setting in settings:
-            with _Progress(setting.name) as told:
-                trials.append(trial.ours(dataset, setting, every=every, told=told))
+            with _Progress(setting.name) as report:
+                trials.append(trial.ours(dataset, setting, every=every, report=report))
         limits = bounds(dataset, every)
         weekly = trials[1] if every == 7 else trial.published(dataset, every=7)[1]
         drawn = {setting.name: self._draws(dataset, setting, options) for setting in settings if options["bootstrap"]}
@@ -107,15 +107,17 @@ class Command(BaseCommand):
             "\n".join(f"{setting.name:<16}every {setting.every:g} days: {setting.why}" for setting in SETTINGS)
         )
 
-    def _draws(self, dataset: "Dataset", setting: "Setting", options: dict[str, Any]) -> list[dict[str, float]]:
+    def _draws(
+        self, dataset: "Dataset", setting: "EvaluationSetting", options: dict[str, Any]
+    ) -> list[dict[str, float]]:
         from apps.evaluation.trial import bootstrap
 
         count, seed = options["bootstrap"], options["seed"]
         draws = []
-        with _Progress(f"{setting.name}, draws") as told:
+        with _Progress(f"{setting.name}, draws") as report:
             for one in bootstrap(dataset, setting.policy, every=options["every"], seeds=range(seed, seed + count)):
                 draws.append(one)
-                told(len(draws) / count)
+                report(len(draws) / count)
         return draws
 
 
@@ -128,8 +130,8 @@ def _without_nan(found: Any) -> Any:
     return None if isinstance(found, float) and math.isnan(found) else found
 
 
-def _settings(options: dict[str, Any]) -> "list[Setting]":
-    from apps.evaluation.presets import SETTINGS, Setting, named
+def _settings(options: dict[str, Any]) -> "list[EvaluationSetting]":
+    from apps.evaluation.presets import SETTINGS, EvaluationSetting, named
 
     if options["front"]:
         chosen = list(SETTINGS)
@@ -147,12 +149,12 @@ def _settings(options: dict[str, Any]) -> "list[Setting]":
             raise CommandError(f"{options['policy']}: {said}") from error
         except (OSError, ValueError) as error:
             raise CommandError(f"{options['policy']}: {error}") from error
-        chosen.append(Setting(options["policy"].stem, "from a file", policy))
+        chosen.append(EvaluationSetting(options["policy"].stem, "from a file", policy))
     return chosen
 
 
 def _dataset(folder: Path | None, largest: int) -> "tuple[Path, Dataset]":
-    from apps.evaluation.dataset import BadFileError, bundled, read
+    from apps.evaluation.dataset import DatasetFileError, bundled, read
 
     folder = folder or bundled()
     if folder is None:
@@ -162,16 +164,16 @@ def _dataset(folder: Path | None, largest: int) -> "tuple[Path, Dataset]":
         )
     try:
         return folder, read(folder, largest=largest)
-    except BadFileError as error:
+    except DatasetFileError as error:
         raise CommandError(str(error)) from error
 
 
 def _official(
-    folder: Path, dataset: "Dataset", settings: "list[Setting]", options: dict[str, Any]
+    folder: Path, dataset: "Dataset", settings: "list[EvaluationSetting]", options: dict[str, Any]
 ) -> dict[str, dict[str, float]]:
     try:
         from apps.evaluation.framework import adapted, official
-        from apps.evaluation.replay import Ours
+        from apps.evaluation.replay import CurrentMatching
     except ImportError as error:
         raise CommandError(f"--official needs the package ppe-match: {error}") from error
     every, largest = options["every"], options["largest"]
@@ -179,7 +181,9 @@ def _official(
         raise CommandError("--official: the framework's rounds are whole days apart")
     return {
         setting.name: asdict(
-            official(folder, adapted(dataset, Ours(dataset, setting.policy)), every=int(every), largest=largest)
+            official(
+                folder, adapted(dataset, CurrentMatching(dataset, setting.policy)), every=int(every), largest=largest
+            )
         )
         for setting in settings
     }
@@ -208,7 +212,7 @@ class _Progress:
 def _in_words(
     trials: "list[Trial]",
     weekly: "Trial",
-    limits: "Bounds",
+    limits: "HindsightBounds",
     drawn: dict[str, list[dict[str, float]]],
     official: dict[str, dict[str, float]],
 ) -> list[str]:
