@@ -95,7 +95,7 @@ def test_what_waited_for_a_look_before_waiting_had_a_clock_gets_one(hospital: Or
     assert list(Demand.objects.escalation_due(timezone.now())) == [old]
 
 
-def test_a_shorter_clock_suspends_no_offer_whose_supplier_was_not_asked_first(coordinator: User) -> None:
+def test_a_shorter_clock_suspends_no_offer_before_its_supplier_is_asked(coordinator: User) -> None:
     now = timezone.now()
     offer = OfferFactory.create(confirmed_at=now - dt.timedelta(days=5), published_at=now - dt.timedelta(days=5))
     make_policy({"offer_ask_hours": 24, "offer_stale_hours": 72}, note="Fresher", by=coordinator)
@@ -168,7 +168,7 @@ def told(user: User) -> list[str]:
     return list(Notification.objects.filter(user=user).order_by("pk").values_list("event", flat=True))
 
 
-def test_where_approval_is_required_a_need_waits_for_a_coordinator_who_is_told(
+def test_where_approval_is_required_a_coordinator_is_told_of_the_need(
     hospital: Organisation, buyer: User, province: User, coordinator: User
 ) -> None:
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
@@ -185,9 +185,7 @@ def test_where_approval_is_required_a_need_waits_for_a_coordinator_who_is_told(
     assert (opened.state, opened.state_reason, opened.review_requested_at) == (DemandState.OPEN, "", None)
 
 
-def test_elsewhere_and_where_the_nearest_region_says_so_needs_go_out_at_once(
-    hospital: Organisation, coordinator: User
-) -> None:
+def test_where_no_region_requires_approval_needs_go_out_at_once(hospital: Organisation, coordinator: User) -> None:
     region("420100")
     phases = {**HUBEI_LOOKS["phases"], "420100": {"phase": "emergency", "approval": False}}
     make_policy({"phases": phases}, note="Not in Wuhan", by=coordinator)
@@ -216,7 +214,7 @@ def test_a_need_is_returned_with_a_reason_and_sent_again(
     assert told(province) == ["demand.awaits_approval"] * 2
 
 
-def test_a_need_that_nobody_looks_at_goes_to_the_next_coordinator_up_and_then_through_the_whole_chain_once_open(
+def test_an_unreviewed_need_goes_up_and_once_open_through_the_whole_chain(
     hospital: Organisation, buyer: User, province: User, coordinator: User
 ) -> None:
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
