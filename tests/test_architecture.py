@@ -23,17 +23,6 @@ BANNED = {"utils", "common", "helpers", "selectors", "managers", "signals", "mis
 EDGES = {"api", "portal", "ops", "exports", "local", "boards", "demo", "evaluation"}
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
 PURE = next(contract for contract in CONTRACTS if contract["name"].startswith("Pure"))
-# Class names that still mean two things. Only ever take one away.
-TWICE: set[str] = set()
-# Migrations that still hold SQL of functions, types and views; squashing empties this.
-SQL_IN_MIGRATIONS: set[str] = {
-    "apps/demands/migrations/0050_open_needs.py",
-    "apps/matching/migrations/0011_best_offers.py",
-    "apps/matching/migrations/0012_best_of_listings.py",
-    "apps/matching/migrations/0050_commit_holds.py",
-    "apps/matching/migrations/0070_prices_by_currency.py",
-    "apps/supply/migrations/0050_published_offers.py",
-}
 
 
 def modules() -> Iterator[Path]:
@@ -266,7 +255,7 @@ def test_a_class_name_means_one_thing() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef)
     )
-    assert {each for each, times in counted.items() if times > 1} - {"Meta", "Command"} - TWICE == set()
+    assert {each for each, times in counted.items() if times > 1} - {"Meta", "Command"} == set()
 
 
 def test_matching_has_at_most_ten_files_at_its_door() -> None:
@@ -282,7 +271,7 @@ def test_migrations_hold_no_sql_of_functions_types_or_views() -> None:
         for path in (ROOT / "apps").glob("*/migrations/*.py")
         if made.search(path.read_text(encoding="utf-8"))
     }
-    assert found - SQL_IN_MIGRATIONS == set()
+    assert found == set()
 
 
 def test_no_test_reads_a_functions_source_or_patches_its_defaults() -> None:

@@ -1,11 +1,9 @@
 """What a version of the policy does to needs and offers: clocks, tiers, phases."""
 
 import datetime as dt
-from importlib import import_module
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -14,7 +12,7 @@ from apps.accounts.permissions import OrganisationKind
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.demands.lines import Line
-from apps.demands.models import Demand, DemandState, Urgency
+from apps.demands.models import Demand, DemandState
 from apps.matching import escalation
 from apps.matching import services as matching
 from apps.matching.models import Escalation, Match
@@ -58,41 +56,6 @@ def test_clocks_that_run_go_on_and_new_ones_follow_the_new_version(hospital: Org
     assert clocks(running) == before
     confirmed = demands.confirm_demand(running, by=coordinator, now=now)
     assert confirmed.stale_at == now + dt.timedelta(hours=9)
-
-
-def test_what_waited_for_a_look_before_waiting_had_a_clock_gets_one(hospital: Organisation, coordinator: User) -> None:
-    since = timezone.now() - dt.timedelta(hours=9)
-    old, routine = (
-        DemandFactory.create(
-            draft=True,
-            organisation=hospital,
-            urgency=urgency,
-            review_requested_at=since,
-            state_code="approval_required",
-            escalating_since=since,
-        )
-        for urgency in (Urgency.URGENT, Urgency.ROUTINE)
-    )
-    plain = DemandFactory.create(draft=True, organisation=hospital)
-    running = DemandFactory.create(
-        draft=True,
-        organisation=hospital,
-        review_requested_at=since,
-        state_code="approval_required",
-        escalating_since=since,
-        escalates_at=since + dt.timedelta(days=9),
-    )
-    make_policy({"escalation_hours": {"emergency": 1, "urgent": 4, "routine": 30}}, note="x", by=coordinator)
-
-    import_module("apps.demands.migrations.0011_reviews_get_a_clock").give_clocks(apps, None)
-
-    for demand in (old, routine, plain, running):
-        demand.refresh_from_db()
-    assert old.escalates_at == since + dt.timedelta(hours=4)
-    assert routine.escalates_at == since + dt.timedelta(hours=30)
-    assert plain.escalates_at is None
-    assert running.escalates_at == since + dt.timedelta(days=9)
-    assert list(Demand.objects.escalation_due(timezone.now())) == [old]
 
 
 def test_a_shorter_clock_suspends_no_offer_before_its_supplier_is_asked(coordinator: User) -> None:

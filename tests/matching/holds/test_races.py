@@ -42,7 +42,7 @@ from tests.invariants import broken_invariants, untold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def at_once(*actions: Callable[[], Any]) -> list[Any]:
