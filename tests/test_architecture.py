@@ -342,7 +342,7 @@ def test_lines_of_templates_have_at_most_120_characters() -> None:
 
 
 def comment_shares() -> dict[str, float]:
-    """By app: lines of comment per hundred lines of code. A line that begins with `#` is one, and blank lines are none."""
+    """By app: lines of comment per hundred lines of code, without blank lines."""
     lines: dict[str, Counter[bool]] = {}
     for path in modules():
         counted = lines.setdefault(path.relative_to(ROOT / "apps").parts[0], Counter())
@@ -351,7 +351,7 @@ def comment_shares() -> dict[str, float]:
 
 
 def test_comments_answer_what_a_stranger_asks(record_testsuite_property: Callable[[str, object], None]) -> None:
-    """In the apps that have been gone through: what is reached, rounded down. `--junitxml` reports the share of every app."""
+    """Floors for the lowest apps. `--junitxml` reports the share of every app."""
     shares = comment_shares()
     record_testsuite_property("comment_shares", shares)
     floors = {"accounts": 2.5, "catalogue": 3, "core": 2.5, "notifications": 3}
