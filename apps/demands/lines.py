@@ -50,7 +50,7 @@ def check_quantity(quantity: int | None, kind: str) -> None:
         )
     if quantity is not None and not 0 < quantity <= MAX_QUANTITY:
         raise RuleViolation(
-            "quantity_out_of_range", _("A quantity is a whole number from 1 to a million million."), field="quantity"
+            "quantity_out_of_range", _("A quantity is a whole number from 1 to 1,000,000,000,000."), field="quantity"
         )
 
 

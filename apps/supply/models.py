@@ -24,7 +24,7 @@ class OfferState(models.TextChoices):
     DRAFT = "draft", _("Draft")
     PUBLISHED = "published", _("Published")
     PAUSED = "paused", _("Paused")
-    STALE = "stale", _("Not confirmed for long")
+    STALE = "stale", _("Expired: nobody confirmed it")
     WITHDRAWN = "withdrawn", _("Withdrawn")
 
 

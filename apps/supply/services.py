@@ -24,7 +24,7 @@ LIKELY_DUPLICATE_WITHIN = dt.timedelta(days=7)
 def check_facts(offer: Offer) -> None:
     """Raise every fault of an offer at once, in words."""
     errors: dict[str, list[Text]] = {}
-    in_range = _("A quantity is a whole number up to a million million.")
+    in_range = _("A quantity is a whole number up to 1,000,000,000,000.")
     if not 0 <= offer.quantity <= MAX_QUANTITY:
         errors["quantity"] = [in_range]
     elif offer.quantity < offer.quantity_reserved:
@@ -41,7 +41,7 @@ def check_facts(offer: Offer) -> None:
         errors["unit_price"] = [_("A donation has no price.")]
     errors |= _check_references(offer)
     if errors:
-        raise RuleViolation.of_fields(errors, _("Some of the facts do not fit."))
+        raise RuleViolation.of_fields(errors, _("Some of the information is not valid."))
 
 
 def _check_references(offer: Offer) -> dict[str, list[Text]]:

@@ -119,8 +119,8 @@ def test_a_draft_is_kept_looked_at_and_put_into_force_with_a_reason(desk: Client
         "A supplier answers within, Urgent: 90 minutes instead of 2 hours",
         "Largest share of a short item: 40 % instead of 50 %",
         "Hubei: Emergency phase; a coordinator looks at each need first instead of nothing said",
-        "How far a gift goes at once: no limit instead of 350 km",
-        "Suppliers next in line: 5 suppliers instead of 3 suppliers",
+        "How far a donation goes on its first day: no limit instead of 350 km",
+        "Backup suppliers: 5 suppliers instead of 3 suppliers",
     ]  # fmt: skip
 
     refused = desk.post(f"/desk/policy/drafts/{draft.pk}/enforce/", {"note": " "})
@@ -255,9 +255,9 @@ def test_of_two_editors_of_a_draft_the_second_reads_what_she_would_undo(desk: Cl
     assert 'name="share_cap" value="40"' in refused.text
     assert refused.context["overtaken_by"] == [
         "Largest share of a short item: 40 % instead of 50 %",
-        "Suppliers next in line: 5 suppliers instead of 6 suppliers",
+        "Backup suppliers: 5 suppliers instead of 6 suppliers",
     ]
-    assert "Suppliers next in line: 5 suppliers instead of 6 suppliers" in refused.text
+    assert "Backup suppliers: 5 suppliers instead of 6 suppliers" in refused.text
     values = PolicyDraft.objects.get().values
     assert (values.standbys, values.share_cap) == (6, 0.5)
 

@@ -34,7 +34,7 @@ def test_where_needs_are_reviewed_the_posting_page_and_the_owner_read_so(
 
     demand = Demand.objects.get()
     assert demand.state == DemandState.DRAFT
-    assert "In this region a coordinator looks at every need before it goes out. Yours waits" in answer.text
+    assert "In this region a coordinator reviews every need before it goes out. Yours is waiting" in answer.text
     assert "Open: ask suppliers now" not in answer.text
     office = log_in(province)
     assert demand.reference in office.get("/desk/").text
