@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
                 ('certificate_number', models.CharField(blank=True, max_length=60, verbose_name='certificate number')),
                 ('certificate_valid_until', models.DateField(blank=True, null=True, verbose_name='certificate valid until')),
                 ('note', models.TextField(blank=True, max_length=2000, verbose_name='note')),
-                ('state', models.CharField(choices=[('draft', 'Draft'), ('published', 'Published'), ('paused', 'Paused'), ('stale', 'Not confirmed for long'), ('withdrawn', 'Withdrawn')], default='draft', editable=False, max_length=10, verbose_name='state')),
+                ('state', models.CharField(choices=[('draft', 'Draft'), ('published', 'Published'), ('paused', 'Paused'), ('stale', 'Expired: nobody confirmed it'), ('withdrawn', 'Withdrawn')], default='draft', editable=False, max_length=10, verbose_name='state')),
                 ('state_code', models.CharField(blank=True, choices=[('nobody_confirmed', 'Nobody confirmed that this is still there.'), ('goods_gone', 'You said that the goods are gone.'), ('capacity_unknown', 'The board does not say how much can be made in a day.')], editable=False, max_length=30, verbose_name='reason')),
                 ('published_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='published')),
                 ('item', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='offers', to='catalogue.item', verbose_name='item')),
