@@ -95,7 +95,7 @@ def test_every_line_of_the_real_board_is_there_and_nearly_all_are_understood(wuh
     assert sum(line.standard is not None for line in specified) / len(specified) >= 0.95
 
 
-def test_each_line_without_a_standard_is_listed_with_its_reason_and_keeps_its_words(wuhan: Board) -> None:
+def test_each_line_without_a_standard_has_a_remark_and_keeps_its_words(wuhan: Board) -> None:
     remarked = {
         (remark.row, remark.line)
         for remark in wuhan.remarks
@@ -151,7 +151,7 @@ def test_one_hospital_in_two_rows_is_one_and_two_of_one_name_are_two(wuhan: Boar
     assert len([party for party in wuhan.parties if party.name == "红十字会"]) == 2
 
 
-def test_a_factory_s_specification_says_what_it_makes_and_its_certificate_is_read(wuhan: Board) -> None:
+def test_a_factory_s_specification_names_its_goods(wuhan: Board) -> None:
     (maker,) = [party for party in wuhan.parties if party.name.startswith("日照三奇")]
     assert [(line.item, line.quantity) for line in maker.lines] == [
         ("mask.medical.disposable", 1_000_000),

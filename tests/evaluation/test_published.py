@@ -45,7 +45,7 @@ def close(ours: Metrics, theirs: Metrics) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_the_published_strategies_and_our_own_measure_the_same_in_the_package_itself(
+def test_every_strategy_measures_the_same_in_the_package_itself(
     part: Path, dataset: Dataset
 ) -> None:
     from ppe_match import strategies  # type: ignore[import-untyped]  # it ships no types

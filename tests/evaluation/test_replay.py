@@ -103,7 +103,7 @@ def sums(sent: Shipments, side: str) -> dict[tuple[int, int], int]:
 
 @given(small_sets, st.sampled_from(SETTINGS), st.sampled_from([1, 7]))
 @settings(max_examples=60, deadline=None)
-def test_nothing_is_shipped_twice_nor_more_than_was_asked_for_and_no_bound_is_passed(
+def test_no_plan_ships_too_much_or_passes_a_bound(
     whole: Dataset, setting: Any, every: float
 ) -> None:
     sent = replay(whole, CurrentMatching(whole, setting.policy), every=every)
@@ -165,7 +165,7 @@ def test_bounds_by_hand() -> None:
     assert found.holding == pytest.approx((12 * 1 + 8 * 3) / 20)
 
 
-def test_draws_are_the_same_for_the_same_seed_and_are_measured_against_proximity() -> None:
+def test_the_same_seed_gives_the_same_draws_beside_proximity() -> None:
     whole = dataset(
         [(party, 0, party, 20) for party in range(4)],
         [(party, 0, party, 15) for party in range(4)],
