@@ -67,3 +67,7 @@ def pytest_configure() -> None:
     # WhiteNoise looks for a static file when one is asked for. Otherwise every test client that is made, which is one
     # in each test, would first list all static files: 20 ms of computing.
     settings.WHITENOISE_AUTOREFRESH = True
+
+    from tests import emptying
+
+    emptying.install()

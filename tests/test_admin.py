@@ -90,7 +90,7 @@ def fill(hospital: Organisation, buyer: User, number: int) -> None:
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.label_lower)
-def test_every_list_and_every_page_opens_with_as_many_queries_for_few_rows_as_for_many(
+def test_every_page_takes_as_many_queries_for_few_rows_as_for_many(
     model: type[models.Model],
     office: Client,
     hospital: Organisation,
@@ -165,9 +165,7 @@ def test_organisations_are_verified_and_rejected_with_a_reason(office: Client, r
     assert (organisation.state, organisation.verified_by) == (OrganisationState.VERIFIED, root)
 
 
-def test_editing_verified_facts_in_the_back_office_clears_the_verification_too(
-    office: Client, hospital: Organisation
-) -> None:
+def test_editing_verified_facts_in_the_admin_clears_the_verification(office: Client, hospital: Organisation) -> None:
     form = {
         "name": "Another name", "kind": hospital.kind, "identifier_kind": "other", "identifier": "",
         "region": hospital.region_id, "address": hospital.address, "contact_name": "C",
@@ -298,7 +296,7 @@ def test_a_policy_is_checked_and_a_change_is_a_new_version(office: Client, root:
     assert office.post(page(Policy, "change", policy.pk), {"note": "y"}).status_code == 403
 
 
-def test_the_back_office_has_no_way_in_beside_the_log_in_with_its_second_factor(client: Client, root: User) -> None:
+def test_the_only_way_into_the_admin_is_the_log_in_with_second_factor(client: Client, root: User) -> None:
     answer = client.post("/admin/login/?next=/admin/", {"username": root.email, "password": PASSWORD})
 
     assert (answer.status_code, answer.headers["Location"]) == (302, "/login/?next=%2Fadmin%2F")

@@ -134,7 +134,7 @@ def enterprise_before_hospital(hospital: Organisation) -> Match:
     return match
 
 
-def test_a_lower_tier_that_holds_what_a_higher_one_lacks_is_found_and_two_sweeps_mend_it(
+def test_a_lower_tier_with_what_a_higher_one_lacks_is_found_and_mended(
     enterprise_before_hospital: Match,
 ) -> None:
     assert upside_down() == [enterprise_before_hospital.pk]

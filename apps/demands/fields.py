@@ -1,7 +1,8 @@
 """What a requester says of a need: the one list from which requests, answers, exports and documents take the fields.
 
 Types, lengths and defaults are those of the model. A field that is added to `DEMAND_FIELDS` is shown to everybody who
-sees the need; what only the server needs to know stays out. `tests/api/test_fields.py` names each place that lacks one.
+sees the need; what only the server needs to know stays out. `tests/demands/test_fields.py` names each place that lacks
+a field.
 """
 
 from typing import Final

@@ -2,7 +2,7 @@
 
 The sheet, the API, the exports and the form are made of this table: a new field is a column of the model and a row
 here. Types, lengths, labels and help texts are the model's. All of it is shown to everybody who sees the offer.
-`tests/supply/test_fields.py` and `tests/api/test_fields.py` name each place that lacks a field.
+`tests/supply/test_fields.py` names each place that lacks a field.
 """
 
 from collections.abc import Callable

@@ -11,7 +11,7 @@ from tests.matching.holds.test_races import at_once, won
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_two_organisations_with_one_number_verified_at_once_are_not_both_verified() -> None:
+def test_of_two_organisations_with_one_number_only_one_is_verified() -> None:
     person = UserFactory.create()
     twins = [OrganisationFactory.create(identifier="91330100799655058B", unverified=True) for _i in range(6)]
 

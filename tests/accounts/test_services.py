@@ -47,9 +47,7 @@ def test_nobody_registers_as_a_coordinator(stranger: User) -> None:
         services.register_organisation(by=stranger, name="X", kind="coordinator", region=region("CN"))
 
 
-def test_editing_a_verified_fact_clears_the_verification_and_a_phone_number_does_not(
-    hospital: Organisation, buyer: User
-) -> None:
+def test_editing_a_verified_fact_clears_the_verification_a_phone_does_not(hospital: Organisation, buyer: User) -> None:
     kept = services.amend_organisation(hospital, by=buyer, contact_phone="call the porter, ext. 5")
     assert kept.state == OrganisationState.VERIFIED
 
@@ -57,7 +55,7 @@ def test_editing_a_verified_fact_clears_the_verification_and_a_phone_number_does
     assert (cleared.state, cleared.verified_at) == (OrganisationState.UNVERIFIED, None)
 
 
-def test_verification_needs_something_to_verify_by_and_a_rejection_a_reason(stranger: User, coordinator: User) -> None:
+def test_verification_needs_evidence_and_a_rejection_needs_a_reason(stranger: User, coordinator: User) -> None:
     clinic = services.register_organisation(by=stranger, name="Clinic", kind="hospital", region=region("420106"))
     with pytest.raises(RuleViolation, match="something to verify"):
         services.submit_for_verification(clinic, by=stranger)

@@ -86,7 +86,7 @@ def wuhan() -> Board:
     return read_board(WUHAN, VOCABULARY)
 
 
-def test_every_line_of_the_real_board_is_there_and_nearly_all_are_understood(wuhan: Board) -> None:
+def test_every_line_of_the_real_board_is_there_and_nearly_all_understood(wuhan: Board) -> None:
     assert dict(wuhan.rows) == {HOSPITALS: 162, FACTORIES: 21, CARRIERS: 22}
     lines = wuhan.lines(HOSPITALS)
     specified = [line for line in lines if line.specification]
@@ -95,7 +95,7 @@ def test_every_line_of_the_real_board_is_there_and_nearly_all_are_understood(wuh
     assert sum(line.standard is not None for line in specified) / len(specified) >= 0.95
 
 
-def test_each_line_without_a_standard_has_a_remark_and_keeps_its_words(wuhan: Board) -> None:
+def test_each_line_without_a_standard_is_listed_with_reason_and_words(wuhan: Board) -> None:
     remarked = {
         (remark.row, remark.line)
         for remark in wuhan.remarks
@@ -151,7 +151,7 @@ def test_one_hospital_in_two_rows_is_one_and_two_of_one_name_are_two(wuhan: Boar
     assert len([party for party in wuhan.parties if party.name == "红十字会"]) == 2
 
 
-def test_a_factory_s_specification_names_its_goods(wuhan: Board) -> None:
+def test_a_factorys_specification_and_certificate_are_read(wuhan: Board) -> None:
     (maker,) = [party for party in wuhan.parties if party.name.startswith("日照三奇")]
     assert [(line.item, line.quantity) for line in maker.lines] == [
         ("mask.medical.disposable", 1_000_000),

@@ -60,7 +60,7 @@ def test_a_place_that_does_not_exist_is_not_taken_for_another(said: str, propose
     assert [place.pk for place in nearest(said)] == proposed
 
 
-def test_proposals_name_the_codes_to_write_and_are_made_for_the_first_few_names_only() -> None:
+def test_proposals_give_codes_and_only_for_the_first_few_names() -> None:
     proposals = Proposals()
 
     assert proposals.get("Wuhann") == "420100 (Wuhan, Hubei)"

@@ -74,7 +74,7 @@ def test_what_is_not_in_the_catalogue_is_not_guessed(written: str) -> None:
     assert NAMES.recognise(written) is None
 
 
-def test_every_line_of_the_board_is_recognised_by_name_or_as_one_of_several() -> None:
+def test_every_line_of_the_board_is_recognised_alone_or_among_several() -> None:
     rows = json.loads(HOSPITALS.read_text(encoding="utf-8"))
     written = {line["key"] for row in rows for line in row["supplies"]}
     assert len(written) == 23

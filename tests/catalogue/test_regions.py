@@ -40,9 +40,7 @@ points = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
         ("CN", ()),
     ],
 )
-def test_ancestors_come_from_the_code_and_counties_under_the_province_have_no_city(
-    code: str, above: tuple[str, ...]
-) -> None:
+def test_ancestors_come_from_the_code_and_direct_counties_have_no_city(code: str, above: tuple[str, ...]) -> None:
     assert ancestors(code) == above
 
 

@@ -27,9 +27,7 @@ def line(**facts: Any) -> Line:
     return Line(**{"item": ItemFactory.create(), "quantity": 100, **facts})
 
 
-def test_the_lines_of_a_post_share_a_reference_and_take_their_place_from_the_organisation(
-    hospital: Organisation, buyer: User
-) -> None:
+def test_lines_of_a_post_share_a_reference_and_their_owners_region(hospital: Organisation, buyer: User) -> None:
     goggles = ItemFactory.create(key="eye.goggles", name_en="Goggles")
     first, second = services.post_demands(hospital, [line(), line(item=goggles, address="Ward 3")], by=buyer)
 
@@ -38,9 +36,7 @@ def test_the_lines_of_a_post_share_a_reference_and_take_their_place_from_the_org
     assert {first.state, second.state} == {DemandState.DRAFT}
 
 
-def test_a_need_of_another_town_does_not_get_the_address_of_the_organisation(
-    buyer: User, hospital: Organisation
-) -> None:
+def test_a_need_elsewhere_does_not_get_the_address_of_the_organisation(buyer: User, hospital: Organisation) -> None:
     elsewhere, around = services.post_demands(
         hospital, [line(region=region("440300")), line(region=region("420100"))], by=buyer
     )
@@ -78,7 +74,7 @@ def test_a_standard_must_be_one_of_the_item(hospital: Organisation, buyer: User)
     assert caught.value.code == "standard_not_for_item"
 
 
-def test_who_does_not_request_cannot_post_and_who_is_not_verified_cannot_open(stranger: User) -> None:
+def test_only_requesters_post_and_only_verified_ones_open(stranger: User) -> None:
     carrier = OrganisationFactory.create(kind="carrier")
     with pytest.raises(RuleViolation, match="does not post"):
         services.post_demands(carrier, [line()], by=stranger)
@@ -172,7 +168,7 @@ def test_ten_times_what_is_usual_is_asked_about() -> None:
 
 
 @pytest.mark.parametrize("asked", [40_000, 52_317, 199_999])
-def test_whoever_tries_quantities_finds_out_the_order_of_magnitude_and_no_more(asked: int) -> None:
+def test_trying_quantities_tells_the_order_of_magnitude_and_no_more(asked: int) -> None:
     tried = [plausibility.judge_for(1, 7**power, [(2, asked)]) for power in range(12)]
     assert tried == [plausibility.judge_for(1, 7**power, [(2, 100_000)]) for power in range(12)]
     assert {judgement.plausibility for judgement in tried} == {
@@ -195,9 +191,7 @@ def test_promises_bound_what_can_be_amended(hospital: Organisation, buyer: User)
         amend_demand(demand, by=buyer, item=ItemFactory.create(key="cap"))
 
 
-def test_a_need_is_asked_about_once_then_suspended_and_comes_back_when_confirmed(
-    hospital: Organisation, buyer: User
-) -> None:
+def test_a_need_is_asked_about_then_suspended_and_back_when_confirmed(hospital: Organisation, buyer: User) -> None:
     [draft] = services.post_demands(hospital, [line()], by=buyer)
     start = timezone.now()
     demand = services.open_demand(draft, by=buyer, now=start)
@@ -265,9 +259,7 @@ def test_suppliers_may_need_things_too() -> None:
     assert services.open_demand(demand, by=None).state == DemandState.OPEN
 
 
-def test_saying_that_it_is_more_urgent_suspends_nothing_and_counts_as_a_confirmation(
-    hospital: Organisation, buyer: User
-) -> None:
+def test_more_urgency_suspends_nothing_and_counts_as_a_confirmation(hospital: Organisation, buyer: User) -> None:
     now = timezone.now()
     opened = now - dt.timedelta(days=8)
     demand = DemandFactory.create(
@@ -351,7 +343,7 @@ def approval(coordinator: User) -> None:
         ("days_of_supply", None, 30, None),
     ],
 )
-def test_what_was_approved_is_not_made_more_without_a_look_and_less_it_may_become(
+def test_an_approved_quantity_grows_only_with_a_review_and_may_shrink(
     hospital: Organisation, buyer: User, coordinator: User, field: str, before: Any, more: Any, less: Any
 ) -> None:
     [draft] = services.post_demands(hospital, [line(**{"quantity": 1_000, field: before})], by=buyer)

@@ -98,7 +98,7 @@ def test_its_people_can_log_in(emergency: str, db: None, client: Client) -> None
         assert client.login(email=email, password=cast.PASSWORD)
 
 
-def test_beijing_has_not_asked_for_thermometers_and_shenzhen_has_them(emergency: str, db: None) -> None:
+def test_shenzhen_has_the_thermometers_that_beijing_has_not_asked_for(emergency: str, db: None) -> None:
     assert not Demand.objects.filter(
         organisation__contact_email=f"hospital@{cast.DOMAIN}", item__key="thermo.ir"
     ).exists()

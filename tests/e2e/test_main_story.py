@@ -58,7 +58,7 @@ class Partner:
         return {row["id"]: row for row in rows}
 
 
-def test_a_hospital_that_ran_out_of_thermometers_gets_them_the_same_evening(
+def test_a_hospital_out_of_thermometers_gets_them_the_same_evening(
     browser: Browser, site: str, office: PostOffice, log_in: LogIn
 ) -> None:
     hospital, maker, partner = log_in("hospital"), log_in("supplier"), log_in("partner")

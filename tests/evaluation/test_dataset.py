@@ -54,7 +54,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_draw_takes_parties_with_all_requests_and_one_may_come_twice() -> None:
+def test_a_draw_takes_parties_with_all_requests_and_twice_is_two() -> None:
     whole = dataset(
         [(0, 0, 1, 5), (1, 0, 2, 7), (0, 1, 3, 9)],
         [(0, 0, 1, 4), (1, 0, 0, 6)],

@@ -45,9 +45,7 @@ def close(ours: Metrics, theirs: Metrics) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_every_strategy_measures_the_same_in_the_package_itself(
-    part: Path, dataset: Dataset
-) -> None:
+def test_all_strategies_measure_the_same_in_the_package_itself(part: Path, dataset: Dataset) -> None:
     from ppe_match import strategies  # type: ignore[import-untyped]  # it ships no types
 
     from apps.evaluation.framework import adapted, official

@@ -26,7 +26,7 @@ def rows(sent: Shipments) -> list[tuple[int, ...]]:
     return sorted(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def test_rounds_follow_each_other_and_the_last_ends_behind_the_last_request() -> None:
+def test_rounds_follow_each_other_past_the_last_request() -> None:
     two_weeks = dataset([(0, 0, 0, 1)], [(0, 0, 15, 1)], [[1]])
     minute = DAY // 1440
 
@@ -103,9 +103,7 @@ def sums(sent: Shipments, side: str) -> dict[tuple[int, int], int]:
 
 @given(small_sets, st.sampled_from(SETTINGS), st.sampled_from([1, 7]))
 @settings(max_examples=60, deadline=None)
-def test_no_plan_ships_too_much_or_passes_a_bound(
-    whole: Dataset, setting: Any, every: float
-) -> None:
+def test_no_replay_ships_twice_or_too_much_or_beats_a_bound(whole: Dataset, setting: Any, every: float) -> None:
     sent = replay(whole, CurrentMatching(whole, setting.policy), every=every)
     limits, found = bounds(whole, every), measure(whole, sent)
 
@@ -165,7 +163,7 @@ def test_bounds_by_hand() -> None:
     assert found.holding == pytest.approx((12 * 1 + 8 * 3) / 20)
 
 
-def test_the_same_seed_gives_the_same_draws_beside_proximity() -> None:
+def test_draws_depend_on_the_seed_and_are_measured_against_proximity() -> None:
     whole = dataset(
         [(party, 0, party, 20) for party in range(4)],
         [(party, 0, party, 15) for party in range(4)],

@@ -116,9 +116,7 @@ def test_a_repeat_is_bounded_by_what_is_free_and_says_how_much_that_is(order: Or
     assert broken_invariants() == {}
 
 
-def test_goods_that_their_supplier_said_are_gone_are_not_ordered_again_until_it_confirms_them(
-    order: Order, buyer: User, supplier: User
-) -> None:
+def test_goods_that_are_gone_are_not_ordered_again_until_confirmed(order: Order, buyer: User, supplier: User) -> None:
     offer = order.match.offer
     offer.refresh_from_db()
     other = MatchFactory.create(offer=offer, demand=DemandFactory.create(item=offer.item))
@@ -178,7 +176,7 @@ def test_a_repeat_taken_back_by_the_requester_shrinks_the_need_again(order: Orde
     assert broken_invariants() == {}
 
 
-def test_contacts_are_for_both_sides_after_acceptance_and_each_first_look_is_logged(
+def test_both_sides_see_contacts_after_acceptance_and_looks_are_logged(
     order: Order, buyer: User, supplier: User, rival: User, partner: User, stranger: User
 ) -> None:
     match = order.match

@@ -48,7 +48,7 @@ def test_it_makes_the_environment_once_and_becomes_the_command(checkout: Path) -
     assert bootstrap(checkout, *ask) == (0, f"{checkout}/.venv\n", "")
 
 
-def test_a_changed_lock_and_a_broken_environment_are_installed_again(checkout: Path) -> None:
+def test_it_installs_again_for_a_new_lock_and_repairs_what_was_interrupted(checkout: Path) -> None:
     assert bootstrap(checkout, "dev", "-c", "")[0] == 0
     assert bootstrap(checkout, "base", "-c", "") == (0, "", "")  # the larger set holds the smaller
 

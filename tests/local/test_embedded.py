@@ -47,9 +47,7 @@ def sql(var: Path, statement: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def test_what_was_committed_survives_kill_9_of_everything_and_no_orphan_is_left(
-    var: Path, tmp_path: Path, job: Path
-) -> None:
+def test_committed_data_survives_kill_9_and_no_orphan_is_left(var: Path, tmp_path: Path, job: Path) -> None:
     log = tmp_path / "log"
     with program(log, "-c", HOLD.replace(", durable=False", ""), str(var), str(job)) as owner:
         eventually(lambda: b"up" in log.read_bytes(), "servers")
@@ -139,7 +137,7 @@ def test_too_little_room_is_said_before_anything_is_written(var: Path, monkeypat
     assert not (var / "pgdata").exists()
 
 
-def test_sockets_are_private_and_their_path_is_short_however_deep_the_data_lies(tmp_path: Path) -> None:
+def test_sockets_are_private_and_their_paths_short_for_any_data_directory(tmp_path: Path) -> None:
     deep = tmp_path / ("deep" * 50)
     assert len(os.fsencode(embedded.socket_directory(deep) / ".s.PGSQL.5432.lock")) < 107
     assert embedded.socket_directory(deep) != embedded.socket_directory(tmp_path)

@@ -185,7 +185,7 @@ def test_a_very_long_name_is_cut_in_the_subject() -> None:
     assert len(rendering.render_mail(message).subject) == rendering.SUBJECT_LENGTH
 
 
-def test_texts_in_several_languages_numbers_and_times_are_those_of_the_reader(buyer: User) -> None:
+def test_texts_numbers_and_times_are_in_the_readers_language_and_zone(buyer: User) -> None:
     buyer.time_zone = "Asia/Kolkata"
     facts = {
         **PLACE, "asked": 20_000, "respond_by": "2026-11-22T05:30:00+00:00", "match_id": 1, "reasons": [],

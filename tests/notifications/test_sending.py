@@ -135,7 +135,7 @@ def test_a_rejected_recipient_is_given_up_and_the_others_get_their_mail(office: 
     assert states() == {MessageState.SENT: 4, MessageState.FAILED: 1}
 
 
-def test_content_that_is_rejected_is_given_up_and_a_busy_server_is_asked_again(office: PostOffice) -> None:
+def test_rejected_content_is_given_up_and_a_busy_server_is_tried_again(office: PostOffice) -> None:
     letters(1)
     office.answer = "452 try again later"
     assert sending.send_due() == 0
@@ -146,7 +146,7 @@ def test_content_that_is_rejected_is_given_up_and_a_busy_server_is_asked_again(o
     assert states() == {MessageState.FAILED: 1}
 
 
-def test_a_server_that_hangs_up_in_the_middle_of_a_batch_gets_the_rest_on_a_new_connection(office: PostOffice) -> None:
+def test_a_server_that_hangs_up_gets_the_rest_on_a_new_connection(office: PostOffice) -> None:
     letters(10)
     office.hang_up_after = 4
 
@@ -168,7 +168,7 @@ def test_an_address_that_is_none_is_given_up(office: PostOffice) -> None:
     assert states() == {MessageState.FAILED: 2, MessageState.SENT: 1}
 
 
-def test_a_message_that_cannot_be_rendered_waits_for_better_templates_and_holds_up_nobody(office: PostOffice) -> None:
+def test_a_message_that_cannot_be_rendered_waits_and_holds_up_no_other(office: PostOffice) -> None:
     letters(3)
     Message.objects.filter(key="order.cancelled:0").update(event="no.such_event")
 
@@ -269,7 +269,7 @@ def test_the_same_thing_is_told_once_and_a_viewer_is_not_told(
     assert [message.address for message in Message.objects.all()] == [buyer.email]
 
 
-def test_who_has_no_people_yet_is_told_at_its_contact_address_in_the_language_of_its_country() -> None:
+def test_an_organisation_without_people_is_told_at_its_contact_address() -> None:
     for code in ("420106", "IT-25"):
         clinic = OrganisationFactory.create(region=region(code))
         services.queue("order.cancelled", clinic, ORDER | {"reason": ""}, key=code)
@@ -321,7 +321,7 @@ send_due()
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.servers
-def test_a_sender_killed_in_the_middle_loses_nothing_and_repeats_at_most_one_with_its_id(office: PostOffice) -> None:
+def test_a_killed_sender_loses_nothing_and_repeats_at_most_one_with_its_id(office: PostOffice) -> None:
     UserFactory.create()
     OrganisationFactory.create()
     letters(40)

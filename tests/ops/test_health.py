@@ -99,7 +99,7 @@ def test_sending_a_heartbeat_marks_beat() -> None:
 
 
 @pytest.mark.usefixtures("heard")
-def test_the_command_is_silent_about_nothing_and_fails_if_anything_is_wrong() -> None:
+def test_the_command_names_every_fault_and_fails_if_there_is_one() -> None:
     out = StringIO()
     call_command("health", stdout=out)
     assert [line.split(maxsplit=1) for line in out.getvalue().splitlines()] == [["ok", name] for name in health.HEALTH]

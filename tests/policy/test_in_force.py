@@ -1,11 +1,9 @@
 """What a version of the policy does to needs and offers: clocks, tiers, phases."""
 
 import datetime as dt
-from importlib import import_module
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -14,7 +12,7 @@ from apps.accounts.permissions import OrganisationKind
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.demands.lines import Line
-from apps.demands.models import Demand, DemandState, Urgency
+from apps.demands.models import Demand, DemandState
 from apps.matching import escalation
 from apps.matching import services as matching
 from apps.matching.models import Escalation, Match
@@ -60,42 +58,7 @@ def test_clocks_that_run_go_on_and_new_ones_follow_the_new_version(hospital: Org
     assert confirmed.stale_at == now + dt.timedelta(hours=9)
 
 
-def test_what_waited_for_a_look_before_waiting_had_a_clock_gets_one(hospital: Organisation, coordinator: User) -> None:
-    since = timezone.now() - dt.timedelta(hours=9)
-    old, routine = (
-        DemandFactory.create(
-            draft=True,
-            organisation=hospital,
-            urgency=urgency,
-            review_requested_at=since,
-            state_code="approval_required",
-            escalating_since=since,
-        )
-        for urgency in (Urgency.URGENT, Urgency.ROUTINE)
-    )
-    plain = DemandFactory.create(draft=True, organisation=hospital)
-    running = DemandFactory.create(
-        draft=True,
-        organisation=hospital,
-        review_requested_at=since,
-        state_code="approval_required",
-        escalating_since=since,
-        escalates_at=since + dt.timedelta(days=9),
-    )
-    make_policy({"escalation_hours": {"emergency": 1, "urgent": 4, "routine": 30}}, note="x", by=coordinator)
-
-    import_module("apps.demands.migrations.0011_reviews_get_a_clock").give_clocks(apps, None)
-
-    for demand in (old, routine, plain, running):
-        demand.refresh_from_db()
-    assert old.escalates_at == since + dt.timedelta(hours=4)
-    assert routine.escalates_at == since + dt.timedelta(hours=30)
-    assert plain.escalates_at is None
-    assert running.escalates_at == since + dt.timedelta(days=9)
-    assert list(Demand.objects.escalation_due(timezone.now())) == [old]
-
-
-def test_a_shorter_clock_suspends_no_offer_whose_supplier_was_not_asked_first(coordinator: User) -> None:
+def test_a_shorter_clock_suspends_no_offer_before_its_supplier_is_asked(coordinator: User) -> None:
     now = timezone.now()
     offer = OfferFactory.create(confirmed_at=now - dt.timedelta(days=5), published_at=now - dt.timedelta(days=5))
     make_policy({"offer_ask_hours": 24, "offer_stale_hours": 72}, note="Fresher", by=coordinator)
@@ -168,7 +131,7 @@ def told(user: User) -> list[str]:
     return list(Notification.objects.filter(user=user).order_by("pk").values_list("event", flat=True))
 
 
-def test_where_approval_is_required_a_need_waits_for_a_coordinator_who_is_told(
+def test_where_approval_is_required_a_coordinator_is_told_of_the_need(
     hospital: Organisation, buyer: User, province: User, coordinator: User
 ) -> None:
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
@@ -185,9 +148,7 @@ def test_where_approval_is_required_a_need_waits_for_a_coordinator_who_is_told(
     assert (opened.state, opened.state_reason, opened.review_requested_at) == (DemandState.OPEN, "", None)
 
 
-def test_elsewhere_and_where_the_nearest_region_says_so_needs_go_out_at_once(
-    hospital: Organisation, coordinator: User
-) -> None:
+def test_where_no_region_requires_approval_needs_go_out_at_once(hospital: Organisation, coordinator: User) -> None:
     region("420100")
     phases = {**HUBEI_LOOKS["phases"], "420100": {"phase": "emergency", "approval": False}}
     make_policy({"phases": phases}, note="Not in Wuhan", by=coordinator)
@@ -216,7 +177,7 @@ def test_a_need_is_returned_with_a_reason_and_sent_again(
     assert told(province) == ["demand.awaits_approval"] * 2
 
 
-def test_a_need_that_nobody_looks_at_goes_to_the_next_coordinator_up_and_then_through_the_whole_chain_once_open(
+def test_an_unreviewed_need_goes_up_and_once_open_through_the_whole_chain(
     hospital: Organisation, buyer: User, province: User, coordinator: User
 ) -> None:
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)

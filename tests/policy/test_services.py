@@ -17,7 +17,7 @@ from tests.factories import OrganisationFactory, UserFactory, member, region
 pytestmark = pytest.mark.django_db
 
 
-def test_a_version_keeps_every_value_whatever_the_program_makes_of_its_defaults(coordinator: User) -> None:
+def test_a_version_keeps_its_values_when_defaults_change(coordinator: User) -> None:
     made = services.make_policy({"share_cap": 0.4}, note="Less for each", by=coordinator)
 
     assert (made.version, Policy.objects.current()) == (2, made)
@@ -142,7 +142,7 @@ def test_the_policy_is_set_by_coordinators_of_a_whole_country(place: str, role: 
     assert can(user, Permission.SET_POLICY) is may
 
 
-def test_an_unverified_desk_sets_no_policy_and_a_province_sets_none_for_its_cities() -> None:
+def test_neither_an_unverified_desk_nor_a_province_sets_the_policy() -> None:
     unverified = OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("CN"), unverified=True)
     assert not can(member(unverified), Permission.SET_POLICY)
     province = member(OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("420000")))

@@ -225,7 +225,7 @@ def test_every_setting_and_every_entry_has_its_words() -> None:
     assert all(name_of(entry) != entry for entry in entries)
 
 
-def test_what_a_draft_changes_is_changed_in_the_version_that_came_meanwhile() -> None:
+def test_changes_of_a_draft_are_applied_to_the_version_in_between() -> None:
     base = PolicyValues()
     mine = PolicyValues.from_json({"share_cap": 0.4, "hold_minutes": {**base.hold_minutes, "urgent": 90}})
     hubei = {"420000": {"phase": "emergency", "approval": True}}
@@ -241,7 +241,7 @@ def test_what_a_draft_changes_is_changed_in_the_version_that_came_meanwhile() ->
     assert rebased.phases == theirs.phases
 
 
-def test_weights_are_rebased_together_and_what_contradicts_itself_is_not_rebased() -> None:
+def test_weights_are_rebased_together_and_contradictions_are_not() -> None:
     base = PolicyValues()
     mine = PolicyValues.from_json({"weights": {**base.weights, "price": 0.2, "coverage": 0.1}})
     theirs = PolicyValues.from_json({"weights": {**base.weights, "record": 0.2, "distance": 0.1}})

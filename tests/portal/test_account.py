@@ -78,7 +78,7 @@ def test_bad_input_while_registering_is_said_and_what_was_typed_is_kept(
     assert not User.objects.exists()
 
 
-def test_an_organisation_with_a_wrong_number_and_a_vague_place_is_asked_again(client: Client, stranger: User) -> None:
+def test_a_wrong_number_and_a_vague_region_are_asked_for_again(client: Client, stranger: User) -> None:
     client.force_login(stranger)
 
     page = client.post("/organisation/new/", BODY | {"identifier": "X", "region": "Atlantis"}).text
@@ -103,7 +103,7 @@ def test_nobody_registers_as_a_coordinator(client: Client, stranger: User) -> No
     assert not Organisation.objects.exists()
 
 
-def test_the_log_in_leads_back_to_where_one_wanted_to_go_but_never_elsewhere(client: Client, stranger: User) -> None:
+def test_the_log_in_leads_back_to_the_wanted_page_and_never_elsewhere(client: Client, stranger: User) -> None:
     secrets = {"login": stranger.email.upper(), "password": PASSWORD}
 
     response = client.post("/login/", secrets | {"next": "/account/tokens/"})

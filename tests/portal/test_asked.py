@@ -103,7 +103,7 @@ def test_while_we_look_for_suppliers_no_page_says_why_there_are_none(
 # --- What is over -----------------------------------------------------------------------------------------------------
 
 
-def test_what_is_over_is_folded_with_its_numbers_and_one_line_for_each_offer(
+def test_ended_requests_are_folded_with_one_line_for_each_offer(
     log_in: Login, buyer: User, coordinator: User, demand: Demand, offer: Offer
 ) -> None:
     asked_again_and_again(demand, offer)
@@ -149,7 +149,7 @@ def test_who_was_only_next_best_was_not_asked(
 
 
 @pytest.mark.parametrize("where", ["/needs/", "/desk/needs/"])
-def test_a_need_that_was_swept_many_times_takes_as_many_queries_and_little_room(
+def test_a_need_swept_many_times_takes_as_many_queries_and_little_room(
     desk: Client, demand: Demand, mask: Item, where: str
 ) -> None:
     path = f"{where}{demand.pk}/"
@@ -171,7 +171,7 @@ def test_a_need_that_was_swept_many_times_takes_as_many_queries_and_little_room(
 
 
 @pytest.mark.parametrize("verb", ["pause", "cancel"])
-def test_right_after_a_need_ends_its_requests_are_being_taken_back_then_they_are(
+def test_after_a_need_ends_its_requests_are_shown_as_being_taken_back(
     log_in: Login, buyer: User, coordinator: User, demand: Demand, offer: Offer, verb: str
 ) -> None:
     MatchFactory.create(demand=demand, offer=offer, quantity=300)
@@ -193,7 +193,7 @@ def test_right_after_a_need_ends_its_requests_are_being_taken_back_then_they_are
 
 
 @pytest.mark.parametrize("verb", ["pause", "withdraw"])
-def test_right_after_an_offer_ends_its_requests_are_being_taken_back_then_they_are(
+def test_after_an_offer_ends_its_requests_are_shown_as_being_taken_back(
     log_in: Login, supplier: User, demand: Demand, offer: Offer, verb: str
 ) -> None:
     match = MatchFactory.create(demand=demand, offer=offer, quantity=300)
@@ -211,7 +211,7 @@ def test_right_after_an_offer_ends_its_requests_are_being_taken_back_then_they_a
 
 
 @pytest.mark.parametrize("where", ["need", "offer"])
-def test_a_sweep_between_two_queries_of_a_page_leaves_no_request_waiting_or_twice_or_nowhere(
+def test_a_sweep_between_two_queries_of_a_page_shows_each_request_once(
     log_in: Login, buyer: User, supplier: User, demand: Demand, offer: Offer, where: str
 ) -> None:
     match = MatchFactory.create(demand=demand, offer=offer)

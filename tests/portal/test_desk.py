@@ -160,7 +160,7 @@ def test_a_failed_message_is_sent_once_more(desk: Client, hospital: Organisation
     assert (message.state, message.attempts) == (MessageState.QUEUED, 0)
 
 
-def test_organisations_are_found_by_name_number_and_phone_and_needs_by_reference(desk: Client) -> None:
+def test_search_finds_organisations_by_facts_and_needs_by_reference(desk: Client) -> None:
     body = OrganisationFactory.create(name="Jinyintan Hospital", contact_phone="027-8550 8800", identifier="ABC-1")
     demand = DemandFactory.create(organisation=body, contact_phone="13777777777")
     OrganisationFactory.create(name="Somebody Else")
@@ -173,7 +173,7 @@ def test_organisations_are_found_by_name_number_and_phone_and_needs_by_reference
     assert "None found" in desk.get("/desk/search/", {"q": "nothing like it"}).text
 
 
-def test_a_callers_organisation_is_registered_without_the_coordinator_in_it(desk: Client, coordinator: User) -> None:
+def test_a_callers_organisation_is_registered_without_the_coordinator(desk: Client, coordinator: User) -> None:
     region("420106")
     form = {"name": "Calling Clinic", "kind": "health_facility", "identifier_kind": "uscc", "region": "Wuchang"}
 

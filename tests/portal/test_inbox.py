@@ -225,7 +225,7 @@ def test_the_inbox_asks_the_database_as_often_for_many_requests_as_for_few(
     assert queries(client, "/inbox/") == few
 
 
-def test_a_supplier_that_was_never_asked_does_not_see_a_need_when_it_is_next_best_no_more(
+def test_a_supplier_never_asked_does_not_see_the_need_it_was_a_backup_for(
     log_in: Login, supplier: User, maker: Organisation, mask: Item
 ) -> None:
     demand = DemandFactory.create(item=mask)

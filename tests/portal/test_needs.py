@@ -222,7 +222,7 @@ def test_amending_nothing_takes_nothing_back(log_in: Login, buyer: User, hospita
     assert (response.status_code, match.state) == (302, MatchState.HELD)
 
 
-def test_amending_below_what_is_promised_is_refused_and_keeps_what_was_typed(
+def test_amending_below_what_is_promised_is_refused_and_keeps_the_input(
     log_in: Login, buyer: User, hospital: Organisation, mask: Item
 ) -> None:
     demand = DemandFactory.create(organisation=hospital, item=mask, quantity=1000)
@@ -370,7 +370,7 @@ def test_the_list_asks_the_database_as_often_for_many_needs_as_for_few(
     assert queries(client, "/needs/") == few
 
 
-def test_the_form_asks_the_database_as_often_for_a_long_catalogue_and_many_lines(log_in: Login, buyer: User) -> None:
+def test_the_form_takes_equal_queries_for_any_catalogue_and_lines(log_in: Login, buyer: User) -> None:
     client = log_in(buyer)
     standard_of(ItemFactory.create())
     few = queries(client, "/needs/new/")

@@ -47,7 +47,7 @@ def test_both_sides_see_each_others_contact_and_the_first_look_is_logged(
     }
 
 
-def test_a_partner_sees_the_order_of_its_region_and_neither_contact_nor_address(
+def test_a_partner_sees_orders_of_its_region_without_contact_and_address(
     log_in: Login, partner: User, hospital: Organisation, maker: Organisation, order: Order
 ) -> None:
     client = log_in(partner)
@@ -86,7 +86,7 @@ def test_the_story_of_an_order_on_its_pages(log_in: Login, buyer: User, supplier
     assert "Damaged: wet boxes" in maker.get(url).text
 
 
-def test_the_receipt_is_filled_in_with_what_is_on_its_way_and_with_nothing_else(
+def test_the_receipt_is_filled_in_with_what_is_on_its_way(
     log_in: Login, buyer: User, supplier: User, order: Order
 ) -> None:
     hospital, maker, url = log_in(buyer), log_in(supplier), f"/orders/{order.pk}/"

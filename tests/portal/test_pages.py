@@ -186,7 +186,7 @@ def test_a_viewer_sees_the_organisation_and_changes_nothing(
         assert client.post(path.format(**world)).status_code == 403, path
 
 
-def test_who_watches_the_region_sees_the_organisation_without_contacts_people_and_documents(
+def test_partners_see_an_organisation_without_contacts_and_documents(
     client: Client, world: dict[str, int], hospital: Organisation, partner: User
 ) -> None:
     client.force_login(partner)

@@ -33,7 +33,7 @@ def typed(client: Client, path: str = "/desk/policy/new/", **changes: Any) -> di
 # --- Who --------------------------------------------------------------------------------------------------------------
 
 
-def test_every_coordinator_reads_the_policy_and_only_those_of_a_country_change_it(
+def test_coordinators_read_the_policy_and_only_national_ones_change_it(
     log_in: Login, coordinator: User, province: User
 ) -> None:
     draft = draft_policy({"standbys": 5}, based_on=1, by=coordinator)
@@ -243,9 +243,7 @@ def test_a_draft_is_edited_and_discarded(desk: Client, coordinator: User) -> Non
     assert "not open any more" in desk.post(f"{page}preview/", follow=True).text
 
 
-def test_of_two_who_edit_a_draft_the_second_is_told_what_she_would_undo_and_loses_nothing(
-    desk: Client, coordinator: User
-) -> None:
+def test_of_two_editors_of_a_draft_the_second_reads_what_she_would_undo(desk: Client, coordinator: User) -> None:
     draft = draft_policy({"standbys": 5}, based_on=1, by=coordinator)
     page = f"/desk/policy/drafts/{draft.pk}/edit/"
     mine, hers = typed(desk, page, standbys="6"), typed(desk, page, share_cap="40")
@@ -288,9 +286,7 @@ def test_nobody_puts_into_force_what_they_did_not_see(desk: Client, coordinator:
     assert Policy.objects.get().values.share_cap == 1.0
 
 
-def test_what_was_typed_before_a_login_that_has_ended_undoes_no_change_made_meanwhile(
-    desk: Client, coordinator: User
-) -> None:
+def test_input_from_before_an_ended_login_undoes_no_later_change(desk: Client, coordinator: User) -> None:
     draft = draft_policy({"standbys": 5}, based_on=1, by=coordinator)
     page = f"/desk/policy/drafts/{draft.pk}/edit/"
     client = Client(headers={"accept-language": "en"})

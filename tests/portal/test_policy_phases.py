@@ -21,7 +21,7 @@ from tests.portal.conftest import FIRMS_FIRST, HUBEI_LOOKS, Login, lines
 pytestmark = pytest.mark.django_db
 
 
-def test_where_a_coordinator_looks_first_the_posting_page_says_so_and_the_owner_sees_why_it_waits(
+def test_where_needs_are_reviewed_the_posting_page_and_the_owner_read_so(
     log_in: Login, buyer: User, coordinator: User, province: User
 ) -> None:
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
@@ -79,7 +79,7 @@ def test_elsewhere_nothing_is_said_of_it(log_in: Login, buyer: User, coordinator
     assert "emergency phase" not in text
 
 
-def test_a_coordinator_of_the_place_of_delivery_sends_out_what_another_region_posted(
+def test_the_coordinator_of_the_delivery_region_reviews_what_others_posted(
     log_in: Login, coordinator: User, province: User
 ) -> None:
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)

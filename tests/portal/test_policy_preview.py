@@ -155,7 +155,7 @@ def test_a_preview_says_when_too_much_competed(desk: Client, coordinator: User) 
     assert "In 3 hours too much competed" in desk.get(page).text
 
 
-def test_the_table_of_a_preview_takes_as_many_queries_for_few_rows_as_for_many(desk: Client, coordinator: User) -> None:
+def test_the_table_of_a_preview_takes_equal_queries_for_any_rows(desk: Client, coordinator: User) -> None:
     def page_of(count: int) -> str:
         Demand.objects.all().update(opened_at=timezone.now() - dt.timedelta(days=30))
         for number in range(count):

@@ -49,7 +49,7 @@ def test_a_quantity_is_understood_as_people_type_it(
     assert Demand.objects.get().quantity == quantity
 
 
-def test_what_is_not_in_the_catalogue_is_described_and_named_in_what_became_of_it(log_in: Login, buyer: User) -> None:
+def test_an_unlisted_item_is_described_and_its_outcome_names_it(log_in: Login, buyer: User) -> None:
     client, other = log_in(buyer), ItemFactory.create(key=UNLISTED_ITEM)
     line = {"item": str(other.pk), "quantity": "5"}
 

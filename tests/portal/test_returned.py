@@ -77,7 +77,7 @@ def test_the_desk_says_that_a_need_is_with_its_owner_and_why(
     assert "It was changed since." in desk.get(f"/desk/needs/{returned.pk}/").text
 
 
-def test_what_was_amended_is_sent_again_at_once_and_the_coordinator_reads_so(
+def test_an_amended_need_is_sent_again_and_the_coordinator_reads_so(
     nurse: Client, log_in: Login, province: User, returned: Demand
 ) -> None:
     amend(nurse, returned, note="Size M")
@@ -124,7 +124,7 @@ def test_a_draft_that_nobody_returned_is_not_asked_back(
     assert "Returned before" not in nurse.get(f"/needs/{demand.pk}/").text
 
 
-def test_it_can_be_amended_while_it_waits_for_the_verification_of_its_owner(nurse: Client, returned: Demand) -> None:
+def test_it_can_be_amended_while_it_waits_for_verification(nurse: Client, returned: Demand) -> None:
     Organisation.objects.filter(pk=returned.organisation_id).update(state="pending")
     nurse.post(f"/needs/{returned.pk}/open/", {"unchanged": "1"})
 
@@ -135,9 +135,7 @@ def test_it_can_be_amended_while_it_waits_for_the_verification_of_its_owner(nurs
     assert f"/needs/{returned.pk}/amend/" in page
 
 
-def test_a_need_that_went_out_by_itself_and_is_cancelled_is_not_to_be_amended(
-    nurse: Client, hospital: Organisation
-) -> None:
+def test_a_cancelled_need_that_went_out_by_itself_cannot_be_amended(nurse: Client, hospital: Organisation) -> None:
     demand = DemandFactory.create(
         organisation=hospital, state_code="organisation_unverified", state=DemandState.CANCELLED
     )

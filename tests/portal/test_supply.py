@@ -327,9 +327,7 @@ def test_every_fault_is_named_by_the_number_of_its_row(log_in: Login, supplier: 
     assert not Offer.objects.exists()
 
 
-def test_a_row_that_could_not_be_published_is_named_before_anything_is_saved(
-    log_in: Login, supplier: User, mask: Item
-) -> None:
+def test_an_unpublishable_row_is_named_before_anything_is_saved(log_in: Login, supplier: User, mask: Item) -> None:
     sheet = "item,quantity,certificate valid until\nSurgical mask,1000,2999-01-01\nSurgical mask,5,2020-01-01\n"
     client = log_in(supplier)
 

@@ -42,9 +42,7 @@ def test_an_import_is_all_or_nothing_and_names_each_fault(maker: Organisation, s
     assert not Offer.objects.exists()
 
 
-def test_what_keeps_a_row_from_being_published_is_named_in_the_preview_and_by_the_import(
-    maker: Organisation, supplier: User
-) -> None:
+def test_preview_and_import_name_what_keeps_a_row_from_being_published(maker: Organisation, supplier: User) -> None:
     ItemFactory.create()
     data = b"item,quantity,certificate valid until\nmask.surgical,100,2999-01-01\nmask.surgical,100,2020-01-01\n"
     expected = {"3.certificate_valid_until": ["The certificate has expired."]}
@@ -69,9 +67,7 @@ def test_a_clean_sheet_becomes_drafts_or_published_offers(maker: Organisation, s
     assert list(Offer.objects.order_by("pk").values_list("state", "quantity")) == [("draft", 100), ("published", 100)]
 
 
-def test_a_region_that_does_not_exist_is_said_to_with_the_nearest_and_their_codes(
-    maker: Organisation, supplier: User
-) -> None:
+def test_an_unknown_region_is_named_with_the_nearest_and_their_codes(maker: Organisation, supplier: User) -> None:
     ItemFactory.create()
     region("420106")
     data = "item,quantity,ships_to,origin_region\nmask.surgical,100,Wuhann,武汉经济技术区\n".encode()

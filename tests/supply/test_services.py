@@ -98,9 +98,7 @@ def test_many_rows_are_all_or_nothing(maker: Organisation, supplier: User) -> No
     assert {offer.state for offer in made} == {OfferState.PUBLISHED}
 
 
-def test_an_offer_is_asked_about_once_then_suspended_and_comes_back_when_confirmed(
-    maker: Organisation, supplier: User
-) -> None:
+def test_an_offer_is_asked_about_then_suspended_and_back_when_confirmed(maker: Organisation, supplier: User) -> None:
     offer = OfferFactory.create(organisation=maker)
     start = timezone.now()
     assert services.ask_whether_still_there(now=start + dt.timedelta(days=11)) == 1
@@ -134,7 +132,7 @@ def test_stock_is_reserved_of_what_its_supplier_stands_by(state: str, expected: 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whoever_has_many_offers_looked_at_takes_them_in_the_order_of_their_keys() -> None:
+def test_many_offers_are_locked_in_the_order_of_their_keys() -> None:
     """Also where they lie the other way round: who holds the first and wants the second finds it free."""
     first, second = OfferFactory.create_batch(2)
     Offer.objects.filter(pk=first.pk).update(note="written anew, behind the other")

@@ -24,7 +24,7 @@ def xlsx(*rows: list[Any]) -> bytes:
     return file.getvalue()
 
 
-def test_a_csv_with_english_headers_is_read_whatever_the_order_of_the_columns() -> None:
+def test_a_csv_with_english_headers_is_read_in_any_order_of_columns() -> None:
     sheet = sheets.read(b'quantity,item,Colour\n"1,000",mask.surgical,blue\n\n50,mask.n95,\n')
 
     assert sheet.rows == [

@@ -1,6 +1,6 @@
-"""What a decision does to rows: ask, reserve, stand by, take back (`ending.py`), and say so, inside one transaction.
+"""Carries out a plan: gives yielding holds back, commits the new ones, writes backups, and notifies both sides.
 
-The other half of `services.py`: it writes this app's tables too, and only services call it.
+One transaction for a plan. It writes this app's tables, and only `services` calls it.
 """
 
 import datetime as dt
@@ -71,7 +71,9 @@ def write_plan(plan: Plan, demands: Mapping[int, Demand], policy: Policy, now: d
 
 @transaction.atomic
 def write_difference(plan: Plan, contest: Contest, policy: Policy, now: dt.datetime) -> Done:
-    """What stays the same stays untouched. Who is asked for another quantity is told that, not to forget it first."""
+    """Carry out what differs between a plan and what is asked now. A supplier that is asked for another quantity gets
+    one message, which names the quantity that it replaces.
+    """
     planned = {(hold.need_id, hold.candidate.source.id): hold for hold in plan.holds}
     gone = {
         pair for pair, quantity in contest.asked.items() if pair not in planned or planned[pair].quantity != quantity
@@ -120,9 +122,9 @@ def _carry_out(
     policy: Policy,
     now: dt.datetime,
 ) -> Done:
-    """Ask whom the plan says, write down the next best, and tell both sides."""
+    """Hold what the plan says, write its backups, and notify both sides."""
     offers = Offer.objects.shown().in_bulk([hold.candidate.source.id for hold in plan.holds])
-    asks = [
+    requests = [
         HoldRequest(
             need_id=hold.need_id,
             offer_id=hold.candidate.source.id,
@@ -135,18 +137,18 @@ def _carry_out(
         )
         for hold in plan.holds
     ]
-    made = commit_holds(asks)
+    made = commit_holds(requests)
     asked: dict[int, list[Match]] = defaultdict(list)
-    for ask in asks:
-        if pk := made.get((ask.need_id, ask.offer_id)):
-            asked[ask.need_id].append(_match(pk, ask, demands[ask.need_id], offers[ask.offer_id]))
-    dropped = [ask.need_id for ask in asks if (ask.need_id, ask.offer_id) not in made]
+    for request in requests:
+        if pk := made.get((request.need_id, request.offer_id)):
+            asked[request.need_id].append(_match(pk, request, demands[request.need_id], offers[request.offer_id]))
+    dropped = [request.need_id for request in requests if (request.need_id, request.offer_id) not in made]
     if dropped:
         demands_services.request_matching(dropped, now=now)
 
-    standbys = [standby for standby in plan.backups if standby.need_id in asked]
-    _stand_by(standbys, demands, policy, now)
-    _clear_old_standbys(standbys, asked)
+    backups = [backup for backup in plan.backups if backup.need_id in asked]
+    _write_backups(backups, demands, policy, now)
+    _retire_old_backups(backups, asked)
     replaced = _replaced(match for matches in asked.values() for match in matches)
     queue_all(
         [
@@ -155,13 +157,13 @@ def _carry_out(
             for news in (*_news_for_suppliers(matches, replaced), _news_for_requester(demands[need_id], matches))
         ]
     )
-    return Done(held=len(made), standby=len(standbys))
+    return Done(held=len(made), standby=len(backups))
 
 
-def _match(pk: int, ask: HoldRequest, demand: Demand, offer: Offer) -> Match:
+def _match(pk: int, request: HoldRequest, demand: Demand, offer: Offer) -> Match:
     """The match as it was written, with both sides, without asking for it."""
-    facts = {name: getattr(ask, name) for name in KEPT}
-    return Match(pk=pk, demand=demand, offer=offer, state=MatchState.HELD, quantity_asked=ask.quantity, **facts)
+    facts = {name: getattr(request, name) for name in KEPT}
+    return Match(pk=pk, demand=demand, offer=offer, state=MatchState.HELD, quantity_asked=request.quantity, **facts)
 
 
 def _asks_the_same(demand: Demand, before: Demand) -> bool:
@@ -181,11 +183,11 @@ def _facts(candidate: Candidate, demand: Demand, policy: Policy, now: dt.datetim
     }
 
 
-def _stand_by(standbys: Sequence[Backup], demands: Mapping[int, Demand], policy: Policy, now: dt.datetime) -> None:
-    """Write down the next best; those that are so already stay."""
+def _write_backups(backups: Sequence[Backup], demands: Mapping[int, Demand], policy: Policy, now: dt.datetime) -> None:
+    """Write the backups of needs; those that are backups already stay."""
     new = []
-    for standby in standbys:
-        demand, source = demands[standby.need_id], standby.candidate.source
+    for backup in backups:
+        demand, source = demands[backup.need_id], backup.candidate.source
         quantity = max(1, min(demand.target, source.free))
         new.append(
             Match(
@@ -194,16 +196,16 @@ def _stand_by(standbys: Sequence[Backup], demands: Mapping[int, Demand], policy:
                 state=MatchState.STANDBY,
                 quantity=quantity,
                 quantity_asked=quantity,
-                rank=standby.rank,
-                **_facts(standby.candidate, demand, policy, now),
+                rank=backup.rank,
+                **_facts(backup.candidate, demand, policy, now),
             )
         )
     Match.objects.bulk_create(new, ignore_conflicts=True)
 
 
-def _clear_old_standbys(standbys: Sequence[Backup], asked: Iterable[int]) -> None:
-    """Who is next best was decided anew: earlier next bests that are not among them any more stand down."""
-    keep = {(standby.need_id, standby.candidate.source.id) for standby in standbys}
+def _retire_old_backups(backups: Sequence[Backup], asked: Iterable[int]) -> None:
+    """Backups were decided anew: end earlier ones that are not among them any more."""
+    keep = {(backup.need_id, backup.candidate.source.id) for backup in backups}
     waiting = Match.objects.filter(demand__in=list(asked), state=MatchState.STANDBY)
     pairs = waiting.values_list("pk", "demand_id", "offer_id")
     old = [pk for pk, demand_id, offer_id in pairs if (demand_id, offer_id) not in keep]
@@ -212,8 +214,8 @@ def _clear_old_standbys(standbys: Sequence[Backup], asked: Iterable[int]) -> Non
 
 
 def _replaced(asked: Iterable[Match]) -> dict[Pair, int]:
-    """What was asked of the same offers for the same needs a moment ago, by pair: taken back and not told yet, as these
-    requests take its place.
+    """What was asked of the same offers for the same needs a moment ago, by pair: taken back and not notified yet, as
+    these requests take its place.
     """
     matches = list(asked)
     pending = Match.objects.filter(

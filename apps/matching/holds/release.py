@@ -1,6 +1,6 @@
-"""How holds and next bests end from our side, and the locks under which that is decided.
+"""Ends holds and backups from our side, under the locks of their needs and offers.
 
-Like `writing.py`, the other half of `services.py`.
+It writes this app's tables, and only `services` and `plans` call it.
 """
 
 import datetime as dt
@@ -39,7 +39,7 @@ def end_holds(matches: Sequence[Match], to: MatchState, now: dt.datetime) -> Non
 
 
 def take_back(matches: Sequence[Match], to: MatchState, now: dt.datetime) -> None:
-    """End unanswered holds from our side. The suppliers are to be told not to bother when the needs have been matched
+    """End unanswered holds from our side. The suppliers are notified of it when the needs have been matched
     again (`notices.notify_withdrawn`), unless they are asked anew.
     """
     end_holds(matches, to, now)
@@ -48,11 +48,11 @@ def take_back(matches: Sequence[Match], to: MatchState, now: dt.datetime) -> Non
 
 
 @transaction.atomic
-def retire_backups(standbys: MatchQuerySet) -> None:
-    """End being next in line: the need wants nothing more, or the offer is not there any more.
+def retire_backups(backups: MatchQuerySet) -> None:
+    """End backups: their needs want nothing more, or their offers are not there any more.
 
-    Under the locks of their needs, as whoever asks a next best holds the lock of its need.
+    Under the locks of their needs, as a backup is promoted under the lock of its need.
     """
-    waiting = standbys.filter(state=MatchState.STANDBY)
+    waiting = backups.filter(state=MatchState.STANDBY)
     lock(waiting.values_list("demand_id", flat=True))
     waiting.update_in_order(state=MatchState.SUPERSEDED)

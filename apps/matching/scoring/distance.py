@@ -5,6 +5,7 @@ https://en.wikipedia.org/wiki/Great-circle_distance#Vector_version. The database
 """
 
 import math
+from functools import lru_cache
 from typing import Final
 
 from apps.catalogue.regions import EARTH_RADIUS_KM
@@ -16,6 +17,7 @@ Point = tuple[Either, Either, Either]
 NOWHERE: Final[Point] = (math.nan, math.nan, math.nan)
 
 
+@lru_cache(maxsize=1 << 14)  # more than a country has regions
 def point(location: Location) -> Point:
     """Its coordinates on the unit sphere: numbers, NaN where they are not known."""
     if location.latitude is None or location.longitude is None:

@@ -241,7 +241,7 @@ def of_needs(
 ) -> dict[str, "Floats"]:
     """The same of many needs: an array for each fact."""
     readers = {name: NEED[name] for name in names if name in NEED}
-    return {name: _column((read(need, now, policy) for need in needs), len(needs)) for name, read in readers.items()}
+    return {name: _column([read(need, now, policy) for need in needs]) for name, read in readers.items()}
 
 
 def of_sources(
@@ -249,17 +249,15 @@ def of_sources(
 ) -> dict[str, "Floats"]:
     """The same of many sources: an array for each fact."""
     readers = {name: SOURCE[name].read for name in names if name in SOURCE}
-    return {
-        name: _column((read(source, now, policy) for source in sources), len(sources)) for name, read in readers.items()
-    }
+    return {name: _column([read(source, now, policy) for source in sources]) for name, read in readers.items()}
 
 
 def of_fits(fits: Sequence[Fit | Reason]) -> dict[str, "Floats"]:
     """The facts of goods, one after the other, from what `fit_of` says of them."""
     return {
-        "fit": _column((fit.value if isinstance(fit, Fit) else math.nan for fit in fits), len(fits)),
-        "accepted": _column((fit is not Reason.SUBSTITUTE for fit in fits), len(fits)),
-        "meets": _column((fit is not Reason.STANDARD for fit in fits), len(fits)),
+        "fit": _column([fit.value if isinstance(fit, Fit) else math.nan for fit in fits]),
+        "accepted": _column([fit is not Reason.SUBSTITUTE for fit in fits]),
+        "meets": _column([fit is not Reason.STANDARD for fit in fits]),
     }
 
 
@@ -278,10 +276,11 @@ def classify(keys: Iterable[Hashable]) -> tuple["Ints", "Ints"]:
     # `map` and `fromiter` avoid a Python loop: this runs for each fact of thousands of needs and sources.
     number: defaultdict[Hashable, int] = defaultdict(count().__next__)
     kind = np.fromiter(map(number.__getitem__, keys), dtype=np.int64)
-    return np.flatnonzero(np.diff(np.maximum.accumulate(kind), prepend=-1)), kind
+    # New numbers only grow, so each class begins where the highest number so far reaches its own.
+    return np.searchsorted(np.maximum.accumulate(kind), np.arange(len(number))), kind
 
 
-def _column(values: Iterable[float], length: int) -> "Floats":
+def _column(values: list[float]) -> "Floats":
     import numpy as np
 
-    return np.fromiter(values, dtype=np.float64, count=length)
+    return np.array(values, dtype=np.float64)

@@ -113,7 +113,7 @@ def test_where_nobody_has_it_that_is_all_it_says(mask: Item) -> None:
     assert helps(demand) == []
 
 
-def test_a_supplier_that_has_one_offer_that_would_do_is_not_kept_back_by_its_others(mask: Item) -> None:
+def test_one_offer_that_would_do_is_enough_for_its_supplier(mask: Item) -> None:
     maker = SupplierFactory.create()
     OfferFactory.create(organisation=maker, item=mask, minimum_order=9000, quantity=9000)
     OfferFactory.create(organisation=maker, item=mask)
@@ -147,7 +147,7 @@ def test_each_hindrance_has_a_sentence(mask: Item, offer: dict[str, Any], senten
     assert why(DemandFactory.create(item=mask, standard=standard)) == ["1 supplier has Surgical mask.", sentence]
 
 
-def test_a_supplier_each_of_whose_offers_is_kept_back_by_something_else_is_not_passed_over(mask: Item) -> None:
+def test_a_supplier_whose_offers_fail_for_different_reasons_is_counted(mask: Item) -> None:
     maker = SupplierFactory.create()
     for facts in ({"minimum_order": 2000}, {"state": "paused"}):
         OfferFactory.create(organisation=maker, item=mask, **facts)
@@ -225,7 +225,7 @@ def test_a_quantity_is_named_that_reaches_the_least_minimum_order(mask: Item) ->
     assert outlook(demand).survey.candidates == 1, "what was promised holds"
 
 
-def test_a_quantity_is_named_for_which_what_small_offers_have_is_worth_a_shipment(mask: Item) -> None:
+def test_a_quantity_is_named_that_makes_small_offers_worth_a_shipment(mask: Item) -> None:
     for quantity in (50, 80):
         OfferFactory.create(item=mask, quantity=quantity)
     demand = DemandFactory.create(item=mask, quantity=1_000_000)
@@ -236,7 +236,7 @@ def test_a_quantity_is_named_for_which_what_small_offers_have_is_worth_a_shipmen
     assert outlook(demand).survey.candidates == 1
 
 
-def test_what_others_hold_for_a_need_is_not_taken_off_the_quantity_for_which_small_offers_are_worth_it(
+def test_holds_leave_the_quantity_that_makes_small_offers_useful(
     mask: Item,
 ) -> None:
     """400 more are wanted at most, for 4 to be one of a hundred; and 300 are spoken for."""

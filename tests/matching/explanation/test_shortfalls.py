@@ -37,9 +37,7 @@ def told_of(demand: Demand) -> tuple[int, int, str, int, int] | None:
 
 
 @pytest.mark.parametrize("decide", [matching.match_due, matching.reallocate])
-def test_a_need_that_was_given_nothing_is_told_who_went_first_until_it_lacks_nothing(
-    mask: Item, decide: Callable[[], object]
-) -> None:
+def test_a_need_given_nothing_reads_who_went_first_until_it_is_met(mask: Item, decide: Callable[[], object]) -> None:
     offer = OfferFactory.create(item=mask, quantity=1000)
     hospital = DemandFactory.create(item=mask, quantity=1000)
     match = MatchFactory.create(demand=hospital, offer=offer, quantity=1000)
@@ -116,7 +114,7 @@ def test_of_what_was_decided_and_not_carried_out_nothing_is_kept(mask: Item) -> 
     assert told_of(demand) == (300, 1000, "shared", 2, 0)
 
 
-def test_of_two_writers_who_forget_what_the_other_keeps_one_comes_after_the_other() -> None:
+def test_of_two_writers_of_shortfalls_one_comes_after_the_other() -> None:
     demands = [DemandFactory.create(quantity=100) for _i in range(12)]
     policy = Policy.objects.current()
     faults: list[BaseException] = []

@@ -76,7 +76,7 @@ def test_a_hundred_holds_are_one_statement(django_assert_num_queries: Any) -> No
     assert broken_invariants() == {}
 
 
-def test_of_several_holds_on_one_offer_the_first_that_fit_are_admitted_in_the_order_of_the_plan() -> None:
+def test_of_several_holds_on_one_offer_the_first_of_the_plan_are_admitted() -> None:
     offer = OfferFactory.create(quantity=1000)
     demands = DemandFactory.create_batch(4, quantity=1000)
     order = [demands[2], demands[0], demands[3], demands[1]]
@@ -178,7 +178,7 @@ def test_several_holds_are_released_in_one_statement(django_assert_num_queries: 
         ([500], [False], []),
     ],
 )
-def test_stock_that_goes_between_looking_and_taking_is_given_to_the_first_that_fit(
+def test_stock_that_shrinks_before_taking_goes_to_the_first_that_fit(
     asked: list[int], expected: list[bool], next_best: list[int]
 ) -> None:
     """The others are as if they had never been asked, on both sides; of them, who was next best is none any more, which
@@ -214,7 +214,7 @@ def test_stock_that_goes_between_looking_and_taking_is_given_to_the_first_that_f
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", [1, 2])
-def test_an_offer_that_is_confirmed_anew_between_looking_and_taking_is_not_taken(number: int) -> None:
+def test_an_offer_confirmed_between_looking_and_taking_is_not_taken(number: int) -> None:
     demands, offer = DemandFactory.create_batch(number, quantity=500), OfferFactory.create(quantity=1000)
     asks = [ask(demand, offer, 100) for demand in demands]
 
@@ -227,7 +227,7 @@ def test_an_offer_that_is_confirmed_anew_between_looking_and_taking_is_not_taken
 
 
 @pytest.mark.django_db(transaction=True)
-def test_next_bests_stand_down_under_the_locks_of_their_needs_and_leave_alone_what_is_asked_meanwhile() -> None:
+def test_backups_are_retired_under_the_locks_of_their_needs() -> None:
     demand, offer = DemandFactory.create(quantity=500), OfferFactory.create()
     standby = MatchFactory.create(demand=demand, offer=offer, state=MatchState.STANDBY, quantity=1)
 
@@ -243,7 +243,7 @@ def test_next_bests_stand_down_under_the_locks_of_their_needs_and_leave_alone_wh
 
 
 @pytest.mark.django_db(transaction=True)
-def test_batches_in_any_order_on_the_same_offers_never_deadlock_and_give_out_exactly_what_is_there() -> None:
+def test_batches_on_the_same_offers_never_deadlock_nor_oversell() -> None:
     offers = OfferFactory.create_batch(6, quantity=500, organisation=SupplierFactory.create())
     demands = DemandFactory.create_batch(24, quantity=10_000, organisation=OrganisationFactory.create())
     barrier = threading.Barrier(8)

@@ -42,7 +42,7 @@ from tests.invariants import broken_invariants, untold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def at_once(*actions: Callable[[], Any]) -> list[Any]:
@@ -75,7 +75,7 @@ def test_forty_threads_reserving_7_of_100_get_14_times_7() -> None:
     assert (sum(results), offer.quantity_reserved) == (14, 98)
 
 
-def test_two_suppliers_accepting_the_last_of_a_demand_both_get_what_they_were_asked_for() -> None:
+def test_two_suppliers_who_accept_the_last_of_a_demand_both_get_their_part() -> None:
     demand = DemandFactory.create(quantity=1000)
     matches = [MatchFactory.create(demand=demand, quantity=500) for _i in range(2)]
 
@@ -101,7 +101,7 @@ def test_one_match_answered_ten_times_at_once_is_answered_once() -> None:
 
 
 @pytest.mark.parametrize("round_", range(3))
-def test_an_answer_the_deadline_a_pause_and_a_hospital_at_once_leave_everything_in_order(round_: int) -> None:
+def test_an_answer_a_deadline_a_pause_and_a_hospital_at_once_agree(round_: int) -> None:
     offer = OfferFactory.create(quantity=1000)
     poor = DemandFactory.create(organisation=OrganisationFactory.create(kind="enterprise"), quantity=1000)
     match = MatchFactory.create(demand=poor, offer=offer, quantity=1000, tier=4)
@@ -177,7 +177,7 @@ while True:
 
 
 @pytest.mark.servers
-def test_a_worker_killed_in_the_middle_of_a_match_loses_nothing_and_doubles_nothing() -> None:
+def test_a_worker_killed_while_it_matches_loses_and_doubles_nothing() -> None:
     hospital = OrganisationFactory.create()
     member(hospital)
     makers = [SupplierFactory.create() for _i in range(20)]
@@ -274,7 +274,7 @@ def test_what_is_amended_between_reading_and_writing_is_decided_anew() -> None:
     assert Match.objects.held().get().offer == offer
 
 
-def test_an_offer_that_appears_while_a_need_is_being_decided_is_matched_with_it() -> None:
+def test_an_offer_that_appears_during_a_decision_is_matched_with_its_need() -> None:
     demand = DemandFactory.create(queued=True)
     claimed = demands.claim_for_matching(now=timezone.now(), lease=matching.LEASE, limit=5)
     # A worker has read by now that nothing is there; a supplier publishes, and another worker looks whom that helps.
@@ -287,7 +287,7 @@ def test_an_offer_that_appears_while_a_need_is_being_decided_is_matched_with_it(
     assert Match.objects.held().get().demand == demand
 
 
-def test_a_hold_that_comes_about_while_its_need_is_being_amended_is_taken_back() -> None:
+def test_a_hold_made_while_its_need_is_amended_is_taken_back() -> None:
     demand = DemandFactory.create()
     offer = OfferFactory.create(item=demand.item, ships_to=["420000"])
     member(demand.organisation)
