@@ -6,17 +6,17 @@ from rest_framework import serializers
 
 from apps.api.fields import BaseUnitsField
 from apps.matching.explanation import outlook_wording
-from apps.matching.explanation.hindrances import Action, Hindrance
 from apps.matching.explanation.outlook import Outlook
+from apps.matching.explanation.survey import Action
 from apps.matching.explanation.wording import sentence
 from apps.matching.models import Shortfall
-from apps.matching.scoring.reasons import OF_SHORTAGES
+from apps.matching.scoring.reasons import OF_OFFERS, OF_SHORTAGES, Reason
 
 
 class OutlookReasonSerializer(serializers.Serializer[Any]):
     """A reason why offers cannot serve the need, and how many suppliers it keeps back."""
 
-    reason = serializers.ChoiceField(choices=[hindrance.name.lower() for hindrance in Hindrance if hindrance.name])
+    reason = serializers.ChoiceField(choices=[reason.value for reason in OF_OFFERS])
     suppliers = serializers.IntegerField(
         help_text="How many it keeps back. Several reasons may keep back one supplier."
     )
@@ -69,17 +69,15 @@ class OutlookSerializer(serializers.Serializer[Any]):
 def describe_outlook(outlook: Outlook, shortfall: Shortfall | None) -> dict[str, Any]:
     """What `OutlookSerializer` shows, with sentences in the active language."""
     blocked = dict(outlook.survey.blocked)
-    if similar := outlook.survey.group(Hindrance.SUBSTITUTE):
-        blocked[Hindrance.SUBSTITUTE] = similar.suppliers
+    if similar := outlook.survey.group(Reason.SUBSTITUTE):
+        blocked[Reason.SUBSTITUTE] = similar.suppliers
     return {
         "as_of": outlook.as_of,
         "suppliers": outlook.survey.suppliers if outlook.is_counted else None,
         "candidates": outlook.survey.candidates if outlook.is_counted else None,
         "text": outlook_wording.why(outlook),
         "hindrances": [
-            {"reason": str(hindrance.name).lower(), "suppliers": blocked[hindrance]}
-            for hindrance in Hindrance
-            if hindrance in blocked
+            {"reason": reason.value, "suppliers": blocked[reason]} for reason in OF_OFFERS if reason in blocked
         ],
         "ways": [
             {

@@ -20,7 +20,7 @@ from apps.policy.values import Doubt, PolicyValues
 Text = str | Promise
 
 
-class Unit(Enum):
+class SettingUnit(Enum):
     """What a number is counted in. A share is kept as a part of 1, and shown and typed as per cent."""
 
     PERCENT = "percent"
@@ -45,22 +45,22 @@ class Unit(Enum):
     @property
     def factor(self) -> int:
         """How many of what is shown make one of what is kept."""
-        return 100 if self is Unit.PERCENT else 1
+        return 100 if self is SettingUnit.PERCENT else 1
 
 
-_SIGNS: Final[dict[Unit, Text]] = {
-    Unit.PERCENT: "%",
-    Unit.MINUTES: gettext_lazy("minutes"),
-    Unit.HOURS: gettext_lazy("hours"),
-    Unit.DAYS: gettext_lazy("days"),
-    Unit.KILOMETRES: "km",
-    Unit.PARTS: gettext_lazy("parts"),
-    Unit.SUPPLIERS: gettext_lazy("suppliers"),
-    Unit.MATCHES: gettext_lazy("matches"),
-    Unit.POINTS: gettext_lazy("points of score"),
-    Unit.KILOMETRES_A_DAY: gettext_lazy("km a day"),
-    Unit.STEPS: gettext_lazy("steps"),
-    Unit.GOODS: gettext_lazy("units of the item"),
+_SIGNS: Final[dict[SettingUnit, Text]] = {
+    SettingUnit.PERCENT: "%",
+    SettingUnit.MINUTES: gettext_lazy("minutes"),
+    SettingUnit.HOURS: gettext_lazy("hours"),
+    SettingUnit.DAYS: gettext_lazy("days"),
+    SettingUnit.KILOMETRES: "km",
+    SettingUnit.PARTS: gettext_lazy("parts"),
+    SettingUnit.SUPPLIERS: gettext_lazy("suppliers"),
+    SettingUnit.MATCHES: gettext_lazy("matches"),
+    SettingUnit.POINTS: gettext_lazy("points of score"),
+    SettingUnit.KILOMETRES_A_DAY: gettext_lazy("km a day"),
+    SettingUnit.STEPS: gettext_lazy("steps"),
+    SettingUnit.GOODS: gettext_lazy("units of the item"),
 }
 
 
@@ -88,182 +88,182 @@ _TITLES: Final[dict[Section, Text]] = {
 
 
 @dataclass(frozen=True)
-class Words:
+class SettingWords:
     label: Text
     help: Text
-    unit: Unit
+    unit: SettingUnit
     section: Section = Section.ADVANCED
 
 
-WORDS: Final[dict[str, Words]] = {
-    "tiers": Words(
+WORDS: Final[dict[str, SettingWords]] = {
+    "tiers": SettingWords(
         gettext_lazy("Tiers"),
         gettext_lazy("When goods are short, the needs of tier 1 are served before those of tier 2, and so on."),
-        Unit.NONE,
+        SettingUnit.NONE,
         Section.FIRST,
     ),
-    "ageing_hours_per_tier": Words(
+    "ageing_hours_per_tier": SettingWords(
         gettext_lazy("Waiting that lifts a need by one tier"),
         gettext_lazy("Each time a need has waited this long, it moves up one tier."),
-        Unit.HOURS,
+        SettingUnit.HOURS,
         Section.FIRST,
     ),
-    "share_cap": Words(
+    "share_cap": SettingWords(
         gettext_lazy("Largest share of a short item"),
         gettext_lazy(
             "No need gets more than this share of what it can reach until others in its tier have had their turn."
         ),
-        Unit.PERCENT,
+        SettingUnit.PERCENT,
         Section.FIRST,
     ),
-    "fairness": Words(
+    "fairness": SettingWords(
         gettext_lazy("A short item is shared evenly"),
         gettext_lazy("Which needs share a short item equally, instead of one need being served in full first."),
-        Unit.NONE,
+        SettingUnit.NONE,
         Section.FIRST,
     ),
-    "weights": Words(
+    "weights": SettingWords(
         gettext_lazy("Weights"),
         gettext_lazy("How much each reason counts when suppliers are compared for a need. Together they are 100 %."),
-        Unit.PERCENT,
+        SettingUnit.PERCENT,
         Section.WEIGHTS,
     ),
-    "hold_minutes": Words(
+    "hold_minutes": SettingWords(
         gettext_lazy("A supplier answers within"),
         gettext_lazy("Goods are held this long for a need; then the next supplier is asked."),
-        Unit.MINUTES,
+        SettingUnit.MINUTES,
         Section.CLOCKS,
     ),
-    "escalation_hours": Words(
+    "escalation_hours": SettingWords(
         gettext_lazy("A coordinator steps in after"),
         gettext_lazy("A need that is not covered by then is escalated to the next coordinator."),
-        Unit.HOURS,
+        SettingUnit.HOURS,
         Section.CLOCKS,
     ),
-    "ask_hours": Words(
+    "ask_hours": SettingWords(
         gettext_lazy("Asked whether still needed after"),
         gettext_lazy("The requester is then asked, with one click, whether the need still stands."),
-        Unit.HOURS,
+        SettingUnit.HOURS,
         Section.CLOCKS,
     ),
-    "stale_hours": Words(
+    "stale_hours": SettingWords(
         gettext_lazy("Suspended, if nobody confirms it, after"),
         gettext_lazy("A need that nobody confirmed by then is suspended until somebody does."),
-        Unit.HOURS,
+        SettingUnit.HOURS,
         Section.CLOCKS,
     ),
-    "offer_ask_hours": Words(
+    "offer_ask_hours": SettingWords(
         gettext_lazy("Suppliers are asked whether goods are still available after"),
         gettext_lazy("The supplier is then asked, with one click, whether the goods are still available."),
-        Unit.HOURS,
+        SettingUnit.HOURS,
         Section.CLOCKS,
     ),
-    "offer_stale_hours": Words(
+    "offer_stale_hours": SettingWords(
         gettext_lazy("An offer is suspended, if nobody confirms it, after"),
         gettext_lazy("An offer that nobody has confirmed by then is not used until somebody confirms it."),
-        Unit.HOURS,
+        SettingUnit.HOURS,
         Section.CLOCKS,
     ),
-    "phases": Words(
+    "phases": SettingWords(
         gettext_lazy("Regions and phases"),
         gettext_lazy("A setting for a region applies to everything inside it, unless a smaller region has its own."),
-        Unit.NONE,
+        SettingUnit.NONE,
         Section.PHASES,
     ),
-    "fair_parts": Words(
+    "fair_parts": SettingWords(
         gettext_lazy("Parts of an even share"),
         gettext_lazy("In how many rounds a short item is shared out."),
-        Unit.PARTS,
+        SettingUnit.PARTS,
     ),
-    "shipment_weight": Words(
+    "shipment_weight": SettingWords(
         gettext_lazy("Cost of a further shipment"),
         gettext_lazy("How much better a plan must be to use one more supplier; 0 means no limit."),
-        Unit.POINTS,
+        SettingUnit.POINTS,
     ),
-    "shipment_units": Words(
+    "shipment_units": SettingWords(
         gettext_lazy("Cost of every shipment"),
         gettext_lazy("A shipment must be worth a full score on this many units; 0 means no minimum."),
-        Unit.GOODS,
+        SettingUnit.GOODS,
     ),
-    "fair_from": Words(
+    "fair_from": SettingWords(
         gettext_lazy("Supply from which it is shared evenly"),
         gettext_lazy("With less than this share of what is asked for, small needs are filled instead."),
-        Unit.PERCENT,
+        SettingUnit.PERCENT,
     ),
-    "fill_weight": Words(
+    "fill_weight": SettingWords(
         gettext_lazy("Reward for filling a need"),
         gettext_lazy("How much more a unit is worth that fills a whole need; one of a thousand, a thousandth of it."),
-        Unit.POINTS,
+        SettingUnit.POINTS,
     ),
-    "waiting_step_hours": Words(
+    "waiting_step_hours": SettingWords(
         gettext_lazy("Waiting time counts in steps of"),
         gettext_lazy("Among needs that are alike, one that has waited a whole step longer comes first."),
-        Unit.HOURS,
+        SettingUnit.HOURS,
     ),
-    "waiting_steps": Words(
+    "waiting_steps": SettingWords(
         gettext_lazy("Steps of waiting that count"),
         gettext_lazy("Beyond this many steps, all needs count as having waited equally long."),
-        Unit.STEPS,
+        SettingUnit.STEPS,
     ),
-    "gift_reach_km": Words(
+    "gift_reach_km": SettingWords(
         gettext_lazy("How far a donation goes on its first day"),
         gettext_lazy("To a need that can wait, a donation goes no farther on its first day. Empty means anywhere."),
-        Unit.KILOMETRES,
+        SettingUnit.KILOMETRES,
     ),
-    "gift_reach_km_per_day": Words(
+    "gift_reach_km_per_day": SettingWords(
         gettext_lazy("How much farther it goes each day"),
         gettext_lazy("A donation that nobody nearby needs is sent farther with each day that it is on offer."),
-        Unit.KILOMETRES_A_DAY,
+        SettingUnit.KILOMETRES_A_DAY,
     ),
-    "stay_bonus": Words(
+    "stay_bonus": SettingWords(
         gettext_lazy("Preference for suppliers already asked"),
         gettext_lazy("How much better another supplier must be before a request is taken back for it."),
-        Unit.POINTS,
+        SettingUnit.POINTS,
     ),
-    "stay_share": Words(
+    "stay_share": SettingWords(
         gettext_lazy("Quantity change that is ignored"),
         gettext_lazy("A supplier is not asked again for a quantity that differs by less."),
-        Unit.PERCENT,
+        SettingUnit.PERCENT,
     ),
-    "stay_margin": Words(
+    "stay_margin": SettingWords(
         gettext_lazy("Improvement that a new plan must bring"),
         gettext_lazy("Requests are only changed if a tier gets more, or the whole is better by this much."),
-        Unit.PERCENT,
+        SettingUnit.PERCENT,
     ),
-    "matter_share": Words(
+    "matter_share": SettingWords(
         gettext_lazy("Least share of a need worth a shipment"),
         gettext_lazy("An offer that covers less of a need is not asked."),
-        Unit.PERCENT,
+        SettingUnit.PERCENT,
     ),
-    "standbys": Words(
+    "standbys": SettingWords(
         gettext_lazy("Backup suppliers"),
         gettext_lazy("How many suppliers are kept as backups in case those asked decline."),
-        Unit.SUPPLIERS,
+        SettingUnit.SUPPLIERS,
     ),
-    "half_distance_km": Words(
+    "half_distance_km": SettingWords(
         gettext_lazy("Distance that scores half"),
         gettext_lazy("A supplier this far away gets half the points for distance."),
-        Unit.KILOMETRES,
+        SettingUnit.KILOMETRES,
     ),
-    "lateness_days": Words(
+    "lateness_days": SettingWords(
         gettext_lazy("Delay that scores nothing"),
         gettext_lazy("A delivery this much later than needed gets no points for delivery time."),
-        Unit.DAYS,
+        SettingUnit.DAYS,
     ),
-    "record_prior_matches": Words(
+    "record_prior_matches": SettingWords(
         gettext_lazy("Starting record: matches"),
         gettext_lazy("A supplier’s record is counted as if it had had this many matches before."),
-        Unit.MATCHES,
+        SettingUnit.MATCHES,
     ),
-    "record_prior_share": Words(
+    "record_prior_share": SettingWords(
         gettext_lazy("Starting record: share kept"),
         gettext_lazy("… of which this share had gone well."),
-        Unit.PERCENT,
+        SettingUnit.PERCENT,
     ),
-    "offer_fresh_days": Words(
+    "offer_fresh_days": SettingWords(
         gettext_lazy("Age at which freshness scores nothing"),
         gettext_lazy("An offer confirmed this long ago gets no points for freshness."),
-        Unit.DAYS,
+        SettingUnit.DAYS,
     ),
 }
 
@@ -302,9 +302,9 @@ def label_of(name: str) -> str:
     return _("%(setting)s: %(entry)s") % {"setting": label, "entry": entries}
 
 
-def unit_of(name: str) -> Unit:
+def unit_of(name: str) -> SettingUnit:
     field = name.partition(".")[0]
-    return WORDS[field].unit if field in WORDS else Unit.NONE
+    return WORDS[field].unit if field in WORDS else SettingUnit.NONE
 
 
 def doubts(values: PolicyValues) -> list[str]:
@@ -344,7 +344,7 @@ def say_briefly(fault: Fault) -> str:
     }[fault.wrong]
 
 
-def _range(limits: Limits, unit: Unit) -> str:
+def _range(limits: Limits, unit: SettingUnit) -> str:
     def shown(limit: float | None) -> str:
         return "" if limit is None else plain(limit * unit.factor)
 

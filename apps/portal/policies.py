@@ -9,10 +9,10 @@ from django.utils.translation import ngettext
 
 from apps.policy.faults import keys_of
 from apps.policy.values import Phase, PolicyValues
-from apps.policy.wording import NAMES, PHASE_NAMES, WORDS, Section, Unit, Words, name_of, plain, unit_of
+from apps.policy.wording import NAMES, PHASE_NAMES, WORDS, Section, SettingUnit, SettingWords, name_of, plain, unit_of
 from apps.portal import places
 
-_MINUTES: Final = {Unit.MINUTES: 1, Unit.HOURS: 60, Unit.DAYS: 1440}
+_MINUTES: Final = {SettingUnit.MINUTES: 1, SettingUnit.HOURS: 60, SettingUnit.DAYS: 1440}
 
 
 def exactly(minutes: float) -> str:
@@ -43,11 +43,11 @@ def shown(name: str, value: Any) -> str:
     # The plural follows what is written: 1 match, 1.5 matches.
     count, facts = 1 if value == 1 else 2, {"count": number}
     match unit:
-        case Unit.PARTS:
+        case SettingUnit.PARTS:
             return ngettext("%(count)s part", "%(count)s parts", count) % facts
-        case Unit.SUPPLIERS:
+        case SettingUnit.SUPPLIERS:
             return ngettext("%(count)s supplier", "%(count)s suppliers", count) % facts
-        case Unit.MATCHES:
+        case SettingUnit.MATCHES:
             return ngettext("%(count)s match", "%(count)s matches", count) % facts
     return f"{number} {unit.sign}" if unit.sign else number
 
@@ -62,7 +62,7 @@ def phase_in_words(phase: Phase) -> str:
 class Block:
     """Settings that are shown together: single ones, or the columns of one table."""
 
-    settings: list[tuple[Words, str]]
+    settings: list[tuple[SettingWords, str]]
     rows: list[tuple[str, list[str]]] = field(default_factory=list)
 
     @property

@@ -14,7 +14,7 @@ from apps.catalogue.units import MAX_QUANTITY
 
 
 @dataclass(frozen=True)
-class Fault:
+class CellFault:
     """What is wrong with a cell, by a code that `reading.py` puts into words."""
 
     code: str
@@ -29,10 +29,10 @@ def plain(name: str) -> str:
     return unicodedata.normalize("NFKC", name).strip().casefold().replace("*", "").strip()
 
 
-def parse_whole(cell: Any, most: int = MAX_QUANTITY) -> int | Fault:
+def parse_whole(cell: Any, most: int = MAX_QUANTITY) -> int | CellFault:
     """1000, "1,000", "１０００", "1.5万" and Excel's 1000.0 are whole numbers; 12.5 and yes are not."""
     if isinstance(cell, bool):
-        return Fault("not_whole")
+        return CellFault("not_whole")
     text = unicodedata.normalize("NFKC", text_of(cell)).replace(",", "").replace(" ", "")
     factor = 1
     for sign, times in (("万", 10_000), ("亿", 100_000_000)):
@@ -40,29 +40,29 @@ def parse_whole(cell: Any, most: int = MAX_QUANTITY) -> int | Fault:
             text, factor = text.removesuffix(sign), times
     number = _decimal(text)
     if number is None or (whole := number * factor) != whole.to_integral_value():
-        return Fault("not_whole")
-    return int(whole) if 0 <= whole <= most else Fault("out_of_range")
+        return CellFault("not_whole")
+    return int(whole) if 0 <= whole <= most else CellFault("out_of_range")
 
 
-def parse_quantity(cell: Any) -> int | Fault:
+def parse_quantity(cell: Any) -> int | CellFault:
     value = parse_whole(cell)
-    return Fault("out_of_range") if value == 0 else value
+    return CellFault("out_of_range") if value == 0 else value
 
 
-def parse_days(cell: Any) -> int | Fault:
+def parse_days(cell: Any) -> int | CellFault:
     text = text_of(cell)
     return parse_whole(text.removesuffix("天").removesuffix("days").removesuffix("day"), 3650)
 
 
-def parse_price(cell: Any) -> Decimal | Fault:
+def parse_price(cell: Any) -> Decimal | CellFault:
     text = unicodedata.normalize("NFKC", text_of(cell)).replace(",", "").strip("¥￥元$€ ")
     number = _decimal(text)
     if number is None or isinstance(cell, bool):
-        return Fault("not_a_price")
+        return CellFault("not_a_price")
     if not 0 <= number < 10**10:
-        return Fault("out_of_range")
+        return CellFault("out_of_range")
     rounded = number.quantize(Decimal("0.0001"))
-    return rounded if rounded == number or isinstance(cell, float) else Fault("not_a_price")
+    return rounded if rounded == number or isinstance(cell, float) else CellFault("not_a_price")
 
 
 def _decimal(text: str) -> Decimal | None:
@@ -76,16 +76,16 @@ def _decimal(text: str) -> Decimal | None:
     return number if number.is_finite() and abs(number.adjusted()) < 40 else None
 
 
-def parse_flag(cell: Any) -> bool | Fault:
+def parse_flag(cell: Any) -> bool | CellFault:
     text = plain(text_of(cell))
     if text in {"yes", "y", "true", "1", "1.0", "是", "√"}:
         return True
     if text in {"no", "n", "false", "0", "0.0", "否", "×"}:
         return False
-    return Fault("not_yes_or_no")
+    return CellFault("not_yes_or_no")
 
 
-def parse_date(cell: Any) -> dt.date | Fault:
+def parse_date(cell: Any) -> dt.date | CellFault:
     if isinstance(cell, dt.datetime):
         return cell.date()
     if isinstance(cell, dt.date):
@@ -97,33 +97,33 @@ def parse_date(cell: Any) -> dt.date | Fault:
         year, month, day = (int(part) for part in text.split("-"))
         value = dt.date(year, month, day)
     except (ValueError, OverflowError):
-        return Fault("not_a_date")
-    return value if 1970 <= value.year <= 2999 else Fault("not_a_date")
+        return CellFault("not_a_date")
+    return value if 1970 <= value.year <= 2999 else CellFault("not_a_date")
 
 
-def parse_line(most: int) -> Callable[[Any], str | Fault]:
-    def parse(cell: Any) -> str | Fault:
+def parse_line(most: int) -> Callable[[Any], str | CellFault]:
+    def parse(cell: Any) -> str | CellFault:
         text = text_of(cell)
         if isinstance(cell, float) and cell.is_integer():
             text = str(int(cell))  # codes that Excel took for numbers
         if any(unicodedata.category(sign) in {"Cc", "Cs"} and sign not in "\n\r\t" for sign in text):
-            return Fault("not_text")
-        return text if len(text) <= most else Fault("too_long")
+            return CellFault("not_text")
+        return text if len(text) <= most else CellFault("too_long")
 
     return parse
 
 
-def parse_list(cell: Any) -> list[str] | Fault:
+def parse_list(cell: Any) -> list[str] | CellFault:
     """Several places in one cell, divided by comma, semicolon or their Chinese forms."""
     text = parse_line(2000)(cell)
-    if isinstance(text, Fault):
+    if isinstance(text, CellFault):
         return text
     for sign in ";；,，、|\n":
         text = text.replace(sign, "\t")
     return [part.strip() for part in text.split("\t") if part.strip()]
 
 
-def parse_currency(cell: Any) -> str | Fault:
+def parse_currency(cell: Any) -> str | CellFault:
     text = unicodedata.normalize("NFKC", text_of(cell)).upper()
     text = {"元": "CNY", "人民币": "CNY", "RMB": "CNY", "¥": "CNY", "美元": "USD", "欧元": "EUR"}.get(text, text)
-    return text if len(text) == 3 and text.isascii() and text.isalpha() else Fault("not_a_currency")
+    return text if len(text) == 3 and text.isascii() and text.isalpha() else CellFault("not_a_currency")

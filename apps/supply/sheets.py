@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from apps.supply.cells import Fault, plain, text_of
+from apps.supply.cells import CellFault, plain, text_of
 from apps.supply.fields import FIELDS
 
 MAX_ROWS: Final = 2_000
@@ -32,7 +32,7 @@ class Row:
 
     number: int
     values: dict[str, Any] = field(default_factory=dict)
-    faults: dict[str, Fault] = field(default_factory=dict)
+    faults: dict[str, CellFault] = field(default_factory=dict)
 
 
 @dataclass
@@ -144,11 +144,11 @@ def _row(number: int, line: list[Any], columns: list[str | None]) -> Row:
         if column is None or text_of(cell) == "":
             continue
         value = PARSERS[column](cell)
-        if isinstance(value, Fault):
-            row.faults[column] = Fault(value.code, text_of(cell)[:60])
+        if isinstance(value, CellFault):
+            row.faults[column] = CellFault(value.code, text_of(cell)[:60])
         else:
             row.values[column] = value
     for column in REQUIRED:
         if column not in row.values and column not in row.faults:
-            row.faults[column] = Fault("missing")
+            row.faults[column] = CellFault("missing")
     return row

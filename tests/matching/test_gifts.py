@@ -7,9 +7,10 @@ from django.utils import timezone
 
 from apps.demands.models import Demand, Urgency
 from apps.matching import services as matching
-from apps.matching.explanation.hindrances import Action, Hindrance
 from apps.matching.explanation.outlook import outlook
+from apps.matching.explanation.survey import Action
 from apps.matching.models import Match
+from apps.matching.scoring.reasons import Reason
 from apps.policy.models import Policy
 from apps.supply.models import Offer
 from tests.factories import DemandFactory, OfferFactory, OrganisationFactory, SupplierFactory, region
@@ -48,7 +49,7 @@ def test_a_need_is_told_that_gifts_wait_for_others() -> None:
 
     found = outlook(Demand.objects.shown().get(), now=timezone.now())
 
-    assert (found.survey.candidates, found.survey.blocked) == (0, {Hindrance.FAR: 1})
+    assert (found.survey.candidates, found.survey.blocked) == (0, {Reason.FAR: 1})
     [way] = found.ways
     assert (way.action, way.suppliers) == (Action.URGENT, 1)
 

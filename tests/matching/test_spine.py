@@ -203,9 +203,9 @@ def test_what_does_not_fit_is_not_asked(hospital: Organisation, buyer: User) -> 
     matching.sweep()
     assert Match.objects.count() == 0
     survey = outlook(demand, now=timezone.now()).survey
-    hindrances = ["STANDARD", "REGION", "MINIMUM", "CERTIFICATE", "UNVERIFIED", "PAUSED"]
+    reasons = ["STANDARD", "REGION", "MINIMUM", "CERTIFICATE", "UNVERIFIED", "PAUSED"]
     assert (survey.suppliers, survey.candidates) == (6, 0)
-    assert {hindrance.name: count for hindrance, count in survey.blocked.items()} == dict.fromkeys(hindrances, 1)
+    assert {reason.name: count for reason, count in survey.blocked.items()} == dict.fromkeys(reasons, 1)
 
     right = OfferFactory.create(standard=wanted, ships_to=["420000"], queued=True)
     matching.sweep()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.supply import sheets
-from apps.supply.cells import Fault
+from apps.supply.cells import CellFault
 from apps.supply.sheets import Row, UnreadableError
 
 
@@ -80,12 +80,12 @@ def test_each_fault_is_kept_with_its_row_and_column() -> None:
 
     assert [row.faults for row in sheet.rows] == [
         {
-            "item": Fault("missing"),
-            "quantity": Fault("not_whole", "many"),
-            "lead_time_days": Fault("not_whole", "1e99"),
-            "currency": Fault("not_a_currency", "yuan"),
+            "item": CellFault("missing"),
+            "quantity": CellFault("not_whole", "many"),
+            "lead_time_days": CellFault("not_whole", "1e99"),
+            "currency": CellFault("not_a_currency", "yuan"),
         },
-        {"quantity": Fault("out_of_range", "0"), "lead_time_days": Fault("out_of_range", "-1")},
+        {"quantity": CellFault("out_of_range", "0"), "lead_time_days": CellFault("out_of_range", "-1")},
     ]
 
 

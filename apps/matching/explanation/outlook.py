@@ -1,7 +1,7 @@
 """What there is for a need right now, what keeps the rest from serving it, and what would help.
 
 An item may have twenty thousand offers, and the page of a need must open at once: the database counts, none is loaded.
-`hindrances.Hindrance` stands for the filters of `ranking.rank`; a test compares the two.
+It counts by the checks of `scoring.eligibility`, asked in SQL: `_conditions`. A test compares the two on random data.
 """
 
 import datetime as dt
@@ -20,14 +20,19 @@ from apps.catalogue.models import Item, Region, Satisfaction, Standard, Substitu
 from apps.catalogue.regions import EARTH_RADIUS_KM, distance_km
 from apps.demands.models import URGENCY_RANK, Demand, DemandState
 from apps.matching.exclusions import not_to_be_asked
-from apps.matching.explanation.hindrances import Group, Hindrance, Survey, Way, ways_out
+from apps.matching.explanation.survey import OfferGroup, Reasons, Survey, Way, ways_out
+from apps.matching.loading import need_of
 from apps.matching.models import Match, MatchState
+from apps.matching.scoring.facts import minimum_useful_quantity
 from apps.matching.scoring.precedence import ROUTINE, effective_tier
+from apps.matching.scoring.reasons import OF_OFFERS, Reason
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 from apps.supply.models import Offer, OfferState
 
 _NEAREST: Final = 2
+# Each reason is a bit in the mask of an offer.
+_BIT: Final = {reason: 1 << index for index, reason in enumerate(OF_OFFERS)}
 _COUNTED: Final = (OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED)
 
 
@@ -83,7 +88,7 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
         matter_share=policy.matter_share,
         places=tuple(place.code for place in places),
     )
-    is_promised = survey.group(Hindrance.STOCK) is not None
+    is_promised = survey.group(Reason.STOCK) is not None
     return Outlook(
         demand=demand,
         as_of=now,
@@ -100,50 +105,71 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
 def _offers(
     demand: Demand, welcome: set[int], substitutes: set[int], policy: PolicyValues, now: dt.datetime
 ) -> QuerySet[Any]:
-    """Every offer of the goods or of a substitute but the requester's own, with a `mask` of its hindrances.
+    """Every offer of the goods or of a substitute but the requester's own, with a `mask` of the reasons against it.
 
     `welcome` are the items that will do.
     """
-    wanting = max(1, demand.quantity_remaining)
-    matters = max(1, math.ceil(wanting * policy.matter_share))
-    free = Offer.quantity_free.expression()
-    codes = [code for code in demand.region.path.split("/") if code]
-    meets = Q()
-    if demand.standard_id is not None:
-        satisfying = Satisfaction.objects.filter(demanded=demand.standard_id).values("offered")
-        meets = Q(standard=demand.standard_id) | Q(standard__in=satisfying)
-    holds_back = {
-        Hindrance.SUBSTITUTE: ~Q(item__in=welcome),
-        Hindrance.REGION: ~Q(ships_to=[]) & ~Q(ships_to__overlap=codes),
-        Hindrance.MINIMUM: Q(minimum_order__gt=wanting),
-        Hindrance.STOCK: Q(is_free__lt=F("minimum_order")),  # which is 1 at least
-        Hindrance.LITTLE: Q(is_free__gte=F("minimum_order"), is_free__lt=matters),
-        Hindrance.CERTIFICATE: Q(certificate_valid_until__lt=now.date()),
-        Hindrance.UNVERIFIED: ~Q(organisation__state=OrganisationState.VERIFIED),
-        Hindrance.STALE: Q(state=OfferState.STALE),
-        Hindrance.PAUSED: Q(state=OfferState.PAUSED),
-    }
-    if meets:
-        # A standard that is not stated is none of those that will do: without this, NOT would make it unknown.
-        holds_back[Hindrance.STANDARD] = Q(standard=None) | ~meets
-    if excluded := not_to_be_asked([demand]).get(demand.pk):
-        holds_back[Hindrance.ASKED_BEFORE] = Q(pk__in=list(excluded))
-    beyond: dict[str, Combinable] = {}
-    waits = URGENCY_RANK[demand.urgency] >= ROUTINE  # type: ignore[index]  # a TextChoices member is its value
-    km = _km_from(demand.region)
-    if waits and km is not None and policy.gift_reach_km is not None:
-        beyond = {"beyond": km - _reach_km(policy.gift_reach_km, policy.gift_reach_km_per_day, now)}
-        holds_back[Hindrance.FAR] = Q(is_donation=True, beyond__gt=0)
-    mask: Combinable = Value(0, output_field=IntegerField())
-    for hindrance, condition in holds_back.items():
-        mask = mask + Case(When(condition, then=Value(int(hindrance))), default=Value(0), output_field=IntegerField())
-    return (
+    offers = (
         Offer.objects.filter(item__in={demand.item_id} | substitutes, state__in=_COUNTED)
         .exclude(organisation=demand.organisation_id)
-        .annotate(is_free=free, **beyond)
-        .annotate(mask=mask)
-        .order_by()
+        .annotate(is_free=Offer.quantity_free.expression())
     )
+    beyond_km = _beyond_reach(demand, policy, now)
+    if beyond_km is not None:
+        offers = offers.annotate(beyond_km=beyond_km)
+    mask: Combinable = Value(0, output_field=IntegerField())
+    for reason, condition in _conditions(demand, welcome, policy, now).items():
+        if condition is not None:
+            bit = Value(_BIT[reason])
+            mask = mask + Case(When(condition, then=bit), default=Value(0), output_field=IntegerField())
+    return offers.annotate(mask=mask).order_by()
+
+
+def _conditions(demand: Demand, welcome: set[int], policy: PolicyValues, now: dt.datetime) -> dict[Reason, Q | None]:
+    """When each reason of `reasons.OF_OFFERS` keeps an offer from the need, in SQL. None: never from this need.
+
+    The counterpart of the formulas in `scoring.eligibility`. The database counts twenty thousand offers before they
+    could be loaded.
+    """
+    need = need_of(demand, policy, remaining=max(1, demand.quantity_remaining))
+    useful = minimum_useful_quantity(need, policy)
+    codes = [code for code in demand.region.path.split("/") if code]
+    excluded = not_to_be_asked([demand]).get(demand.pk)
+    waits_for_nearer = _beyond_reach(demand, policy, now) is not None
+    return {
+        Reason.SUBSTITUTE: ~Q(item__in=welcome),
+        Reason.STANDARD: _falls_short(demand),
+        Reason.REGION: ~Q(ships_to=[]) & ~Q(ships_to__overlap=codes),
+        Reason.MINIMUM: Q(minimum_order__gt=need.remaining),
+        Reason.STOCK: Q(is_free__lt=F("minimum_order")),  # a minimum order is 1 at least
+        Reason.LITTLE: Q(is_free__gte=F("minimum_order"), is_free__lt=useful),
+        Reason.ASKED_BEFORE: Q(pk__in=list(excluded)) if excluded else None,
+        Reason.CERTIFICATE: Q(certificate_valid_until__lt=now.date()),
+        Reason.UNVERIFIED: ~Q(organisation__state=OrganisationState.VERIFIED),
+        Reason.STALE: Q(state=OfferState.STALE),
+        Reason.PAUSED: Q(state=OfferState.PAUSED),
+        Reason.FAR: Q(is_donation=True, beyond_km__gt=0) if waits_for_nearer else None,
+    }
+
+
+def _falls_short(demand: Demand) -> Q | None:
+    """The standard of an offer neither is the one that is asked for nor exceeds it."""
+    if demand.standard_id is None:
+        return None
+    exceeding = Satisfaction.objects.filter(demanded=demand.standard_id).values("offered")
+    # A standard that is not stated is none of those that will do. Without this, NOT would make it unknown.
+    return Q(standard=None) | ~(Q(standard=demand.standard_id) | Q(standard__in=exceeding))
+
+
+def _beyond_reach(demand: Demand, policy: PolicyValues, now: dt.datetime) -> Combinable | None:
+    """By how many kilometres an offer is farther away than gifts go by now. None where they go anywhere: to a need that
+    cannot wait, to a place without coordinates, or under a policy that says so.
+    """
+    can_wait = URGENCY_RANK[demand.urgency] >= ROUTINE  # type: ignore[index]  # a TextChoices member is its value
+    km = _km_from(demand.region)
+    if not can_wait or km is None or policy.gift_reach_km is None:
+        return None
+    return km - _reach_km(policy.gift_reach_km, policy.gift_reach_km_per_day, now)
 
 
 def _km_from(region: Region) -> Combinable | None:
@@ -187,30 +213,34 @@ _COUNT: Final = """
 def _survey(offers: QuerySet[Any], welcome: set[int]) -> Survey:
     columns = ("organisation_id", "item_id", "standard_id", "minimum_order", "is_free", "ships_to", "mask")
     query, params = offers.values_list(*columns).query.sql_with_params()
-    detailed = [int(Hindrance.SUBSTITUTE), int(Hindrance.STANDARD)]
+    detailed = [_BIT[Reason.SUBSTITUTE], _BIT[Reason.STANDARD]]
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT.format(offers=query), (*params, list(welcome), detailed, int(Hindrance.REGION)))
+        cursor.execute(_COUNT.format(offers=query), (*params, list(welcome), detailed, _BIT[Reason.REGION]))
         rows = cursor.fetchall()
 
-    suppliers = {Hindrance(mask): count for kind, mask, count, *_rest in rows if kind == "supplier"}
+    suppliers = {_reasons_in(mask): count for kind, mask, count, *_rest in rows if kind == "supplier"}
     groups = {
         kind: tuple(
-            Group(Hindrance(mask), count, int(units), minimum, most, item, standard)
+            OfferGroup(_reasons_in(mask), count, int(units), minimum, most, item, standard)
             for of, mask, count, units, minimum, most, item, standard, _place in rows
             if of == kind
         )
         for kind in ("group", "item")
     }
-    blocked = {one: sum(count for mask, count in suppliers.items() if one in mask) for one in Hindrance}
+    blocked = {one: sum(count for reasons, count in suppliers.items() if one in reasons) for one in OF_OFFERS}
     survey = Survey(
         suppliers=sum(suppliers.values()),
-        blocked={hindrance: count for hindrance, count in blocked.items() if count},
+        blocked={reason: count for reason, count in blocked.items() if count},
         groups=groups["group"],
         of_items=groups["item"],
         places=tuple(sorted(place for kind, *_rest, place in rows if kind == "place")),
     )
-    # Whose offers have no hindrance in common has one that fits, or is kept back by several.
-    return replace(survey, mixed=suppliers.get(Hindrance(0), 0) - survey.candidates)
+    # A supplier whose offers have no reason in common has one that fits, or each is kept back by something else.
+    return replace(survey, mixed=suppliers.get(frozenset(), 0) - survey.candidates)
+
+
+def _reasons_in(mask: int) -> Reasons:
+    return frozenset(reason for reason, bit in _BIT.items() if mask & bit)
 
 
 def _nearest(codes: Sequence[str], region: Region) -> list[Region]:
@@ -229,7 +259,7 @@ def _nearest(codes: Sequence[str], region: Region) -> list[Region]:
 def _rivals(offers: QuerySet[Any], demand: Demand, policy: PolicyValues, now: dt.datetime) -> Rivals:
     own = effective_tier(policy.tier(demand.organisation.kind), demand.opened_at or demand.created_at, now, policy)
     holding = Match.objects.filter(
-        offer__in=offers.filter(mask=Hindrance.STOCK).values("pk"),
+        offer__in=offers.filter(mask=_BIT[Reason.STOCK]).values("pk"),
         state__in=[MatchState.HELD, MatchState.ACCEPTED],
         demand__state__in=[DemandState.OPEN, DemandState.MATCHED],
     )

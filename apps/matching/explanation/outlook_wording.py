@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, ngettext_lazy, pgettext
 
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
-from apps.matching.explanation.hindrances import Action, Hindrance, Way
 from apps.matching.explanation.outlook import Outlook
+from apps.matching.explanation.survey import Action, Way
+from apps.matching.scoring.reasons import Reason
 
 
 def in_every_language(write: Callable[[], list[str]]) -> list[dict[str, str]]:
@@ -38,9 +39,9 @@ def listed(names: Iterable[str]) -> str:
     return str(pgettext("between the members of a list", ", ")).join(names)
 
 
-# By hindrance: of all suppliers that have the goods, and of some of them.
+# By reason: of all suppliers that have the goods, and of some of them.
 _SENTENCES: Final = {
-    Hindrance.STANDARD: (
+    Reason.STANDARD: (
         ngettext_lazy(
             "Its goods do not reach the standard %(standard)s.",
             "None of them has it by the standard %(standard)s or a better one.",
@@ -52,13 +53,13 @@ _SENTENCES: Final = {
             "count",
         ),
     ),
-    Hindrance.REGION: (
+    Reason.REGION: (
         ngettext_lazy("It does not ship to %(region)s.", "None of them ships to %(region)s.", "count"),
         ngettext_lazy(
             "%(number)s of them does not ship to %(region)s.", "%(number)s of them do not ship to %(region)s.", "count"
         ),
     ),
-    Hindrance.MINIMUM: (
+    Reason.MINIMUM: (
         ngettext_lazy(
             "Its minimum order is above the %(wanting)s that are still needed.",
             "All of them have minimum orders above the %(wanting)s that are still needed.",
@@ -70,7 +71,7 @@ _SENTENCES: Final = {
             "count",
         ),
     ),
-    Hindrance.STOCK: (
+    Reason.STOCK: (
         ngettext_lazy("All of its stock is promised to others.", "All of their stock is promised to others.", "count"),
         ngettext_lazy(
             "%(number)s of them has promised all of it to others.",
@@ -78,7 +79,7 @@ _SENTENCES: Final = {
             "count",
         ),
     ),
-    Hindrance.LITTLE: (
+    Reason.LITTLE: (
         ngettext_lazy(
             "What it has left is too little to be worth a shipment.",
             "What each of them has left is too little to be worth a shipment.",
@@ -90,7 +91,7 @@ _SENTENCES: Final = {
             "count",
         ),
     ),
-    Hindrance.ASKED_BEFORE: (
+    Reason.ASKED_BEFORE: (
         ngettext_lazy(
             "It was asked before and declined, did not answer or gave what it could.",
             "All of them were asked before and declined, did not answer or gave what they could.",
@@ -102,7 +103,7 @@ _SENTENCES: Final = {
             "count",
         ),
     ),
-    Hindrance.CERTIFICATE: (
+    Reason.CERTIFICATE: (
         ngettext_lazy("Its certificate has run out.", "Their certificates have run out.", "count"),
         ngettext_lazy(
             "The certificate of %(number)s of them has run out.",
@@ -110,11 +111,11 @@ _SENTENCES: Final = {
             "count",
         ),
     ),
-    Hindrance.UNVERIFIED: (
+    Reason.UNVERIFIED: (
         ngettext_lazy("It is not verified.", "None of them is verified.", "count"),
         ngettext_lazy("%(number)s of them is not verified.", "%(number)s of them are not verified.", "count"),
     ),
-    Hindrance.STALE: (
+    Reason.STALE: (
         ngettext_lazy(
             "It has not confirmed for long that the goods are still there.",
             "None of them has confirmed lately that the goods are still there.",
@@ -126,13 +127,13 @@ _SENTENCES: Final = {
             "count",
         ),
     ),
-    Hindrance.PAUSED: (
+    Reason.PAUSED: (
         ngettext_lazy("It has paused its offer.", "All of them have paused their offers.", "count"),
         ngettext_lazy(
             "%(number)s of them has paused its offer.", "%(number)s of them have paused their offers.", "count"
         ),
     ),
-    Hindrance.FAR: (
+    Reason.FAR: (
         ngettext_lazy(
             "Its gift is too far away for a need that is not urgent: it waits for one nearby first.",
             "Their gifts are too far away for a need that is not urgent: they wait for one nearby first.",
@@ -162,11 +163,11 @@ _MIXED: Final = (
 
 def why(outlook: Outlook) -> list[str]:
     """Why nobody could be asked, in sentences: who has it, what keeps each of them back, what would be a substitute."""
-    return [text for _hindrance, text in hindrances(outlook)]
+    return [text for _reason, text in reasons(outlook)]
 
 
-def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
-    """The same with the hindrance that each sentence is about."""
+def reasons(outlook: Outlook) -> list[tuple[Reason | None, str]]:
+    """The same with the reason that each sentence is about."""
     survey, demand = outlook.survey, outlook.demand
     if not outlook.is_counted:
         return [(None, _not_counted(demand))]
@@ -183,7 +184,7 @@ def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
             head = _(
                 "Nobody else offers %(item)s at the moment. As soon as somebody does, they are asked within seconds."
             )
-        found: list[tuple[Hindrance | None, str]] = [(None, head % facts)]
+        found: list[tuple[Reason | None, str]] = [(None, head % facts)]
     else:
         head = ngettext("%(number)s supplier has %(item)s.", "%(number)s suppliers have %(item)s.", total)
         if outlook.is_asked:
@@ -204,22 +205,18 @@ def hindrances(outlook: Outlook) -> list[tuple[Hindrance | None, str]]:
         return str((of_all if count == total else of_some) % {**facts, "count": count, "number": _number(count)})
 
     blocked = survey.blocked
-    found += [
-        (hindrance, told(texts, blocked[hindrance])) for hindrance, texts in _SENTENCES.items() if hindrance in blocked
-    ]
+    found += [(reason, told(texts, blocked[reason])) for reason, texts in _SENTENCES.items() if reason in blocked]
     if survey.mixed:
         found.append((None, told(_MIXED, survey.mixed)))
-    found += [(Hindrance.STOCK, text) for text in _rivals(outlook)]
-    if similar := survey.group(Hindrance.SUBSTITUTE):
+    found += [(Reason.STOCK, text) for text in _rivals(outlook)]
+    if similar := survey.group(Reason.SUBSTITUTE):
         text = ngettext(
             "%(number)s supplier has a similar item, which was not accepted: %(items)s.",
             "%(number)s suppliers have similar items, which were not accepted: %(items)s.",
             similar.suppliers,
         )
         way = next(way for way in outlook.ways if way.action is Action.SUBSTITUTES)
-        found.append(
-            (Hindrance.SUBSTITUTE, text % {"number": _number(similar.suppliers), "items": _items(outlook, way)})
-        )
+        found.append((Reason.SUBSTITUTE, text % {"number": _number(similar.suppliers), "items": _items(outlook, way)}))
     return found
 
 

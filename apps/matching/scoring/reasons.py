@@ -10,7 +10,7 @@ from typing import Final
 class Reason(StrEnum):
     """One reason why not."""
 
-    # Why an offer may not serve a need. `eligibility.CHECKS` decides on these.
+    # Why an offer may not serve a need. `eligibility.checks` decides on these.
     OWN = "own"  # the need and the offer are of one organisation
     SUBSTITUTE = "substitute"  # another item, which the requester does not accept
     STANDARD = "standard"  # not the standard that is asked for, nor one that meets it
@@ -43,4 +43,21 @@ OF_SHORTAGES: Final = (
     Reason.SHARED,
     Reason.HIGHER,
     Reason.EXHAUSTED,
+)
+
+# The reasons that are counted for the outlook of a need, in the order in which they are told. The requester's own
+# offers are not counted.
+OF_OFFERS: Final = (
+    Reason.SUBSTITUTE,
+    Reason.STANDARD,
+    Reason.REGION,
+    Reason.MINIMUM,
+    Reason.STOCK,
+    Reason.LITTLE,
+    Reason.ASKED_BEFORE,
+    Reason.CERTIFICATE,
+    Reason.UNVERIFIED,
+    Reason.STALE,
+    Reason.PAUSED,
+    Reason.FAR,
 )

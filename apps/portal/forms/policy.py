@@ -15,7 +15,18 @@ from django.utils.translation import gettext_lazy as _
 from apps.catalogue.models import Region
 from apps.policy.faults import InvalidPolicyError, Limits, keys_of
 from apps.policy.values import PhaseName, PolicyValues
-from apps.policy.wording import NAMES, PHASE_NAMES, WORDS, Section, Unit, Words, label_of, name_of, say, say_briefly
+from apps.policy.wording import (
+    NAMES,
+    PHASE_NAMES,
+    WORDS,
+    Section,
+    SettingUnit,
+    SettingWords,
+    label_of,
+    name_of,
+    say,
+    say_briefly,
+)
 from apps.portal.forms.regions import RegionField
 from apps.portal.forms.seen import SeenField, SeenForm
 
@@ -28,7 +39,7 @@ _ROWS_LEFT: Final = 2
 class SettingRow:
     """The fields of one setting."""
 
-    words: Words
+    words: SettingWords
     fields: list[forms.BoundField]
     is_table: bool
     fault: str = ""  # of all of them together
@@ -119,7 +130,7 @@ def _fields_of(one: Any, value: Any) -> Iterator[tuple[str, forms.Field]]:
         yield f"{one.name}-{key}", _field(one, value[key], name_of(key), words)
 
 
-def _field(one: Any, value: Any, label: Any, words: Words) -> forms.Field:
+def _field(one: Any, value: Any, label: Any, words: SettingWords) -> forms.Field:
     in_table = keys_of(one) is not None
     facts: dict[str, Any] = {"label": label, "help_text": "" if in_table else _help(words)}
     if NoneType in get_args(one.type):
@@ -155,13 +166,13 @@ def _field(one: Any, value: Any, label: Any, words: Words) -> forms.Field:
     )
 
 
-def _help(words: Words) -> Any:
-    if words.unit is Unit.NONE:
+def _help(words: SettingWords) -> Any:
+    if words.unit is SettingUnit.NONE:
         return words.help
     return format_lazy("{} ({})", words.help, words.unit.sign)
 
 
-def _typed(value: float | None, unit: Unit) -> Decimal | None:
+def _typed(value: float | None, unit: SettingUnit) -> Decimal | None:
     """As it is typed: 25 for a share of 0.25, without needless digits; nothing for no limit."""
     if value is None:
         return None

@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from apps.matching.allocation.arcs import eligible_supply
 from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.sequential import decide
-from apps.matching.explanation.hindrances import Hindrance
 from apps.matching.scoring.either import Either
 from apps.matching.scoring.eligibility import Check, added, checks, why_not
 from apps.matching.scoring.facts import Need, Source
 from apps.matching.scoring.ranking import rank
-from apps.matching.scoring.reasons import OF_SHORTAGES, Reason
+from apps.matching.scoring.reasons import OF_OFFERS, OF_SHORTAGES, Reason
 from tests.matching.markets import NOW, POLICY, RULES, every_score, markets
 
 Case = tuple[list[Need], list[Source]]
@@ -89,6 +88,6 @@ def test_each_reason_is_checked_once_and_told_where_nobody_can_be_asked() -> Non
     """The requester's own offers are no offers to it: they are not told."""
     reasons = [check.reason for check in checks()]
     assert len(reasons) == len(set(reasons))
-    told = {hindrance.name.lower() for hindrance in Hindrance if hindrance.name}
+    told = set(OF_OFFERS)
     assert told == set(Reason) - {Reason.OWN} - (set(OF_SHORTAGES) - {Reason.MINIMUM})
     assert set(reasons) <= told | {Reason.OWN}

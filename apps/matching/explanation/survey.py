@@ -1,38 +1,27 @@
 """What keeps the offers of some goods from serving a need, supplier by supplier, and what would help. Pure.
 
-An offer may have several hindrances at once. A way out counts only offers that nothing else keeps back.
+An offer may fail several checks at once. A way out counts only offers that fail no other.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntFlag, StrEnum
+from enum import StrEnum
 from typing import Final
 
 from apps.accounts.disclosure import LEAST_ORGANISATIONS
+from apps.matching.scoring.reasons import Reason
 
-
-class Hindrance(IntFlag):
-    """Why an offer cannot serve a need. The order is that in which they are told."""
-
-    SUBSTITUTE = 1  # another item, which the requester does not accept
-    STANDARD = 2
-    REGION = 4
-    MINIMUM = 8
-    STOCK = 16  # all promised to others, or less left than the minimum order
-    LITTLE = 32  # less left than is worth a shipment for this need
-    ASKED_BEFORE = 64
-    CERTIFICATE = 128  # has run out
-    UNVERIFIED = 256
-    STALE = 512  # not confirmed for long, or said to be gone
-    PAUSED = 1024
-    FAR = 2048  # a gift, which waits for a need nearby before it goes so far to one that can wait
+Reasons = frozenset[Reason]  # why an offer cannot serve a need: all of them at once
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Offers with the same hindrances; of one item and standard where `item_id` is given. Quantities in base units."""
+class OfferGroup:
+    """Offers with the same reasons against them; of one item and standard where `item_id` is given.
 
-    hindrances: Hindrance
+    Quantities are in base units.
+    """
+
+    reasons: Reasons
     suppliers: int  # distinct organisations
     units: int  # free in all
     least_minimum: int
@@ -46,20 +35,20 @@ class Survey:
     """All offers of a need's goods, counted."""
 
     suppliers: int  # that have the goods, or a substitute that is welcome
-    blocked: Mapping[Hindrance, int]  # of these, those with no offer that is free of this hindrance
-    groups: tuple[Group, ...]
-    of_items: tuple[Group, ...] = ()  # by item and standard, where that is the one hindrance
+    blocked: Mapping[Reason, int]  # of these, those with no offer that this does not keep back
+    groups: tuple[OfferGroup, ...]
+    of_items: tuple[OfferGroup, ...] = ()  # by item and standard, where that is the one reason
     places: tuple[str, ...] = ()  # codes that are shipped to by offers that are only not shipped to the need
     mixed: int = 0  # suppliers with several offers, each kept back by something else
 
-    def group(self, hindrances: Hindrance) -> Group | None:
-        """The offers with exactly these hindrances."""
-        return next((group for group in self.groups if group.hindrances == hindrances), None)
+    def group(self, *reasons: Reason) -> OfferGroup | None:
+        """The offers with exactly these reasons against them."""
+        return next((group for group in self.groups if group.reasons == set(reasons)), None)
 
     @property
     def candidates(self) -> int:
         """Suppliers with an offer that nothing keeps back."""
-        group = self.group(Hindrance(0))
+        group = self.group()
         return group.suppliers if group else 0
 
 
@@ -88,12 +77,12 @@ class Way:
 
 
 _SINGLE: Final = {
-    Action.SUBSTITUTES: Hindrance.SUBSTITUTE,
-    Action.STANDARD: Hindrance.STANDARD,
-    Action.MORE: Hindrance.MINIMUM,
-    Action.LESS: Hindrance.LITTLE,
-    Action.REGION: Hindrance.REGION,
-    Action.URGENT: Hindrance.FAR,
+    Action.SUBSTITUTES: Reason.SUBSTITUTE,
+    Action.STANDARD: Reason.STANDARD,
+    Action.MORE: Reason.MINIMUM,
+    Action.LESS: Reason.LITTLE,
+    Action.REGION: Reason.REGION,
+    Action.URGENT: Reason.FAR,
 }
 
 
@@ -102,8 +91,8 @@ def ways_out(survey: Survey, *, spoken_for: int, matter_share: float, places: tu
     or have promised to it; `places` are near ones that those ship to who do not ship to the need.
     """
     found = []
-    for action, hindrance in _SINGLE.items():
-        group = survey.group(hindrance)
+    for action, reason in _SINGLE.items():
+        group = survey.group(reason)
         if group is None:
             continue
         quantity, are_few = None, group.suppliers < LEAST_ORGANISATIONS
@@ -117,8 +106,8 @@ def ways_out(survey: Survey, *, spoken_for: int, matter_share: float, places: tu
             group.suppliers,
             None if are_few else group.units,
             quantity=quantity,
-            items=_by(survey.of_items, hindrance, "item_id") if action is Action.SUBSTITUTES else (),
-            standards=_by(survey.of_items, hindrance, "standard_id") if action is Action.STANDARD else (),
+            items=_by(survey.of_items, reason, "item_id") if action is Action.SUBSTITUTES else (),
+            standards=_by(survey.of_items, reason, "standard_id") if action is Action.STANDARD else (),
             places=places if action is Action.REGION else (),
         )
         found.append(way)
@@ -131,13 +120,14 @@ def _to_one_digit(number: int) -> int:
     return int(number // step * step)
 
 
-def _by(groups: Iterable[Group], hindrance: Hindrance, name: str) -> tuple[tuple[int, int], ...]:
-    """Suppliers by item or standard among the offers with this hindrance alone. A supplier that has one item by two
-    standards counts twice.
+def _by(groups: Iterable[OfferGroup], reason: Reason, name: str) -> tuple[tuple[int, int], ...]:
+    """Suppliers by item or standard among the offers that this reason alone keeps back.
+
+    A supplier that has one item by two standards counts twice.
     """
     found: dict[int, int] = {}
     for group in groups:
-        if group.hindrances == hindrance:
+        if group.reasons == {reason}:
             key = getattr(group, name)
             found[key] = found.get(key, 0) + group.suppliers
     return tuple(sorted(found.items(), key=lambda pair: (-pair[1], pair[0] or 0)))
