@@ -155,7 +155,7 @@ def test_who_may_only_look_has_no_actions(client: Client) -> None:
 def test_organisations_are_verified_and_rejected_with_a_reason(office: Client, root: User) -> None:
     organisation = OrganisationFactory.create(unverified=True, state=OrganisationState.PENDING)
 
-    assert act(office, "reject", organisation) == [f"{organisation}: Say why, so that they can mend it."]
+    assert act(office, "reject", organisation) == [f"{organisation}: Say why, so that they can correct it."]
     assert act(office, "reject", organisation, "No stamp") == ["1 row: done."]
     organisation.refresh_from_db()
     assert (organisation.state, organisation.state_reason) == (OrganisationState.REJECTED, "No stamp")

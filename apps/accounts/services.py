@@ -168,7 +168,7 @@ def _check_seen(organisation: Organisation, seen: dt.datetime | None) -> None:
         return
     locked = Organisation.objects.select_for_update(no_key=True).filter(pk=organisation.pk)
     if locked.values_list("updated_at", flat=True).get() != seen:
-        raise RuleViolation("state_changed", _("This organisation changed a moment ago. Look again and decide."))
+        raise RuleViolation("state_changed", _("This organisation has just changed. Check it and try again."))
 
 
 @transaction.atomic
@@ -221,7 +221,7 @@ def verify_organisation(
 def reject_organisation(organisation: Organisation, *, by: User, reason: str) -> None:
     """Reject, with a reason. The organisation may correct its facts and submit again. Raises `reason_missing`."""
     if not reason.strip():
-        raise RuleViolation("reason_missing", _("Say why, so that they can mend it."), field="reason")
+        raise RuleViolation("reason_missing", _("Say why, so that they can correct it."), field="reason")
     move(
         organisation,
         OrganisationState.REJECTED,

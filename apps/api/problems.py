@@ -34,13 +34,13 @@ TITLES: Final = {
     404: gettext_lazy("Not found"),
     405: gettext_lazy("This method is not possible here"),
     406: gettext_lazy("This form of answer is not available"),
-    409: gettext_lazy("Not possible as things stand"),
+    409: gettext_lazy("Not possible in the current state"),
     411: gettext_lazy("The length is missing"),
     413: gettext_lazy("The request is too large"),
     415: gettext_lazy("This form of request is not understood"),
     429: gettext_lazy("Too many requests"),
-    500: gettext_lazy("Our fault"),
-    503: gettext_lazy("Not available right now"),
+    500: gettext_lazy("Server error"),
+    503: gettext_lazy("Temporarily unavailable"),
 }
 
 
@@ -96,7 +96,7 @@ def handle(error: Exception, _context: dict[str, Any]) -> Response | None:
         body = document(error.status, error.code, error.message, error.errors, **error.params)
         return _respond(body)
     if isinstance(error, exceptions.ValidationError):
-        return _respond(document(400, "invalid", _("Some of the facts do not fit."), flatten(error.detail)))
+        return _respond(document(400, "invalid", _("Some of the information is not valid."), flatten(error.detail)))
 
     error = _translated(error)
     if not isinstance(error, exceptions.APIException):
@@ -192,5 +192,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
         answer["Retry-After"] = str(RETRY_AFTER)
         return answer
     if _is_ours(request):
-        return _plain(500, "error", _("Something went wrong on our side. It is noted."))
+        return _plain(500, "error", _("Something went wrong on our side. The error has been recorded."))
     return defaults.server_error(request)

@@ -29,7 +29,7 @@ def move(obj: models.Model, to: Any, **changes: Any) -> None:
     # Compare and set: the condition on the old state makes the check and the write one step, without a lock before it.
     won = type(obj)._default_manager.filter(pk=obj.pk, state=was).update(state=to, **changes)
     if not won:
-        raise RuleViolation("state_changed", _("Somebody else changed this a moment ago. Look again and decide."))
+        raise RuleViolation("state_changed", _("Somebody else has just changed this. Check it and try again."))
 
     for name, value in {"state": to, **changes}.items():
         setattr(obj, name, value)

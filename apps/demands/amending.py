@@ -93,7 +93,7 @@ def _check_needs_no_review(demand: Demand, before: Demand, policy: PolicyValues,
     if judgement.plausibility is Plausibility.ABSURD:
         raise RuleViolation(
             "look_needed",
-            _("The quantity is far from usual. Post it as a need of its own: a coordinator will look at it first."),
+            _("This quantity is unusual. Post it as a separate need, so that a coordinator can review it first."),
             field="quantity",
         )
     if judgement.plausibility is Plausibility.UNUSUAL and not quantity_confirmed:
@@ -107,7 +107,7 @@ def _check_approved(demand: Demand, before: Demand) -> None:
     if demand.region_id != before.region_id:
         raise RuleViolation(
             "look_needed",
-            _("There a coordinator looks at every need before it goes out: post it as a need of its own."),
+            _("In that region a coordinator reviews every need before it goes out. Post it as a separate need."),
             field="region",
         )
     burdens, reviewed = _burden(demand), _burden(before)
@@ -116,8 +116,8 @@ def _check_approved(demand: Demand, before: Demand) -> None:
             raise RuleViolation(
                 "look_needed",
                 _(
-                    "Here a coordinator looks at every need before it goes out. Ask yours to make this one larger or "
-                    "more urgent, or post what is missing as a need of its own."
+                    "In this region a coordinator reviews every need before it goes out. Ask your coordinator to make "
+                    "this need larger or more urgent, or post the rest as a separate need."
                 ),
                 field=field,
             )

@@ -49,10 +49,10 @@ class DemandStateCode(models.TextChoices):
     out.
     """
 
-    QUANTITY_UNUSUAL = "quantity_unusual", _("The quantity is far from usual: a coordinator will look at it first.")
+    QUANTITY_UNUSUAL = "quantity_unusual", _("This quantity is unusual. A coordinator will review it first.")
     APPROVAL_REQUIRED = (
         "approval_required",
-        _("In this region a coordinator looks at every need before it goes out."),
+        _("In this region a coordinator reviews every need before it goes out."),
     )
     RETURNED = "returned", _("A coordinator returned it.")
     RETURNED_AND_AMENDED = "returned_and_amended", _("A coordinator returned it; it was changed since.")

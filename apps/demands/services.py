@@ -137,7 +137,7 @@ def open_demand(
     if seen is not None:
         demand = Demand.objects.select_for_update(of=["self"], no_key=True).shown().get(pk=demand.pk)
         if demand.updated_at != seen:
-            raise RuleViolation("state_changed", _("This need changed a moment ago. Look again and decide."))
+            raise RuleViolation("state_changed", _("This need has just changed. Check it and try again."))
     policy = policy or Policy.objects.current().values
     verdict = _may_go_out(demand, policy, by=by, quantity_confirmed=quantity_confirmed)
     if verdict.violation is not None:
@@ -148,8 +148,8 @@ def open_demand(
 def _may_go_out(demand: Demand, policy: PolicyValues, *, by: User | None, quantity_confirmed: bool) -> "_GoingOut":
     """Whether a draft may go out now. What a coordinator sends out has been looked at."""
     if not demand.organisation.is_verified:
-        text = _("“%(name)s” is not verified yet: nothing of it goes out before.") % {"name": demand.organisation}
-        return _GoingOut(PostOutcome.WAITS_FOR_VERIFICATION, RuleViolation("organisation_unverified", text))
+        text = _("“%(name)s” is not verified yet. Nothing goes out until it is.") % {"name": demand.organisation}
+        return _GoingOut(Outcome.WAITS_FOR_VERIFICATION, RuleViolation("organisation_unverified", text))
     if demand.item.is_unlisted:
         missing = RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
         return _GoingOut(PostOutcome.NEEDS_ITEM, missing)
@@ -224,7 +224,7 @@ def return_demand(demand: Demand, *, by: User, reason: str, now: dt.datetime | N
     """A coordinator does not let a draft go out as it is: its owner is told why, mends it and asks again."""
     now = now or timezone.now()
     if not reason.strip():
-        raise RuleViolation("reason_missing", _("Say what its owner can do."), field="reason")
+        raise RuleViolation("reason_missing", _("Say what the requester should change."), field="reason")
     waiting = Demand.objects.awaiting_review().filter(pk=demand.pk)
     if not waiting.update(
         review_requested_at=None,
@@ -232,7 +232,7 @@ def return_demand(demand: Demand, *, by: User, reason: str, now: dt.datetime | N
         state_code=DemandStateCode.RETURNED,
         state_note=reason.strip(),
     ):
-        raise RuleViolation("illegal_move", _("This need does not wait for a coordinator any more."))
+        raise RuleViolation("illegal_move", _("This need is no longer waiting for a coordinator."))
     demand.refresh_from_db()
     audit.record(by, "demand.returned", demand, reason=reason)
     context = {**describe(demand), "reason": demand.state_note}

@@ -58,9 +58,7 @@ def _lock(order: Order) -> Order:
 def _check_seen(order: Order, seen: dt.datetime | None) -> None:
     """Refuse what was decided on an older state of the order, such as the same form sent twice."""
     if seen is not None and order.updated_at != seen:
-        raise RuleViolation(
-            "state_changed", _("This order changed a moment ago, maybe by yourself. Look again and decide.")
-        )
+        raise RuleViolation("state_changed", _("This order has just changed, perhaps by you. Check it and try again."))
 
 
 @transaction.atomic
@@ -269,9 +267,7 @@ def repeat_order(
     order = _lock(order)
     match = order.match
     if newest_seen is not None and match.orders.filter(pk__gt=newest_seen).exists():
-        raise RuleViolation(
-            "state_changed", _("More was ordered a moment ago, maybe by yourself. Look again and decide.")
-        )
+        raise RuleViolation("state_changed", _("More has just been ordered, perhaps by you. Check it and try again."))
     check_repeatable(order, now)
     if quantity <= 0:
         raise RuleViolation("quantity_out_of_range", _("Order at least 1."), field="quantity")

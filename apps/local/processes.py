@@ -1,6 +1,6 @@
-"""Server processes that are our children: none outlives its owner, and one that did is ended.
+"""Child processes that must not outlive this one, and the end of those that did.
 
-Knows nothing of Django, and less of what the servers are.
+Does not import Django, and does not know which servers these are.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ class ServerProblem(Exception):
     """Why the servers cannot run, and what to do about it, in one sentence."""
 
 
-class Bound:
-    """Run in the child before it becomes the server: it ends when this process ends, however that ends.
+class EndWithParent:
+    """A `preexec_fn`: the child gets `on_death` when this process ends, even if it was killed (Linux only).
 
     `leave_root` moves it into a user namespace of its own, where it is nobody while its files stay ours: PostgreSQL
     does not run as root, and this needs no new user and no change of modes.
@@ -48,13 +48,13 @@ class Bound:
 
 def bound_to_us(on_death: signal.Signals = signal.SIGTERM) -> Callable[[], None]:
     """A `preexec_fn` for children that must not outlive this process."""
-    return Bound(on_death)
+    return EndWithParent(on_death)
 
 
 def may_leave_root() -> bool:
     true = shutil.which("true") or "/bin/true"
     try:
-        probe = subprocess.run([true], preexec_fn=Bound(signal.SIGKILL, leave_root=True), check=False)
+        probe = subprocess.run([true], preexec_fn=EndWithParent(signal.SIGKILL, leave_root=True), check=False)
     except (OSError, subprocess.SubprocessError):
         return False
     return probe.returncode == 0
@@ -63,7 +63,8 @@ def may_leave_root() -> bool:
 def end_leftover(pid_file: Path, directory: Path) -> None:
     """Stop a server of this data directory that outlived its owner.
 
-    None is a dead one, a zombie, or a stranger that was given the same number by the system.
+    The process id in the file may belong to a dead process, a zombie, or a stranger that got the same number later.
+    These are left alone.
     """
     try:
         pid = int(pid_file.read_text(encoding="ascii").split()[0])

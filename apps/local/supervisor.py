@@ -85,7 +85,7 @@ class Process:
 
 
 def processes(listener: socket.socket, *, workers: int, mail_port: int | None, var: Path) -> list[Process]:
-    """In the order in which they start; they stop in the opposite one."""
+    """The processes of the program in the order in which they start; they stop in the opposite one."""
     python = sys.executable
     metrics = var / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)  # counters of processes that are long gone
@@ -132,7 +132,7 @@ def supervise(
     stop: "Stop",
 ) -> None:
     """Run the group until `stop` is set."""
-    told = False
+    announced = False
     stop.interrupts = False
     try:
         for process in group:
@@ -141,9 +141,9 @@ def supervise(
             for process in group:
                 process.mend(time.monotonic(), say)
             mend_servers()
-            if not told and is_ready():
+            if not announced and is_ready():
                 when_ready()
-                told = True
+                announced = True
     finally:
         say("Stopping")
         for process in reversed(group):
@@ -154,7 +154,10 @@ def supervise(
 
 
 class Stop(threading.Event):
-    """Set by Ctrl-C, TERM or the end of the terminal; it interrupts what is being prepared, later it is waited for."""
+    """Set by Ctrl-C, TERM or the end of the terminal.
+
+    While things are prepared, a signal also raises `KeyboardInterrupt`. Later the supervisor waits for this event.
+    """
 
     interrupts = True
 

@@ -20,11 +20,11 @@ from apps.supply.models import Offer
 
 class MatchState(models.TextChoices):
     HELD = "held", _("Waiting for the supplier's answer")
-    STANDBY = "standby", _("Next best")
+    STANDBY = "standby", _("Backup")
     ACCEPTED = "accepted", _("Accepted")
     DECLINED = "declined", _("Declined")
     EXPIRED = "expired", _("Not answered in time")
-    SUPERSEDED = "superseded", _("Given way")
+    SUPERSEDED = "superseded", _("Replaced by a higher priority")
     CANCELLED = "cancelled", _("Cancelled")
 
 
@@ -234,7 +234,7 @@ class Escalation(TimeStamped):
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="+", verbose_name=_("coordinator"))
     level = models.PositiveSmallIntegerField(_("level"), help_text=_("1 is the nearest coordinator."))
     tried: models.JSONField[dict[str, int], dict[str, int]] = models.JSONField(_("what was tried"), default=dict)
-    for_approval = models.BooleanField(_("waits to be looked at"), default=False)
+    for_approval = models.BooleanField(_("awaits review"), default=False)
     # Which run of the clock of the need this belongs to: `Demand.escalating_since` at the time.
     since = models.DateTimeField(editable=False)
 

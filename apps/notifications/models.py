@@ -23,7 +23,7 @@ class Channel(models.TextChoices):
 class MessageState(models.TextChoices):
     QUEUED = "queued", _("Waiting to be sent")
     SENT = "sent", _("Sent")
-    FAILED = "failed", _("Failed for good")
+    FAILED = "failed", _("Failed permanently")
 
 
 class NotificationQuerySet(models.QuerySet["Notification"]):

@@ -7,7 +7,10 @@ from django.http import HttpRequest
 
 
 def is_from_this_machine(request: HttpRequest) -> bool:
-    """A proxy on this machine brings the whole world along; it says so in a header."""
+    """Whether the request was made on this machine.
+
+    Requests that a proxy on this machine passes on come from anywhere. The headers that it adds tell them apart.
+    """
     if settings.TRUSTED_PROXY_COUNT or "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
         return False
     try:

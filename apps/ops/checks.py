@@ -1,6 +1,6 @@
 """What is wrong with these settings for a deployment: `manage.py check --deploy`.
 
-What one variable alone shows is refused when it is read (cosmomatch/settings.py); here is what only shows in the whole.
+A bad value of one variable is refused when it is read (cosmomatch/settings.py). The checks here compare several.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 
 @register(Tags.security, deploy=True)
 def check_deployment(**_: Any) -> list[CheckMessage]:
-    return [*_who_we_are(), *_what_we_stand_on(), *_how_we_speak()]
+    return [*_identity(), *_servers(), *_messages()]
 
 
-def _who_we_are() -> Iterator[CheckMessage]:
+def _identity() -> Iterator[CheckMessage]:
     if not settings.PRODUCTION:
         yield Error(
             "These are the settings of a developer's machine.", hint="Set ENVIRONMENT=production.", id="ops.E001"
@@ -41,7 +41,7 @@ def _who_we_are() -> Iterator[CheckMessage]:
         )
 
 
-def _what_we_stand_on() -> Iterator[CheckMessage]:
+def _servers() -> Iterator[CheckMessage]:
     if not settings.DATABASE_IS_NAMED:
         yield Error(
             "There is no database but the embedded one, which ends with the process that started it.",
@@ -68,9 +68,9 @@ def _what_we_stand_on() -> Iterator[CheckMessage]:
         )
 
 
-def _how_we_speak() -> Iterator[CheckMessage]:
+def _messages() -> Iterator[CheckMessage]:
     if settings.EMAIL_IS_CAUGHT:
-        yield Error("There is no mail server: nobody would be told anything.", hint="Set EMAIL_HOST.", id="ops.E008")
+        yield Error("There is no mail server, so no message would be sent.", hint="Set EMAIL_HOST.", id="ops.E008")
     elif settings.EMAIL_SECURITY == "none" and settings.EMAIL_HOST_PASSWORD:
         yield Error(
             "The password of the mail server would be sent in the clear.",

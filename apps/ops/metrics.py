@@ -18,9 +18,10 @@ COUNTED = {
 }
 
 
-class Work(Collector):
+class WorkCollector(Collector):
     def describe(self) -> list[Metric]:
-        return []  # registering must not ask the database
+        # prometheus_client would otherwise call collect() when the collector is registered, and ask the database then.
+        return []
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("cosmomatch_database_up", "Whether the database answers")

@@ -1,4 +1,4 @@
-"""Turns away what is too large before anybody reads it."""
+"""Refuses requests whose body is too large, before anything reads it."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,11 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 def body_limit_middleware(get_response: GetResponse) -> GetResponse:
-    """Django counts what it reads itself; DRF's parsers read around it. A body of unknown length is read as empty."""
+    """Raise `RequestDataTooBig` for a body above the limit of its kind.
+
+    Django applies its limit only to bodies that it parses itself, and DRF's parsers read the stream without it. A body
+    of unknown length needs no check, because WSGI reads it as empty.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         length = request.META.get("CONTENT_LENGTH") or "0"

@@ -19,7 +19,7 @@ from apps.ops.callers import is_from_this_machine
 @never_cache
 @login_not_required
 def healthz(_request: HttpRequest) -> HttpResponse:
-    """The process lives, whatever becomes of the rest."""
+    """Liveness: the process answers, even when the database or Redis does not."""
     return JsonResponse({"status": "alive"})
 
 
@@ -27,7 +27,7 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_not_required
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """The work gets done: each part by name, `ok` or what is wrong."""
+    """Readiness: each part by name, with `ok` or a sentence that says what is wrong; 503 if anything is."""
     found = health.run(health.READINESS)
     ready = not any(found.values())
     response = JsonResponse(
@@ -45,7 +45,7 @@ def readyz(_request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_not_required
 def metrics_page(request: HttpRequest) -> HttpResponse:
-    """For Prometheus. To everybody else there is no such page."""
+    """Figures for Prometheus. A caller without the token, from another machine, gets 404."""
     if not (is_from_this_machine(request) or _has_token(request)):
         raise Http404
     registry = prometheus_client.CollectorRegistry()
@@ -54,7 +54,7 @@ def metrics_page(request: HttpRequest) -> HttpResponse:
     else:
         registry = prometheus_client.REGISTRY
     work = prometheus_client.CollectorRegistry()
-    work.register(metrics.Work())
+    work.register(metrics.WorkCollector())
     return HttpResponse(
         prometheus_client.generate_latest(registry) + prometheus_client.generate_latest(work),
         content_type=prometheus_client.CONTENT_TYPE_LATEST,

@@ -65,7 +65,7 @@ def make_policy(settings: Any, *, note: str, by: User, based_on: int | None = No
 def _changed(version: int) -> RuleViolation:
     return RuleViolation(
         "policy_changed",
-        _("Somebody else has put version %(version)s into force meanwhile. Look at it, and draft anew from there.")
+        _("Version %(version)s has come into force in the meantime. Read it, then start a new draft from it.")
         % {"version": version},
         version=version,
     )
@@ -91,7 +91,7 @@ def lock_draft(draft: PolicyDraft, *, seen: dt.datetime | None = None) -> Policy
     if locked.state != DraftState.OPEN:
         raise RuleViolation("illegal_move", _("This draft is not open any more."))
     if seen is not None and locked.updated_at != seen:
-        raise RuleViolation("state_changed", _("Somebody changed this draft a moment ago. Look again and decide."))
+        raise RuleViolation("state_changed", _("Somebody has just changed this draft. Check it and try again."))
     return locked
 
 

@@ -104,19 +104,21 @@ WORDS: Final[dict[str, SettingWords]] = {
     ),
     "ageing_hours_per_tier": SettingWords(
         gettext_lazy("Waiting that lifts a need by one tier"),
-        gettext_lazy("Whoever has waited this long is served as if one tier higher, again and again."),
+        gettext_lazy("Each time a need has waited this long, it moves up one tier."),
         SettingUnit.HOURS,
         Section.FIRST,
     ),
     "share_cap": SettingWords(
         gettext_lazy("Largest share of a short item"),
-        gettext_lazy("No need takes more of what is within its reach before the others of its tier had their turn."),
+        gettext_lazy(
+            "No need gets more than this share of what it can reach until others in its tier have had their turn."
+        ),
         SettingUnit.PERCENT,
         Section.FIRST,
     ),
     "fairness": SettingWords(
         gettext_lazy("A short item is shared evenly"),
-        gettext_lazy("Among whom a short item is divided evenly, instead of serving one need in full first."),
+        gettext_lazy("Which needs share a short item equally, instead of one need being served in full first."),
         SettingUnit.NONE,
         Section.FIRST,
     ),
@@ -134,13 +136,13 @@ WORDS: Final[dict[str, SettingWords]] = {
     ),
     "escalation_hours": SettingWords(
         gettext_lazy("A coordinator steps in after"),
-        gettext_lazy("A need that is not covered by then is escalated to the next coordinator up."),
+        gettext_lazy("A need that is not covered by then is escalated to the next coordinator."),
         SettingUnit.HOURS,
         Section.CLOCKS,
     ),
     "ask_hours": SettingWords(
         gettext_lazy("Asked whether still needed after"),
-        gettext_lazy("Whoever posted a need is then asked, with one click, whether it still holds."),
+        gettext_lazy("The requester is then asked, with one click, whether the need still stands."),
         SettingUnit.HOURS,
         Section.CLOCKS,
     ),
@@ -151,36 +153,36 @@ WORDS: Final[dict[str, SettingWords]] = {
         Section.CLOCKS,
     ),
     "offer_ask_hours": SettingWords(
-        gettext_lazy("Suppliers are asked whether it is still there after"),
-        gettext_lazy("Whoever published an offer is then asked, with one click, whether the goods are still there."),
+        gettext_lazy("Suppliers are asked whether goods are still available after"),
+        gettext_lazy("The supplier is then asked, with one click, whether the goods are still available."),
         SettingUnit.HOURS,
         Section.CLOCKS,
     ),
     "offer_stale_hours": SettingWords(
         gettext_lazy("An offer is suspended, if nobody confirms it, after"),
-        gettext_lazy("Nothing of an offer that nobody confirmed by then is promised until somebody does."),
+        gettext_lazy("An offer that nobody has confirmed by then is not used until somebody confirms it."),
         SettingUnit.HOURS,
         Section.CLOCKS,
     ),
     "phases": SettingWords(
         gettext_lazy("Regions and phases"),
-        gettext_lazy("What holds in a region holds in all that lies in it, unless something nearer says otherwise."),
+        gettext_lazy("A setting for a region applies to everything inside it, unless a smaller region has its own."),
         SettingUnit.NONE,
         Section.PHASES,
     ),
     "fair_parts": SettingWords(
         gettext_lazy("Parts of an even share"),
-        gettext_lazy("In how many rounds a short item is dealt out where it is shared evenly."),
+        gettext_lazy("In how many rounds a short item is shared out."),
         SettingUnit.PARTS,
     ),
     "shipment_weight": SettingWords(
         gettext_lazy("Cost of a further shipment"),
-        gettext_lazy("How much better a split over one more supplier must be; 0 means as many as it takes."),
+        gettext_lazy("How much better a plan must be to use one more supplier; 0 means no limit."),
         SettingUnit.POINTS,
     ),
     "shipment_units": SettingWords(
         gettext_lazy("Cost of every shipment"),
-        gettext_lazy("A shipment must be worth as much as a whole point of score on this many units; 0 means nothing."),
+        gettext_lazy("A shipment must be worth a full score on this many units; 0 means no minimum."),
         SettingUnit.GOODS,
     ),
     "fair_from": SettingWords(
@@ -194,17 +196,17 @@ WORDS: Final[dict[str, SettingWords]] = {
         SettingUnit.POINTS,
     ),
     "waiting_step_hours": SettingWords(
-        gettext_lazy("Step in which waiting is told apart"),
+        gettext_lazy("Waiting time counts in steps of"),
         gettext_lazy("Among needs that are alike, one that has waited a whole step longer comes first."),
         SettingUnit.HOURS,
     ),
     "waiting_steps": SettingWords(
         gettext_lazy("Steps of waiting that count"),
-        gettext_lazy("After so many steps all have waited long, and none longer than another."),
+        gettext_lazy("Beyond this many steps, all needs count as having waited equally long."),
         SettingUnit.STEPS,
     ),
     "gift_reach_km": SettingWords(
-        gettext_lazy("How far a gift goes at once"),
+        gettext_lazy("How far a donation goes on its first day"),
         gettext_lazy("To a need that can wait, a donation goes no farther on its first day. Empty means anywhere."),
         SettingUnit.KILOMETRES,
     ),
@@ -214,17 +216,17 @@ WORDS: Final[dict[str, SettingWords]] = {
         SettingUnit.KILOMETRES_A_DAY,
     ),
     "stay_bonus": SettingWords(
-        gettext_lazy("Favour for whoever was asked already"),
+        gettext_lazy("Preference for suppliers already asked"),
         gettext_lazy("How much better another supplier must be before a request is taken back for it."),
         SettingUnit.POINTS,
     ),
     "stay_share": SettingWords(
-        gettext_lazy("Change of quantity that is let be"),
+        gettext_lazy("Quantity change that is ignored"),
         gettext_lazy("A supplier is not asked again for a quantity that differs by less."),
         SettingUnit.PERCENT,
     ),
     "stay_margin": SettingWords(
-        gettext_lazy("Gain that a new plan must bring"),
+        gettext_lazy("Improvement that a new plan must bring"),
         gettext_lazy("Requests are only changed if a tier gets more, or the whole is better by this much."),
         SettingUnit.PERCENT,
     ),
@@ -234,32 +236,32 @@ WORDS: Final[dict[str, SettingWords]] = {
         SettingUnit.PERCENT,
     ),
     "standbys": SettingWords(
-        gettext_lazy("Suppliers next in line"),
-        gettext_lazy("How many are noted as next best, should those who were asked say no."),
+        gettext_lazy("Backup suppliers"),
+        gettext_lazy("How many suppliers are kept as backups in case those asked decline."),
         SettingUnit.SUPPLIERS,
     ),
     "half_distance_km": SettingWords(
-        gettext_lazy("Distance that counts half"),
+        gettext_lazy("Distance that scores half"),
         gettext_lazy("A supplier this far away gets half the points for distance."),
         SettingUnit.KILOMETRES,
     ),
     "lateness_days": SettingWords(
-        gettext_lazy("Delay that counts nothing"),
+        gettext_lazy("Delay that scores nothing"),
         gettext_lazy("A delivery this much later than needed gets no points for delivery time."),
         SettingUnit.DAYS,
     ),
     "record_prior_matches": SettingWords(
-        gettext_lazy("Trust in advance: matches"),
+        gettext_lazy("Starting record: matches"),
         gettext_lazy("A supplier’s record is counted as if it had had this many matches before."),
         SettingUnit.MATCHES,
     ),
     "record_prior_share": SettingWords(
-        gettext_lazy("Trust in advance: share kept"),
+        gettext_lazy("Starting record: share kept"),
         gettext_lazy("… of which this share had gone well."),
         SettingUnit.PERCENT,
     ),
     "offer_fresh_days": SettingWords(
-        gettext_lazy("Age at which freshness counts nothing"),
+        gettext_lazy("Age at which freshness scores nothing"),
         gettext_lazy("An offer confirmed this long ago gets no points for freshness."),
         SettingUnit.DAYS,
     ),
@@ -280,7 +282,7 @@ NAMES: Final[dict[str, Text]] = {
     "urgency": gettext_lazy("Among needs of the same tier and urgency"),
     "tier": gettext_lazy("Among all needs of the same tier"),
     "phase": gettext_lazy("Phase"),
-    "approval": gettext_lazy("A coordinator looks at each need first"),
+    "approval": gettext_lazy("A coordinator reviews each need first"),
     **{kind.value: kind.label for kind in OrganisationKind},
 }
 

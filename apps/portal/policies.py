@@ -54,7 +54,7 @@ def shown(name: str, value: Any) -> str:
 
 def phase_in_words(phase: Phase) -> str:
     if phase.approval:
-        return _("%(phase)s; a coordinator looks at each need first") % {"phase": PHASE_NAMES[phase.phase]}
+        return _("%(phase)s; a coordinator reviews each need first") % {"phase": PHASE_NAMES[phase.phase]}
     return _("%(phase)s; needs go out at once") % {"phase": PHASE_NAMES[phase.phase]}
 
 

@@ -46,10 +46,10 @@ def unit_label(item: Item, value: int) -> str:
 
 _WAITS: Final[dict[str, Text]] = {
     DemandStateCode.QUANTITY_UNUSUAL: gettext_lazy(
-        "The quantity is far from usual. A coordinator will look at it and send it out; you need do nothing."
+        "This quantity is unusual. A coordinator will review it and send it out; you need do nothing."
     ),
     DemandStateCode.APPROVAL_REQUIRED: gettext_lazy(
-        "In this region a coordinator looks at every need before it goes out. Yours waits; you need do nothing."
+        "In this region a coordinator reviews every need before it goes out. Yours is waiting; you need do nothing."
     ),
 }
 

@@ -41,7 +41,7 @@ def check_facts(offer: Offer) -> None:
         errors["unit_price"] = [_("A donation has no price.")]
     errors |= _check_references(offer)
     if errors:
-        raise RuleViolation.of_fields(errors, _("Some of the facts do not fit."))
+        raise RuleViolation.of_fields(errors, _("Some of the information is not valid."))
 
 
 def _check_references(offer: Offer) -> dict[str, list[Text]]:

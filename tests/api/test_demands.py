@@ -85,7 +85,7 @@ def test_where_a_coordinator_reviews_first_an_opened_need_stays_a_draft(
     again = mine.post(f"/demands/{posted['id']}/open/").json()
 
     assert (posted["state"], again["state"]) == ("draft", "draft")
-    assert "a coordinator looks at every need" in again["state_reason"]
+    assert "a coordinator reviews every need" in again["state_reason"]
     assert call(coordinator).post(f"/demands/{posted['id']}/open/").json()["state"] == "open"
 
 

@@ -186,7 +186,7 @@ def test_mistakes_of_the_caller_are_one_sentence(tmp_path: Path, buyer: User) ->
     assert not Organisation.objects.exclude(source="").exists()
 
 
-def test_every_reason_has_its_words() -> None:
+def test_every_remark_has_its_words() -> None:
     assert set(REMARK_WORDS) == set(RemarkCode)
 
 

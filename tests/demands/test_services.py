@@ -350,7 +350,7 @@ def test_an_approved_quantity_grows_only_with_a_review_and_may_shrink(
     assert services.open_demand(draft, by=buyer).awaits_review
     need = services.open_demand(draft, by=coordinator)
 
-    with pytest.raises(RuleViolation, match="Ask yours") as refused:
+    with pytest.raises(RuleViolation, match="Ask your coordinator") as refused:
         amend_demand(need, by=buyer, **{field: more})
     assert (refused.value.code, list(refused.value.errors)) == ("look_needed", [field])
     need.refresh_from_db()

@@ -42,7 +42,7 @@ def second_start(var: Path, port: int) -> tuple[int, str]:
     return said.returncode, said.stderr.strip()
 
 
-def test_the_group_runs_mends_itself_survives_kill_9_and_stops_as_one(tmp_path: Path) -> None:
+def test_the_group_runs_survives_kill_9_and_stops_as_one(tmp_path: Path) -> None:
     var, log, port = tmp_path / "a path with spaces" / "var", tmp_path / "log", free_port()
     command = ("manage.py", "run", "--no-demo")
 

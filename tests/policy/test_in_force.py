@@ -164,13 +164,13 @@ def test_a_need_is_returned_with_a_reason_and_sent_again(
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
     demand = demands.open_demand(posted(hospital), by=buyer)
 
-    with pytest.raises(RuleViolation, match="what its owner can do"):
+    with pytest.raises(RuleViolation, match="what the requester should change"):
         demands.return_demand(demand, by=province, reason=" ")
     returned = demands.return_demand(demand, by=province, reason="Which size?")
 
     assert (returned.state, returned.state_reason, returned.awaits_review) == ("draft", "Which size?", False)
     assert told(buyer) == ["demand.returned"]
-    with pytest.raises(RuleViolation, match="does not wait"):
+    with pytest.raises(RuleViolation, match="no longer waiting"):
         demands.return_demand(returned, by=province, reason="again")
     again = timezone.now() + dt.timedelta(minutes=1)
     assert demands.open_demand(returned, by=buyer, now=again).awaits_review

@@ -116,10 +116,10 @@ def test_ended_requests_are_folded_with_one_line_for_each_offer(
     for user, path in ((buyer, f"/needs/{demand.pk}/"), (coordinator, f"/desk/needs/{demand.pk}/")):
         page = re.sub(r"\s+", " ", log_in(user).get(path).text)
         now, _fold, over = page.partition("21 requests that are over")
-        assert "Given way: 16 · Cancelled: 4 · Declined: 1" in over
+        assert "Replaced by a higher priority: 16 · Cancelled: 4 · Declined: 1" in over
         assert ("555 pieces" in now, now.count("Shenzhen Maker")) == (True, 1)
         assert (over.count("Shenzhen Maker"), over.count("Rival Trader")) == (1, 1)
-        assert "Asked 20 times: Given way: 16 · Cancelled: 4" in over
+        assert "Asked 20 times: Replaced by a higher priority: 16 · Cancelled: 4" in over
         assert "The price does not fit" in over
         assert "<details open>" not in page
 
@@ -184,8 +184,8 @@ def test_after_a_need_ends_its_requests_are_shown_as_being_taken_back(
         assert "One supplier that was asked and has not answered is being told right now that it need not." in page
         assert "Being taken back" in page
         assert "Waiting for the supplier" not in page
-        assert "asked of suppliers: 0 pieces" in page
-        assert "not covered: 1,000 pieces" in page
+        assert "held, not answered yet: 0 pieces" in page
+        assert "remaining: 1,000 pieces" in page
     matching.sweep()
     page = client.get(f"/needs/{demand.pk}/").text
     assert "being told right now" not in page

@@ -44,7 +44,7 @@ def test_facts_that_changed_after_the_page_was_opened_are_not_verified(desk: Cli
 
     body.refresh_from_db()
     assert body.state == OrganisationState.PENDING
-    assert "changed a moment ago" in answer.text
+    assert "has just changed" in answer.text
     again = answer.context["verify_form"]["seen"].value()
     desk.post(f"{page}verify/", {"verify-until": "", "verify-seen": again})
     body.refresh_from_db()
@@ -236,7 +236,7 @@ def test_a_need_that_changed_since_the_page_was_shown_is_not_sent_out(
 
     answer = client.post(f"/desk/needs/{demand.pk}/open/", {"seen": seen}, follow=True)
 
-    assert "changed a moment ago" in answer.text
+    assert "has just changed" in answer.text
     demand.refresh_from_db()
     assert demand.state == DemandState.DRAFT
     page = client.get(f"/desk/needs/{demand.pk}/open/").text

@@ -134,7 +134,7 @@ def test_the_same_forms_sent_twice_count_once(log_in: Login, buyer: User, suppli
     for _time in range(2):
         page = maker.post(f"{url}ship/", shipped, follow=True).text
     assert [shipment.quantity for shipment in Shipment.objects.all()] == [100]
-    assert "This order changed a moment ago" in page
+    assert "This order has just changed" in page
 
     received = {"deliver-quantity_accepted": "100", "seen": hospital.get(url).context["seen"]}
     for _time in range(2):
@@ -145,7 +145,7 @@ def test_the_same_forms_sent_twice_count_once(log_in: Login, buyer: User, suppli
     for _time in range(2):
         page = hospital.post(f"{url}repeat/", repeated, follow=True).text
     assert [again.quantity for again in Order.objects.filter(repeat_of=order)] == [100]
-    assert "More was ordered a moment ago" in page
+    assert "More has just been ordered" in page
 
 
 @pytest.mark.django_db(transaction=True)

@@ -83,7 +83,7 @@ def test_versions_say_who_when_why_and_what_changed(desk: Client, coordinator: U
     assert "“Prices have run away”" in text
     assert "Weights, Price: 15 % instead of 5 %" in text
     assert "Largest share of a short item: 30 % instead of 50 %" in text
-    assert "Hubei: Emergency phase; a coordinator looks at each need first instead of nothing said" in text
+    assert "Hubei: Emergency phase; a coordinator reviews each need first instead of nothing said" in text
     older = desk.get("/desk/policy/versions/2/").text
     assert "Largest share of a short item: 50 % instead of 30 %" in older
     assert desk.get("/desk/policy/versions/9/").status_code == 404
@@ -118,9 +118,9 @@ def test_a_draft_is_kept_looked_at_and_put_into_force_with_a_reason(desk: Client
         "Tiers, Community: tier 2 instead of tier 3",
         "A supplier answers within, Urgent: 90 minutes instead of 2 hours",
         "Largest share of a short item: 40 % instead of 50 %",
-        "Hubei: Emergency phase; a coordinator looks at each need first instead of nothing said",
-        "How far a gift goes at once: no limit instead of 350 km",
-        "Suppliers next in line: 5 suppliers instead of 3 suppliers",
+        "Hubei: Emergency phase; a coordinator reviews each need first instead of nothing said",
+        "How far a donation goes on its first day: no limit instead of 350 km",
+        "Backup suppliers: 5 suppliers instead of 3 suppliers",
     ]  # fmt: skip
 
     refused = desk.post(f"/desk/policy/drafts/{draft.pk}/enforce/", {"note": " "})
@@ -251,13 +251,13 @@ def test_of_two_editors_of_a_draft_the_second_reads_what_she_would_undo(desk: Cl
 
     refused = desk.post(page, hers)
 
-    assert (refused.status_code, "Somebody changed this draft a moment ago" in refused.text) == (400, True)
+    assert (refused.status_code, "Somebody has just changed this draft" in refused.text) == (400, True)
     assert 'name="share_cap" value="40"' in refused.text
     assert refused.context["overtaken_by"] == [
         "Largest share of a short item: 40 % instead of 50 %",
-        "Suppliers next in line: 5 suppliers instead of 6 suppliers",
+        "Backup suppliers: 5 suppliers instead of 6 suppliers",
     ]
-    assert "Suppliers next in line: 5 suppliers instead of 6 suppliers" in refused.text
+    assert "Backup suppliers: 5 suppliers instead of 6 suppliers" in refused.text
     values = PolicyDraft.objects.get().values
     assert (values.standbys, values.share_cap) == (6, 0.5)
 
@@ -277,7 +277,7 @@ def test_nobody_puts_into_force_what_they_did_not_see(desk: Client, coordinator:
     refused = desk.post(f"{page}enforce/", {"note": "Five in line", "seen": seen})
 
     assert (refused.status_code, Policy.objects.count()) == (400, 0)
-    for part in ("Somebody changed this draft a moment ago", "Five in line", "100 % instead of 50 %"):
+    for part in ("Somebody has just changed this draft", "Five in line", "100 % instead of 50 %"):
         assert part in refused.text, part
 
     seen = refused.context["form"]["seen"].value()

@@ -27,14 +27,14 @@ def test_where_needs_are_reviewed_the_posting_page_and_the_owner_read_so(
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
     client = log_in(buyer)
     item = ItemFactory.create()
-    assert "Needs in Hubei are looked at by a coordinator first" in client.get("/needs/new/").text
+    assert "A coordinator reviews needs in Hubei first" in client.get("/needs/new/").text
     assert "Hubei is in the emergency phase" in client.get("/needs/new/").text
 
     answer = client.post("/needs/new/", lines({"item": item.pk, "quantity": "100"}), follow=True)
 
     demand = Demand.objects.get()
     assert demand.state == DemandState.DRAFT
-    assert "In this region a coordinator looks at every need before it goes out. Yours waits" in answer.text
+    assert "In this region a coordinator reviews every need before it goes out. Yours is waiting" in answer.text
     assert "Open: ask suppliers now" not in answer.text
     office = log_in(province)
     assert demand.reference in office.get("/desk/").text
@@ -65,17 +65,17 @@ def test_the_place_of_delivery_decides_and_is_named(log_in: Login, coordinator: 
     make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
     client = log_in(member(OrganisationFactory.create(region=region("440300"))))
     region("420106")
-    assert "looked at by a coordinator" not in client.get("/needs/new/").text
+    assert "A coordinator reviews needs" not in client.get("/needs/new/").text
 
     faulty = lines({"item": ItemFactory.create().pk, "quantity": "0"})
-    assert "Needs in Hubei are looked at by a coordinator first" in client.post("/needs/new/", faulty).text
+    assert "A coordinator reviews needs in Hubei first" in client.post("/needs/new/", faulty).text
 
 
 def test_elsewhere_nothing_is_said_of_it(log_in: Login, buyer: User, coordinator: User) -> None:
     region("440000")
     make_policy({"phases": {"440000": {"phase": "emergency", "approval": True}}}, note="x", by=coordinator)
     text = log_in(buyer).get("/needs/new/").text
-    assert "looked at by a coordinator first" not in text
+    assert "A coordinator reviews needs" not in text
     assert "emergency phase" not in text
 
 

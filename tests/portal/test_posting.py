@@ -367,7 +367,7 @@ def test_an_absurd_quantity_is_left_to_a_coordinator(log_in: Login, buyer: User,
 
     demand = Demand.objects.get()
     assert (demand.state, demand.review_requested_at is not None) == (DemandState.DRAFT, True)
-    assert "A coordinator will look at it and send it out" in page
+    assert "A coordinator will review it and send it out" in page
 
 
 def test_an_unverified_organisation_posts_a_draft_and_learns_what_to_do(log_in: Login, mask: Item) -> None:

@@ -71,7 +71,7 @@ def test_the_desk_says_that_a_need_is_with_its_owner_and_why(
     page = desk.get(f"/desk/needs/{returned.pk}/").text
     assert f"{province} returned it to its owner" in page
     assert page.count("Which size?") == 1
-    assert "still sought" not in page
+    assert "remaining: " not in page
     assert "It was changed since." not in page
     amend(nurse, returned, note="Size M")
     assert "It was changed since." in desk.get(f"/desk/needs/{returned.pk}/").text

@@ -294,7 +294,7 @@ FRESHNESS: Final = register(
     Term(
         name="freshness",
         default_weight=0.10,
-        label=gettext_lazy("How lately the offer was confirmed"),
+        label=gettext_lazy("How recently the offer was confirmed"),
         formula=_freshness,
         value=lambda pair: round(pair.age_days, 1),
         sentence=_say_freshness,

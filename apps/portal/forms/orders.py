@@ -31,7 +31,7 @@ class DeclineForm(forms.Form):
         label=_("Why not?"),
         choices=DeclineReason.choices,
         widget=forms.RadioSelect,
-        help_text=_("If the goods are gone, nobody else is sent to your offer until you confirm it again."),
+        help_text=_("If you are out of stock, your offer is suspended until you confirm it again."),
         error_messages={"required": _("Choose one of the reasons."), "invalid_choice": _("Choose one of the reasons.")},
     )
     note = forms.CharField(label=_("In your words"), required=False, max_length=500)

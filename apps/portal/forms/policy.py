@@ -196,7 +196,7 @@ class PhaseForm(forms.Form):
         label=_("Phase"), choices=[(name.value, PHASE_NAMES[name.value]) for name in reversed(PhaseName)]
     )
     approval = forms.BooleanField(
-        required=False, label=_("A coordinator looks at each need before it goes out"), initial=False
+        required=False, label=_("A coordinator reviews each need before it goes out"), initial=False
     )
 
 

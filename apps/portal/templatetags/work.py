@@ -33,7 +33,7 @@ def stars(score: float) -> str:
 
 @register.filter
 def counted(ended: list[tuple[str, int]]) -> str:
-    """“Given way: 9 · Declined: 1”."""
+    """“Replaced by a higher priority: 9 · Declined: 1”."""
     return " · ".join(_("%(what)s: %(count)s") % {"what": what, "count": f"{count:,}"} for what, count in ended)
 
 

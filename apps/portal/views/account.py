@@ -156,12 +156,12 @@ def revoke_token(request: HttpRequest, key: str) -> HttpResponse:
     token = get_object_or_404(ApiToken, user=user_of(request), token_key=key)
     if request.method == "POST":
         services.revoke_token(token, by=user_of(request))
-        return done(request, "tokens", _("The token opens nothing any more."))
+        return done(request, "tokens", _("The token no longer works."))
     context = {
-        "title": _("Take this token back?"),
+        "title": _("Revoke this token?"),
         "text": _("Programs that use it are locked out at once."),
         "facts": [(_("Name"), token.name), (_("Begins with"), token.token_key)],
-        "submit": _("Take back"),
+        "submit": _("Revoke"),
         "danger": True,
         "back": reverse("tokens"),
     }

@@ -104,7 +104,7 @@ KINDS: Final[dict[str, Kind]] = {
         act=lambda demand, link, _data: demands_services.confirm_demand(demand, by=link.user),
         title=gettext_lazy("Is this still needed?"),
         button=gettext_lazy("Yes, still needed"),
-        finished=gettext_lazy("Thank you. We go on looking."),
+        finished=gettext_lazy("Thank you. We will keep looking."),
     ),
     OneClickAction.DEMAND_CLOSE: Kind(
         **_DEMAND,
@@ -112,7 +112,7 @@ KINDS: Final[dict[str, Kind]] = {
         act=lambda demand, link, _data: demands_services.cancel_demand(demand, by=link.user),
         title=gettext_lazy("No longer needed?"),
         button=gettext_lazy("No longer needed: cancel it"),
-        finished=gettext_lazy("Cancelled. Suppliers that were asked are told."),
+        finished=gettext_lazy("Cancelled. The suppliers we asked will be told."),
         is_grave=True,
     ),
     OneClickAction.OFFER_CONFIRM: Kind(
@@ -129,7 +129,7 @@ KINDS: Final[dict[str, Kind]] = {
         act=lambda offer, link, _data: supply_services.withdraw_offer(offer, by=link.user),
         title=gettext_lazy("No longer available?"),
         button=gettext_lazy("No longer available: withdraw it"),
-        finished=gettext_lazy("Withdrawn. Nobody is sent to you for it any more."),
+        finished=gettext_lazy("Withdrawn. You will get no more requests for it."),
         is_grave=True,
     ),
 }

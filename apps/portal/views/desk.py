@@ -121,7 +121,7 @@ def unconfirmed(user: User, now: dt.datetime) -> QuerySet[Any]:
 Queue = tuple[str | Promise, str | Promise, Callable[[User, dt.datetime], QuerySet[Any]]]
 QUEUES: Final[dict[str, Queue]] = {
     "escalated": (_("Stuck needs"), _("No need is stuck."), escalated),
-    "review": (_("Needs held for a look"), _("No need is held back."), to_review),
+    "review": (_("Needs waiting for review"), _("No need is waiting for review."), to_review),
     "verify": (_("Organisations to verify"), _("No organisation waits."), to_verify),
     "clock": (_("Needs whose clock runs out within the hour"), _("No clock is about to run out."), running_out),
     "failed": (_("Messages that failed"), _("No message has failed."), failed),
@@ -347,20 +347,20 @@ def need(request: HttpRequest, pk: int) -> HttpResponse:
 _STEPS: Final[dict[str, tuple[str | Promise, str | Promise, str | Promise]]] = {
     "open": (_("Open this need?"), _("Suppliers are asked at once."), _("Open the need")),
     "return": (
-        _("Return this need to its owner?"),
-        _("It is not sent out. Its owner is told why, and can mend it and send it again."),
+        _("Return this need to the requester?"),
+        _("It is not sent out. The requester is told why, and can correct it and send it again."),
         _("Return the need"),
     ),
     "resume": (_("Resume this need?"), _("Suppliers are asked at once."), _("Resume")),
-    "confirm": (_("Is this still needed?"), _("Its clock of freshness starts again."), _("Still needed")),
+    "confirm": (_("Is this still needed?"), _("It counts as confirmed today."), _("Still needed")),
     "pause": (
         _("Pause this need?"),
-        _("Nobody new is asked, and unanswered questions are taken back."),
+        _("No new suppliers are asked, and unanswered requests are withdrawn."),
         _("Pause"),
     ),
     "cancel": (
         _("Cancel this need?"),
-        _("Unanswered questions are taken back. Orders that exist stay. This cannot be undone."),
+        _("Unanswered requests are withdrawn. Existing orders stand. This cannot be undone."),
         _("Cancel the need"),
     ),
 }

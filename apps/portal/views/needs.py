@@ -398,9 +398,12 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 _BUTTONS: Final[dict[str, tuple[Callable[..., Demand], Any]]] = {
-    "pause": (services.pause_demand, gettext_lazy("Paused. Suppliers that have not answered are told that it is off.")),
+    "pause": (
+        services.pause_demand,
+        gettext_lazy("Paused. Suppliers that have not answered are told that they need not."),
+    ),
     "resume": (services.resume_demand, gettext_lazy("Open again. We are asking suppliers.")),
-    "confirm": (services.confirm_demand, gettext_lazy("Thank you. We go on looking.")),
+    "confirm": (services.confirm_demand, gettext_lazy("Thank you. We will keep looking.")),
 }
 
 
@@ -452,7 +455,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
             services.cancel_demand(demand, by=user, reason=form.cleaned_data["reason"])
         except RuleViolation as violation:
             return refused(request, violation, "need", pk)
-        return done(request, "need", _("Cancelled. Suppliers that were asked are told."), pk)
+        return done(request, "need", _("Cancelled. The suppliers we asked will be told."), pk)
     context = {
         "demand": demand,
         "form": form,

@@ -224,7 +224,7 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
             services.close_order(order, by=user, reason=form.cleaned_data["reason"])
         except RuleViolation as violation:
             return refused(request, violation, "order", pk)
-        return done(request, "order", _("Closed. What is missing is sought again."), pk)
+        return done(request, "order", _("Closed. We are looking for what is missing."), pk)
     return _confirm(request, order, form, kind="close", as_requester=True)
 
 

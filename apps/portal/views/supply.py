@@ -274,7 +274,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
             services.withdraw_offer(offer, by=user, reason=form.cleaned_data["reason"])
         except RuleViolation as violation:
             return refused(request, violation, "offer", pk)
-        return done(request, "offer", _("Withdrawn. Nobody is sent to you for it any more."), pk)
+        return done(request, "offer", _("Withdrawn. You will get no more requests for it."), pk)
     pending = Match.objects.held().filter(offer=offer).count()
     context = {"offer": offer, "form": form, "pending": pending}
     return render(request, "portal/supplier/offer_withdraw.html", context, status=400 if form.errors else 200)

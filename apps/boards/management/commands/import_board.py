@@ -152,8 +152,8 @@ class Command(BaseCommand):
 def in_words(code: RemarkCode, about: str) -> str:
     if code is not RemarkCode.PLACE_DECIDED:
         return about
-    decision, _arrow, code = about.partition(" → ")
-    return f"{DECISIONS[RegionRemark(decision)]} → {code}"
+    decision, _arrow, region = about.partition(" → ")
+    return f"{DECISIONS[RegionRemark(decision)]} → {region}"
 
 
 def share(part: int, whole: int) -> str:

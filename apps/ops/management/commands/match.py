@@ -17,12 +17,12 @@ def in_words(done: Done) -> list[str]:
     lines = {
         "expired": "requests that were not answered in time",
         "taken_back": "requests taken back, because the need or the offer is not there any more",
-        "offers": "changed offers looked at, for whom they help",
+        "offers": "changed offers compared with the needs that they may serve",
         "demands": "needs looked at",
         "yielded": "unanswered requests that gave way to others",
         "held": "suppliers asked, their stock held",
-        "standby": "offers that stand by as next best",
-        "escalated": "needs put before a coordinator",
+        "standby": "backups kept, in case a supplier declines",
+        "escalated": "needs escalated to a coordinator",
     }
     did = asdict(done)
     return [f"{did[name]:>6} {line}" for name, line in lines.items() if did[name]] or ["There was nothing to do."]
@@ -34,13 +34,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="one line of JSON instead of words")
         parser.add_argument(
-            "--take-stock",
+            "--refresh-statistics",
+            "--take-stock",  # its name until version 0.2.0
             action="store_true",
             help="first count records of suppliers, take reference prices and index offers, as once an hour",
         )
 
-    def handle(self, *_args: Any, json: bool, take_stock: bool, **_options: Any) -> None:
-        if take_stock:
+    def handle(self, *_args: Any, json: bool, refresh_statistics: bool, **_options: Any) -> None:
+        if refresh_statistics:
             offer_index.refresh_supplier_statistics()
         done = services.sweep() + services.reallocate()
         if done:
