@@ -149,7 +149,7 @@ def _may_go_out(demand: Demand, policy: PolicyValues, *, by: User | None, quanti
     """Whether a draft may go out now. What a coordinator sends out has been looked at."""
     if not demand.organisation.is_verified:
         text = _("“%(name)s” is not verified yet. Nothing goes out until it is.") % {"name": demand.organisation}
-        return _GoingOut(Outcome.WAITS_FOR_VERIFICATION, RuleViolation("organisation_unverified", text))
+        return _GoingOut(PostOutcome.WAITS_FOR_VERIFICATION, RuleViolation("organisation_unverified", text))
     if demand.item.is_unlisted:
         missing = RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
         return _GoingOut(PostOutcome.NEEDS_ITEM, missing)
