@@ -74,7 +74,7 @@ def rounded_down(x: Either) -> Either:
 def rounded(x: Either) -> Either:
     """To six decimals, so that a score is the same on every machine; the same digits for numbers as for arrays."""
     if isinstance(x, _NUMBERS):
-        return round(x, 6)
+        return round(float(x), 6)
     import numpy as np
 
     millionths = x * 1e6

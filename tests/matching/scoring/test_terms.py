@@ -89,6 +89,8 @@ def test_scores_are_rounded_as_python_rounds_numbers(numbers: list[float]) -> No
 def test_the_order_is_that_of_the_scores(case: tuple[list[Need], list[Source]]) -> None:
     [need, *_], sources = case
     ranked = list(rank(need, sources, RULES, policy=POLICY, now=NOW).candidates)
+    # Stored as JSON, 1 and 1.0 are not the same to a client.
+    assert all(isinstance(term.score, float) for one in ranked for term in one.terms)
     assert ranked == sorted(ranked, key=lambda candidate: (-candidate.score, candidate.source.id))
 
 
