@@ -308,7 +308,7 @@ def test_a_draft_that_somebody_overtook_is_refused_kept_and_taken_further(desk: 
 
     answer = desk.post(f"/desk/policy/drafts/{stale.pk}/enforce/", {"note": "x"}, follow=True)
 
-    assert "Somebody else has put version 2 into force meanwhile" in answer.text
+    assert "Version 2 has come into force in the meantime" in answer.text
     assert Policy.objects.current().version == 2
     anew = f"/desk/policy/new/?draft={stale.pk}"
     assert anew in answer.text
