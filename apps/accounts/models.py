@@ -17,6 +17,7 @@ from knox.models import AbstractAuthToken
 from apps.accounts.permissions import KINDS, NATIONAL, REGIONAL, ROLES, OrganisationKind, Permission, Role
 from apps.catalogue.models import Region
 from apps.core.models import TimeStamped
+from apps.core.states import may_move
 
 
 class UserManager(BaseUserManager["User"]):
@@ -250,6 +251,15 @@ class Organisation(TimeStamped):
     @property
     def is_verified(self) -> bool:
         return self.state == OrganisationState.VERIFIED
+
+    @property
+    def can_be_verified(self) -> bool:
+        return may_move(self, OrganisationState.VERIFIED)
+
+    @property
+    def can_be_rejected(self) -> bool:
+        """Whether a coordinator can say no, or take the verification back."""
+        return may_move(self, OrganisationState.REJECTED)
 
     @property
     def can_request(self) -> bool:

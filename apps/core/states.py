@@ -11,6 +11,11 @@ from apps.core.errors import RuleViolation
 Moves = Mapping[Any, frozenset[Any]]
 
 
+def may_move(obj: models.Model, to: Any) -> bool:
+    """Whether the state that `obj` was read in may be followed by `to`: what a page offers and a service then does."""
+    return to in type(obj).MOVES[obj.state]  # type: ignore[attr-defined]  # every model that moves has a state and moves
+
+
 def move(obj: models.Model, to: Any, **changes: Any) -> None:
     """Move `obj` to the state `to` and set `changes`, if it is still in the state it was read in.
 
@@ -19,7 +24,7 @@ def move(obj: models.Model, to: Any, **changes: Any) -> None:
     The object then carries the new values; expressions (`F()`) are read back by the caller.
     """
     was = obj.state  # type: ignore[attr-defined]  # every model that moves has a state
-    if to not in type(obj).MOVES[was]:  # type: ignore[attr-defined]  # and its moves
+    if not may_move(obj, to):
         raise RuleViolation(
             "illegal_move",
             _("This is not possible any more: it is “%(state)s”.") % {"state": obj.get_state_display()},  # type: ignore[attr-defined]  # made by choices=

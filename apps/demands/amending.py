@@ -44,7 +44,7 @@ def amend_demand(
         .select_related("item", "organisation", "region")
         .get(pk=demand.pk)
     )
-    if demand.state == DemandState.CANCELLED:
+    if not demand.can_be_amended:
         raise RuleViolation("illegal_move", _("This need is cancelled."))
     if "item" in changes and changes["item"] != demand.item and demand.state != DemandState.DRAFT:
         raise RuleViolation("item_fixed", _("The item is fixed once a need is open. Post a new one."), field="item")

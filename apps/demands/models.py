@@ -14,6 +14,7 @@ from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
 from apps.core.posts import Post, PostQuerySet
 from apps.core.quantities import DerivedQuantity
+from apps.core.states import may_move
 from apps.demands import clocks
 from apps.policy.values import PolicyValues
 
@@ -277,6 +278,27 @@ class Demand(Post):
         """Whether it goes out by itself once its organisation is verified."""
         is_asked = self.state == DemandState.DRAFT and self.state_code == DemandStateCode.ORGANISATION_UNVERIFIED
         return is_asked and not self.organisation.is_verified
+
+    @property
+    def can_be_amended(self) -> bool:
+        return self.state != DemandState.CANCELLED
+
+    @property
+    def can_be_confirmed(self) -> bool:
+        """Whether its owner can say that it is still needed; a stale one opens again by it."""
+        return self.state in {DemandState.OPEN, DemandState.STALE}
+
+    @property
+    def can_be_paused(self) -> bool:
+        return may_move(self, DemandState.PAUSED)
+
+    @property
+    def can_be_resumed(self) -> bool:
+        return self.state in {DemandState.PAUSED, DemandState.STALE}
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        return may_move(self, DemandState.CANCELLED)
 
     @property
     def is_returned(self) -> bool:

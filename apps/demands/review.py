@@ -59,7 +59,11 @@ class Returned:
 
 
 def last_return(demand: Demand) -> Returned | None:
-    """The last time that a draft was returned to its owner, if it was: for people to read. `state_code` decides."""
+    """The last time that a draft was returned to its owner, if it was.
+
+    For the desk only, which shows the history: who returned it, when, and whether it changed before it was sent again.
+    That it is returned now, and why, stand in `state_code` and `state_note`; being sent again overwrites both.
+    """
     if demand.state != DemandState.DRAFT:
         return None
     entries = AuditEntry.objects.filter(target_type=demand._meta.label_lower, target_id=str(demand.pk))

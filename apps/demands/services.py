@@ -279,7 +279,7 @@ def pause_demand(demand: Demand, *, by: User, reason: str = "", now: dt.datetime
 def resume_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) -> Demand:
     """Paused or stale, back to open and freshly confirmed."""
     now = now or timezone.now()
-    if demand.state not in {DemandState.PAUSED, DemandState.STALE}:
+    if not demand.can_be_resumed:
         raise RuleViolation("illegal_move", _("Only a paused need can be resumed."))
     policy = Policy.objects.current().values
     change_state(

@@ -29,7 +29,7 @@ def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **cha
         .select_related("item", "organisation", "standard")
         .get(pk=offer.pk)
     )
-    if offer.state == OfferState.WITHDRAWN:
+    if not offer.can_be_amended:
         raise RuleViolation("illegal_move", _("This offer is withdrawn."))
     if "item" in changes and changes["item"] != offer.item and offer.state != OfferState.DRAFT:
         raise RuleViolation("item_fixed", _("The item is fixed once an offer is published."), field="item")

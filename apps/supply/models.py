@@ -17,6 +17,7 @@ from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
 from apps.core.posts import Post, PostQuerySet
 from apps.core.quantities import DerivedQuantity
+from apps.core.states import may_move
 from apps.policy.values import PolicyValues
 
 
@@ -227,6 +228,27 @@ class Offer(Post):
 
     def __str__(self) -> str:
         return f"{self.item} – {self.organisation}"
+
+    @property
+    def can_be_amended(self) -> bool:
+        return self.state != OfferState.WITHDRAWN
+
+    @property
+    def can_be_published(self) -> bool:
+        return may_move(self, OfferState.PUBLISHED)
+
+    @property
+    def can_be_confirmed(self) -> bool:
+        """Whether its supplier can say that it is still available; a stale one is published again by it."""
+        return self.state in {OfferState.PUBLISHED, OfferState.STALE}
+
+    @property
+    def can_be_paused(self) -> bool:
+        return may_move(self, OfferState.PAUSED)
+
+    @property
+    def can_be_withdrawn(self) -> bool:
+        return may_move(self, OfferState.WITHDRAWN)
 
     @property
     def is_repeatable(self) -> bool:

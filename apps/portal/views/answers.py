@@ -25,7 +25,7 @@ from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands_services
-from apps.demands.models import Demand, DemandState
+from apps.demands.models import Demand
 from apps.fulfilment.services import accept_match
 from apps.matching import services as matching_services
 from apps.matching.explanation.wording import why_not_to_answer
@@ -36,7 +36,7 @@ from apps.notifications.tasks import wake
 from apps.portal.forms.orders import DeclineForm
 from apps.portal.wording import quantity
 from apps.supply import services as supply_services
-from apps.supply.models import Offer, OfferState
+from apps.supply.models import Offer
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     OneClickAction.DEMAND_CONFIRM: Kind(
         **_DEMAND,
-        is_open=lambda demand: demand.state in {DemandState.OPEN, DemandState.STALE},
+        is_open=lambda demand: demand.can_be_confirmed,
         act=lambda demand, link, _data: demands_services.confirm_demand(demand, by=link.user),
         title=gettext_lazy("Is this still needed?"),
         button=gettext_lazy("Yes, still needed"),
@@ -108,7 +108,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     OneClickAction.DEMAND_CLOSE: Kind(
         **_DEMAND,
-        is_open=lambda demand: demand.state in {DemandState.OPEN, DemandState.STALE, DemandState.PAUSED},
+        is_open=lambda demand: demand.can_be_cancelled,
         act=lambda demand, link, _data: demands_services.cancel_demand(demand, by=link.user),
         title=gettext_lazy("No longer needed?"),
         button=gettext_lazy("No longer needed: cancel it"),
@@ -117,7 +117,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     OneClickAction.OFFER_CONFIRM: Kind(
         **_OFFER,
-        is_open=lambda offer: offer.state in {OfferState.PUBLISHED, OfferState.STALE},
+        is_open=lambda offer: offer.can_be_confirmed,
         act=lambda offer, link, _data: supply_services.confirm_offer(offer, by=link.user),
         title=gettext_lazy("Is this still available?"),
         button=gettext_lazy("Yes, still available"),
@@ -125,7 +125,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     OneClickAction.OFFER_WITHDRAW: Kind(
         **_OFFER,
-        is_open=lambda offer: offer.state in {OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED},
+        is_open=lambda offer: offer.can_be_withdrawn,
         act=lambda offer, link, _data: supply_services.withdraw_offer(offer, by=link.user),
         title=gettext_lazy("No longer available?"),
         button=gettext_lazy("No longer available: withdraw it"),

@@ -20,7 +20,7 @@ from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item, Region, Standard
 from apps.core.errors import RuleViolation
-from apps.demands import review, services
+from apps.demands import services
 from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode, QuantityKind, Urgency
 from apps.demands.outcomes import LineOutcome, PostOutcome
 from apps.fulfilment.models import Order, OrderState
@@ -316,7 +316,6 @@ def _detail(
     contacts = reveal_contacts(asked.accepted, to=user)
     is_waiting = demand.awaits_review or demand.awaits_verification
     may_send = demand.state == DemandState.DRAFT and not is_waiting and not asks_unchanged
-    returned = None if demand.awaits_review else review.last_return(demand)
     return render(
         request,
         "portal/requester/need.html",
@@ -336,7 +335,6 @@ def _detail(
             .order_by("-pk")
             .first(),
             "question": question,
-            "returned": returned,
             "asks_unchanged": asks_unchanged,
             "may_send": may_send,
             # What was returned is to be amended, rather than sent again as it is: that stands first.
@@ -371,7 +369,7 @@ def _suggested(request: HttpRequest) -> dict[str, Any]:
 def amend(request: HttpRequest, pk: int) -> HttpResponse:
     user = user_of(request)
     demand = need_for(user, pk, Permission.POST_DEMANDS)
-    if demand.state == DemandState.CANCELLED:
+    if not demand.can_be_amended:
         return refused(request, RuleViolation("illegal_move", _("This need is cancelled.")), "need", pk)
     shelf = Shelf(demand.organisation)
     form = AmendForm(request.POST or None, demand=demand, shelf=shelf, initial=_suggested(request))

@@ -223,7 +223,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 def amend(request: HttpRequest, pk: int) -> HttpResponse:
     user = user_of(request)
     offer = offer_for(user, pk, Permission.PUBLISH_OFFERS)
-    if offer.state == OfferState.WITHDRAWN:
+    if not offer.can_be_amended:
         return refused(request, RuleViolation("illegal_move", _("This offer is withdrawn.")), "offer", pk)
     shelf = Shelf(offer.organisation, of=Offer)
     form = OfferForm(request.POST or None, organisation=offer.organisation, shelf=shelf, offer=offer)
