@@ -19,7 +19,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.accounts.models import Organisation
-from apps.api.times import parse_deadline
+from apps.api.representation.times import parse_deadline
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.naming import Proposals
 from apps.catalogue.standards import normalise

@@ -11,7 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.permissions import Permission
-from apps.api.fields import (
+from apps.api.protocol.problems import NotAllowedError
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.representation.fields import (
     BaseUnitsField,
     FilledByViewSet,
     IdField,
@@ -23,9 +25,7 @@ from apps.api.fields import (
     StrictCharField,
     StrictDateField,
 )
-from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
-from apps.api.problems import NotAllowedError
-from apps.api.resource import ResourceViewSet
+from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
 from apps.fulfilment import services
 from apps.fulfilment.models import Order, OrderState, Shipment, Side
 

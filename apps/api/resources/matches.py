@@ -12,8 +12,9 @@ from rest_framework.response import Response
 
 from apps.accounts.models import TokenScope
 from apps.accounts.permissions import Permission
-from apps.api.authentication import has_scope
-from apps.api.fields import (
+from apps.api.protocol.authentication import has_scope
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.representation.fields import (
     MAX_DAYS,
     BaseUnitsField,
     FilledByViewSet,
@@ -25,8 +26,7 @@ from apps.api.fields import (
     StrictCharField,
     StrictIntegerField,
 )
-from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
-from apps.api.resource import ResourceViewSet
+from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
 from apps.demands.models import Urgency
 from apps.fulfilment import services as fulfilment
 from apps.matching import services

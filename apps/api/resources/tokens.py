@@ -16,9 +16,15 @@ from rest_framework.response import Response
 
 from apps.accounts import services
 from apps.accounts.models import ApiToken, TokenScope
-from apps.api.fields import InputSerializer, RegionCodeField, RowSerializer, StrictCharField, StrictIntegerField
-from apps.api.pagination import CursorPage
-from apps.api.resource import ResourceViewSet
+from apps.api.protocol.pagination import CursorPage
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.representation.fields import (
+    InputSerializer,
+    RegionCodeField,
+    RowSerializer,
+    StrictCharField,
+    StrictIntegerField,
+)
 
 
 class TokenSerializer(RowSerializer):

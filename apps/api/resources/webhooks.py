@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.permissions import Permission
-from apps.api.fields import (
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.representation.fields import (
     EmptyInputSerializer,
     IdField,
     InputSerializer,
@@ -19,8 +20,7 @@ from apps.api.fields import (
     RowSerializer,
     StrictCharField,
 )
-from apps.api.filters import RelatedIdFilter
-from apps.api.resource import ResourceViewSet
+from apps.api.representation.filters import RelatedIdFilter
 from apps.notifications import services
 from apps.notifications.models import MessageState, WebhookEndpoint
 

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from apps.accounts.models import Organisation, User
 from apps.accounts.services import issue_token
-from apps.api.fields import (
+from apps.api.representation.fields import (
     FilledByViewSet,
     InputSerializer,
     ModelInputSerializer,

@@ -16,7 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.permissions import Permission
-from apps.api.fields import (
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.representation.fields import (
     MAX_DAYS,
     EmptyInputSerializer,
     InputSerializer,
@@ -28,8 +29,7 @@ from apps.api.fields import (
     StateReasonField,
     StrictBooleanField,
 )
-from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
-from apps.api.resource import ResourceViewSet
+from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
 from apps.catalogue.models import Region
 from apps.exports.datasets import OFFERS
 from apps.matching import services as matching

@@ -13,8 +13,9 @@ from rest_framework.response import Response
 from apps.accounts import services
 from apps.accounts.models import IdentifierKind, Organisation, OrganisationState, TokenScope
 from apps.accounts.permissions import OrganisationKind, Permission
-from apps.api.authentication import has_scope
-from apps.api.fields import (
+from apps.api.protocol.authentication import has_scope
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.representation.fields import (
     EmptyInputSerializer,
     FilledByViewSet,
     IdField,
@@ -25,8 +26,7 @@ from apps.api.fields import (
     StrictCharField,
     StrictDateField,
 )
-from apps.api.filters import ChangedSinceFilter, RegionCodeFilter
-from apps.api.resource import ResourceViewSet
+from apps.api.representation.filters import ChangedSinceFilter, RegionCodeFilter
 
 
 class OrganisationContactSerializer(FilledByViewSet, serializers.Serializer[Any]):

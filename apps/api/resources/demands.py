@@ -19,7 +19,9 @@ from rest_framework.response import Response
 
 from apps.accounts.models import Organisation
 from apps.accounts.permissions import Permission
-from apps.api.fields import (
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.protocol.schema import one_or_many
+from apps.api.representation.fields import (
     MAX_DAYS,
     EmptyInputSerializer,
     InputSerializer,
@@ -31,11 +33,9 @@ from apps.api.fields import (
     StateReasonField,
     StrictBooleanField,
 )
-from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
-from apps.api.matches import MatchFilterSet, MatchSerializer, fill_matches
-from apps.api.outlook import OutlookSerializer, describe_outlook
-from apps.api.resource import ResourceViewSet
-from apps.api.schema import one_or_many
+from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.resources.matches import MatchFilterSet, MatchSerializer, fill_matches
+from apps.api.resources.outlook import OutlookSerializer, describe_outlook
 from apps.core.errors import RuleViolation
 from apps.demands import services
 from apps.demands.fields import CONTACT_FIELDS, DEMAND_FIELDS
