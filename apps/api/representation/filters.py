@@ -9,7 +9,7 @@ from django.forms import CharField
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 
-from apps.api.representation.fields import as_id
+from apps.api.representation.references import as_id
 from apps.api.representation.times import parse_instant
 from apps.catalogue.models import Item, Region
 

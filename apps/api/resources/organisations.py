@@ -15,18 +15,11 @@ from apps.accounts.models import IdentifierKind, Organisation, OrganisationState
 from apps.accounts.permissions import OrganisationKind, Permission
 from apps.api.protocol.authentication import has_scope
 from apps.api.protocol.resource import ResourceViewSet
-from apps.api.representation.fields import (
-    EmptyInputSerializer,
-    FilledByViewSet,
-    IdField,
-    InputSerializer,
-    PermittedRegionField,
-    Rows,
-    RowSerializer,
-    StrictCharField,
-    StrictDateField,
-)
+from apps.api.representation.answers import FilledByViewSet, IdField, Rows, RowSerializer
 from apps.api.representation.filters import ChangedSinceFilter, RegionCodeFilter
+from apps.api.representation.references import PermittedRegionField
+from apps.api.representation.requests import EmptyInputSerializer, InputSerializer
+from apps.api.representation.values import StrictCharField, StrictDateField
 
 
 class OrganisationContactSerializer(FilledByViewSet, serializers.Serializer[Any]):
