@@ -365,16 +365,19 @@ REST_KNOX = {
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "apps.api.authentication.BearerAuthentication",
-        "apps.api.authentication.SessionCookieAuthentication",
+        "apps.api.protocol.authentication.BearerAuthentication",
+        "apps.api.protocol.authentication.SessionCookieAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated", "apps.api.authentication.HasScope"],
-    "DEFAULT_THROTTLE_CLASSES": ["apps.api.throttling.PerMinuteThrottle"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "apps.api.protocol.authentication.HasScope",
+    ],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.api.protocol.throttling.PerMinuteThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["apps.api.parsers.StrictJsonParser"],
+    "DEFAULT_PARSER_CLASSES": ["apps.api.protocol.parsers.StrictJsonParser"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "apps.api.schema.Schema",
-    "EXCEPTION_HANDLER": "apps.api.problems.handle",
+    "DEFAULT_SCHEMA_CLASS": "apps.api.protocol.schema.Schema",
+    "EXCEPTION_HANDLER": "apps.api.protocol.problems.handle",
     "URL_FORMAT_OVERRIDE": None,  # `format` is a parameter of the exports
     "NUM_PROXIES": TRUSTED_PROXY_COUNT,
 }

@@ -18,7 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 # One handler for each error, which answers with a problem document under /api/ and with a page elsewhere.
-handler400 = "apps.api.problems.bad_request"
-handler403 = "apps.api.problems.not_allowed"
-handler404 = "apps.api.problems.not_found"
-handler500 = "apps.api.problems.server_error"
+handler400 = "apps.api.protocol.problems.bad_request"
+handler403 = "apps.api.protocol.problems.not_allowed"
+handler404 = "apps.api.protocol.problems.not_found"
+handler500 = "apps.api.protocol.problems.server_error"
