@@ -39,7 +39,7 @@ from apps.catalogue import identifiers, regions, standards
 from apps.catalogue.recognition import How, Recognised
 from apps.catalogue.units import base_units_in
 
-CHINA_TIME: Final = dt.timezone(dt.timedelta(hours=8))
+CHINA_TIME: Final = dt.timezone(dt.timedelta(hours=8))  # a date with a zone is meant as the day in China
 
 
 class _Mapping:
@@ -92,6 +92,7 @@ class _Mapping:
             row.remark(RemarkCode.NOT_AN_OBJECT, shown(raw), line=number)
             raw = {"key": raw if isinstance(raw, str) else "", "_": raw if not isinstance(raw, str) else None}
 
+        # A line is read like a row, so that its unused fields are kept and its remarks collected in the same way.
         inner = BoardRow(row.file, row.number, raw, [])
         written = inner.text("key", "name", "item", longest=200)
         specification = inner.text("specification", "spec", longest=800)
@@ -101,6 +102,8 @@ class _Mapping:
 
         parsed = self.vocabulary.reader.read(specification)
         name = written
+        # A code of a standard within the name would spoil the recognition of the item, and counts where the
+        # specification names none.
         in_name = tuple(cited for cited in self.vocabulary.reader.read(written).cited if cited.is_by_code)
         for cited in in_name:
             name = name.replace(cited.words, " ")  # "N95口罩 GB19083-2010"
@@ -125,6 +128,7 @@ class _Mapping:
             row, number, raw.get("value"), found, is_capacity=by_specification
         )
 
+        # The note keeps every word that did not become a field, so that a person can correct the mapping.
         note = []
         if found is None or found.how is not How.NAME or by_specification:
             note.append(written)
@@ -143,6 +147,7 @@ class _Mapping:
             quantity=quantity,
             is_estimate=is_estimate,
             note=row.clean("；".join(dict.fromkeys(part for part in note if part)), longest=2000, line=number),
+            # What the line says is its identity. Its place in the file is not: rows move when somebody edits the board.
             key=json.dumps([written, specification, raw.get("value"), left], ensure_ascii=True, default=str),
         )
 
@@ -166,6 +171,7 @@ class _Mapping:
                 row.remark(RemarkCode.STANDARD_NONE, specification, line=number)
             return None, True
 
+        # Of several standards the first that fits the item counts. Without an item any fits.
         fitting = [
             cited
             for cited in parsed.cited
@@ -199,6 +205,7 @@ class _Mapping:
             return None, False, written
         if amount is None:
             return None, False, ""
+        # A board's cell may hold anything; a quantity of 0 or of 10 ** 20 would only mislead the matching.
         if not 0 < amount.number <= MOST:
             row.remark(RemarkCode.QUANTITY_IMPOSSIBLE, written[:60], line=number)
             return None, False, written
@@ -229,6 +236,7 @@ class _Mapping:
             return size, unit in measure.packs
         # Nobody asks for alcohol by the millilitre: without a unit, usual bottles are meant.
         if measure.unit in {"ml", "g", "m", "m2"} and measure.packs:
+            # The smallest pack: too little is asked for again, too much is lost to others.
             return min(measure.packs.values()), True
         return 1, False
 
@@ -237,6 +245,7 @@ class _Mapping:
         raw = row.fields.get("supplies")
         if raw is None:
             return []
+        # Some boards write lines as {name: value} instead of a list of objects.
         if isinstance(raw, dict) and "key" not in raw:
             raw = [{"key": name, "value": value} for name, value in raw.items()]
         elif not isinstance(raw, list):
@@ -368,6 +377,7 @@ def map_board(
             row = BoardRow(file, number, fields, [])
             if row.text("name", longest=200):
                 party = readers[file](row)
+                # Rows of the same name and place are one organisation: boards list some several times.
                 known = parties.get(party.key)
                 parties[party.key] = _joined(known, party) if known else party
                 unused.update((file, str(name)) for name in row.unused())
@@ -400,6 +410,7 @@ def _with_line_keys(party: Party, remarks: list[BoardRemark]) -> Party:
     seen: Counter[str] = Counter()
     lines = []
     for line in party.lines:
+        # The count is part of the key: a line that stands twice has two keys, and the same two in the next import.
         seen[line.key] += 1
         is_repeated = seen[line.key] > 1
         if is_repeated:

@@ -47,11 +47,13 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
 
+    # Becomes the command instead of starting it: signals reach it directly, and no process waits in between.
     os.execv(str(PYTHON), [str(PYTHON), *arguments])  # noqa: S606  ours
 
 
 def install_alone(wanted: str) -> None:
     """One at a time: two commands may be started at once."""
+    # Not on Windows, where `main` has said so before this line.
     import fcntl
 
     LOG.parent.mkdir(exist_ok=True)
@@ -67,6 +69,7 @@ def install(wanted: str) -> None:
     if works(PYTHON) and installed in {lists[wanted], lists["dev"]}:
         return
 
+    # Gone before anything changes: an installation that is interrupted must not look finished.
     if STAMP.exists():
         STAMP.unlink()
     LOG.write_text("")
