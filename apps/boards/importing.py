@@ -70,6 +70,7 @@ def catalogue_vocabulary() -> Vocabulary:
     packs: defaultdict[int, dict[str, int]] = defaultdict(dict)
     for pack in Pack.objects.order_by("size"):
         for name in (pack.name_zh, pack.name_en):
+            # By size, so the smallest pack of a name is kept: names like "box" stand for several.
             packs[pack.item_id].setdefault(name.casefold(), pack.size)
 
     return Vocabulary(
@@ -96,6 +97,7 @@ def import_board(folder: Path, *, open_lines: bool = False, coordinator: User | 
     # Everything is read and mapped before the first write, so a broken file costs no half an import.
     board = read_board(folder, catalogue_vocabulary())
     outcome = ImportOutcome(board, list(board.remarks))
+    # Read once before the loop: the number of queries depends on what is new, not on the size of the board.
     existing = _Existing.load(board)
 
     for party in board.parties:
@@ -167,6 +169,7 @@ def _bring_in(party: Party, existing: _Existing, outcome: ImportOutcome) -> Orga
         outcome.offers += len(_offer(organisation, new, existing))
         return organisation
     # The lines of one row were posted together.
+    # `dict.fromkeys` keeps the order of the board and drops repeats.
     for row in dict.fromkeys(line.row for line in new):
         lines = [_demand_line(line, existing) for line in new if line.row == row]
         outcome.demands += len(post_demands(organisation, lines, by=None))
@@ -194,6 +197,7 @@ def _offer(organisation: Organisation, lines: Iterable[BoardLine], existing: _Ex
         {
             "item": existing.item(line),
             "standard": existing.standard(line),
+            # A board gives a daily capacity and no stock, so some days of it are offered.
             "quantity": (line.quantity or 0) * DAYS_OFFERED,
             "daily_capacity": line.quantity,
             "certificate_number": line.certificate,

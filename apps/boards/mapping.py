@@ -59,12 +59,17 @@ class _Mapping:
         for remark in found.remarks:
             if remark is not regions.RegionRemark.NOWHERE:
                 row.remark(RemarkCode.PLACE_DECIDED, f"{remark.value} → {found.code or regions.CHINA}")
+        # The whole country still lets a coordinator find the row; a guess would send goods to a wrong city.
         if found.code is None:
             row.remark(RemarkCode.PLACE_UNKNOWN)
         return found.code or regions.CHINA
 
     def item(self, written: str, specification: str, cited: list[str], *, by_specification: bool) -> Recognised | None:
-        """The item that is meant. On a list of capacities the specification names it, elsewhere the name does."""
+        """The item that a line means; None where the catalogue has nothing like it.
+
+        On a list of capacities the specification names the item, elsewhere the name does. `cited` are codes of
+        standards, which may tell one item of a category from another.
+        """
         named, specified = self.vocabulary.names.recognise(written), self.vocabulary.names.recognise(specification)
         first, second = (specified, named) if by_specification else (named, specified)
 
@@ -88,6 +93,7 @@ class _Mapping:
 
     def line(self, row: BoardRow, number: int, raw: Any, *, by_specification: bool) -> BoardLine:
         """One line of a row. Whatever it is, it becomes a line: at worst one without an item."""
+        # Nothing is dropped: text becomes the name, and everything else is kept in the note.
         if not isinstance(raw, dict):
             row.remark(RemarkCode.NOT_AN_OBJECT, shown(raw), line=number)
             raw = {"key": raw if isinstance(raw, str) else "", "_": raw if not isinstance(raw, str) else None}
@@ -190,6 +196,7 @@ class _Mapping:
             row.remark(RemarkCode.STANDARD_SUPERSEDED, f"{chosen.words} → {chosen.code}", line=number)
         elif chosen.remark is standards.StandardRemark.OTHER_EDITION:
             row.remark(RemarkCode.STANDARD_OTHER_EDITION, f"{chosen.words} → {chosen.code}", line=number)
+        # A standard that we replaced, or one of several, does not say all that was written: then the words stay.
         return chosen.code, chosen.remark is not None or len(parsed.cited) > 1
 
     def _quantity(
@@ -301,6 +308,7 @@ class _Mapping:
         parsed = [
             (part, identifiers.parse_device_certificate(part)) for part in re.split(r"[,，;；、\s]+", text) if part
         ]
+        # The table has one certificate for each offer; further ones go to the note with what could not be read.
         valid = [certificate.number for _part, certificate in parsed if certificate]
         rest = [part for part, certificate in parsed if not certificate]
         if rest:
@@ -334,9 +342,11 @@ class _Mapping:
 
     def _home(self, row: BoardRow, home: str) -> str:
         """The region a carrier works from."""
+        # A carrier that names no place, or the whole country, works everywhere.
         if not home or home in _NATIONWIDE:
             return regions.CHINA
         gazetteer = self.vocabulary.gazetteer
+        # The field holds a province or a city, and does not say which.
         code = gazetteer.resolve(province=home).code or gazetteer.resolve(city=home).code
         if code is None:
             row.remark(RemarkCode.PLACE_UNKNOWN, home)
@@ -351,7 +361,7 @@ def _noting(line: BoardLine, *more: str) -> BoardLine:
 
 
 def read_board(folder: Path, vocabulary: Vocabulary) -> Board:
-    """All of a folder; a file that is missing or broken costs that file and is named."""
+    """Read and map a folder. A file that is missing or broken is named in a remark; the others are still read."""
     contents, remarks = {}, []
     for name in FILES:
         contents[name], problems = read_file(folder / name)
@@ -362,7 +372,7 @@ def read_board(folder: Path, vocabulary: Vocabulary) -> Board:
 def map_board(
     contents: Mapping[str, list[Any]], vocabulary: Vocabulary, remarks: list[BoardRemark] | None = None
 ) -> Board:
-    """The rows of the three files as parties with lines; rows of the same name and region are one party."""
+    """Map the rows of the three files to parties with lines. Rows of the same name and region are one party."""
     mapping = _Mapping(vocabulary)
     readers = {HOSPITALS: mapping.hospital, FACTORIES: mapping.factory, CARRIERS: mapping.carrier}
     remarks = list(remarks or [])
@@ -388,12 +398,13 @@ def map_board(
     for (file, name), times in sorted(unused.items()):
         remarks.append(BoardRemark(file, 0, 0, RemarkCode.FIELD_UNUSED, f"{name} × {times}"))
 
+    # Keys come last, after rows of one party were joined: a line repeated in another row is repeated as well.
     keyed = tuple(_with_line_keys(party, remarks) for party in parties.values())
     return Board(keyed, tuple(remarks), {file: len(rows) for file, rows in contents.items()})
 
 
 def _joined(known: Party, more: Party) -> Party:
-    """One organisation that stands in two rows: the first row's facts, what it lacks from the second, and all lines."""
+    """One organisation from two rows: the facts of the first, completed by the second, and the lines of both."""
     return replace(
         known,
         rows=(*known.rows, *more.rows),
@@ -406,7 +417,7 @@ def _joined(known: Party, more: Party) -> Party:
 
 
 def _with_line_keys(party: Party, remarks: list[BoardRemark]) -> Party:
-    """The party with a key for every line, made of what the line says; the same line again is marked, not dropped."""
+    """The party with a key for every line, made of what the line says. A repeated line is marked, not dropped."""
     seen: Counter[str] = Counter()
     lines = []
     for line in party.lines:

@@ -137,6 +137,7 @@ def _quantity_in_text(text: str) -> WrittenQuantity | None:
     sign, digits = (-1, text[1:].strip()) if text.startswith("-") else (1, text.removeprefix("+").strip())
     if re.fullmatch(r"\d{30,}", digits):
         return WrittenQuantity(sign * (MOST + 1))  # too long to be converted, and too large anyway
+    # The whole cell must be a quantity: "3 boxes of 50" is not read as 3.
     match = _NUMBER.fullmatch(digits)
     if not match:
         raise NotANumber

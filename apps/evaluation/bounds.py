@@ -108,6 +108,7 @@ def _least_held(dataset: Dataset, item: int, every: float) -> float:
     left, wanted, total = offers.quantity.copy(), 0, 0.0
     for after, now in ends(dataset, every):
         came = (requests.at > after) & (requests.at < now)
+        # Requests never expire, so what was wanted and not served is wanted in later rounds as well.
         wanted += int(requests.quantity[came].sum())
         # The oldest goes first. The order only matters for the rounding to whole days.
         for row in np.flatnonzero((offers.at < now) & (left > 0)).tolist():

@@ -91,6 +91,7 @@ def read(folder: Path, *, largest: int = LARGEST_GIFT) -> Dataset:
     """The data set in a folder, without offers of more than `largest` units. Raises `DatasetFileError`."""
     offered = _requests(folder / DONORS, "don_id")
     asked = _requests(folder / RECIPIENTS, "rec_id")
+    # Before parties are numbered: a donor whose only offer is left out is not a donor.
     offered = offered[offered["qty"] <= largest]
     if not len(offered) or not len(asked):
         raise DatasetFileError(RECIPIENTS if len(offered) else DONORS, "holds no request that can be replayed")

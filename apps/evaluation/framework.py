@@ -34,6 +34,7 @@ def adapted(dataset: Dataset, strategy: Strategy) -> Callable[[Any, Any, Any, An
 
     def decide(date: Any, offered: Any, wanted: Any, _miles: Any) -> Any:
         rows = []
+        # Items that both sides have, in the order of names, as our own replay goes through them.
         for name in sorted(set(offered.ppe) & set(wanted.ppe)):
             sides = (
                 _open(offered[offered.ppe == name], "don_id", donor),
