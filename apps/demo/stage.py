@@ -68,6 +68,7 @@ class Stage:
 
     def __init__(self, end: dt.datetime) -> None:
         self.end = end
+        # Before the first scene, as `at` only goes forward.
         self.now = end - dt.timedelta(days=30)
         self.users: dict[str, User] = {}
         self.organisations: dict[str, Organisation] = {}
@@ -84,6 +85,7 @@ class Stage:
     @staticmethod
     def _all_of(model: Any, field: str, wanted: set[str]) -> dict[str, Any]:
         found = {getattr(row, field): row for row in model.objects.filter(**{f"{field}__in": wanted})}
+        # Said before anything is made: the reference data are loaded by a command of their own.
         if missing := sorted(wanted - set(found)):
             raise ReferenceMissing(f"{model._meta.verbose_name_plural}: {', '.join(missing)}")
         return found
@@ -109,6 +111,7 @@ class Stage:
                 made.update(state=MessageState.SENT, sent_at=self.now, attempts=1)
             if model is Notification and self.end - self.now > dt.timedelta(days=1):
                 made.update(read_at=self.now + dt.timedelta(hours=1))
+            # Afterwards, because the database sets these times itself and services take no other.
             made.update(**{field: self.now})
             self._seen[model] = self._newest(model)
 

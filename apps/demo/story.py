@@ -56,6 +56,7 @@ def _set_up(stage: Stage) -> None:
 
 def _first_days(stage: Stage) -> None:
     """What nobody has, what went stale, and the first deliveries."""
+    # Nobody confirms this offer from here on, so it becomes stale.
     stage.offer("maskmaker2", "mask.daily", 40_000, lead_time_days=2, unit_price=Decimal("0.6"))
 
     stage.at(days=10, minutes=10)
@@ -170,7 +171,7 @@ def _set_backs(stage: Stage) -> None:
 
 
 def _yesterday(stage: Stage) -> None:
-    """Less came than was sent; a proven match is ordered again; silence brings in the next best."""
+    """Less came than was sent; a proven match is ordered again; silence brings in a backup."""
     [sent] = Order.objects.filter(match__demand__organisation=stage.organisations["community"])
     gloves = sent.match.demand
     stage.at(days=1.6)
@@ -196,7 +197,7 @@ def _yesterday(stage: Stage) -> None:
 
     stage.at(hours=30)
     [shields] = stage.need("xiantao", stage.line("eye.shield", 500, in_days=4))
-    stage.at(hours=27.9)  # two hours of silence: the next best is asked
+    stage.at(hours=27.9)  # two hours of silence: a backup is asked
     stage.work()
     stage.at(hours=27)
     stage.accept(shields, quantity=350)

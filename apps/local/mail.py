@@ -36,6 +36,7 @@ def keep(directory: Path, content: bytes, recipients: list[str]) -> Path:
     part = directory / ".part"
     part.write_bytes(content)
     file = part.rename(directory / f"{name}.eml")
+    # Names begin with the time, so the oldest come first.
     for old in sorted(directory.glob("*.eml"))[:-KEPT]:
         old.unlink(missing_ok=True)
     return file

@@ -54,6 +54,7 @@ def bound_to_us(on_death: signal.Signals = signal.SIGTERM) -> Callable[[], None]
 
 
 def may_leave_root() -> bool:
+    # Tried and not looked up: distributions restrict user namespaces in several ways.
     true = shutil.which("true") or "/bin/true"
     try:
         probe = subprocess.run([true], preexec_fn=EndWithParent(signal.SIGKILL, leave_root=True), check=False)
@@ -81,6 +82,7 @@ def end_leftover(pid_file: Path, directory: Path) -> None:
         if time.monotonic() > deadline:
             raise ServerProblem(f"Process {pid} still uses {directory} and does not stop: end it and start again.")
         time.sleep(0.05)
+    # A stale file could keep the next server from starting.
     pid_file.unlink(missing_ok=True)
 
 

@@ -228,6 +228,7 @@ def take_port(port: int) -> socket.socket:
 
 def answers_ready(port: int, host: str) -> bool:
     """Whether `/readyz` says that web, database, Redis, worker and beat all work."""
+    # By the address of the loopback, with the public name as host: the name may not resolve on this machine.
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
     try:
         connection.request("GET", "/readyz", headers={"Host": host})
