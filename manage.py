@@ -24,6 +24,7 @@ WITHOUT_SERVERS = frozenset(
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cosmomatch.settings")
 
+    # Inside the function: these modules must not load the settings before the environment names our servers.
     from apps.local import embedded
     from apps.local.processes import ServerProblem
 

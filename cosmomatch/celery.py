@@ -1,7 +1,7 @@
-"""The worker's door, and the clock: what runs how often.
+"""The Celery application, and the schedule of periodic tasks.
 
-Rows are the queue: every task here only looks for work that rows describe, so losing one run costs the seconds until
-the next.
+Rows are the queue (decision 0005): every task here only looks for work in rows. So a run that is lost costs the seconds
+until the next one.
 """
 
 import os
@@ -21,14 +21,15 @@ app.steps["worker"].add(DjangoStructLogInitStep)  # binds the ids of the request
 
 
 def every(seconds: float, task: str) -> dict[str, Any]:
-    """A beat entry that expires when the next one is due: a worker that was away does not find a heap of sweeps."""
+    """A beat entry that expires when the next one is due, so that no runs pile up while there is no worker."""
     return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
 
 
+# Seconds between two runs. Wake-ups on commit are faster (`notifications.tasks.wake`); these make up for lost ones.
 app.conf.beat_schedule = {
     "match what waits": every(5, "apps.matching.tasks.sweep"),
     "solve together what is contested": every(60, "apps.matching.tasks.reallocate"),
-    "index_offers new offers": every(5, "apps.matching.tasks.index_offers"),
+    "index new and changed offers": every(5, "apps.matching.tasks.index_offers"),
     "refresh statistics of suppliers": every(3600, "apps.matching.tasks.refresh_supplier_statistics"),
     "replay drafts of the policy": every(15, "apps.matching.tasks.replay_drafts"),
     "forget old drafts of the policy and their replays": every(3600, "apps.matching.tasks.purge_replays"),

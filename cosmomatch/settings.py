@@ -31,7 +31,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # --- Reading the environment ------------------------------------------------------------------------------------------
 
 READ: dict[str, bool] = {}
-"""Every variable that was asked for, and whether it is a secret (which may also come as `X_FILE`)."""
+"""Every variable that was read, and whether it is a secret (which may also come as `X_FILE`)."""
 
 
 def text(name: str, default: str = "") -> str:
@@ -113,6 +113,7 @@ def development_key() -> str:
     file = VAR_DIR / "secret_key"
     try:
         VAR_DIR.mkdir(parents=True, exist_ok=True)
+        # O_EXCL: of several processes that start at once, one writes the key and the others read it.
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as new:
             new.write(secrets.token_urlsafe(60))
     except FileExistsError:
@@ -125,16 +126,19 @@ def development_key() -> str:
 SECRET_KEY = secret("SECRET_KEY") or ("" if PRODUCTION else development_key())
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY (or SECRET_KEY_FILE) must be set in production.")
+# Sessions and links that were signed with the previous key stay valid while the key is changed.
 SECRET_KEY_FALLBACKS = [key] if (key := secret("SECRET_KEY_PREVIOUS")) else []
 
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", SITE_HOST if PRODUCTION else f"{SITE_HOST},127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
+# How many proxies of our own add to X-Forwarded-For. With 0, nothing that a client writes there is believed.
 TRUSTED_PROXY_COUNT = whole("TRUSTED_PROXY_COUNT", 0, least=0, most=10)
 
 ROOT_URLCONF = "cosmomatch.urls"
 WSGI_APPLICATION = "cosmomatch.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Ours come first, from the lowest rung up: Django takes the first template or command of a name, so ours win.
 INSTALLED_APPS = [
     "apps.core",
     "apps.catalogue",
@@ -159,9 +163,9 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.sessions",
-    "whitenoise.runserver_nostatic",
+    "whitenoise.runserver_nostatic",  # before staticfiles, whose `runserver` it replaces
     "django.contrib.staticfiles",
-    "django.forms",
+    "django.forms",  # its templates, for FORM_RENDERER
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -176,6 +180,7 @@ INSTALLED_APPS = [
     "rest_framework",
 ]
 
+# From outside to inside. Metrics enclose everything; a body that is too large is refused before anything reads it.
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -302,14 +307,17 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "max_retries": 0,  # publishing a wake-up must not hold up a request: the sweep will find the rows
 }
 CELERY_TASK_PUBLISH_RETRY = False
+# A task of a worker that dies runs once more. Every task may run twice, because it only looks for work in rows.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# In seconds, and less than `visibility_timeout`: after that another worker would run the same task beside this one.
 CELERY_TASK_TIME_LIMIT = 240
 CELERY_TASK_SOFT_TIME_LIMIT = 210
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
+# A worker takes one task at a time, so no short task waits behind a long one while another worker is idle.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 2000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -357,21 +365,25 @@ REST_KNOX = {
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "apps.api.authentication.BearerAuthentication",
-        "apps.api.authentication.SessionCookieAuthentication",
+        "apps.api.protocol.authentication.BearerAuthentication",
+        "apps.api.protocol.authentication.SessionCookieAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated", "apps.api.authentication.HasScope"],
-    "DEFAULT_THROTTLE_CLASSES": ["apps.api.throttling.PerMinuteThrottle"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "apps.api.protocol.authentication.HasScope",
+    ],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.api.protocol.throttling.PerMinuteThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["apps.api.parsers.StrictJsonParser"],
+    "DEFAULT_PARSER_CLASSES": ["apps.api.protocol.parsers.StrictJsonParser"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "apps.api.schema.Schema",
-    "EXCEPTION_HANDLER": "apps.api.problems.handle",
+    "DEFAULT_SCHEMA_CLASS": "apps.api.protocol.schema.Schema",
+    "EXCEPTION_HANDLER": "apps.api.protocol.problems.handle",
     "URL_FORMAT_OVERRIDE": None,  # `format` is a parameter of the exports
     "NUM_PROXIES": TRUSTED_PROXY_COUNT,
 }
 API_REQUESTS_PER_MINUTE = whole("API_REQUESTS_PER_MINUTE", 600, least=0, most=1_000_000)
 API_ANONYMOUS_REQUESTS_PER_MINUTE = whole("API_ANONYMOUS_REQUESTS_PER_MINUTE", 120, least=0, most=1_000_000)
+# Several resources have a `state`. Without the names here, the description would number their types.
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "CosmoMatch",
     "VERSION": "1",
@@ -386,6 +398,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "OrganisationState": "apps.accounts.models.OrganisationState",
         "DeclineReason": "apps.matching.models.DeclineReason",
     },
+    # Files of a package: no page loads anything from another host.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
@@ -397,6 +410,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 HTTPS = SITE_URL.startswith("https://")
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes speak plain HTTP to the process itself
+# Without a proxy of our own anybody could send this header and pass for HTTPS.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 SECURE_HSTS_SECONDS = whole("HSTS_SECONDS", 31_536_000 if HTTPS else 0, least=0, most=63_072_000)
 SECURE_REFERRER_POLICY = "same-origin"
@@ -435,6 +449,7 @@ MEDIA_ROOT = VAR_DIR / "media"
 
 # --- Mail, text messages ----------------------------------------------------------------------------------------------
 
+# Without a mail server, mail goes to the catcher that `make run` starts on loopback.
 EMAIL_IS_CAUGHT = not text("EMAIL_HOST")
 EMAIL_HOST = text("EMAIL_HOST", "127.0.0.1")
 EMAIL_PORT = whole("EMAIL_PORT", 8025 if EMAIL_IS_CAUGHT else 587, least=1, most=65535)
@@ -484,15 +499,17 @@ DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # each request is one l
 
 
 def without_probes(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Probes ask every few seconds; what they find is in their answer."""
+    """Drop the log lines of probes, which ask every few seconds. Their answers say what they found."""
     if str(event.get("request", "")).endswith((" /healthz", " /readyz", " /metrics")):
         raise structlog.DropEvent
     return event
 
 
 def without_links(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Whoever reads a log must not be able to answer or set a password with the links in it, nor learn whom others
-    searched for.
+    """Cut the secret part of links and all query strings from log lines.
+
+    With a whole link a reader of the log could answer a request or set a password. A query string may say for whom
+    somebody searched.
     """
     if "request" in event:
         event["request"] = re.sub(r"(/a/|/key/|/confirm-email/|\?).+", r"\1…", str(event["request"]))

@@ -1,10 +1,10 @@
-"""Every address of the program, by app."""
+"""Every URL of the program, by app."""
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-# The back office has no log-in of its own: that would know neither second factors nor how often somebody may guess.
+# The back office uses the log-in of the portal. Django's own would know no second factor and no limit on guesses.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign, no-untyped-call]  # allauth's way
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -17,8 +17,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.portal.urls")),
 ]
 
-# Under /api/ an error is a problem document, elsewhere a page.
-handler400 = "apps.api.problems.bad_request"
-handler403 = "apps.api.problems.not_allowed"
-handler404 = "apps.api.problems.not_found"
-handler500 = "apps.api.problems.server_error"
+# One handler for each error, which answers with a problem document under /api/ and with a page elsewhere.
+handler400 = "apps.api.protocol.problems.bad_request"
+handler403 = "apps.api.protocol.problems.not_allowed"
+handler404 = "apps.api.protocol.problems.not_found"
+handler500 = "apps.api.protocol.problems.server_error"

@@ -1,4 +1,4 @@
-"""The door for web servers: `gunicorn -c python:apps.ops.web cosmomatch.wsgi`."""
+"""The WSGI application for web servers: `gunicorn -c python:apps.ops.web cosmomatch.wsgi`."""
 
 import os
 

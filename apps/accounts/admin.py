@@ -202,6 +202,7 @@ class OrganisationAdmin(KeptAdmin[Organisation]):
     def save_model(self, request: HttpRequest, obj: Organisation, form: Any, change: bool) -> None:
         # The service clears the verification and writes the audit trail; the form's own save would do neither.
         if change:
+            # Fields that were not touched are left out: they may have changed since the form was opened.
             given = {name: form.cleaned_data[name] for name in form.changed_data}
             services.amend_organisation(Organisation.objects.get(pk=obj.pk), by=acting(request), **given)
             return
@@ -227,6 +228,7 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
     autocomplete_fields = ("user", "organisation")
     actions = ("remove",)
 
+    # With another person or organisation it would be another membership, and the old one would end without a trace.
     def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> tuple[str, ...]:
         return ("user", "organisation") if obj else ()
 
@@ -236,6 +238,7 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
 
     def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
         made = services.add_member(obj.organisation, obj.user, role=obj.role, by=acting(request))
+        # The service wrote the row. Django's admin needs its key for the log and the redirect.
         obj.pk = made.pk
 
     @admin.action(description=_("Remove from the organisation"), permissions=["change"])

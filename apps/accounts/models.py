@@ -31,6 +31,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "User":
+        # People type the same address in different cases, and the unique constraint ignores case too.
         return self.get(email__iexact=username)
 
 
@@ -107,6 +108,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         """
         # Subqueries of region codes, and no join: across a join, PostgreSQL expects almost no visible rows, and sorts
         # the whole table for one page.
+        # Keys from the cached memberships, so that a list costs no query for them.
         own = [grant.organisation_id for grant in self.grants]
         sight = models.Q(**{f"{organisation}__in": own})
         for path in self.watched_regions:
@@ -154,6 +156,7 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
         return (
             self.verified()
             .filter(kind=OrganisationKind.COORDINATOR, region__in=[*region.ancestor_codes, region.code])
+            # A longer path is a smaller region.
             .annotate(depth=models.functions.Length("region__path"))
             .order_by("-depth", "pk")
         )
@@ -196,6 +199,7 @@ class Organisation(TimeStamped):
     VERIFIED_FACTS: Final = ("name", "kind", "identifier_kind", "identifier", "region", "address")
 
     MOVES: ClassVar = {
+        # Coordinators may verify without a submission, for example an organisation that they registered for a caller.
         OrganisationState.UNVERIFIED: frozenset({OrganisationState.PENDING, OrganisationState.VERIFIED}),
         OrganisationState.PENDING: frozenset(
             {OrganisationState.VERIFIED, OrganisationState.REJECTED, OrganisationState.UNVERIFIED}
@@ -227,6 +231,7 @@ class Organisation(TimeStamped):
                 condition=~models.Q(source=""),
                 name="organisation_imported_once",
             ),
+            # Anybody may register with somebody else's number. Only one of them can be verified.
             models.UniqueConstraint(
                 fields=["identifier_kind", "identifier"],
                 condition=models.Q(state=OrganisationState.VERIFIED) & ~models.Q(identifier=""),
@@ -235,6 +240,7 @@ class Organisation(TimeStamped):
         ]
         indexes: ClassVar = [
             models.Index(fields=["state", "kind"], name="organisation_by_state"),
+            # The queue of notices. It is empty most of the time, so looking costs nothing.
             models.Index(
                 fields=["id"], condition=~models.Q(state=models.F("announced_state")), name="organisation_unannounced"
             ),
@@ -304,6 +310,7 @@ class Membership(TimeStamped):
         allowed = ROLES[self.role] & KINDS[self.organisation.kind]
         if not self.organisation.is_verified:
             return allowed - REGIONAL - NATIONAL
+        # Only a country has no region above it.
         return allowed if self.organisation.region.parent_id is None else allowed - NATIONAL
 
 
@@ -314,6 +321,7 @@ def evidence_path(evidence: "Evidence", filename: str) -> str:
     """
     import secrets
 
+    # Only the suffix is kept of the name that was given: names of files may contain names of people.
     suffix = filename.rsplit(".", 1)[-1].lower()
     return f"evidence/{evidence.organisation_id}/{secrets.token_urlsafe(16)}.{suffix}"
 

@@ -87,6 +87,7 @@ def import_organisation(
     if kind not in OPEN_KINDS:
         raise RuleViolation("kind_closed", _("Coordinators are set up in the back office."), field="kind")
 
+    # Two imports at once: the unique constraint lets one create the row, and the other gets it.
     organisation, made = Organisation.objects.get_or_create(
         source=source, source_key=source_key, defaults={"name": name, "kind": kind, "region": region, **facts}
     )
@@ -140,6 +141,7 @@ def add_evidence(organisation: Organisation, document: UploadedFile[bytes], *, b
     if (document.size or 0) > EVIDENCE_LIMIT:
         raise RuleViolation("document_too_large", _("The document is larger than 5 MB."), field="document")
     evidence = Evidence(organisation=organisation, document=document, note=note, uploaded_by=by)
+    # Models check their validators only here: the kind of file is one of them.
     evidence.full_clean()
     evidence.save()
     audit.record(by, "evidence.added", organisation, evidence=evidence.pk)
@@ -149,6 +151,7 @@ def add_evidence(organisation: Organisation, document: UploadedFile[bytes], *, b
 @transaction.atomic
 def submit_for_verification(organisation: Organisation, *, by: User) -> None:
     """Ask the coordinators to verify. Raises `evidence_missing` without an identifier or a document."""
+    # An identifier can be looked up in its public register, so it is something to verify by itself.
     if not organisation.identifier and not organisation.evidence.exists():
         raise RuleViolation(
             "evidence_missing",
@@ -238,6 +241,7 @@ def expire_verifications(*, now: dt.datetime | None = None) -> list[Organisation
     """Clear verifications whose last day has passed, at most 500 at once. Returns their organisations."""
     now = now or timezone.now()
     expired = list(
+        # The limit keeps the transaction short. The next sweep goes on.
         Organisation.objects.verification_run_out(now.date()).select_for_update(skip_locked=True, no_key=True)[:500]
     )
     for organisation in expired:
@@ -280,6 +284,7 @@ def add_member(organisation: Organisation, user: User, *, role: str, by: User) -
     """Give `user` a role in the organisation, or another role than before; its last manager stays one."""
     if role != Role.MANAGER:
         _keep_a_manager(organisation, user.pk)
+    # A second call changes the role, so a person never has two roles in one organisation.
     membership, made = Membership.objects.update_or_create(
         user=user, organisation=organisation, defaults={"role": role}
     )
@@ -313,6 +318,7 @@ def issue_token(
         user,
         expiry=lasts or settings.REST_KNOX["TOKEN_TTL"],
         name=name,
+        # Sorted, so that the same scopes look the same in lists and in the audit trail.
         scopes=sorted(set(scopes)),
         region=region,
     )

@@ -7,4 +7,4 @@ class ApiConfig(AppConfig):
     name = "apps.api"
 
     def ready(self) -> None:
-        from apps.api import schema  # noqa: F401  # registers how the documentation describes our authentication
+        from apps.api.protocol import schema  # noqa: F401  # registers how the documentation describes our authentication

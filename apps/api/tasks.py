@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from apps.api import idempotency
+from apps.api.protocol import idempotency
 
 
 @shared_task

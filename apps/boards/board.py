@@ -21,7 +21,7 @@ FILES: Final = (HOSPITALS, FACTORIES, CARRIERS)
 
 
 class RemarkCode(StrEnum):
-    """RemarkCode something is not mapped, or not as it stands."""
+    """Why something is not mapped, or not mapped as it stands."""
 
     FILE_MISSING = "file_missing"
     FILE_UNREADABLE = "file_unreadable"
@@ -158,6 +158,7 @@ def read_file(path: Path) -> tuple[list[Any], list[BoardRemark]]:
         return failed(RemarkCode.FILE_UNREADABLE, error.strerror or str(error))
 
     text = None
+    # GB 18030 comes last: it takes nearly any bytes for Chinese, so a file of UTF-8 must be tried as such first.
     for encoding in ("utf-8-sig", "utf-16" if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8", "gb18030"):
         try:
             text = content.decode(encoding)
@@ -168,6 +169,7 @@ def read_file(path: Path) -> tuple[list[Any], list[BoardRemark]]:
         return failed(RemarkCode.FILE_UNREADABLE, "UTF-8, GB 18030")
 
     try:
+        # RecursionError: thousands of nested brackets are no board either.
         rows = json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         return failed(RemarkCode.FILE_UNREADABLE, str(error))

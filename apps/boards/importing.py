@@ -70,6 +70,7 @@ def catalogue_vocabulary() -> Vocabulary:
     packs: defaultdict[int, dict[str, int]] = defaultdict(dict)
     for pack in Pack.objects.order_by("size"):
         for name in (pack.name_zh, pack.name_en):
+            # By size, so the smallest pack of a name is kept: names like "box" stand for several.
             packs[pack.item_id].setdefault(name.casefold(), pack.size)
 
     return Vocabulary(
@@ -93,8 +94,10 @@ def import_board(folder: Path, *, open_lines: bool = False, coordinator: User | 
     organisations of its region, trusting the board. Each party has a transaction of its own, so a refusal affects only
     that party or line; it is reported.
     """
+    # Everything is read and mapped before the first write, so a broken file costs no half an import.
     board = read_board(folder, catalogue_vocabulary())
     outcome = ImportOutcome(board, list(board.remarks))
+    # Read once before the loop: the number of queries depends on what is new, not on the size of the board.
     existing = _Existing.load(board)
 
     for party in board.parties:
@@ -106,6 +109,7 @@ def import_board(folder: Path, *, open_lines: bool = False, coordinator: User | 
             outcome.refuse(party, violation)
             continue
         if coordinator:
+            # After the party's own transaction: a refused verification must not undo its rows.
             _vouch(party, organisation, coordinator, outcome)
         if open_lines:
             _put_to_work(party, organisation, coordinator, outcome)
@@ -159,11 +163,13 @@ def _bring_in(party: Party, existing: _Existing, outcome: ImportOutcome) -> Orga
     )
     outcome.organisations += made
 
+    # Lines are recognised by a digest of what they say, so a repeated import adds only what is new.
     new = [line for line in party.lines if line.key not in existing.present]
     if organisation.can_supply and party.kind == "supplier":
         outcome.offers += len(_offer(organisation, new, existing))
         return organisation
     # The lines of one row were posted together.
+    # `dict.fromkeys` keeps the order of the board and drops repeats.
     for row in dict.fromkeys(line.row for line in new):
         lines = [_demand_line(line, existing) for line in new if line.row == row]
         outcome.demands += len(post_demands(organisation, lines, by=None))
@@ -191,10 +197,12 @@ def _offer(organisation: Organisation, lines: Iterable[BoardLine], existing: _Ex
         {
             "item": existing.item(line),
             "standard": existing.standard(line),
+            # A board gives a daily capacity and no stock, so some days of it are offered.
             "quantity": (line.quantity or 0) * DAYS_OFFERED,
             "daily_capacity": line.quantity,
             "certificate_number": line.certificate,
             "note": line.note,
+            # An offer of unknown capacity stays a draft; the code tells its supplier why.
             "state_code": "" if line.quantity else OfferStateCode.CAPACITY_UNKNOWN,
             "source": SOURCE,
             "source_key": line.key,
@@ -224,6 +232,7 @@ def _put_to_work(party: Party, organisation: Organisation, coordinator: User | N
     if not lines or not organisation.is_verified:
         return
 
+    # Only drafts of this source: what its people have opened or edited since is theirs.
     drafts = Q(organisation=organisation, source=SOURCE, source_key__in=lines) & ~Q(item__key=UNLISTED_ITEM)
     policy = Policy.objects.current().values
     for demand in Demand.objects.filter(drafts, state=DemandState.DRAFT).shown().order_by("pk"):

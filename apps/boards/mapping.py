@@ -39,7 +39,7 @@ from apps.catalogue import identifiers, regions, standards
 from apps.catalogue.recognition import How, Recognised
 from apps.catalogue.units import base_units_in
 
-CHINA_TIME: Final = dt.timezone(dt.timedelta(hours=8))
+CHINA_TIME: Final = dt.timezone(dt.timedelta(hours=8))  # a date with a zone is meant as the day in China
 
 
 class _Mapping:
@@ -59,12 +59,17 @@ class _Mapping:
         for remark in found.remarks:
             if remark is not regions.RegionRemark.NOWHERE:
                 row.remark(RemarkCode.PLACE_DECIDED, f"{remark.value} → {found.code or regions.CHINA}")
+        # The whole country still lets a coordinator find the row; a guess would send goods to a wrong city.
         if found.code is None:
             row.remark(RemarkCode.PLACE_UNKNOWN)
         return found.code or regions.CHINA
 
     def item(self, written: str, specification: str, cited: list[str], *, by_specification: bool) -> Recognised | None:
-        """The item that is meant. On a list of capacities the specification names it, elsewhere the name does."""
+        """The item that a line means; None where the catalogue has nothing like it.
+
+        On a list of capacities the specification names the item, elsewhere the name does. `cited` are codes of
+        standards, which may tell one item of a category from another.
+        """
         named, specified = self.vocabulary.names.recognise(written), self.vocabulary.names.recognise(specification)
         first, second = (specified, named) if by_specification else (named, specified)
 
@@ -88,10 +93,12 @@ class _Mapping:
 
     def line(self, row: BoardRow, number: int, raw: Any, *, by_specification: bool) -> BoardLine:
         """One line of a row. Whatever it is, it becomes a line: at worst one without an item."""
+        # Nothing is dropped: text becomes the name, and everything else is kept in the note.
         if not isinstance(raw, dict):
             row.remark(RemarkCode.NOT_AN_OBJECT, shown(raw), line=number)
             raw = {"key": raw if isinstance(raw, str) else "", "_": raw if not isinstance(raw, str) else None}
 
+        # A line is read like a row, so that its unused fields are kept and its remarks collected in the same way.
         inner = BoardRow(row.file, row.number, raw, [])
         written = inner.text("key", "name", "item", longest=200)
         specification = inner.text("specification", "spec", longest=800)
@@ -101,6 +108,8 @@ class _Mapping:
 
         parsed = self.vocabulary.reader.read(specification)
         name = written
+        # A code of a standard within the name would spoil the recognition of the item, and counts where the
+        # specification names none.
         in_name = tuple(cited for cited in self.vocabulary.reader.read(written).cited if cited.is_by_code)
         for cited in in_name:
             name = name.replace(cited.words, " ")  # "N95口罩 GB19083-2010"
@@ -125,6 +134,7 @@ class _Mapping:
             row, number, raw.get("value"), found, is_capacity=by_specification
         )
 
+        # The note keeps every word that did not become a field, so that a person can correct the mapping.
         note = []
         if found is None or found.how is not How.NAME or by_specification:
             note.append(written)
@@ -143,6 +153,7 @@ class _Mapping:
             quantity=quantity,
             is_estimate=is_estimate,
             note=row.clean("；".join(dict.fromkeys(part for part in note if part)), longest=2000, line=number),
+            # What the line says is its identity. Its place in the file is not: rows move when somebody edits the board.
             key=json.dumps([written, specification, raw.get("value"), left], ensure_ascii=True, default=str),
         )
 
@@ -166,6 +177,7 @@ class _Mapping:
                 row.remark(RemarkCode.STANDARD_NONE, specification, line=number)
             return None, True
 
+        # Of several standards the first that fits the item counts. Without an item any fits.
         fitting = [
             cited
             for cited in parsed.cited
@@ -184,6 +196,7 @@ class _Mapping:
             row.remark(RemarkCode.STANDARD_SUPERSEDED, f"{chosen.words} → {chosen.code}", line=number)
         elif chosen.remark is standards.StandardRemark.OTHER_EDITION:
             row.remark(RemarkCode.STANDARD_OTHER_EDITION, f"{chosen.words} → {chosen.code}", line=number)
+        # A standard that we replaced, or one of several, does not say all that was written: then the words stay.
         return chosen.code, chosen.remark is not None or len(parsed.cited) > 1
 
     def _quantity(
@@ -199,6 +212,7 @@ class _Mapping:
             return None, False, written
         if amount is None:
             return None, False, ""
+        # A board's cell may hold anything; a quantity of 0 or of 10 ** 20 would only mislead the matching.
         if not 0 < amount.number <= MOST:
             row.remark(RemarkCode.QUANTITY_IMPOSSIBLE, written[:60], line=number)
             return None, False, written
@@ -229,6 +243,7 @@ class _Mapping:
             return size, unit in measure.packs
         # Nobody asks for alcohol by the millilitre: without a unit, usual bottles are meant.
         if measure.unit in {"ml", "g", "m", "m2"} and measure.packs:
+            # The smallest pack: too little is asked for again, too much is lost to others.
             return min(measure.packs.values()), True
         return 1, False
 
@@ -237,6 +252,7 @@ class _Mapping:
         raw = row.fields.get("supplies")
         if raw is None:
             return []
+        # Some boards write lines as {name: value} instead of a list of objects.
         if isinstance(raw, dict) and "key" not in raw:
             raw = [{"key": name, "value": value} for name, value in raw.items()]
         elif not isinstance(raw, list):
@@ -292,6 +308,7 @@ class _Mapping:
         parsed = [
             (part, identifiers.parse_device_certificate(part)) for part in re.split(r"[,，;；、\s]+", text) if part
         ]
+        # The table has one certificate for each offer; further ones go to the note with what could not be read.
         valid = [certificate.number for _part, certificate in parsed if certificate]
         rest = [part for part, certificate in parsed if not certificate]
         if rest:
@@ -325,9 +342,11 @@ class _Mapping:
 
     def _home(self, row: BoardRow, home: str) -> str:
         """The region a carrier works from."""
+        # A carrier that names no place, or the whole country, works everywhere.
         if not home or home in _NATIONWIDE:
             return regions.CHINA
         gazetteer = self.vocabulary.gazetteer
+        # The field holds a province or a city, and does not say which.
         code = gazetteer.resolve(province=home).code or gazetteer.resolve(city=home).code
         if code is None:
             row.remark(RemarkCode.PLACE_UNKNOWN, home)
@@ -342,7 +361,7 @@ def _noting(line: BoardLine, *more: str) -> BoardLine:
 
 
 def read_board(folder: Path, vocabulary: Vocabulary) -> Board:
-    """All of a folder; a file that is missing or broken costs that file and is named."""
+    """Read and map a folder. A file that is missing or broken is named in a remark; the others are still read."""
     contents, remarks = {}, []
     for name in FILES:
         contents[name], problems = read_file(folder / name)
@@ -353,7 +372,7 @@ def read_board(folder: Path, vocabulary: Vocabulary) -> Board:
 def map_board(
     contents: Mapping[str, list[Any]], vocabulary: Vocabulary, remarks: list[BoardRemark] | None = None
 ) -> Board:
-    """The rows of the three files as parties with lines; rows of the same name and region are one party."""
+    """Map the rows of the three files to parties with lines. Rows of the same name and region are one party."""
     mapping = _Mapping(vocabulary)
     readers = {HOSPITALS: mapping.hospital, FACTORIES: mapping.factory, CARRIERS: mapping.carrier}
     remarks = list(remarks or [])
@@ -368,6 +387,7 @@ def map_board(
             row = BoardRow(file, number, fields, [])
             if row.text("name", longest=200):
                 party = readers[file](row)
+                # Rows of the same name and place are one organisation: boards list some several times.
                 known = parties.get(party.key)
                 parties[party.key] = _joined(known, party) if known else party
                 unused.update((file, str(name)) for name in row.unused())
@@ -378,12 +398,13 @@ def map_board(
     for (file, name), times in sorted(unused.items()):
         remarks.append(BoardRemark(file, 0, 0, RemarkCode.FIELD_UNUSED, f"{name} × {times}"))
 
+    # Keys come last, after rows of one party were joined: a line repeated in another row is repeated as well.
     keyed = tuple(_with_line_keys(party, remarks) for party in parties.values())
     return Board(keyed, tuple(remarks), {file: len(rows) for file, rows in contents.items()})
 
 
 def _joined(known: Party, more: Party) -> Party:
-    """One organisation that stands in two rows: the first row's facts, what it lacks from the second, and all lines."""
+    """One organisation from two rows: the facts of the first, completed by the second, and the lines of both."""
     return replace(
         known,
         rows=(*known.rows, *more.rows),
@@ -396,10 +417,11 @@ def _joined(known: Party, more: Party) -> Party:
 
 
 def _with_line_keys(party: Party, remarks: list[BoardRemark]) -> Party:
-    """The party with a key for every line, made of what the line says; the same line again is marked, not dropped."""
+    """The party with a key for every line, made of what the line says. A repeated line is marked, not dropped."""
     seen: Counter[str] = Counter()
     lines = []
     for line in party.lines:
+        # The count is part of the key: a line that stands twice has two keys, and the same two in the next import.
         seen[line.key] += 1
         is_repeated = seen[line.key] > 1
         if is_repeated:

@@ -51,6 +51,7 @@ class BoardRow:
 
     def clean(self, text: str, *, longest: int, line: int = 0) -> str:
         """The text without what a database cannot hold, cut to its column's length. Each change becomes a remark."""
+        # PostgreSQL stores neither NUL nor half of a surrogate pair.
         mended = text.replace("\0", "").encode("utf-8", "replace").decode()
         if mended != text:
             self.remark(RemarkCode.TEXT_MENDED, mended[:40], line=line)
@@ -64,6 +65,7 @@ CONTACT_NAME: Final = ("contact", "contactName", "contact_name", "contactPerson"
 CONTACT_PHONE: Final = ("phone", "tel", "telephone", "mobile", "contactPhone", "contact_phone", "电话", "联系电话")
 CONTACT_EMAIL: Final = ("email", "mail", "contactEmail", "contact_email", "邮箱")
 
+# The first kind that matches counts, so special kinds come before general ones.
 _KINDS: Final = {
     kind: re.compile(words, re.IGNORECASE)
     for kind, words in {
@@ -84,6 +86,7 @@ def kind_of(name: str) -> str:
 
 def shown(value: Any) -> str:
     """Anything JSON, short, and safe to print and store."""
+    # ASCII only: a terminal of any encoding can print it, and broken text cannot break the table.
     return json.dumps(value, ensure_ascii=True, default=str)[:60]
 
 
@@ -116,6 +119,7 @@ def written_quantity(value: Any) -> WrittenQuantity | None:
     """The quantity in a cell; None when the cell says that it is unknown. Raises `NotANumber`."""
     if value is None:
         return None
+    # In Python a truth value is an int, and on a board it is no quantity.
     if isinstance(value, bool):
         raise NotANumber
     if isinstance(value, str):
@@ -133,9 +137,11 @@ def _quantity_in_text(text: str) -> WrittenQuantity | None:
     sign, digits = (-1, text[1:].strip()) if text.startswith("-") else (1, text.removeprefix("+").strip())
     if re.fullmatch(r"\d{30,}", digits):
         return WrittenQuantity(sign * (MOST + 1))  # too long to be converted, and too large anyway
+    # The whole cell must be a quantity: "3 boxes of 50" is not read as 3.
     match = _NUMBER.fullmatch(digits)
     if not match:
         raise NotANumber
+    # Exact for all that follows, as anything above `MOST` is refused.
     number = float(match["number"].replace(",", "")) * _SCALES.get(match["scale"] or "", 1)
     if number != int(number):
         raise NotANumber

@@ -15,7 +15,7 @@ _USCC: Final = re.compile(rf"[{USCC_ALPHABET}]{{2}}[0-9]{{6}}[{USCC_ALPHABET}]{{
 
 
 class Sector(StrEnum):
-    """What sort of body a register is for, from the first two characters of the code."""
+    """The kind of body that a register is for, from the first two characters of the code."""
 
     GOVERNMENT = "government"
     PUBLIC_INSTITUTION = "public_institution"
@@ -58,6 +58,7 @@ def uscc_check_character(first17: str) -> str:
     total = sum(
         USCC_ALPHABET.index(character) * weight for character, weight in zip(first17, _USCC_WEIGHTS, strict=True)
     )
+    # The standard gives 31 - total % 31, with 31 standing for 0. This is the same number.
     return USCC_ALPHABET[-total % 31]
 
 
@@ -77,6 +78,7 @@ def uscc_sector(code: str) -> Sector:
 
 def is_plausible_for(code: str, kind: str) -> bool:
     """Whether a body of this kind is usually registered so. A "no" is a question, not a verdict."""
+    # A kind without an entry may be registered anywhere.
     usual = _USUAL_SECTORS.get(kind)
     return usual is None or uscc_sector(code) in usual
 
@@ -108,6 +110,7 @@ _OLD_REGISTRATION: Final = re.compile(
     rf"(?P<authority>[国{_PROVINCES}])食?药监械\((?P<origin>[准进许])\)字(?P<year>\d{{4}})第"
     r"(?P<klass>[123])(?P<category>\d{2})(?P<serial>\d{4})号?"
 )
+# Filings are made with a city or a province, so their authority may have two characters.
 _FILING: Final = re.compile(r"(?P<authority>[一-龥]{1,2})械备(?P<year>\d{4})(?P<serial>\d{4})号?")
 
 _ORIGINS: Final = {"准": "domestic", "进": "imported", "许": "hong_kong_macao_taiwan"}

@@ -16,8 +16,9 @@ from apps.catalogue.regions import GROUPINGS
 from apps.catalogue.search import clean, is_chinese, matches, rank
 from apps.catalogue.standards import normalise
 
+# The key of the item that stands for "not in the catalogue, see the note". It can be drafted, but not published or
+# matched.
 UNLISTED_ITEM = "other"
-"""Key of the item that stands for "not in the catalogue, see the note": nothing of it can be published or matched."""
 
 
 class AliasLanguage(models.TextChoices):
@@ -95,7 +96,7 @@ class Named(models.Model):
 
 
 class Revision(models.Model):
-    """The one row that says which state of the catalogue this is; triggers of every other table here renew it."""
+    """The version of the whole catalogue, in one row. Triggers of every other table of this app renew it."""
 
     value = models.UUIDField(_("value"))
 
@@ -140,6 +141,7 @@ class Unit(Named):
 class ItemQuerySet(models.QuerySet["Item"]):
     def search(self, text: str) -> Self:
         """Items whose name, key or alias, in either language, holds `text` or comes close to it; the best first."""
+        # An empty search restricts nothing, so a page can pass whatever was typed.
         if not (text := clean(text)):
             return self
 
@@ -153,6 +155,7 @@ class ItemQuerySet(models.QuerySet["Item"]):
             ItemAlias.objects.order_by().filter(matches("text", text)).values("item"),
             all=True,
         )
+        # An item counts by its best alias, so that many aliases do not make it better.
         by_alias = ItemAlias.objects.filter(item=models.OuterRef("pk")).order_by()
         best_alias = by_alias.annotate(score=rank("text", text)).order_by("-score").values("score")[:1]
 
@@ -175,6 +178,8 @@ class Item(Named):
     key = models.CharField(_("key"), max_length=60, unique=True, help_text=_("Stable, for programs: mask.surgical"))
     category = models.ForeignKey(Category, models.PROTECT, related_name="items", verbose_name=_("category"))
     unit = models.ForeignKey(Unit, models.PROTECT, related_name="+", verbose_name=_("base unit"))
+    # An unknown quantity is never counted as a number, yet suppliers must be asked for one: a lot that is of use
+    # anywhere.
     trial_lot = models.PositiveBigIntegerField(
         _("trial lot"), help_text=_("What to offer when the needed quantity is unknown, in base units.")
     )
@@ -238,6 +243,7 @@ class Pack(Named):
         ordering = ("item", "size")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["item", "name_en", "size"], name="catalogue_pack_once_per_item"),
+            # A pack of one is the unit itself.
             models.CheckConstraint(condition=models.Q(size__gt=1), name="catalogue_pack_holds_several"),
         ]
         triggers: ClassVar = [bumps_revision()]
@@ -249,6 +255,7 @@ class StandardQuerySet(models.QuerySet["Standard"]):
         if not (text := clean(text)):
             return self
 
+        # People write `yy0469` or `YY 0469—2011`; codes are stored in one spelling.
         spelling = normalise(text)
         names = ("code", "title_zh", "title_en")
         wanted = matches("code", spelling)
@@ -333,9 +340,9 @@ class ItemStandard(models.Model):
 
 
 class Satisfaction(models.Model):
-    """Goods of the offered standard meet or exceed all that the demanded one asks.
+    """Goods of the offered standard meet or exceed everything that the demanded one asks for.
 
-    Directed; every standard satisfies itself.
+    The relation has a direction. Every standard satisfies itself. `standards.satisfactions` computes the rows.
     """
 
     offered = models.ForeignKey(Standard, models.CASCADE, related_name="satisfies", verbose_name=_("offered"))
@@ -345,6 +352,7 @@ class Satisfaction(models.Model):
         verbose_name = _("satisfaction")
         verbose_name_plural = _("satisfactions")
         constraints: ClassVar = [
+            # `demanded` comes first, because matching asks what may serve a demanded standard.
             models.UniqueConstraint(fields=["demanded", "offered"], name="catalogue_satisfaction_once")
         ]
         triggers: ClassVar = [bumps_revision()]
@@ -354,9 +362,10 @@ class Satisfaction(models.Model):
 
 
 class Substitution(models.Model):
-    """The offered item may stand in for the demanded one, if the requester accepts it.
+    """The offered item may serve instead of the demanded one, if the requester accepts substitutes.
 
-    Directed; always named as a substitute; both are counted in the same unit.
+    The relation has a direction. Both items have the same base unit, so quantities need no conversion. Pages and
+    messages always call such goods a substitute.
     """
 
     offered = models.ForeignKey(Item, models.CASCADE, related_name="substitutes_for", verbose_name=_("offered"))
@@ -400,11 +409,12 @@ class RegionQuerySet(models.QuerySet["Region"]):
         return self.places().filter(wanted).annotate(search_rank=score).order_by("-search_rank", Length("path"), "code")
 
     def places(self) -> Self:
-        """Without the GB/T 2260 rows that only group codes."""
+        """Regions in which somebody can be, without the rows of GB/T 2260 that only group codes."""
         return self.exclude(name__in=GROUPINGS)
 
     def within(self, region: Region) -> Self:
         """The region itself and everything in it."""
+        # Paths end in a slash, so `CN/420000/` does not match `CN/4200001/`.
         return self.filter(path__startswith=region.path)
 
 
@@ -477,6 +487,7 @@ class Region(models.Model):
     @property
     def full_names(self) -> dict[str, str]:
         """The name with what it lies in, by language code: many cities have a Xicheng or a Chaoyang."""
+        # The country is left out, because addresses within a country do not name it.
         above = [pair for pair in _names_above(tuple(self.ancestor_codes[1:])) if pair[0] not in GROUPINGS]
         known = [*above, (self.name, self.name_en)]
         return {

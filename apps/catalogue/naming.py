@@ -15,6 +15,7 @@ _SEVERAL: Final = 12
 _PROPOSED: Final = 6
 # The most parts of an unknown name that are looked up, as each is compared with the names of all regions.
 _PARTS: Final = 3
+# The class of area at the end of an English name: “Wuchang District”, “Enshi Tujia and Miao Autonomous Prefecture”.
 _KIND: Final = re.compile(
     r"\s+(((zhuang|hui|uyghur|uygur) )?(autonomous )?(region|prefecture|county|banner)|city|districts?|province|league"
     r"|area|islands?|sar)$",
@@ -30,8 +31,10 @@ def find(text: str) -> list[Region]:
     text = clean(text)
     if not any(map(str.isalnum, text)):
         return []
+    # From certain to doubtful, so that each step only sees what the earlier ones did not understand.
     if exact := Region.objects.places().filter(pk__iexact=text).first():
         return [exact]
+    # A text with separators names nested regions and nothing else.
     if len(parts := _parts(text)) > 1:
         return _nested(parts)
     for name in dict.fromkeys((text, _KIND.sub("", text))):
@@ -56,7 +59,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _is_called(region: Region, text: str) -> bool:
-    """By its code, its name, or its name without what kind of place it is: “武昌”, “Wuchang” for Wuchang District."""
+    """Whether `text` is the region's code, its name, or its name without the class of area: “Wuchang” or “武昌”."""
     wanted, english = text.strip().casefold(), region.name_en.casefold()
     return (
         wanted in {region.code.casefold(), region.name.casefold(), english}
@@ -75,6 +78,7 @@ def _nested(parts: Sequence[str]) -> list[Region]:
     fits: dict[str, Region] = {}
     for index, candidates in enumerate(hits):
         others = [
+            # A part that finds only a few regions is clear enough, even if it is misspelt.
             {region.pk for region in others if _is_called(region, parts[other]) or len(others) < 5}
             for other, others in enumerate(hits)
             if other != index
@@ -87,6 +91,7 @@ def _nested(parts: Sequence[str]) -> list[Region]:
 
 def _written(text: str) -> list[Region]:
     """The region of a Chinese address that is written without separators."""
+    # The gazetteer has only Chinese names.
     if text.isascii():
         return []
     places = (GazetteerEntry(*row) for row in Region.objects.values_list("code", "name", "path"))

@@ -1,7 +1,8 @@
-"""Finds the item of the catalogue that a written name means: forms, boards and price lists all write it differently.
+"""Finds the item of the catalogue that a written name means. Forms, boards and price lists write it in different ways.
 
-From certain to doubtful: the name as it stands; one of several names joined by a slash or in brackets; a name with a
-slip of the pen; and what the name ends in: in Chinese, as mostly in English, the thing itself stands last.
+The methods are tried from certain to doubtful: the name as it stands; one of several names that are joined by a slash
+or in brackets; a name with a spelling mistake; and the end of the name, because in Chinese, and mostly in English, the
+thing itself is named last.
 """
 
 import difflib
@@ -22,15 +23,15 @@ _SIMPLIFIED: Final = str.maketrans(
 # 口罩（N95） names the goods twice; either may be the name that is known.
 _BRACKETS: Final = re.compile(r"[(\[【{「]([^()\[\]【】{}「」]*)[)\]】}」]")
 _JOINTS: Final = re.compile(r"\s*(?:[|/\\、,;&+\n]|或者?|以及|及|和|\bor\b|\band\b)\s*")
-# Words that say how urgent or how good, and not what.
+# Words before a name that say how urgent or how good the goods are to be. They do not say what the goods are.
 _NOISE_BEFORE: Final = re.compile(r"^(?:急需|紧急|需要|采购|各类|各种|其他|其它|医院用|优质|合格|普通|标准)+")
 # Sizes, counts and collective words after the name.
 _NOISE_AFTER: Final = re.compile(
     r"(?:类产能|类|产能|等等|等|若干|用品|物资|产品|系列|大号|中号|小号|均码|各型号|大中小号|[0-9.,*x×#-]*(?:只|个|件|套|双|副|盒|箱|包|瓶|桶|升|毫升|台|人份|片|支|ml|l|kg|g)?"
     r"|\b(?:size)?\s*(?:xs|s|m|l|xl|xxl|small|medium|large))$"
 )
-# The ratio of difflib from which a name counts as one with a slip of the pen: lower values confuse goods, higher ones
-# miss spellings. Names of fewer than five characters differ too little from each other.
+# The ratio of difflib from which a name counts as misspelt: lower values confuse goods, higher ones miss spellings.
+# Names of fewer than five characters differ too little from each other.
 _SIMILAR: Final = 0.82
 _LEAST_FOR_SIMILAR: Final = 5
 
@@ -46,7 +47,8 @@ class How(StrEnum):
 class Recognised:
     """The item that was recognised, and the alias by which it was.
 
-    `is_general` when other, more special items end in the same word: a specification may know better.
+    `is_general` says that the names of other, more special items end in this alias; a specification may name one of
+    them. `others` are the keys of items that were named beside this one.
     """
 
     key: str
@@ -54,7 +56,6 @@ class Recognised:
     how: How
     is_general: bool
     others: tuple[str, ...] = ()
-    """Keys of other items that were named beside it."""
 
 
 def plain(text: str) -> str:
@@ -68,12 +69,13 @@ def _compact(text: str) -> str:
     return re.sub(r"[\s\-_·.'\"“”‘’:：。*#]", "", text)
 
 
+# Only what is needed for comparing: “masks” and “mask” become equal, and a wrong singular on both sides does no harm.
 def _singular(text: str) -> str:
     return re.sub(r"(?<=[a-z]{2})(?:(?<=[sxz])es|(?<=[cs]h)es|s)$", "", text)
 
 
 class Names:
-    """All names of all items. Where two items share one, the first in the order of the catalogue has it."""
+    """All names of all items. A name that two items share belongs to the first of them in the catalogue's order."""
 
     def __init__(self, names: Iterable[tuple[str, str]]) -> None:
         """`names` are pairs of item key and name or alias."""
@@ -91,6 +93,8 @@ class Names:
             name: sum(other.endswith(name) and self._keys[other] != key for other in self._keys)
             for name, key in self._keys.items()
         }
+        # Boards repeat the same few names thousands of times. The cache belongs to the object, so it goes with its
+        # names.
         self.recognise = lru_cache(maxsize=4096)(self._recognise)
 
     def _recognise(self, text: str) -> Recognised | None:
@@ -101,6 +105,7 @@ class Names:
 
         parts = [name for part in self._parts(whole) if (name := self._known(part))]
         if parts:
+            # The most special one of the names says most: of 口罩（N95） it is N95.
             best = min(parts, key=lambda name: self._generality[name])
             keys = dict.fromkeys(self._keys[name] for name in parts)
             return self._found(best, How.PART, *(key for key in keys if key != self._keys[best]))
@@ -128,12 +133,13 @@ class Names:
     def _variants(text: str) -> list[str]:
         """The text as it is, and with the words stripped that say how much or how urgent, not what."""
         variants = [text]
+        # Twice at the end, because a size may follow a collective word: 手套类大号.
         for noise in (_NOISE_BEFORE, _NOISE_AFTER, _NOISE_AFTER):
             variants.append(noise.sub("", variants[-1]).strip())
         return list(dict.fromkeys(_singular(_compact(variant)) for variant in variants if _compact(variant)))
 
     def _by_similarity(self, texts: Sequence[str]) -> Recognised | None:
-        """A name with one slip. Digits must agree: 75 % is not 95 %."""
+        """The most similar name, if it is similar enough. Its digits must be the same: 75 % is not 95 %."""
         for text in texts:
             if len(text) < _LEAST_FOR_SIMILAR:
                 continue
@@ -147,6 +153,7 @@ class Names:
     def _by_ending(self, texts: Sequence[str]) -> Recognised | None:
         for text in texts:
             for length, names in self._by_length:
+                # An ending of one character is in too many names.
                 ending = text[-length:]
                 if 1 < length < len(text) and ending in names and not self._splits_word(text, length):
                     return self._found(ending, How.ENDING)

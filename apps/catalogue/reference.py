@@ -26,8 +26,8 @@ class ReferenceItem:
     trial_lot: int
     is_consumable: bool
     position: int
+    # By language: the name first, then the aliases.
     names: Mapping[str, tuple[str, ...]]
-    """By language, the name first, then the aliases."""
     packs: tuple[tuple[str, str, int], ...]
     codes: tuple[Mapping[str, str], ...]
 
@@ -104,6 +104,7 @@ def substitutions() -> list[dict[str, str]]:
 
 def standard_rows() -> list[ReferenceStandard]:
     """Every grade of every edition; the withdrawn ones with their successors."""
+    # Withdrawn editions get the same grades as the current one, because goods and forms still name them.
     rows = []
     for family in _read("standards.toml")["standard"]:
         grades: dict[str, dict[str, Any]] = {"": {}, **family.get("grades", {})}
@@ -172,7 +173,7 @@ def _china() -> Iterator[ReferenceRegion]:
 
 
 def _countries() -> Iterator[ReferenceRegion]:
-    import pycountry
+    import pycountry  # loads large files, and only `load_reference` needs it
 
     chinese = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, languages=["zh_CN"])
     with open(DATA / "countries.csv", encoding="utf-8", newline="") as file:
@@ -210,7 +211,7 @@ def _subdivisions() -> Iterator[ReferenceRegion]:
             return f"{regions.CHINA}/{_ALSO_IN_CHINA[country]}/{code}/"
         return f"{country}/{code}/"
 
-    # ISO 3166-2 sorts by code, but a parent must exist before its children: sorted by depth at the end.
+    # pycountry sorts by code, but a parent must exist before its children, so the rows are sorted by depth at the end.
     rows = []
     for code, division in known.items():
         if division.country_code == regions.CHINA:

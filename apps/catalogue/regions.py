@@ -17,10 +17,11 @@ from typing import Final
 EARTH_RADIUS_KM: Final = 6371.0088
 
 CHINA: Final = "CN"
+# The third and fourth digit of counties that belong to no prefecture.
 _DIRECT: Final = "90"
 
+# Names of rows of GB/T 2260 that only group codes. Nobody has such an address.
 GROUPINGS: Final = ("市辖区", "县", "省直辖县级行政区划", "自治区直辖县级行政区划")
-"""Names of GB/T 2260 rows that only group codes. Nobody has such an address."""
 
 
 def is_gbt(code: str) -> bool:
@@ -44,7 +45,10 @@ def ancestors(code: str) -> tuple[str, ...]:
 
 
 def level_of(code: str, depth: int) -> str:
-    """country, province, prefecture or county, from the code and (outside China) how many codes its path has."""
+    """The level of a region: country, province, prefecture or county.
+
+    In China the code decides. Elsewhere `depth` does, the number of codes in the region's path.
+    """
     if not is_gbt(code):
         return ("country", "province", "prefecture", "county")[min(depth, 4) - 1]
     if code.endswith("0000"):
@@ -60,6 +64,7 @@ def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
         math.sin((phi_b - phi_a) / 2) ** 2
         + math.cos(phi_a) * math.cos(phi_b) * math.sin(math.radians(longitude_b - longitude_a) / 2) ** 2
     )
+    # Rounding may give a little more than 1 for opposite points, of which `asin` knows nothing.
     return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, half_chord)))
 
 
@@ -67,7 +72,7 @@ def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 
 class RegionRemark(StrEnum):
-    """A contradiction or gap that had to be decided to find a region."""
+    """A contradiction or gap in what was written, and how it was decided."""
 
     PROVINCE_CONTRADICTED = "province_contradicted"  # the city lies in another province: the city is believed
     CITY_CONTRADICTED = "city_contradicted"  # the district lies in another city of the province: it is believed
@@ -155,6 +160,7 @@ class Gazetteer:
                     for place in index.get(key, ())
                     if place.level in wanted and (within is None or place.path.startswith(within.path))
                 ]
+                # Larger regions first: a name without more words means the city and not a district of the same name.
                 if found:
                     return sorted(found, key=lambda place: (place.path.count("/"), place.code))
         return []
@@ -171,6 +177,7 @@ class Gazetteer:
 
         The fields are believed before the address, because forms ask for them one by one.
         """
+        # From large to small: each step searches within what the last one found.
         remarks: list[RegionRemark] = []
         written = tidy(address)
 
@@ -222,10 +229,12 @@ class Gazetteer:
             return city
         if found := self.named(name, _COUNTIES, within=city):
             return found[0]
+        # Forms repeat the city in the field of the district.
         if stem(name) == stem(city.name):
             return city
 
-        # A county of another city: believed if its full name is unique in the province.
+        # A county of another city is believed if its full name is unique in the province. Names of urban districts are
+        # not, because too many cities have the same ones.
         province = self.places.get(city.code[:2] + "0000")
         elsewhere = self.named(name, _COUNTIES, within=province)
         if len(elsewhere) == 1 and elsewhere[0].name == name and name.endswith(("县", "市")):

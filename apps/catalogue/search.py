@@ -6,8 +6,8 @@ from django.db.models import Case, F, FloatField, Q, Value, When
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Cast, Upper
 
+# In characters. A longer text only costs time, and what comes later in it improves no rank.
 LONGEST = 80
-"""Longer queries only cost time: what comes later in the text improves no rank."""
 
 
 def clean(text: str) -> str:
@@ -15,6 +15,7 @@ def clean(text: str) -> str:
 
     PostgreSQL cannot store NUL or lone surrogates, so these are dropped: any input is safe.
     """
+    # Cut before any work is done, so that a text of megabytes costs nothing. Blanks may take up the rest.
     storable = text[: LONGEST * 4].replace("\0", " ").encode("utf-8", "ignore").decode()
     return " ".join(storable.split())[:LONGEST]
 

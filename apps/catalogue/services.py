@@ -94,6 +94,7 @@ def _load_items() -> list[Loaded]:
         ),
     ]
 
+    # Rows point to items by number, which only the database knows. So items are written before the rest is built.
     ids = dict(Item.objects.values_list("key", "pk"))
     aliases = {
         (ids[row.key], text): ItemAlias(item_id=ids[row.key], language=language, text=text)
@@ -196,8 +197,8 @@ def _bring_up(model: type[Row], key: Sequence[str], rows: Sequence[Row]) -> Load
     def facts_of(row: Row) -> list[Any]:
         return [getattr(row, name) for name in facts]
 
-    # The tables have some thousands of rows: reading them whole is cheaper than an upsert of every row, and leaves
-    # unchanged rows, their triggers and their revision alone.
+    # The tables have some thousands of rows, so reading them whole is cheaper than an upsert of every row. Rows that
+    # have not changed are not written, and the revision (the ETag of the API) stays.
     present = {key_of(row): row for row in model._default_manager.all()}
     new, changed = [], []
     for row in rows:

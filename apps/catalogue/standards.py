@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+# Each character becomes exactly one, so that positions found in the plain text are valid in the original.
 _LIKE: dict[int, int | str] = {
     **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},  # full-width forms
     **dict.fromkeys(map(ord, "‐‑‒–—―−─－﹣"), "-"),
@@ -18,8 +19,8 @@ _LIKE: dict[int, int | str] = {
     **dict.fromkeys(map(ord, "\u3000\xa0\t\r\n"), " "),
     ord("﹢"): "+",
 }
-"""Each character becomes exactly one, so that positions found in the plain text hold in the original."""
 
+# One alternative for each body that publishes standards. The year, if there is one, follows after all of them.
 _CODE = re.compile(
     r"""
     (?<![A-Z0-9])
@@ -40,8 +41,8 @@ _CODE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+# By family: the pattern of its grades, as they are written after the code or alone.
 _GRADES: dict[str, str] = {
-    # family: what its grades look like where they are written after the code, or by themselves
     "NIOSH": r"(?:surgical\s*|医用\s*|外科\s*)?N\s?-?(?:95|99|100)|P\s?-?100",
     "GB 2626": r"K[NP]\s?-?(?:90|95|100)",
     "EN 149": r"FF\s?P\s?-?[123]",
@@ -54,8 +55,8 @@ _GRADES: dict[str, str] = {
     "AS/NZS 1716": r"P\s?-?2",
     "EN 14126": r"type\s*[34]\s?-?B",
 }
+# Families whose grades say nothing without the code before them: "level 2" may be of any of them.
 _NAMELESS: Final = frozenset({"ASTM F2100", "ANSI/AAMI PB70", "GB 19083", "AS/NZS 1716", "EN 14126"})
-"""Families whose grades say nothing without the code before them."""
 
 _GRADE_PATTERNS: dict[str, re.Pattern[str]] = {
     family: re.compile(rf"(?<![A-Z0-9])(?:{grades})(?![A-Z0-9])", re.IGNORECASE) for family, grades in _GRADES.items()
@@ -175,6 +176,7 @@ class Reader:
 
         matches = list(_CODE.finditer(plain))
         for position, match in enumerate(matches):
+            # The grade is searched only up to the next code, which may have a grade of its own.
             until = matches[position + 1].start() if position + 1 < len(matches) else len(plain)
             editions = self._editions(_family(match))
             if not editions:
@@ -185,6 +187,7 @@ class Reader:
             used.extend(spans)
             found.append((match.start(), self._choose(editions, match, grade, text[slice(*match.span())])))
 
+        # Grades without a code, such as N95, come after the codes: a grade that belongs to a code is not cited twice.
         for family, start, end in self._bare_grades(plain, used):
             if standard := self._graded(self._editions(family), plain[start:end]):
                 used.append((start, end))
@@ -196,7 +199,11 @@ class Reader:
         return Parsed(tuple(cited.values()), tuple(unknown), _without(text, used))
 
     def _editions(self, family: str) -> list[Known]:
-        """All rows of a family; where the catalogue has only its one part, or only the whole of a part, those."""
+        """All rows of a family.
+
+        If the catalogue lacks it, the rows of its only part (`GB 21417.1` for `GB 21417`), or of the whole of which it
+        is a part.
+        """
         if family in self._families:
             return self._families[family]
         parts = [name for name in self._families if name.startswith((f"{family}.", f"{family}-"))]
@@ -219,12 +226,14 @@ class Reader:
     def _choose(self, editions: list[Known], match: re.Match[str], grade: re.Match[str] | None, words: str) -> Cited:
         wanted = _edition(match).lstrip("-:")
         same = [standard for standard in editions if wanted and _year_of(standard.code) == wanted[:4]]
+        # The edition that was cited, else the current one, else any: people quote old and wrong years.
         pool = same or [standard for standard in editions if standard.successor is None] or editions
         standard = (grade and self._graded(pool, grade.group())) or min(pool, key=lambda known: len(known.code))
 
         remark = None
         if wanted and not same and _year_of(standard.code):
             remark = StandardRemark.OTHER_EDITION
+        # An edition may have been replaced several times. The last one is in force.
         while standard.successor:
             standard, remark = self._known[standard.successor], StandardRemark.SUPERSEDED
         return Cited(standard.code, words.strip(), remark)
@@ -268,20 +277,20 @@ def _without(text: str, spans: list[tuple[int, int]]) -> str:
 # --- Meets or exceeds -------------------------------------------------------------------------------------------------
 
 KIND: Final = "kind"
-# A respirator also does what a mask does. A mask never does what a respirator does.
+# Kinds of goods that also do the work of another kind, if they have its attributes. A respirator does what a mask does,
+# but a mask never does what a respirator does.
 _COVERS: Final[dict[str, frozenset[str]]] = {"respirator": frozenset({"respirator", "mask"})}
-"""Kinds of goods that also do the work of another kind, if they have its attributes."""
 
 # For every other attribute, more is better.
 _LESS_IS_BETTER: Final = frozenset({"valve", "leakage_pct"})
 
 
 def meets_or_exceeds(offered: Mapping[str, Any], demanded: Mapping[str, Any]) -> bool:
-    """Whether goods with the `offered` attributes give all that the `demanded` ones ask.
+    """Whether goods with the `offered` attributes give everything that the `demanded` ones ask for.
 
-    The kind must cover the kind; every other attribute asked for must be known of the offer and at least as good: a
-    higher number, or for leakage a lower one; a property that is asked for present, a valve that is ruled out absent.
-    Nothing is known of attributes without a kind, so they satisfy nothing and nobody.
+    The offered kind must cover the demanded kind. Every other demanded attribute must be known of the offer, and be at
+    least as good there: for most a higher number or `true`, for a valve and for leakage less. Attributes without a kind
+    cannot be compared, so they satisfy nothing and nothing satisfies them.
     """
     if KIND not in offered or KIND not in demanded:
         return False
@@ -310,10 +319,10 @@ class Graded:
 
 
 def satisfactions(standards: Iterable[Graded], explicit: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """All pairs (offered, demanded): every standard itself, what the attributes say, and the explicit pairs.
+    """All pairs (offered, demanded): each standard with itself, the pairs by attributes, and the `explicit` ones.
 
-    Goods of a withdrawn edition satisfy only that edition and older ones: whether they still pass as anything else is
-    for a person to say. The result is transitive for what the attributes say; explicit pairs stand for themselves.
+    Goods of a withdrawn edition satisfy only that edition and older ones. Whether they pass as anything else is for a
+    person to say. The pairs by attributes are transitive; nothing is concluded from explicit pairs.
     """
     rows = {standard.code: standard for standard in standards}
     pairs = {(code, code) for code in rows}
@@ -324,6 +333,7 @@ def satisfactions(standards: Iterable[Graded], explicit: Iterable[tuple[str, str
         for demanded in rows.values():
             if offered.successor and demanded.code not in older:
                 continue
+            # A newer edition serves whoever still asks for the older one.
             if demanded.code in older or meets_or_exceeds(offered.attributes, demanded.attributes):
                 pairs.add((offered.code, demanded.code))
     return pairs

@@ -33,6 +33,7 @@ def base_units_in(word: str, *, base: str, packs: Mapping[str, int]) -> int | No
         return _MEASURES[base][word]
     if word in _SINGLE and base in {"piece", "unit", "test"}:
         return 1
+    # Names of packs are in the singular; people write “boxes” as well as “box”.
     return packs.get(word) or packs.get(word.removesuffix("s")) or packs.get(word.removesuffix("es"))
 
 
@@ -71,6 +72,7 @@ def describe(quantity: int, unit: Word, *, language: str, pack: Word | None = No
         return f"{number:,} {word.zh if chinese else plural(word.en, number)}"
 
     total = count(quantity, unit)
+    # Less than one pack is better said in units.
     packs, rest = in_packs(quantity, size) if pack and size > 1 else (0, 0)
     if not pack or not packs:
         return total

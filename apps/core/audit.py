@@ -13,6 +13,7 @@ def record(actor: AbstractBaseUser | None, event: str, target: models.Model, **d
 
     `event` is `noun.past`, e.g. `contact.revealed`; `data` must be JSON.
     """
+    # Written in the same transaction: no act is without its entry, and no entry without its act.
     return AuditEntry.objects.create(
         actor=actor if actor is not None and actor.pk else None,  # type: ignore[misc]  # AUTH_USER_MODEL lives above us
         event=event,

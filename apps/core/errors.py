@@ -37,6 +37,7 @@ class RuleViolation(Exception):
     def within(self, part: str | int) -> "RuleViolation":
         """The same violation as a part of a larger input: `quantity` of line 1 becomes `1.quantity`."""
         violation = RuleViolation(self.code, self.message, status=self.status, **self.params)
+        # Edges show an error beside its input. With several lines, the name alone would fit every line.
         violation.errors = {f"{part}.{field}": messages for field, messages in self.errors.items()}
         return violation
 

@@ -62,6 +62,7 @@ class QueuedQuerySet(OrderedUpdateQuerySet[Row]):
 
     def awaiting_match(self, now: dt.datetime) -> Self:
         """Queued rows that no worker has claimed."""
+        # A request may lie in the future (`finish(again=…, at=…)`), and is not due before.
         return self.filter(Q(match_claimed_until=None) | Q(match_claimed_until__lt=now), match_requested_at__lte=now)
 
     def next_to_match(self, now: dt.datetime) -> Self:
@@ -73,6 +74,7 @@ class QueuedQuerySet(OrderedUpdateQuerySet[Row]):
         """Give locked rows to this worker until that time."""
         for row in rows:
             setattr(row, "match_claimed_until", until)  # noqa: B010  a field of whatever model it is
+        # No condition is needed: `next_to_match` has locked these rows for the present transaction.
         self.filter(pk__in=[row.pk for row in rows]).update(match_claimed_until=until)
 
     @transaction.atomic
@@ -81,9 +83,12 @@ class QueuedQuerySet(OrderedUpdateQuerySet[Row]):
 
         Rows that another worker has claimed since are left to it. The keys in `again` are queued for the time `at`.
         """
+        # The time of the claim names its owner. A claim that has run out and was renewed by another worker differs in
+        # it.
         ours = self._as_claimed(claimed, "match_claimed_until")
         keys = list(ours.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
         rows = self.filter(pk__in=keys)
+        # The keys are read before the column is cleared, because the condition does not hold any more after that.
         done = list(rows.unasked_since(claimed).values_list("pk", flat=True))
         rows.filter(pk__in=done).update(match_requested_at=None)
         rows.filter(pk__in=set(done).intersection(again)).update(match_requested_at=at)
@@ -166,6 +171,7 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit entries")
+        # Pages show the history of one row.
         indexes: ClassVar = [models.Index(fields=["target_type", "target_id", "at"], name="audit_by_target")]
         triggers: ClassVar = [
             pgtrigger.Protect(name="never_changed", operation=pgtrigger.Update | pgtrigger.Delete),

@@ -34,6 +34,7 @@ class PostQuerySet(QueuedQuerySet[PostRow]):
 
     def locked(self, limit: int) -> list[PostRow]:
         """The first rows by key, locked until the transaction ends; rows that somebody else has locked are left out."""
+        # A sweep waits for nobody. The next sweep finds the rows that are left out.
         rows = self.shown().select_for_update(of=["self"], skip_locked=True, no_key=True)
         return list(rows.order_by("pk")[:limit])
 
@@ -54,6 +55,7 @@ class Post(HourStamped):
     match_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
     match_claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
 
+    # Both are empty unless the post was imported. Together they are unique, so an import that is repeated adds nothing.
     source = models.CharField(_("imported from"), max_length=60, blank=True, editable=False)
     source_key = models.CharField(_("key there"), max_length=200, blank=True, editable=False)
 
@@ -77,6 +79,7 @@ class Post(HourStamped):
     @classmethod
     def reason_expression(cls) -> Case:
         """`state_reason` in SQL, in the language that is active now."""
+        # Labels are translated here, because the database knows no languages.
         codes = (When(state_note="", state_code=code, then=Value(str(label))) for code, label in cls.CODES.choices)
         return Case(*codes, default=F("state_note"), output_field=models.CharField())
 

@@ -43,6 +43,7 @@ class SqlReader:
         return F(f"{self.prefix}{name}")
 
     def first_known(self, *names: str) -> Any:
+        # Columns of different integer types meet here, and Django does not choose between them.
         return Coalesce(*map(self, names), output_field=models.BigIntegerField())
 
     def at_least_zero(self, value: Any) -> Any:
@@ -52,7 +53,8 @@ class SqlReader:
 class DerivedQuantity:
     """A quantity in base units that follows from columns of its row by a formula.
 
-    On a row it is the number: `offer.quantity_free`. On the model it is the definition, whose expression counts in SQL:
+    The formula takes a reader and uses only `+`, `-` and the reader's methods, so it serves Python and SQL alike. On a
+    row it is the number: `offer.quantity_free`. On the model it is the definition, and `expression` gives the SQL:
     `Offer.quantity_free.expression()`, or `.expression("offer__")` from a row that points to the offer.
     """
 

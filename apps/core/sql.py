@@ -81,6 +81,7 @@ class install(Operation):  # noqa: N801  reads as a verb in a migration, like a 
     ) -> None:
         self._drop(schema_editor)
         for made in self.objects():
+            # `params=None`: a percent sign in the text is no placeholder.
             schema_editor.execute(made.text, params=None)
 
     def database_backwards(
@@ -89,6 +90,7 @@ class install(Operation):  # noqa: N801  reads as a verb in a migration, like a 
         self._drop(schema_editor)
 
     def _drop(self, schema_editor: BaseDatabaseSchemaEditor) -> None:
+        # The opposite order, because PostgreSQL refuses to drop what another object depends on.
         for made in reversed(self.objects()):
             schema_editor.execute(made.drop, params=None)
 
@@ -97,6 +99,7 @@ class name_foreign_key(Operation):  # noqa: N801  reads as a verb in a migration
     """Give the constraint of a foreign key a name that SQL can say. Django's own ends in a hash."""
 
     reversible = True
+    # The present name is looked up in the database, so `sqlmigrate` cannot write the statement.
     reduces_to_sql = False
 
     def __init__(self, model: str, field: str, name: str) -> None:

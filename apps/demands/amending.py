@@ -1,7 +1,7 @@
-"""The verb that changes what a need asks for. Matching calls it, nobody else: import-linter holds that.
+"""The verb that changes what a need asks for. Only matching may call it, which a contract of import-linter checks.
 
-Suppliers may have been asked for the need as it was. Whoever changes it without taking that back leaves requests out
-for goods that nobody wants any more.
+Suppliers may have been asked for the need as it was. Matching takes those requests back first; otherwise suppliers
+would keep goods for a need that does not want them any more.
 """
 
 import copy
@@ -30,13 +30,13 @@ from apps.policy.values import PolicyValues
 def amend_demand(
     demand: Demand, *, by: User, quantity_confirmed: bool = False, now: dt.datetime | None = None, **changes: Any
 ) -> Demand:
-    """Change what is asked for. Accepted quantities are promises: the quantity cannot go below them.
+    """Change what a need asks for. The quantity cannot go below what suppliers were asked for or have accepted.
 
-    What would not go out by itself does not come in by an amendment either: raises `quantity_unusual` unless that is
-    confirmed, and `look_needed` for what a coordinator has to look at first.
+    An amendment cannot bring in what a new need would be stopped for. It raises `quantity_unusual` unless the quantity
+    is confirmed, and `look_needed` if a coordinator has to review the change first. It also raises `quantity_promised`,
+    `item_fixed` and the faults of a line.
 
-    Called by `matching.services.amend_demand` only, which first takes back what suppliers have been asked and have not
-    answered. Raises also `quantity_promised`, `item_fixed` and the faults of a line.
+    Only `matching.services.amend_demand` calls this, after it has taken back the unanswered requests that do not fit.
     """
     now = now or timezone.now()
     demand = (
@@ -54,7 +54,9 @@ def amend_demand(
     for name, value in changed.items():
         setattr(demand, name, value)
     check_quantity(demand.quantity, demand.quantity_kind)
+    # A date that does not change is not checked again, so a need can be amended after its date.
     check_line(demand.item, demand.standard, changed.get("needed_by"), now)
+    # Held quantities count too: the constraint `demand_not_overserved` refuses less.
     promised = demand.quantity_covered
     if demand.quantity is not None and demand.quantity < promised:
         raise RuleViolation(
@@ -68,12 +70,15 @@ def amend_demand(
     policy = Policy.objects.current().values
     if demand.state != DemandState.DRAFT and not is_coordinator_of(demand, by):
         _check_needs_no_review(demand, before, policy, quantity_confirmed=quantity_confirmed)
+    # The coordinator's note stays, and the code says that the owner has changed the need since.
     if demand.state_code == DemandStateCode.RETURNED:
         changed["state_code"] = demand.state_code = DemandStateCode.RETURNED_AND_AMENDED
     demand.save(update_fields=list(changed))
     if demand.state == DemandState.OPEN:
-        # Whoever amends a need has looked at it: that is as good as a confirmation.
+        # An amendment counts as a confirmation, because its author has looked at the need.
         fresh = demand.clocks_from(now, policy)
+        # Another urgency has another time to escalation. It is counted from the old start, so that nobody restarts the
+        # clock.
         if "urgency" in changed and demand.escalating_since:
             fresh["escalates_at"] = clocks.escalates_at(demand.urgency, demand.escalating_since, policy)
         Demand.objects.filter(pk=demand.pk).update(**fresh)
@@ -84,7 +89,7 @@ def amend_demand(
 
 
 def _check_needs_no_review(demand: Demand, before: Demand, policy: PolicyValues, *, quantity_confirmed: bool) -> None:
-    """Whether an amendment, here not yet saved, brings in what would not go out by itself."""
+    """Raise if an amendment, not saved yet, would need a review or a confirmation as a new need."""
     if wants_approval(demand, policy):
         _check_approved(demand, before)
     if demand.quantity == before.quantity:
@@ -101,8 +106,10 @@ def _check_needs_no_review(demand: Demand, before: Demand, policy: PolicyValues,
 
 
 def _check_approved(demand: Demand, before: Demand) -> None:
-    """Where a coordinator looks at every need, what was looked at is bound for that place, takes no more, and goes
-    before no others than then. Which goods would do, and everything that makes it less, is its owner's business.
+    """Raise `look_needed` if an amendment goes beyond what a coordinator has approved.
+
+    An approval holds for one region, quantity and order of service. The owner may change which goods would do, and may
+    make the need smaller or less urgent.
     """
     if demand.region_id != before.region_id:
         raise RuleViolation(
@@ -124,6 +131,7 @@ def _check_approved(demand: Demand, before: Demand) -> None:
 
 
 def _burden(demand: Demand) -> dict[str, float]:
-    """How much a need takes, and by what it goes before others of its tier; more is heavier."""
+    """What an approval limits: how much a need takes, and what puts it before others. A larger number is more."""
+    # An unknown number of days ranks last (`precedence`), so it is the lightest.
     days = math.inf if demand.days_of_supply is None else demand.days_of_supply
     return {"quantity": demand.target, "urgency": -URGENCY_RANK[Urgency(demand.urgency)], "days_of_supply": -days}

@@ -1,6 +1,6 @@
-"""When the clocks of a need ring: pure arithmetic on the values of a policy.
+"""The times at which the clocks of a need run out, by the values of a policy. Pure.
 
-A clock is set when it starts to run and stands in the row, so a new version of the policy changes none that is running.
+A clock is stored in the row when it starts, so a new version of the policy changes no clock that is running.
 """
 
 import datetime as dt
@@ -14,10 +14,10 @@ def escalates_at(urgency: str, since: dt.datetime, policy: PolicyValues) -> dt.d
 
 
 def ask_at(urgency: str, confirmed_at: dt.datetime, policy: PolicyValues) -> dt.datetime:
-    """When its owner is asked whether it is still needed."""
+    """When the requester is asked whether the need still stands."""
     return confirmed_at + policy.asks_after(urgency)
 
 
 def stale_at(urgency: str, confirmed_at: dt.datetime, policy: PolicyValues) -> dt.datetime:
-    """When it is suspended, if nobody said so."""
+    """When the need is suspended, unless somebody confirms it before."""
     return confirmed_at + policy.stale_after(urgency)

@@ -1,8 +1,7 @@
-"""What a requester says of a need: the one list from which requests, answers, exports and documents take the fields.
+"""The fields that a requester fills in: one list for requests, answers, exports and documents.
 
-Types, lengths and defaults are those of the model. A field that is added to `DEMAND_FIELDS` is shown to everybody who
-sees the need; what only the server needs to know stays out. `tests/demands/test_fields.py` names each place that lacks
-a field.
+Types, lengths and defaults are those of the model. A field in `DEMAND_FIELDS` is shown to everybody who sees the need,
+so fields for the server alone stay out. `tests/demands/test_fields.py` names each place that lacks a field.
 """
 
 from typing import Final
@@ -21,5 +20,5 @@ DEMAND_FIELDS: Final = (
     "note",
 )
 
-# Taken and never shown with the need: the other side sees them once it has accepted, and each look is logged.
+# These are never shown with the need. The other side sees them once it has accepted, and each look is logged.
 CONTACT_FIELDS: Final = ("contact_name", "contact_phone")

@@ -15,9 +15,7 @@ from apps.demands.models import QuantityKind, Urgency
 
 @dataclass(frozen=True, kw_only=True)
 class DemandLine:
-    """What somebody asks for in one line. Quantities are in the item's base unit; no region means the organisation's
-    own.
-    """
+    """One line of a post. Quantities are in the item's base unit. Without a region it is that of the organisation."""
 
     item: Item
     quantity: int | None = None
@@ -36,12 +34,12 @@ class DemandLine:
     source_key: str = ""
 
     def fields(self) -> dict[str, Any]:
-        """By name, as they are: `dataclasses.asdict` would copy the rows behind them."""
+        """The values by name. `dataclasses.asdict` would copy the rows of item, standard and region."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def check_quantity(quantity: int | None, kind: str) -> None:
-    """A quantity is a whole number above 0, or honestly unspecified; raises for the field otherwise."""
+    """Raise `quantity_given`, `quantity_missing` or `quantity_out_of_range` unless quantity and kind fit together."""
     if kind == QuantityKind.UNSPECIFIED and quantity is not None:
         raise RuleViolation("quantity_given", _("Leave the quantity empty, or say that it is known."), field="quantity")
     if kind != QuantityKind.UNSPECIFIED and quantity is None:
@@ -55,6 +53,8 @@ def check_quantity(quantity: int | None, kind: str) -> None:
 
 
 def check_line(item: Item, standard: Standard | None, needed_by: dt.datetime | None, now: dt.datetime) -> None:
+    """Raise `needed_by_past` or `standard_not_for_item`."""
+    # A day of grace: "today" has begun earlier, or not ended yet, in another time zone.
     if needed_by is not None and needed_by < now - dt.timedelta(days=1):
         raise RuleViolation("needed_by_past", _("This date has passed."), field="needed_by")
     if standard is not None and not ItemStandard.objects.filter(item=item, standard=standard).exists():
@@ -66,7 +66,10 @@ def check_line(item: Item, standard: Standard | None, needed_by: dt.datetime | N
 
 
 def check_lines(lines: Sequence[DemandLine], now: dt.datetime) -> None:
-    """Raise the fault of a single line as it is; of several, all faults, fields named by the line: `1.quantity`."""
+    """Check all lines. Of several lines every fault is raised at once, by the index of its line: `1.quantity`.
+
+    The fault of a single line keeps its own code and the plain name of its field.
+    """
     errors: dict[str, list[Text]] = {}
     for number, line in enumerate(lines):
         try:

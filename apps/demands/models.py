@@ -46,8 +46,9 @@ URGENCY_RANK: Final = {Urgency.EMERGENCY: 0, Urgency.URGENT: 1, Urgency.ROUTINE:
 
 
 class DemandStateCode(models.TextChoices):
-    """Why a need is in its state. Of a draft, the code is all that tells where it stands; without one it was never sent
-    out.
+    """Why a need is in its state.
+
+    For a draft, only the code tells what it waits for. A draft without a code was never sent out.
     """
 
     QUANTITY_UNUSUAL = "quantity_unusual", _("This quantity is unusual. A coordinator will review it first.")
@@ -93,14 +94,15 @@ class DemandQuerySet(PostQuerySet["Demand"]):
         return self.order_by(pressing, "review_requested_at", "pk")
 
     def escalation_due(self, now: dt.datetime) -> Self:
-        """Whose time ran out before they were covered, or before a coordinator looked at them."""
+        """Needs whose time ran out before they were covered, or before a coordinator reviewed them."""
         return self.filter(Q(state=DemandState.OPEN) | AWAITS_REVIEW, escalates_at__lte=now)
 
     def to_be_asked(self, now: dt.datetime) -> Self:
         return self.open().filter(ask_at__lte=now, asked_at=None)
 
     def gone_stale(self, now: dt.datetime) -> Self:
-        """Whose owners were asked and had the time to answer, however late they were asked."""
+        """Needs that nobody confirmed in time, although their owners were asked and had time to answer."""
+        # The question may go out late, after a failure of the worker. The time to answer counts from the question.
         time_to_answer = F("stale_at") - F("ask_at")
         return self.open().alias(answer_by=F("asked_at") + time_to_answer).filter(stale_at__lte=now, answer_by__lte=now)
 
@@ -113,6 +115,7 @@ class Demand(Post):
     """One item that one organisation needs at one place. The lines of one post share a `reference`."""
 
     reference = models.CharField(_("reference"), max_length=20, editable=False)
+    # `db_index=False`: either a compound index in `Meta` begins with the column, or nothing is looked up by it.
     organisation = models.ForeignKey(
         Organisation, models.PROTECT, db_index=False, related_name="demands", verbose_name=_("organisation")
     )
@@ -124,6 +127,8 @@ class Demand(Post):
     quantity_kind = models.CharField(
         _("quantity is"), max_length=12, choices=QuantityKind.choices, default=QuantityKind.EXACT
     )
+    # Counters of matches and deliveries. They stand in the row, so that one conditional UPDATE can check and change
+    # them.
     quantity_held = models.BigIntegerField(_("asked of suppliers"), default=0, editable=False)
     quantity_matched = models.BigIntegerField(_("accepted by suppliers"), default=0, editable=False)
     quantity_received = models.BigIntegerField(_("received"), default=0, editable=False)
@@ -153,9 +158,9 @@ class Demand(Post):
         _("waits for a coordinator since"), null=True, blank=True, editable=False
     )
 
-    # Clocks, set by the services from the urgency, so that every sweep is one indexed comparison.
+    # Clocks. The services set them from the urgency, so that a sweep is one comparison with an index.
     escalates_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Since when its clock of escalation runs: each time it starts anew, the nearest coordinator comes first again.
+    # When the clock of escalation started. After each new start the nearest coordinator is notified first again.
     escalating_since = models.DateTimeField(null=True, blank=True, editable=False)
     ask_at = models.DateTimeField(null=True, blank=True, editable=False)
     stale_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -192,6 +197,7 @@ class Demand(Post):
         # Accepted goods are orders by now: a need that has them ends only by receiving or losing them.
         DemandState.MATCHED: frozenset({DemandState.OPEN, DemandState.FULFILLED}),
         DemandState.FULFILLED: frozenset({DemandState.OPEN, DemandState.MATCHED}),
+        # From paused and stale a need goes back to open. `sync_state` then looks at its quantities.
         DemandState.PAUSED: frozenset({DemandState.OPEN, DemandState.STALE, DemandState.CANCELLED}),
         DemandState.STALE: frozenset({DemandState.OPEN, DemandState.CANCELLED}),
         DemandState.CANCELLED: frozenset(),
@@ -245,9 +251,10 @@ class Demand(Post):
                 fields=["source", "source_key"], condition=~Q(source=""), name="demand_imported_once"
             ),
         ]
-        # The first change within an hour writes every index: none that another begins with, none that nobody asks, and
-        # none of a counter.
+        # The first change of a row within an hour writes every index (`HourStamped`). So no index is the beginning of
+        # another, each one serves a query, and none contains a counter.
         indexes: ClassVar = [
+            # People type references in lower case (`reference__iexact`).
             models.Index(Upper("reference"), name="demand_by_reference"),
             models.Index(fields=["organisation", "-id"], name="demand_by_organisation"),
             models.Index(fields=["item", "state"], name="demand_by_item"),
@@ -256,6 +263,7 @@ class Demand(Post):
             models.Index(
                 fields=["match_requested_at"], condition=Q(match_requested_at__isnull=False), name="demand_match_queue"
             ),
+            # Two partial indexes, because `escalation_due` asks for open needs or for drafts that wait for review.
             models.Index(fields=["escalates_at"], condition=Q(state=DemandState.OPEN), name="demand_escalation_clock"),
             models.Index(fields=["escalates_at"], condition=AWAITS_REVIEW, name="demand_review_clock"),
             models.Index(fields=["stale_at"], condition=Q(state=DemandState.OPEN), name="demand_stale_clock"),
@@ -276,6 +284,7 @@ class Demand(Post):
     @property
     def awaits_verification(self) -> bool:
         """Whether it goes out by itself once its organisation is verified."""
+        # After the verification the draft may still be one, because a question about it is not answered.
         is_asked = self.state == DemandState.DRAFT and self.state_code == DemandStateCode.ORGANISATION_UNVERIFIED
         return is_asked and not self.organisation.is_verified
 
@@ -316,11 +325,11 @@ class Demand(Post):
         }
 
     def escalation_from(self, now: dt.datetime, policy: PolicyValues) -> dict[str, dt.datetime]:
-        """The values of the escalation clock for a need that it starts to run for at `now`."""
+        """The fields of the escalation clock, if it starts at `now`."""
         return {"escalating_since": now, "escalates_at": clocks.escalates_at(self.urgency, now, policy)}
 
     def clocks_from(self, now: dt.datetime, policy: PolicyValues) -> dict[str, dt.datetime | None]:
-        """The values of the freshness clocks for a need that was confirmed at `now`."""
+        """The fields of the freshness clocks, if the need is confirmed at `now`."""
         return {
             "confirmed_at": now,
             "ask_at": clocks.ask_at(self.urgency, now, policy),

@@ -18,7 +18,7 @@ class PostOutcome(Enum):
 
 @dataclass(frozen=True)
 class LineOutcome:
-    """`violation` says in words, and by its public code, why the line is not out, where its owner can do something."""
+    """The outcome of one line. If its owner can do something about it, `violation` says why the line is not out."""
 
     demand: Demand
     outcome: PostOutcome

@@ -1,4 +1,4 @@
-"""Is a quantity what such an organisation usually asks for? Pure arithmetic on past quantities."""
+"""Whether a quantity is what such an organisation usually asks for, by past quantities. Pure."""
 
 import math
 import statistics
@@ -9,12 +9,13 @@ from typing import Final
 
 from apps.accounts.disclosure import LEAST_ORGANISATIONS
 
-# With fewer past quantities than this only a gross difference is asked about.
+# The number of past quantities from which a median is trusted. With fewer, only a gross difference is asked about.
 ENOUGH: Final = 5
+# Ratios to the median, in either direction. A factor of ten is one digit too many or too few.
 GROSS_RATIO: Final = 100
 UNUSUAL_RATIO: Final = 10
 ABSURD_RATIO: Final = 1_000
-# In base units: more than the largest single public order known to us, so a slip of the finger even without any
+# In base units. It is more than the largest single public order known to us, so it is a typing mistake even without any
 # history.
 ABSURD_ALWAYS: Final = 100_000_000
 
@@ -28,15 +29,15 @@ class Plausibility(Enum):
 @dataclass(frozen=True)
 class Judgement:
     plausibility: Plausibility
-    usual: int | None  # about the median of the past, where there is any that may be told
+    usual: int | None  # the rounded median of the past; None if there is none, or none that may be disclosed
 
 
 def judge_for(organisation: int, quantity: int, past: Sequence[tuple[int, int]]) -> Judgement:
-    """Compare it with what this organisation and others of its kind asked for: `past`, pairs of organisation and
-    quantity.
+    """Compare a quantity with what this organisation and others of its kind asked for.
 
-    While only one or two others have asked, it is compared with its own past alone; if it has none, with the order of
-    magnitude of theirs. Whoever tries quantities may find that out, so no more than that is compared.
+    `past` are pairs of organisation and quantity. If fewer than three others have asked, the quantity is compared with
+    the organisation's own past alone; if it has none, with the order of magnitude of theirs. Somebody who tries
+    quantities learns what they are compared with, so it may not be the exact quantity of one or two others.
     """
     own = [one for who, one in past if who == organisation]
     if len({who for who, _one in past} - {organisation}) >= LEAST_ORGANISATIONS:
@@ -48,12 +49,12 @@ def judge_for(organisation: int, quantity: int, past: Sequence[tuple[int, int]])
 
 
 def magnitude(quantity: float) -> int:
-    """The power of ten that is nearest by ratio."""
+    """The power of ten that is nearest by ratio: 400 gives 1,000."""
     return int(10 ** round(math.log10(quantity)))
 
 
 def about(quantity: int) -> int:
-    """Rounded to two digits: a median is what a single one asked for."""
+    """Rounded to two digits, because a median is the exact quantity of a single organisation."""
     return round(quantity, 2 - len(str(quantity)))
 
 
@@ -65,6 +66,7 @@ def judge(quantity: int, past: Sequence[int]) -> Judgement:
     if usual is None:
         return Judgement(Plausibility.PLAUSIBLE, None)
 
+    # Too much and too little are equally suspicious. But only too much takes goods from others, so only that is absurd.
     ratio = max(quantity / usual, usual / quantity)
     is_enough = len(past) >= ENOUGH
     if is_enough and ratio > ABSURD_RATIO and quantity > usual:

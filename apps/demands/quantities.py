@@ -1,8 +1,7 @@
-"""What matching and fulfilment do to the quantities of a demand. With `services.py` the only writer of this app's
-tables.
+"""What matching and fulfilment do to the quantities of a demand. A writer of this app's tables, as `services.py` is.
 
-Each verb is one conditional UPDATE, inside the caller's transaction: the row count is the answer. Holds are committed
-by functions in the database, through the view `demands_open` (`matching.holding`).
+Each verb is one UPDATE inside the caller's transaction. Constraints of the table refuse what does not add up. Holds are
+committed by functions in the database, through the view `demands_open` (`apps/matching/holds/sql`).
 """
 
 import datetime as dt
@@ -18,10 +17,11 @@ from apps.policy.models import Policy
 
 
 def release(quantities: Mapping[int, int], *, now: dt.datetime) -> None:
-    """Holds are gone: so much of each demand, by key, is wanted again, and somebody else is to be asked.
+    """Give back held quantities, by key of the demand: that much is wanted again, and others are asked for it.
 
-    Whoever releases of several has locked them in the order of their keys.
+    If there are several demands, the caller has locked them in the order of their keys.
     """
+    # One statement, in SQL, because each row has a quantity of its own. The ORM would write a CASE of all rows.
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -32,7 +32,7 @@ def release(quantities: Mapping[int, int], *, now: dt.datetime) -> None:
 
 
 def record_acceptance(demand_id: int, *, held: int, accepted: int, now: dt.datetime) -> bool:
-    """Of `held`, a supplier accepts `accepted` (≤ held). False when the demand is not open any more."""
+    """Note that a supplier accepts `accepted` of `held` (accepted ≤ held). False if the demand is not open any more."""
     won = (
         Demand.objects.open()
         .filter(pk=demand_id, quantity_held__gte=held)
@@ -44,7 +44,8 @@ def record_acceptance(demand_id: int, *, held: int, accepted: int, now: dt.datet
 
 
 def record_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
-    """A proven match is ordered again: the need was larger by as much, and as much is promised."""
+    """Note that an accepted match is ordered again: need and promise grow by the same quantity."""
+    # Otherwise a repeat of a need that is met would be refused by the constraint `demand_not_overserved`.
     Demand.objects.filter(pk=demand_id).update(
         quantity=F("quantity") + quantity, quantity_matched=F("quantity_matched") + quantity
     )
@@ -52,9 +53,11 @@ def record_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
 
 
 def undo_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
-    """The requester takes a repeat back: neither needed nor promised any more. Where less is needed by now than was
-    ordered once more, it is a loss like any other.
+    """Undo a repeat that the requester takes back: its quantity is neither needed nor promised any more.
+
+    If the need was reduced since to no more than that quantity, the repeat counts as a loss.
     """
+    # `quantity__gt`, because a quantity of 0 is not allowed.
     undone = Demand.objects.filter(pk=demand_id, quantity__gt=quantity).update(
         quantity=F("quantity") - quantity, quantity_matched=F("quantity_matched") - quantity
     )
@@ -65,13 +68,13 @@ def undo_repeat(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
 
 
 def record_loss(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
-    """Promised goods that will not come (order cancelled, goods rejected): wanted again."""
+    """Take back a promise that is not kept (order cancelled, goods rejected). The quantity is wanted again."""
     Demand.objects.filter(pk=demand_id).update(quantity_matched=F("quantity_matched") - quantity)
     sync_state(demand_id, now=now)
 
 
 def record_receipt(demand_id: int, quantity: int, *, now: dt.datetime) -> None:
-    """Goods received and accepted: only these count as met."""
+    """Note goods that were received and accepted. Only these count as met."""
     Demand.objects.filter(pk=demand_id).update(quantity_received=F("quantity_received") + quantity)
     sync_state(demand_id, now=now)
 
@@ -82,6 +85,7 @@ def sync_state(demand_id: int, *, now: dt.datetime) -> None:
     A need of unknown quantity is never fulfilled by its trial lot: it stays matched until somebody says how much it is.
     """
     demand = Demand.objects.select_for_update(of=["self"], no_key=True).select_related("item").get(pk=demand_id)
+    # A person paused or cancelled the need, or its clock did. Quantities do not change that.
     if demand.state not in {DemandState.OPEN, DemandState.MATCHED, DemandState.FULFILLED}:
         return
 
@@ -92,7 +96,9 @@ def sync_state(demand_id: int, *, now: dt.datetime) -> None:
         target = DemandState.MATCHED
 
     reopened = target == DemandState.OPEN and demand.state != DemandState.OPEN
+    # Matching looks again even if the state stays: the remaining quantity has changed.
     changes: dict[str, Any] = {"match_requested_at": now}
+    # Nobody looked at its clocks while it was matched, so they have probably run out.
     if reopened:
         policy = Policy.objects.current().values
         changes |= {

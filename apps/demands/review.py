@@ -1,4 +1,4 @@
-"""Whether a coordinator looks at a need before it goes out: an absurd quantity, or a region where the policy says so.
+"""Whether a coordinator reviews a need before it opens: for an absurd quantity, or because the policy says so.
 
 Nothing is written here.
 """
@@ -17,6 +17,7 @@ from apps.demands import plausibility
 from apps.demands.models import Demand, DemandState
 from apps.policy.values import PolicyValues
 
+# How many of the newest needs a quantity is compared with: enough for a median, and old times do not count.
 _HISTORY: Final = 200
 
 
@@ -35,7 +36,7 @@ def judge_quantity(demand: Demand) -> plausibility.Judgement:
 
 
 def question_about(demand: Demand, usual: int | None) -> RuleViolation:
-    """`quantity_unusual`: what its owner is asked about an unusual quantity before it goes out."""
+    """The question to the owner about an unusual quantity, as a violation with the code `quantity_unusual`."""
     text = _("%(quantity)s is far from what such organisations ask for. Confirm the quantity, or correct it.")
     if usual is not None:
         text = _("%(quantity)s, not about %(usual)s? Confirm the quantity, or correct it.")
@@ -43,14 +44,14 @@ def question_about(demand: Demand, usual: int | None) -> RuleViolation:
         "quantity_unusual",
         text % {"quantity": f"{demand.quantity:,}", "usual": f"{usual or 0:,}"},
         field="quantity",
-        status=409,
+        status=409,  # not 400: the input is valid, and goes through once it is confirmed
         usual=usual,
     )
 
 
 @dataclass(frozen=True)
 class Returned:
-    """That a coordinator did not let a need go out as it was."""
+    """The return of a need to its owner by a coordinator."""
 
     at: dt.datetime
     by: str
@@ -59,11 +60,8 @@ class Returned:
 
 
 def last_return(demand: Demand) -> Returned | None:
-    """The last time that a draft was returned to its owner, if it was.
-
-    For the desk only, which shows the history: who returned it, when, and whether it changed before it was sent again.
-    That it is returned now, and why, stand in `state_code` and `state_note`; being sent again overwrites both.
-    """
+    """The last return of a draft to its owner, for the desk to read; None if there was none. `state_code` decides."""
+    # From the audit trail, because a draft that is sent out again loses its code and its note.
     if demand.state != DemandState.DRAFT:
         return None
     entries = AuditEntry.objects.filter(target_type=demand._meta.label_lower, target_id=str(demand.pk))
@@ -81,7 +79,7 @@ def wants_approval(demand: Demand, policy: PolicyValues) -> bool:
 
 
 def is_coordinator_of(demand: Demand, user: User | None) -> bool:
-    """Of the organisation's region or of the place of delivery: the desk shows it to both."""
+    """Whether the user coordinates the organisation's region or that of delivery. The desk shows the need to both."""
     if user is None:
         return False
     return can(user, Permission.COORDINATE, demand.organisation) or is_in_charge(user, demand.region)

@@ -29,6 +29,7 @@ from apps.policy.values import PolicyValues
 
 # Without I, L, O and U: a reference is read out over the phone.
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# Forms warn of a live need for the same item that the organisation posted within this time.
 LIKELY_DUPLICATE_WITHIN: Final = dt.timedelta(days=7)
 
 
@@ -55,7 +56,7 @@ def post_demands(
     for line in lines:
         values = line.fields()
         region = values["region"] = line.region or organisation.region
-        # The address of the organisation is none in another town.
+        # The organisation's address is right only if one of the two regions contains the other.
         if not line.address and (region.is_within(organisation.region) or organisation.region.is_within(region)):
             values["address"] = organisation.address
         rows.append(Demand(reference=reference, organisation=organisation, posted_by=by, **values))
@@ -88,6 +89,7 @@ def post_needs(
             else LineOutcome(demand, PostOutcome.DRAFTED)
             for index, demand in enumerate(demands)
         ]
+        # The inner transaction is undone without an exception, because the outcomes are the answer to the person.
         if any(one.outcome is PostOutcome.NEEDS_CONFIRMATION for one in outcomes):
             transaction.set_rollback(True)
     return outcomes
@@ -126,12 +128,12 @@ def open_demand(
     seen: dt.datetime | None = None,
     now: dt.datetime | None = None,
 ) -> Demand:
-    """Put a draft to work, or raise why that may not be: from this commit on it is matched.
+    """Open a draft: from this commit on it is matched.
 
-    Raises `organisation_unverified`, `item_unlisted`, and `quantity_unusual` unless the unusual quantity is confirmed.
-    An absurd quantity, and any need of a region where the policy demands it, leaves the draft waiting for a
-    coordinator, who opens or returns it. Whoever opens many passes the values of the current `policy`. `seen` is the
-    `updated_at` that whoever decided this looked at; if the draft changed since, `state_changed`.
+    If the quantity is absurd, or the policy requires review in its region, the draft waits for a coordinator instead,
+    who opens or returns it. Code that opens many drafts passes the values of the current `policy`. `seen` is the
+    `updated_at` of the draft that the person looked at. Raises `organisation_unverified`, `item_unlisted`,
+    `state_changed` if the draft changed since `seen`, and `quantity_unusual` unless the quantity is confirmed.
     """
     now = now or timezone.now()
     if seen is not None:
@@ -146,7 +148,8 @@ def open_demand(
 
 
 def _may_go_out(demand: Demand, policy: PolicyValues, *, by: User | None, quantity_confirmed: bool) -> "_GoingOut":
-    """Whether a draft may go out now. What a coordinator sends out has been looked at."""
+    """Whether a draft may go out now. A draft that a coordinator sends out counts as reviewed."""
+    # First what nobody can change here, then what the owner can answer, then what a coordinator decides.
     if not demand.organisation.is_verified:
         text = _("“%(name)s” is not verified yet. Nothing goes out until it is.") % {"name": demand.organisation}
         return _GoingOut(PostOutcome.WAITS_FOR_VERIFICATION, RuleViolation("organisation_unverified", text))
@@ -168,7 +171,7 @@ def _may_go_out(demand: Demand, policy: PolicyValues, *, by: User | None, quanti
 
 @dataclass(frozen=True)
 class _GoingOut:
-    """What is to become of a draft: why it may not go out, or for which review it is held back."""
+    """The decision about a draft: why it may not go out (`violation`), or which `review` holds it back."""
 
     outcome: PostOutcome
     violation: RuleViolation | None = None
@@ -199,21 +202,24 @@ def _put_to_work(
 def _hold_back(
     demand: Demand, code: DemandStateCode, policy: PolicyValues, *, by: User | None, now: dt.datetime, usual: int | None
 ) -> Demand:
-    """Leave a draft waiting for a coordinator, who is told; its clock brings it before the next one up. A draft that
-    waits already goes on waiting since then.
+    """Leave a draft waiting for the nearest coordinator, who is notified.
+
+    If nobody looks in time, its clock escalates it to the next coordinator up. A draft that waits already keeps its
+    place and its clock.
     """
     if demand.state != DemandState.DRAFT:
         raise RuleViolation("illegal_move", _("This need is not a draft any more."))
     drafts = Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT).exclude(AWAITS_REVIEW)
     if drafts.update(review_requested_at=now, state_code=code, state_note="", **demand.escalation_from(now, policy)):
         audit.record(by, "demand.held_for_review", demand, quantity=demand.quantity, usual=usual, why=code)
-        # The nearest one; its clock escalates the draft to the next one up.
+        # The nearest one is notified first (`coordinating` sorts them).
         coordinator = Organisation.objects.coordinating(demand.region).first()
         if coordinator:
             event = "demand.held_for_review"
             if code == DemandStateCode.APPROVAL_REQUIRED:
                 event = "demand.awaits_approval"
             context = {**describe(demand), "usual": usual}
+            # The time is part of the key, because a draft may wait for review several times.
             queue(event, coordinator, context, key=f"{event}:{demand.pk}:{now:%Y%m%d%H%M%S}")
     demand.refresh_from_db()
     return demand
@@ -221,7 +227,7 @@ def _hold_back(
 
 @transaction.atomic
 def return_demand(demand: Demand, *, by: User, reason: str, now: dt.datetime | None = None) -> Demand:
-    """A coordinator does not let a draft go out as it is: its owner is told why, mends it and asks again."""
+    """Return a draft that waits for review to its owner, who is told why and may send it out again."""
     now = now or timezone.now()
     if not reason.strip():
         raise RuleViolation("reason_missing", _("Say what the requester should change."), field="reason")
@@ -242,14 +248,17 @@ def return_demand(demand: Demand, *, by: User, reason: str, now: dt.datetime | N
 
 @transaction.atomic
 def await_verification(demand: Demand, *, by: User | None) -> None:
-    """Send a draft out by itself as soon as its organisation is verified. One that awaits review goes on doing so."""
+    """Have a draft go out by itself as soon as its organisation is verified. A draft that waits for review stays so."""
     drafts = Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT).exclude(AWAITS_REVIEW)
     drafts.update(state_code=DemandStateCode.ORGANISATION_UNVERIFIED, state_note="")
     audit.record(by, "demand.opening_asked", demand)
 
 
 def open_awaiting(organisations: Sequence[Organisation], *, now: dt.datetime) -> int:
-    """Open the drafts that waited for these to be verified. What needs an answer first stays a draft."""
+    """Open the drafts that waited for the verification of these organisations. Returns how many.
+
+    A draft about which its owner has to answer a question first stays a draft.
+    """
     waiting = Demand.objects.filter(
         state=DemandState.DRAFT,
         state_code=DemandStateCode.ORGANISATION_UNVERIFIED,
@@ -263,13 +272,14 @@ def open_awaiting(organisations: Sequence[Organisation], *, now: dt.datetime) ->
             open_demand(demand, by=demand.posted_by, policy=policy, now=now)
         except RuleViolation:
             continue
+        # It may be waiting for review instead.
         opened += demand.state == DemandState.OPEN
     return opened
 
 
 @transaction.atomic
 def pause_demand(demand: Demand, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Demand:
-    """Ask nobody for a while. What has been asked and not answered is taken back by the next matching."""
+    """Ask no supplier for a while. The next matching takes back the requests that are not answered."""
     change_state(demand, DemandState.PAUSED, now=now or timezone.now(), note=reason)
     audit.record(by, "demand.paused", demand, reason=reason)
     return demand
@@ -277,7 +287,7 @@ def pause_demand(demand: Demand, *, by: User, reason: str = "", now: dt.datetime
 
 @transaction.atomic
 def resume_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) -> Demand:
-    """Paused or stale, back to open and freshly confirmed."""
+    """Open a paused or stale need again. It counts as confirmed now."""
     now = now or timezone.now()
     if not demand.can_be_resumed:
         raise RuleViolation("illegal_move", _("Only a paused need can be resumed."))
@@ -296,7 +306,7 @@ def resume_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) -
 
 @transaction.atomic
 def confirm_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) -> Demand:
-    """Still needed: freshness starts again. A stale need opens again."""
+    """Confirm that a need still stands: its freshness starts anew. A stale need opens again."""
     now = now or timezone.now()
     if demand.state == DemandState.STALE:
         return resume_demand(demand, by=by, now=now)
@@ -310,7 +320,7 @@ def confirm_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) 
 
 @transaction.atomic
 def cancel_demand(demand: Demand, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Demand:
-    """Not needed any more. What was accepted is an order by now and is cancelled as an order."""
+    """Cancel a need. Accepted quantities are orders by now, and are cancelled as orders."""
     change_state(demand, DemandState.CANCELLED, now=now or timezone.now(), note=reason)
     audit.record(by, "demand.cancelled", demand, reason=reason)
     return demand
@@ -353,10 +363,10 @@ def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
 
 @transaction.atomic
 def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> list[Demand]:
-    """Take off the queue, for `lease`, the need that waits longest and those that want the same item.
+    """Claim the need that waits longest, and others that want the same item, for `lease`.
 
-    So they are decided together, the offers of the item are read once, and no two workers are after the same goods. A
-    worker that dies loses them to the next sweep when the lease ends.
+    Needs of one item are decided together: its offers are read once, and two workers do not compete for the same goods.
+    If the worker dies, the next sweep after the lease finds them.
     """
     due = Demand.objects.next_to_match(now)
     first = due.only("item_id").first()
@@ -368,7 +378,7 @@ def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> 
 
 
 def finish_matching(demands: Sequence[Demand]) -> None:
-    """Take what was claimed off the queue, unless it was asked for again meanwhile."""
+    """Take claimed needs off the queue, unless matching was requested again meanwhile."""
     Demand.objects.finish(demands)
 
 
@@ -378,12 +388,12 @@ def request_matching(demand_ids: Collection[int], *, now: dt.datetime) -> int:
 
 
 def set_escalation(demand_id: int, at: dt.datetime | None) -> None:
-    """When the clock rings next; None when there is nobody further up to ask."""
+    """Set the time of the next escalation, or None if there is no coordinator further up."""
     Demand.objects.filter(pk=demand_id).update(escalates_at=at)
 
 
 def describe(demand: Demand) -> dict[str, Any]:
-    """The facts of a demand for a message: no contacts."""
+    """The facts of a demand for a message, without contacts. Texts are in both languages, for readers of either."""
     return {
         "demand_id": demand.pk,
         "reference": demand.reference,

@@ -10,6 +10,7 @@ from apps.notifications.tasks import send_due, wake
 def sweep() -> dict[str, int]:
     """What time does to needs: ask before they go stale, suspend what nobody confirmed."""
     done = {"asked": services.ask_whether_still_needed(), "suspended": services.suspend_stale()}
+    # The sweep has queued messages. Their own sweep would find them too, but later.
     if any(done.values()):
         wake(send_due)
     return done

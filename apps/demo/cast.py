@@ -77,6 +77,7 @@ def read_offers(table: Mapping[str, Any], logins: set[str]) -> list[CastOffer]:
     """The offers of `offers.toml`. Raises `CastError` for an offer of somebody who is not among `logins`."""
     offers = []
     for entry in table["offers"]:
+        # All else goes to the service as it stands, so a new field of offers needs no change here.
         facts = dict(entry)
         if "unit_price" in facts:
             facts["unit_price"] = Decimal(facts["unit_price"])  # text in the file, so that no price is rounded
@@ -99,6 +100,7 @@ def _strictly(kind: type[T], entry: Mapping[str, Any], section: str) -> T:
         raise CastError(f"{label}: {', '.join(missing)} is missing.")
     for name, value in entry.items():
         expected = known[name].type
+        # `type(...) is`, not isinstance: in TOML `true` is a bool, which Python would take for the number 1.
         if isinstance(expected, type) and type(value) is not expected:
             raise CastError(f"{label}: {name} must be {expected.__name__}, not {value!r}.")
     return kind(**entry)

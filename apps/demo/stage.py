@@ -68,6 +68,7 @@ class Stage:
 
     def __init__(self, end: dt.datetime) -> None:
         self.end = end
+        # Before the first scene, as `at` only goes forward.
         self.now = end - dt.timedelta(days=30)
         self.users: dict[str, User] = {}
         self.organisations: dict[str, Organisation] = {}
@@ -78,11 +79,13 @@ class Stage:
             {offer.facts["standard"] for offer in OFFERS if "standard" in offer.facts} | {"GB 19083-2010 Grade 3"},
         )
         self.regions = self._all_of(Region, "code", {member.region for member in EVERYBODY} | {"CN", "420000"})
+        # Rows are recognised as new by their keys, because their times are what is about to change.
         self._seen = {model: self._newest(model) for model, _field in self.STAMPED}
 
     @staticmethod
     def _all_of(model: Any, field: str, wanted: set[str]) -> dict[str, Any]:
         found = {getattr(row, field): row for row in model.objects.filter(**{f"{field}__in": wanted})}
+        # Said before anything is made: the reference data are loaded by a command of their own.
         if missing := sorted(wanted - set(found)):
             raise ReferenceMissing(f"{model._meta.verbose_name_plural}: {', '.join(missing)}")
         return found
@@ -103,10 +106,12 @@ class Stage:
         """Set back the times of the rows made since the last stamp, and count old mails as sent."""
         for model, field in self.STAMPED:
             made = model._default_manager.filter(pk__gt=self._seen[model])
+            # Nobody wants a mail today about what happened two weeks ago in the story.
             if model is Message and self.end - self.now > FRESH:
                 made.update(state=MessageState.SENT, sent_at=self.now, attempts=1)
             if model is Notification and self.end - self.now > dt.timedelta(days=1):
                 made.update(read_at=self.now + dt.timedelta(hours=1))
+            # Afterwards, because the database sets these times itself and services take no other.
             made.update(**{field: self.now})
             self._seen[model] = self._newest(model)
 
@@ -116,6 +121,7 @@ class Stage:
         demands.suspend_stale(now=self.now)
         supply.ask_whether_still_there(now=self.now)
         supply.suspend_stale(now=self.now)
+        # A bound, so that a fault in matching ends the demo instead of hanging it.
         for _round in range(10):
             if not matching.sweep(now=self.now):
                 return
@@ -149,6 +155,7 @@ class Stage:
         return organisation
 
     def user(self, email: str, name: str, **facts: Any) -> User:
+        # Not through the sign-up pages: nobody will click on the links in mails to invented addresses.
         user = User.objects.create(email=email, name=name, password=self.password, date_joined=self.now, **facts)
         EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
         return user
@@ -223,6 +230,7 @@ class Stage:
 
     def receive(self, orders: Iterable[Order], *, rejected: int = 0, reason: str = "") -> None:
         for order in orders:
+            # Goods may arrive without a note of their dispatch; then all of the order has come.
             shipped = sum(order.shipments.values_list("quantity", flat=True)) or order.quantity
             fulfilment.deliver_order(
                 order,

@@ -41,6 +41,7 @@ def _set_up(stage: Stage) -> None:
     # Everybody acts with the organisation as it is now.
     for login, organisation in stage.organisations.items():
         organisation.refresh_from_db()
+        # Rights are cached with the user and were read before the verification.
         stage.users[login].__dict__.pop("grants", None)
     viewer = stage.user(VIEWER, "高远")
     accounts.add_member(stage.organisations["hospital"], viewer, role=Role.VIEWER, by=stage.users["hospital"])
@@ -55,6 +56,7 @@ def _set_up(stage: Stage) -> None:
 
 def _first_days(stage: Stage) -> None:
     """What nobody has, what went stale, and the first deliveries."""
+    # Nobody confirms this offer from here on, so it becomes stale.
     stage.offer("maskmaker2", "mask.daily", 40_000, lead_time_days=2, unit_price=Decimal("0.6"))
 
     stage.at(days=10, minutes=10)
@@ -85,6 +87,7 @@ def _first_days(stage: Stage) -> None:
         stage.line("suit.protective", 3_000, in_days=2, urgency=Urgency.EMERGENCY, days_of_supply=1),
         stage.line("eye.goggles", 1_500, in_days=3, urgency=Urgency.EMERGENCY, days_of_supply=2),
     )
+    # Minus nine minutes: nine minutes after the line above, as `at` counts back from the end.
     stage.at(days=5, minutes=-9)
     arriving = [stage.accept(demand) for demand in (masks, suits, goggles)]
     stage.at(days=4.8)
@@ -168,7 +171,7 @@ def _set_backs(stage: Stage) -> None:
 
 
 def _yesterday(stage: Stage) -> None:
-    """Less came than was sent; a proven match is ordered again; silence brings in the next best."""
+    """Less came than was sent; a proven match is ordered again; silence brings in a backup."""
     [sent] = Order.objects.filter(match__demand__organisation=stage.organisations["community"])
     gloves = sent.match.demand
     stage.at(days=1.6)
@@ -194,7 +197,7 @@ def _yesterday(stage: Stage) -> None:
 
     stage.at(hours=30)
     [shields] = stage.need("xiantao", stage.line("eye.shield", 500, in_days=4))
-    stage.at(hours=27.9)  # two hours of silence: the next best is asked
+    stage.at(hours=27.9)  # two hours of silence: a backup is asked
     stage.work()
     stage.at(hours=27)
     stage.accept(shields, quantity=350)
@@ -285,6 +288,7 @@ def _undeliverable(stage: Stage) -> None:
     if message is not None:
         Message.objects.filter(pk=message.pk).update(state=MessageState.QUEUED, sent_at=None)
         message.refresh_from_db()
+        # By the state machine: from queued, as a real delivery would have left it.
         move(message, MessageState.FAILED, attempts=1, error="550 5.1.1 mailbox unavailable")
 
 
@@ -296,6 +300,7 @@ def _draft_of_a_policy(stage: Stage) -> None:
         {**current.settings, "weights": weights}, based_on=current.version, by=stage.users["coordinator"]
     )
     previews.request_replay(draft, by=stage.users["coordinator"], now=stage.now)
+    # Done here, so that the page has figures as soon as it is opened.
     while previews.replay_due():
         pass
 

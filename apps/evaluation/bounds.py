@@ -22,6 +22,7 @@ class HindsightBounds:
 
 
 def bounds(dataset: Dataset, every: float) -> HindsightBounds:
+    """The bounds for these data, with rounds `every` so many days apart."""
     supply = [_of(dataset.offers.item, dataset.offers.quantity, item) for item in range(len(dataset.items))]
     asked = [_lines(dataset, item) for item in range(len(dataset.items))]
     wanted = [item for item, lines in enumerate(asked) if len(lines)]
@@ -47,6 +48,7 @@ def _lines(dataset: Dataset, item: int) -> Ints:
 def _most_filled(asked: Ints, supply: int) -> float:
     """The mean share filled when the smallest requests are filled first. A unit adds most to the smallest request."""
     asked = np.sort(asked)
+    # Greedy, the smallest request first: the fractional knapsack with equal values, where greedy is optimal.
     given = np.clip(supply - (np.cumsum(asked) - asked), 0, asked)
     return float((given / asked).mean())
 
@@ -66,11 +68,14 @@ def _least_miles(dataset: Dataset, item: int) -> float:
     asked = _lines(dataset, item)
     if not len(donors):
         return 0.0
+    # The time of requests is left aside: a bound may assume that everything is known from the first day.
     miles: Floats = dataset.miles[np.ix_(donors, recipients)]
     order = np.argsort(miles, axis=1, kind="stable")
+    # What the nearer recipients want together. An arc is kept while that is less than all supply.
     before = np.cumsum(asked[order], axis=1) - asked[order]
     row, rank = np.nonzero(before < free.sum())
     column = order[row, rank]
+    # The solver takes whole numbers; a thousandth of a mile is finer than the data.
     thousandths = np.rint(1000 * miles[row, column]).astype(np.int64)
     network = min_cost_flow.SimpleMinCostFlow()
     count, sink = len(donors), len(donors) + len(recipients)
@@ -80,6 +85,7 @@ def _least_miles(dataset: Dataset, item: int) -> float:
         every, np.full(len(every), sink), asked, np.zeros(len(every), np.int64)
     )
     never = np.full(count, 10**9)  # the cost of a unit that stays at its donor: dearer than any way
+    # Supply must balance, so stock may stay; its cost makes the flow ship all that somebody wants.
     network.add_arcs_with_capacity_and_unit_cost(np.arange(count), np.full(count, sink), free, never)
     network.set_nodes_supplies(np.arange(count), free)
     network.set_node_supply(sink, -int(free.sum()))
@@ -97,10 +103,12 @@ def _least_held(dataset: Dataset, item: int, every: float) -> float:
     offers = dataset.offers.only(dataset.offers.item == item)
     requests = dataset.requests.only(dataset.requests.item == item)
     if offers.quantity.sum() > requests.quantity.sum():
+        # With more offered than wanted, a bound may choose the units that wait least.
         return _least_waits(offers.at, offers.quantity, int(requests.quantity.sum()), [*ends(dataset, every)])
     left, wanted, total = offers.quantity.copy(), 0, 0.0
     for after, now in ends(dataset, every):
         came = (requests.at > after) & (requests.at < now)
+        # Requests never expire, so what was wanted and not served is wanted in later rounds as well.
         wanted += int(requests.quantity[came].sum())
         # The oldest goes first. The order only matters for the rounding to whole days.
         for row in np.flatnonzero((offers.at < now) & (left > 0)).tolist():
@@ -113,6 +121,7 @@ def _least_held(dataset: Dataset, item: int, every: float) -> float:
 
 def _least_waits(at: Ints, quantity: Ints, wanted: int, rounds: list[tuple[int, int]]) -> float:
     """Unit-days until the first round, of the units that wait least."""
+    # Each unit leaves at the first round after it was offered.
     closing = np.array([now for _after, now in rounds], dtype=np.int64)
     days = np.rint((closing[np.searchsorted(closing, at, side="right")] - at) / DAY)
     order = np.argsort(days, kind="stable")

@@ -91,6 +91,7 @@ def read(folder: Path, *, largest: int = LARGEST_GIFT) -> Dataset:
     """The data set in a folder, without offers of more than `largest` units. Raises `DatasetFileError`."""
     offered = _requests(folder / DONORS, "don_id")
     asked = _requests(folder / RECIPIENTS, "rec_id")
+    # Before parties are numbered: a donor whose only offer is left out is not a donor.
     offered = offered[offered["qty"] <= largest]
     if not len(offered) or not len(asked):
         raise DatasetFileError(RECIPIENTS if len(offered) else DONORS, "holds no request that can be replayed")
@@ -107,12 +108,14 @@ def read(folder: Path, *, largest: int = LARGEST_GIFT) -> Dataset:
 
 def _table(path: Path, columns: Sequence[str], **types: Any) -> Any:
     try:
+        # The header alone first, so that a wrong file is named by its missing column and not by a parser's words.
         header = pd.read_csv(path, nrows=0, encoding="utf-8").columns
         missing = [column for column in columns if column not in header]
         if missing:
             raise DatasetFileError(
                 path.name, f"has no such column; it has {', '.join(map(str, header))}", column=missing[0]
             )
+        # `keep_default_na=False`: a party called "NA" is a name and not a missing value.
         return pd.read_csv(path, usecols=list(columns), encoding="utf-8", keep_default_na=False, **types)
     except FileNotFoundError as error:
         raise DatasetFileError(path.name, f"is not in {path.parent}") from error
@@ -132,13 +135,16 @@ def _requests(path: Path, party: str) -> Any:
     table = _table(path, [party, "date", "ppe", "qty"], dtype=str)
     for column in (party, "ppe"):
         _refuse(path, table[column].str.strip() == "", table[column], column, "a name is needed")
+    # `coerce` turns what cannot be read into NaT or NaN, so that `_refuse` can name the row.
     at = pd.to_datetime(table["date"], format="ISO8601", utc=True, errors="coerce")
     _refuse(path, at.isna(), table["date"], "date", "a date is needed, as 2020-04-02 16:27:00+00:00")
     quantity = pd.to_numeric(table["qty"], errors="coerce").to_numpy(dtype=np.float64)
+    # Below 2 ** 53 every whole number is exact as a double.
     whole = (quantity >= 0) & (quantity == np.floor(quantity)) & (quantity < 1 << 53)
     _refuse(path, ~whole, table["qty"], "qty", "a whole number of units is needed")
     table["at"] = at.dt.as_unit("us").astype("int64").to_numpy()
     table["qty"] = quantity.astype(np.int64)
+    # Stable, so that requests of the same moment stay in the order of the file.
     return table[table["qty"] > 0].sort_values("at", kind="stable")
 
 
@@ -155,6 +161,7 @@ def _miles(path: Path, donors: Sequence[str], recipients: Sequence[str]) -> Floa
     table = _table(path, ["don_id", "rec_id", "distance"], dtype={"don_id": "category", "rec_id": "category"})
     far = pd.to_numeric(table["distance"], errors="coerce").to_numpy(dtype=np.float64)
     _refuse(path, ~((far >= 0) & np.isfinite(far)), table["distance"], "distance", "miles are needed")
+    # A table of donors × recipients: these data have some hundreds of each, so it is small.
     miles = np.full((len(donors), len(recipients)), np.nan)
     row, column = _codes(table["don_id"], donors), _codes(table["rec_id"], recipients)
     known = (row >= 0) & (column >= 0)
@@ -165,6 +172,7 @@ def _miles(path: Path, donors: Sequence[str], recipients: Sequence[str]) -> Floa
 def _codes(names: Any, known: Sequence[str]) -> Ints:
     """The number of each, -1 for parties without a request."""
     number = {name: index for index, name in enumerate(known)}
+    # Categories are few and rows many: each name is looked up once.
     of_kind = np.array([number.get(str(name), -1) for name in names.cat.categories], dtype=np.int64)
     codes: Ints = of_kind[names.cat.codes.to_numpy()]
     return codes
@@ -173,6 +181,7 @@ def _codes(names: Any, known: Sequence[str]) -> Ints:
 def _check_measured(
     miles: Floats, offers: Requests, requests: Requests, donors: Sequence[str], recipients: Sequence[str], items: int
 ) -> None:
+    """Refuse data in which a donor and a recipient share an item and have no distance: every metric needs it."""
     for item in range(items):
         givers = np.unique(offers.party[offers.item == item])
         takers = np.unique(requests.party[requests.item == item])

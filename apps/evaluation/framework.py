@@ -34,6 +34,7 @@ def adapted(dataset: Dataset, strategy: Strategy) -> Callable[[Any, Any, Any, An
 
     def decide(date: Any, offered: Any, wanted: Any, _miles: Any) -> Any:
         rows = []
+        # Items that both sides have, in the order of names, as our own replay goes through them.
         for name in sorted(set(offered.ppe) & set(wanted.ppe)):
             sides = (
                 _open(offered[offered.ppe == name], "don_id", donor),
@@ -48,6 +49,7 @@ def adapted(dataset: Dataset, strategy: Strategy) -> Callable[[Any, Any, Any, An
 
 def _open(table: Any, party: str, number: dict[str, int]) -> OpenRequests:
     parties = np.array([number[name] for name in table[party]], dtype=np.int64)
+    # Our strategies expect the parties in the order of their numbers.
     order = np.argsort(parties)
     since = np.array([_moment(date) for date in table["date"]], dtype=np.int64)
     return OpenRequests(parties[order], since[order], table["qty"].to_numpy(dtype=np.int64)[order])
@@ -64,6 +66,7 @@ def official(
     """What the package's own `TestingFramework` and evaluator say of a strategy. Takes minutes."""
     from ppe_match import TestingFramework  # type: ignore[import-untyped]  # it ships no types
 
+    # Without its constructor, which reads the tables itself and fails (see the module's docstring).
     framework = TestingFramework.__new__(TestingFramework)
     framework.all_donors, framework.all_recipients = (
         _with_times(pd.read_csv(folder / name, index_col=0)) for name in (DONORS, RECIPIENTS)

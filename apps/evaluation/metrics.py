@@ -49,14 +49,18 @@ class Metrics:
 
 
 def measure(dataset: Dataset, sent: Shipments) -> Metrics:
+    """The metrics of what was sent. Miles are those of the data set; holding is in days."""
     requests = dataset.requests
+    # A line is all that one recipient asked for of one item. Its two numbers become one.
     line = requests.party * len(dataset.items) + requests.item
     lines, of = np.unique(line, return_inverse=True)
     asked = np.bincount(of.reshape(-1), requests.quantity)
     index = np.searchsorted(lines, sent.recipient * len(dataset.items) + sent.item)
+    # A line that got more than it asked for counts as full.
     filled = np.minimum(1, np.bincount(index, sent.quantity, minlength=len(lines)) / asked)
     item = lines % len(dataset.items)
     units = int(sent.quantity.sum())
+    # Goods that leave one donor for one recipient at one time are one shipment, whatever the items.
     shipments = len(np.unique(np.stack([sent.at, sent.donor, sent.recipient]), axis=1).T)
     donors = len(np.unique(sent.donor))
     return Metrics(
@@ -86,6 +90,7 @@ def held(dataset: Dataset, sent: Shipments) -> float:
     """
     total = 0.0
     offers, items = dataset.offers, len(dataset.items)
+    # One number for donor and item: a unit only waits for shipments of its own kind.
     stock, out = offers.party * items + offers.item, sent.donor * items + sent.item
     by_stock = np.lexsort((offers.at, stock))
     by_out = np.lexsort((sent.at, out))
@@ -95,11 +100,13 @@ def held(dataset: Dataset, sent: Shipments) -> float:
     end = np.searchsorted(out[by_out], np.unique(out), side="right")
     for rows, ways in zip(_slices(first, last), _slices(begin, end), strict=True):
         offered, taken = by_stock[rows], by_out[ways]
+        # Both run over the same line of units. Its edges are where an offer is used up or a shipment is full.
         upto, gone = np.cumsum(offers.quantity[offered]), np.cumsum(sent.quantity[taken])
         edges = np.union1d(upto[upto < gone[-1]], gone)
         units = np.diff(edges, prepend=0)
         since = offers.at[offered[np.searchsorted(upto, edges)]]
         until = sent.at[taken[np.searchsorted(gone, edges)]]
+        # Rounded to whole days for each part, because the published evaluator does so.
         total += float(np.round((until - since) / DAY) @ units)
     return total
 

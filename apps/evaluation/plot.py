@@ -9,7 +9,7 @@ from apps.evaluation.bounds import HindsightBounds
 from apps.evaluation.trial import FIRST_COME, PROXIMITY, Trial
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _GAP, _FOOT = 330, 300, 62, 46, 52, 50
-_NEAR = 20  # a mark farther from its dot is led to it by a line
+_NEAR = 20  # pixels; a line leads from a dot to a mark that is farther away
 _OURS, _THEIRS, _LIMIT = "#1d4ed8", "#b91c1c", "#6b7280"
 
 
@@ -28,11 +28,13 @@ class _Axis:
         if log:
             powers = range(math.floor(math.log10(min(values))) - 1, math.ceil(math.log10(max(values))) + 1)
             series = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+            # One tick beyond the smallest value, so that no dot lies on the frame.
             low = max(tick for tick in series if tick < min(values))
             high = min(tick for tick in series if tick >= max(values))
             return cls(name, label, tuple(tick for tick in series if low <= tick <= high), log)
         rough = (max(values) or 1) / 7
         size = 10.0 ** math.floor(math.log10(rough))
+        # 1, 2, 5 or 10 times a power of ten: about seven round steps.
         step = next(size * digit for digit in (1, 2, 5, 10) if size * digit >= rough)
         return cls(name, label, tuple(step * count for count in range(math.ceil((max(values) or 1) / step) + 1)))
 
@@ -154,6 +156,7 @@ def _dots(panel: _Panel, trials: Sequence[Trial]) -> list[str]:
             lines.append(f"<title>{said}</title></rect>")
         else:
             lines.append(f'<circle cx="{x}" cy="{y}" r="4.5" fill="{colour}"><title>{said}</title></circle>')
+        # Greedy label placement: each mark takes the nearest free spot, in the order of the trials.
         beside = next(spot for spot in _around(x, y) if not any(_touch(spot, other) for other in taken))
         taken.append(beside)
         if math.dist(beside, (x, y)) > _NEAR:

@@ -28,7 +28,7 @@ def _policy(**facts: Any) -> PolicyValues:
     return replace(PolicyValues(), **facts)
 
 
-# The way and the need decide, and each parcel costs; no need is kept from what is there by a cap.
+# Distance and filling decide, and each parcel costs units. No cap keeps a need from what is there.
 _PARCELS: Final[dict[str, Any]] = {
     "weights": _weights(coverage=0, distance=0.5),
     "share_cap": 1,

@@ -8,6 +8,7 @@ from apps.evaluation.replay import Decisions, Round, Strategy
 
 def first_come(one: Round) -> Decisions:
     """The first donor and the first recipient, the second and the second, … in the order of their names."""
+    # Pairs by position: the shorter side ends it, and the rest waits for the next round.
     units = np.minimum(one.offered.quantity[: len(one.wanted.party)], one.wanted.quantity[: len(one.offered.party)])
     pairs = zip(one.offered.party.tolist(), one.wanted.party.tolist(), units.tolist(), strict=False)
     return list(pairs)
@@ -27,6 +28,7 @@ def proximity(dataset: Dataset) -> Strategy:
             if not len(remaining):
                 return
             miles = dataset.miles[donor, one.wanted.party[remaining]]
+            # Not `argmin`: among equal distances the unstable sort decides, and it must be the package's.
             index = int(remaining[np.argsort(miles, kind="quicksort")[0]])
             units = min(free, int(left[index]))
             left[index] -= units

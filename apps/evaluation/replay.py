@@ -58,6 +58,7 @@ def ends(dataset: Dataset, every: float) -> Iterator[tuple[int, int]]:
     while (end := begin + round(every * DAY)) <= last:
         yield begin, end
         begin = end
+    # The last round ends just after the last request, however short it is.
     yield begin, last + 2 * _MINUTE
 
 
@@ -74,6 +75,7 @@ class _OpenBook:
 
     def of(self, item: int) -> tuple[OpenRequests, Ints]:
         rows = np.flatnonzero(self._seen & (self.left > 0) & (self.requests.item == item))
+        # One entry for each party, as the published framework adds up the open requests of a party.
         party, first, whose = np.unique(self.requests.party[rows], return_index=True, return_inverse=True)
         quantity = np.bincount(whose.reshape(-1), self.left[rows], minlength=len(party)).astype(np.int64)
         return OpenRequests(party, self.requests.at[rows[first]], quantity), rows  # rows are in the order of time
@@ -84,6 +86,7 @@ class _OpenBook:
             part = min(units, int(self.left[row]))
             self.left[row] -= part
             units -= part
+        # A strategy that ships what is not there would look better than it is, so the replay stops.
         if units:
             raise InfeasibleError(f"{units} units more than there are, of party {party}")
 
@@ -91,13 +94,17 @@ class _OpenBook:
 def replay(
     dataset: Dataset, strategy: Strategy, *, every: float = 7, report: Callable[[float], None] = lambda _share: None
 ) -> Shipments:
-    """All rounds. `report` is called with the share that is done. Raises `InfeasibleError`."""
+    """Run a strategy over all rounds, `every` so many days, and return what it shipped.
+
+    `report` is called with the share that is done, from 0 to 1. Raises `InfeasibleError` for an impossible decision.
+    """
     offers, requests = _OpenBook(dataset.offers), _OpenBook(dataset.requests)
     sent: list[tuple[int, int, int, int, int]] = []
     rounds = list(ends(dataset, every))
     for number, (after, now) in enumerate(rounds):
         offers.comes_in(after, now)
         requests.comes_in(after, now)
+        # Item by item, because no strategy here trades one item for another.
         for item in range(len(dataset.items)):
             offered, supply = offers.of(item)
             wanted, demand = requests.of(item)
@@ -156,10 +163,12 @@ class CurrentMatching:
             policy=self.policy,
             now=now,
         ).plan
+        # Ids are numbers of parties plus 1, so that none is 0.
         return [(hold.candidate.source.id - 1, hold.need_id - 1, hold.quantity) for hold in plan.holds]
 
     def _need(self, item: int, party: int, since: int, quantity: int) -> Need:
         """The need of a party; most are kept from the round before. Shipped units still count as requested."""
+        # Kept between rounds: `target` remembers all that was asked for, and most needs do not change.
         known = self._needs.get((item, party))
         if known is None or known.remaining != quantity:
             known = self._needs[item, party] = Need(

@@ -53,13 +53,15 @@ def ours(dataset: Dataset, setting: EvaluationSetting, *, every: float, report: 
 
 
 def ratios(metrics: Metrics, other: Metrics) -> dict[str, float]:
-    """Each of the five as a multiple of what another reaches; NaN where that is nothing."""
+    """Each of the five metrics as a multiple of another's; NaN where the other is 0."""
     theirs = {name: getattr(other, name) for name in FIVE}
     return {name: getattr(metrics, name) / theirs[name] if theirs[name] else math.nan for name in FIVE}
 
 
 def draw(dataset: Dataset, seed: int) -> Dataset:
     """As many donors and recipients again, drawn with replacement, each with all its requests."""
+    # The bootstrap of B. Efron (Annals of Statistics 7, 1979). Parties are drawn whole, because requests of one party
+    # are not independent.
     chance = np.random.default_rng(seed)
     donors, recipients = np.unique(dataset.offers.party), np.unique(dataset.requests.party)
     return dataset.drawn(chance.choice(donors, len(donors)), chance.choice(recipients, len(recipients)))
@@ -73,6 +75,7 @@ def bootstrap(
     """
     for seed in seeds:
         drawn = draw(dataset, seed)
+        # Compared with proximity on the same draw, so that a draw that is easy for all does not count as a success.
         theirs = measure(drawn, replay(drawn, proximity(drawn), every=beside))
         found = measure(drawn, replay(drawn, CurrentMatching(drawn, policy), every=every))
         yield {**ratios(found, theirs), "shipped": found.shipped}

@@ -73,11 +73,13 @@ def lookup_of(field: Any) -> str:
 
 
 def _kind_of(field: Any) -> ColumnKind:
+    # A public code stands for the row, and was chosen by us or a standard: nobody typed it.
     if field.is_relation and field.related_model in PUBLIC_NAMES:
         return ColumnKind.PLAIN
     if field.is_relation:
         # The ids of our own tables are numbers; codes of reference data are text already.
         return ColumnKind.ID if isinstance(field.target_field, models.AutoField) else ColumnKind.PLAIN
+    # JavaScript reads JSON numbers as doubles: an id above 2 ** 53, or a price, would be rounded.
     if field.primary_key or isinstance(field, models.DecimalField):
         return ColumnKind.ID
     if isinstance(field, models.DateTimeField):
@@ -132,6 +134,7 @@ class HarmlessText(Func):
     Excel speaks Chinese or Japanese.
     """
 
+    # Double apostrophes are one within an SQL literal. Every column of typed text passes here, in CSV only.
     template = (
         "CASE WHEN left(%(expressions)s, 1) IN ('=', '+', '-', '@', '＝', '＋', '－', '＠', E'\\t', E'\\r', E'\\n') "
         "THEN concat('''', %(expressions)s) ELSE %(expressions)s END"

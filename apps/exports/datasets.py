@@ -43,10 +43,12 @@ class ExportDataset:
         updated_since: dt.datetime | None = None,
     ) -> QuerySet[Any]:
         """The rows that the user may see, in the order of change. A region stands for all within it."""
+        # `visible_to` comes first and alone decides what a partner gets; all other filters only narrow it.
         rows: QuerySet[Any] = self.model._default_manager.visible_to(user)  # type: ignore[attr-defined]  # each has it
         if region is not None:
             within = Q()
             for lookup in self.regions:
+                # A region's path is the prefix of the paths of all regions within it.
                 within |= Q(**{f"{lookup}__path__startswith": region.path})
             rows = rows.filter(within)
         if item is not None and self.item:

@@ -22,7 +22,7 @@ from apps.exports.datasets import ExportDataset
 
 BLOCK: Final = 64 * 1024  # bytes
 
-# A transaction may begin between reading the clock and reading the running transactions; it does not show yet.
+# A transaction that begins between reading the clock and reading the running transactions does not show yet.
 MARGIN: Final = dt.timedelta(milliseconds=100)
 
 
@@ -92,6 +92,7 @@ def pull(
 
     rows = dataset.rows(user, region=region, item=item, states=states, updated_since=updated_since)
     statement, parameters = copy_statement(dataset, rows, form)
+    # Before the query runs: a moment taken later could pass over rows that the query does not show yet.
     since = next_since()
     return ExportPull(_blocks(statement, parameters), since)
 
@@ -104,6 +105,7 @@ def next_since() -> dt.datetime:
     beginning of the oldest running transaction; a few rows come twice, and none is missed.
     """
     with connection.cursor() as cursor:
+        # MATERIALIZED, so that the clock is read once and not again for each row.
         cursor.execute(
             "WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now) "
             "SELECT least((SELECT now FROM clock), min(xact_start)) FROM pg_stat_activity "
@@ -145,10 +147,12 @@ def _select(
 def _blocks(statement: str, parameters: tuple[Any, ...]) -> Generator[bytes, None, None]:
     """The output of a COPY in blocks. Closing the generator cancels the query and ends its transaction."""
     with transaction.atomic(), connection.cursor() as cursor:
+        # An export can write nothing, whatever its query is made of.
         cursor.execute("SET TRANSACTION READ ONLY")
         with closing(connection.connection.cursor()) as raw, raw.copy(statement, parameters) as copy:
             block = bytearray()
             for row in copy:
+                # psycopg yields a row or so at a time; sending each by itself would cost eight times as long.
                 block += row
                 if len(block) >= BLOCK:
                     yield bytes(block)

@@ -75,9 +75,12 @@ def public_stats(*, now: dt.datetime | None = None) -> PublicStats:
 
     cells: dict[_Key, dict[str, int]] = {}
     totals: dict[_Key, dict[str, int]] = {}
+    # Totals are counted by themselves and not added up from cells, because cells may be hidden and an organisation may
+    # stand behind several.
     for rows, path, sums in ((demands, "region__path", needed), (offers, "origin_region__path", offered)):
         for cell_region, into in ((Value(""), totals), (Province(path), cells)):
             by_cell = rows.annotate(cell_region=cell_region).values("item__key", "item__unit_id", "cell_region")
+            # `order_by()` drops the models' default order, which would split the groups.
             _collect(by_cell.annotate(**sums).order_by(), into)
     return PublicStats(now or timezone.now(), _listed(cells), _listed(totals))
 
@@ -114,6 +117,7 @@ def too_few(organisations: Mapping[str, int]) -> set[str]:
     filled = sorted((count, key) for key, count in organisations.items() if count)
     hidden = [one for one in filled if one[0] < LEAST_ORGANISATIONS]
     for one in filled[len(hidden) :]:
+        # Enough: several cells are hidden, and a stranger who subtracts learns only their sum.
         if not hidden or (len(hidden) > 1 and sum(count for count, _key in hidden) >= LEAST_ORGANISATIONS):
             break
         hidden.append(one)

@@ -55,8 +55,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
 
 class Order(TimeStamped):
-    """A quantity that a supplier has promised and a requester expects: the first of an accepted match, or a repeat of
-    it.
+    """A quantity that a supplier has promised and a requester expects.
+
+    An accepted match makes the first order. A repeat is a further order of the same match. Quantities are in base
+    units.
     """
 
     match = models.ForeignKey(Match, models.PROTECT, related_name="orders", verbose_name=_("match"))
@@ -79,6 +81,7 @@ class Order(TimeStamped):
 
     # An order that has left cannot be cancelled: it is closed short instead.
     MOVES: ClassVar = {
+        # Straight to delivered, where the goods arrive before anybody has said that they were sent.
         OrderState.CONFIRMED: frozenset({OrderState.SHIPPED, OrderState.DELIVERED, OrderState.CANCELLED}),
         OrderState.SHIPPED: frozenset({OrderState.DELIVERED, OrderState.CLOSED}),
         OrderState.DELIVERED: frozenset({OrderState.CLOSED}),
@@ -105,6 +108,7 @@ class Order(TimeStamped):
         ]
         indexes: ClassVar = [
             models.Index(fields=["match", "state"], name="order_by_match"),
+            # Partners pull changes in this order.
             models.Index(fields=["updated_at", "id"], name="order_by_change"),
         ]
 

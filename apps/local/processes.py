@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 STOP_SECONDS = 30
+# From <linux/prctl.h> and <linux/sched.h>; Python has no names for them.
 PR_SET_PDEATHSIG = 1
 CLONE_NEWUSER = 0x10000000
 
@@ -42,6 +43,7 @@ class EndWithParent:
         if self.leave_root and self.libc.unshare(CLONE_NEWUSER) != 0:
             raise OSError(ctypes.get_errno(), "no user namespace")
         self.libc.prctl(PR_SET_PDEATHSIG, self.on_death)  # after the change of user, which clears it
+        # The parent died between the fork and this line, so its death will send no signal any more.
         if os.getppid() != self.parent:
             os._exit(1)
 
@@ -52,6 +54,7 @@ def bound_to_us(on_death: signal.Signals = signal.SIGTERM) -> Callable[[], None]
 
 
 def may_leave_root() -> bool:
+    # Tried and not looked up: distributions restrict user namespaces in several ways.
     true = shutil.which("true") or "/bin/true"
     try:
         probe = subprocess.run([true], preexec_fn=EndWithParent(signal.SIGKILL, leave_root=True), check=False)
@@ -79,6 +82,7 @@ def end_leftover(pid_file: Path, directory: Path) -> None:
         if time.monotonic() > deadline:
             raise ServerProblem(f"Process {pid} still uses {directory} and does not stop: end it and start again.")
         time.sleep(0.05)
+    # A stale file could keep the next server from starting.
     pid_file.unlink(missing_ok=True)
 
 
@@ -94,6 +98,7 @@ def _serves(pid: int, directory: Path) -> bool:
         )
         return str(directory) in said.stdout
     try:
+        # The name of a process stands in brackets and may contain anything, so the fields behind the last one are read.
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
         return state not in {"Z", "X"} and Path(f"/proc/{pid}/cwd").resolve() == directory.resolve()
     except (OSError, IndexError):

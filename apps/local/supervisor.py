@@ -22,9 +22,9 @@ from typing import IO
 
 from apps.local.processes import bound_to_us
 
-STOP_SECONDS = 20
-LONGEST_PAUSE = 30.0
-STEADY_SECONDS = 60
+STOP_SECONDS = 20  # all processes together have this long to end by themselves; then they are killed
+LONGEST_PAUSE = 30.0  # seconds between two starts of a process that keeps dying
+STEADY_SECONDS = 60  # a process that lived this long did not die of its start
 
 
 class CannotRun(Exception):
@@ -64,6 +64,7 @@ class Process:
         if (status := self.child.poll()) is None:
             return
         self.child = None
+        # Exponential back-off: 1, 2, 4 … seconds while it keeps dying.
         self.pause = 1 if now - self.started_at > STEADY_SECONDS else min(LONGEST_PAUSE, self.pause * 2 or 1)
         self.again_at = now + self.pause
         ended = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
@@ -80,6 +81,7 @@ class Process:
             self.child.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
+                # The whole group, because Celery and gunicorn have children of their own.
                 os.killpg(self.child.pid, signal.SIGKILL)
             self.child.wait()
 
@@ -96,6 +98,7 @@ def processes(listener: socket.socket, *, workers: int, mail_port: int | None, v
 
     celery = [python, "-m", "celery", "-A", "cosmomatch", "--quiet"]
     return [
+        # First in the list, because the others may send mail as soon as they run.
         *([Process("mail", [python, "-m", "apps.local.mail", str(mail_port), str(var / "mail")])] if mail_port else []),
         Process(
             "worker",
@@ -133,6 +136,7 @@ def supervise(
 ) -> None:
     """Run the group until `stop` is set."""
     announced = False
+    # From here on a signal must not break off the loop in the middle: it is seen at the next turn.
     stop.interrupts = False
     try:
         for process in group:
@@ -148,6 +152,7 @@ def supervise(
         say("Stopping")
         for process in reversed(group):
             process.ask_to_stop()
+        # All are asked first and share one deadline, so that stopping takes as long as the slowest and not the sum.
         deadline = time.monotonic() + STOP_SECONDS
         for process in reversed(group):
             process.wait_or_kill(deadline)
@@ -196,6 +201,7 @@ def only_one(var: Path, address: str) -> Iterator[None]:
             raise CannotRun(
                 f"CosmoMatch already runs from this folder: {file.read().strip() or 'it is starting'}."
             ) from error
+        # The note is for whoever is refused; the lock alone decides, and the kernel drops it with this process.
         file.truncate(0)
         file.write(f"process {os.getpid()}, {address}")
         file.flush()
@@ -204,6 +210,7 @@ def only_one(var: Path, address: str) -> Iterator[None]:
 
 def take_port(port: int) -> socket.socket:
     """A socket that holds the port; gunicorn will listen on it, and inherits it again if it has to be started again."""
+    # Bound early and kept open: nobody can take the port between the check and the start of the web server.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -221,6 +228,7 @@ def take_port(port: int) -> socket.socket:
 
 def answers_ready(port: int, host: str) -> bool:
     """Whether `/readyz` says that web, database, Redis, worker and beat all work."""
+    # By the address of the loopback, with the public name as host: the name may not resolve on this machine.
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
     try:
         connection.request("GET", "/readyz", headers={"Host": host})
@@ -233,5 +241,6 @@ def answers_ready(port: int, host: str) -> bool:
 
 def free_port() -> int:
     with socket.socket() as probe:
+        # The kernel chooses. Another program might take it before we do, which is unlikely and ends in a clear error.
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

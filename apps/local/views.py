@@ -35,6 +35,7 @@ def caught_mails(request: HttpRequest) -> HttpResponse:
 @login_not_required
 def caught_mail(request: HttpRequest, name: str) -> HttpResponseBase:
     """One mail's text, or with `?raw` the whole of it."""
+    # `.name` drops every folder, so no address leads out of the directory.
     file = _mail_directory(request) / Path(name).name
     if file.suffix != ".eml" or not file.is_file():
         raise Http404

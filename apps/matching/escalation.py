@@ -33,6 +33,7 @@ def escalate_due(*, now: dt.datetime | None = None, limit: int = 200) -> Done:
     policy = Policy.objects.current().values if pks else None
     for pk in pks:
         with transaction.atomic():
+            # The clock is looked at again under the lock, because another worker may have been first.
             due = Demand.objects.escalation_due(now).select_for_update(of=["self"], skip_locked=True, no_key=True)
             demand = due.shown().filter(pk=pk).first()
             if demand is not None and policy is not None:
@@ -45,11 +46,13 @@ def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
     in_review = demand.awaits_review
     since = demand.escalating_since
     assert since is not None, "a clock that rings has begun to run"
+    # Only this run of the clock counts: a need that was opened again starts from the nearest coordinator.
     before = Escalation.objects.filter(demand=demand, for_approval=in_review, since=since)
     notified = set(before.values_list("organisation_id", flat=True))
     # The nearest coordinator was notified of a need in review when the review began.
     chain = list(Organisation.objects.coordinating(demand.region))[1 if in_review else 0 :]
     left = [coordinator for coordinator in chain if coordinator.pk not in notified]
+    # The last coordinator of the chain ends it: there is nobody further up.
     next_at = clocks.escalates_at(demand.urgency, now, policy) if len(left) > 1 else None
     demands_services.set_escalation(demand.pk, next_at)
     if not left:
@@ -72,6 +75,7 @@ def _escalate(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
         "quantity_matched": demand.quantity_matched,
         "waits": in_review,
     }
+    # The run of the clock is part of the key, so a later run may notify the same coordinator again.
     about = f"{demand.pk}:{coordinator.pk}{':look' if in_review else ''}:{since:%Y%m%d%H%M%S%f}"
     queue("demand.escalated", coordinator, context, key=f"demand.escalated:{about}")
     queue("demand.passed_on", demand.organisation, context, key=f"demand.passed_on:{about}")

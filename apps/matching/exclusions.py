@@ -13,8 +13,10 @@ from apps.matching.scoring.decline_rules import DeclineRule, Topic
 from apps.matching.scoring.facts import Location
 from apps.supply.models import OfferState
 
+# The offer was last confirmed before the answer was given. A supplier that edits or confirms an offer makes it new, and
+# may be asked again.
 _UNTOUCHED: Final = Q(offer__confirmed_at__lte=F("updated_at"))
-# All offers of the same goods by the same supplier, as far as they have not been touched since.
+# All offers of the same goods by the same supplier, as far as they have not been touched since the answer.
 _OTHERS: Final = "offer__organisation__offers"
 _OTHERS_UNTOUCHED: Final = Q(**{f"{_OTHERS}__item": F("offer__item"), f"{_OTHERS}__confirmed_at__lte": F("updated_at")})
 
@@ -38,19 +40,22 @@ def not_to_be_asked(demands: Sequence[Demand]) -> dict[int, set[int]]:
 
 
 def _asked_before(demand_ids: list[int]) -> Iterable[tuple[int, int]]:
-    """Offers that hold for a demand, or that said no or nothing, or gave less than asked or goods that were rejected or
-    never came, and have not been touched since.
+    """Pairs of demand and offer that must not be asked (again).
 
-    Of whoever did not answer, or whose price does not fit, that goes for all offers of the same goods. What we took
-    back ourselves does not count: the need has changed, and they may be asked anew.
+    An offer is left out while it holds for the demand. It is left out until its supplier touches it if the answer was
+    no, silence, or less than was asked for, or if goods were rejected or never came. After silence, or a no about the
+    price, that goes for all offers of the same goods by that supplier. Holds that we took back do not count, because
+    the need has changed since.
     """
     matches = Match.objects.filter(demand__in=demand_ids)
+    # Only an answered match that was cancelled is the supplier's doing. An unanswered one was taken back by us.
     called_off = Q(state=MatchState.CANCELLED, responded_at__isnull=False)
     said_no = Q(state__in=[MatchState.DECLINED, MatchState.EXPIRED]) | called_off
     gave_less = Q(state=MatchState.ACCEPTED) & (Q(quantity__lt=F("quantity_asked")) | Q(quantity_lost__gt=0))
     asked = matches.filter(Q(state=MatchState.HELD) | (said_no | gave_less) & _UNTOUCHED)
     yield from asked.values_list("demand_id", "offer_id")
 
+    # Silence and a price are about the supplier, so its other offers of these goods would meet the same answer.
     about_supplier = Q(state=MatchState.EXPIRED) | Q(state=MatchState.DECLINED, decline_reason=DeclineReason.PRICE)
     yield from matches.filter(about_supplier, _OTHERS_UNTOUCHED).values_list("demand_id", _OTHERS)
 
@@ -60,6 +65,7 @@ def _decline_rules(item_ids: Iterable[int]) -> Iterable[DeclineRule]:
 
     "Too far" goes for all offers from the same place, "not the right standard" for all offers of that standard.
     """
+    # The rules join a no to the supplier's other offers in one query, because each no may exclude several offers.
     from_there = Q(decline_reason=DeclineReason.DISTANCE, **{f"{_OTHERS}__origin_region": F("offer__origin_region")})
     of_that_standard = Q(decline_reason=DeclineReason.STANDARD, demand__standard__isnull=False) & (
         Q(**{f"{_OTHERS}__standard": F("offer__standard")})

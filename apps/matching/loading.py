@@ -34,9 +34,10 @@ def load_rules() -> Rules:
 def load_needs(
     demands: Sequence[Demand], policy: PolicyValues, *, asked: Mapping[Pair, int] | None = None
 ) -> list[Need]:
-    """The open ones of `demands` (fetched with `shown()`), with the offers that are out of the question for each.
+    """The needs among `demands` (fetched with `shown()`) that want something, each with the offers not to be asked.
 
-    What is `asked`, by (demand, offer), counts as not asked: it is wanted again, and of the same offer too.
+    Quantities in `asked`, by (demand, offer), count as if nobody had been asked: they are wanted again, and the same
+    offer may serve them.
     """
     asked = asked or {}
     excluded = not_to_be_asked(demands)
@@ -116,12 +117,14 @@ LEFT JOIN matching_referenceprice reference
 WHERE {wanted} AND offer.state = 'published' {able}
 ORDER BY offer.id
 """
+# Who may be asked at all. These conditions concern the offer alone, so the database drops such rows for every need.
 _ABLE = """
     AND organisation.state = 'verified'
     AND (offer.certificate_valid_until IS NULL OR offer.certificate_valid_until >= %(today)s)
     -- What has nothing free can still serve through a hold that yields.
     AND (offer.quantity > offer.quantity_reserved OR offer.id = ANY (%(also)s))
 """
+# Unanswered holds, with what a higher tier needs to know of them: who holds, and how much that need still wants.
 _HELD = """
 SELECT match.offer_id, match.id, match.demand_id, match.tier, organisation.kind,
     coalesce(demand.opened_at, demand.created_at), match.quantity,
@@ -143,8 +146,10 @@ def load_sources(
     also: Iterable[int] = (),
     only: Collection[int] | None = None,
 ) -> list[Source]:
-    """Published, certified offers of verified suppliers with something to give, free or held and not yet accepted; and
-    those of `also`, whatever is left of them. Of these items; or `only` these offers, where they are given.
+    """Published, certified offers of verified suppliers with something to give: free stock, or an unanswered hold.
+
+    They are the offers of these items, or `only` these offers where that is given. Offers in `also` are included even
+    if nothing is left of them. Two queries, whatever the number of offers.
     """
     if only is not None and not only:
         return []
@@ -153,6 +158,7 @@ def load_sources(
     given: dict[str, Any] = {"wanted": list(item_ids if only is None else only), "today": now.date()}
     with connection.cursor() as cursor:
         cursor.execute(_HELD.format(wanted=wanted), given)
+        # Holds are read first: an offer with nothing free but a hold on it must be among the sources, too.
         held = _holds(cursor.fetchall(), policy, now)
         free = _SOURCES.format(quantity="offer.quantity - offer.quantity_reserved", wanted=wanted, able=_ABLE)
         cursor.execute(free, given | {"also": [*held, *also]})
@@ -224,11 +230,13 @@ def _sources(found: Iterable[tuple[Any, ...]], held: Mapping[int, Sequence[HeldF
 
 
 def _holds(rows: Iterable[tuple[Any, ...]], policy: PolicyValues, now: dt.datetime) -> dict[int, list[HeldFor]]:
-    """Unanswered holds by offer, with the tier of their need: as it was when it was asked for, or the better one that
-    waiting or a new version of the policy has given it since.
+    """Unanswered holds by offer, each with the tier of its need.
+
+    That is the tier when the supplier was asked, or a better one that waiting or a newer policy has given since.
     """
     held: dict[int, list[HeldFor]] = defaultdict(list)
     for offer_id, pk, demand_id, asked, kind, waiting_since, quantity, wanting in rows:
+        # The better of the two, so that a need never loses to a policy what it was held under.
         tier = min(asked, effective_tier(policy.tier(kind), waiting_since, now, policy))
         held[offer_id].append(HeldFor(pk, demand_id, tier, quantity, wanting))
     return held
@@ -255,10 +263,12 @@ def contested_items(rules: Rules) -> Iterator[set[int]]:
 
 
 def linked_items(demands: QuerySet[Demand], rules: Rules) -> list[set[int]]:
-    """The items of these demands in groups that share no offer, each with the items that may stand in; in the order of
-    their smallest members.
+    """The items of these demands, with accepted substitutes, in groups that share no offer.
+
+    Groups are in the order of their smallest members. Each can be decided without looking at the others.
     """
     groups: list[set[int]] = []
+    # Connected components, one edge list at a time: a new one merges all groups that it touches.
     for item_id, flexible in demands.order_by().values_list("item_id", "accepts_substitutes").distinct():
         linked = set(rules.offered_for(item_id, accepts_substitutes=flexible))
         apart = [group for group in groups if not group & linked]
@@ -267,7 +277,10 @@ def linked_items(demands: QuerySet[Demand], rules: Rules) -> list[set[int]]:
 
 
 def load_contest(item_ids: set[int], now: dt.datetime, policy: PolicyValues) -> Contest:
-    """An urgent need of which a supplier has answered keeps what was asked of the others: it is being dealt with."""
+    """The open needs of these items and all that could serve them, for the micro-batch.
+
+    An urgent need that a supplier has accepted keeps its other holds, because people are already dealing with them.
+    """
     rows = Demand.objects.open().filter(item__in=item_ids, organisation__state=OrganisationState.VERIFIED)
     demands = {demand.pk: demand for demand in rows.shown().order_by("pk")}
     answered = set(
@@ -276,6 +289,7 @@ def load_contest(item_ids: set[int], now: dt.datetime, policy: PolicyValues) -> 
         .values_list("demand_id", flat=True)
     )
     sources = {source.id: source for source in load_sources(item_ids, now, policy)}
+    # Overdue holds are left to `expire_holds`: their suppliers have not answered and are not asked again.
     held = Match.objects.held().filter(demand__in=list(demands), respond_by__gt=now).order_by("pk")
     asked = {
         (demand_id, offer_id): quantity

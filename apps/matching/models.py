@@ -40,15 +40,15 @@ class DeclineReason(models.TextChoices):
 GENERAL_REASONS: Final = (DeclineReason.DISTANCE, DeclineReason.STANDARD)
 
 
-# In these the offer is spoken for, or next in line, for this demand.
+# In these states the pair is open: the offer is held for this demand, or a backup of it. No pair is open twice.
 PENDING: Final = (MatchState.HELD, MatchState.STANDBY)
 
-# The supplier was asked at some time: what was never more than next best has no time to answer.
+# The supplier was asked at some time: a match that was never more than a backup has no time to answer.
 WAS_ASKED: Final = Q(respond_by__isnull=False)
 
 # How a match counts in its supplier's record. A promise is broken by silence, by stock that was not there, and by
-# calling off what was accepted (only what the supplier did has a reason then). That price, distance or standard do not
-# fit says nothing about reliability: it teaches whom not to ask again (`lessons.py`).
+# calling off what was accepted (only what the supplier did has a reason then). A no because of price, distance or
+# standard says nothing about reliability. It says whom not to ask again (`scoring/decline_rules.py`).
 KEPT: Final = Q(state=MatchState.ACCEPTED)
 BROKEN: Final = (
     Q(state=MatchState.EXPIRED)
@@ -72,8 +72,9 @@ def _is_invalid(on: dt.date) -> Q:
 
 class MatchQuerySet(OrderedUpdateQuerySet["Match"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Both sides see a match, and who watches the region of the need; a supplier that was never asked does not see
-        that it is, or was, next best.
+        """Both sides see a match, and so does who watches the region of the need.
+
+        A supplier that was never asked does not see that it is, or was, a backup.
         """
         if not user.is_authenticated:
             return self.none()
@@ -101,8 +102,9 @@ class MatchQuerySet(OrderedUpdateQuerySet["Match"]):
         return self.held().filter(~_is_invalid(now.date()), respond_by__gt=now)
 
     def withdrawal_notice_due(self) -> Self:
-        """Taken back, and the supplier is to be told: not before the need has been matched again, as the same supplier
-        may be asked anew.
+        """Requests that were taken back and whose suppliers must be notified now.
+
+        That is after the need was matched again, because the same supplier may be asked anew in that matching.
         """
         return self.filter(
             ~Q(demand__state="open") | Q(demand__match_requested_at=None), withdrawal_notice_pending=True
@@ -123,8 +125,9 @@ class MatchQuerySet(OrderedUpdateQuerySet["Match"]):
 
 
 class Match(TimeStamped):
-    """An offer put together with a demand: held until the supplier answers, next in line, or answered."""
+    """An offer put together with a demand: a hold until the supplier answers, a backup, or answered."""
 
+    # No index of their own: those below begin with these columns.
     demand = models.ForeignKey(Demand, models.PROTECT, db_index=False, related_name="matches", verbose_name=_("need"))
     offer = models.ForeignKey(Offer, models.PROTECT, db_index=False, related_name="matches", verbose_name=_("offer"))
     quantity = models.BigIntegerField(_("quantity"))
@@ -186,6 +189,7 @@ class Match(TimeStamped):
             models.CheckConstraint(
                 condition=~Q(state=MatchState.DECLINED) | ~Q(decline_reason=""), name="match_declined_with_reason"
             ),
+            # Holds are written with ON CONFLICT on this index: it promotes a backup and leaves a hold alone.
             models.UniqueConstraint(
                 fields=["demand", "offer"], condition=Q(state__in=PENDING), name="match_pending_once"
             ),
@@ -194,7 +198,9 @@ class Match(TimeStamped):
         indexes: ClassVar = [
             models.Index(fields=["demand", "state"], name="match_by_demand"),
             models.Index(fields=["offer", "state"], name="match_by_offer"),
+            # Partial indexes are the queues of the sweep: they hold only rows that wait, however long the table grows.
             models.Index(fields=["respond_by"], condition=Q(state=MatchState.HELD), name="match_deadlines"),
+            # Partners pull changes in this order.
             models.Index(fields=["updated_at", "id"], name="match_by_change"),
             models.Index(fields=["id"], condition=Q(withdrawal_notice_pending=True), name="match_withdrawal_queue"),
             models.Index(
@@ -252,8 +258,9 @@ class Escalation(TimeStamped):
 
 
 class Shortfall(models.Model):
-    """Why an open need was given less than it wants, or nothing, when it was last decided on together with others. The
-    row goes when the need lacks nothing any more.
+    """Why an open need got less than it wants, or nothing, when it was last decided together with others.
+
+    The row is deleted when the need lacks nothing any more. Quantities are in base units.
     """
 
     demand = models.OneToOneField(
@@ -295,6 +302,7 @@ class ReplayState(models.TextChoices):
 class ReplayQuerySet(models.QuerySet["Replay"]):
     def due(self, now: dt.datetime) -> Self:
         """Nobody is at work on it, or whoever was has died."""
+        # A claim is a lease: a worker that died loses it when its time is over.
         unclaimed = Q(claimed_until=None) | Q(claimed_until__lt=now)
         return self.filter(unclaimed, state__in=[ReplayState.WAITING, ReplayState.RUNNING])
 
@@ -310,6 +318,7 @@ class Replay(TimeStamped):
     """
 
     draft = models.ForeignKey(PolicyDraft, models.CASCADE, related_name="replays", verbose_name=_("draft"))
+    # A copy, because the draft may be edited while it is replayed.
     settings: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("settings of the draft"))
     policy_version = models.PositiveIntegerField(_("compared with version"))
     requested_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("by"))
@@ -406,8 +415,9 @@ class SupplierRecord(models.Model):
 
 
 class ReferencePrice(models.Model):
-    """What an item usually costs: the median of its published offers in the currency that most of them are in, as last
-    taken. Nothing in another currency is compared with it.
+    """What an item usually costs: the median unit price of its published offers, as last taken.
+
+    Only offers in the currency of most of them count, and no price in another currency is compared with it.
     """
 
     item = models.OneToOneField(Item, models.CASCADE, primary_key=True, related_name="reference_price")
@@ -460,6 +470,7 @@ class IndexedOffer(models.Model):
     """
 
     offer = models.OneToOneField(Offer, models.CASCADE, primary_key=True, related_name="indexed")
+    # Copied from an offer, whose own foreign key guards it. `offer_index` is the only writer.
     item = models.ForeignKey(Item, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     city = models.CharField(max_length=10, blank=True, db_collation="C")
     key = models.FloatField()

@@ -27,8 +27,10 @@ def notify_withdrawn(*, limit: int = 500) -> int:
 
     A supplier that was asked anew, for another quantity say, gets none of these: the new request says what it replaces.
     """
+    # Rows that another worker is notifying are skipped, so nobody gets the notice twice.
     due = Match.objects.withdrawal_notice_due().select_for_update(of=["self"], skip_locked=True, no_key=True)
     pending = list(due.shown().order_by("pk")[:limit])
+    # A request that was replaced is not the newest of its pair. Backups were never asked and do not count.
     newest = set(
         Match.objects.filter(demand__in={match.demand_id for match in pending}, respond_by__isnull=False)
         .values("demand_id", "offer_id")
@@ -47,6 +49,7 @@ def notify_withdrawn(*, limit: int = 500) -> int:
             for match in withdrawn
         ]
     )
+    # The mark goes for all of them, also for those that the new request speaks for.
     Match.objects.filter(pk__in=[match.pk for match in pending]).update(withdrawal_notice_pending=False)
     return len(withdrawn)
 
@@ -59,6 +62,7 @@ def notify_nobody_left(claimed: Sequence[Demand]) -> None:
     """
     left = Demand.objects.open().short().unasked_since(claimed).filter(quantity_held=0).shown().order_by("pk")
     asked = Match.objects.filter(WAS_ASKED, demand__in=[demand.pk for demand in left])
+    # The last supplier that was asked is part of the key: a need that asks more suppliers may come here again.
     last = dict(asked.values_list("demand_id").annotate(last=Max("pk")))
     queue_all(
         [
@@ -77,6 +81,7 @@ def notify_nobody_left(claimed: Sequence[Demand]) -> None:
 def _why_withdrawn(match: Match) -> str:
     """Why a request was taken back, as a code of the template: judged by the state of both sides now."""
     demand, offer = match.demand, match.offer
+    # Several may be true by now. The first one is told, which is also the one that its reader can do least about.
     if match.state == MatchState.SUPERSEDED:
         return "priority"
     if not (demand.organisation.is_verified and offer.organisation.is_verified):
@@ -106,6 +111,7 @@ def announce_verifications(*, now: dt.datetime | None = None, limit: int = 200) 
 
 def _announce(organisation: Organisation, now: dt.datetime) -> bool:
     """Queue the notice that the state of an organisation calls for; False where it calls for none."""
+    # The organisation itself hears of its verification, except that coordinators hear of who asks for one.
     recipient: Organisation | None = organisation
     match OrganisationState(organisation.state):
         case OrganisationState.PENDING:

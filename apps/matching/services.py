@@ -66,6 +66,7 @@ log = structlog.get_logger(__name__)
 LEASE: Final = dt.timedelta(seconds=60)
 # Holds that end in one transaction: few enough that their locks are short.
 HOLDS_AT_ONCE = 500
+# Needs, offers or holds that are claimed or locked together. More would keep others waiting for the same locks.
 BATCH: Final = 50
 # A gift that waits for a need nearby goes farther each day.
 GIFTS_EVERY: Final = dt.timedelta(days=1)
@@ -105,6 +106,7 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
     now = now or timezone.now()
     claimed = demands_services.claim_for_matching(now=now, lease=LEASE, limit=limit)
     done = Done(demands=len(claimed))
+    # A claim takes whatever is queued. A need that is not open or not verified any more is only taken off.
     open_ones = [demand for demand in claimed if demand.state == "open" and demand.organisation.is_verified]
     if open_ones:
         rules = load_rules()
@@ -113,6 +115,7 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
             demands = [demand for demand in open_ones if demand.item_id == item_id]
             needs = load_needs(demands, policy.values)
             plan = _decide(needs, offered, rules, policy, now)
+            # Before the plan is written, because each hold stores among its reasons why its need got no more.
             shortages = shortfalls.judge(plan, needs, demands, policy, now)
             plan.explain(shortages)
             done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
@@ -140,6 +143,7 @@ def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
 
     `seconds` limits the time that is spent on improving each group of items. Safe to run twice and side by side.
     """
+    # The solver is slow to import, and only the worker of the micro-batch needs it.
     from apps.matching.allocation.contested import Effort, allocate
 
     now = now or timezone.now()
@@ -201,6 +205,7 @@ def _end(due: MatchQuerySet, limit: int, act: Callable[[Sequence[Match]], None])
     found = list(due.order_by("pk").values_list("pk", "demand_id", "offer_id")[:limit])
     ended = 0
     for start in range(0, len(found), BATCH):
+        # The first query only finds candidates. What is acted on is read again under the locks.
         keys, demands, offers = zip(*found[start : start + BATCH], strict=True)
         with transaction.atomic():
             lock(demands, offers)
@@ -235,6 +240,7 @@ def recheck_changed_offers(*, now: dt.datetime | None = None, limit: int = BATCH
     able = [offer for offer in live if offer.quantity_free > 0 or offer.pk in asked]
     if able:
         items = {offer.item_id for offer in able}
+        # Needs for these items, and needs for items that these may stand in for.
         helped = items | set(Substitution.objects.filter(offered__in=items).values_list("demanded_id", flat=True))
         # A need that is being decided this moment may have been read before the offer changed: it is decided once more.
         unaware = Q(match_requested_at=None) | Q(match_claimed_until__isnull=False)
@@ -272,6 +278,7 @@ def decline(
     now = now or timezone.now()
     if reason not in DeclineReason.values:
         raise RuleViolation("reason_unknown", _("Choose one of the reasons."), field="reason")
+    # All needs are locked at once and in one order. Locking those of the other holds later could deadlock.
     others = Match.objects.held().filter(offer=match.offer_id).exclude(pk=match.pk)
     also = list(others.values_list("demand_id", flat=True)) if reason == DeclineReason.GONE else []
     match = still_held(match, now, also)
@@ -340,16 +347,18 @@ def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **cha
 
 
 def _outdated(held: MatchQuerySet, demand: Demand, changed: set[str], changes: Mapping[str, Any]) -> MatchQuerySet:
-    """The holds of a need that a change of it makes wrong.
+    """The holds that a change of their need makes wrong.
 
     If the need grows, only suppliers that have more to give are asked anew.
     """
     if changed & {"standard", "region", "needed_by"}:
         return held
+    # Matches nothing: the conditions below add to it.
     wrong = Q(pk=None)
     if "accepts_substitutes" in changed and not changes["accepts_substitutes"]:
         wrong |= Q(is_substitute=True)
     if "quantity" in changed:
+        # A need that becomes smaller than what is held or accepted asks everybody anew, with quantities that fit.
         wanted = changes["quantity"] if changes["quantity"] is not None else demand.item.trial_lot
         if wanted < demand.quantity_covered:
             return held

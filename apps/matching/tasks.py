@@ -18,10 +18,12 @@ TURN: Final = 50
 @shared_task
 def sweep() -> dict[str, int]:
     """Do one turn of matching, wake the sender if there is something to send, and go on if there is more."""
+    # First of all: a wake-up that comes while this runs must queue another run.
     clear_wake_mark(sweep)
     done = services.sweep(limit=TURN)
     if done:
         wake(send_due)
+    # A full turn means that there may be more. The next turn is a task of its own, so messages are sent between them.
     if done.demands >= TURN:
         wake(sweep)
     return asdict(done)

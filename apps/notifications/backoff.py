@@ -13,8 +13,9 @@ MAX_ATTEMPTS: Final = 10
 def wait(attempts: int, luck: float) -> dt.timedelta:
     """The wait between failure number `attempts` (counted from 1) and the next attempt.
 
-    30 s, then three times as long each time, at most 18 h: the tenth attempt is about two days after the first. `luck`,
-    between 0 and 1, spreads what failed together over a fifth to either side.
+    The first wait is 30 s, each further one three times as long, and none longer than 18 h. The tenth attempt is about
+    two days after the first. `luck`, from 0 to 1, changes the wait by up to a fifth, so that messages that failed
+    together are not all tried again at the same moment.
     """
     # The exponent is bounded, so that a very large count cannot overflow a timedelta.
     plain = min(FIRST * int(FACTOR ** min(attempts - 1, 20)), LONGEST)

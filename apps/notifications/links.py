@@ -1,8 +1,8 @@
 """One-click answers from mail: signed, expiring, good for one use.
 
-A link acts as the user it was made for, without a log-in: its page shows what will happen (GET) and, on POST, calls
-`use_link` and the service that belongs to the action, in one transaction. Which service that is, and whether the user
-may still do it, is for the edge to say: this app knows neither needs nor offers.
+A link acts as the user it was made for, without a log-in. Its page shows what will happen (GET). On POST it calls
+`use_link` and the service of the action, in one transaction. The edge knows which service that is and checks that the
+user may still do it, because this app knows neither needs nor offers.
 """
 
 import datetime as dt
@@ -29,7 +29,9 @@ LASTS: Final = dt.timedelta(days=14)
 
 
 class OneClickAction(models.TextChoices):
-    """What a link may do. The target is a match, a demand or an offer, as the first word says."""
+    """What a link may do. The first word says whether the target is a match, a demand or an offer."""
+
+    # The values stand in links that were mailed, so they cannot be renamed while a link may still be opened.
 
     MATCH_ACCEPT = "match.accept", _("Accept all")
     MATCH_DECLINE = "match.decline", _("Decline")
@@ -62,6 +64,7 @@ def make_link(action: str, target_id: int, user: User, expires_at: dt.datetime, 
         OneClickAction(action).value,
         target_id,
         user.pk,
+        # Whole seconds keep the link short.
         int(expires_at.timestamp()),
         nonce or secrets.token_urlsafe(9),
     ]
@@ -87,6 +90,7 @@ def read_link(signed: str, *, now: dt.datetime | None = None) -> OneClickLink:
     except (signing.BadSignature, ValueError, TypeError, User.DoesNotExist):
         raise invalid from None
 
+    # Used before expired: whoever has answered is told that, and not that the time is over.
     if UsedLink.objects.filter(digest=link.digest).exists():
         raise _used()
     if link.expires_at <= now:

@@ -50,6 +50,7 @@ class Notification(models.Model):
         verbose_name = _("notification")
         verbose_name_plural = _("notifications")
         constraints: ClassVar = [models.UniqueConstraint(fields=["user", "key"], name="notification_once")]
+        # The list of one user, newest first; and the number of unread ones, which every page shows.
         indexes: ClassVar = [
             models.Index(fields=["user", "-id"], name="notification_by_user"),
             models.Index(fields=["user"], condition=Q(read_at=None), name="notification_unread"),
@@ -109,8 +110,10 @@ class Message(TimeStamped):
     channel = models.CharField(max_length=10, choices=Channel.choices)
     address = models.CharField(max_length=500)
     language = models.CharField(max_length=10, default="en")
+    # Whom the message is for. `address` is a copy of theirs, so a message is kept when they are deleted.
     user = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="messages")
     organisation = models.ForeignKey(Organisation, models.SET_NULL, null=True, blank=True, related_name="messages")
+    # Nothing can be sent to an endpoint that is gone, so its messages go with it.
     endpoint = models.ForeignKey(WebhookEndpoint, models.CASCADE, null=True, blank=True, related_name="messages")
 
     state = models.CharField(max_length=10, choices=MessageState.choices, default=MessageState.QUEUED)
@@ -136,8 +139,11 @@ class Message(TimeStamped):
             models.CheckConstraint(
                 condition=~Q(state=MessageState.SENT) | Q(sent_at__isnull=False), name="message_sent_at_known"
             ),
+            # A caller that repeats itself, after a crash for example, sends nothing twice.
             models.UniqueConstraint(fields=["key", "channel", "address"], name="message_once"),
         ]
+        # Partial, because nearly all messages are sent: the queue and the failed ones stay small. The last one is for
+        # `purge`.
         indexes: ClassVar = [
             models.Index(fields=["channel", "due_at"], condition=Q(state=MessageState.QUEUED), name="message_queue"),
             models.Index(fields=["-id"], condition=Q(state=MessageState.FAILED), name="message_failed"),

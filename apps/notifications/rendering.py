@@ -1,8 +1,8 @@
 """Renders an event as text: `templates/notifications/<event>.txt`, in the reader's language and time zone.
 
 One file per event holds three blocks: `subject` (also the line in the portal's inbox, and the text message), `path`
-(the page that it is about) and `body`. The body is rendered once as text and once as HTML, where everything that people
-wrote is escaped; blank lines make paragraphs in both.
+(the page that it is about) and `body`. The body is rendered once as text and once as HTML. In HTML everything that
+people wrote is escaped. Blank lines make paragraphs in both.
 """
 
 import datetime as dt
@@ -42,6 +42,7 @@ class Mail:
 @cache
 def engine(missing: str = "") -> Engine:
     """The templates of messages; a test sets `missing` to find facts that are not in the context."""
+    # An engine of its own: without the context processors of pages, which need a request.
     return Engine(
         dirs=[str(DIRECTORY)],
         builtins=["django.templatetags.i18n", "apps.notifications.wording"],
@@ -52,6 +53,7 @@ def engine(missing: str = "") -> Engine:
 @cache
 def events() -> tuple[str, ...]:
     """The name of every event that people are told."""
+    # Events have a dot in their names (`match.proposed`), and the layouts of all messages have none.
     return tuple(sorted(path.stem for path in DIRECTORY.glob("*.*.txt")))
 
 
@@ -125,6 +127,8 @@ def resolve(value: Any, language: str, name: str = "") -> Any:
     A time is known by its name, which ends in `_at`, `_by`, `_on` or `_until`.
     """
     if isinstance(value, Mapping):
+        # A dict whose keys are all languages is one text in several languages. Without the reader's, any is better than
+        # none.
         if value and set(value) <= _LANGUAGES:
             texts = [value.get(language), value.get(settings.LANGUAGE_CODE), *value.values()]
             return resolve(next((text for text in texts if text), ""), language)
@@ -135,6 +139,7 @@ def resolve(value: Any, language: str, name: str = "") -> Any:
         return value
     if name.endswith(_TIME_NAMES):
         return _time(value) or value
+    # On one line: a line break that somebody typed could imitate a line of ours.
     return " ".join(value.split())
 
 

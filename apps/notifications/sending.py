@@ -45,6 +45,7 @@ def send_due(*, now: dt.datetime | None = None) -> int:
     Safe to run twice and side by side. A channel that is down is left alone for the rest of the run.
     """
     until = time.monotonic() + RUN_SECONDS
+    # Channels take turns by batches, so a crowd of e-mails does not delay webhooks.
     up = dict(_SENDERS)
     sent = 0
     while up and time.monotonic() < until:
@@ -52,6 +53,7 @@ def send_due(*, now: dt.datetime | None = None) -> int:
             batch = _claim(channel, now or timezone.now())
             handed_over, is_up = _send_batch(batch, sender, now) if batch else (0, True)
             sent += handed_over
+            # A batch that is not full was the last one of its channel.
             if len(batch) < BATCH or not is_up:
                 del up[channel]
     return sent
@@ -64,6 +66,7 @@ def _claim(channel: str, now: dt.datetime) -> list[Message]:
     # Several workers claim side by side: each skips the rows that another one has locked.
     batch = list(due.select_for_update(of=["self"], skip_locked=True, no_key=True).order_by("due_at", "pk")[:BATCH])
     lease_ends = now + LEASE
+    # The attempt is counted at the claim, because the count and the lease together name the claim (`_own`).
     Message.objects.filter(pk__in=[message.pk for message in batch]).update(
         attempts=F("attempts") + 1, due_at=lease_ends
     )
@@ -96,6 +99,7 @@ def _send_batch(batch: list[Message], sender: Callable[[], Sender], now: dt.date
                 _mark_failure(message, DeliveryError(f"{type(error).__name__}: {error}"), now or timezone.now())
             else:
                 sent += _mark_sent(message, now or timezone.now())
+    # One endpoint that is down says nothing about the others, so webhooks as a whole are never down.
     return sent, not (down & {Channel.EMAIL, Channel.SMS})
 
 
@@ -109,6 +113,7 @@ def _route(message: Message) -> str:
 
 def _own(message: Message, **changes: object) -> int:
     """Change the message if its lease is still ours."""
+    # Each claim changes both columns, so they name the claim.
     mine = Message.objects.filter(
         pk=message.pk, state=MessageState.QUEUED, attempts=message.attempts, due_at=message.due_at
     )
@@ -125,6 +130,7 @@ def _put_back(message: Message, now: dt.datetime) -> None:
 
 
 def _mark_failure(message: Message, error: DeliveryError, now: dt.datetime) -> None:
+    # PostgreSQL stores no NUL, and a server may answer anything.
     reason = str(error).replace("\x00", "")[:500]
     for_good = error.permanent or message.attempts >= backoff.MAX_ATTEMPTS
     log.warning(

@@ -44,10 +44,10 @@ class News:
 def queue(event: str, recipient: Organisation | User, context: Mapping[str, Any], *, key: str) -> None:
     """Write the messages that tell `recipient` of `event`, in the transaction of the caller.
 
-    A person is told in the portal and by e-mail, and by text message where a gateway and a phone number are known; an
-    organisation is its people (viewers excepted), or its contact address while it has none, and its webhooks. `context`
-    must be JSON; a dict whose keys are languages is a text in several languages. The same `key` is never sent twice to
-    the same recipient, so callers may repeat themselves.
+    A person is told in the portal and by e-mail, and by text message if a gateway and a phone number are known. An
+    organisation is told through its people (without viewers) and its webhooks. While it has no people, its contact
+    address is used. `context` must be JSON; a dict whose keys are languages is a text in several languages. The same
+    `key` is never sent twice to the same recipient, so callers may repeat themselves.
     """
     queue_all([News(event, recipient, context, key)])
 
@@ -65,7 +65,7 @@ def queue_all(news: Sequence[News]) -> None:
         about = [message for user in told for message in _messages_to(user)]
         if isinstance(one.recipient, Organisation):
             if not told and one.recipient.contact_email:
-                about.append(_message_to_desk(one.recipient))
+                about.append(_message_to_contact(one.recipient))
             about += _messages_to_webhooks(one.event, endpoints[one.recipient.pk])
             for message in about:
                 message.organisation = one.recipient
@@ -103,7 +103,7 @@ def _messages_to(user: User) -> Iterable[Message]:
         yield Message(channel=Channel.SMS, address=user.phone, language=user.language, user=user)
 
 
-def _message_to_desk(organisation: Organisation) -> Message:
+def _message_to_contact(organisation: Organisation) -> Message:
     """A mail to the contact address of an organisation without members, in the language of its country."""
     language = Language.CHINESE if organisation.region_id[:2].isdigit() else Language.ENGLISH  # 420100, but IT-25
     return Message(channel=Channel.EMAIL, address=organisation.contact_email, language=language)
@@ -111,6 +111,7 @@ def _message_to_desk(organisation: Organisation) -> Message:
 
 def _messages_to_webhooks(event: str, endpoints: Iterable[WebhookEndpoint]) -> list[Message]:
     return [
+        # The number of the endpoint and not its URL: two endpoints may share a URL, and each gets the message.
         Message(channel=Channel.WEBHOOK, address=f"webhook:{endpoint.pk}", endpoint=endpoint)
         for endpoint in endpoints
         if not endpoint.events or event in endpoint.events
@@ -186,7 +187,7 @@ def test_webhook(endpoint: WebhookEndpoint, *, by: User) -> Message:
     """Queue a `webhook.test` for this endpoint alone. The returned message shows later whether it arrived."""
     message = Message.objects.create(
         event="webhook.test",
-        key=f"webhook.test:{secrets.token_hex(8)}",
+        key=f"webhook.test:{secrets.token_hex(8)}",  # each test is a message of its own
         context={"endpoint": str(endpoint.pk)},
         channel=Channel.WEBHOOK,
         address=f"webhook:{endpoint.pk}",
@@ -202,6 +203,7 @@ def purge(*, now: dt.datetime | None = None, limit: int = 10_000) -> dict[str, i
     now = now or timezone.now()
     old = Message.objects.filter(state=MessageState.SENT, sent_at__lt=now - KEEP_SENT).order_by("pk")
     used = UsedLink.objects.filter(used_at__lt=now - KEEP_USED_LINKS).order_by("used_at")
+    # Keys first, as a DELETE has no LIMIT. The limit keeps the transaction short; the next run goes on.
     messages, _by_model = Message.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:limit])).delete()
     links, _by_model = UsedLink.objects.filter(pk__in=list(used.values_list("pk", flat=True)[:limit])).delete()
     return {"messages": messages, "links": links}

@@ -34,7 +34,7 @@ def wake(task: Task[[], object]) -> None:
 
 
 def clear_wake_mark(task: Task[[], object]) -> None:
-    """The first act of a task that is woken. Rows written from now on, which it may not see, wake it again."""
+    """Let the task be woken again. A woken task calls this first, because it may not see rows written from now on."""
     try:
         cache.delete(_wake_mark(task))
     except RedisError as error:

@@ -1,6 +1,6 @@
 """Tags and filters of the message templates, built into their engine: no template has to load them.
 
-A template is written once and rendered twice, as plain text and as HTML; what differs between the two is decided here.
+A template is written once and rendered twice, as plain text and as HTML. These tags write what differs between the two.
 """
 
 import datetime as dt
@@ -77,6 +77,7 @@ def one_click(context: Context, action: str, target_id: int, until: dt.datetime 
     if not isinstance(user, User) or message is None:
         return ""
     expires_at = until or message.created_at + links.LASTS
+    # The nonce comes from the message, so a mail that is sent twice holds the same link, which works once.
     url = links.make_link(action, target_id, user, expires_at, nonce=message.uid.hex[:16])
     return button(context, url, str(links.OneClickAction(action).label))
 
@@ -89,6 +90,7 @@ def button(context: Context, url: str, label: str) -> str:
 
 
 def _line(context: Context, label: str, value: Any, markup: str = "{}") -> str:
+    # Chinese has a full-width colon here, so the whole line is a string for translators.
     line = "\n" + pgettext("a fact in a message", "{label}: {value}")
     if context.get("html"):
         return format_html(line, label=label, value=format_html(markup, value))

@@ -54,6 +54,7 @@ def _servers() -> Iterator[CheckMessage]:
             hint="Set REDIS_URL, or REDIS_URL_FILE.",
             id="ops.E006",
         )
+    # 0 means no pool: each thread has a connection of its own.
     if 0 < settings.DATABASE_POOL_SIZE < settings.WEB_THREADS:
         yield Error(
             "A web process has more threads than database connections: requests would wait, and fail after 5 s.",
@@ -77,6 +78,7 @@ def _messages() -> Iterator[CheckMessage]:
             hint="Set EMAIL_SECURITY to starttls or tls.",
             id="ops.E009",
         )
+    # "Name <a@localhost>" ends in a bracket.
     if settings.DEFAULT_FROM_EMAIL.rstrip(">").endswith(("@localhost", "@127.0.0.1")):
         yield Error(
             "The sender of our mails is an address on this machine; other servers will refuse them.",

@@ -16,6 +16,7 @@ from apps.ops.tasks import BEAT_KEY, WORKER_KEY
 
 Probe = Callable[[], str]
 
+# Each is many times the interval of the task that it watches (cosmomatch/celery.py), so that a busy minute is no alarm.
 HEARD_SECONDS = 60
 MESSAGE_LATE = timedelta(minutes=5)
 MATCHING_LATE = timedelta(minutes=2)
@@ -29,6 +30,7 @@ def database() -> str:
 
 
 def redis() -> str:
+    # Any read will do: `_ask` turns the client's error into words.
     cache.get(WORKER_KEY)
     return ""
 
@@ -60,6 +62,7 @@ def chinese_search() -> str:
         cursor.execute("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'")
         if not cursor.fetchone():
             return "The extension pg_trgm is not there: run manage.py migrate."
+        # With the character type C, pg_trgm takes Chinese characters for punctuation, and finds no trigrams in them.
         cursor.execute("SELECT show_trgm('口罩') = '{}'")
         found_nothing = cursor.fetchone() == (True,)
     return (
@@ -71,6 +74,7 @@ def chinese_search() -> str:
 
 def outbox() -> str:
     """Messages that should have been tried a while ago."""
+    # By name, so that this module can be imported before the apps are loaded.
     Message = apps.get_model("notifications", "Message")
     late = Message.objects.due(timezone.now() - MESSAGE_LATE).count()
     return f"{late} messages wait for more than {MESSAGE_LATE} to be sent." if late else ""
@@ -96,6 +100,8 @@ def static_files() -> str:
     return ""
 
 
+# Readiness is what a load balancer asks every few seconds: whether requests can be served now. Health is for operators,
+# and its probes may read tables.
 READINESS: Mapping[str, Probe] = {"database": database, "redis": redis, "worker": worker, "beat": beat}
 HEALTH: Mapping[str, Probe] = {
     **READINESS,

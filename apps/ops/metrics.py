@@ -26,6 +26,7 @@ class WorkCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("cosmomatch_database_up", "Whether the database answers")
         try:
+            # Asked before the first family is given out, so that a scrape shows all figures or none.
             families = [*self._by_state(), self._overdue()]
         except DatabaseError:
             up.add_metric([], 0)
@@ -40,6 +41,7 @@ class WorkCollector(Collector):
             if not apps.is_installed(f"apps.{app}"):
                 continue
             family = GaugeMetricFamily(name, help_text, labels=["state"])
+            # `order_by()` drops the default order, which would split the groups.
             rows = apps.get_model(app, model)._default_manager.order_by().values_list("state").annotate(Count("pk"))
             for state, count in rows:
                 family.add_metric([state], count)

@@ -19,6 +19,7 @@ def body_limit_middleware(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         length = request.META.get("CONTENT_LENGTH") or "0"
+        # Files are spooled to disk and have a limit of their own; every other body is held in memory.
         is_upload = (request.content_type or "").startswith("multipart/")
         most = settings.UPLOAD_MAX_BYTES if is_upload else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if not length.isdigit() or int(length) > most:

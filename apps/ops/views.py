@@ -46,13 +46,16 @@ def readyz(_request: HttpRequest) -> HttpResponse:
 @login_not_required
 def metrics_page(request: HttpRequest) -> HttpResponse:
     """Figures for Prometheus. A caller without the token, from another machine, gets 404."""
+    # 404 and not 403: a stranger does not learn that the page exists.
     if not (is_from_this_machine(request) or _has_token(request)):
         raise Http404
     registry = prometheus_client.CollectorRegistry()
+    # Several web processes each count for themselves; the collector adds up their files.
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's
     else:
         registry = prometheus_client.REGISTRY
+    # In a registry of its own, because these figures are the database's: adding up processes would multiply them.
     work = prometheus_client.CollectorRegistry()
     work.register(metrics.WorkCollector())
     return HttpResponse(

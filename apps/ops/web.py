@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+# gunicorn reads this file before anything of Django, and its numbers are settings.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cosmomatch.settings")
 
 from django.conf import settings
@@ -14,6 +15,7 @@ threads = settings.WEB_THREADS
 worker_class = "gthread"  # a slow export holds a thread, not the process
 graceful_timeout = 20
 keepalive = 5
+# Behind a proxy only the proxy is meant to reach this port, and its address is not known here.
 forwarded_allow_ips = "*" if settings.TRUSTED_PROXY_COUNT else "127.0.0.1"
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  heartbeats; a disk may stall them
 control_socket_disable = True

@@ -46,7 +46,7 @@ class PolicyAdmin(KeptAdmin[Policy]):
         return False
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Somebody else may make a version at the same moment: then nothing is made, and that is said."""
+        """Show an error, and make nothing, if somebody else makes a version at the same moment."""
         try:
             return super().add_view(request, form_url, extra_context)
         except RuleViolation as violation:
@@ -54,13 +54,14 @@ class PolicyAdmin(KeptAdmin[Policy]):
             return redirect("admin:policy_policy_changelist")
 
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
+        # The service chooses the number of the version. Django's admin needs it for the log and the redirect.
         made = services.make_policy(obj.settings, note=obj.note, by=acting(request))
         obj.version = made.version
 
 
 @admin.register(PolicyDraft)
 class PolicyDraftAdmin(WatchedAdmin[PolicyDraft]):
-    """Drafts are made, and put into force, on the desk: there their faults are said and their replay is read."""
+    """Drafts, to look at only: the desk makes them and puts them into force, with their faults and their replay."""
 
     list_display = ("pk", "based_on", "made_by", "state", "became", "updated_at")
     list_filter = ("state",)

@@ -28,7 +28,7 @@ class Wrong(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The least (included), or what it must be above, and the most (included) that a number may be; None: any."""
+    """The range of a number: `least` and `most` are included, `above` is not. None sets no limit."""
 
     least: float | None = None
     above: float | None = None
@@ -44,7 +44,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one setting: its name, as `weights` or `weights.price`, and the facts to say it in words."""
+    """What is wrong with one setting. `name` is that of the setting or of an entry of its table: `weights.price`.
+
+    `facts` are what a sentence about it needs (`wording.say`).
+    """
 
     name: str
     wrong: Wrong
@@ -78,8 +81,8 @@ def by_key(
 ) -> Any:
     """A table with one number, within limits, for each key of the default: no more and no fewer.
 
-    A callable gives the default each time anew, for a table whose keys are known only once all apps are loaded. A
-    stored table without an entry is read with `if_missing` there, or with the default (None).
+    A callable is asked for the default each time, because the keys of some tables are known only once all apps are
+    loaded. Where a stored table lacks an entry, the entry is `if_missing`, or its default if that is None.
     """
     make = default if callable(default) else lambda: default
     metadata = {"default": make, "if_missing": if_missing, "limits": Limits(least=least, most=most)}
@@ -87,19 +90,19 @@ def by_key(
 
 
 def keys_of(one: "Field[Any]") -> tuple[str, ...] | None:
-    """The entries that a table has, in the order of the page; None for a setting that is no such table."""
+    """The keys of a table, in the order of the page. None if the setting is not a table (`by_key`)."""
     return tuple(one.metadata["default"]()) if "default" in one.metadata else None
 
 
 def completed(one: "Field[Any]", given: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored table with the entries that did not exist when it was stored."""
+    """A stored table, completed by the entries that did not exist when it was stored."""
     if_missing = one.metadata["if_missing"]
     default = {key: value if if_missing is None else if_missing for key, value in one.metadata["default"]().items()}
     return {**default, **given}
 
 
 def faults_of(one: "Field[Any]", value: Any) -> Iterator[Fault]:
-    """By the type that the field is annotated with (None only where that says so), and by its metadata."""
+    """Every fault of the value, by the type and the metadata of its field. None is fine only where the type says so."""
     limits: Limits = one.metadata.get("limits", Limits())
     if value is None and NoneType in get_args(one.type):
         return
@@ -110,6 +113,7 @@ def faults_of(one: "Field[Any]", value: Any) -> Iterator[Fault]:
     elif not isinstance(value, Mapping):
         yield Fault(one.name, Wrong.TABLE)
     else:
+        # `Mapping[str, int]`: the second argument is the type of the entries.
         kind = get_args(one.type)[1]
         yield from (Fault(f"{one.name}.{key}", Wrong.MISSING) for key in keys if key not in value)
         yield from (Fault(f"{one.name}.{key}", Wrong.UNKNOWN) for key in value if key not in keys)
@@ -119,7 +123,8 @@ def faults_of(one: "Field[Any]", value: Any) -> Iterator[Fault]:
 
 
 def faults_of_number(name: str, value: Any, kind: Any, limits: Limits) -> Iterator[Fault]:
-    """`true` is no number, and neither is "0.2" or NaN; a whole number is written without a point."""
+    """The fault of a number, if it has one. `true`, "0.2" and NaN are no numbers, and 1.0 is no whole number."""
+    # `bool` is a subclass of `int` in Python, so `true` has to be ruled out by name.
     if kind is int and (isinstance(value, bool) or not isinstance(value, int)):
         yield Fault(name, Wrong.WHOLE)
     elif isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
@@ -134,5 +139,5 @@ def must_be_among(name: str, value: Any, choices: tuple[Any, ...]) -> Iterator[F
 
 
 def _is_finite(value: float) -> bool:
-    """Of any number: `math.isfinite` alone fails for a whole number that no float can hold."""
+    """Whether the number is finite. `math.isfinite` alone raises for an integer that no float can hold."""
     return isinstance(value, int) or math.isfinite(value)

@@ -18,9 +18,9 @@ BUILT_IN: Final = 1
 
 class PolicyQuerySet(models.QuerySet["Policy"]):
     def current(self) -> "Policy":
-        """The newest version; version 1, which stands in the code, while nobody has made another.
+        """The newest version. Until somebody makes one, it is version 1 with the defaults of the code.
 
-        One query: whoever decides many things reads it once and passes it on.
+        This costs one query, so code that decides many things reads it once and passes it on.
         """
         return self.order_by("-version").first() or Policy(version=BUILT_IN)
 
@@ -44,7 +44,7 @@ class Policy(TimeStamped):
 
     @property
     def is_built_in(self) -> bool:
-        """Whether it stands in the code alone."""
+        """Whether this version is only in the code and not in the database."""
         return self._state.adding
 
     @cached_property
@@ -60,7 +60,7 @@ class DraftState(models.TextChoices):
 
 class PolicyDraftQuerySet(models.QuerySet["PolicyDraft"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Coordinators see what is being thought about, wherever they are."""
+        """Coordinators of every region see all drafts."""
         return self.all() if can(user, Permission.COORDINATE) else self.none()
 
     def open(self) -> Self:
@@ -68,14 +68,16 @@ class PolicyDraftQuerySet(models.QuerySet["PolicyDraft"]):
 
 
 class PolicyDraft(TimeStamped):
-    """What somebody would set, checked and kept, until it is put into force as the version after `based_on` or thrown
-    away. It can be put into force only while `based_on` is the newest version.
+    """Settings that somebody proposes. They are valid, and are looked at before they are put into force or discarded.
+
+    A draft can be put into force only while `based_on` is the newest version.
     """
 
     based_on = models.PositiveIntegerField(_("based on version"))
     settings: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("settings"))
     made_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("by"))
     state = models.CharField(_("state"), max_length=10, choices=DraftState.choices, default=DraftState.OPEN)
+    # The version that the draft became. It proves what was looked at before it was put into force.
     became = models.OneToOneField(
         Policy, models.PROTECT, null=True, blank=True, related_name="draft", verbose_name=_("version")
     )

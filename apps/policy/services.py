@@ -19,7 +19,7 @@ from apps.policy.wording import say
 
 
 def check_settings(settings: Any) -> PolicyValues:
-    """The values that these settings make; raises `policy_invalid` with every fault, named by its setting, in words."""
+    """The values that these settings make. Raises `policy_invalid` with every fault in words, by setting."""
     try:
         values = PolicyValues.from_json(settings)
     except InvalidPolicyError as error:
@@ -29,6 +29,7 @@ def check_settings(settings: Any) -> PolicyValues:
         said = " ".join(str(text) for texts in faults.values() for text in texts)
         raise RuleViolation.of_fields(faults, said, code="policy_invalid") from error
 
+    # Checked here and not by the values themselves, which are pure and know no regions.
     known = set(Region.objects.filter(pk__in=values.phases).values_list("pk", flat=True))
     if unknown := sorted(set(values.phases) - known):
         message = _("There is no region %(codes)s.") % {"codes": ", ".join(unknown)}
@@ -40,10 +41,9 @@ def check_settings(settings: Any) -> PolicyValues:
 def make_policy(settings: Any, *, note: str, by: User, based_on: int | None = None) -> Policy:
     """Put a new version of the policy into force, from the next decision on.
 
-    `settings` may leave out what has its built-in value; all are kept, so that the version stays what it is
-    whatever the program's defaults become. `note` says why. Raises `policy_invalid` for values that make no sense,
-    `reason_missing`, and `policy_changed` when somebody else made a version since `based_on`, or at this very moment:
-    of two at once, the primary key lets one through.
+    `settings` may leave out what has its built-in value. All values are stored, so that a later program with other
+    defaults does not change this version. `note` says why. Raises `policy_invalid` for values that make no sense,
+    `reason_missing`, and `policy_changed` if somebody else made a version since `based_on` or at the same moment.
     """
     values = check_settings(settings)
     if not note.strip():
@@ -51,6 +51,7 @@ def make_policy(settings: Any, *, note: str, by: User, based_on: int | None = No
     current = Policy.objects.current().version
     if based_on is not None and based_on != current:
         raise _changed(current)
+    # Two versions at once would have the same number: the primary key lets one of them through.
     try:
         with transaction.atomic():
             policy = Policy.objects.create(
@@ -73,7 +74,7 @@ def _changed(version: int) -> RuleViolation:
 
 @transaction.atomic
 def draft_policy(settings: Any, *, based_on: int, by: User) -> PolicyDraft:
-    """Keep what somebody would set, to be looked at before it is put into force. Raises `policy_invalid`."""
+    """Store settings as a draft, which people look at before it is put into force. Raises `policy_invalid`."""
     values = check_settings(settings)
     draft = PolicyDraft.objects.create(settings=values.to_json(), based_on=based_on, made_by=by)
     audit.record(by, "policy.drafted", draft, based_on=based_on)
@@ -81,11 +82,10 @@ def draft_policy(settings: Any, *, based_on: int, by: User) -> PolicyDraft:
 
 
 def lock_draft(draft: PolicyDraft, *, seen: dt.datetime | None = None) -> PolicyDraft:
-    """An open draft as it is now, which stays so until the transaction ends: what is done with it is done with what it
-    says.
+    """Lock an open draft until the transaction ends, and return it as it is now.
 
-    `seen`: the `updated_at` that whoever decided looked at. Raises `illegal_move` when it is not open any more,
-    `state_changed` when it was changed since.
+    `seen` is the `updated_at` of the draft that the person looked at. Raises `illegal_move` if the draft is not open
+    any more, and `state_changed` if it was changed since.
     """
     locked = PolicyDraft.objects.select_for_update(no_key=True).get(pk=draft.pk)
     if locked.state != DraftState.OPEN:
@@ -107,7 +107,7 @@ def amend_draft(draft: PolicyDraft, settings: Any, *, by: User, seen: dt.datetim
 
 @transaction.atomic
 def put_into_force(draft: PolicyDraft, *, note: str, by: User, seen: dt.datetime | None = None) -> Policy:
-    """Make an open draft (`lock_draft`) the next version, if nobody has made one since it was begun."""
+    """Make an open draft (`lock_draft`) the next version. Raises `policy_changed` if it is based on an older one."""
     draft = lock_draft(draft, seen=seen)
     policy = make_policy(draft.settings, note=note, by=by, based_on=draft.based_on)
     move(draft, DraftState.IN_FORCE, became=policy)
@@ -121,9 +121,11 @@ def discard_draft(draft: PolicyDraft, *, by: User) -> None:
 
 
 def forget_discarded(*, before: dt.datetime, limit: int) -> int:
-    """Delete the drafts that were thrown away before then, with all that hangs on them; returns how many. Versions, and
-    the drafts that became one, are kept for good.
+    """Delete at most `limit` drafts that were discarded before then, with their replays. Returns how many.
+
+    Versions are never deleted, nor are the drafts that became one.
     """
+    # A DELETE has no LIMIT in SQL, so the keys are read first.
     old = PolicyDraft.objects.filter(state=DraftState.DISCARDED, updated_at__lt=before).order_by("pk")
     keys = list(old.values_list("pk", flat=True)[:limit])
     PolicyDraft.objects.filter(pk__in=keys).delete()

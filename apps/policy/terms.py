@@ -25,6 +25,7 @@ class WeighedTerm:
     help: object = ""
 
     def __post_init__(self) -> None:
+        # The name becomes a key of JSON and a part of `weights.NAME`, which is divided at its dot.
         if not self.name.isidentifier():
             raise ValueError(f"{self.name!r} cannot be the name of a term")
         if not 0 <= self.default_weight <= 1:
@@ -35,7 +36,7 @@ _terms: Final[dict[str, WeighedTerm]] = {}
 
 
 def register(term: WeighedTerm) -> None:
-    """Have the policy weigh this term. The same one twice is fine; another one of the same name is a `ValueError`."""
+    """Have the policy weigh this term. The same term may come twice; `ValueError` if another term has its name."""
     if _terms.setdefault(term.name, term) != term:
         raise ValueError(f"there is another term called {term.name}")
 
@@ -62,18 +63,18 @@ def names() -> tuple[str, ...]:
 
 
 def label_of(name: str) -> object | None:
-    """What a term is called; None for what is no term."""
+    """The label of a term, or None if there is no term of this name."""
     term = _terms.get(name)
     return term.label if term else None
 
 
 def default_weights() -> dict[str, float]:
-    """The weights of a policy that says nothing, by name; they add up to 1.
+    """The weights of a policy without settings, by name. They add up to 1.
 
-    Default weights that do not (a toy term in a test, or a term of somebody's own) are divided by their sum, so that no
-    set of terms makes an invalid policy. Stored versions are not touched by a new term: there it weighs 0.
+    If the registered defaults do not add up to 1 (because of a toy term in a test, say), they are divided by their sum,
+    so that no set of terms makes an invalid policy. Stored versions do not change: there a new term weighs 0.
     """
     total = sum(term.default_weight for term in _terms.values())
-    # What adds up already is left alone to the last digit: 0.2 must not become 0.19999999999999998.
+    # A division could change the last digit, and the page would show 0.19999999999999998 instead of 0.2.
     divisor = 1 if abs(total - 1) < 1e-9 or total == 0 else total
     return {term.name: term.default_weight / divisor for term in _terms.values()}

@@ -1,5 +1,7 @@
-"""The numbers that a ministry may set: weights, tiers, clocks, shares, phases. Pure data with its defaults; version 1
-is what stands here. `wording.py` has the words of each.
+"""The numbers that a ministry may set: weights, tiers, clocks, shares, phases. Pure.
+
+The defaults are version 1 of the policy. `wording.py` has the words of each setting, and docs/matching/rules.md a table
+of all of them.
 """
 
 import datetime as dt
@@ -25,12 +27,12 @@ URGENCIES: Final = ("emergency", "urgent", "routine")
 # The kinds of organisations that may post needs.
 REQUESTERS: Final = ("hospital", "health_facility", "community", "enterprise", "supplier")
 LAST_TIER: Final = len(REQUESTERS)
-# The least by which a weight can be otherwise: a millionth of a per cent.
+# The smallest difference of two weights that counts, as a share: a millionth of a per cent. Pages show six decimals.
 FINEST: Final = 1e-8
 
 
 class Fairness(StrEnum):
-    """Among whom a contested item is shared evenly, instead of serving one need in full before the next."""
+    """Which needs share a contested item evenly. Without sharing, one need is served in full before the next."""
 
     OFF = "off"
     URGENCY = "urgency"  # among the needs of the same tier and urgency
@@ -38,14 +40,14 @@ class Fairness(StrEnum):
 
 
 class PhaseName(StrEnum):
-    """What a region is going through. A word for people: what follows from it is said beside it."""
+    """The phase of a region. It is a word for people only; `Phase.approval` is what changes what happens."""
 
     NORMAL = "normal"
     EMERGENCY = "emergency"
 
 
 class Doubt(StrEnum):
-    """What a ministry may set and hardly means."""
+    """A combination of settings that is valid, but that a ministry hardly intends."""
 
     HOLD_OUTLASTS_ESCALATION = "hold_outlasts_escalation"
     ESCALATION_OUTLASTS_NEED = "escalation_outlasts_need"
@@ -54,7 +56,7 @@ class Doubt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What holds in a region: its phase, and whether a coordinator looks at each need before it goes out."""
+    """What applies in a region: its phase, and whether a coordinator reviews each need before it opens."""
 
     phase: str = PhaseName.NORMAL
     approval: bool = False
@@ -64,71 +66,80 @@ class Phase:
 class PolicyValues:
     """One version of the policy. Raises `InvalidPolicyError`, a `ValueError`, for values that make no sense."""
 
-    # One for each registered term. A version that was stored before a term existed ranks as it did: there it weighs 0.
+    # One for each registered term. In a version that was stored before a term existed, the term weighs 0: it ranks as
+    # before.
     weights: Mapping[str, float] = by_key(terms.default_weights, if_missing=0, least=0, most=1)
-    # Whose needs are served first, by kind of organisation: 1 before 2.
+    # The tier of each kind of organisation: needs of tier 1 are served before those of tier 2.
     tiers: Mapping[str, int] = by_key(
         {"hospital": 1, "health_facility": 2, "community": 3, "enterprise": 4, "supplier": 4}, least=1, most=LAST_TIER
     )
-    # How long a supplier has to answer; and then, of a need: how long until it is escalated to a coordinator, until its
-    # owner is asked whether it is still needed, and until it is suspended because nobody said so.
+    # How long a supplier has to answer.
     hold_minutes: Mapping[str, int] = by_key({"emergency": 15, "urgent": 120, "routine": 1440}, least=1, most=43_200)
+    # The time after which a need that is not covered is escalated to a coordinator.
     escalation_hours: Mapping[str, int] = by_key({"emergency": 2, "urgent": 10, "routine": 72}, least=1, most=8_760)
+    # How long after the last confirmation the requester is asked whether the need still stands, and how long after it
+    # the need is suspended.
     ask_hours: Mapping[str, int] = by_key({"emergency": 54, "urgent": 126, "routine": 252}, least=1, most=8_760)
     stale_hours: Mapping[str, int] = by_key({"emergency": 72, "urgent": 168, "routine": 336}, least=1, most=8_760)
-    # The same two of an offer.
+    # The same two clocks of an offer.
     offer_ask_hours: int = limited(240, least=1, most=8_760)
     offer_stale_hours: int = limited(336, least=1, most=8_760)
-    # Waiting this long lifts a need by one tier, again and again: late, not forgotten.
+    # Waiting this long lifts a need by one tier, and again after the same time. So a low tier is late, but not
+    # forgotten.
     ageing_hours_per_tier: float = limited(24, above=0, most=8_760)
-    # While an item is contested, no need takes more than this share of it before the others of its tier had their turn.
+    # While an item is contested, no need gets more than this share of it before the others of its tier had a turn.
     share_cap: float = limited(0.5, above=0, most=1)
-    # While an item is contested, a need is served in this many equal parts, each behind the same part of the others.
+    # While an item is shared, each need is divided into `fair_parts` equal parts. The first parts of all needs are
+    # served before any second part, and so on.
     fairness: str = field(default=Fairness.URGENCY, metadata={"choices": tuple(Fairness)})
     fair_parts: int = limited(8, least=1, most=100)
-    # By region code: what holds there and in all that lies in it, unless something nearer says otherwise.
+    # By region code. A phase applies to everything in the region, unless a smaller region has a phase of its own.
     phases: Mapping[str, Phase] = field(default_factory=dict)
-    # A further shipment for a need weighs as much as this much score on the whole need; 0: as many as it takes.
+    # The cost of each further shipment for a need, as a score on the whole need. 0: shipments cost nothing.
     shipment_weight: float = limited(0.02, least=0, most=1)
-    # Every shipment weighs as much as a whole score on this many units, however large the need.
+    # The cost of every shipment, as units at a score of 1, whatever the size of the need.
     shipment_units: float = limited(0, least=0, most=1_000)
-    # Equal parts only where what is free covers this share of what the tier and those above it ask for: below, nobody
-    # would be left with enough, and small needs are filled instead.
+    # Equal parts are used only if supply covers this share of what the tier and those above it ask for. With less,
+    # equal parts would leave everybody with too little, so small needs are filled first.
     fair_from: float = limited(0.25, least=0, most=1)
-    # What a unit that would fill the whole need is worth more, as a score; one of a thousand, a thousandth of it.
+    # The reward for filling a need, as a score: the whole of it for a need of one unit, a thousandth of it per unit for
+    # a need of a thousand. It favours small needs.
     fill_weight: float = limited(0.3, least=0, most=1_000)
-    # How finely waiting time is told apart: in steps of this many hours, up to so many steps.
+    # Waiting time is compared in steps of this many hours, and only up to this many steps.
     waiting_step_hours: float = limited(24, above=0, most=8_760)
     waiting_steps: int = limited(3, least=0, most=1_000)
-    # A gift goes no farther than this at once, and this much farther for each day that it has been on offer, to needs
-    # that are routine; None: anywhere at once, as for all that is urgent and all that is sold.
+    # How far a donation may go to a routine need: so far at once, and so much farther for each day since it was
+    # offered. None: anywhere at once. Urgent needs and goods that are sold have no such limit.
     gift_reach_km: float | None = limited(350, least=0, most=20_000)
     gift_reach_km_per_day: float = limited(13, least=0, most=20_000)
-    # Small gains make nobody's phone ring: who was asked already counts as this much score better, for a quantity that
-    # changes by up to this share is not asked again, and unless a tier gets more, or all together is worth this much
-    # more, nothing is changed.
+    # A request that is changed disturbs a supplier, so small gains are not worth it (`docs/matching/allocation.md`).
+    # A supplier that was asked already counts as so much better, as a score.
     stay_bonus: float = limited(0.1, least=0, most=1)
+    # A held quantity is not changed by less than this share of it.
     stay_share: float = limited(0.1, least=0, most=1)
+    # A new plan must be worth this much more than the present one, as a share, unless a tier gets more by it.
     stay_margin: float = limited(0.01, least=0, most=1)
     # An offer that covers less than this share of a need is not worth a shipment.
     matter_share: float = limited(0.01, least=0, most=1)
-    # How many suppliers wait as next best.
+    # How many suppliers wait as backups of a need.
     standbys: int = limited(3, least=0, most=50)
-    # Where the distance term is one half.
+    # The distance at which its term is one half.
     half_distance_km: float = limited(500, above=0, most=20_000)
-    # How late a delivery may be before its term is 0.
+    # The lateness at which the term of the lead time is 0.
     lateness_days: float = limited(14, above=0, most=365)
-    # The record of a supplier counts as if this many matches had gone this well before.
+    # A supplier's record begins with so many invented matches, of which this share was kept (additive smoothing).
+    # Without them, the first answer of a new supplier would decide everything.
     record_prior_matches: float = limited(5, above=0, most=1_000)
     record_prior_share: float = limited(0.8, least=0, most=1)
-    # After this long without confirmation an offer's freshness is 0.
+    # The time since the last confirmation at which the term of freshness is 0.
     offer_fresh_days: float = limited(14, above=0, most=365)
 
     def __post_init__(self) -> None:
         checked = [one for one in fields(self) if one.name != "phases"]
         faults = [fault for one in checked for fault in faults_of(one, getattr(self, one.name))]
         faults += [fault for code, phase in self.phases.items() for fault in _faults_of_phase(f"phases.{code}", phase)]
-        # What belongs together is looked at once each of it makes sense.
+        # Values are compared with each other only once each of them is valid: otherwise one fault would be reported
+        # twice.
         if faults := faults or [*self._contradictions()]:
             raise InvalidPolicyError(faults)
 
@@ -144,9 +155,10 @@ class PolicyValues:
 
     @classmethod
     def from_json(cls, values: Any) -> "PolicyValues":
-        """Read what `to_json` wrote, by this program or by an earlier one; what is unknown is refused.
+        """Read what `to_json` of this program or of an earlier one wrote.
 
-        A setting, or an entry of a table, that is missing has its default; a missing weight is 0.
+        Where a setting or an entry of a table is missing, it has its default; a missing weight is 0. Raises
+        `InvalidPolicyError` for settings that do not exist and for values that make no sense.
         """
         if not isinstance(values, Mapping):
             raise InvalidPolicyError([Fault("settings", Wrong.TABLE)])
@@ -165,7 +177,7 @@ class PolicyValues:
         return asdict(self)
 
     def entries(self) -> dict[str, Any]:
-        """Every single value by its name, entries of tables as `weights.price`, always in the same order."""
+        """Every single value by its name, such as `share_cap` or `weights.price`. The order never changes."""
         found: dict[str, Any] = {}
         for one in fields(self):
             value = getattr(self, one.name)
@@ -176,8 +188,10 @@ class PolicyValues:
         return found
 
     def rebased(self, base: "PolicyValues", onto: "PolicyValues") -> "PolicyValues":
-        """What these change against `base`, changed in `onto` instead: setting by setting, entry by entry of a table.
-        Weights go together, as they add up. Where what comes of it contradicts itself, these as they are.
+        """Apply the differences between `base` and these values to `onto` (a three-way merge), entry by entry.
+
+        All weights count as one setting, because they add up to 1. If the result contradicts itself, these values are
+        returned as they are.
         """
         mine, before, now = self.to_json(), base.to_json(), onto.to_json()
         merged = {name: _merged(mine[name], before[name], now[name]) for name in mine}
@@ -189,7 +203,7 @@ class PolicyValues:
             return self
 
     def doubts(self) -> Iterator[tuple[Doubt, str]]:
-        """What makes sense by itself and hardly together, with the urgency that it is about."""
+        """The settings that are valid but hardly intended together, each with its urgency, or "" for all."""
         for urgency in URGENCIES:
             if self.hold(urgency) >= self.escalates_after(urgency):
                 yield Doubt.HOLD_OUTLASTS_ESCALATION, urgency
@@ -225,12 +239,13 @@ class PolicyValues:
         return self.offer_stale_after - self.offer_asks_after
 
     def tier(self, kind: str) -> int:
-        """The rank of the needs of such organisations, 1 first; a kind that posts none is last."""
+        """The tier of an organisation's needs by its kind, 1 first. A kind that posts no needs is last."""
         return self.tiers.get(kind, LAST_TIER)
 
     def phase_of(self, path: str) -> tuple[str | None, Phase]:
-        """What holds at the place of this path ("CN/420000/420100/"), with the code of the region that says so: the
-        nearest one. Where none does, all is normal.
+        """What applies in the region of this path ("CN/420000/420100/"), and the code of the region that sets it.
+
+        The smallest region with a phase decides. Without any, the code is None and the phase is normal.
         """
         for code in reversed([code for code in path.split("/") if code]):
             if code in self.phases:
@@ -239,9 +254,10 @@ class PolicyValues:
 
 
 def _merged(mine: Any, before: Any, now: Any) -> Any:
-    """What `mine` has otherwise than `before`, else what is `now`; of a table, entry by entry."""
+    """`mine` where it differs from `before`, otherwise `now`; tables are merged entry by entry."""
     if not isinstance(mine, dict):
         return now if mine == before else mine
+    # An entry that was removed counts as changed too, so it is not taken from `now` again.
     changed = {key for key in {*mine, *before} if mine.get(key) != before.get(key)}
     return {key: now[key] for key in now if key not in changed} | {key: mine[key] for key in changed if key in mine}
 

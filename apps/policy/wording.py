@@ -1,6 +1,7 @@
-"""Every setting in words: a label, one plain sentence, the unit it is shown and typed in; and what is wrong with one.
+"""The words of every setting: a label, one plain sentence, and the unit in which it is shown and typed.
 
-A setting that a newcomer adds to `PolicyValues` appears on the pages once it has its words here.
+It also has the sentences for faults and doubts. A setting that is added to `PolicyValues` appears on the pages once it
+has its words here.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ Text = str | Promise
 
 
 class SettingUnit(Enum):
-    """What a number is counted in. A share is kept as a part of 1, and shown and typed as per cent."""
+    """The unit of a setting on the pages. A share is stored as a part of 1, and shown and typed as per cent."""
 
     PERCENT = "percent"
     MINUTES = "minutes"
@@ -44,7 +45,7 @@ class SettingUnit(Enum):
 
     @property
     def factor(self) -> int:
-        """How many of what is shown make one of what is kept."""
+        """The factor from the stored number to the one on the page: 0.25 is shown as 25 %."""
         return 100 if self is SettingUnit.PERCENT else 1
 
 
@@ -65,7 +66,7 @@ _SIGNS: Final[dict[SettingUnit, Text]] = {
 
 
 class Section(Enum):
-    """Where on the page a setting stands."""
+    """The section of the page in which a setting stands."""
 
     FIRST = "first"
     WEIGHTS = "weights"
@@ -267,13 +268,13 @@ WORDS: Final[dict[str, SettingWords]] = {
     ),
 }
 
-# Also a word for how urgent a need is, and another one in other languages.
+# A table of its own: "emergency" is also an urgency in `NAMES`, and other languages need another word for each.
 PHASE_NAMES: Final[dict[str, Text]] = {
     "normal": gettext_lazy("Normal phase"),
     "emergency": gettext_lazy("Emergency phase"),
 }
 
-# Entries of the tables, and choices; the terms that are weighed bring their own words.
+# The names of entries of tables and of choices. Terms of the score bring their own words (`terms.register`).
 NAMES: Final[dict[str, Text]] = {
     "emergency": gettext_lazy("Emergency"),
     "urgent": gettext_lazy("Urgent"),
@@ -288,12 +289,13 @@ NAMES: Final[dict[str, Text]] = {
 
 
 def name_of(entry: str) -> str:
-    """What an entry of a table, or a choice, is called; what has no words is called as it is."""
+    """The name of an entry of a table or of a choice; the key itself if it has no words."""
     return str(NAMES.get(entry) or terms.label_of(entry) or entry)
 
 
 def label_of(name: str) -> str:
-    """“Weights: Price” for `weights.price`; what has no words is called as it is."""
+    """The label of a setting or an entry: “Weights: Price” for `weights.price`; the key itself if it has no words."""
+    # A fault may name a setting that does not exist, so every look-up here needs a way out.
     field, _dot, entry = name.partition(".")
     label = str(WORDS[field].label) if field in WORDS else field
     if not entry:
@@ -308,7 +310,7 @@ def unit_of(name: str) -> SettingUnit:
 
 
 def doubts(values: PolicyValues) -> list[str]:
-    """What the values hardly mean together, in sentences."""
+    """Sentences about settings that are valid but hardly intended together."""
     said = {
         Doubt.HOLD_OUTLASTS_ESCALATION: _("%(urgency)s: a coordinator steps in before a supplier has to answer."),
         Doubt.ESCALATION_OUTLASTS_NEED: _("%(urgency)s: a need is suspended before a coordinator steps in."),
@@ -318,12 +320,12 @@ def doubts(values: PolicyValues) -> list[str]:
 
 
 def say(fault: Fault) -> str:
-    """What is wrong, in a sentence that names the setting."""
+    """A sentence about a fault that names the setting, for a list of faults."""
     return _("%(setting)s: %(fault)s") % {"setting": label_of(fault.name), "fault": say_briefly(fault)}
 
 
 def say_briefly(fault: Fault) -> str:
-    """What is wrong, for beside the field."""
+    """A sentence about a fault that does not name the setting, because it stands beside its field."""
     match fault.wrong:
         case Wrong.RANGE:
             return _range(fault.facts["limits"], unit_of(fault.name))
@@ -332,6 +334,7 @@ def say_briefly(fault: Fault) -> str:
         case Wrong.ORDER:
             return _("It must be less than “%(later)s”.") % {"later": label_of(fault.facts["later"])}
         case Wrong.CHOICE:
+            # Choices of a phase have names of their own (see `PHASE_NAMES`).
             names = PHASE_NAMES if fault.name.startswith("phases.") else NAMES
             choices = [str(names.get(one, one)) for one in fault.facts["choices"]]
             return _("Choose one of: %(choices)s.") % {"choices": ", ".join(choices)}
@@ -344,6 +347,7 @@ def say_briefly(fault: Fault) -> str:
     }[fault.wrong]
 
 
+# Whole sentences for each case, because other languages order their words in another way.
 def _range(limits: Limits, unit: SettingUnit) -> str:
     def shown(limit: float | None) -> str:
         return "" if limit is None else plain(limit * unit.factor)
@@ -363,7 +367,8 @@ def _range(limits: Limits, unit: SettingUnit) -> str:
 
 
 def _sum(total: float) -> str:
-    # Whatever is refused shows: `plain` writes six digits, and a sum that is closer than that is not refused.
+    # `plain` writes six decimals, and a sum that differs by less is not refused (`FINEST`). So the difference is never
+    # shown as 0.
     apart = (total - 1) * 100
     facts = {"total": plain(total * 100), "apart": plain(abs(apart))}
     if apart > 0:
@@ -373,5 +378,6 @@ def _sum(total: float) -> str:
 
 def plain(value: float) -> str:
     """A number without needless digits: 24, 0.5, 43,200."""
+    # Six decimals hide what binary fractions add: 0.07 * 100 is 7.000000000000001.
     rounded: Any = round(float(value), 6)
     return number_format(int(rounded) if rounded == int(rounded) else rounded, force_grouping=True)

@@ -1,6 +1,6 @@
-"""The verb that changes the facts of an offer. Matching calls it, nobody else: import-linter holds that.
+"""The verb that changes the facts of an offer. Only matching may call it, which a contract of import-linter checks.
 
-Requests may be out for goods of the offer as it was: they are taken back first where they do not fit any more.
+Suppliers may have been asked for goods of the offer as it was. Matching takes back the requests that do not fit first.
 """
 
 import datetime as dt
@@ -19,9 +19,10 @@ from apps.supply.services import check_facts
 
 @transaction.atomic
 def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Offer:
-    """Change facts of an offer; what is promised stays promised, so the quantity cannot go below it.
+    """Change facts of an offer. The quantity cannot go below what is reserved.
 
-    Called by `matching.services.amend_offer` only, which first takes back what was asked and has no answer.
+    Only `matching.services.amend_offer` calls this, after it has taken back the unanswered requests that do not fit.
+    Raises `illegal_move`, `item_fixed`, `quantity_missing` and every fault of the facts (`check_facts`).
     """
     now = now or timezone.now()
     offer = (
@@ -42,7 +43,7 @@ def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **cha
         raise RuleViolation("quantity_missing", _("Nothing left? Then pause or withdraw the offer."), field="quantity")
 
     if changed:
-        # Whoever edits an offer has looked at it: that is as good as a confirmation.
+        # An amendment counts as a confirmation, because its author has looked at the offer. A draft has none yet.
         fresh: dict[str, Any] = {"match_requested_at": now}
         if offer.confirmed_at:
             fresh |= {"confirmed_at": now, "asked_at": None}

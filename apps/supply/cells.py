@@ -31,6 +31,7 @@ def plain(name: str) -> str:
 
 def parse_whole(cell: Any, most: int = MAX_QUANTITY) -> int | CellFault:
     """1000, "1,000", "１０００", "1.5万" and Excel's 1000.0 are whole numbers; 12.5 and yes are not."""
+    # In Python `True` is the number 1.
     if isinstance(cell, bool):
         return CellFault("not_whole")
     text = unicodedata.normalize("NFKC", text_of(cell)).replace(",", "").replace(" ", "")
@@ -50,6 +51,7 @@ def parse_quantity(cell: Any) -> int | CellFault:
 
 
 def parse_days(cell: Any) -> int | CellFault:
+    # Ten years at most; more is mistyped.
     text = text_of(cell)
     return parse_whole(text.removesuffix("天").removesuffix("days").removesuffix("day"), 3650)
 
@@ -61,6 +63,7 @@ def parse_price(cell: Any) -> Decimal | CellFault:
         return CellFault("not_a_price")
     if not 0 <= number < 10**10:
         return CellFault("out_of_range")
+    # Excel computes in binary fractions, so a float with more decimals is rounded. Typed decimals mean what they say.
     rounded = number.quantize(Decimal("0.0001"))
     return rounded if rounded == number or isinstance(cell, float) else CellFault("not_a_price")
 
@@ -72,7 +75,7 @@ def _decimal(text: str) -> Decimal | None:
         number = Decimal(text)
     except InvalidOperation:
         return None
-    # 1E999999999 is short to write and long to multiply.
+    # `1E999999999` is short to write, but multiplying it would fill the memory.
     return number if number.is_finite() and abs(number.adjusted()) < 40 else None
 
 
@@ -98,6 +101,7 @@ def parse_date(cell: Any) -> dt.date | CellFault:
         value = dt.date(year, month, day)
     except (ValueError, OverflowError):
         return CellFault("not_a_date")
+    # A year outside this range is mistyped.
     return value if 1970 <= value.year <= 2999 else CellFault("not_a_date")
 
 
@@ -106,6 +110,7 @@ def parse_line(most: int) -> Callable[[Any], str | CellFault]:
         text = text_of(cell)
         if isinstance(cell, float) and cell.is_integer():
             text = str(int(cell))  # codes that Excel took for numbers
+        # Control characters and lone surrogates, which PostgreSQL refuses or pages do not show.
         if any(unicodedata.category(sign) in {"Cc", "Cs"} and sign not in "\n\r\t" for sign in text):
             return CellFault("not_text")
         return text if len(text) <= most else CellFault("too_long")

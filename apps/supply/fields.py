@@ -1,7 +1,7 @@
-"""What a supplier says of an offer: each field once. Pure.
+"""The fields that a supplier fills in, each once. Pure.
 
-The sheet, the API, the exports and the form are made of this table: a new field is a column of the model and a row
-here. Types, lengths, labels and help texts are the model's. All of it is shown to everybody who sees the offer.
+The sheet, the API, the exports and the form are made from this table. A new field is a column of the model and a row
+here. Types, lengths, labels and help texts are those of the model. Everybody who sees the offer sees all these fields.
 `tests/supply/test_fields.py` names each place that lacks a field.
 """
 
@@ -23,8 +23,9 @@ from apps.supply.cells import (
 
 @dataclass(frozen=True)
 class OfferField:
-    """A field of the model `Offer`. In a sheet its column bears its name or one of the `headers`, in either language,
-    and `parse` reads its cells.
+    """A field of the model `Offer`.
+
+    In a sheet the header of its column is its name or one of `headers`, in either language. `parse` reads its cells.
     """
 
     name: str
@@ -33,7 +34,7 @@ class OfferField:
     is_required: bool = False
 
 
-# In the order of the API and of exports, where a new field goes to the end.
+# In the order of the API and of exports. A new field goes to the end, because partners may read columns by position.
 FIELDS: Final = (
     OfferField(
         "item",

@@ -37,12 +37,13 @@ class OfferStateCode(models.TextChoices):
     CAPACITY_UNKNOWN = "capacity_unknown", _("The board does not say how much can be made in a day.")
 
 
-# A pause keeps new requests away and not who has had goods of the offer before. A suspended one may be an empty shelf.
+# The states from which goods can be ordered again. A pause only keeps new requests away. The goods of a stale offer may
+# be gone, so its supplier confirms it first.
 REPEATABLE: Final = (OfferState.PUBLISHED, OfferState.PAUSED)
 
 
-# What copies of a published offer are made of. A change of any of them is noted (`OfferChange`): the list is the place
-# to look for who adds a field. What changes with every hold (`quantity_reserved`) is not among them.
+# The columns of which the offer index of matching keeps copies. A change of one of them is noted (`OfferChange`), so a
+# new field that the index copies must be added here. `quantity_reserved` is left out, as every hold changes it.
 NOTED_COLUMNS: Final = (
     "state",
     "item_id",
@@ -77,15 +78,16 @@ class OfferQuerySet(PostQuerySet["Offer"]):
         return self.filter(state=OfferState.PUBLISHED)
 
     def repeatable(self) -> Self:
-        """Of which whoever has an accepted match may order again."""
+        """Offers from which a requester with an accepted match may order again."""
         return self.filter(state__in=REPEATABLE)
 
     def to_be_asked(self, now: dt.datetime, policy: PolicyValues) -> Self:
         return self.published().filter(asked_at=None, confirmed_at__lte=now - policy.offer_asks_after)
 
     def gone_stale(self, now: dt.datetime, policy: PolicyValues) -> Self:
-        """Whose suppliers were asked, and had as long to answer as the policy leaves them: a version that shortens the
-        clocks suspends nothing unasked.
+        """Offers that nobody confirmed in time, although their suppliers were asked and had time to answer.
+
+        The time to answer counts from the question. So a policy that shortens the clocks suspends no offer unasked.
         """
         return self.published().filter(
             confirmed_at__lte=now - policy.offer_stale_after, asked_at__lte=now - policy.offer_answer_within
@@ -97,10 +99,9 @@ class OfferQuerySet(PostQuerySet["Offer"]):
 
 
 class Offer(Post):
-    """Goods of one supplier that can be promised: stock on hand, or output within the horizon that the supplier
-    vouches for.
-    """
+    """Goods of one supplier that can be promised: stock, or what the supplier undertakes to make."""
 
+    # `db_index=False`: either a compound index in `Meta` begins with the column, or nothing is looked up by it.
     organisation = models.ForeignKey(
         Organisation, models.PROTECT, db_index=False, related_name="offers", verbose_name=_("organisation")
     )
@@ -112,6 +113,7 @@ class Offer(Post):
         Standard, models.PROTECT, db_index=False, null=True, blank=True, related_name="+", verbose_name=_("standard")
     )
     quantity = models.BigIntegerField(_("quantity"), default=0, help_text=_("All that you offer, in base units."))
+    # A counter in the row, so that one conditional UPDATE can check it and change it.
     quantity_reserved = models.BigIntegerField(_("promised"), default=0, editable=False)
     daily_capacity = models.BigIntegerField(_("daily capacity"), null=True, blank=True)
     minimum_order = models.BigIntegerField(_("minimum order"), default=1)
@@ -124,6 +126,7 @@ class Offer(Post):
     origin_region = models.ForeignKey(
         Region, models.PROTECT, db_index=False, related_name="+", verbose_name=_("ships from")
     )
+    # Codes in the row and not a table beside it: matching reads them for every offer that it looks at.
     ships_to = ArrayField(
         models.CharField(max_length=10),
         default=list,
@@ -151,7 +154,7 @@ class Offer(Post):
     LIVE: ClassVar = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
     CODES: ClassVar = OfferStateCode
 
-    # A withdrawn offer is over for good; who has the goods again makes a new one.
+    # A withdrawn offer never comes back. A supplier that has the goods again makes a new one.
     MOVES: ClassVar = {
         OfferState.DRAFT: frozenset({OfferState.PUBLISHED, OfferState.WITHDRAWN}),
         OfferState.PUBLISHED: frozenset({OfferState.PAUSED, OfferState.STALE, OfferState.WITHDRAWN}),
@@ -165,7 +168,8 @@ class Offer(Post):
         verbose_name_plural = _("offers")
         triggers: ClassVar = [
             *Post.Meta.triggers,
-            # Whichever way an offer is written, it is noted: by services, imports, the back office or SQL.
+            # Triggers, because they see every way to write an offer: services, imports, the back office and SQL by
+            # hand.
             pgtrigger.Trigger(
                 name="note_new",
                 when=pgtrigger.After,
@@ -203,6 +207,7 @@ class Offer(Post):
             models.CheckConstraint(
                 condition=Q(unit_price=None) | Q(unit_price__gte=0), name="offer_price_not_negative"
             ),
+            # A draft may be incomplete, and may be withdrawn as such.
             models.CheckConstraint(
                 condition=Q(state__in=[OfferState.DRAFT, OfferState.WITHDRAWN])
                 | Q(published_at__isnull=False, confirmed_at__isnull=False, quantity__gt=0),
@@ -212,8 +217,8 @@ class Offer(Post):
                 fields=["source", "source_key"], condition=~Q(source=""), name="offer_imported_once"
             ),
         ]
-        # The first change within an hour writes every index: none that another begins with, none that nobody asks, and
-        # none of a counter.
+        # The first change of a row within an hour writes every index (`HourStamped`). So no index is the beginning of
+        # another, each one serves a query, and none contains a counter.
         indexes: ClassVar = [
             models.Index(fields=["organisation", "-id"], name="offer_by_organisation"),
             models.Index(fields=["origin_region"], name="offer_by_origin"),
@@ -255,9 +260,10 @@ class Offer(Post):
         return self.state in REPEATABLE
 
     def stale_at(self, policy: PolicyValues) -> dt.datetime | None:
-        """When it is suspended, if nobody confirms it."""
+        """When the offer is suspended, unless somebody confirms it before. None if it was never published."""
         if self.confirmed_at is None:
             return None
+        # The later of the two, as in `gone_stale`.
         by_age = self.confirmed_at + policy.offer_stale_after
         return max(by_age, self.asked_at + policy.offer_answer_within) if self.asked_at else by_age
 
@@ -272,10 +278,10 @@ class Offer(Post):
 
 
 class OfferChange(models.Model):
-    """An offer that changed, and that whoever keeps copies of offers has not taken note of yet.
+    """An offer that changed and that the offer index of matching has not copied yet.
 
-    Triggers write it, on `Offer` and on the regions that offers ship from. The reader (the offer index of matching)
-    deletes the row when its copy is up to date, unless the offer has changed once more.
+    Triggers on `Offer`, and on the regions that offers ship from, write the row. The index deletes it when its copy is
+    up to date, unless the offer has changed once more.
     """
 
     # No constraint: only a trigger on the offer itself writes this, and a check at each commit would cost more.
@@ -294,9 +300,10 @@ class OfferChange(models.Model):
 
 
 class OriginRegion(Region):
-    """A region as the place that offers ship from: a region that is found to lie elsewhere moves its offers with it.
+    """A region as the place that offers ship from. If its location is corrected, its offers count as changed.
 
-    A proxy, so that the trigger on the table of the catalogue is declared where offers are known. `Region` names it.
+    This is a proxy, so that a trigger on the catalogue's table is declared in the app that knows offers. The docstring
+    of `Region` points to it.
     """
 
     class Meta:

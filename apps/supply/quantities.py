@@ -1,7 +1,7 @@
-"""What matching and fulfilment do to the quantities of an offer. With `services.py` the only writer of this table.
+"""What matching and fulfilment do to the quantities of an offer. A writer of this app's tables, as `services.py` is.
 
-Each verb is one conditional UPDATE, inside the caller's transaction: the row count is the answer. Holds are committed
-by functions in the database, through the view `supply_published` (`matching.holding`).
+Each verb is one UPDATE inside the caller's transaction. Constraints of the table refuse what does not add up. Holds are
+committed by functions in the database, through the view `supply_published` (`apps/matching/holds/sql`).
 """
 
 import datetime as dt
@@ -14,10 +14,11 @@ from apps.supply.models import Offer
 
 
 def reserve(offer_id: int, quantity: int) -> bool:
-    """Promise `quantity` of an offer to a repeat order in one conditional UPDATE; False when it is not there any more.
+    """Reserve `quantity` of an offer for a repeat order. False if the offer has not that much free any more.
 
-    It may be taken from a paused offer, never from a suspended one nor from stock that is not there.
+    The offer may be paused, but not stale or withdrawn.
     """
+    # Condition and change are one statement, so two orders at once cannot both take the last goods.
     repeatable = Offer.objects.repeatable().alias(free=Offer.quantity_free.expression())
     return (
         repeatable.filter(pk=offer_id, free__gte=quantity).update(quantity_reserved=F("quantity_reserved") + quantity)
@@ -26,10 +27,11 @@ def reserve(offer_id: int, quantity: int) -> bool:
 
 
 def release(quantities: Mapping[int, int], *, now: dt.datetime) -> None:
-    """Give back what was promised of each offer, by key: others may have it.
+    """Give back reserved quantities, by key of the offer: others may have them.
 
-    Whoever releases of several has locked them in the order of their keys.
+    If there are several offers, the caller has locked them in the order of their keys.
     """
+    # One statement, in SQL, because each row has a quantity of its own. The ORM would write a CASE of all rows.
     with connection.cursor() as cursor:
         cursor.execute(
             """

@@ -1,4 +1,4 @@
-"""From the rows of a sheet to offers: which item, standard and region a name means, and every fault in words."""
+"""Makes offers from the rows of a sheet: finds the item, standard and region of each name, and says every fault."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from apps.core.errors import RuleViolation, Text
 from apps.supply import services, sheets
 from apps.supply.models import Offer
 
-# Of one sheet, as each of these is compared with the names of all places.
+# The most unknown names of places that are looked up for one sheet, because each is compared with all regions.
 _MOST_LOOKED_UP: Final = 100
 _FAULTS: Final[dict[str, Text]] = {
     "missing": _("This is missing."),
@@ -34,7 +34,7 @@ _FAULTS: Final[dict[str, Text]] = {
 
 @dataclass
 class ReadRow:
-    """One row. Without `errors`, `facts` are the keyword arguments of `create_offer`; `offer` is it, not yet saved."""
+    """One row of a sheet. Without `errors`, `facts` are arguments of `create_offer`, and `offer` is not saved yet."""
 
     number: int
     facts: dict[str, Any] = field(default_factory=dict)
@@ -58,8 +58,10 @@ class ReadSheet:
 
 
 def read_rows(organisation: Organisation, data: bytes, *, by: User | None, publish: bool = False) -> ReadSheet:
-    """Read a CSV or XLSX sheet of offers and check each row, to `publish` it too if asked to; nothing is written.
-    Raises `sheet_unusable`.
+    """Read a CSV or XLSX sheet of offers and check each row. Nothing is written.
+
+    With `publish`, the rows are also checked for what would keep them from being published. Raises `sheet_unusable` and
+    `not_a_supplier`.
     """
     try:
         sheet = sheets.read(data)
@@ -74,7 +76,7 @@ def read_rows(organisation: Organisation, data: bytes, *, by: User | None, publi
 
 
 def import_offers(organisation: Organisation, data: bytes, *, by: User | None, publish: bool = False) -> list[Offer]:
-    """All rows of a sheet as offers, or none: then every fault is named by row and column."""
+    """Create an offer for each row of a sheet, or none. Raises `rows_invalid` with every fault by row and column."""
     sheet = read_rows(organisation, data, by=by, publish=publish)
     if sheet.faulty:
         raise RuleViolation.of_fields(
@@ -127,6 +129,7 @@ class _Names:
         self.items = self._items()
         self.proposals = Proposals()
         self.looked_up = 0
+        # A few hundred rows: one query for all is cheaper than one for each row of the sheet.
         self.standards = {_key(standard.code): standard for standard in Standard.objects.all()}
         self.regions = self._regions(
             {
@@ -146,7 +149,7 @@ class _Names:
                 items[_key(name)].add(item)
         for item_id, text in ItemAlias.objects.filter(item__in=by_id).values_list("item_id", "text"):
             items[_key(text)].add(by_id[item_id])
-        # A name of one's own beats another item's alias.
+        # The name of an item is worth more than the same text as an alias of another item.
         for item in by_id.values():
             for name in (item.key, item.name_zh, item.name_en):
                 items[_key(name)] = {item}
@@ -194,6 +197,7 @@ class _Names:
         return found
 
     def region(self, name: str) -> Region:
+        # Exact names were looked up for all rows at once. Only the others cost a search each.
         if name not in self.regions and self.looked_up < _MOST_LOOKED_UP:
             self.looked_up += 1
             self.regions[name] = set(find(name))

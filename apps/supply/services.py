@@ -18,6 +18,7 @@ from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.supply.models import Offer, OfferState, OfferStateCode
 
+# Forms warn of a live offer of the same item that the organisation made within this time.
 LIKELY_DUPLICATE_WITHIN = dt.timedelta(days=7)
 
 
@@ -45,13 +46,14 @@ def check_facts(offer: Offer) -> None:
 
 
 def _check_references(offer: Offer) -> dict[str, list[Text]]:
-    """What is said of the offer in terms of the catalogue must be in the catalogue."""
+    """The faults of the offer's references to the catalogue, by field."""
     errors: dict[str, list[Text]] = {}
     if offer.standard and not ItemStandard.objects.filter(item=offer.item, standard=offer.standard).exists():
         errors["standard"] = [
             _("“%(standard)s” is not a standard for %(item)s.") % {"standard": offer.standard, "item": offer.item}
         ]
     if offer.ships_to:
+        # An array of codes has no foreign key, so nothing else checks them.
         known = set(Region.objects.filter(code__in=offer.ships_to).values_list("code", flat=True))
         unknown = [code for code in offer.ships_to if code not in known]
         if unknown:
@@ -103,7 +105,10 @@ def create_offers(
 
 @transaction.atomic
 def publish_offer(offer: Offer, *, by: User | None, now: dt.datetime | None = None) -> Offer:
-    """Put a draft, paused or stale offer to work: from this commit on it is matched."""
+    """Publish a draft, paused or stale offer: from this commit on it is matched.
+
+    Raises `organisation_unverified`, `item_unlisted`, `quantity_missing` and `certificate_expired`.
+    """
     now = now or timezone.now()
     if not offer.organisation.is_verified:
         raise RuleViolation(
@@ -123,7 +128,8 @@ def publish_offer(offer: Offer, *, by: User | None, now: dt.datetime | None = No
 
 
 def check_can_go_out(offer: Offer, now: dt.datetime) -> None:
-    """Raise what in the facts of an offer, which may be a draft for long, keeps it from being published."""
+    """Raise `item_unlisted`, `quantity_missing` or `certificate_expired` if an offer cannot be published yet."""
+    # These are no faults of a draft, which may wait for a long time: goods and certificate may come later.
     if offer.item.is_unlisted:
         raise RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
     if offer.quantity <= 0:
@@ -134,7 +140,7 @@ def check_can_go_out(offer: Offer, now: dt.datetime) -> None:
 
 @transaction.atomic
 def pause_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Offer:
-    """Promise nothing new for a while; what is held and not answered is taken back by the next matching."""
+    """Promise nothing new for a while. The next matching takes back the requests that are not answered."""
     change_state(offer, OfferState.PAUSED, now=now or timezone.now(), note=reason)
     audit.record(by, "offer.paused", offer, reason=reason)
     return offer
@@ -142,8 +148,9 @@ def pause_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime | 
 
 @transaction.atomic
 def confirm_offer(offer: Offer, *, by: User, now: dt.datetime | None = None) -> Offer:
-    """Still there: freshness starts again, and who said no before may be asked again. A stale offer is published
-    again.
+    """Confirm that the goods are still there: the offer's freshness starts anew. A stale offer is published again.
+
+    Needs that the supplier declined before may be asked again.
     """
     now = now or timezone.now()
     if offer.state == OfferState.STALE:
@@ -161,7 +168,7 @@ def confirm_offer(offer: Offer, *, by: User, now: dt.datetime | None = None) -> 
 
 @transaction.atomic
 def withdraw_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Offer:
-    """The goods are gone for good. What was accepted is an order by now and is cancelled as an order."""
+    """Withdraw an offer for good. Accepted quantities are orders by now, and are cancelled as orders."""
     change_state(offer, OfferState.WITHDRAWN, now=now or timezone.now(), note=reason)
     audit.record(by, "offer.withdrawn", offer, reason=reason)
     return offer
@@ -169,8 +176,10 @@ def withdraw_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime
 
 @transaction.atomic
 def suspend_gone(offer_id: int, *, withdrawn: int, now: dt.datetime) -> bool:
-    """Its supplier, asked for some, said that the goods are gone: nobody is sent there until it confirms them by one
-    click. `withdrawn` is how many other requests for them were taken back. False when the offer was not published.
+    """Suspend an offer because its supplier answered a request with "the goods are gone".
+
+    The supplier can confirm it again by one click. `withdrawn` is how many other requests for the goods were taken
+    back. False if the offer was not published.
     """
     offer = Offer.objects.shown().get(pk=offer_id)
     if offer.state != OfferState.PUBLISHED:
@@ -180,6 +189,7 @@ def suspend_gone(offer_id: int, *, withdrawn: int, now: dt.datetime) -> bool:
         "offer.gone",
         offer.organisation,
         {**describe(offer), "withdrawn": withdrawn},
+        # With the last confirmation: an offer that was confirmed again may be gone again.
         key=f"offer.gone:{offer.pk}:{offer.confirmed_at:%Y%m%d%H%M%S%f}",
     )
     return True
@@ -219,24 +229,24 @@ def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
 
 @transaction.atomic
 def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> list[Offer]:
-    """Take changed offers off the queue for `lease`."""
+    """Claim changed offers for `lease`. If the worker dies, the next sweep after the lease finds them."""
     claimed = list(Offer.objects.next_to_match(now).shown()[:limit])
     Offer.objects.claim(claimed, until=now + lease)
     return claimed
 
 
 def request_matching(offer_ids: Collection[int], *, now: dt.datetime) -> int:
-    """Have matching look whom published offers help, e.g. because their supplier is verified again."""
+    """Have matching look for needs that these published offers serve, e.g. because their supplier is verified again."""
     return Offer.objects.published().filter(pk__in=offer_ids).update_in_order(match_requested_at=now)
 
 
 def finish_matching(offers: Sequence[Offer], *, again: Collection[int] = (), at: dt.datetime | None = None) -> None:
-    """Take what was claimed off the queue, unless it changed again meanwhile; have `again` these looked at later."""
+    """Take claimed offers off the queue, unless they changed again. Those in `again` are queued anew for `at`."""
     Offer.objects.finish(offers, again=again, at=at)
 
 
 def describe(offer: Offer) -> dict[str, Any]:
-    """The facts of an offer for a message: no contacts."""
+    """The facts of an offer for a message, without contacts. Texts are in both languages, for readers of either."""
     return {
         "offer_id": offer.pk,
         "organisation": offer.organisation.name,

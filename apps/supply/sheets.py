@@ -1,7 +1,7 @@
-"""Sheets of offers, CSV or XLSX, to rows of typed values. Pure: which item a name means is decided by `reading.py`.
+"""Reads sheets of offers, CSV or XLSX, into rows of typed values. Pure: `reading.py` decides which item a name means.
 
-The first row names the columns, in English as in the API or in Chinese (`HEADERS`); order does not matter, unknown
-columns are reported and passed over. Quantities are whole numbers of the item's base unit.
+The first row names the columns, in English as in the API or in Chinese (`HEADERS`). Their order does not matter.
+Unknown columns are reported and skipped. Quantities are whole numbers of the item's base unit.
 """
 
 import csv
@@ -28,7 +28,7 @@ REQUIRED: Final = tuple(field.name for field in FIELDS if field.is_required)
 
 @dataclass
 class SheetRow:
-    """One row as read. `number` is as a person counts, the header being row 1; an empty cell is in neither dict."""
+    """One row as read. `number` counts as a person does: the header is row 1. An empty cell is in neither dict."""
 
     number: int
     values: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +61,7 @@ def _read_csv(data: bytes) -> Iterator[list[Any]]:
     text = _decode(data)
     if "\0" in text:
         raise UnreadableError("unreadable")
+    # The delimiter is the one that is most frequent in the header, which has no free text.
     first = text.lstrip().split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
     try:
@@ -70,6 +71,7 @@ def _read_csv(data: bytes) -> Iterator[list[Any]]:
 
 
 def _decode(data: bytes) -> str:
+    # UTF-8 first: nearly every text in GB 18030 is invalid as UTF-8, but not the other way round.
     is_utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     for encoding in ["utf-16"] if is_utf16 else ["utf-8-sig", "gb18030"]:
         try:
@@ -84,6 +86,7 @@ def _read_xlsx(data: bytes) -> Iterator[list[Any]]:
     import openpyxl
 
     try:
+        # The sizes stand in the directory of the archive, so nothing is unpacked to learn them.
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked <= MAX_UNPACKED:
@@ -126,7 +129,7 @@ def _numbered(lines: Iterable[list[Any]]) -> Iterator[tuple[int, list[Any]]]:
 
 
 def _columns(header: list[Any]) -> tuple[list[str | None], list[str]]:
-    """The field that each column holds, None for one that is passed over; and the names of those."""
+    """The field of each column (None if the column is skipped), and the names of the skipped columns."""
     known = {plain(name): column for column, names in HEADERS.items() for name in names}
     named = [text_of(cell) for cell in header]
     columns = [known.get(plain(name)) for name in named]
@@ -140,6 +143,7 @@ def _columns(header: list[Any]) -> tuple[list[str | None], list[str]]:
 
 def _row(number: int, line: list[Any], columns: list[str | None]) -> SheetRow:
     row = SheetRow(number)
+    # `strict=False`: CSV rows may be shorter than the header, or have empty cells at the end.
     for column, cell in zip(columns, line, strict=False):
         if column is None or text_of(cell) == "":
             continue

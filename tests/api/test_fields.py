@@ -6,8 +6,8 @@ from pathlib import Path
 
 from django.db import models
 
-from apps.api.demands import DemandLineSerializer, DemandSerializer
-from apps.api.offers import NewOfferSerializer, OfferSerializer
+from apps.api.resources.demands import DemandLineSerializer, DemandSerializer
+from apps.api.resources.offers import NewOfferSerializer, OfferSerializer
 from apps.demands.fields import CONTACT_FIELDS, DEMAND_FIELDS
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand

@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
 from apps.accounts.services import issue_token
-from apps.api.demands import DemandSerializer
-from apps.api.matches import MatchSerializer
-from apps.api.offers import OfferSerializer
-from apps.api.orders import OrderSerializer
-from apps.api.organisations import OrganisationSerializer
+from apps.api.resources.demands import DemandSerializer
+from apps.api.resources.matches import MatchSerializer
+from apps.api.resources.offers import OfferSerializer
+from apps.api.resources.orders import OrderSerializer
+from apps.api.resources.organisations import OrganisationSerializer
 from apps.exports.datasets import DATASETS
 from apps.fulfilment.models import Order, Shipment
 from apps.matching.services import sweep

@@ -21,6 +21,7 @@ def solve_aggregated(market: Market, levels: PriorityLevels) -> tuple[Arcs, Ints
     what can be served is a polymatroid, where only the order of the weights matters, and small costs halve the time of
     the solver.
     """
+    # One arc for each class and group that fit: the transpose lists them class by class.
     class_, group = np.nonzero(market.groups.fits.T)
     groups, classes = market.groups.fits.shape
     free = np.where(market.usable, market.free, 0)
@@ -30,20 +31,25 @@ def solve_aggregated(market: Market, levels: PriorityLevels) -> tuple[Arcs, Ints
     n_levels = int(levels.level.max(initial=0)) + 1
     key, merged = np.unique(market.groups.need[levels.row] * n_levels + levels.level, return_inverse=True)
     capacity = sum_by_index(merged, levels.capacity, len(key))
+    # Members of a level differ by the reward for filling. The largest weight keeps the bound an upper bound.
     weight = np.zeros(len(key), dtype=np.int64)
     np.maximum.at(weight, merged, levels.weight)
+    # Costs from 1 to the number of levels order the segments as the weights do.
     _weights, rank = np.unique(weight, return_inverse=True)
 
+    # Nodes: classes first, then groups, then the sink. `key // n_levels` is the group of a merged segment.
     network = Network()
     sink = np.array([classes + groups])
     limit = np.minimum(stock[class_], sum_by_index(market.groups.need, market.remaining, groups)[group])
     sent = network.add_arcs(class_, classes + group, limit, 0)
     used = network.add_arcs(classes + key // n_levels, sink, capacity, 1 + rank)
+    # Stock that nobody needs goes straight to the sink, so that supply and demand balance.
     network.add_arcs(np.arange(classes), sink, stock, 0)
     network.set_supplies(np.arange(classes), stock)
     network.set_supplies(sink, -stock.sum(keepdims=True))
     flow = network.solve()
 
+    # Scores were left out: the bound assumes the best score, and the bonus, on every unit.
     most_units = min(int(free.sum()), int(market.remaining.sum()))
     bound = float(flow[used].astype(np.float64) @ weight) + float(THOUSAND + market.bonus) * most_units
     filled = _split_segments(merged, levels.capacity, flow[used])
@@ -54,6 +60,7 @@ def solve_aggregated(market: Market, levels: PriorityLevels) -> tuple[Arcs, Ints
 def _split_segments(merged: Ints, capacity: Ints, units: Ints) -> Ints:
     """Share the units of merged segments among their members, filling the first ones first. Shape (n_segments,)."""
     order = np.argsort(merged, kind="stable")
+    # The units ahead of each member within its merged segment: a running sum, less that of the segment's first member.
     before = np.cumsum(capacity[order]) - capacity[order]
     first = np.searchsorted(merged[order], np.arange(len(units)))
     filled = np.empty_like(capacity)
@@ -73,12 +80,15 @@ def _disaggregate(
     # Stock that a class keeps is one more flow, after those that it sends.
     kept = sum_by_index(market.groups.source, free, classes) - sum_by_index(class_, sent, classes)
     order = np.argsort(np.concatenate([class_, np.arange(classes)]), kind="stable")
+    # -1 stands for "nowhere": those units stay at their source.
     to = np.concatenate([group, np.full(classes, -1)])[order]
+    # First application: flows out of each class are matched with the sources of that class.
     columns = np.lexsort((market.origin, market.groups.source))
     flow, index, units = _north_west_corner(np.concatenate([sent, kept])[order], free[columns])
 
     is_sent = to[flow] >= 0
     to, column, units = to[flow[is_sent]], columns[index[is_sent]], units[is_sent]
+    # Second application: what flows into each group is matched with the needs of that group.
     order = np.lexsort((market.origin[column], to))
     rows = np.lexsort((market.location, market.groups.need))
     flow, index, units = _north_west_corner(units[order], assigned[rows])
@@ -89,6 +99,7 @@ def _disaggregate(
 
 def _north_west_corner(supply: Ints, demand: Ints) -> tuple[Ints, Ints, Ints]:
     """Match supplies with demands of the same sum, in the order given: indexes of both, and the units of each pair."""
+    # Both lists are laid end to end on one line. An interval between two neighbouring ends belongs to one of each.
     supply_ends, demand_ends = np.cumsum(supply), np.cumsum(demand)
     ends = np.sort(np.concatenate([supply_ends, demand_ends]))
     units = np.diff(ends, prepend=0)

@@ -62,6 +62,7 @@ class Arcs:
     def sum_flow(self, row: Ints, column: Ints, units: Ints) -> Ints:
         """Units per arc, shape (n_arcs,), added up from pairs. Pairs that are no arc are left out."""
         keys, wanted = _keys_of(self.row, self.column), _keys_of(row, column)
+        # A key beyond the last finds the index len(keys), where the appended -1 equals no key.
         index = np.searchsorted(keys, wanted)
         known = np.append(keys, -1)[index] == wanted
         return np.bincount(index[known], units[known], minlength=len(keys)).astype(np.int64)
@@ -69,6 +70,7 @@ class Arcs:
 
 def _keys_of(row: Ints, column: Ints) -> Ints:
     """One number per pair, in the order of need, then source."""
+    # One integer sorts and compares faster than two columns. Indexes are far below 2 ** 32.
     return (row << 32) | column
 
 
@@ -91,11 +93,14 @@ def sample_arcs(market: Market, *, per_need: int) -> Arcs:
     parts: list[tuple[Ints, Ints]] = []
     for group, rows in market.groups.members(np.arange(len(market))):
         columns = market.fitting(group)
+        # Equal steps over the order of quantity give each need some large sources and some small ones.
         columns = columns[np.argsort(market.free[columns], kind="stable")]
         # Sources with less than is useful to a need come first in this order, and are skipped.
         first = np.searchsorted(market.free[columns], market.minimum_useful[rows])
         size = len(columns) - first
+        # Neighbours in the list start far apart, so their arcs overlap little.
         start = (rows * _GOLDEN % 1 * size).astype(np.int64)
+        # A need with few sources gets them all, one after the other.
         step = np.where(size[:, None] > per_need, steps * size[:, None] // per_need, steps)
         index = first[:, None] + (step + start[:, None]) % np.maximum(1, size)[:, None]
         chosen = steps < np.minimum(size, per_need)[:, None]
@@ -110,6 +115,7 @@ def eligible_supply(market: Market) -> Ints:
     Sums are made by group from sorted quantities, so the cost is about n_sources·log n_sources for each group.
     """
     supply = np.zeros(len(market), dtype=np.int64)
+    # Sources that must be looked at pair by pair are added last.
     columns = np.flatnonzero(market.usable & ~market.pairwise)
     height = max(1, _BLOCK // max(1, len(columns)))
     for start in range(0, len(market.groups.fits), height):
@@ -119,12 +125,15 @@ def eligible_supply(market: Market) -> Ints:
         free = np.where(fits, market.free[columns], 0)
         # No source is subtracted twice. A usable one has free ≥ minimum order, and remaining ≥ minimum useful quantity.
         too_little = _sum_below(market.free[columns], free, market.minimum_useful[rows], group)
+        # Negated sizes turn "minimum order above what remains" into the same question, "size below a limit".
         too_much = _sum_below(-market.minimum[columns], free, -market.remaining[rows], group)
         supply[rows] = free.sum(axis=1)[group] - too_little - too_much
+    # Pairs that a need has ruled out were counted above, if nothing else had left them out: take those off again.
     row, column = market.barred
     fits = market.groups.fits[market.groups.need[row], market.groups.source[column]]
     fits &= market.usable[column] & ~market.pairwise[column]
     fits &= (market.minimum[column] <= market.remaining[row]) & (market.minimum_useful[row] <= market.free[column])
+    # `subtract.at`, because a need may have ruled out several sources.
     np.subtract.at(supply, row[fits], market.free[column[fits]])
 
     # The reach of a gift differs from pair to pair, so those sources are looked at one by one.
@@ -140,9 +149,11 @@ def _sum_below(size: Ints, units: Ints, limits: Ints, group: Ints) -> Ints | int
 
     `size` has shape (n_sources,), `units` (n_groups, n_sources), `limits` and `group` (n_needs,).
     """
+    # The usual case: no limit reaches the smallest size, and no sum is needed.
     if limits.max(initial=-_INFINITE) <= size.min(initial=_INFINITE):
         return 0
     order = np.argsort(size)
+    # Prefix sums in order of size: the answer to each limit is then one binary search.
     sums = np.zeros((len(units), len(size) + 1), dtype=np.int64)
     np.cumsum(units[:, order], axis=1, out=sums[:, 1:])
     return sums[group, np.searchsorted(size[order], limits)]

@@ -18,6 +18,8 @@ def shipment_costs(market: Market) -> Floats:
 def use_one_source(row: int, assignment: Assignment, cost: float) -> None:
     """Let one source of a need send all of it, where the saved shipments, at `cost` each, outweigh the lost score."""
     own, needed = assignment.loads[row], int(assignment.assigned[row])
+    # A source can send everything if what it has left covers what the others send now. Its load only grows, so it stays
+    # above its minimum order.
     able = [column for column, load in own.items() if assignment.residual[column] >= needed - load.units]
     if not able:
         return
@@ -25,6 +27,7 @@ def use_one_source(row: int, assignment: Assignment, cost: float) -> None:
     score, saved = own[best].score, cost * (len(own) - 1)
     if score * needed <= sum(load.units * load.score for load in own.values()) - saved:
         return
+    # A copy, because `remove` takes entries out of the mapping.
     for column in list(own):
         assignment.remove(row, column)
     assignment.add(row, best, needed, score)
@@ -44,7 +47,9 @@ def consolidate_shipments(
     for row in sorted(assignment.loads):
         for column in assignment.loads[row]:
             rows_of.setdefault(column, []).append(row)
+    # Sources with the most shipments come first, because they can save most; the index decides ties.
     several = sorted((column for column, rows in rows_of.items() if len(rows) > 1), key=lambda c: (-len(rows_of[c]), c))
+    # Arcs are sorted by need. In this order the arcs of one source are one slice.
     by_column = np.argsort(arcs.column, kind="stable")
     begin = np.searchsorted(arcs.column[by_column], several)
     end = np.searchsorted(arcs.column[by_column], several, side="right")
@@ -67,11 +72,14 @@ def _send_to_one_need(
     """Consolidate the shipments of one source. `rows` are all needs with an arc from it, `scores` those of the arcs."""
     sent = np.array([assignment.units(row, column) for row in rows.tolist()], dtype=np.int64)
     units = int(sent.sum())
+    # What each need gets of other sources, and what it would lack without this one.
     without = assignment.assigned[rows] - sent
     short = market.remaining[rows] - without
     able = (short >= units) & (units >= np.minimum(market.minimum_useful[rows], short))
     if not able.any():
         return False
+    # Both sides are measured against giving the goods to nobody: `gain` for each need that might take all of them,
+    # `present` for those that share them now.
     base = levels.values_of(rows, without)
     gain = levels.values_of(rows, np.minimum(without + units, market.remaining[rows])) - base
     gain += units * scores - cost[rows]
@@ -81,6 +89,7 @@ def _send_to_one_need(
     best = int(gain.argmax())
     if gain[best] <= present[is_sent].sum():
         return False
+    # A larger value could hide a loss on an early level that many later units make up for.
     after = assignment.assigned.copy()
     after[rows] = without
     after[rows[best]] += units

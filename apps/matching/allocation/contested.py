@@ -24,11 +24,11 @@ from apps.matching.scoring.facts import Need, Rules, Source
 from apps.policy.values import PolicyValues
 
 EXACT_PAIRS: Final = 150_000  # with more compatible pairs than this, column generation is quicker than all of them
-GAP_GOAL: Final = 1e-4
-SCORE_GOAL: Final = 10.0
+GAP_GOAL: Final = 1e-4  # of the bound
+SCORE_GOAL: Final = 10.0  # thousandths of a score per unit: weights are so large that a share alone would hide scores
 _SAMPLED_PER_NEED: Final = 8
 _PRICED_PER_NEED: Final = 8
-_MAX_ROUNDS: Final = 20
+_MAX_ROUNDS: Final = 20  # of column generation
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ def solve_market(market: Market, effort: Effort, held: Mapping[tuple[int, int], 
     """Who gets what, without the reasons."""
     supply = eligible_supply(market)
     levels = priority_levels(market, supply)
+    # Nothing is free for anybody, so there is nothing to solve; the shortages are still reported.
     if not supply.any():
         nothing = Assignment.empty(market)
         return Solution(market, levels, supply, nothing, nothing.arcs(), Method.NONE)
@@ -108,6 +109,7 @@ def solve_market(market: Market, effort: Effort, held: Mapping[tuple[int, int], 
     other = greedy_unless_worse(market, levels.cap, best)
     if other and objective(market, levels, other) > objective(market, levels, best):
         best, method = other, Method.GREEDY
+    # Stability comes last: it must compare the plan that would be carried out.
     if held:
         best = limit_changes(market, levels, best, held)
     return Solution(
@@ -133,9 +135,11 @@ def _solve_all_pairs(market: Market, levels: PriorityLevels) -> _Flow:
 
 def _generate_columns(market: Market, levels: PriorityLevels, effort: Effort) -> _Flow:
     """Solve over some arcs, add those that the dual prices ask for, and repeat until the gap is certified."""
+    # The aggregated plan is there before anything else, so there is a plan even if time is up at once.
     arcs, quantity, bound = solve_aggregated(market, levels)
     if effort.expired():
         return _Flow(arcs, quantity, bound, 0)
+    # Greedy's arcs make the first flow no worse than greedy; sampled ones give it ways to exchange.
     arcs = Arcs.union([greedy(market, levels.cap).arcs(), arcs, sample_arcs(market, per_need=_SAMPLED_PER_NEED)])
     for rounds in range(1, _MAX_ROUNDS + 1):
         quantity = solve_flow(market, arcs, levels)
@@ -144,7 +148,9 @@ def _generate_columns(market: Market, levels: PriorityLevels, effort: Effort) ->
             break
         duals = dual_prices(market, arcs, levels, quantity)
         dual_bound, missing = price_out(market, levels, duals, per_need=_PRICED_PER_NEED)
+        # Every bound holds, and a later one is not always tighter.
         bound = min(bound, dual_bound)
+        # Without a missing arc of positive reduced profit the flow is the best over all pairs.
         if effort.suffices(bound, value, units) or not len(missing):
             break
         arcs = Arcs.union([arcs, missing])

@@ -16,6 +16,7 @@ class Network:
     """A graph for the solver: add arcs, set the supplies, solve. Gains are integers of either sign."""
 
     def __init__(self) -> None:
+        # Imported here: it adds some 100 MB to a process, and only workers that allocate need it (decision 0013).
         from ortools.graph.python import min_cost_flow
 
         self._solver = min_cost_flow.SimpleMinCostFlow()
@@ -24,6 +25,7 @@ class Network:
         """Add arcs from `tail` to `head`; returns their positions in the flow that `solve` gives."""
         before = self._solver.num_arcs()
         head, gain = np.broadcast_to(head, tail.shape), np.broadcast_to(gain, tail.shape)
+        # The solver minimises costs, so a gain is a negative cost.
         self._solver.add_arcs_with_capacity_and_unit_cost(tail, head, capacity, -gain)
         return slice(before, before + len(tail))
 
@@ -62,10 +64,12 @@ def solve_flow(
     network.add_arcs(np.arange(sources), sink, market.free, 0)  # what is not given to anybody
     network.set_supplies(np.arange(sources), market.free - sum_by_index(arcs.column, base, sources))
     network.set_supplies(sources + np.arange(needs), sum_by_index(arcs.row, base, needs))
+    # Every unit of stock ends in the sink, through a need or directly. So there is a feasible flow.
     network.set_supplies(sink, -market.free.sum(keepdims=True))
     return base + network.solve()[pairs]
 
 
 def sum_by_index(index: Ints, units: Ints, size: int) -> Ints:
     """Units added up by index, shape (size,)."""
+    # `bincount` adds in double precision, which is exact below 2 ** 53 units.
     return np.bincount(index, units, minlength=size).astype(np.int64)

@@ -96,11 +96,13 @@ def greedy_unless_worse(market: Market, cap: Ints, plan: Assignment) -> Assignme
     """
     assignment, ahead = Assignment.empty(market), False
     for members in _tiers(market):
+        # What `plan` leaves short in this tier. Greedy is no worse while its own shortfalls stay within that.
         lead = int((market.remaining - plan.assigned)[members].sum())
         for row in _serve(market, members, cap, assignment):
             lead -= int(market.remaining[row] - assignment.assigned[row])
             if lead < 0 and not ahead:
                 return None
+        # Once greedy has served a tier more, plans are decided: lower tiers do not matter any more.
         ahead |= lead > 0
     return assignment
 
@@ -108,6 +110,7 @@ def greedy_unless_worse(market: Market, cap: Ints, plan: Assignment) -> Assignme
 def _tiers(market: Market) -> Iterator[Ints]:
     """The needs of each tier, in the order of precedence."""
     tier = market.tier[market.order]
+    # `order` is sorted by tier first, so a tier ends where the number changes.
     yield from np.split(market.order, np.flatnonzero(np.diff(tier)) + 1)
 
 
@@ -115,6 +118,7 @@ def _serve(market: Market, members: Ints, cap: Ints, assignment: Assignment) -> 
     """Serve the needs of a tier, first up to the cap, then in full. Yields each need that was short when it is done."""
     # A need whose cap equals its remaining quantity gets one turn, because a later turn could only give it less.
     for limit, turn in ((cap, members), (market.remaining, members[cap[members] < market.remaining[members]])):
+        # Stock only shrinks within a turn, and `_take` looks at what is left, so options may be computed in batches.
         short = turn[assignment.assigned[turn] < limit[turn]]
         for start in range(0, len(short), _TOGETHER):
             rows = short[start : start + _TOGETHER]
@@ -124,6 +128,7 @@ def _serve(market: Market, members: Ints, cap: Ints, assignment: Assignment) -> 
                     columns, scores = options[row]
                     while _take(market, row, scores, columns, int(limit[row]), assignment):
                         pass
+                # In the first turn a need with a smaller cap is not done yet.
                 if limit[row] == market.remaining[row]:
                     yield row
 
@@ -144,6 +149,7 @@ def _take(market: Market, row: int, scores: Scores, columns: Ints, limit: int, a
     Returns whether to try again: it got something and wants more. A source with too little to be useful may then hold
     all that is still missing.
     """
+    # A source must have its minimum order left, unless it sends to this need anyway.
     enough = (assignment.residual >= market.minimum)[columns]
     own = assignment.loads.get(row, {})
     if own:
@@ -152,6 +158,7 @@ def _take(market: Market, row: int, scores: Scores, columns: Ints, limit: int, a
     before = assignment.assigned.item(row)
     wanted, minimum_useful = limit - before, market.minimum_useful.item(row)
     while wanted > 0:
+        # `argmax` gives the first of equal scores: the smaller id, as in `scoring.ranking`.
         index = int(scores.argmax())
         score, column = scores.item(index), columns.item(index)
         if score == REFUSED:
@@ -159,6 +166,7 @@ def _take(market: Market, row: int, scores: Scores, columns: Ints, limit: int, a
         scores[index] = REFUSED
         left, already = assignment.residual.item(column), own[column].units if column in own else 0
         units = min(wanted, left)
+        # A small rest is useful if it is all that is still wanted.
         is_useful = left + already >= min(minimum_useful, wanted + already)
         if 0 < units >= market.minimum.item(column) - already and is_useful:
             assignment.add(row, column, units, score)

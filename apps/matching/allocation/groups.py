@@ -53,6 +53,7 @@ def goods_of(needs: Sequence[Need], sources: Sequence[Source], rules: Rules) -> 
     need_kinds, need_kind = classify(map(attrgetter("item_id", "standard_id", "accepts_substitutes"), needs))
     goods_kinds, goods_kind = classify(map(attrgetter("item_id", "standard_id"), sources))
     fits = np.full((len(need_kinds), len(goods_kinds)), -np.inf)
+    # Kinds are few, however many needs and sources there are, so a loop over their pairs is cheap.
     for row, need in enumerate(needs[index] for index in need_kinds):
         for column, source in enumerate(sources[index] for index in goods_kinds):
             fit = fit_of(need, source.item_id, source.standard_id, rules)
@@ -73,6 +74,7 @@ def groups_of(goods: Goods, locations: Sequence[Location], location: Ints, sourc
     named = frozenset(areas_with)
     codes_of = [named.intersection(one.path.split("/")) for one in locations]
     spot_firsts, spot = classify(codes_of)
+    # A source that names no area ships everywhere.
     ships = np.tile(np.array([not area for area in areas], dtype=bool), (len(spot_firsts), 1))
     for row, first in enumerate(spot_firsts):
         for code in codes_of[first]:
@@ -87,6 +89,7 @@ def groups_of(goods: Goods, locations: Sequence[Location], location: Ints, sourc
 
 def _combine(a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:
     """Number the combinations (a, b) that occur: the number of each element, and the a and b of each combination."""
+    # The two numbers become one by mixed radix: b is always below `size`.
     size = int(b.max(initial=0)) + 1
     keys, number = np.unique(a * size + b, return_inverse=True)
     return number.reshape(-1), keys // size, keys % size

@@ -55,11 +55,13 @@ class Market:
         kept: Collection[tuple[int, int]] = (),
         bonus: int = 0,
     ) -> None:
+        # In the order of ids equal scores are decided alike everywhere, and the order of the input does not matter.
         self.needs = sorted(needs, key=lambda need: need.id)
         self.sources = sorted(sources, key=lambda source: source.id)
         self.policy, self.now, self.bonus = policy, now, bonus
         self.remaining = _ints(map(attrgetter("remaining"), self.needs))
         self.free = _ints(map(attrgetter("free"), self.sources))
+        # A minimum of 0 and of 1 are the same, as nobody sends 0 units. With 1 a source without stock is never enough.
         self.minimum = np.maximum(1, _ints(map(attrgetter("minimum_order"), self.sources)))
         # Locations are numbered in the order of their regions, so that neighbours are near each other.
         locations, self.location = _locations(self.needs)
@@ -92,12 +94,15 @@ class Market:
         return np.flatnonzero(self.groups.fits[group][self.groups.source] & self.usable)
 
     def blocks(self, rows: Ints | None = None, columns: Ints | None = None) -> Iterator[tuple[Ints, Ints, Scores]]:
-        """Needs × sources (all, if not said otherwise), a few needs of a group at a time: the score in thousandths,
-        `REFUSED` where a filter says no. Pairs that are in no block are refused.
+        """Scores of needs × sources in blocks: rows, columns, and scores of shape (n_rows, n_columns).
+
+        A block has some needs of one group. Scores are in thousandths, `REFUSED` where a filter says no. Pairs that are
+        in no block are refused. `rows` and `columns` are all needs and all sources unless they are given.
         """
         if rows is not None or columns is not None:
             yield from self._fresh_blocks(rows, columns)
             return
+        # Later steps ask for all blocks again, so they are kept where memory allows.
         if self._blocks is None:
             if self.compatible > _KEEP:
                 yield from self._fresh_blocks(None, None)
@@ -108,6 +113,7 @@ class Market:
     def _fresh_blocks(self, rows: Ints | None, columns: Ints | None) -> Iterator[tuple[Ints, Ints, Scores]]:
         rows = np.arange(len(self.needs)) if rows is None else rows
         columns = np.flatnonzero(self.usable) if columns is None else columns
+        # A small question is one block, filled where goods and regions fit: quicker than a loop over groups.
         if len(rows) * len(columns) <= _BLOCK:
             line, index = self._fitting(rows, columns)
             if len(line):
@@ -117,6 +123,7 @@ class Market:
             return
         among = np.zeros(len(self.sources), dtype=bool)
         among[columns] = True
+        # A large one goes group by group: all members have the same sources, so no entry of a block is wasted.
         for group, members in self.groups.members(rows):
             fitting = self.fitting(group)
             fitting = fitting[among[fitting]]
@@ -134,14 +141,14 @@ class Market:
         return row[fine], column[fine], score[fine]
 
     def _fitting(self, rows: Ints, columns: Ints) -> tuple[Ints, Ints]:
-        """Which of these go together as far as goods and regions decide, by their positions."""
+        """The positions, in `rows` and in `columns`, of pairs that goods and regions let through."""
         fits = self.groups.fits[self.groups.need[rows]][:, self.groups.source[columns]] & self.usable[columns]
         # As `np.nonzero`, which takes many times as long.
         line = np.repeat(np.arange(len(rows)), np.count_nonzero(fits, axis=1))
         return line, np.flatnonzero(fits) - line * len(columns)
 
     def score(self, rows: Ints, columns: Ints) -> Scores:
-        """The same of single pairs."""
+        """The scores of single pairs in thousandths, `REFUSED` where a filter says no. All have shape (n_pairs,)."""
         scores = self._score(rows, columns)
         fits = self.usable[columns] & self.groups.fits[self.groups.need[rows], self.groups.source[columns]]
         scores[~fits] = REFUSED
@@ -163,6 +170,7 @@ class Market:
         self.tier = aged_tier(_ints(map(attrgetter("tier"), self.needs)), self.hours, self.policy)
         self.urgency = _ints(map(attrgetter("urgency_rank"), self.needs))
         self.days = _floats(map(days_of_supply, self.needs))
+        # `lexsort` sorts by its last key first. It is stable, so the id decides ties.
         self.order = np.lexsort((-waited, self.days, self.urgency, self.tier))
         self.target = np.maximum(self.remaining, _ints(map(attrgetter("target"), self.needs)))
 
@@ -172,10 +180,13 @@ class Market:
         of_goods = [term for term in terms.pair_terms() if set(term.reads) <= {"fit", *facts.SOURCE}]
         self._of_ways = [term for term in terms.pair_terms() if term.reads == ("km",)]
         self._of_pairs = [term for term in terms.pair_terms() if term not in of_goods and term not in self._of_ways]
+        # Terms that only the source decides are one number for each source.
         of_source = np.zeros(len(self.sources))
         for term in terms.source_terms():
             of_source = of_source + weights[term.name] * term(self.policy, self._of_sources)
+        # Where goods do not fit any number does: `groups` refuses the pair.
         fits = np.where(np.isfinite(goods.fits), goods.fits, 0)[:, goods.source]
+        # Terms of goods are one number for each kind of need and source.
         by_kind = np.zeros(fits.shape)
         for term in of_goods:
             by_kind = by_kind + weights[term.name] * term(self.policy, {**self._of_sources, "fit": fits})
@@ -189,19 +200,22 @@ class Market:
     def _lay_out_checks(self) -> None:
         """Which sources are of use to nobody, and which must be looked at pair by pair.
 
-        Groups decide on goods and regions. `arcs.reachable` adds up what minimum orders and too little stock leave, and
-        looks at no pair for it.
+        Groups decide on goods and regions. `arcs.eligible_supply` adds up what minimum orders and too little stock
+        leave, without looking at pairs.
         """
         self.usable = np.ones(len(self.sources), dtype=bool)
         self.pairwise = np.zeros(len(self.sources), dtype=bool)
         self._checks: list[Check] = []
         for check in checks():
+            # Listed checks name single pairs (`_lay_out_exceptions`), and groups know the others.
             if check.listed or set(check.reads) <= _OF_GROUPS:
                 continue
+            # A check of the source alone is answered once for all needs.
             if set(check.reads) <= facts.SOURCE.keys():
                 self.usable &= ~check.refuses(self._of_sources)
                 continue
             self._checks.append(check)
+            # Sums by quantity (`arcs.eligible_supply`) know minimum orders and useful quantities, and no other check.
             if check.reason not in _BY_QUANTITY:
                 self.pairwise |= self._may_refuse(check)
         names = {name for term in self._of_pairs for name in term.reads}
@@ -213,6 +227,7 @@ class Market:
         """The sources that a check could refuse for one of these needs, wherever they are."""
         named = [name for name in check.reads if name in facts.NEED]
         of_needs = np.stack([self._of_needs[name] for name in named]) if named else np.zeros((0, 1))
+        # Each combination of the facts of needs once, at the worst distance: one array asks about all needs.
         kinds = np.unique(of_needs, axis=1)[:, :, None]
         elsewhere = {"km": np.inf, "fit": 1.0, "accepted": 1, "meets": 1, "ships_here": 1}
         refused = check.refuses({**elsewhere, **self._of_sources, **dict(zip(named, kinds, strict=True))})
@@ -228,6 +243,7 @@ class Market:
                 barred |= self._listed(check)
         asked = {(self.row[need], column[source]) for need, source in kept if need in self.row and source in column}
         self.barred = np.array(sorted(barred), dtype=np.int64).reshape(-1, 2).T
+        # One number for a pair lets `np.isin` find pairs.
         self._barred = self._numbers(*self.barred)
         self._asked = np.sort(self._numbers(*np.array(sorted(asked), dtype=np.int64).reshape(-1, 2).T))
         self._exceptional = np.zeros(len(self.needs), dtype=bool)
@@ -239,6 +255,7 @@ class Market:
         found: set[tuple[int, int]] = set()
         for row, need in enumerate(self.needs):
             attribute, values = check.lists(need)
+            # Sources by this attribute, made once, so the loop costs the length of the lists and not needs × sources.
             if attribute not in columns:
                 known = columns.setdefault(attribute, {})
                 for column, source in enumerate(self.sources):
@@ -251,16 +268,18 @@ class Market:
         return rows * len(self.sources) + columns
 
     def _score(self, rows: Ints, columns: Ints) -> Scores:
-        """Of pairs whose goods and regions fit; `rows` and `columns` are broadcast against each other."""
+        """The scores of pairs whose goods and regions fit. `rows` and `columns` are broadcast against each other."""
         total = self._near(rows, columns)
         total += self._goods[self._kind[rows], columns]
         given = _Given(self, rows, columns)
         for term in self._of_pairs:
             total += term(self.policy, given) * np.float32(self.policy.weights[term.name])
         total *= THOUSAND
+        # In 16 bits, because whole markets are kept: a score has at most 1000 and the bonus.
         scores = np.rint(total, out=total).astype(np.int16)
 
         for check in self._checks:
+            # Other checks refuse only where a source is marked, so most blocks skip them.
             if check.reason in _BY_QUANTITY or self.pairwise[columns].any():
                 np.copyto(scores, REFUSED, where=check.refuses(given))
         if self._exceptional[rows].any():
@@ -271,16 +290,22 @@ class Market:
         lines = np.flatnonzero(self._exceptional[rows])
         numbers = self._numbers(rows[lines], columns if rows.ndim > 1 else columns[lines])
         some = scores[lines]
+        # Refusals last: a pair that was asked and is ruled out now stays refused.
         some[np.isin(numbers, self._asked) & (some != REFUSED)] += np.int16(self.bonus)
         some[np.isin(numbers, self._barred)] = REFUSED
         scores[lines] = some
 
     def _near(self, rows: Ints, columns: Ints) -> Singles:
-        """The weighted distance term: of pairs, or of a block by the table, which is made when a place is asked for."""
+        """The weighted distance term, of single pairs or of a block.
+
+        A block reads a table of locations × origins. Its row is computed when a location is first asked for.
+        """
         places, origins = self.location[rows], self.origin[columns]
+        # Single pairs are spread over many locations, so whole rows of the table would be made for nothing.
         if rows.ndim == 1:
             return self._nearness_of(self._way[places, origins])
         new = np.unique(places[~self._measured[places]])
+        # In parts, so that the temporary arrays of a trigonometric formula stay small.
         for start in range(0, len(new), _LOCATIONS):
             some = new[start : start + _LOCATIONS]
             self._nearness[some] = self._nearness_of(self._way[some[:, None], np.arange(self._nearness.shape[1])])
@@ -317,7 +342,7 @@ class _Given(dict[str, npt.NDArray[np.floating]]):
 
 
 def _narrow(values: Floats) -> npt.NDArray[np.floating]:
-    """Half as wide, which is twice as fast, unless whole numbers would lose digits."""
+    """The values in single precision, which is twice as fast, unless whole numbers would lose digits."""
     narrow = values.astype(np.float32)
     is_whole = np.array_equal(values, np.rint(values))
     return values if is_whole and not np.array_equal(narrow, values) else narrow
@@ -332,7 +357,7 @@ def _floats(values: Iterable[float]) -> Floats:
 
 
 def _locations(those: Sequence[Need | Source]) -> tuple[list[Location], Ints]:
-    """Where they are, each location once, in the order of their paths, and at which each one is."""
+    """The distinct locations in the order of their paths, and for each need or source the index of its own."""
     first, index = classify(map(attrgetter("location.path"), those))
     locations = [those[one].location for one in first.tolist()]
     order = sorted(range(len(locations)), key=lambda one: locations[one].path)

@@ -85,6 +85,7 @@ def report_of(solution: Solution) -> Report:
     """How good the solution is."""
     market, levels, assignment = solution.market, solution.levels, solution.assignment
     value = solution.value(assignment)
+    # Sums of floating-point numbers may exceed their bound by a rounding error.
     bound = max(value, solution.bound)
     return Report(
         method=solution.method,
@@ -131,6 +132,7 @@ def _backups(market: Market, assignment: Assignment, arcs: Arcs) -> Iterator[tup
     starts = np.searchsorted(arcs.row, np.arange(len(market) + 1)).tolist()
     for row, loads in assignment.loads.items():
         own = slice(starts[row], starts[row + 1])
+        # So many are enough even if all that the need got are among the best.
         order = np.argsort(-arcs.score[own], kind="stable")[: len(loads) + market.policy.standbys]
         best = arcs.column[own][order].tolist()
         yield row, [column for column in best if column not in loads][: market.policy.standbys]
@@ -144,6 +146,7 @@ def shortages_of(solution: Solution) -> dict[int, Shortage]:
     below_minimum = _with_sources_left(market, assignment, np.flatnonzero(assigned < market.remaining))
 
     def why(row: int, others: int, above: int) -> Reason:
+        # Several reasons may hold. The first says most about what this need could do.
         if not solution.supply[row]:
             return Reason.NO_SOURCE
         if row in below_minimum:
@@ -170,5 +173,6 @@ def _with_sources_left(market: Market, assignment: Assignment, short: Ints) -> s
     columns = np.flatnonzero(assignment.residual)
     found: set[int] = set()
     for rows, _columns, scores in market.blocks(short, columns) if len(columns) else ():
+        # Something compatible is left and greedy did not take it, so a minimum stood in the way.
         found.update(rows[(scores != REFUSED).any(axis=1)].tolist())
     return found

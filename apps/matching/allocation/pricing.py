@@ -15,7 +15,7 @@ from apps.matching.allocation.groups import Ints
 from apps.matching.allocation.market import REFUSED, Market, Scores
 from apps.matching.allocation.priority import PriorityLevels
 
-_MINUS_INFINITY = -(1 << 62)
+_MINUS_INFINITY = -(1 << 62)  # far enough from the end of 64 bits that adding a score cannot overflow
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,11 @@ def dual_prices(market: Market, arcs: Arcs, levels: PriorityLevels, quantity: In
     """
     assigned = sum_by_index(arcs.row, quantity, len(market.needs))
     unfilled = levels.filled(assigned) < levels.capacity
+    # One more unit at a need is worth the weight of its best segment that is not full.
     base = np.full(len(market.needs), _MINUS_INFINITY)
     np.maximum.at(base, levels.row[unfilled], levels.weight[unfilled])
 
+    # `reduceat` takes the maximum of each run of equal indexes, so arcs are sorted once by source and once by need.
     by_column = np.argsort(arcs.column, kind="stable")
     columns, first_of_column = np.unique(arcs.column[by_column], return_index=True)
     row_there, score_there = arcs.row[by_column], arcs.score[by_column]
@@ -45,6 +47,7 @@ def dual_prices(market: Market, arcs: Arcs, levels: PriorityLevels, quantity: In
     rows, first_of_row = np.unique(arcs.row[used], return_index=True)
     column_used, score_used = arcs.column[used], arcs.score[used]
 
+    # A source starts at 0: a unit that nobody gets is worth nothing. Prices only rise from there.
     need, source = base.copy(), np.zeros(len(market.sources), dtype=np.int64)
     for turn in range(max_rounds if len(arcs) else 0):
         # Forwards: one more unit at a source goes to the need where it is worth most.
@@ -55,6 +58,7 @@ def dual_prices(market: Market, arcs: Arcs, levels: PriorityLevels, quantity: In
             # Backwards: one more unit at a need sets free a unit of a source that serves it now.
             freed = np.maximum.reduceat(updated[column_used] - score_used, first_of_row)
             need[rows] = np.maximum(base[rows], freed)
+        # Not after the first turn: what went backwards in it may raise sources in the second.
         if turn and (updated == source).all():
             break
         source = updated
@@ -74,6 +78,7 @@ def price_out(market: Market, levels: PriorityLevels, duals: Duals, *, per_need:
     for rows, columns, scores in market.blocks():
         profit = scores - duals.source[columns]
         profit[scores == REFUSED] = _MINUS_INFINITY
+        # A block has every compatible source of its needs, so the maximum of a row is that of the need.
         cheapest[rows] = profit.max(axis=1)
         profit += duals.need[rows, None]
         hopeful = np.flatnonzero(cheapest[rows] + duals.need[rows] > 0)
@@ -82,10 +87,12 @@ def price_out(market: Market, levels: PriorityLevels, duals: Duals, *, per_need:
             parts.append(Arcs.of_block(rows, columns, scores, hopeful[row], column))
             best.update(profit, rows, columns, scores)
         seen += len(rows)
+        # One arc for each source after every 1/`per_need` of the needs makes about `per_need` arcs for each source.
         if seen * per_need >= len(market):
             parts.append(best.take())
             seen = 0
     parts.append(best.take())
+    # A need takes a segment only where its weight exceeds what the cheapest source charges beyond its score.
     gains = np.maximum(0.0, levels.weight + cheapest[levels.row])
     bound = float(market.free @ duals.source.astype(np.float64)) + float(gains @ levels.capacity)
     return bound, Arcs.union(parts)
@@ -96,6 +103,7 @@ def _most_profitable(profit: Ints, count: int) -> tuple[Ints, Ints]:
     row, column = np.nonzero(profit > 0)
     if len(row) <= count * len(profit) or profit.shape[1] <= count:
         return row, column
+    # Single precision is quicker. Which of nearly equal arcs are taken does not matter.
     top = np.argpartition(profit.astype(np.float32), profit.shape[1] - count, axis=1)[:, -count:]
     row, index = np.nonzero(np.take_along_axis(profit, top, axis=1) > 0)
     return row, top[row, index]

@@ -76,10 +76,13 @@ def priority_levels(market: Market, supply: Ints) -> PriorityLevels:
     _tiers, tier = np.unique(market.tier, return_inverse=True)
     wanted = np.bincount(tier, remaining).astype(np.int64)
     wanted_so_far = np.cumsum(wanted)
+    # A need alone in its tier, or in a tier that has enough, is not capped.
     contested = (np.bincount(tier)[tier] > 1) & (wanted[tier] > supply)
     share = np.maximum(1, (supply * policy.share_cap).astype(np.int64))
     cap = np.where(contested, np.minimum(remaining, share), remaining)
     fair_from = math.inf if policy.fairness == Fairness.OFF else policy.fair_from
+    # Equal parts only where this tier and those above want more than there is, and enough is there for a part to help
+    # (`fair_from`; decision 0018).
     shared = (wanted_so_far[tier] > supply) & (market.free.sum() >= fair_from * wanted_so_far)[tier]
     parts = np.where(shared, policy.fair_parts, 1)
 
@@ -88,6 +91,7 @@ def priority_levels(market: Market, supply: Ints) -> PriorityLevels:
     ends = np.minimum(remaining[:, None] * part // parts[:, None], remaining[:, None])
     ends = np.sort(np.concatenate([ends, cap[:, None]], axis=1), axis=1)
     capacity = np.diff(ends, axis=1, prepend=0)
+    # Two ends that coincide leave a segment of no capacity, which is dropped.
     row, index = np.nonzero(capacity)
     end = ends[row, index]
     level = _levels(market, row, (end * parts[row] - 1) // remaining[row], end > cap[row])
@@ -105,10 +109,13 @@ def priority_levels(market: Market, supply: Ints) -> PriorityLevels:
 def _levels(market: Market, row: Ints, part: Ints, over_cap: Bools) -> Ints:
     """Number the segments by everything that comes before the score. Equal keys share a level."""
     policy = market.policy
+    # Whole steps, up to a limit: hours apart are no reason to send goods past a nearer need (decision 0018).
     waited = np.minimum(policy.waiting_steps, market.hours / policy.waiting_step_hours).astype(np.int64)
     urgency = market.urgency[row]
     shared_first = (part, urgency) if policy.fairness == Fairness.TIER else (urgency, part)
+    # The order of this list is the order of the aims. Rising numbers are served later, so waiting is negated.
     key = np.stack([market.tier[row], over_cap, *shared_first, market.days[row], -waited[row]])
+    # `lexsort` sorts by its last key first.
     order = np.lexsort(key[::-1])
     level = np.zeros(len(row), dtype=np.int64)
     level[order[1:]] = np.cumsum((key[:, order[1:]] != key[:, order[:-1]]).any(axis=0))
@@ -130,6 +137,8 @@ def _weights(level: Ints, fill_reward: Ints, market: Market) -> Ints:
     nodes = len(market.needs) + len(market.sources) + 2
     gap = 4 * (THOUSAND + market.bonus) * (min(len(market.needs), len(market.sources)) + 1)
     gap += int(fill_reward.max(initial=0))
+    # With very many levels the solver's range cuts the gap below what the proof asks for. Levels still come first,
+    # unless scores differ as much as in the worst case.
     gap = max(1, min(gap, _MAX_COST // nodes // count))
     return (count - level) * gap + fill_reward
 

@@ -13,8 +13,8 @@ from apps.matching.allocation.groups import Floats, Ints
 from apps.matching.allocation.market import THOUSAND, Market
 from apps.matching.allocation.priority import PriorityLevels
 
-_REPAIRS: Final = 6
-_SLOPE_SCALINGS: Final = 2
+_REPAIRS: Final = 6  # solutions of the flow at most; each costs as much as the first
+_SLOPE_SCALINGS: Final = 2  # the first turns run for the cost of shipments even if no minimum order is violated
 _SLOPE_SCALING_ARCS: Final = 200_000  # above so many arcs another solution takes longer than it is worth
 
 
@@ -29,6 +29,7 @@ def repair_rounding(
     1999).
     """
     fixed_cost = shipment_costs(market)
+    # An arc that has carried nothing yet is charged as if it were full: the linear relaxation of the fixed cost.
     carried = np.minimum(market.free[arcs.column], market.remaining[arcs.row])
     lower = np.zeros(len(arcs), dtype=np.int64)
     best = _to_plan(market, levels, arcs, quantity, fixed_cost)
@@ -40,12 +41,15 @@ def repair_rounding(
             break
         repairs += bool(violates.any())
         lower = _lower_bounds(market, levels, arcs, quantity, lower)
+        # A violating arc that got no lower bound is deleted.
         stays = ~violates | (lower > 0)
         carried = np.where(quantity > 0, quantity, carried)[stays]
         arcs, lower = arcs.select(stays), lower[stays]
+        # At most a whole score per unit, for which the gap between levels leaves room (`priority._weights`).
         cost = np.minimum(THOUSAND, fixed_cost[arcs.row] / carried).astype(np.int64) if scalings else None
         quantity = solve_flow(market, arcs, levels, cost=cost, lower=lower)
         plan = _to_plan(market, levels, arcs, quantity, fixed_cost)
+        # A later flow keeps more minimum orders and may still be worth less, so the best plan is remembered.
         if objective(market, levels, plan) > objective(market, levels, best):
             best = plan
     return best, repairs
@@ -64,6 +68,7 @@ def _lower_bounds(market: Market, levels: PriorityLevels, arcs: Arcs, quantity: 
     order = np.lexsort((close, -quantity[close] / minimum[close], levels.tier[arcs.row[close]]))
     for index in close[order].tolist():
         row, column, units = arcs.row[index], arcs.column[index], minimum[index]
+        # Only bounds that fit together: otherwise the flow would be infeasible.
         if units <= free[column] and units <= short[row]:
             lower[index] = units
             free[column] -= units
@@ -74,11 +79,13 @@ def _lower_bounds(market: Market, levels: PriorityLevels, arcs: Arcs, quantity: 
 def _to_plan(market: Market, levels: PriorityLevels, arcs: Arcs, quantity: Ints, cost: Floats) -> Assignment:
     """Drop loads below a minimum, fill up greedily, and consolidate shipments."""
     assigned = sum_by_index(arcs.row, quantity, len(market.needs))
+    # Less than the useful minimum is not worth a supplier's time, unless it completes the need.
     is_little = (quantity < market.minimum_useful[arcs.row]) & (assigned[arcs.row] < market.remaining[arcs.row])
     kept = np.where((quantity < market.minimum[arcs.column]) | is_little, 0, quantity)
     plan = greedy(market, levels.cap, Assignment.of_flow(market, arcs, kept))
     for row in [row for row, loads in plan.loads.items() if len(loads) > 1]:
         use_one_source(row, plan, float(cost[row]))
+    # Consolidation may leave needs short that other sources can serve.
     if consolidate_shipments(market, levels, arcs, plan, cost):
         return greedy(market, levels.cap, plan)
     return plan
@@ -101,6 +108,7 @@ def limit_changes(
     row, column, units = np.array(pairs, dtype=np.int64).reshape(-1, 3).T
     arcs = Arcs.of_pairs(market, row, column)
     quantity = dict(zip(zip(row.tolist(), column.tolist(), strict=True), units.tolist(), strict=True))
+    # Two plans compete: all holds as they are, and the best plan in which only small changes are undone.
     unchanged, changed = Assignment.empty(market), Assignment.empty(market)
     for pair in zip(arcs.row.tolist(), arcs.column.tolist(), arcs.score.tolist(), strict=True):
         now, then = quantity[pair[:2]], best.units(*pair[:2])

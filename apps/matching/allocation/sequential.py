@@ -80,6 +80,7 @@ def decide(
     stock = _Stock(sources)
     table = SourceTable(() if shortlists is not None else sources, policy=policy, now=now)
     queue = sorted(needs, key=lambda need: precedence(need, now, policy))
+    # A tier is finished before the next begins, so a lower one never takes what a higher one lacks.
     for tier, group in groupby(queue, key=lambda need: effective_tier(need.tier, need.waiting_since, now, policy)):
         members = list(group)
         for need in members:
@@ -88,11 +89,14 @@ def decide(
         taken: dict[int, dict[int, int]] = {need.id: {} for need in members}
         stock.tier = tier
         shares = {need.id: _share(need, members, plan.ranked, stock, policy) for need in members}
+        # Two turns: shares of what is contested first, so that one large need does not take all; then the rest.
         for cap in (shares, {need.id: need.remaining for need in members}):
             for need in members:
                 _take(need, plan.ranked[need.id].candidates.sources(), taken[need.id], stock, cap[need.id], policy)
         for need in members:
+            # Holds of others yield only after free stock: taking back a hold costs a supplier's patience.
             _take_over(need, plan, taken[need.id], stock, policy)
+            # Lower tiers must leave this much at sources that have not answered this need (`_Stock.available`).
             stock.remaining[need.id] = need.remaining - sum(taken[need.id].values())
         for need in members:
             _record(need, plan, taken[need.id], policy)
@@ -126,11 +130,13 @@ class _Stock:
 def _share(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], stock: _Stock, policy: PolicyValues) -> int:
     """The units that a need may take in the first turn: its share while its item is contested within the tier."""
     competitors = [other for other in members if other.item_id == need.item_id]
+    # Alone in its tier a need competes with nobody.
     if len(competitors) < 2:
         return need.remaining
     wanted = sum(other.remaining for other in competitors)
     supply = 0
     for source in ranked[need.id].candidates.sources():
+        # Stops as soon as there is enough for all, which is usually after a few sources.
         supply += stock.available(source.id)
         if supply >= wanted:
             return need.remaining
@@ -140,6 +146,7 @@ def _share(need: Need, members: Sequence[Need], ranked: dict[int, Ranked], stock
 def _quantity(wanted: int, available: int, already: int, minimum_order: int, minimum_useful: int) -> int:
     """Units to take of a source beyond those taken already; 0 where the sum would be below one of the minimums."""
     quantity = min(wanted, available)
+    # All that is wanted may be less than the useful minimum; then that is useful.
     least = max(already + 1, minimum_order, min(minimum_useful, already + wanted))
     return quantity if already + quantity >= least else 0
 
@@ -179,11 +186,13 @@ def _take_over(need: Need, plan: Plan, taken: dict[int, int], stock: _Stock, pol
             return
         already = taken.get(source.id, 0)
         lower = [hold for hold in stock.held[source.id] if hold.tier > stock.tier]
+        # As if all of them yielded. Then only as many yield as are needed.
         available = stock.available(source.id, freed=sum(hold.quantity for hold in lower))
         quantity = _quantity(wanted, available, already, source.minimum_order, minimum_useful)
         if not quantity:
             continue
         while lower and stock.available(source.id) < quantity:
+            # From the end of the sorted list: the lowest tier, and within it the largest id.
             hold = lower.pop()
             stock.held[source.id].remove(hold)
             stock.free[source.id] += hold.quantity

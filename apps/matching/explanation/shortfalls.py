@@ -18,11 +18,12 @@ from apps.policy.models import Policy
 
 
 def shortfall_of(demand: Demand) -> Shortfall | None:
-    """Why an open need (fetched with its item) was given no more, in the numbers of now: what is asked for of what
-    nobody has promised. Not to be saved.
+    """Why an open need (fetched with its item) got no more, with its quantities as they are now. Not to be saved.
 
-    None where it lacks something else by now than it did when that was decided. It is being decided again then, or
-    nothing fits any more, which its outlook says.
+    `given` is what suppliers are being asked for, `wanting` what nobody has promised yet.
+
+    None where the need lacks more or less than when that was decided. Then it is being decided again, or nothing fits
+    any more, which its outlook says.
     """
     if demand.state != DemandState.OPEN or not demand.quantity_remaining:
         return None
@@ -36,8 +37,9 @@ def shortfall_of(demand: Demand) -> Shortfall | None:
 def judge(
     plan: Plan, needs: Sequence[Need], demands: Collection[Demand], policy: Policy, now: dt.datetime
 ) -> dict[int, Shortage]:
-    """Of the needs of one item that a greedy plan gives less than they want, though something fits: what, and why not
-    more. Others count that were given some of the item, now or before.
+    """By need id, what a sequential plan gives each need that stays short although something fits, and why not more.
+
+    All needs are of one item. Needs that got some of the item count as competitors, in this plan or before it.
     """
     given: dict[int, int] = defaultdict(int)
     for hold in plan.holds:
@@ -71,8 +73,9 @@ def _verdict(need: Need, given: int, tier: int, served: Mapping[int, int], is_se
 def note_plan(
     plan: Plan, verdicts: Mapping[int, Shortage], demands: Collection[Demand], policy: Policy, now: dt.datetime
 ) -> None:
-    """Keep what a greedy plan gave to the needs for which something fits. Where nothing does, the outlook of the need
-    says why, and what was kept before stays.
+    """Keep what a sequential plan gave to the needs for which something fits.
+
+    Where nothing fits, the outlook of the need says why, and what was kept before stays.
     """
     unfitting = {need_id for need_id, ranked in plan.ranked.items() if not len(ranked.candidates)}
     judged = [demand for demand in demands if demand.pk not in unfitting]
@@ -81,11 +84,14 @@ def note_plan(
 
 @transaction.atomic
 def note(verdicts: Iterable[Shortage], demands: Collection[Demand], policy: Policy, now: dt.datetime) -> None:
-    """Keep what was decided of these demands, in the order of their keys; only what differs is written. Of what was not
-    carried out, because it was not worth it or something went meanwhile, nothing is kept; what was before stays.
+    """Keep the shortages that were decided for these demands. Only rows that differ are written.
+
+    A decision that was not carried out is not kept, because a change was not worth it or something went meanwhile. The
+    row from before stays then.
     """
     _one_writer_at_a_time()
     told = {verdict.need_id: verdict for verdict in verdicts if verdict.because is not None}
+    # What the need lacks now shows whether the plan was carried out: it must be what the plan left.
     now_lacking = {row.pk: row.quantity_remaining for row in Demand.objects.filter(pk__in=told).select_related("item")}
     carried_out = {pk for pk, verdict in told.items() if now_lacking.get(pk) == verdict.lacking}
     known = {row.demand_id: row for row in Shortfall.objects.filter(demand__in=[demand.pk for demand in demands])}
@@ -121,8 +127,10 @@ def forget(demand_ids: Iterable[int]) -> None:
 
 
 def _one_writer_at_a_time() -> None:
-    """Some rows go and others come in one transaction, so no order of their keys would keep two writers from waiting
-    for each other: a sweep and the micro-batch did. Readers do not wait, and a writer waits for nothing else.
+    """Let one transaction at a time write shortfalls.
+
+    A transaction deletes some rows and writes others, so no order of keys keeps two writers from a deadlock. A sweep
+    and the micro-batch had one. Readers do not wait, and a writer waits for nothing else while it holds this lock.
     """
     with connection.cursor() as cursor:
         cursor.execute("LOCK TABLE matching_shortfall IN SHARE ROW EXCLUSIVE MODE")

@@ -29,7 +29,7 @@ def explain(reasons: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def explain_in_every_language(reasons: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """As `explain`, with `text` by language: a message is written in the language of whoever reads it, later."""
+    """As `explain`, with `text` by language, because a message is put into its reader's language when it is sent."""
     reasons = list(reasons)
     by_language = {}
     for language, _name in settings.LANGUAGES:
@@ -42,14 +42,12 @@ def explain_in_every_language(reasons: Iterable[Mapping[str, Any]]) -> list[dict
 
 
 def why_not_to_answer(state: str) -> Text:
-    """Why a request in this state takes no answer; one that is still held, because its time has passed."""
+    """Why a request in this state takes no answer. A request that is still held takes none once its time has passed."""
     return _OVER[state]
 
 
 def sentence(name: str, value: Any, score: float) -> str:
-    """What one reason says. `value` and `score` are as they were stored; a reason of an earlier program, whose term is
-    gone, is said as it stands.
-    """
+    """What one stored reason says. A term that the program no longer has is shown by its name and value."""
     if name == "share":
         return _share(value)
     term = terms.named(name)

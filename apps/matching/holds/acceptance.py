@@ -30,6 +30,7 @@ def still_held(match: Match, now: dt.datetime, also: Iterable[int] = ()) -> Matc
     Raises `match_not_held`, with the reason in words, where it cannot be answered any more.
     """
     lock([match.demand_id, *also], [match.offer_id])
+    # Read anew under the locks: somebody may have answered, or the time may have passed, since the caller read it.
     match = Match.objects.shown().get(pk=match.pk)
     if match.state == MatchState.HELD and match.respond_by and match.respond_by > now:
         return match
@@ -62,6 +63,7 @@ def record_acceptance(
             held=held,
         )
     check_may_be_promised(match, now)
+    # One conditional UPDATE decides whether the need is still open: no other check could be overtaken.
     if not demands_quantities.record_acceptance(match.demand_id, held=held, accepted=accepted, now=now):
         raise RuleViolation("demand_not_open", _("The need is not open any more."))
     # The offer is released even by 0: what lower tiers left there for this need, others may have now.
@@ -103,5 +105,6 @@ def call_off(match: Match, *, by: User | None, by_supplier: bool) -> None:
 
     A cancellation by the supplier counts in its record. Raises `RuleViolation` if the match is not accepted.
     """
+    # A reason on a cancelled match is what marks it as broken by the supplier (`models.BROKEN`).
     move(match, MatchState.CANCELLED, decline_reason=DeclineReason.OTHER if by_supplier else "")
     audit.record(by, "match.called_off", match)

@@ -39,11 +39,12 @@ class HoldRequest:
     respond_by: dt.datetime
 
 
-# What a match takes over as it was asked.
+# The columns of a match that are copied from the request as they are.
 KEPT: Final = ("quantity", "rank", "score", "terms", "policy_version", "is_substitute", "tier", "respond_by")
 
 _FACTS: Final = tuple(field.name for field in fields(HoldRequest))
 
+# Arguments by name: a reader need not count them, and two of the same type cannot be mixed up.
 COMMIT: Final = """
     SELECT need_id, offer_id, match_id
     FROM matching_hold(requests => %(requests)s::jsonb, needs => %(needs)s, offers => %(offers)s)
@@ -62,6 +63,7 @@ def commit_holds(requests: Sequence[HoldRequest]) -> dict[tuple[int, int], int]:
             cursor.execute(COMMIT, parameters(requests))
             return {(need, offer): match for need, offer, match in cursor.fetchall()}
 
+        # A single hold needs no sums over a plan, so its function is shorter and quicker.
         [request] = requests
         cursor.execute(COMMIT_ONE, parameters_of_one(request))
         [match] = cursor.fetchone()
@@ -87,6 +89,7 @@ def parameters_of_one(request: HoldRequest) -> dict[str, Any]:
 
 def _row(request: HoldRequest) -> dict[str, Any]:
     """By the names of the columns of `matching_hold_request`."""
+    # `terms` stay text within the document, so PostgreSQL parses them once: when it writes the row.
     return {name: getattr(request, name) for name in _FACTS} | {"terms": _json(request.terms)}
 
 

@@ -48,15 +48,18 @@ class Done:
 
 @transaction.atomic
 def write_plan(plan: Plan, demands: Mapping[int, Demand], policy: Policy, now: dt.datetime) -> Done:
-    """Carry out a plan; what went meanwhile is dropped, and its need asks again. `demands` are as they were decided
-    upon.
+    """Carry out a plan. Holds whose need or offer changed meanwhile are dropped, and their needs ask again.
+
+    `demands`, by key, are as they were when the plan was made.
     """
+    # Holds yield only for a new hold, so there is nothing else to do.
     if not plan.holds:
         return Done()
     requested = {pk: demand.match_requested_at for pk, demand in demands.items()}
     done = Done()
     if plan.yielding:
         yielding = Match.objects.held().filter(pk__in=plan.yielding)
+        # Read before locking, to know what to lock, and once more after it: some may have been answered meanwhile.
         pairs = list(yielding.values_list("demand_id", "offer_id"))
         locked = lock(
             [*demands, *(demand for demand, _offer in pairs)],
@@ -79,11 +82,13 @@ def write_difference(plan: Plan, contest: Contest, policy: Policy, now: dt.datet
         pair for pair, quantity in contest.asked.items() if pair not in planned or planned[pair].quantity != quantity
     }
     new = [pair for pair, hold in planned.items() if hold.quantity != contest.asked.get(pair)]
+    # Taking holds back without asking somebody else would help nobody.
     if not new:
         return Done()
 
     touched = gone.union(new)
     locked = lock({demand for demand, _offer in touched}, {offer for _demand, offer in touched})
+    # A need that was amended while the plan was made is left as it is: its own matching follows.
     steady = {pk for pk, demand in locked.items() if _asks_the_same(demand, contest.demands[pk])}
     held = Match.objects.held().filter(demand__in=steady.intersection(demand for demand, _offer in gone))
     given_way = [
@@ -105,8 +110,9 @@ def _requested_since(
     locked: Mapping[int, Demand],
     now: dt.datetime,
 ) -> dict[int, dt.datetime | None]:
-    """When matching of each need was last asked for, to be still as decided: what gave way a moment ago asks by our own
-    doing.
+    """When matching of each need was last asked for, as `commit_holds` compares it with the row.
+
+    A hold that gave way a moment ago has made its need ask again. That is our own doing and must not count as a change.
     """
     since = dict(requested)
     for pk in {match.demand_id for match in given_way}:
@@ -137,6 +143,7 @@ def _carry_out(
         )
         for hold in plan.holds
     ]
+    # What went meanwhile is not among them, and its need asks again.
     made = commit_holds(requests)
     asked: dict[int, list[Match]] = defaultdict(list)
     for request in requests:
@@ -146,6 +153,7 @@ def _carry_out(
     if dropped:
         demands_services.request_matching(dropped, now=now)
 
+    # A need of which nobody is asked keeps its earlier backups.
     backups = [backup for backup in plan.backups if backup.need_id in asked]
     _write_backups(backups, demands, policy, now)
     _retire_old_backups(backups, asked)
@@ -161,12 +169,13 @@ def _carry_out(
 
 
 def _match(pk: int, request: HoldRequest, demand: Demand, offer: Offer) -> Match:
-    """The match as it was written, with both sides, without asking for it."""
+    """The match as the database wrote it, with both sides, made without another query."""
     facts = {name: getattr(request, name) for name in KEPT}
     return Match(pk=pk, demand=demand, offer=offer, state=MatchState.HELD, quantity_asked=request.quantity, **facts)
 
 
 def _asks_the_same(demand: Demand, before: Demand) -> bool:
+    # What a requester can change and what suppliers have answered. Holds may differ, as the plan is about them.
     facts = ("state", "target", "standard_id", "accepts_substitutes", "region_id", "needed_by", "quantity_matched")
     return all(getattr(demand, name) == getattr(before, name) for name in facts)
 
@@ -177,6 +186,7 @@ def _facts(candidate: Candidate, demand: Demand, policy: Policy, now: dt.datetim
         "terms": [asdict(term) for term in candidate.terms],
         "policy_version": policy.version,
         "is_substitute": candidate.is_substitute,
+        # As of now: later holds of a higher tier are compared with it, and it may only get better by waiting.
         "tier": effective_tier(
             policy.values.tier(demand.organisation.kind), demand.opened_at or demand.created_at, now, policy.values
         ),
@@ -188,6 +198,7 @@ def _write_backups(backups: Sequence[Backup], demands: Mapping[int, Demand], pol
     new = []
     for backup in backups:
         demand, source = demands[backup.need_id], backup.candidate.source
+        # At least 1, as the table demands: an offer without stock may be a backup. Its stock counts when it is asked.
         quantity = max(1, min(demand.target, source.free))
         new.append(
             Match(
@@ -200,6 +211,7 @@ def _write_backups(backups: Sequence[Backup], demands: Mapping[int, Demand], pol
                 **_facts(backup.candidate, demand, policy, now),
             )
         )
+    # A pair that is a backup already meets the unique index and is left as it is.
     Match.objects.bulk_create(new, ignore_conflicts=True)
 
 
@@ -214,8 +226,9 @@ def _retire_old_backups(backups: Sequence[Backup], asked: Iterable[int]) -> None
 
 
 def _replaced(asked: Iterable[Match]) -> dict[Pair, int]:
-    """What was asked of the same offers for the same needs a moment ago, by pair: taken back and not notified yet, as
-    these requests take its place.
+    """By pair, the quantities of requests that were just taken back and that these requests replace.
+
+    Their suppliers are not notified of the withdrawal yet, so one message can name the old and the new quantity.
     """
     matches = list(asked)
     pending = Match.objects.filter(
@@ -254,6 +267,7 @@ def _news_for_requester(demand: Demand, matches: Sequence[Match]) -> News:
                 for match in matches
             ],
         },
+        # The first new match names this round, so a repeated task does not send the message twice.
         key=f"demand.suppliers_asked:{min(match.pk for match in matches)}",
     )
 

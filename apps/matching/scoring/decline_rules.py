@@ -39,6 +39,7 @@ class DeclineRule:
         if self.topic is Topic.STANDARD:
             return standard_id is not None and standard_id == self.standard_id
 
+        # "Too far" for one place is too far for every place that is as far or farther.
         declined, asked = km_between(self.location, self.origin), km_between(location, self.origin)
         if declined is None or asked is None:
             return location == self.location

@@ -19,7 +19,7 @@ NOWHERE: Final[Point] = (math.nan, math.nan, math.nan)
 
 @lru_cache(maxsize=1 << 14)  # more than a country has regions
 def point(location: Location) -> Point:
-    """Its coordinates on the unit sphere: numbers, NaN where they are not known."""
+    """The coordinates of a location on the unit sphere: three numbers, NaN where they are not known."""
     if location.latitude is None or location.longitude is None:
         return NOWHERE
     north, east = math.radians(location.latitude), math.radians(location.longitude)
@@ -27,13 +27,15 @@ def point(location: Location) -> Point:
 
 
 def km_between_points(a: Point, b: Point) -> Either:
-    """Of numbers, or of arrays that are broadcast against each other, in the precision of the arrays. NaN where one of
-    them is not known.
+    """Kilometres between points, as numbers or as arrays that are broadcast against each other.
+
+    An array keeps its precision. The result is NaN where one of the points is not known.
     """
     # Added up in place: in the market this runs over millions of pairs.
     square = (a[0] - b[0]) ** 2
     square += (a[1] - b[1]) ** 2
     square += (a[2] - b[2]) ** 2
+    # A chord c spans the angle 2·asin(c/2). Rounding can make c/2 a little more than 1, where asin has no value.
     if isinstance(square, float):
         return 2 * EARTH_RADIUS_KM * math.asin(min(math.sqrt(square) / 2, 1)) if square == square else math.nan  # noqa: PLR0124  NaN
     import numpy as np
@@ -43,7 +45,7 @@ def km_between_points(a: Point, b: Point) -> Either:
 
 
 def km_between(a: Location, b: Location, distances: Distances | None = None) -> float | None:
-    """Along the globe, unless it was measured; None where it is not known."""
+    """Kilometres between two locations: as measured, or else along the globe. None where that is not known."""
     if distances is not None:
         return distances.km(a, b)
     km = km_between_points(point(a), point(b))

@@ -36,7 +36,7 @@ def from_0_to_1(x: Either) -> Either:
 
 
 def where(condition: Either, a: Either, b: Either) -> Either:
-    """`a` where the condition holds, else `b`. Both are worked out first: neither may fail where it does not count."""
+    """`a` where the condition holds, else `b`. Both are computed first, so neither may fail where it does not count."""
     if isinstance(condition, _NUMBERS):
         return a if condition else b
     import numpy as np

@@ -83,8 +83,8 @@ class Source:
     confirmed_at: dt.datetime
     unit_price: float | None = None
     is_donation: bool = False
-    kept: int = 0  # matches of this supplier that were delivered
-    broken: int = 0  # matches that it let expire, or accepted and did not deliver
+    kept: int = 0  # matches that this supplier accepted (`models.KEPT`)
+    broken: int = 0  # matches that it let expire, declined as gone, or accepted and called off (`models.BROKEN`)
     reference_price: float | None = None  # what a unit of its item usually costs, as last taken
     held: tuple["HeldFor", ...] = ()  # unanswered holds on it, which a higher tier may take over
     offered_at: dt.datetime | None = None  # since when it is on offer; None: since it was confirmed
@@ -136,6 +136,7 @@ class Rules:
 def fit_of(need: Need, item_id: int, standard_id: int | None, rules: Rules) -> Fit | Reason:
     """How goods of this item and standard relate to what was asked for, or why they will not do."""
     if item_id != need.item_id:
+        # Item first, then standard: a substitute that nobody accepts needs no look at its standard.
         if not need.accepts_substitutes or (item_id, need.item_id) not in rules.substitutes:
             return Reason.SUBSTITUTE
         if need.standard_id is not None and (
@@ -144,6 +145,7 @@ def fit_of(need: Need, item_id: int, standard_id: int | None, rules: Rules) -> F
             return Reason.STANDARD
         return Fit.SUBSTITUTE
     if need.standard_id is None:
+        # A stated standard is worth more than none even to somebody who asked for none.
         return Fit.UNSTATED if standard_id is None else Fit.EQUAL
     if standard_id == need.standard_id:
         return Fit.EQUAL

@@ -34,6 +34,7 @@ def precedence(need: Need, now: dt.datetime, policy: PolicyValues) -> tuple[int,
         effective_tier(need.tier, need.waiting_since, now, policy),
         need.urgency_rank,
         days_of_supply(need),
+        # The id comes last, so that the order is total and the same in every run.
         need.waiting_since,
         need.id,
     )

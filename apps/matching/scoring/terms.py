@@ -97,7 +97,8 @@ _terms: Final[dict[str, Term]] = {}
 
 
 def register(term: Term) -> Term:
-    """Have it scored, and weighed by the policy. A `ValueError` if there is another of this name."""
+    """Add a term to the score and a weight for it to the policy. Raises `ValueError` if the name is taken."""
+    # The policy stands below matching on the ladder of apps, so it is told of the terms instead of reading them here.
     policy_terms.register(policy_terms.WeighedTerm(term.name, term.default_weight, term.label, term.help))
     _terms[term.name] = term
     return term
@@ -116,7 +117,10 @@ def added(term: Term) -> Iterator[Term]:
 
 
 def registered() -> tuple[Term, ...]:
-    """In the order in which their scores are added up: sums of the same numbers then have the same digits."""
+    """All terms, in the order in which scores are added up.
+
+    Sums of floating-point numbers have the same digits only in the same order.
+    """
     return tuple(_terms.values())
 
 
@@ -125,12 +129,12 @@ def named(name: str) -> Term | None:
 
 
 def source_terms() -> tuple[Term, ...]:
-    """Those that the source alone decides."""
+    """The terms that the source alone decides."""
     return tuple(term for term in registered() if term.is_of_source)
 
 
 def pair_terms() -> tuple[Term, ...]:
-    """Those that the need has a say in."""
+    """The terms that depend on the need as well."""
     return tuple(term for term in registered() if not term.is_of_source)
 
 
@@ -191,6 +195,7 @@ COVERAGE: Final = register(
 
 
 def _distance(policy: PolicyValues, km: Either) -> Either:
+    # Hyperbolic: half of the score at half_distance_km, and never 0, so that of two far offers the nearer one wins.
     return known_or(1 / (1 + km / policy.half_distance_km), 0.5)
 
 
@@ -218,6 +223,7 @@ DISTANCE: Final = register(
 
 
 def _lead_time(policy: PolicyValues, lead_time_days: Either, days_left: Either) -> Either:
+    # With no date a week halves the score. Only the order among offers matters then.
     late = (lead_time_days - days_left) / policy.lateness_days
     return where(is_known(days_left), from_0_to_1(1 - late), 1 / (1 + lead_time_days / 7))
 
@@ -278,6 +284,7 @@ STANDARD: Final = register(
 
 
 def _freshness(policy: PolicyValues, age_days: Either) -> Either:
+    # Linear, because the offer index relies on freshness falling at one rate for all (`search.best.freshness_part`).
     return greatest(1 - age_days / policy.offer_fresh_days, 0)
 
 
@@ -304,6 +311,7 @@ FRESHNESS: Final = register(
 
 
 def _record(policy: PolicyValues, kept: Either, broken: Either) -> Either:
+    # Additive smoothing (a Beta prior): a newcomer starts at the prior share, and one broken promise does not ruin it.
     prior = policy.record_prior_matches
     return (kept + policy.record_prior_share * prior) / (kept + broken + prior)
 
@@ -331,6 +339,7 @@ RECORD: Final = register(
 
 
 def _price(unit_price: Either, reference_price: Either, is_donation: Either) -> Either:
+    # Straight from 1 at half the usual price to 0 at 1½ times of it; farther out the difference does not matter.
     return where(is_donation, 1.0, known_or(from_0_to_1(1.5 - unit_price / reference_price), 0.5))
 
 

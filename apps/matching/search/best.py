@@ -23,9 +23,10 @@ from apps.matching.scoring.facts import Fit, Need, Rules, Source, fit_of
 from apps.matching.scoring.ranking import Candidates, Shortlist, rank
 from apps.policy.models import Policy
 
-BEST: Final = 20
-# Beyond the best, for those that turn out not to serve the need, and by how much more each time they do not suffice.
+BEST: Final = 20  # what one need is decided by; more are seldom asked, and each costs time to load and score
+# Beyond the best, for offers that turn out not to serve the need.
 SPARE: Final = 12
+# How many times as many are asked for when they do not suffice. All steps together cost a third more than the last.
 _MORE: Final = 4
 # The lead times whose scores are handed over one by one. A longer one is bounded by the last.
 _LONGEST_LEAD: Final = 30
@@ -35,14 +36,17 @@ _ANY_OTHER: Final = -1  # stands for a standard that nobody asked for; their key
 def load_shortlists(
     needs: Sequence[Need], rules: Rules, policy: Policy, now: dt.datetime, *, best: int = BEST
 ) -> dict[int, Shortlist]:
-    """For each need, by its id: sources that are its best for certain, at least `best` of them unless fewer can serve
-    it; among the offers of its item and of accepted substitutes.
+    """By need id, the sources that are certainly the best for each need, best first.
+
+    A list has at least `best` sources unless fewer can serve the need. Offers of its item and of accepted substitutes
+    are considered.
     """
     found: dict[int, Shortlist] = {}
     open_needs, wanted = list(needs), best + SPARE
     while open_needs:
         bounded = {need.id: _bounded(need, rules, policy, now, wanted) for need in open_needs}
         offers = {offer for bounds, _left_out in bounded.values() for offer in bounds}
+        # One read for all needs that are still open, because needs of one item share most of their best offers.
         sources = {source.id: source for source in load_sources((), now, policy.values, only=offers)}
         for need in open_needs:
             bounds, left_out = bounded[need.id]
@@ -50,6 +54,7 @@ def load_shortlists(
                 need, [sources[offer] for offer in bounds if offer in sources], rules, policy=policy.values, now=now
             ).candidates
             certain = _certain(candidates, left_out)
+            # Nothing was left out: the list is all that can serve the need.
             whole = left_out == -math.inf
             if whole or len(certain) >= best:
                 found[need.id] = Shortlist(sources=certain, best=len(certain), whole=whole)
@@ -60,6 +65,7 @@ def load_shortlists(
 
 def _certain(candidates: Candidates, left_out: float) -> list[Source]:
     """The first candidates, whose scores are above anything that was left out."""
+    # Candidates are sorted, and an index scores its candidate when asked: a binary search scores only a few.
     count = bisect(range(len(candidates)), -left_out, key=lambda index: -candidates[index].score)
     # Of equal scores the smaller id comes first, which may have been left out.
     while count and candidates[count - 1].score <= left_out:
@@ -74,6 +80,7 @@ def _bounded(need: Need, rules: Rules, policy: Policy, now: dt.datetime, wanted:
     for item_id in sorted(rules.offered_for(need.item_id, accepts_substitutes=need.accepts_substitutes)):
         bounds = upper_bounds(need, item_id, rules, policy, now, wanted=wanted)
         offers.update(offer for offer, _at_most in bounds)
+        # Offers without a bound are returned besides and do not count.
         known = [at_most for _offer, at_most in bounds if at_most < math.inf]
         if len(known) == wanted:
             left_out = max(left_out, min(known) + _unknown_to_search(policy))
@@ -92,8 +99,9 @@ def upper_bounds(
 
 
 def _unknown_to_search(policy: Policy) -> float:
-    """How much more than its bound in the database a score may be: terms that the search does not know count in full,
-    and rounding may add up, here and there. A distance in the database is good to a centimetre.
+    """How much a score may exceed its bound in the database.
+
+    Terms that the search does not know count with their whole weight. The rest is for rounding, in Python and in SQL.
     """
     return terms.bounded_by_weight(policy.values) + 1e-5
 
@@ -106,6 +114,7 @@ def arguments(
     weights = values.weights
     asked = need.standard_id
     facts_of_need = facts.of_need(terms.LEAD_TIME.reads, need, now, values)
+    # Any of them will do below: `fit_of` gives all that exceed the same value.
     exceeding = sorted(offered for offered, demanded in rules.satisfies if demanded == asked != offered)
 
     def fitting(standard: int | None) -> float | None:
@@ -123,6 +132,7 @@ def arguments(
         "x": x,
         "y": y,
         "z": z,
+        # The term itself, once for each number of days, so that its formula is not repeated in SQL.
         "lead": [
             terms.LEAD_TIME(values, {"lead_time_days": days, **facts_of_need}) * weights["lead_time"]
             for days in range(_LONGEST_LEAD + 1)
@@ -146,9 +156,12 @@ def as_json(search: Mapping[str, Any]) -> str:
 
 def areas(codes: Iterable[str]) -> int:
     """One bit for each region, as a signed number of 64 bits. Regions share bits: one in common says "perhaps"."""
+    # A Bloom filter with one hash function (B. Bloom, CACM 13, 1970). MD5, because Python's `hash` of text differs from
+    # process to process.
     bits = 0
     for code in codes:
         bits |= 1 << (int(hashlib.md5(code.encode(), usedforsecurity=False).hexdigest()[:4], 16) & 63)
+    # PostgreSQL's bigint is signed.
     return bits - (1 << 64) if bits >> 63 else bits
 
 
@@ -161,7 +174,9 @@ def on_the_globe(latitude: float | None, longitude: float | None) -> tuple[float
 
 
 def freshness_part(moment: dt.datetime, policy: Policy) -> float:
-    """The part of a key that freshness is: it falls as time goes by for all offers alike, so the moment of confirmation
-    orders them, and `base` takes off what time it is.
+    """The part of freshness in a key: the weighted term with a moment of confirmation instead of an age.
+
+    Freshness falls for all offers at the same rate. So moments order offers as ages do, at any time, and an index of
+    keys does not go out of date. `base` in `arguments` subtracts the present moment again.
     """
     return policy.values.weights["freshness"] * moment.timestamp() / (policy.values.offer_fresh_days * 86_400)

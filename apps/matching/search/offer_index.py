@@ -25,6 +25,7 @@ from apps.policy.models import Policy
 from apps.supply import changes
 from apps.supply.models import Offer, OfferChange, OfferState
 
+# Half a year: long enough for a supplier to have a record, short enough for it to mend one.
 RECORD_WINDOW: Final = dt.timedelta(days=180)
 # A reference price stays for a day, and longer while the median is within this share of it: each new one has all offers
 # of the item indexed anew.
@@ -46,6 +47,7 @@ def index_offers(*, now: dt.datetime | None = None, batch: int = _BATCH) -> int:
     """
     now = now or timezone.now()
     policy = Policy.objects.current()
+    # Items of another policy first: their cells bound nothing, so each search of them reads all offers.
     outdated = IndexCell.objects.exclude(policy_version=policy.version).order_by("item_id")
     done = sum(_index(item, {}, policy, now) for item in outdated.values_list("item_id", flat=True).distinct())
     for item_id, noted in _noted(batch):
@@ -54,11 +56,15 @@ def index_offers(*, now: dt.datetime | None = None, batch: int = _BATCH) -> int:
 
 
 def _noted(batch: int) -> Iterator[tuple[int, dict[int, dt.datetime]]]:
-    """Changes by item, each with its time, so many at once. What is noted meanwhile behind them is for the next run."""
+    """Changed offers with the time of each change, item by item, read `batch` rows at a time.
+
+    A change that is noted behind the place of reading waits for the next run.
+    """
     reached = Q()
     while rows := list(OfferChange.objects.filter(reached).order_by("item_id", "pk")[:batch]):
         for item_id, group in groupby(rows, key=lambda row: row.item_id):
             yield item_id, {row.pk: row.changed_at for row in group}
+        # Keyset pagination, because rows before this place are deleted while the loop runs.
         reached = Q(item__gt=rows[-1].item_id) | Q(item=rows[-1].item_id, pk__gt=rows[-1].pk)
 
 
@@ -77,11 +83,13 @@ def _index(item_id: int, noted: Mapping[int, dt.datetime], policy: Policy, now: 
         touched |= set(IndexCell.objects.filter(item=item_id).values_list("item_id", "city"))
         offers |= set(IndexedOffer.objects.filter(item=item_id).values_list("pk", flat=True))
     indexed.delete()
+    # In the order of keys and in batches, so that a new policy does not hold a million rows in memory.
     ordered = sorted(offers)
     for start in range(0, len(ordered), _BATCH):
         rows = _rows(load_published(ordered[start : start + _BATCH]), policy, now)
         _copy(rows)
         touched |= {(row.item_id, row.city) for row in rows}
+    # Also the cells that these offers left: their bounds may be lower now.
     for item in {item for item, _city in touched}:
         _bound(item, [city for other, city in touched if other == item], policy)
     changes.forget(noted)
@@ -100,17 +108,20 @@ def _rows(sources: Sequence[Source], policy: Policy, now: dt.datetime) -> list[I
     steady = _steady(sources, policy, now)
     rows = []
     for source, part in zip(sources, steady, strict=True):
+        # A key made with the true moment would be too low once freshness has ended at 0: a bound must never be too low.
         counts_from = max(source.confirmed_at, youngest_end)
         x, y, z = on_the_globe(source.location.latitude, source.location.longitude)
         rows.append(
             IndexedOffer(
                 offer_id=source.id,
                 item_id=source.item_id,
+                # Offers without coordinates share a cell of their own, because a box cannot hold them.
                 city="" if x is None else _city(source.location.path),
                 key=part + freshness_part(counts_from, policy),
                 good_until=counts_from + fresh,
                 quantity=source.free,
                 minimum_order=source.minimum_order,
+                # -1 has all bits set, so it meets every need.
                 areas=areas(source.ships_to) if source.ships_to else -1,
                 lead_time_days=source.lead_time_days,
                 x=x,
@@ -127,6 +138,7 @@ def _steady(sources: Sequence[Source], policy: Policy, now: dt.datetime) -> list
     import numpy as np
 
     columns = facts.of_sources(terms.steady_facts(), sources, now, policy.values)
+    # Without any steady term the sum is a single number, hence the broadcast.
     steady: list[float] = np.broadcast_to(terms.steady(columns, policy.values), len(sources)).tolist()
     return steady
 
@@ -139,6 +151,7 @@ def _city(path: str) -> str:
 
 def _bound(item_id: int, cities: Collection[str], policy: Policy) -> None:
     """Make the bounds of these cells of an item anew from what is in them."""
+    # Made anew instead of widened: widened bounds would grow looser for ever.
     IndexCell.objects.filter(item=item_id, city__in=cities).delete()
     bounds = (
         IndexedOffer.objects.filter(item=item_id, city__in=cities)
@@ -180,8 +193,9 @@ class Median(Aggregate):
 
 
 def refresh_supplier_statistics(*, now: dt.datetime | None = None) -> int:
-    """Count the records of suppliers and take reference prices; index the offers that they concern, and those whose
-    keys will not be good for long. Returns how many offers were noted for it.
+    """Count the records of suppliers, take reference prices, and index the offers that these concern.
+
+    Offers whose keys will soon be too low are indexed as well. Returns how many offers were noted for it.
 
     Meant to run once an hour. It mends, too, what was written past the triggers (a restored dump, a replica).
     """
@@ -194,7 +208,7 @@ def refresh_supplier_statistics(*, now: dt.datetime | None = None) -> int:
 
 
 def _otherwise_than_indexed() -> QuerySet[Offer]:
-    """Offers that the index lacks, has without need, or has otherwise than they are, although nothing was noted."""
+    """Offers that differ from the index although no change was noted: missing, left over, or with other facts."""
     same = Q(**{f"indexed__{name}": F(name) for name in _COPIED}) & (
         Q(indexed__standard_id=F("standard_id")) | Q(indexed__standard_id=None, standard=None)
     )
@@ -219,6 +233,7 @@ def _count_records(now: dt.datetime) -> int:
         SupplierRecord(organisation_id=pk, kept=kept, broken=broken, counted_at=now)
         for pk in sorted(counted.keys() | known.keys())
         if (promises := counted.get(pk, (0, 0))) != known.get(pk)
+        # Writing a record notes all offers of its supplier, so only records that differ are written.
         for kept, broken in [promises]
     ]
     SupplierRecord.objects.bulk_create(
@@ -232,8 +247,10 @@ def _count_records(now: dt.datetime) -> int:
 
 @transaction.atomic
 def _take_prices(now: dt.datetime) -> int:
-    """The median price of the published offers of each item that has none, or one of yesterday that is not near it; in
-    the currency of most of them. Returns how many offers that concerns.
+    """Take the median price of an item's published offers, in the currency of most of them, as its reference price.
+
+    Only items without a price, or with one of yesterday that is not near any more, get a new one. Returns how many
+    offers that concerns.
     """
     known = ReferencePrice.objects.in_bulk()
     recent = [pk for pk, price in known.items() if price.taken_at > now - PRICE_STAYS]
@@ -247,6 +264,7 @@ def _take_prices(now: dt.datetime) -> int:
     )
     taken = []
     for item_id, group in groupby(medians, key=itemgetter("item_id")):
+        # Sorted by the number of offers, so the first is the most usual currency.
         most = next(group)
         before = known.get(item_id)
         is_near = before is not None and abs(most["price"] - before.price) <= PRICE_SHARE * before.price

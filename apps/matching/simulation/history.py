@@ -37,6 +37,7 @@ def load_history(
     items = list(item_ids)
     rows = posted_between(since, until).filter(item__in=items).shown().order_by("-opened_at", "-pk")
     offers = Offer.objects.published().filter(item__in=items).count()
+    # One more than fits, to see whether there are more.
     newest = list(rows[: max(1, most_pairs // max(1, offers)) + 1])
     left_out = 0
     if len(newest) * offers > most_pairs and len(newest) > 1:
@@ -49,12 +50,14 @@ def load_history(
     for demand_id, offer_id, state, quantity, asked, answered in matches.values_list(
         "demand_id", "offer_id", "state", "quantity", "quantity_asked", F("responded_at")
     ):
+        # The replay hands this stock out again, so it counts as free at the beginning.
         if state in {MatchState.HELD, MatchState.ACCEPTED}:
             back[offer_id] += quantity
         if state in {MatchState.DECLINED, MatchState.EXPIRED} or (state == MatchState.CANCELLED and answered):
             answers[demand_id, offer_id] = 0
         elif state == MatchState.ACCEPTED and quantity < asked:
             answers[demand_id, offer_id] = quantity
+        # Accepted in full, so an earlier no of the same pair does not count any more.
         elif state == MatchState.ACCEPTED:
             answers.pop((demand_id, offer_id), None)
 

@@ -50,6 +50,7 @@ def request_replay(draft: PolicyDraft, *, by: User, days: int = DAYS, now: dt.da
     draft = policies.lock_draft(draft)
     current = Policy.objects.current()
     same = Replay.objects.filter(draft=draft, settings=draft.settings, policy_version=current.version)
+    # The draft is locked, so two clicks cannot both find nothing.
     present = same.filter(state__in=[ReplayState.WAITING, ReplayState.RUNNING]).first()
     if present is not None:
         return present
@@ -79,6 +80,7 @@ def replay_due(*, seconds: float = 20, now: dt.datetime | None = None) -> bool:
     compared = values_of(claimed.policy_version), PolicyValues.from_json(claimed.settings)
     while claimed.groups_done < claimed.groups_in_all:
         if time.monotonic() > end:
+            # Only while the claim is still ours. Time that ran out is no failed attempt.
             mine = Replay.objects.filter(pk=claimed.pk, claimed_until=claimed.claimed_until)
             mine.update(claimed_until=None, attempts=0)
             return True
@@ -92,6 +94,7 @@ def replay_due(*, seconds: float = 20, now: dt.datetime | None = None) -> bool:
 def _claim(now: dt.datetime) -> Replay | None:
     due = Replay.objects.due(now).select_for_update(skip_locked=True, no_key=True).order_by("pk")
     while (found := due.first()) is not None:
+        # Each claim counts as an attempt beforehand: a worker that is killed cannot count its own failure.
         if found.attempts < ATTEMPTS:
             facts = {"claimed_until": now + LEASE, "attempts": found.attempts + 1}
             Replay.objects.filter(pk=found.pk).update(state=ReplayState.RUNNING, **facts)
@@ -144,6 +147,7 @@ def _replay_group(claimed: Replay, rules: Rules, in_force: PolicyValues, draft: 
         "claimed_until": timezone.now() + LEASE,
     }
     with transaction.atomic():
+        # An optimistic conditional UPDATE: the result counts only if nobody has taken the claim or replayed the group.
         as_claimed = {"groups_done": claimed.groups_done, "claimed_until": claimed.claimed_until}
         if not Replay.objects.filter(pk=claimed.pk, state=ReplayState.RUNNING, **as_claimed).update(**facts):
             return False

@@ -108,11 +108,13 @@ def replay(
         asked = _asked(plan)
         if ledger.is_contested(asked):
             pairs = len(ledger.remaining) * len(ledger.sources)
+            # The effort is a budget for the whole replay. Where it is spent, the sequential plan stands and is counted.
             if pairs <= left:
                 left -= pairs
                 asked = _decide_together(ledger, asked, rules, policy, now)
             else:
                 apart += 1
+        # In one order, so that the same past gives the same result.
         for pair, quantity in sorted(asked.items()):
             ledger.take(*pair, quantity, now)
     return Replayed({need_id: tuple(sorted(parts)) for need_id, parts in ledger.given.items()}, apart)
@@ -161,6 +163,7 @@ class _Ledger:
         self.arriving: dict[int, list[Need]] = defaultdict(list)
         for one in history.posted:
             need = replace(one.need, tier=policy.tier(one.kind))
+            # Needs are decided at the end of the step in which they were posted, so no decision is made at step 0.
             self.arriving[max(1, self._step_of(need.waiting_since))].append(need)
         self.coming: dict[int, list[Source]] = defaultdict(list)
         for stock in history.stock:
@@ -184,6 +187,7 @@ class _Ledger:
 
     def advance(self) -> tuple[dt.datetime, list[Need]]:
         """Go on to the next step in which something happens. Returns its time, and the needs to decide."""
+        # Skips empty steps: time advances from event to event.
         self.at = min([*self.arriving, *self.again, *self.coming])
         new = self.arriving.pop(self.at, [])
         stock = self.coming.pop(self.at, [])
@@ -221,6 +225,7 @@ class _Ledger:
         need, source = self.remaining[need_id], self.sources[source_id]
         if given < quantity:
             need = replace(need, excluded=need.excluded | {source_id})
+            # Who got less than it was promised asks again in the next step.
             self.again.add(self.at + 1)
         if given:
             hours = round((now - need.waiting_since) / dt.timedelta(hours=1), 2)

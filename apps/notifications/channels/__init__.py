@@ -9,8 +9,8 @@ from apps.notifications.models import Message
 class DeliveryError(Exception):
     """A message could not be handed over.
 
-    `permanent`: trying again is of no use. `unreachable`: the other side is not there at all, so that other messages
-    on the same route need not be tried now.
+    `permanent` means that trying again is of no use. `unreachable` means that the other side does not answer at all,
+    so other messages on the same route need not be tried now.
     """
 
     def __init__(self, reason: str, *, permanent: bool = False, unreachable: bool = False) -> None:

@@ -88,6 +88,7 @@ def compose(message: Message, connection: Any = None) -> EmailMultiAlternatives:
         connection=connection,
         headers={
             "Message-ID": f"<{message.uid}@{settings.SITE_HOST or 'localhost'}>",
+            # RFC 3834: holiday notices and the like do not answer such a mail.
             "Auto-Submitted": "auto-generated",
             "Content-Language": message.language,
         },

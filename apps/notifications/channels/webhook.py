@@ -1,8 +1,8 @@
 """Webhooks after the Standard Webhooks specification: a signed JSON body `{type, timestamp, data}`.
 
-The address was typed in by an organisation, so it may point anywhere: in production only public addresses are
-connected to, decided on what the name resolves to at that very moment; redirects are not followed; and a receiver that
-answers a byte at a time cannot hold the sender longer than `PATIENCE`.
+An organisation typed the address, so it may point anywhere. In production the sender connects only to public addresses.
+It checks what the name resolves to at that moment, and it follows no redirects. A receiver that answers one byte at a
+time cannot hold the sender longer than `PATIENCE`.
 """
 
 import ipaddress
@@ -36,6 +36,7 @@ class AddressRefusedError(httpcore.ConnectError):
 class WebhookSender:
     def __init__(self) -> None:
         self._backend = _GuardedBackend()
+        # No retries here: the outbox tries again, with a back-off.
         self._pool = httpcore.ConnectionPool(network_backend=self._backend, max_connections=10, retries=0)
 
     def __enter__(self) -> Self:
@@ -82,7 +83,7 @@ def _judge(status: int) -> None:
 
 
 def compose(message: Message, endpoint: WebhookEndpoint) -> tuple[bytes, dict[bytes | str, bytes | str]]:
-    """The body and the headers; the id stays the same when a message is sent again, the time of signing does not."""
+    """The body and the headers. A message that is sent again has the same id, and a new time of signing."""
     now = timezone.now()
     body = json.dumps(
         {"type": message.event, "timestamp": message.created_at.isoformat(), "data": message.context},

@@ -79,6 +79,7 @@ class Command(BaseCommand):
 
         email = options["as_coordinator"]
         outcome = import_board(folder, open_lines=options["open"], coordinator=coordinator(email) if email else None)
+        # A folder without a single row is a wrong folder. A board that was imported before is not an error.
         if not any(outcome.board.rows.values()) and outcome.remarks:
             self.report_remarks(outcome.remarks, all_positions=True)
             raise CommandError(_("%(folder)s holds no board.") % {"folder": folder})
@@ -120,6 +121,7 @@ class Command(BaseCommand):
         grouped: defaultdict[tuple[str, RemarkCode, str], list[str]] = defaultdict(list)
         for remark in remarks:
             position = f"{remark.row}.{remark.line}" if remark.line else str(remark.row or "")
+            # The same remark may concern hundreds of rows: said once, with its rows.
             grouped[remark.file, remark.code, remark.about].append(position)
 
         for (file, code, about), positions in sorted(

@@ -80,6 +80,7 @@ class Command(BaseCommand):
             with _Progress(setting.name) as report:
                 trials.append(trial.ours(dataset, setting, every=every, report=report))
         limits = bounds(dataset, every)
+        # One yardstick whatever `--every` is: proximity once a week, as it was published.
         weekly = trials[1] if every == 7 else trial.published(dataset, every=7)[1]
         drawn = {setting.name: self._draws(dataset, setting, options) for setting in settings if options["bootstrap"]}
         official = _official(folder, dataset, settings, options) if options["official"] else {}
@@ -230,6 +231,7 @@ def _in_words(
             lines.append(_row("  in ppe-match itself", f"{one.every:g} d", official[one.name]))
         if draws := drawn.get(one.name):
             lines.append(_times(f"  median of {len(draws)} draws", medians(draws)))
+            # More is better for fill, so its worst is the smallest; of all others it is the largest.
             worst = {
                 name: (min if name in {"fill", "fill_served"} else max)(d[name] for d in draws) for name in draws[0]
             }

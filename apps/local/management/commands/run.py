@@ -24,6 +24,7 @@ FIRST_COMMANDS = (("load_reference", "Loading the reference data"), ("demo", "Ma
 
 class Command(BaseCommand):
     help = "Start everything in the foreground, PostgreSQL and Redis too unless DATABASE_URL and REDIS_URL name others."
+    # Checks may ask the database, which this command has yet to start.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -77,12 +78,14 @@ class Command(BaseCommand):
             raise supervisor.CannotRun(f"The database cannot be used: {str(error).strip()}") from error
         except RedisError as error:
             raise supervisor.CannotRun(f"Redis does not answer: {error}") from error
+        # From here on this process only supervises, and needs no connection.
         connections.close_all()
         return log_ins
 
     def load_once(self) -> str:
         """What was loaded is noted in `var/` under the name of this very database, after it was loaded as a whole."""
         with connection.cursor() as cursor:
+            # `system_identifier` is drawn by initdb, so a fresh cluster or another server is another name.
             cursor.execute(
                 "SELECT format('%s/%s', system_identifier, oid) FROM pg_control_system(), pg_database"
                 " WHERE datname = current_database()"
@@ -101,6 +104,7 @@ class Command(BaseCommand):
             output = io.StringIO()
             call_command(command, stdout=output)
         loaded[name] = output.getvalue().strip()
+        # Written beside and renamed, so that a crash leaves the old notes or the new ones.
         part = notes.with_suffix(".part")
         part.write_text(json.dumps(loaded, ensure_ascii=False), encoding="utf-8")
         part.replace(notes)

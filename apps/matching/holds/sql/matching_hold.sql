@@ -1,8 +1,18 @@
--- Commits the holds of a plan: `requests` is a JSON list of `matching_hold_request`, `needs` and `offers` the keys of
--- the rows that they are about. Returns the matches that were made; what is missing went meanwhile.
+-- Commits the holds of a plan. `commit_holds` (holds/commit.py) calls it in its caller's transaction.
 --
--- What few others want (needs, matches) is locked first and the offers last: whoever waits for a hot offer waits for
--- little more than a commit. Why: docs/decisions/0017-a-plan-is-one-call.md.
+-- requests  JSON list of `matching_hold_request`, in the order of the plan
+-- needs     keys of the needs that the requests are about
+-- offers    keys of the offers that the requests are about
+--
+-- It returns one row for each match that it wrote: need_id, offer_id and match_id are primary keys. A request without
+-- a row was not admitted: its need or offer changed, or others have taken what it wanted. All quantities are in base
+-- units of the item.
+--
+-- Requests are admitted by running sums in the order of the plan. Needs and matches, which few others want, are locked
+-- first and the offers last. So whoever waits for a hot offer waits for little more than a commit.
+--
+-- It is SQL, because looking, writing and counting are then one round trip, and its plans are made once for a
+-- connection: docs/decisions/0017-a-plan-is-one-call.md.
 CREATE FUNCTION matching_hold(requests jsonb, needs bigint[], offers bigint[])
 RETURNS TABLE (need_id bigint, offer_id bigint, match_id bigint) LANGUAGE plpgsql
 -- Plans are kept, and are made when tables may be empty: these settings are good at any size.

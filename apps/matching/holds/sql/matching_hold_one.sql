@@ -1,5 +1,13 @@
--- Commits a single hold, given as JSON of `matching_hold_request`. Returns its match, or null where the need or the
--- offer is not as it was decided on any more. As in `matching_hold`, the offer is taken last.
+-- Commits a single hold. `commit_holds` (holds/commit.py) calls it for a plan of one request, in its caller's
+-- transaction.
+--
+-- requested  JSON of one `matching_hold_request`
+--
+-- It returns the primary key of the match that it wrote. It returns null if the need or the offer has changed since the
+-- decision, if too little is left, or if the pair is held already.
+--
+-- A single hold needs no running sums, so conditional updates do what `matching_hold` does with sets. The offer is
+-- locked last here too, and for the same reasons it is SQL (docs/decisions/0017-a-plan-is-one-call.md).
 CREATE FUNCTION matching_hold_one(requested jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     request CONSTANT matching_hold_request := jsonb_populate_record(NULL::matching_hold_request, requested);

@@ -1,17 +1,18 @@
--- A hold that is asked for, as `HoldRequest` in commit.py has it: JSON of it is read by the names of these columns.
--- `position` is its place in the plan. `terms` are JSON that PostgreSQL reads when it writes the row, and not before.
+-- One hold that `matching_hold` and `matching_hold_one` are asked for. `HoldRequest` (holds/commit.py) has the same
+-- fields, and `jsonb_populate_record` reads its JSON by the names of these columns. A type, so that both functions name
+-- columns instead of taking JSON apart.
 CREATE TYPE matching_hold_request AS (
-    position integer,
+    position integer,                    -- place in the plan, from 0; earlier ones are admitted first
     need_id bigint,
     offer_id bigint,
-    requested_at timestamptz,
-    confirmed_at timestamptz,
-    quantity bigint,
-    rank smallint,
-    score double precision,
-    terms text,
+    requested_at timestamptz,            -- of the need, when the plan was made: a later one says that it has changed
+    confirmed_at timestamptz,            -- of the offer, likewise
+    quantity bigint,                     -- in base units
+    rank smallint,                       -- within the need, from 1
+    score double precision,              -- from 0 to 1
+    terms text,                          -- JSON, not parsed before the row is written
     policy_version integer,
     is_substitute boolean,
-    tier smallint,
-    respond_by timestamptz
+    tier smallint,                       -- of the need, after ageing; 1 is served first
+    respond_by timestamptz               -- the supplier can answer until then
 );

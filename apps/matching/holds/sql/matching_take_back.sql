@@ -1,6 +1,10 @@
--- Takes back matches of the present statement whose stock went between looking and taking. Their needs are locked.
--- A match that this statement wrote was seen by nobody and is deleted. One that was a backup before may be with
--- partners: it is superseded, so that they hear of it; nobody was asked.
+-- Takes back matches of the present statement whose stock went between looking and taking. `matching_hold` and
+-- `matching_hold_one` call it. It returns nothing.
+--
+-- refused  primary keys of matches; the caller has locked their needs
+--
+-- A match that this statement wrote was seen by nobody and is deleted. A match that was a backup before may have been
+-- exported to partners. It is superseded, so that they hear of it. No supplier has been asked in either case.
 CREATE FUNCTION matching_take_back(refused bigint[]) RETURNS void LANGUAGE sql AS $$
     WITH deleted AS (
         DELETE FROM matching_match WHERE id = ANY (refused) AND created_at = statement_timestamp()

@@ -1,11 +1,18 @@
--- The offers of an item with the highest upper bounds of their scores for a need, highest first: `search` is JSON of
--- `matching_search`. No offer that is left out has a higher bound than the last that is returned; fewer than `wanted`
--- are returned only if no other could serve the need. Offers without a bound (not indexed yet, changed since, past the
--- time of their keys) come with infinity.
+-- Finds the offers of an item with the highest upper bounds of their scores for a need. `upper_bounds`
+-- (search/best.py) calls it.
+--
+-- search  JSON of `matching_search`
+--
+-- It returns rows of offer_id, a primary key, and at_most, an upper bound of the score (a perfect offer has 1).
+-- The `wanted` offers with the highest bounds come first, highest first. No offer that is left out has a higher bound
+-- than the last of them. Fewer than `wanted` are returned only if no other could serve the need. Offers without a bound
+-- follow with infinity: not indexed yet, changed since, or past the time of their keys.
 --
 -- A threshold algorithm (Fagin, Lotem and Naor 2003) over cells: the first pass looks at a few offers of the best cells
 -- and takes the bound of the last wanted one for a threshold; the second looks at all that reach it.
--- docs/decisions/0019-the-best-by-bounds.md.
+--
+-- It is SQL, because some hundred offers of a million are read from one covering index, and only the best of them are
+-- sent to the program. docs/matching/search.md, docs/decisions/0019-the-best-by-bounds.md.
 CREATE FUNCTION matching_best(search jsonb) RETURNS TABLE (offer_id bigint, at_most double precision)
 LANGUAGE plpgsql STABLE
 -- Planning takes longer than finding, and the plan must not depend on how full tables were when it was made.

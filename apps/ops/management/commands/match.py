@@ -44,6 +44,7 @@ class Command(BaseCommand):
         if refresh_statistics:
             offer_index.refresh_supplier_statistics()
         done = services.sweep() + services.reallocate()
+        # The sender would find the messages by its sweep, too, but seconds later.
         if done:
             wake(send_due)
         self.stdout.write(_as_json(done) if json else "\n".join(in_words(done)))

@@ -66,10 +66,12 @@ class Command(BaseCommand):
         file = polib.pofile(str(po))
         name = f"{po.parts[-3]}/{po.name}"
         known = {(entry.msgctxt, entry.msgid) for entry in file if not entry.obsolete}
+        # Strings that the program marks and the file lacks: somebody forgot `make messages`.
         for _context, text in sorted(collected() - known, key=lambda message: message[1]):
             yield f"{name}: missing: {text!r}"
         yield from (f"{name}: {what}: {text!r}" for what, text in unfinished(file))
 
+        # Compiled by polib, so that the check needs no gettext and is the same on every machine.
         compiled = file.to_binary()
         mo = po.with_suffix(".mo")
         if mo.exists() and mo.read_bytes() == compiled:

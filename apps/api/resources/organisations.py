@@ -13,20 +13,13 @@ from rest_framework.response import Response
 from apps.accounts import services
 from apps.accounts.models import IdentifierKind, Organisation, OrganisationState, TokenScope
 from apps.accounts.permissions import OrganisationKind, Permission
-from apps.api.authentication import has_scope
-from apps.api.fields import (
-    EmptyInputSerializer,
-    FilledByViewSet,
-    IdField,
-    InputSerializer,
-    PermittedRegionField,
-    Rows,
-    RowSerializer,
-    StrictCharField,
-    StrictDateField,
-)
-from apps.api.filters import ChangedSinceFilter, RegionCodeFilter
-from apps.api.resource import ResourceViewSet
+from apps.api.protocol.authentication import has_scope
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.representation.answers import FilledByViewSet, IdField, Rows, RowSerializer
+from apps.api.representation.filters import ChangedSinceFilter, RegionCodeFilter
+from apps.api.representation.references import PermittedRegionField
+from apps.api.representation.requests import EmptyInputSerializer, InputSerializer
+from apps.api.representation.values import StrictCharField, StrictDateField
 
 
 class OrganisationContactSerializer(FilledByViewSet, serializers.Serializer[Any]):

@@ -11,16 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.permissions import Permission
-from apps.api.fields import (
-    EmptyInputSerializer,
-    IdField,
-    InputSerializer,
-    OrganisationField,
-    RowSerializer,
-    StrictCharField,
-)
-from apps.api.filters import RelatedIdFilter
-from apps.api.resource import ResourceViewSet
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.representation.answers import IdField, RowSerializer
+from apps.api.representation.filters import RelatedIdFilter
+from apps.api.representation.references import OrganisationField
+from apps.api.representation.requests import EmptyInputSerializer, InputSerializer
+from apps.api.representation.values import StrictCharField
 from apps.notifications import services
 from apps.notifications.models import MessageState, WebhookEndpoint
 

@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from apps.accounts.models import TokenScope, User
-from apps.api.fields import find_item, find_region
-from apps.api.times import parse_instant
+from apps.api.representation.references import find_item, find_region
+from apps.api.representation.times import parse_instant
 from apps.exports.datasets import DATASETS
 from apps.exports.services import MEDIA_TYPES, ExportFormat, pull
 

@@ -5,7 +5,7 @@ import pytest
 from django.core.cache import cache
 
 from apps.accounts.models import User
-from apps.api.throttling import PerMinuteThrottle
+from apps.api.protocol.throttling import PerMinuteThrottle
 from tests.api.conftest import Caller
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,8 @@ def test_who_asks_too_much_is_told_when_to_come_back(
     call: Callable[..., Caller], buyer: User, supplier: User, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.API_REQUESTS_PER_MINUTE = 3
-    monkeypatch.setattr("apps.api.throttling.time.time", lambda: 1_000_000.0)  # never across the turn of a minute
+    # Never across the turn of a minute.
+    monkeypatch.setattr("apps.api.protocol.throttling.time.time", lambda: 1_000_000.0)
     mine, theirs = call(buyer), call(supplier)
 
     answers = [mine.get("/demands/").status_code for _number in range(4)]

@@ -15,9 +15,9 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.fields import FilledByViewSet, KeyedRows, Rows, RowSerializer
-from apps.api.filters import RegionCodeFilter
-from apps.api.pagination import CursorPageByCode, CursorPageByKey, page_size
+from apps.api.protocol.pagination import CursorPageByCode, CursorPageByKey, page_size
+from apps.api.representation.answers import FilledByViewSet, KeyedRows, Rows, RowSerializer
+from apps.api.representation.filters import RegionCodeFilter
 from apps.catalogue.models import Item, ItemAlias, ItemStandard, Jurisdiction, Pack, Region, RegionLevel, Standard, Unit
 from apps.catalogue.search import clean
 from apps.catalogue.services import catalogue_version

@@ -16,9 +16,12 @@ from rest_framework.response import Response
 
 from apps.accounts import services
 from apps.accounts.models import ApiToken, TokenScope
-from apps.api.fields import InputSerializer, RegionCodeField, RowSerializer, StrictCharField, StrictIntegerField
-from apps.api.pagination import CursorPage
-from apps.api.resource import ResourceViewSet
+from apps.api.protocol.pagination import CursorPage
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.representation.answers import RowSerializer
+from apps.api.representation.references import RegionCodeField
+from apps.api.representation.requests import InputSerializer
+from apps.api.representation.values import StrictCharField, StrictIntegerField
 
 
 class TokenSerializer(RowSerializer):

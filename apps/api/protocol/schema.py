@@ -61,7 +61,7 @@ def one_or_many(kind: type[serializers.Serializer[Any]], name: str) -> Polymorph
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself when made
-    target_class = "apps.api.authentication.BearerAuthentication"
+    target_class = "apps.api.protocol.authentication.BearerAuthentication"
     name = "token"
 
     def get_security_definition(self, _auto_schema: Any) -> dict[str, str]:
@@ -69,7 +69,7 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself when made
-    target_class = "apps.api.authentication.SessionCookieAuthentication"
+    target_class = "apps.api.protocol.authentication.SessionCookieAuthentication"
     name = "session"
 
     def get_security_definition(self, _auto_schema: Any) -> dict[str, str]:

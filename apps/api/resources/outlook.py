@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.api.fields import BaseUnitsField
+from apps.api.representation.answers import BaseUnitsField
 from apps.matching.explanation import outlook_wording
 from apps.matching.explanation.outlook import Outlook
 from apps.matching.explanation.survey import Action

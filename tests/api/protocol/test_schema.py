@@ -21,13 +21,8 @@ from schemathesis.specs.openapi.checks import (
 
 from apps.accounts.models import Organisation, User
 from apps.accounts.services import issue_token
-from apps.api.fields import (
-    FilledByViewSet,
-    InputSerializer,
-    ModelInputSerializer,
-    ModelRowSerializer,
-    RowSerializer,
-)
+from apps.api.representation.answers import FilledByViewSet, ModelRowSerializer, RowSerializer
+from apps.api.representation.requests import InputSerializer, ModelInputSerializer
 from cosmomatch.wsgi import application
 from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, standard_of
 

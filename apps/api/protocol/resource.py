@@ -18,11 +18,13 @@ from rest_framework.views import APIView
 
 from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission, can
-from apps.api import idempotency
-from apps.api.fields import InputSerializer, KeyedRows, Rows, RowSerializer, as_id
 from apps.api.models import IdempotencyKey
-from apps.api.pagination import CursorPage
-from apps.api.problems import LengthRequiredError, NotAllowedError
+from apps.api.protocol import idempotency
+from apps.api.protocol.pagination import CursorPage
+from apps.api.protocol.problems import LengthRequiredError, NotAllowedError
+from apps.api.representation.answers import KeyedRows, Rows, RowSerializer
+from apps.api.representation.references import as_id
+from apps.api.representation.requests import InputSerializer
 from apps.matching.tasks import sweep
 from apps.notifications.tasks import send_due, wake
 

@@ -11,21 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.permissions import Permission
-from apps.api.fields import (
-    BaseUnitsField,
-    FilledByViewSet,
-    IdField,
-    InputSerializer,
-    QuantityField,
-    ReasonInputSerializer,
-    Rows,
-    RowSerializer,
-    StrictCharField,
-    StrictDateField,
-)
-from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
-from apps.api.problems import NotAllowedError
-from apps.api.resource import ResourceViewSet
+from apps.api.protocol.problems import NotAllowedError
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.representation.answers import BaseUnitsField, FilledByViewSet, IdField, Rows, RowSerializer
+from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.representation.requests import InputSerializer, ReasonInputSerializer
+from apps.api.representation.values import QuantityField, StrictCharField, StrictDateField
 from apps.fulfilment import services
 from apps.fulfilment.models import Order, OrderState, Shipment, Side
 

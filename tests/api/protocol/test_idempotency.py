@@ -9,8 +9,8 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.accounts.models import ApiToken, User
-from apps.api.idempotency import forget_old
 from apps.api.models import IdempotencyKey
+from apps.api.protocol.idempotency import forget_old
 from apps.demands.models import Demand
 from tests.api.conftest import Caller
 from tests.factories import ItemFactory

@@ -16,20 +16,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.permissions import Permission
-from apps.api.fields import (
-    MAX_DAYS,
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.representation.answers import ModelRowSerializer, StateReasonField
+from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.representation.references import OrganisationField, RegionCodeField
+from apps.api.representation.requests import (
     EmptyInputSerializer,
     InputSerializer,
     ModelInputSerializer,
-    ModelRowSerializer,
-    OrganisationField,
     ReasonInputSerializer,
-    RegionCodeField,
-    StateReasonField,
-    StrictBooleanField,
 )
-from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
-from apps.api.resource import ResourceViewSet
+from apps.api.representation.values import MAX_DAYS, StrictBooleanField
 from apps.catalogue.models import Region
 from apps.exports.datasets import OFFERS
 from apps.matching import services as matching

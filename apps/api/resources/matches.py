@@ -12,21 +12,12 @@ from rest_framework.response import Response
 
 from apps.accounts.models import TokenScope
 from apps.accounts.permissions import Permission
-from apps.api.authentication import has_scope
-from apps.api.fields import (
-    MAX_DAYS,
-    BaseUnitsField,
-    FilledByViewSet,
-    IdField,
-    InputSerializer,
-    QuantityField,
-    Rows,
-    RowSerializer,
-    StrictCharField,
-    StrictIntegerField,
-)
-from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
-from apps.api.resource import ResourceViewSet
+from apps.api.protocol.authentication import has_scope
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.representation.answers import BaseUnitsField, FilledByViewSet, IdField, Rows, RowSerializer
+from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.representation.requests import InputSerializer
+from apps.api.representation.values import MAX_DAYS, QuantityField, StrictCharField, StrictIntegerField
 from apps.demands.models import Urgency
 from apps.fulfilment import services as fulfilment
 from apps.matching import services

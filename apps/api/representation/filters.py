@@ -9,8 +9,8 @@ from django.forms import CharField
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 
-from apps.api.fields import as_id
-from apps.api.times import parse_instant
+from apps.api.representation.references import as_id
+from apps.api.representation.times import parse_instant
 from apps.catalogue.models import Item, Region
 
 

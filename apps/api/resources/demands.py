@@ -19,23 +19,20 @@ from rest_framework.response import Response
 
 from apps.accounts.models import Organisation
 from apps.accounts.permissions import Permission
-from apps.api.fields import (
-    MAX_DAYS,
+from apps.api.protocol.resource import ResourceViewSet
+from apps.api.protocol.schema import one_or_many
+from apps.api.representation.answers import ModelRowSerializer, Rows, StateReasonField
+from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.representation.references import OrganisationField
+from apps.api.representation.requests import (
     EmptyInputSerializer,
     InputSerializer,
     ModelInputSerializer,
-    ModelRowSerializer,
-    OrganisationField,
     ReasonInputSerializer,
-    Rows,
-    StateReasonField,
-    StrictBooleanField,
 )
-from apps.api.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
-from apps.api.matches import MatchFilterSet, MatchSerializer, fill_matches
-from apps.api.outlook import OutlookSerializer, describe_outlook
-from apps.api.resource import ResourceViewSet
-from apps.api.schema import one_or_many
+from apps.api.representation.values import MAX_DAYS, StrictBooleanField
+from apps.api.resources.matches import MatchFilterSet, MatchSerializer, fill_matches
+from apps.api.resources.outlook import OutlookSerializer, describe_outlook
 from apps.core.errors import RuleViolation
 from apps.demands import services
 from apps.demands.fields import CONTACT_FIELDS, DEMAND_FIELDS
