@@ -61,7 +61,7 @@ def amend_demand(
     if demand.quantity is not None and demand.quantity < promised:
         raise RuleViolation(
             "quantity_promised",
-            _("Suppliers have already promised %(promised)s.") % {"promised": f"{promised:,}"},
+            _("Suppliers have already accepted %(promised)s.") % {"promised": f"{promised:,}"},
             field="quantity",
         )
 

@@ -25,7 +25,7 @@ class DemandState(models.TextChoices):
     MATCHED = "matched", _("Matched")
     FULFILLED = "fulfilled", _("Received")
     PAUSED = "paused", _("Paused")
-    STALE = "stale", _("Expired: nobody confirmed it")
+    STALE = "stale", _("Suspended: nobody confirmed it")
     CANCELLED = "cancelled", _("Cancelled")
 
 

@@ -26,7 +26,7 @@ class Side(models.TextChoices):
 
     REQUESTER = "requester", _("The requester")
     SUPPLIER = "supplier", _("The supplier")
-    COORDINATOR = "coordinator", _("Neither: the coordinators")
+    COORDINATOR = "coordinator", _("Neither side: the coordinators")
 
 
 class OrderQuerySet(models.QuerySet["Order"]):

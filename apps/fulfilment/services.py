@@ -91,7 +91,7 @@ def ship_order(
     if not 0 < sent <= left:
         raise RuleViolation(
             "quantity_out_of_range",
-            _("There are %(left)s left to ship.") % {"left": f"{left:,}"},
+            _("Only %(left)s are left to ship.") % {"left": f"{left:,}"},
             field="quantity",
             left=left,
         )

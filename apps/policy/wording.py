@@ -193,7 +193,9 @@ WORDS: Final[dict[str, SettingWords]] = {
     ),
     "fill_weight": SettingWords(
         gettext_lazy("Reward for filling a need"),
-        gettext_lazy("How much more a unit is worth that fills a whole need; one of a thousand, a thousandth of it."),
+        gettext_lazy(
+            "Extra score of a unit that meets a whole need. In a need of 1,000 units, each gets a thousandth of it."
+        ),
         SettingUnit.POINTS,
     ),
     "waiting_step_hours": SettingWords(
@@ -258,7 +260,7 @@ WORDS: Final[dict[str, SettingWords]] = {
     ),
     "record_prior_share": SettingWords(
         gettext_lazy("Starting record: share kept"),
-        gettext_lazy("… of which this share had gone well."),
+        gettext_lazy("The share of these matches that counts as kept."),
         SettingUnit.PERCENT,
     ),
     "offer_fresh_days": SettingWords(

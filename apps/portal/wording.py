@@ -46,10 +46,11 @@ def unit_label(item: Item, value: int) -> str:
 
 _WAITS: Final[dict[str, Text]] = {
     DemandStateCode.QUANTITY_UNUSUAL: gettext_lazy(
-        "This quantity is unusual. A coordinator will review it and send it out; you need do nothing."
+        "This quantity is unusual. A coordinator will review it and send it out; you need not do anything."
     ),
     DemandStateCode.APPROVAL_REQUIRED: gettext_lazy(
-        "In this region a coordinator reviews every need before it goes out. Yours is waiting; you need do nothing."
+        "In this region a coordinator reviews every need before it goes out. "
+        "Yours is waiting; you need not do anything."
     ),
 }
 

@@ -25,7 +25,7 @@ class OfferState(models.TextChoices):
     DRAFT = "draft", _("Draft")
     PUBLISHED = "published", _("Published")
     PAUSED = "paused", _("Paused")
-    STALE = "stale", _("Expired: nobody confirmed it")
+    STALE = "stale", _("Suspended: nobody confirmed it")
     WITHDRAWN = "withdrawn", _("Withdrawn")
 
 
@@ -114,7 +114,7 @@ class Offer(Post):
     )
     quantity = models.BigIntegerField(_("quantity"), default=0, help_text=_("All that you offer, in base units."))
     # A counter in the row, so that one conditional UPDATE can check it and change it.
-    quantity_reserved = models.BigIntegerField(_("promised"), default=0, editable=False)
+    quantity_reserved = models.BigIntegerField(_("reserved"), default=0, editable=False)
     daily_capacity = models.BigIntegerField(_("daily capacity"), null=True, blank=True)
     minimum_order = models.BigIntegerField(_("minimum order"), default=1)
     lead_time_days = models.PositiveSmallIntegerField(_("lead time in days"), default=0)

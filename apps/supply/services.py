@@ -30,7 +30,7 @@ def check_facts(offer: Offer) -> None:
         errors["quantity"] = [in_range]
     elif offer.quantity < offer.quantity_reserved:
         errors["quantity"] = [
-            _("You have already promised %(promised)s of it.") % {"promised": f"{offer.quantity_reserved:,}"}
+            _("%(promised)s of it are reserved already.") % {"promised": f"{offer.quantity_reserved:,}"}
         ]
     if offer.daily_capacity is not None and not 0 < offer.daily_capacity <= MAX_QUANTITY:
         errors["daily_capacity"] = [in_range]

@@ -118,7 +118,7 @@ def test_a_phase_is_in_force_and_a_draft_was_replayed(emergency: str, db: None, 
 
     client.login(email=f"coordinator@{cast.DOMAIN}", password=cast.PASSWORD)
     page = client.get(f"/desk/policy/drafts/{replay.draft_id}/", headers={"accept-language": "en"}).text
-    assert f"{replay.differing} of {replay.needs} needs in China would have been served otherwise." in page
+    assert f"{replay.differing} of {replay.needs} needs in China would have been served differently." in page
 
 
 def test_without_reference_data_it_says_so(db: None) -> None:

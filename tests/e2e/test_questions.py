@@ -71,7 +71,7 @@ def test_a_supplier_mends_its_sheet_and_imports_it(log_in: LogIn) -> None:
         maker.get_by_role("button", name="Look at it").click()
 
     upload("物资名称,数量,执行标准\n医用外科口罩,很多,YY 0469-2011\n独角兽,5,\n额温枪,300,\n")
-    expect(maker.get_by_text("2 rows are to be mended")).to_be_visible()
+    expect(maker.get_by_text("2 rows need correcting")).to_be_visible()
     look(maker, "33-rows-to-mend", again=False, scripts=False)
     upload("物资名称,数量,执行标准,颜色\n医用外科口罩,20000,YY 0469-2011,蓝\n额温枪,300,,\n")
     expect(maker.get_by_text("2 offers will be saved.")).to_be_visible()

@@ -47,7 +47,7 @@ def the_offer_ships_elsewhere(match: Match) -> None:
     amend_offer(match.offer, by=person_of(match.demand), ships_to=[region(XINJIANG).pk])
 
 
-PRIORITY = "a need that goes first wants these goods."
+PRIORITY = "the goods go to a need of higher priority."
 VERIFICATION = "one of the two sides is not verified any more."
 ENDED = "nothing more is needed there for now."
 
@@ -61,7 +61,7 @@ ENDED = "nothing more is needed there for now."
         (the_requester_is_not_verified, VERIFICATION),
         (the_supplier_is_not_verified, VERIFICATION),
         (the_offer_is_paused, "your offer is not published any more."),
-        (the_offer_ships_elsewhere, "the need or your offer has changed, and they do not fit as they did."),
+        (the_offer_ships_elsewhere, "the need or your offer has changed, and they no longer fit."),
     ],
 )
 def test_it_says_why_a_request_is_withdrawn(happens: Callable[[Match], None], because: str) -> None:

@@ -115,7 +115,7 @@ def test_ended_requests_are_folded_with_one_line_for_each_offer(
 
     for user, path in ((buyer, f"/needs/{demand.pk}/"), (coordinator, f"/desk/needs/{demand.pk}/")):
         page = re.sub(r"\s+", " ", log_in(user).get(path).text)
-        now, _fold, over = page.partition("21 requests that are over")
+        now, _fold, over = page.partition("21 requests that have ended")
         assert "Replaced by a higher priority: 16 · Cancelled: 4 · Declined: 1" in over
         assert ("555 pieces" in now, now.count("Shenzhen Maker")) == (True, 1)
         assert (over.count("Shenzhen Maker"), over.count("Rival Trader")) == (1, 1)
@@ -134,7 +134,7 @@ def test_what_is_over_is_unfolded_where_there_is_nothing_else(
     page = log_in(buyer).get(f"/needs/{demand.pk}/").text
 
     assert "<details open>" in page
-    assert "1 request that is over" in page
+    assert "1 request that has ended" in page
 
 
 def test_who_was_only_next_best_was_not_asked(
@@ -164,7 +164,7 @@ def test_a_need_swept_many_times_takes_as_many_queries_and_little_room(
     assert queries(desk, path) == few
     page = desk.get(path).text
     assert len(page) < 100_000
-    assert "11 that were asked longer ago are not shown." in page
+    assert "11 more suppliers, asked longer ago, are not shown." in page
 
 
 # --- Being taken back -------------------------------------------------------------------------------------------------
@@ -181,15 +181,15 @@ def test_after_a_need_ends_its_requests_are_shown_as_being_taken_back(
     pages.append(log_in(coordinator).get(f"/desk/needs/{demand.pk}/").text)
 
     for page in pages:
-        assert "One supplier that was asked and has not answered is being told right now that it need not." in page
-        assert "Being taken back" in page
+        assert "One supplier without an answer yet is being told right now that it need not answer." in page
+        assert "Being withdrawn" in page
         assert "Waiting for the supplier" not in page
-        assert "held, not answered yet: 0 pieces" in page
+        assert "held (asked, not answered yet): 0 pieces" in page
         assert "remaining: 1,000 pieces" in page
     matching.sweep()
     page = client.get(f"/needs/{demand.pk}/").text
     assert "being told right now" not in page
-    assert "Taken back: the need or the offer was changed, paused or ended." in page
+    assert "Withdrawn: the need or the offer was changed, paused or ended." in page
 
 
 @pytest.mark.parametrize("verb", ["pause", "withdraw"])
@@ -201,8 +201,8 @@ def test_after_an_offer_ends_its_requests_are_shown_as_being_taken_back(
 
     page = client.post(f"/supply/{offer.pk}/{verb}/", {"reason": ""}, follow=True).text
 
-    assert "One request without an answer is being taken back right now: you need not answer it." in page
-    assert "Being taken back" in page
+    assert "One request without an answer is being withdrawn right now: you need not answer it." in page
+    assert "Being withdrawn" in page
     assert "Waiting for the supplier" not in page
     matching.sweep()
     page = client.get(f"/supply/{offer.pk}/").text
@@ -285,4 +285,4 @@ def test_a_supplier_is_not_told_of_a_hospital_where_none_was_before_it(
 
     page = log_in(supplier).get(f"/inbox/{match.pk}/").text
 
-    assert "This request is withdrawn: others need it more, or the need is served otherwise." in page
+    assert "This request is withdrawn: others need it more, or the need is met in another way." in page

@@ -234,7 +234,7 @@ def test_amending_below_what_is_promised_is_refused_and_keeps_the_input(
     )
 
     assert response.status_code == 400
-    assert "Suppliers have already promised 400." in response.text
+    assert "Suppliers have already accepted 400." in response.text
     assert 'value="123"' in response.text
 
 

@@ -173,7 +173,7 @@ def test_the_same_repeat_sent_twice_at_the_same_time_orders_once(log_in: Login, 
 
 
 BAD = [
-    ("ship", {"ship-quantity": "401"}, "There are 400 left to ship."),
+    ("ship", {"ship-quantity": "401"}, "Only 400 are left to ship."),
     ("ship", {"ship-quantity": ""}, "This field is required."),
     ("ship", {"ship-quantity": str(10**18)}, "Write at most"),
     ("ship", {"ship-quantity": "5", "ship-carrier": "\0"}, "Null characters are not allowed."),

@@ -342,5 +342,5 @@ def test_what_is_hardly_meant_is_asked_about_before_it_comes_into_force(desk: Cl
 
     assert "Hospitals are not served first." in desk.get(f"/desk/policy/drafts/{draft.pk}/").text
     page = desk.get(f"/desk/policy/drafts/{same.pk}/").text
-    assert "Is this meant?" not in page
+    assert "Is this intended?" not in page
     assert "Put it into force" not in page, "there is nothing to put"

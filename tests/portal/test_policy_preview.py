@@ -54,7 +54,7 @@ def test_a_preview_is_asked_for_followed_and_read(desk: Client, coordinator: Use
     work()
     text = desk.get(page).text
 
-    assert "2 of 2 needs in China would have been served otherwise." in text
+    assert "2 of 2 needs in China would have been served differently." in text
     assert village.reference in text
     assert firm.reference in text
     assert "Maker gown: 1,000 pieces" in re.sub(r"\s+", " ", text)
@@ -74,8 +74,8 @@ def test_a_preview_shows_needs_and_sums_of_ones_own_region_alone(
 
     page = log_in(province).get(f"/desk/policy/drafts/{draft.pk}/")
 
-    assert "2 of 2 needs in Hubei would have been served otherwise." in page.text
-    assert "Counted are the needs in Hubei." in page.text
+    assert "2 of 2 needs in Hubei would have been served differently." in page.text
+    assert "The needs in Hubei are counted." in page.text
     assert here.reference in page.text
     assert there.reference not in page.text
     assert [(row.name, row.needs) for row in page.context["sums"].regions] == [("Hubei", 2)]
@@ -95,7 +95,7 @@ def test_a_preview_counts_for_a_city_what_is_delivered_in_the_city(log_in: Login
 
     page = log_in(member(office)).get(f"/desk/policy/drafts/{draft.pk}/")
 
-    assert "2 of 2 needs in Wuhan would have been served otherwise." in page.text
+    assert "2 of 2 needs in Wuhan would have been served differently." in page.text
     assert [(row.name, row.needs) for row in page.context["sums"].regions] == [("Wuhan", 2)]
     assert [row.needs for row in page.context["sums"].kinds] == [1, 1]
 
@@ -136,7 +136,7 @@ def test_a_preview_of_something_else_is_marked_as_such(desk: Client, coordinator
     work()
     page = f"/desk/policy/drafts/{draft.pk}/"
     assert "has changed since" not in desk.get(page).text
-    assert "none would have been served otherwise" in desk.get(page).text
+    assert "none would have been served differently" in desk.get(page).text
 
     make_policy({}, note="x", by=coordinator)
 

@@ -60,7 +60,7 @@ def test_sending_it_again_unchanged_is_asked_back_once_with_the_reason(
     assert returned.awaits_review
     desk = log_in(province).get(f"/desk/needs/{returned.pk}/").text
     assert "Which size?" in desk
-    assert "Its owner sent it again without a change." in desk
+    assert "The requester sent it again without a change." in desk
 
 
 def test_the_desk_says_that_a_need_is_with_its_owner_and_why(
@@ -69,7 +69,7 @@ def test_the_desk_says_that_a_need_is_with_its_owner_and_why(
     desk = log_in(province)
 
     page = desk.get(f"/desk/needs/{returned.pk}/").text
-    assert f"{province} returned it to its owner" in page
+    assert f"{province} returned it to the requester" in page
     assert page.count("Which size?") == 1
     assert "remaining: " not in page
     assert "It was changed since." not in page

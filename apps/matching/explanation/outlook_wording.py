@@ -72,10 +72,12 @@ _SENTENCES: Final = {
         ),
     ),
     Reason.STOCK: (
-        ngettext_lazy("All of its stock is promised to others.", "All of their stock is promised to others.", "count"),
         ngettext_lazy(
-            "%(number)s of them has promised all of it to others.",
-            "%(number)s of them have promised all of it to others.",
+            "All of its stock is reserved for others.", "All of their stock is reserved for others.", "count"
+        ),
+        ngettext_lazy(
+            "%(number)s of them has all of its stock reserved for others.",
+            "%(number)s of them have all of their stock reserved for others.",
             "count",
         ),
     ),
@@ -104,10 +106,10 @@ _SENTENCES: Final = {
         ),
     ),
     Reason.CERTIFICATE: (
-        ngettext_lazy("Its certificate has run out.", "Their certificates have run out.", "count"),
+        ngettext_lazy("Its certificate has expired.", "Their certificates have expired.", "count"),
         ngettext_lazy(
-            "The certificate of %(number)s of them has run out.",
-            "The certificates of %(number)s of them have run out.",
+            "The certificate of %(number)s of them has expired.",
+            "The certificates of %(number)s of them have expired.",
             "count",
         ),
     ),
@@ -117,7 +119,7 @@ _SENTENCES: Final = {
     ),
     Reason.STALE: (
         ngettext_lazy(
-            "It has not confirmed for long that the goods are still there.",
+            "It has not confirmed lately that the goods are still there.",
             "None of them has confirmed lately that the goods are still there.",
             "count",
         ),
@@ -135,13 +137,13 @@ _SENTENCES: Final = {
     ),
     Reason.FAR: (
         ngettext_lazy(
-            "Its gift is too far away for a need that is not urgent: it waits for one nearby first.",
-            "Their gifts are too far away for a need that is not urgent: they wait for one nearby first.",
+            "Its donation is kept for a need nearby first, as this one is not urgent.",
+            "Their donations are kept for needs nearby first, as this one is not urgent.",
             "count",
         ),
         ngettext_lazy(
-            "%(number)s of them gives it away, too far for a need that is not urgent: it waits for one nearby first.",
-            "%(number)s of them give it away, too far for a need that is not urgent: they wait for one nearby first.",
+            "%(number)s of them offers a donation, kept for a need nearby first, as this one is not urgent.",
+            "%(number)s of them offer donations, kept for needs nearby first, as this one is not urgent.",
             "count",
         ),
     ),
@@ -149,13 +151,13 @@ _SENTENCES: Final = {
 # The same for those with several offers.
 _MIXED: Final = (
     ngettext_lazy(
-        "It has several offers, and something else keeps back each of them.",
-        "All of them have several offers, and something else keeps back each of those.",
+        "It has several offers, and each of them is ruled out for another reason.",
+        "All of them have several offers, and each of those is ruled out for another reason.",
         "count",
     ),
     ngettext_lazy(
-        "%(number)s of them has several offers, and something else keeps back each of those.",
-        "%(number)s of them have several offers, and something else keeps back each of those.",
+        "%(number)s of them has several offers, and each of those is ruled out for another reason.",
+        "%(number)s of them have several offers, and each of those is ruled out for another reason.",
         "count",
     ),
 )
@@ -211,8 +213,8 @@ def reasons(outlook: Outlook) -> list[tuple[Reason | None, str]]:
     found += [(Reason.STOCK, text) for text in _rivals(outlook)]
     if similar := survey.group(Reason.SUBSTITUTE):
         text = ngettext(
-            "%(number)s supplier has a similar item, which was not accepted: %(items)s.",
-            "%(number)s suppliers have similar items, which were not accepted: %(items)s.",
+            "%(number)s supplier has a substitute, which this need does not accept: %(items)s.",
+            "%(number)s suppliers have substitutes, which this need does not accept: %(items)s.",
             similar.suppliers,
         )
         way = next(way for way in outlook.ways if way.action is Action.SUBSTITUTES)
@@ -222,8 +224,8 @@ def reasons(outlook: Outlook) -> list[tuple[Reason | None, str]]:
 
 def _not_counted(demand: Demand) -> str:
     if demand.state != DemandState.OPEN:
-        return _("This need is not open: nobody is asked for it, and it is not counted what suppliers have.")
-    return _("“%(name)s” is not verified. Until it is, nobody is asked, and it is not counted what suppliers have.") % {
+        return _("This need is not open. Until it is, nobody is asked, and suppliers’ stock is not counted.")
+    return _("“%(name)s” is not verified. Until it is, nobody is asked, and suppliers’ stock is not counted.") % {
         "name": demand.organisation.name
     }
 
@@ -275,9 +277,9 @@ def help_of(outlook: Outlook, way: Way) -> str:
     """What the requester could do, and what it would open."""
     opened = ngettext("%(number)s supplier", "%(number)s suppliers", way.suppliers) % {"number": _number(way.suppliers)}
     if way.units is None:
-        gain = _("That would open %(suppliers)s.") % {"suppliers": opened}
+        gain = _("That would make %(suppliers)s available.") % {"suppliers": opened}
     else:
-        gain = _("That would open %(suppliers)s with %(units)s %(unit)s.") % {
+        gain = _("That would make %(suppliers)s available, with %(units)s %(unit)s.") % {
             "suppliers": opened,
             "units": _number(way.units),
             "unit": _in_language(outlook.demand.item.unit.short_names),
@@ -288,20 +290,20 @@ def help_of(outlook: Outlook, way: Way) -> str:
 def _advice(outlook: Outlook, way: Way) -> str:
     match way.action:
         case Action.SUBSTITUTES:
-            return _("Accept similar items, if they will do: %(items)s.") % {"items": _items(outlook, way)}
+            return _("Accept substitutes, if they will do: %(items)s.") % {"items": _items(outlook, way)}
         case Action.STANDARD:
             names = [
                 outlook.standards[pk].code if pk is not None else _("none stated") for pk, _suppliers in way.standards
             ]
             return _("Ask for another standard, if it will do: %(standards)s.") % {"standards": listed(names)}
         case Action.MORE:
-            text = _("Ask for at least %(quantity)s, alone or with neighbours: that reaches a minimum order.")
+            text = _("Ask for at least %(quantity)s, alone or together with neighbours, to reach a minimum order.")
             return text % {"quantity": _number(way.quantity or 0)}
         case Action.LESS:
-            text = _("Ask for at most %(quantity)s at a time: then what small offers have left is worth a shipment.")
+            text = _("Ask for at most %(quantity)s at a time, so that what small offers have left is worth a shipment.")
             return text % {"quantity": _number(way.quantity or 0)}
         case Action.URGENT:
-            return _("If you cannot wait, say that it is urgent: then gifts from far away come at once.")
+            return _("If you cannot wait, say that it is urgent: then donations from far away come at once.")
         case Action.REGION:
             if not way.places:
                 return _("A coordinator may be able to arrange the transport.")

@@ -94,7 +94,7 @@ _OVER: Final[dict[str, Text]] = {
     "expired": _TOO_LATE,
     "accepted": gettext_lazy("This is already accepted."),
     "declined": gettext_lazy("This is already declined."),
-    "superseded": gettext_lazy("This request is withdrawn: others need it more, or the need is served otherwise."),
+    "superseded": gettext_lazy("This request is withdrawn: others need it more, or the need is met in another way."),
     "cancelled": gettext_lazy("This request is withdrawn."),
     "standby": gettext_lazy("You have not been asked yet."),
 }

@@ -263,7 +263,7 @@ def _say_standard(value: Any, _score: float) -> str:
         "exceeds": _("Its standard meets or exceeds the one that is needed."),
         "stated": _("No standard was asked for; it states one."),
         "unstated": _("No standard was asked for, and none is stated."),
-        "substitute": _("It is a substitute: another item, which was said to be welcome."),
+        "substitute": _("It is a substitute: another item, which the requester accepts."),
     }
     return texts.get(value, str(value))
 
@@ -318,7 +318,7 @@ def _record(policy: PolicyValues, kept: Either, broken: Either) -> Either:
 
 def _say_record(value: Any, score: float) -> str:
     if not value:
-        return _("The supplier is new here: neither good nor bad is known of it.")
+        return _("The supplier is new here and has no record yet.")
     return ngettext(
         "The supplier has had %(count)s match before; its record is %(share)s of 100.",
         "The supplier has had %(count)s matches before; its record is %(share)s of 100.",

@@ -116,7 +116,7 @@ class LineForm(CountedForm):
         label=_("This number is"), choices=QuantityKind.choices, initial=QuantityKind.EXACT, required=False
     )
     standard = forms.ModelChoiceField(Standard.objects.all(), label=_("Standard"), required=False)
-    accepts_substitutes = forms.BooleanField(label=_("Similar items are welcome"), required=False)
+    accepts_substitutes = forms.BooleanField(label=_("Substitutes are welcome"), required=False)
     days_of_supply = QuantityFormField(
         label=_("Days your stock will last"), required=False, least=0, most=3650, help_text=_("If you know it.")
     )
@@ -131,7 +131,7 @@ class LineForm(CountedForm):
         data["quantity_kind"] = data.get("quantity_kind") or QuantityKind.EXACT
         item: Item | None = data.get("item")
         if item is not None and item.is_unlisted and not data.get("note"):
-            self.add_error("note", _("Describe what you need: nobody could know it otherwise."))
+            self.add_error("note", _("Describe what you need, so that suppliers understand it."))
         if "amount" in data and "quantity" not in self.errors:
             try:
                 check_quantity(data["amount"], data["quantity_kind"])
@@ -161,14 +161,16 @@ class DetailsForm(forms.Form):
     """What the lines of a post share: how urgent, by when, where to, whom to call."""
 
     urgency = forms.ChoiceField(label=_("How urgent is it?"), choices=Urgency.choices, initial=Urgency.URGENT)
-    needed_by = DayField(label=_("Needed by"), help_text=_("The day by whose end it must be there."))
+    needed_by = DayField(label=_("Needed by"), help_text=_("It must arrive by the end of this day."))
     region = RegionField(label=_("Deliver to: district"))
     address = forms.CharField(label=_("Delivery address"), required=False, max_length=300)
     contact_name = LenientTextField(label=_("Whom to call"), longest=100)
     contact_phone = LenientTextField(
         label=_("Phone"),
         longest=60,
-        help_text=_("Shown to a supplier only once it has accepted. Left empty: the contact of your organisation."),
+        help_text=_(
+            "Shown to a supplier only after it accepts. If left empty, the contact of your organisation is shown."
+        ),
     )
 
     def __init__(self, *args: Any, organisation: Organisation, **kwargs: Any) -> None:

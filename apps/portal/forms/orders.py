@@ -92,7 +92,7 @@ class DeliverForm(forms.Form):
 class CancelForm(ReasonForm):
     """Why, and for whoever may act for several sides, on whose behalf."""
 
-    side = forms.ChoiceField(label=_("Who calls it off?"), choices=Side.choices, widget=forms.RadioSelect)
+    side = forms.ChoiceField(label=_("Who cancels it?"), choices=Side.choices, widget=forms.RadioSelect)
 
     def __init__(self, *args: Any, sides: Sequence[Side], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

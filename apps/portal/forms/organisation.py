@@ -27,7 +27,7 @@ class OrganisationForm(forms.Form):
     name = forms.CharField(
         label=_("Name of the organisation"),
         max_length=200,
-        help_text=_("As it stands on the licence."),
+        help_text=_("As written on the licence."),
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
     kind = forms.ChoiceField(label=_("Kind"), widget=forms.RadioSelect)
@@ -50,7 +50,7 @@ class OrganisationForm(forms.Form):
         label=_("Contact person"),
         max_length=100,
         required=False,
-        help_text=_("Shown to the other side only after both have accepted."),
+        help_text=_("Shown to the other side only after a request is accepted."),
     )
     contact_phone = forms.CharField(
         label=_("Contact phone"),

@@ -78,17 +78,18 @@ class OfferForm(CountedForm):
         Item.objects.listed(), label=_("What do you offer?"), error_messages={"required": _("Choose what you offer.")}
     )
     quantity = QuantityFormField(
-        label=_("How much?"), help_text=_("All that you can promise: stock on hand, or what you vouch to make in time.")
+        label=_("How much?"),
+        help_text=_("All that you can promise: stock on hand, or what you can surely make in time."),
     )
     pack = forms.ModelChoiceField(Pack.objects.all(), label=_("Counted in"), required=False)
     standard = forms.ModelChoiceField(
         Standard.objects.all(), label=_("Standard that the goods meet"), required=False,
         help_text=_("With a standard, many more needs fit."),
     )  # fmt: skip
-    daily_capacity = QuantityFormField(label=_("You can make per day"), required=False)
+    daily_capacity = QuantityFormField(label=_("Daily capacity"), required=False)
     minimum_order = QuantityFormField(label=_("Minimum order"), required=False)
     lead_time_days = QuantityFormField(
-        label=_("Days until it arrives"),
+        label=_("Delivery time in days"),
         required=False,
         least=0,
         most=3650,

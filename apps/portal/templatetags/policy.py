@@ -20,11 +20,11 @@ def replay_sums_up(sums: Sums, differing: int) -> str:
     """“14 of 312 needs in Hubei would have been served otherwise.”"""
     facts = {"differing": grouped(differing), "needs": grouped(sums.needs), "where": sums.where}
     if not differing:
-        return _("Of %(needs)s needs in %(where)s, none would have been served otherwise.") % facts
+        return _("Of %(needs)s needs in %(where)s, none would have been served differently.") % facts
     return (
         ngettext(
-            "%(differing)s of %(needs)s needs in %(where)s would have been served otherwise.",
-            "%(differing)s of %(needs)s needs in %(where)s would have been served otherwise.",
+            "%(differing)s of %(needs)s needs in %(where)s would have been served differently.",
+            "%(differing)s of %(needs)s needs in %(where)s would have been served differently.",
             differing,
         )
         % facts

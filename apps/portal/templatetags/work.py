@@ -41,12 +41,12 @@ def counted(ended: list[tuple[str, int]]) -> str:
 def ended_because(match: Match) -> str:
     """For the requester, why a request ended that its supplier did not end."""
     if match.state == MatchState.SUPERSEDED:
-        return _("Taken back: the goods went to another need, or this need is served otherwise.")
+        return _("Withdrawn: the goods went to another need, or this need is met in another way.")
     if match.responded_at is not None and match.decline_reason:
-        return _("Accepted first, then called off by the supplier.")
+        return _("Accepted first, then cancelled by the supplier.")
     if match.responded_at is not None:
-        return _("Accepted first, then called off by the requester.")
-    return _("Taken back: the need or the offer was changed, paused or ended.")
+        return _("Accepted first, then cancelled by the requester.")
+    return _("Withdrawn: the need or the offer was changed, paused or ended.")
 
 
 @register.filter

@@ -122,8 +122,8 @@ Queue = tuple[str | Promise, str | Promise, Callable[[User, dt.datetime], QueryS
 QUEUES: Final[dict[str, Queue]] = {
     "escalated": (_("Stuck needs"), _("No need is stuck."), escalated),
     "review": (_("Needs waiting for review"), _("No need is waiting for review."), to_review),
-    "verify": (_("Organisations to verify"), _("No organisation waits."), to_verify),
-    "clock": (_("Needs whose clock runs out within the hour"), _("No clock is about to run out."), running_out),
+    "verify": (_("Organisations to verify"), _("No organisation is waiting."), to_verify),
+    "clock": (_("Needs that will be escalated within the hour"), _("No need is about to be escalated."), running_out),
     "failed": (_("Messages that failed"), _("No message has failed."), failed),
     "offers": (_("Offers that nobody confirmed"), _("All offers are confirmed."), unconfirmed),
 }
@@ -215,7 +215,7 @@ def _identifier_says(organisation: Organisation) -> list[tuple[str, str | Promis
 
     says: list[tuple[str, str | Promise]] = [("good", _("The check character fits."))]
     if not identifiers.is_plausible_for(number, organisation.kind):
-        says.append(("warn", _("Such a body is usually registered in another sector: ask.")))
+        says.append(("warn", _("Such an organisation is usually registered in another sector: ask.")))
     place = Region.objects.filter(pk=identifiers.uscc_region(number)).first()
     if place is None:
         says.append(("quiet", _("The place of registration in the number is not known.")))
@@ -395,7 +395,7 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
             (_("Reference"), subject.reference),
             (_("Organisation"), subject.organisation.name),
             (_("Item"), subject.item.label),
-            (_("Quantity"), asked(subject)),
+            (_("Requested"), asked(subject)),
         ],
     }
     return render(request, "partials/confirm.html", context, status=status_of(form))

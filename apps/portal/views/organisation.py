@@ -265,7 +265,7 @@ def delete_webhook(request: HttpRequest, pk: int, endpoint_pk: int) -> HttpRespo
         return done(request, "organisation", _("Removed."), organisation.pk)
     context = {
         "title": _("Remove this webhook?"),
-        "text": _("Your system will be told nothing more at this address."),
+        "text": _("Nothing more is sent to this address."),
         "facts": [(_("Address"), endpoint.url)],
         "submit": _("Remove"),
         "danger": True,

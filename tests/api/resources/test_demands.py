@@ -161,7 +161,7 @@ def test_whoever_only_registers_reads_nothing_of_what_suppliers_have(call: Call)
     del answer["as_of"]
     assert answer == {
         "suppliers": None, "candidates": None, "hindrances": [], "ways": [], "shortfall": None,
-        "text": ["This need is not open: nobody is asked for it, and it is not counted what suppliers have."],
+        "text": ["This need is not open. Until it is, nobody is asked, and suppliers’ stock is not counted."],
     }  # fmt: skip
 
 

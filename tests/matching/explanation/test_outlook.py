@@ -56,7 +56,7 @@ def helps(demand: Demand) -> list[str]:
 
 
 def opens(suppliers: str, units: str) -> str:
-    return f"That would open {suppliers} suppliers with {units} pc."
+    return f"That would make {suppliers} suppliers available, with {units} pc."
 
 
 @pytest.fixture
@@ -90,11 +90,11 @@ def test_it_says_who_has_it_what_keeps_them_back_and_what_would_do_as_well(mask:
     assert why(demand) == [
         "3 suppliers have Surgical mask.",
         "None of them ships to Xinjiang.",
-        "2 suppliers have similar items, which were not accepted: KN95 respirator.",
+        "2 suppliers have substitutes, which this need does not accept: KN95 respirator.",
     ]
     assert helps(demand) == [
         "Have it delivered to Guangdong, or let a coordinator arrange the transport. " + opens("3", "15,000"),
-        "Accept similar items, if they will do: KN95 respirator. That would open 2 suppliers.",
+        "Accept substitutes, if they will do: KN95 respirator. That would make 2 suppliers available.",
     ]
 
 
@@ -133,12 +133,12 @@ def test_one_offer_that_would_do_is_enough_for_its_supplier(mask: Item) -> None:
     ("offer", "sentence"),
     [
         ({"minimum_order": 2000}, "Its minimum order is above the 1,000 that are still needed."),
-        ({"certificate_valid_until": dt.date(2020, 1, 1)}, "Its certificate has run out."),
+        ({"certificate_valid_until": dt.date(2020, 1, 1)}, "Its certificate has expired."),
         ({"organisation__unverified": True}, "It is not verified."),
-        ({"state": "stale"}, "It has not confirmed for long that the goods are still there."),
+        ({"state": "stale"}, "It has not confirmed lately that the goods are still there."),
         ({"state": "paused"}, "It has paused its offer."),
         ({"quantity": 5}, "What it has left is too little to be worth a shipment."),
-        ({"quantity": 500, "quantity_reserved": 500}, "All of its stock is promised to others."),
+        ({"quantity": 500, "quantity_reserved": 500}, "All of its stock is reserved for others."),
         ({"standard": None}, "Its goods do not reach the standard YY 0469-2011."),
     ],
     ids=["minimum", "certificate", "unverified", "stale", "paused", "little", "stock", "standard"],
@@ -158,14 +158,14 @@ def test_a_supplier_whose_offers_fail_for_different_reasons_is_counted(mask: Ite
 
     assert why(demand) == [
         "1 supplier has Surgical mask.",
-        "It has several offers, and something else keeps back each of them.",
+        "It has several offers, and each of them is ruled out for another reason.",
     ]
 
     OfferFactory.create(item=mask)
     assert why(demand) == [
         "2 suppliers have Surgical mask.",
         "1 of them fits and is asked at the next round.",
-        "1 of them has several offers, and something else keeps back each of those.",
+        "1 of them has several offers, and each of those is ruled out for another reason.",
     ]
 
 
@@ -179,7 +179,7 @@ def test_it_says_who_said_no_and_who_goes_first(mask: Item) -> None:
 
     assert why(demand) == [
         "2 suppliers have Surgical mask.",
-        "1 of them has promised all of it to others.",
+        "1 of them has all of its stock reserved for others.",
         "1 of them was asked before and declined, did not answer or gave what it could.",
         "1 need of higher priority was served first.",
     ]
@@ -211,7 +211,8 @@ def test_other_standards_are_named_by_how_many_have_them(mask: Item) -> None:
     demand = DemandFactory.create(item=mask, standard=asked_for)
 
     assert helps(demand) == [
-        "Ask for another standard, if it will do: YY/T 0969-2013, GB 1. That would open 3 suppliers with 3,000 pc."
+        "Ask for another standard, if it will do: YY/T 0969-2013, GB 1. "
+        "That would make 3 suppliers available, with 3,000 pc."
     ]
     seen = outlook(demand)
     assert outlook_wording.change_of(seen, seen.ways[0]) == {"standard": "YY/T 0969-2013"}
@@ -291,7 +292,7 @@ def test_what_few_suppliers_have_is_not_told(mask: Item, suppliers: int, quantit
 
     [way] = outlook(demand).ways
     assert (way.suppliers, way.quantity, way.units) == (suppliers, quantity, units)
-    opened = f"That would open {suppliers} suppliers{f' with {units} pc' if units else ''}."
+    opened = f"That would make {suppliers} suppliers available{f', with {units} pc' if units else ''}."
     assert [text.endswith(opened) for text in helps(demand)] == [True]
 
 
@@ -305,7 +306,7 @@ def test_nothing_is_counted_for_a_need_that_is_not_open(mask: Item, state: str) 
     demand = DemandFactory.create(item=mask, draft=state == "draft")
     Demand.objects.filter(pk=demand.pk).update(state=state)
 
-    assert why(demand) == ["This need is not open: nobody is asked for it, and it is not counted what suppliers have."]
+    assert why(demand) == ["This need is not open. Until it is, nobody is asked, and suppliers’ stock is not counted."]
     assert (outlook(demand).survey, outlook(demand).ways) == (Survey(0, {}, ()), ())
 
 
@@ -315,7 +316,7 @@ def test_nothing_is_counted_for_an_organisation_that_is_not_verified(mask: Item)
     demand = DemandFactory.create(item=mask, organisation=clinic)
 
     assert why(demand) == [
-        "“Clinic” is not verified. Until it is, nobody is asked, and it is not counted what suppliers have."
+        "“Clinic” is not verified. Until it is, nobody is asked, and suppliers’ stock is not counted."
     ]
     assert outlook(demand).ways == ()
 

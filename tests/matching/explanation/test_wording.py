@@ -23,7 +23,7 @@ from apps.matching.scoring.reasons import OF_SHORTAGES
         ("standard", "exceeds", 0.9, "Its standard meets or exceeds the one that is needed."),
         ("freshness", 0.3, 1.0, "The supplier confirmed it within the last day."),
         ("freshness", 3.7, 0.7, "The supplier last confirmed it 3 days ago."),
-        ("record", 0, 0.8, "The supplier is new here: neither good nor bad is known of it."),
+        ("record", 0, 0.8, "The supplier is new here and has no record yet."),
         ("record", 1, 0.83, "The supplier has had 1 match before; its record is 83 of 100."),
         ("price", "donation", 1.0, "It is a donation."),
         ("price", 0.9, 0.6, "Its price is 10 % below the usual one."),

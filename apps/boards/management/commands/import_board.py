@@ -28,7 +28,7 @@ REMARK_WORDS: Final = {
     RemarkCode.TEXT_CUT: gettext_lazy("Text too long, cut"),
     RemarkCode.ITEM_UNKNOWN: gettext_lazy("No item of this name: kept as a draft, the name is in the note"),
     RemarkCode.ITEM_GUESSED: gettext_lazy("Item recognised by a part or by likeness"),
-    RemarkCode.ITEM_AMONG_SEVERAL: gettext_lazy("Several items named, the most special one taken"),
+    RemarkCode.ITEM_AMONG_SEVERAL: gettext_lazy("Several items named; the most specific one was used"),
     RemarkCode.STANDARD_UNKNOWN: gettext_lazy("Standard not in the catalogue, kept in the note"),
     RemarkCode.STANDARD_NONE: gettext_lazy("The specification names no standard, kept in the note"),
     RemarkCode.STANDARD_OF_OTHER_ITEM: gettext_lazy("The standard is for another item, kept in the note"),
