@@ -6,16 +6,20 @@ from django.urls import URLPattern, URLResolver, path
 from apps.portal.views import (
     account,
     answers,
-    desk,
     inbox,
     needs,
     orders,
     organisation,
     partner,
     policy,
+    posting,
     public,
+    sheets,
     supply,
 )
+from apps.portal.views.desk import needs as desk_needs
+from apps.portal.views.desk import organisations as desk_organisations
+from apps.portal.views.desk import queues
 
 everybody = [
     path("", public.board, name="board"),
@@ -52,17 +56,17 @@ organisations = [
 ]
 
 coordinators = [
-    path("desk/", desk.desk, name="desk"),
-    path("desk/search/", desk.search, name="desk-search"),
-    path("desk/waiting/<slug:name>/", desk.waiting, name="desk-waiting"),
-    path("desk/caller/", desk.register_caller, name="desk-caller"),
-    path("desk/organisations/<int:pk>/", desk.organisation, name="desk-organisation"),
-    path("desk/organisations/<int:pk>/contact/", desk.contact, name="desk-contact"),
-    path("desk/organisations/<int:pk>/verify/", desk.verify, name="desk-verify"),
-    path("desk/organisations/<int:pk>/reject/", desk.reject, name="desk-reject"),
-    path("desk/needs/<int:pk>/", desk.need, name="desk-need"),
-    path("desk/needs/<int:pk>/<slug:step>/", desk.step_in, name="desk-step"),
-    path("desk/messages/<int:pk>/retry/", desk.retry, name="desk-retry"),
+    path("desk/", queues.desk, name="desk"),
+    path("desk/search/", queues.search, name="desk-search"),
+    path("desk/waiting/<slug:name>/", queues.waiting, name="desk-waiting"),
+    path("desk/caller/", desk_organisations.register_caller, name="desk-caller"),
+    path("desk/organisations/<int:pk>/", desk_organisations.detail, name="desk-organisation"),
+    path("desk/organisations/<int:pk>/contact/", desk_organisations.contact, name="desk-contact"),
+    path("desk/organisations/<int:pk>/verify/", desk_organisations.verify, name="desk-verify"),
+    path("desk/organisations/<int:pk>/reject/", desk_organisations.reject, name="desk-reject"),
+    path("desk/needs/<int:pk>/", desk_needs.detail, name="desk-need"),
+    path("desk/needs/<int:pk>/<slug:step>/", desk_needs.step_in, name="desk-step"),
+    path("desk/messages/<int:pk>/retry/", queues.retry, name="desk-retry"),
 ]
 
 partners = [path("partner/", partner.dashboard, name="partner")]
@@ -70,7 +74,9 @@ partners = [path("partner/", partner.dashboard, name="partner")]
 # Who needs and who supplies: names in use by the navigation are needs, supply, inbox, orders.
 work: list[URLPattern | URLResolver] = [
     *needs.urlpatterns,
+    *posting.urlpatterns,
     *supply.urlpatterns,
+    *sheets.urlpatterns,
     *inbox.urlpatterns,
     *orders.urlpatterns,
     *answers.urlpatterns,

@@ -1,19 +1,16 @@
-"""What one's organisation needs: list, post, follow, amend, and the buttons of a need's life."""
+"""What one's organisation needs: list, follow, amend, and the buttons of a need's life. It is posted in `posting`."""
 
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import IntegrityError
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import path, reverse
+from django.shortcuts import get_object_or_404, render
+from django.urls import path
 from django.utils import timezone
-from django.utils.text import Truncator
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.models import Organisation, OrganisationState, User
@@ -22,33 +19,25 @@ from apps.catalogue.models import Item, Region, Standard
 from apps.core.errors import RuleViolation
 from apps.demands import services
 from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode, QuantityKind, Urgency
-from apps.demands.outcomes import LineOutcome, PostOutcome
+from apps.demands.outcomes import PostOutcome
 from apps.fulfilment.models import Order, OrderState
 from apps.fulfilment.services import reveal_contacts
 from apps.matching import services as matching_services
 from apps.matching.explanation.outlook import outlook
 from apps.matching.explanation.shortfalls import shortfall_of
 from apps.matching.models import Escalation, Match
-from apps.policy.models import Policy
-from apps.portal import kept
-from apps.portal.access import named_organisation, organisation_for
+from apps.portal.access import named_organisation
 from apps.portal.asked import asked_for
 from apps.portal.forms.items import Shelf
 from apps.portal.forms.needs import (
     AmendForm,
-    DetailsForm,
-    LineFormSet,
     NeedsFilter,
     ReasonForm,
-    alike_for,
-    lines_of,
-    page_token,
-    typed_lines,
 )
 from apps.portal.forms.regions import RegionWidget
 from apps.portal.paging import newest_first
+from apps.portal.views.posting import say_what_became
 from apps.portal.web import blame, done, refused, user_of
-from apps.portal.wording import waits_because
 
 WAITING_SHOWN: Final = 8
 
@@ -121,172 +110,6 @@ def arriving_for(user: User) -> list[Order]:
     own = user.organisations_with(Permission.POST_DEMANDS)
     orders = Order.objects.visible_to(user).filter(state=OrderState.SHIPPED, match__demand__organisation__in=own)
     return list(orders.shown().order_by("pk")[:WAITING_SHOWN])
-
-
-# --- Posting ----------------------------------------------------------------------------------------------------------
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@kept.over_login
-def new(request: HttpRequest) -> HttpResponse:
-    user = user_of(request)
-    typed = kept.take(request)
-    if typed is not None:
-        request.POST = typed  # type: ignore[assignment]  # immutable too, being read from text
-    organisation = organisation_for(request, user, Permission.POST_DEMANDS)
-    if organisation is None:
-        return render(request, "portal/requester/no_organisation.html", {"for_what": "needs"})
-    shelf = Shelf(organisation)
-    if typed is not None:
-        return _again(request, organisation, shelf)
-    if request.method == "POST":
-        return _posted(request, user, organisation, shelf)
-
-    chosen = shelf.item(request.GET.get("item"))
-    first = {"item": str(chosen.pk) if chosen else "", "find": request.GET.get("find", "")[:200]}
-    lines = LineFormSet(prefix="lines", initial=[first], form_kwargs={"shelf": shelf})
-    return _page(request, organisation, lines, DetailsForm(organisation=organisation))
-
-
-def _posted(request: HttpRequest, user: User, organisation: Organisation, shelf: Shelf) -> HttpResponse:
-    data = request.POST
-    lines = LineFormSet(data, prefix="lines", form_kwargs={"shelf": shelf})
-    details = DetailsForm(data, organisation=organisation)
-    if "search" in data or "add" in data or "remove" in data or not lines.forms:
-        return _again(request, organisation, shelf)
-    if not (lines.is_valid() & details.is_valid()):
-        return _page(request, organisation, lines, details, status=400)
-
-    items = [form.cleaned_data["item"] for form in lines.filled]
-    alike = alike_for(organisation, items, timezone.now() - services.LIKELY_DUPLICATE_WITHIN)
-    token = page_token(data.get("token"))
-    if already := _posted_before(user, token):
-        messages.info(request, _("This was posted already: here it is."))
-        return _to_posted(already)
-    if alike and "post_anyway" not in data:
-        return _page(request, organisation, lines, details, alike=alike, ask_alike=True)
-    try:
-        posted = services.post_needs(
-            organisation,
-            lines_of(lines, details, token),
-            by=user,
-            confirmed=[index for index, form in enumerate(lines.filled) if form.is_confirmed],
-        )
-    except RuleViolation as violation:
-        blame(details, violation)
-        return _page(request, organisation, lines, details, status=400)
-    except IntegrityError:
-        # The same page was sent twice at the same time: the other one won.
-        if already := _posted_before(user, token):
-            return _to_posted(already)
-        raise
-    if _asks_about_quantities(lines, posted):
-        return _page(request, organisation, lines, details, alike=alike, ask_quantity=True)
-    _say(request, posted)
-    return done(request, _url_of([line.demand for line in posted]))
-
-
-def _again(request: HttpRequest, organisation: Organisation, shelf: Shelf) -> HttpResponse:
-    """The form with all that was typed, unjudged: after a search, or with a line more or less."""
-    data = request.POST
-    typed = typed_lines(data)
-    if "add" in data:
-        typed.append({})
-    remove = data.get("remove", "")
-    if remove.isascii() and remove.isdigit() and len(typed) > 1 and int(remove[:4]) < len(typed):
-        typed.pop(int(remove[:4]))
-    for line in typed:
-        if line.get("find") and not line.get("item"):
-            found = shelf.found(str(line["find"]))
-            if len(found) == 1:
-                line["item"] = str(found[0].pk)
-    lines = LineFormSet(prefix="lines", initial=typed[: LineFormSet.max_num], form_kwargs={"shelf": shelf})
-    names = DetailsForm.base_fields
-    typed_details: dict[str, Any] = {name: data[name] for name in names if name in data}
-    if "region" in data:
-        typed_details["region"] = RegionWidget().value_from_datadict(data, request.FILES, "region")
-    details = DetailsForm(organisation=organisation, initial=typed_details)
-    items = [form.chosen for form in lines.forms if form.chosen is not None]
-    alike = alike_for(organisation, items, timezone.now() - services.LIKELY_DUPLICATE_WITHIN) if items else []
-    return _page(request, organisation, lines, details, alike=alike)
-
-
-def _page(
-    request: HttpRequest,
-    organisation: Organisation,
-    lines: LineFormSet,
-    details: DetailsForm,
-    *,
-    status: int = 200,
-    **more: Any,
-) -> HttpResponse:
-    named = details.cleaned_data.get("region") if details.is_bound and hasattr(details, "cleaned_data") else None
-    code, phase = Policy.objects.current().values.phase_of((named or organisation.region).path)
-    context = {
-        "organisation": organisation,
-        "phase": phase,
-        "phase_place": Region.objects.filter(pk=code).first() if code else None,
-        "on_behalf": organisation.pk not in {grant.organisation_id for grant in user_of(request).grants},
-        "lines": lines,
-        "details": details,
-        "token": page_token(request.POST.get("token")),
-        "post_anyway": "post_anyway" in request.POST,
-        "can_add": len(lines.forms) < LineFormSet.max_num,
-        **more,
-    }
-    return render(request, "portal/requester/need_new.html", context, status=status)
-
-
-def _posted_before(user: User, token: str) -> list[Demand]:
-    found = Demand.objects.visible_to(user).filter(source="portal", source_key__startswith=f"{token}:")
-    return list(found.order_by("pk"))
-
-
-def _url_of(demands: list[Demand]) -> str:
-    if len(demands) == 1:
-        return reverse("need", args=[demands[0].pk])
-    return f"{reverse('needs')}?q={demands[0].reference}"
-
-
-def _to_posted(demands: list[Demand]) -> HttpResponse:
-    return redirect(_url_of(demands))
-
-
-def _asks_about_quantities(lines: LineFormSet, posted: list[LineOutcome]) -> bool:
-    """Whether quantities are to be confirmed before anything is posted; the question then stands at its line."""
-    asked = [index for index, line in enumerate(posted) if line.outcome is PostOutcome.NEEDS_CONFIRMATION]
-    for index in asked:
-        violation = posted[index].violation
-        lines.filled[index].question = str(violation)  # type: ignore[attr-defined]  # for the template
-    return bool(asked)
-
-
-def _say(request: HttpRequest, posted: list[LineOutcome]) -> None:
-    """What became of the lines, each thing once."""
-    opened = sum(line.outcome is PostOutcome.OPENED for line in posted)
-    if opened:
-        text = ngettext(
-            "Posted. We are asking suppliers right now.",
-            "Posted: %(count)d needs. We are asking suppliers right now.",
-            opened,
-        )
-        messages.success(request, text % {"count": opened})
-    for text in dict.fromkeys(filter(None, map(_kept_back, posted))):
-        messages.warning(request, text)
-
-
-def _kept_back(line: LineOutcome) -> str:
-    """Why a line is not out, for its owner; nothing where it is."""
-    match line.outcome:
-        case PostOutcome.WAITS_FOR_VERIFICATION:
-            text = _("Your need is saved. It goes out as soon as “%(name)s” is verified.")
-            return text % {"name": line.demand.organisation}
-        case PostOutcome.NEEDS_ITEM:
-            text = _("“%(what)s” is saved and not sent out: choose an item from the catalogue first.")
-            return text % {"what": Truncator(line.demand.note).chars(60)}
-        case PostOutcome.HELD_FOR_REVIEW:
-            return waits_because(line.demand)
-    return ""
 
 
 # --- One need ---------------------------------------------------------------------------------------------------------
@@ -438,7 +261,7 @@ def open_draft(request: HttpRequest, pk: int) -> HttpResponse:
         return _detail(request, user, demand, question=str(sent.violation.message), status=409)
     if sent.violation is not None:
         return refused(request, sent.violation, "need", pk)
-    _say(request, [sent])
+    say_what_became(request, [sent])
     return done(request, "need", "", pk)
 
 
@@ -465,7 +288,6 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 
 urlpatterns = [
     path("needs/", listing, name="needs"),
-    path("needs/new/", new, name="need-new"),
     path("needs/<int:pk>/", detail, name="need"),
     path("needs/<int:pk>/amend/", amend, name="need-amend"),
     path("needs/<int:pk>/open/", open_draft, name="need-open"),

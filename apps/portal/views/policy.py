@@ -28,7 +28,7 @@ from apps.portal import kept, policies, replays
 from apps.portal.forms.policy import EnforceForm, PhaseFormSet, PolicyDraftForm, phase_rows
 from apps.portal.forms.seen import look_again, seeing
 from apps.portal.paging import Slice, newest_first
-from apps.portal.views.desk import coordinator
+from apps.portal.views.desk.charge import coordinator
 from apps.portal.web import blame, done, refused, status_of, user_of
 
 _DRAFTS_SHOWN: Final = 10

@@ -211,8 +211,10 @@ def test_other_standards_are_named_by_how_many_have_them(mask: Item) -> None:
     demand = DemandFactory.create(item=mask, standard=asked_for)
 
     assert helps(demand) == [
-        "Ask for another standard, if it will do: YY/T 0969-2013, GB 1. "
-        "That would make 3 suppliers available, with 3,000 pc."
+        (
+            "Ask for another standard, if it will do: YY/T 0969-2013, GB 1. "
+            "That would make 3 suppliers available, with 3,000 pc."
+        )
     ]
     seen = outlook(demand)
     assert outlook_wording.change_of(seen, seen.ways[0]) == {"standard": "YY/T 0969-2013"}

@@ -1,0 +1,28 @@
+"""Who coordinates, and of what: every page of the desk shows the rows of the reader's regions only."""
+
+from django.db.models import Q
+from django.http import Http404, HttpRequest
+
+from apps.accounts.models import User
+from apps.accounts.permissions import Permission, can
+from apps.catalogue.models import Region
+from apps.portal.web import user_of
+
+
+def coordinator(request: HttpRequest) -> User:
+    user = user_of(request)
+    if not can(user, Permission.COORDINATE):
+        raise Http404
+    return user
+
+
+def in_charge_of(user: User, lookup: str) -> Q:
+    """Rows whose region, at `lookup`, lies in one that the user coordinates."""
+    mine = Q(pk__in=[])
+    for organisation in user.organisations_with(Permission.COORDINATE):
+        mine |= Q(**{f"{lookup}__path__startswith": organisation.region.path})
+    return mine
+
+
+def regions_of(user: User) -> list[Region]:
+    return [organisation.region for organisation in user.organisations_with(Permission.COORDINATE)]
