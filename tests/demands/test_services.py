@@ -1,6 +1,7 @@
 """What may be asked for, and what time does to it."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -453,3 +454,23 @@ def test_a_reason_reads_the_same_from_the_row_and_from_sql(hospital: Organisatio
         assert read == [demand.state_reason for demand in Demand.objects.order_by("pk")]
     assert (read[0], read[2]) == ("", "Holiday")
     assert read[1]
+
+
+CAN: dict[str, Callable[..., Demand]] = {
+    "can_be_confirmed": services.confirm_demand,
+    "can_be_paused": services.pause_demand,
+    "can_be_resumed": services.resume_demand,
+    "can_be_cancelled": services.cancel_demand,
+}
+
+
+@pytest.mark.parametrize("may", CAN)
+@pytest.mark.parametrize("state", DemandState.values)
+def test_a_need_offers_what_the_services_do(buyer: User, state: str, may: str) -> None:
+    demand = DemandFactory.create(state=state)
+
+    if getattr(demand, may):
+        CAN[may](demand, by=buyer)
+    else:
+        with pytest.raises(RuleViolation):
+            CAN[may](demand, by=buyer)

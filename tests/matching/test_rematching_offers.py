@@ -215,7 +215,7 @@ def test_a_reduced_offer_keeps_acceptances_and_asks_anew_for_the_rest(sweep: Swe
     offer.refresh_from_db()
     with pytest.raises(RuleViolation) as promised:
         matching.amend_offer(offer, by=person_of(first), quantity=199)
-    assert promised.value.errors == {"quantity": ["You have already promised 200 of it."]}
+    assert promised.value.errors == {"quantity": ["200 of it are reserved already."]}
     assert asked() == {(first.pk, offer.pk): 300, (last.pk, offer.pk): 50}
 
 

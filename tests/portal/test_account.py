@@ -4,6 +4,7 @@ import re
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.core.mail import EmailMessage
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -120,6 +121,29 @@ def test_a_wrong_password_is_said_in_words(client: Client, stranger: User) -> No
     assert response.status_code == 200
     assert "error-summary" in response.text
     assert f'value="{stranger.email}"' in response.text
+
+
+def test_the_faults_of_a_password_are_said_in_chinese(client: Client) -> None:
+    page = client.post("/register/", SIGNUP | {"password1": "12345"}, headers={"accept-language": "zh-hans"}).text
+
+    for fault in ("密码太短：至少 10 个字符。", "此密码太常见，容易被猜到。", "密码不能全为数字。"):
+        assert fault in page
+    assert "你" not in page
+
+
+@pytest.mark.parametrize("who", ["known", "unknown"])
+def test_the_mail_for_a_new_password_is_in_our_words(
+    client: Client, stranger: User, mailoutbox: list[EmailMessage], who: str
+) -> None:
+    address = stranger.email if who == "known" else "nobody@example.org"
+    client.post("/account/password/reset/", {"email": address}, headers={"accept-language": "zh-hans"})
+
+    [mail] = mailoutbox
+    subject = {"known": "CosmoMatch：设置新密码", "unknown": "CosmoMatch：此邮箱没有账户"}[who]
+    assert (mail.subject, mail.to) == (subject, [address])
+    assert "有人（应是您本人）在 CosmoMatch 申请重设密码" in mail.body
+    # Allauth's own: "来自127.0.0.1 的 Hello!"
+    assert "Hello" not in mail.body
 
 
 def test_a_second_factor_is_asked_for_at_the_log_in(client: Client, stranger: User) -> None:

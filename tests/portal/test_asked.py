@@ -206,7 +206,7 @@ def test_after_an_offer_ends_its_requests_are_shown_as_being_taken_back(
     assert "Waiting for the supplier" not in page
     matching.sweep()
     page = client.get(f"/supply/{offer.pk}/").text
-    assert "being taken back right now" not in page
+    assert "being withdrawn right now" not in page
     assert Match.objects.get(pk=match.pk).state == MatchState.CANCELLED
 
 

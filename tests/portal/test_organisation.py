@@ -89,7 +89,7 @@ def test_an_organisation_is_submitted_once_there_is_something_to_verify_by(clien
 
     body.refresh_from_db()
     assert body.state == OrganisationState.PENDING
-    assert "A coordinator looks at it" in client.get(page).text
+    assert "A coordinator reviews it" in client.get(page).text
 
 
 def test_a_rejected_organisation_reads_why_and_what_to_do(client: Client) -> None:

@@ -211,7 +211,7 @@ def test_amending_keeps_to_what_is_promised(log_in: Login, supplier: User, maker
 
     refused = client.post(f"/supply/{offer.pk}/amend/", facts(mask, quantity="399"))
     assert refused.status_code == 400
-    assert "You have already promised 400 of it." in refused.text
+    assert "400 of it are reserved already." in refused.text
 
     page = client.get(f"/supply/{offer.pk}/amend/").text
     assert "Hubei" in page

@@ -1,6 +1,7 @@
 """What may be offered, and what time does to it."""
 
 import datetime as dt
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -80,7 +81,7 @@ def test_what_is_promised_bounds_what_can_be_amended(supplier: User, maker: Orga
     offer = OfferFactory.create(organisation=maker, quantity=100, quantity_reserved=60)
     with pytest.raises(RuleViolation) as caught:
         amend_offer(offer, by=supplier, quantity=59)
-    assert "already promised 60" in str(caught.value.errors["quantity"][0])
+    assert "60 of it are reserved" in str(caught.value.errors["quantity"][0])
     assert amend_offer(offer, by=supplier, quantity=60).quantity_free == 0
 
 
@@ -150,3 +151,23 @@ def _request(offers: list[int]) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SET enable_indexscan = off; SET enable_bitmapscan = off")
     return services.request_matching(offers, now=timezone.now())
+
+
+CAN: dict[str, Callable[..., Offer]] = {
+    "can_be_published": services.publish_offer,
+    "can_be_confirmed": services.confirm_offer,
+    "can_be_paused": services.pause_offer,
+    "can_be_withdrawn": services.withdraw_offer,
+}
+
+
+@pytest.mark.parametrize("may", CAN)
+@pytest.mark.parametrize("state", OfferState.values)
+def test_an_offer_offers_what_the_services_do(supplier: User, state: str, may: str) -> None:
+    offer = OfferFactory.create(state=state)
+
+    if getattr(offer, may):
+        CAN[may](offer, by=supplier)
+    else:
+        with pytest.raises(RuleViolation):
+            CAN[may](offer, by=supplier)
