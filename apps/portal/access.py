@@ -8,6 +8,7 @@ from apps.accounts.permissions import Permission, can
 
 
 def number_or_404(text: str) -> int:
+    # `isdigit` alone takes digits of other scripts, and a longer number overflows the key: both would be a 500.
     if text.isascii() and text.isdigit() and len(text) < 19:
         return int(text)
     raise Http404
@@ -22,6 +23,7 @@ def named_organisation(
         return None
     visible = Organisation.objects.visible_to(user).select_related("region")
     organisation = get_object_or_404(visible, pk=number_or_404(named))
+    # 404 and not 403: whether an organisation exists is nobody else's business.
     if not can(user, permission, organisation):
         raise Http404
     return organisation
@@ -32,6 +34,7 @@ def organisation_for(request: HttpRequest, user: User, permission: Permission) -
     named = named_organisation(request, user, permission)
     if named is not None:
         return named
+    # Most people act for one organisation. Whoever acts for several names it in the address.
     own = user.organisations_with(permission)
     return own[0] if own else None
 

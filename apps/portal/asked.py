@@ -59,18 +59,22 @@ def asked_for(demand: Demand, rows: MatchQuerySet, *, now: dt.datetime) -> Asked
     and what stands among those who count now does not also stand among what is over.
     """
     rows = rows.filter(demand=demand)
+    # Without a hold nothing can be taken back: that spares most needs this query.
     invalid = set(rows.invalid(now.date()).values_list("pk", flat=True)) if demand.quantity_held else set()
     shown = rows.shown().select_related("demand__organisation__region", "offer__organisation__region")
     states = _NOW if demand.state == DemandState.OPEN else (MatchState.ACCEPTED, MatchState.HELD)  # nothing is next
+    # In the order in which matching asked them, so that the page tells the same story as the reasons.
     current = list(shown.filter(state__in=states).order_by("rank", "pk"))
     keys = {match.pk for match in current}
 
     ended: dict[int, Counter[str]] = defaultdict(Counter)
     last: dict[int, int] = defaultdict(int)
+    # Grouped in the database: a need of many rounds has thousands of ended requests.
     past = rows.filter(WAS_ASKED).exclude(state__in=_NOW).exclude(pk__in=keys).order_by()
     for offer, state, count, newest in past.values_list("offer", "state").annotate(Count("pk"), Max("pk")):
         ended[offer][str(MatchState(state).label)] += count
         last[offer] = max(last[offer], newest)
+    # Keys grow with time, so the greatest are the latest.
     newest_first = sorted(last.values(), reverse=True)[:_OVER_SHOWN]
     return Asked(
         now=current,

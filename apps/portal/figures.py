@@ -21,7 +21,9 @@ from apps.exports import stats
 from apps.fulfilment.models import Order
 from apps.supply.models import Offer
 
+# Long enough for a crowd, short enough to find one's own need on the board after posting it.
 _REMEMBERED_SECONDS: Final = 15
+# The number grows with the shape of `PublicBoard`: the cache outlives an upgrade.
 _REMEMBERED_AS: Final = "portal.board:2"
 
 
@@ -70,6 +72,7 @@ def board() -> PublicBoard:
         if remembered is None:
             remembered = _board()
             cache.set(_REMEMBERED_AS, remembered, _REMEMBERED_SECONDS)
+    # The board is the first page that people see. Without a cache it is slow, not gone.
     except (RedisError, OSError):
         return _board()
     return remembered
@@ -96,6 +99,7 @@ def _lines(cells: Iterable[stats.StatsCell]) -> list[SumByName]:
         SumByName(
             cell.item,
             cell.region,
+            # What has been received is not needed any more.
             None if cell.quantity_needed is None else max(0, cell.quantity_needed - (cell.quantity_received or 0)),
             cell.quantity_offered,
             cell.quantity_received,
@@ -183,6 +187,7 @@ def in_region(paths: Sequence[str]) -> dict[str, Row]:
     """By item key: still needed, of that promised, delivered so far; and what is free of the region's own offers."""
     rows: defaultdict[str, Row] = defaultdict(lambda: dict.fromkeys(MEASURES, 0))
     with connection.cursor() as cursor:
+        # Mostly one: a department watches one province.
         for path in outermost(paths):
             cursor.execute(_SUMS, {"within": path})
             for measure, key, quantity in cursor.fetchall():
@@ -211,10 +216,12 @@ class Bar:
 def bars(row: Row) -> list[Bar]:
     """Delivered, promised and still needed of one item, as shares of the three together."""
     delivered, matched, needed = (row[name] for name in ("delivered", "matched", "needed"))
+    # Needed is all that has not arrived; a part of it is on its way.
     wanting = max(0, needed - matched)
     whole = max(1, delivered + matched + wanting)
     pieces, start = [], 0.0
     for name, quantity in (("received", delivered), ("promised", matched), ("wanting", wanting)):
+        # Two digits: more makes the page longer and no bar finer.
         width = round(100 * quantity / whole, 2)
         pieces.append(Bar(name, round(start, 2), width))
         start += width

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.translation import gettext as _
 
 _KEY: Final = "kept_form"
+# The session lies in the database: a program that posts without a login must not fill it.
 _LONGEST: Final = 20_000
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -24,6 +25,7 @@ def over_login(view: "View[P]") -> "View[P]":
 
     @wraps(view)
     def page(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        # `login_required` would answer with a redirect, and the browser would throw the form away.
         if request.method == "POST" and not request.user.is_authenticated:
             return _keep(request)
         return inside(request, *args, **kwargs)
@@ -44,4 +46,5 @@ def take(request: HttpRequest) -> QueryDict | None:
     """What was typed on this page before the login, once: when it is opened again."""
     if request.method != "GET" or _KEY not in request.session or request.session[_KEY]["path"] != request.path:
         return None
+    # Popped: whoever opens the page again later gets an empty form.
     return QueryDict(request.session.pop(_KEY)["typed"])

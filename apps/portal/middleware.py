@@ -15,6 +15,7 @@ def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
+        # Asking for the user reads the session; requests of programs are spared the query.
         if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.user.is_authenticated:
             return get_response(request)
 
@@ -24,6 +25,7 @@ def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
             request.LANGUAGE_CODE = translation.get_language()
         try:
             zone = zoneinfo.ZoneInfo(user.time_zone)
+        # The zones of the machine may be older than the one that the profile names.
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):
             return get_response(request)
         with timezone.override(zone):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -27,7 +27,9 @@ def links_for(request: HttpRequest) -> list[Link]:
     user = getattr(request, "user", None)
     entries: list[tuple[str | Promise, str, int]] = [(_("Board"), "board", 0)]
     if isinstance(user, User):
+        # From the memberships that are loaded already: the navigation stands on every page.
         allowed = {permission for grant in user.grants for permission in grant.permissions}
+        # A newcomer sees the way to a need before having an organisation; the page then leads to registering it.
         if Permission.POST_DEMANDS in allowed or not user.grants:
             entries.append((_("Needs"), "needs", 0))
         if Permission.PUBLISH_OFFERS in allowed:
@@ -42,15 +44,11 @@ def links_for(request: HttpRequest) -> list[Link]:
         unread = Notification.objects.visible_to(user).unread().count()
         entries.append((_("Messages"), "notifications", unread))
 
-    links = []
-    for text, name, count in entries:
-        try:
-            url = reverse(name)
-        except NoReverseMatch:
-            continue
-        is_current = request.path == url if url == "/" else request.path.startswith(url)
-        links.append(Link(text, url, count, is_current))
-    return links
+    # Every address begins with “/”, which is the board's own.
+    return [
+        Link(text, url, count, request.path == url if url == "/" else request.path.startswith(url))
+        for text, url, count in ((text, reverse(name), count) for text, name, count in entries)
+    ]
 
 
 def waiting_matches(user: User) -> int:

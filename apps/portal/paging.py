@@ -31,9 +31,11 @@ def newest_first(
 ) -> Slice[Row]:
     """A page by descending key; whatever else stands in the address stays there."""
     raw = request.GET.get(parameter, "")
+    # Whatever somebody types into the address is no cursor, not an error.
     after = int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 19 else None
     if after is not None:
         rows = rows.filter(pk__lt=after)
+    # One row more than is shown tells whether there is a next page, without a count over the whole list.
     found = list(rows.order_by("-pk")[: size + 1])
     shown = found[:size]
     return Slice(
@@ -51,6 +53,7 @@ def soonest_first(
     if raw.isascii() and raw.isdigit() and len(raw) < 19:
         last = Match.objects.filter(pk=int(raw)).values_list("respond_by", flat=True).first()
         if last is not None:
+            # Ties by key, or requests that are due at the same second would be shown twice or never.
             matches = matches.filter(Q(respond_by__gt=last) | Q(respond_by=last, pk__gt=int(raw)))
     found = list(matches.order_by("respond_by", "pk")[: size + 1])
     shown = found[:size]

@@ -9,6 +9,7 @@ from django.utils.translation import get_language, gettext
 from apps.catalogue.models import Region
 from apps.catalogue.regions import GROUPINGS
 
+# Seconds. A list of 25 rows names some 75 places; without this each row would ask for them.
 _KEPT_FOR: Final = 600.0
 _names: dict[str, tuple[str, str]] = {}
 _since = [0.0]
@@ -29,12 +30,15 @@ def names_of(codes: Iterable[str]) -> dict[str, tuple[str, str]]:
 def full_label(region: Region) -> str:
     """“湖北省武汉市武昌区”, “Wuchang, Wuhan, Hubei”: without the country where there is more to say."""
     above = [code for code in region.path.split("/")[:-1] if code != region.pk]
+    # The first part of a path is the country.
     codes = [*above[1:], region.pk] if len(above) >= 1 else [region.pk]
     names = names_of(codes[:-1]) | {region.pk: (region.name, region.name_en)}
     known = [names[code] for code in codes if code in names]
+    # Groupings such as “city districts” stand in the official list of regions, and in no postal address.
     known = [pair for pair in known[:-1] if pair[0] not in GROUPINGS] + known[-1:]
     if (get_language() or "").startswith("zh"):
         return "".join(name for name, _english in known)
+    # Without doubles: a municipality is its own province and city.
     return ", ".join(dict.fromkeys(english for _name, english in reversed(known)))
 
 

@@ -77,6 +77,7 @@ def sums(replay: Replay, user: User) -> Sums | None:
     watched = figures.outermost(user.watched_regions)
     for code, path in Region.objects.filter(pk__in=list(before)).values_list("pk", "path"):
         root = next((root for root in watched if path.startswith(root)), None)
+        # A replay covers the whole country. Its readers see the sums of what they watch.
         if root is None:
             continue
         region = _codes(path)[: max(2, len(_codes(root)))][-1]  # the province, or what is watched of it

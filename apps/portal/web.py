@@ -20,6 +20,7 @@ def user_of(request: HttpRequest) -> User:
 
 def done(request: HttpRequest, to: object, message: str | Promise = "", *args: object) -> HttpResponse:
     """After a service did its work: say so, wake matching, go on to another page (a URL name or an object)."""
+    # After every change, because most of them give matching something to do, and a needless wake-up costs nothing.
     wake(sweep)
     if message:
         messages.success(request, str(message))
@@ -34,6 +35,7 @@ def refused(request: HttpRequest, violation: RuleViolation, to: str, *args: obje
 
 def status_of(*forms: BaseForm | None) -> int:
     """400 for a page that shows what is wrong with what was sent, else 200."""
+    # A browser shows the page all the same; scripts, tests and monitors see that nothing was saved.
     return 400 if any(form is not None and form.is_bound and form.errors for form in forms) else 200
 
 
@@ -44,6 +46,7 @@ def blame(form: BaseForm, violation: RuleViolation) -> None:
         field = name.rpartition(".")[2]  # `1.needed_by`, of the second line
         blamed.setdefault(field if field in form.fields else None, set()).update(str(text) for text in texts)
     for place, said in blamed.items():
+        # In a fixed order, or the page would differ from one time to the next.
         for text in sorted(said):
             form.add_error(place, text)
     if not blamed:

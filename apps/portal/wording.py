@@ -41,6 +41,7 @@ def unit_label(item: Item, value: int) -> str:
     unit = item.unit
     if (get_language() or "").startswith("zh"):
         return str(unit.name_zh)
+    # Measures are read as symbols (“500 ml”), counted things as words (“500 pieces”).
     return str(unit.symbol) if unit.code in {"ml", "g", "m", "m2"} else units.plural(unit.name_en, value)
 
 

@@ -18,6 +18,7 @@ from apps.portal.forms.regions import RegionField
 @cache
 def zones() -> list[tuple[str, str]]:
     """Time zones by the places that people know them by."""
+    # The rest are old names and offsets that nobody looks for.
     continents = ("Africa/", "America/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/")
     return [
         (name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones()) if name.startswith(continents)
@@ -38,6 +39,7 @@ class SignupForm(AllauthSignupForm):
         chinese = (get_language() or "").startswith("zh")
         self.fields["language"].initial = Language.CHINESE if chinese else Language.ENGLISH
         for field in self.fields.values():
+            # Allauth repeats the label there. It vanishes while one types, and is too pale to read.
             field.widget.attrs.pop("placeholder", None)
 
     def save(self, request: HttpRequest) -> User:

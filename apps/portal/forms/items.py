@@ -12,7 +12,9 @@ from apps.catalogue.models import Item, Standard
 from apps.demands.models import Demand
 from apps.supply.models import Offer
 
+# As many as fit on a phone before the groups begin.
 MOST_USED = 6
+# The latest rows tell what is asked for now, and cost the same however many there are.
 _LOOKED_AT = 300
 
 Choices = list[tuple[str, list[tuple[str, str]]]]
@@ -39,6 +41,7 @@ class Shelf:
         recent = self.of._default_manager.order_by("-pk")
         own = Counter(recent.filter(organisation=self.organisation).values_list("item", flat=True)[:_LOOKED_AT])
         everybody = Counter(recent.values_list("item", flat=True)[:_LOOKED_AT])
+        # A dict keeps the order and drops what both name.
         ranked = dict.fromkeys([*(pk for pk, _n in own.most_common()), *(pk for pk, _n in everybody.most_common())])
         found = [self.items[pk] for pk in ranked if pk in self.items and not self.items[pk].is_unlisted]
         return found[:MOST_USED]
@@ -50,6 +53,7 @@ class Shelf:
         text = str(raw or "")
         if text.isascii() and text.isdigit() and len(text) < 19:
             return self.items.get(int(text))
+        # Links from the board name an item by its key, which never changes.
         return next((item for item in self.items.values() if item.key == text), None)
 
     def found(self, text: str) -> list[Item]:
@@ -82,6 +86,7 @@ class Shelf:
                 shelves.setdefault(item.category.label, []).append(item)
         groups += [(name, _options(items)) for name, items in shelves.items()]
         unlisted = [item for item in self.items.values() if item.is_unlisted]
+        # A need may be described in words. An offer must name an item, or nobody finds it.
         if unlisted and self.of is Demand:
             groups.append(
                 (_("Not in this list"), [(str(unlisted[0].pk), _("Something else: describe it in the note"))])

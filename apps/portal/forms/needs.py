@@ -21,7 +21,9 @@ from apps.portal.forms.quantities import QuantityFormField, pack_choices
 from apps.portal.forms.regions import RegionField
 from apps.portal.web import blame
 
+# A phone shows few lines, and one post is written in one transaction.
 MAX_LINES: Final = 20
+# Browsers let people type year 20260 and say nothing.
 YEARS_AHEAD: Final = 2
 _FOLDED: Final = ("standard", "accepts_substitutes", "days_of_supply", "note")
 
@@ -35,6 +37,7 @@ class LenientTextField(forms.CharField):
         self.widget.attrs["maxlength"] = longest
 
     def to_python(self, value: Any) -> str:
+        # Lone surrogates come from broken keyboards; the database cannot store them.
         text = str(value or "").encode("utf-8", "ignore").decode()
         return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[: self.longest]
 
@@ -54,6 +57,7 @@ class DayField(forms.DateField):
             return None
         if day > timezone.localdate() + dt.timedelta(days=366 * YEARS_AHEAD):
             raise ValidationError(_("This is more than two years ahead. Is the year right?"), code="too_far")
+        # Not midnight: a need “by Friday” may be met on Friday.
         return timezone.make_aware(dt.datetime.combine(day, dt.time(23, 59)))
 
 
@@ -89,6 +93,7 @@ class CountedForm(forms.Form):
         if item is None:
             return data
         pack: Pack | None = data.get("pack")
+        # Without a script, the packs of the item chosen before are still in the list.
         if pack is not None and pack.item_id != item.pk:
             self.add_error("pack", _("This pack belongs to another item. Choose again."))
             pack = None
@@ -128,6 +133,7 @@ class LineForm(CountedForm):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
+        # A page from before an upgrade, or a form sent by a script, may lack the field.
         data["quantity_kind"] = data.get("quantity_kind") or QuantityKind.EXACT
         item: Item | None = data.get("item")
         if item is not None and item.is_unlisted and not data.get("note"):
@@ -175,12 +181,14 @@ class DetailsForm(forms.Form):
 
     def __init__(self, *args: Any, organisation: Organisation, **kwargs: Any) -> None:
         own = {"region": organisation.region, "address": organisation.address}
+        # Most deliveries go to the organisation itself: nothing to type.
         kwargs["initial"] = own | dict(kwargs.get("initial") or {})
         super().__init__(*args, **kwargs)
 
     def clean_needed_by(self) -> dt.datetime | None:
         """A day that is over is named with the other faults, not after them; what stands already may stay."""
         moment: dt.datetime | None = self.cleaned_data["needed_by"]
+        # Only what was just typed: an old date must not block a change of something else.
         if moment is not None and moment < timezone.now() and "needed_by" in self.changed_data:
             raise ValidationError(_("This date has passed."), code="needed_by_past")
         return moment
@@ -210,6 +218,7 @@ class LineFormSet(forms.BaseFormSet[LineForm]):
 
     @property
     def filled(self) -> list[LineForm]:
+        # The first line counts even when it is empty, so that it is named as missing.
         first = self.forms[:1]
         return [form for form in self.forms if form in first or form.has_changed()]
 
@@ -220,6 +229,7 @@ LINE_FIELDS: Final = tuple(LineForm.base_fields)
 def typed_lines(data: Mapping[str, Any], *, prefix: str = "lines") -> list[dict[str, Any]]:
     """What was typed into each line, as it was typed, to show the form again without judging it yet."""
     raw = str(data.get(f"{prefix}-TOTAL_FORMS", ""))
+    # The number comes from the page, so it may be anything.
     count = min(int(raw), MAX_LINES) if raw.isascii() and raw.isdigit() and len(raw) < 4 else 1
     lines = []
     for number in range(max(1, count)):
@@ -266,6 +276,7 @@ class AmendForm(LineForm, DetailsForm):
         now["standard"] = demand.standard_id
         now["needed_by"] = timezone.localtime(demand.needed_by).date() if demand.needed_by else None
         kwargs["initial"] = now | dict(kwargs.get("initial") or {})
+        # Suppliers have been asked for this item. Another item is another need.
         fixed = None if demand.state == DemandState.DRAFT else shelf.item(demand.item)
         super().__init__(*args, organisation=demand.organisation, shelf=shelf, keep_item=fixed, **kwargs)
         self.demand = demand

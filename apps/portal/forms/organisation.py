@@ -66,6 +66,7 @@ class OrganisationForm(forms.Form):
         if organisation is not None:
             kwargs["initial"] = {name: getattr(organisation, name) for name in self.base_fields}
         super().__init__(*args, **kwargs)
+        # Nobody registers as a coordinator, and an organisation that is one stays one.
         allowed = OPEN_KINDS | ({organisation.kind} if organisation else set())
         kinds = [choice for choice in OrganisationKind.choices if choice[0] in allowed]
         field = self.fields["kind"]
@@ -89,6 +90,7 @@ class EvidenceForm(forms.Form):
             raise ValidationError(_("The document is larger than 5 MB."), code="document_too_large")
         suffix = (document.name or "").rsplit(".", 1)[-1].lower()
         beginning = document.read(16)
+        # Whoever stores the file reads it from the beginning.
         document.seek(0)
         if suffix not in _BEGINNINGS or not beginning.startswith(_BEGINNINGS[suffix]):
             raise ValidationError(

@@ -72,6 +72,7 @@ class PolicyDraftForm(forms.Form):
             except InvalidPolicyError as error:
                 for fault in error.faults:
                     name = fault.name.replace(".", "-")
+                    # A fault of a whole table, such as weights that are not 100 %, has no field of its own.
                     if name in self.fields:
                         self.add_error(name, say_briefly(fault))
                         continue
@@ -80,6 +81,7 @@ class PolicyDraftForm(forms.Form):
         return data
 
     def _settings(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        # What is shown is rounded. Saving a page must not change what nobody touched.
         untouched = self.values.to_json()
         changed = set(self.changed_data)
         settings: dict[str, Any] = {}

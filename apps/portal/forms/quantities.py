@@ -12,13 +12,16 @@ from django.utils.translation import gettext_lazy as _
 from apps.catalogue.models import Item
 from apps.catalogue.units import MAX_QUANTITY
 
+# At most 30 digits: nothing is counted in more, and reading thousands of them takes long.
 _NUMBER: Final = re.compile(r"(\d{1,30})(?:\.(\d{1,8}))?\s*(万|萬|千|k|w)?", re.IGNORECASE)
+# “2w” is what a keyboard makes of 2万 without switching to Chinese.
 _TIMES: Final = {"万": 10_000, "萬": 10_000, "w": 10_000, "千": 1_000, "k": 1_000}
 _SEPARATORS: Final = str.maketrans("", "", ",，'’ \u00a0\u2009\u202f")
 
 
 def read_quantity(text: str) -> int | None:
     """A whole number however it is written, with separators, wide digits, 千, 万 or k; None when it is none."""
+    # NFKC turns the wide digits of Chinese keyboards into plain ones.
     plain = unicodedata.normalize("NFKC", text).strip().translate(_SEPARATORS)
     match = _NUMBER.fullmatch(plain)
     if match is None:
@@ -35,7 +38,9 @@ class QuantityFormField(forms.Field):
 
     def __init__(self, *, least: int = 1, most: int = MAX_QUANTITY, **kwargs: Any) -> None:
         kwargs.setdefault(
-            "widget", forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40})
+            # A number field would refuse “2万” and “1,000”, and changes when somebody scrolls over it.
+            "widget",
+            forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "maxlength": 40}),
         )
         super().__init__(**kwargs)
         self.least, self.most = least, most

@@ -36,6 +36,7 @@ class RegionWidget(forms.Widget):
     ) -> Said:
         text = str(data.get(name) or "").strip()
         picked, picked_for = str(data.get(f"{name}_picked") or ""), str(data.get(f"{name}_picked_for") or "")
+        # A place picked for other words does not count: the words were changed since.
         return Said(text, picked if text and text == picked_for.strip() else "")
 
     def value_omitted_from_data(self, data: Mapping[str, Any], _files: Any, name: str) -> bool:
@@ -94,6 +95,7 @@ class RegionField(forms.Field):
                 raise ValidationError(self.error_messages["required"], code="required")
             return None
 
+        # The words alone would be ambiguous again, and the same question would come back for ever.
         if said.code:
             picked = Region.objects.places().filter(pk=said.code).first()
             if picked is not None:
@@ -103,6 +105,7 @@ class RegionField(forms.Field):
         if len(found) == 1:
             return found[0]
         widget: Any = self.widget
+        # Django copies the fields of a form for each request, so the choice is nobody else's.
         widget.candidates = found or nearest(said.text)
         code = "ambiguous" if found else "unlike" if widget.candidates else "unknown"
         raise ValidationError(self.error_messages[code], code=code)

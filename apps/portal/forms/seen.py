@@ -19,6 +19,7 @@ class SeenField(forms.CharField):
     def clean(self, value: Any) -> dt.datetime | None:
         try:
             return parse_datetime(value or "")
+        # `parse_datetime` gives None for nonsense, and raises for a 31 February.
         except ValueError:
             return None
 

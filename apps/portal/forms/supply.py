@@ -24,7 +24,9 @@ from apps.supply.models import Offer, OfferState
 
 # The sheet goes to the browser and back between preview and confirmation, so it must fit into a form.
 MAX_SHEET_BYTES: Final = 1_500_000
+# A list that long means “anywhere”, and each name is a search.
 MAX_DESTINATIONS: Final = 50
+# Those of published relief boards. An offer made by a program may have another; it keeps it.
 CURRENCIES: Final = ["CNY", "USD", "EUR", "HKD", "JPY", "KRW", "GBP"]
 
 
@@ -56,6 +58,7 @@ class DestinationsField(forms.CharField):
                         _("“%(name)s” may be several places: %(several)s.") % {"name": name, "several": several}
                     )
                 )
+            # Looking for likely names compares with thousands: a pasted list of nonsense would take minutes.
             elif proposed < Proposals.MOST and (near := " / ".join(full_label(place) for place in nearest(name)[:4])):
                 proposed += 1
                 text = _("No place called “%(name)s” was found. Did you mean %(near)s?")
@@ -130,6 +133,7 @@ class OfferForm(CountedForm):
             now["standard"] = offer.standard_id
             now["ships_to"] = "\n".join(destinations(offer.ships_to))
         kwargs["initial"] = now | dict(kwargs.get("initial") or {})
+        # Requesters have been matched with this item. Other goods are another offer.
         fixed = shelf.item(offer.item) if offer is not None and offer.state != OfferState.DRAFT else None
         super().__init__(*args, shelf=shelf, keep_item=fixed, **kwargs)
         if offer is not None:
@@ -153,6 +157,7 @@ class OfferForm(CountedForm):
             ):
                 data[name] *= pack.size
         day: dt.date | None = data.get("certificate_valid_until")
+        # PostgreSQL takes the year 9999, and everybody would take the certificate for valid.
         if day is not None and day.year > 2200:
             self.add_error("certificate_valid_until", _("Is the year right?"))
         if data.get("amount") == 0:
@@ -164,6 +169,7 @@ class OfferForm(CountedForm):
         data = self.cleaned_data
         facts: dict[str, Any] = {name: data[name] for name in OFFER_FIELDS if name in data}
         facts["quantity"] = data["amount"]
+        # Left empty, the least that means anything.
         facts["minimum_order"] = data["minimum_order"] or 1
         facts["lead_time_days"] = data["lead_time_days"] or 0
         facts["currency"] = data["currency"] or "CNY"
@@ -201,6 +207,7 @@ class SheetForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # The preview sends the sheet itself back: no browser fills in a file field.
         self.fields["file"].required = not self.data.get("content")
 
     def clean(self) -> dict[str, Any]:

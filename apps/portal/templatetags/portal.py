@@ -85,6 +85,7 @@ def distance(moment: dt.datetime) -> str:
     minutes = round(abs(seconds) / 60)
     if minutes < 1:
         return gettext("now")
+    # “90 minutes” says more than “2 hours”, and “36 hours” more than “2 days”.
     if minutes < 100:
         span = ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}
     elif minutes < 48 * 60:
@@ -124,6 +125,7 @@ def share(part: int | None, whole: int | None) -> int:
 @register.inclusion_tag("partials/progress.html")
 def need_progress(demand: Any) -> dict[str, Any]:
     """How far a need is: received, promised and asked of its target, as a bar and in words."""
+    # Never 0: a bar of nothing would divide by it. A trial lot may be exceeded.
     target = max(demand.target, demand.quantity_covered, 1)
     received = demand.quantity_received
     promised = max(0, demand.quantity_outstanding)
@@ -209,6 +211,7 @@ def packed(value: int | None, item: Item) -> str:
     if not value:
         return ""
     packs = sorted(item.packs.all(), key=lambda pack: pack.size, reverse=True)
+    # The largest that leaves no rest: half a box cannot be sent.
     pack = next((one for one in packs if value % one.size == 0), None)
     if pack is None:
         return ""

@@ -67,6 +67,7 @@ def ways(outlook: Outlook) -> list[dict[str, str]]:
     found = []
     for way in outlook.ways:
         change = outlook_wording.change_of(outlook, way)
+        # A link cannot carry None. An empty value empties the field.
         preset = {name: "" if value is None else value for name, value in change.items()}
         address = f"{reverse('need-amend', args=[outlook.demand.pk])}?{urlencode(preset)}" if preset else ""
         found.append({"text": outlook_wording.help_of(outlook, way), "address": address})

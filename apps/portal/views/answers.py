@@ -164,6 +164,7 @@ def zone_of(user: User) -> dt.tzinfo:
 def _answer(request: HttpRequest, link: OneClickLink) -> HttpResponse:
     kind = KINDS[link.action]
     row = kind.rows().filter(pk=link.target_id).first()
+    # Rights are looked up now: the link outlives a membership.
     if row is None or not can(link.user, kind.permission, kind.organisation(row)):
         text = _(
             "This link is not valid any more: you may not answer for this organisation. Log in to see what you may do."
@@ -194,6 +195,7 @@ def _carry_out(
 ) -> HttpResponse:
     """Use the link up and do it, together or not at all."""
     try:
+        # A link must not be used up by an answer that failed, nor an answer count twice.
         with transaction.atomic():
             use_link(link)
             kind.act(row, link, form.cleaned_data if form is not None else {})
@@ -213,6 +215,7 @@ def _button(kind: Kind, row: Any) -> str:
 def _overtaken(row: Match | Demand | Offer) -> str:
     """Why there is nothing to answer any more."""
     if isinstance(row, Match):
+        # After a change of the need its supplier has two mails; the first says where to answer.
         if newer := Match.objects.held().filter(demand=row.demand_id, offer=row.offer_id, pk__gt=row.pk).first():
             return _("A newer request, for %(quantity)s, has taken its place: answer that one.") % {
                 "quantity": quantity(newer.quantity, row.offer.item)

@@ -94,6 +94,7 @@ def accept(request: HttpRequest, pk: int) -> HttpResponse:
     if form is not None and not form.is_valid():
         return _detail(request, user, match, accept_form=form, status=400)
     try:
+        # All of it by default: the plain button of the list has no form.
         order = accept_match(match, by=user, **(form.cleaned_data if form is not None else {}))
     except RuleViolation as violation:
         if form is not None and violation.errors:

@@ -39,6 +39,7 @@ from apps.portal.paging import newest_first
 from apps.portal.views.posting import say_what_became
 from apps.portal.web import blame, done, refused, user_of
 
+# On a phone the list itself must still be in sight.
 WAITING_SHOWN: Final = 8
 
 
@@ -76,9 +77,11 @@ def listing(request: HttpRequest) -> HttpResponse:
         if state := form.cleaned_data["state"]:
             rows, is_filtered = rows.filter(state=state), True
         if text := form.cleaned_data["q"].strip():
+            # The search orders by likeness. In a subquery that only costs.
             named = Item.objects.order_by().search(text).order_by().values("pk")
             rows, is_filtered = rows.filter(Q(reference__iexact=text) | Q(item__in=named)), True
     page = newest_first(request, rows.shown())
+    # Whoever searches or turns pages looks for something else than what waits.
     first_page = not is_filtered and not page.first_url
     return render(
         request,
@@ -98,6 +101,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 def waiting_for(needs: Any) -> list[Demand]:
     """Needs that go on only when somebody of the organisation does something."""
     goes_by_itself = Q(state_code=DemandStateCode.ORGANISATION_UNVERIFIED)
+    # One whose organisation was verified meanwhile, and is a draft all the same, waits for its owner.
     goes_by_itself &= ~Q(organisation__state=OrganisationState.VERIFIED)
     of_mine = needs.exclude(goes_by_itself | AWAITS_REVIEW).filter(
         Q(state=DemandState.DRAFT) | Q(state=DemandState.STALE) | Q(state=DemandState.OPEN, asked_at__isnull=False)
@@ -134,10 +138,12 @@ def _detail(
     asked = asked_for(demand, Match.objects.visible_to(user), now=now)
     orders = list(Order.objects.visible_to(user).filter(match__demand=demand).shown().order_by("pk"))
     may_act = can(user, Permission.POST_DEMANDS, demand.organisation)
+    # Why nobody could be asked takes several queries: only for a need that lacks something now.
     is_short = demand.state == DemandState.OPEN and demand.quantity_remaining > 0
     is_searching = demand.state == DemandState.OPEN and demand.match_requested_at is not None
     contacts = reveal_contacts(asked.accepted, to=user)
     is_waiting = demand.awaits_review or demand.awaits_verification
+    # A draft that waits for somebody else, or for an answer on this page, has no button.
     may_send = demand.state == DemandState.DRAFT and not is_waiting and not asks_unchanged
     return render(
         request,
@@ -183,6 +189,7 @@ def _suggested(request: HttpRequest) -> dict[str, Any]:
     if given.get("urgency") in Urgency.values:
         filled["urgency"] = given["urgency"]
     if place := Region.objects.filter(code=given.get("region", "")).first():
+        # The address that was typed lies in the other region.
         filled |= {"region": place, "address": ""}  # the address there is another one
     return filled
 
@@ -206,6 +213,7 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
             try:
                 matching_services.amend_demand(demand, by=user, quantity_confirmed=form.is_confirmed, **form.changes())
             except RuleViolation as violation:
+                # A question and not a fault: the page asks it above the form, with a button for yes.
                 if violation.code == "quantity_unusual":
                     question = str(violation.message)
                 else:
@@ -252,6 +260,7 @@ def open_draft(request: HttpRequest, pk: int) -> HttpResponse:
     demand = need_for(user, pk, Permission.POST_DEMANDS)
     if demand.state_code == DemandStateCode.RETURNED and "unchanged" not in request.POST:
         return _detail(request, user, demand, asks_unchanged=True, status=409)
+    # The confirmation names the quantity: it may have been changed in another window.
     confirmed = request.POST.get("confirmed_quantity") == str(demand.quantity)
     try:
         sent = services.send_out(demand, by=user, quantity_confirmed=confirmed)

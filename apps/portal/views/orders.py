@@ -47,6 +47,7 @@ def _as_supplier(user: User, order: Order) -> bool:
 def listing(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
     organisation = named_organisation(request, user)
+    # Both sides: a hospital with a laboratory may be requester and supplier.
     own = [organisation.pk] if organisation else [grant.organisation_id for grant in user.grants]
     rows = Order.objects.visible_to(user).filter(
         Q(match__demand__organisation__in=own) | Q(match__offer__organisation__in=own)
@@ -81,6 +82,7 @@ def _detail(request: HttpRequest, user: User, order: Order, *, status: int = 200
     as_requester, as_supplier = _as_requester(user, order), _as_supplier(user, order)
     left = order.quantity_unshipped
     is_under_way = order.state in {OrderState.CONFIRMED, OrderState.SHIPPED}
+    # Repeats belong to the same match, and people look for the one among the other.
     siblings = list(match.orders.order_by("pk"))
     may_repeat = as_requester and order.state != OrderState.CANCELLED
     on_its_way = order.quantity_on_its_way
@@ -102,6 +104,7 @@ def _detail(request: HttpRequest, user: User, order: Order, *, status: int = 200
         else None,
         "deliver_form": DeliverForm(
             prefix="deliver",
+            # What is on its way is the likeliest answer: mostly one press of the button.
             initial={"quantity_accepted": on_its_way if on_its_way > 0 else None},
         )
         if as_requester and is_under_way
@@ -191,6 +194,7 @@ def _not_allowed(
     """Say it at the form, with all that was typed, or above the page when the order has moved on."""
     ((name, form),) = forms.items()
     fresh = order_for(user, order.pk)
+    # The other side was quicker. The form would be about an order that is not like that any more.
     if violation.code in {"state_changed", "illegal_move"}:
         return refused(request, violation, "order", order.pk)
     blame(form, violation)

@@ -43,6 +43,7 @@ def new(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
     typed = kept.take(request)
     if typed is not None:
+        # As if the form had just been sent with “search”: nothing is judged, all is shown.
         request.POST = typed  # type: ignore[assignment]  # immutable too, being read from text
     organisation = organisation_for(request, user, Permission.POST_DEMANDS)
     if organisation is None:
@@ -63,8 +64,10 @@ def _posted(request: HttpRequest, user: User, organisation: Organisation, shelf:
     data = request.POST
     lines = LineFormSet(data, prefix="lines", form_kwargs={"shelf": shelf})
     details = DetailsForm(data, organisation=organisation)
+    # Without a script each of these buttons sends the whole form, faults and all.
     if "search" in data or "add" in data or "remove" in data or not lines.forms:
         return _again(request, organisation, shelf)
+    # Both are judged, not only the first, so that all faults are named at once.
     if not (lines.is_valid() & details.is_valid()):
         return _page(request, organisation, lines, details, status=400)
 
@@ -74,6 +77,7 @@ def _posted(request: HttpRequest, user: User, organisation: Organisation, shelf:
     if already := _posted_before(user, token):
         messages.info(request, _("This was posted already: here it is."))
         return _to_posted(already)
+    # After the token: whoever sends the page twice must not be asked whether it is the same need.
     if alike and "post_anyway" not in data:
         return _page(request, organisation, lines, details, alike=alike, ask_alike=True)
     try:
@@ -104,11 +108,13 @@ def _again(request: HttpRequest, organisation: Organisation, shelf: Shelf) -> Ht
     if "add" in data:
         typed.append({})
     remove = data.get("remove", "")
+    # The last line stays: a form without one could not be filled in.
     if remove.isascii() and remove.isdigit() and len(typed) > 1 and int(remove[:4]) < len(typed):
         typed.pop(int(remove[:4]))
     for line in typed:
         if line.get("find") and not line.get("item"):
             found = shelf.found(str(line["find"]))
+            # One hit is chosen at once. It saves a choice on the phone, and stays open to change.
             if len(found) == 1:
                 line["item"] = str(found[0].pk)
     lines = LineFormSet(prefix="lines", initial=typed[: LineFormSet.max_num], form_kwargs={"shelf": shelf})
@@ -131,6 +137,7 @@ def _page(
     status: int = 200,
     **more: Any,
 ) -> HttpResponse:
+    # Phases are declared for regions, and goods may go to another region than the organisation's.
     named = details.cleaned_data.get("region") if details.is_bound and hasattr(details, "cleaned_data") else None
     code, phase = Policy.objects.current().values.phase_of((named or organisation.region).path)
     context = {
@@ -182,6 +189,7 @@ def say_what_became(request: HttpRequest, posted: list[LineOutcome]) -> None:
             opened,
         )
         messages.success(request, text % {"count": opened})
+    # Twenty lines that wait for the same thing are one message.
     for text in dict.fromkeys(filter(None, map(_kept_back, posted))):
         messages.warning(request, text)
 

@@ -27,6 +27,7 @@ from apps.supply import services
 from apps.supply.reading import ReadSheet, read_rows
 from apps.supply.sheets import HEADERS
 
+# More than that, and the sheet as a whole is wrong.
 FAULTS_SHOWN: Final = 50
 
 
@@ -83,7 +84,9 @@ def _imported(
     request: HttpRequest, user: User, organisation: Organisation, sheet: ReadSheet, *, publish: bool
 ) -> HttpResponse:
     token = page_token(request.POST.get("token"))
+    # The token of the page, with the number of the row: the same page sent twice finds its own rows.
     facts = [{**row.facts, "source": "portal", "source_key": f"{token}:{row.number}"} for row in sheet.rows]
+    # The rows of an unverified organisation are kept, not refused: a sheet is much work.
     wants_publishing = publish and organisation.is_verified
     try:
         offers = services.create_offers(organisation, facts, by=user, publish=wants_publishing)

@@ -59,6 +59,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             rows, is_filtered = rows.filter(state=state), True
         if text := form.cleaned_data["q"].strip():
             named = Item.objects.order_by().search(text).order_by().values("pk")
+            # Offers have no reference that people would type.
             rows, is_filtered = rows.filter(item__in=named), True
     page = newest_first(request, rows.shown())
     first_page = not is_filtered and not page.first_url
@@ -162,6 +163,7 @@ def _create(
     try:
         return services.publish_offer(offer, by=by), ""
     except RuleViolation as violation:
+        # These three can be mended later. With any other fault nothing is saved, and the form comes back.
         if violation.code not in {"organisation_unverified", "item_unlisted", "certificate_expired"}:
             raise
         return offer, str(violation.message)
@@ -196,6 +198,7 @@ def _page(
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     user = user_of(request)
     offer = offer_for(user, pk)
+    # A backup has not been asked: its supplier need not know of it.
     matches = Match.objects.visible_to(user).filter(offer=offer).exclude(state=MatchState.STANDBY)
     # Before the rows: the next sweep may take back in between what was found waiting.
     ending = set(matches.invalid(timezone.now().date()).values_list("pk", flat=True))

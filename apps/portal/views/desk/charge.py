@@ -18,6 +18,7 @@ def coordinator(request: HttpRequest) -> User:
 
 def in_charge_of(user: User, lookup: str) -> Q:
     """Rows whose region, at `lookup`, lies in one that the user coordinates."""
+    # True of no row: whoever coordinates nothing sees nothing.
     mine = Q(pk__in=[])
     for organisation in user.organisations_with(Permission.COORDINATE):
         mine |= Q(**{f"{lookup}__path__startswith": organisation.region.path})

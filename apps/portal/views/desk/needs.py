@@ -85,6 +85,7 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
     if step not in _STEPS:
         raise Http404
     title, text, submit = _STEPS[step]
+    # Opening asks for no reason, but for what was seen: the draft may have been amended meanwhile.
     forms = {"open": SeenForm, "pause": OptionalReasonForm, "cancel": RequiredReasonForm, "return": RequiredReasonForm}
     typed, shown = request.POST if request.method == "POST" else None, {"seen": seeing(subject.updated_at)}
     form = forms[step](typed, initial=shown) if step in forms else None

@@ -43,11 +43,13 @@ def _identifier_says(organisation: Organisation) -> list[tuple[str, str | Promis
         return [("bad", _("The check character does not fit: mistyped or invented."))]
 
     says: list[tuple[str, str | Promise]] = [("good", _("The check character fits."))]
+    # The first characters of the code name the authority: a hospital under “companies” is worth a call.
     if not identifiers.is_plausible_for(number, organisation.kind):
         says.append(("warn", _("Such an organisation is usually registered in another sector: ask.")))
     place = Region.objects.filter(pk=identifiers.uscc_region(number)).first()
     if place is None:
         says.append(("quiet", _("The place of registration in the number is not known.")))
+    # By province: a branch in the next city is common.
     elif place.path.split("/")[1] != organisation.region.path.split("/")[1]:
         says.append(("warn", _("Registered in another province: %(place)s.") % {"place": place.label}))
     twins = Organisation.objects.filter(identifier=number).exclude(pk=organisation.pk)[:3]
@@ -90,6 +92,7 @@ def contact(request: HttpRequest, pk: int) -> HttpResponse:
     subject = _organisation(user, pk)
     audit.record(user, "contact.seen", subject)
     response = _organisation_page(request, subject, contact=subject.contact)
+    # Browsers would show the contact again with Back, without a new entry in the log.
     response["Cache-Control"] = "no-store"
     return response
 
@@ -132,6 +135,7 @@ def register_caller(request: HttpRequest) -> HttpResponse:
     form = OrganisationForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         region = form.cleaned_data["region"]
+        # A coordinator could otherwise register an organisation and then not see it.
         if not any(region.is_within(mine) for mine in regions_of(user)):
             form.add_error("region", _("This place is not in your charge."))
         else:

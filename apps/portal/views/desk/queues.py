@@ -28,6 +28,7 @@ from apps.supply.models import Offer, OfferState
 
 _SHOWN: Final = 6
 _A_PAGE: Final = 25
+# Time enough to make two telephone calls before the next coordinator is told.
 _SOON: Final = dt.timedelta(minutes=60)
 _FOUND: Final = 25
 
@@ -78,6 +79,7 @@ def failed(user: User, _now: dt.datetime) -> QuerySet[Any]:
 
 
 def unconfirmed(user: User, now: dt.datetime) -> QuerySet[Any]:
+    # A day after the question: before, the supplier may still answer by itself.
     asked = Q(state=OfferState.PUBLISHED, asked_at__isnull=False, asked_at__lte=now - dt.timedelta(days=1))
     return (
         Offer.objects.filter(in_charge_of(user, "origin_region"))
@@ -105,6 +107,7 @@ def desk(request: HttpRequest) -> HttpResponse:
     waiting = []
     for name, (title, nothing, rows) in QUEUES.items():
         first = list(rows(user, now)[: _SHOWN + 1])
+        # Counted only where the first page does not show all.
         count = rows(user, now).order_by().count() if len(first) > _SHOWN else len(first)
         waiting.append(
             {"name": name, "title": title, "nothing": nothing, "rows": first[:_SHOWN], "count": count,
@@ -137,6 +140,7 @@ def search(request: HttpRequest) -> HttpResponse:
     needs: list[Demand] = []
     text = form.cleaned_data["q"].strip() if form.is_valid() else ""
     if text:
+        # Callers read their number out with spaces and dashes. Fewer than five digits would fit everybody.
         digits = "".join(letter for letter in text if letter.isdigit())
         by_body = Q(name__icontains=text) | Q(identifier__iexact=text) | Q(contact_name__icontains=text)
         if len(digits) >= 5:
@@ -148,6 +152,7 @@ def search(request: HttpRequest) -> HttpResponse:
             .order_by("name", "pk")[:_FOUND]
         )
         by_need = Q(reference__iexact=text) | Q(organisation__in=[one.pk for one in organisations])
+        # The number of a need, as its address shows it.
         if text.isascii() and text.isdigit() and len(text) < 18:
             by_need |= Q(pk=int(text))
         if len(digits) >= 5:
@@ -168,5 +173,6 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
         outbox.retry_message(message, by=user)
     except RuleViolation as violation:
         return refused(request, violation, "desk")
+    # `done` wakes matching only.
     wake(send_due)
     return done(request, "desk", _("The message is on its way again."))
