@@ -18,6 +18,7 @@ class SchemaView(SpectacularAPIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *_args: Any, **_kwargs: Any) -> HttpResponse:
+        # Only languages that we have, so that nobody can fill the memory with descriptions.
         wanted = request.GET.get("lang") or ""
         language = (
             wanted if wanted in dict(settings.LANGUAGES) else translation.get_language() or settings.LANGUAGE_CODE

@@ -39,9 +39,10 @@ from apps.supply.reading import ReadRow, import_offers, read_rows
 class OfferChangeSerializer(ModelInputSerializer):
     """What a supplier says of an offer. In a change, members that are left out stay as they are."""
 
-    # What an answer shows and only the server sets.
+    # Members of answers that only the server sets. A client may send back what it has read.
     IGNORED = tuple(column.name for column in OFFERS.columns)
 
+    # `\Z` and not `$`, which would let a line break at the end pass.
     currency = serializers.RegexField(r"^[A-Z]{3}\Z", required=False, help_text="ISO 4217.")
     ships_to = serializers.ListField(child=RegionCodeField(), required=False, max_length=500)
 
@@ -205,6 +206,7 @@ class OfferViewSet(ResourceViewSet):
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, taken.get("organisation"))
         data = file.read()
         publish = _is_on(request, "publish")
+        # Read in any case, because the answer shows each row as it was understood.
         sheet = read_rows(organisation, data, by=self.user, publish=publish)
         body: dict[str, Any] = {
             "rows": [_show(row) for row in sheet.rows],

@@ -68,6 +68,8 @@ class OutlookSerializer(serializers.Serializer[Any]):
 
 def describe_outlook(outlook: Outlook, shortfall: Shortfall | None) -> dict[str, Any]:
     """What `OutlookSerializer` shows, with sentences in the active language."""
+    # Substitutes that the need does not accept are counted apart from the offers of the item itself, and shown with
+    # them.
     blocked = dict(outlook.survey.blocked)
     if similar := outlook.survey.group(Reason.SUBSTITUTE):
         blocked[Reason.SUBSTITUTE] = similar.suppliers

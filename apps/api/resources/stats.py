@@ -17,6 +17,7 @@ from apps.exports.stats import public_stats
 
 log = structlog.get_logger(__name__)
 
+# In seconds. The page is public, so the sums must not be made for each visitor.
 KEPT_FOR: Final = 60
 # Raise the number when the shape of the answer changes: a cache may outlive an upgrade.
 KEY: Final = "public-stats:2"

@@ -73,6 +73,7 @@ class TokenViewSet(ResourceViewSet):
     lookup_field = "id"
 
     def get_queryset(self) -> QuerySet[ApiToken]:
+        # Nobody sees the tokens of others, not even a manager of the organisation: a token acts as a person.
         return ApiToken.objects.filter(user=self.request.user.pk)
 
     @extend_schema(request=NewTokenSerializer, responses={201: TokenWithSecretSerializer})
@@ -108,6 +109,7 @@ class TokenViewSet(ResourceViewSet):
 
 def _stay_within(token: ApiToken, scopes: list[str], region: Any, until: dt.datetime) -> None:
     """Raise `ValidationError` if a new token could do more than the one that asks for it, elsewhere, or for longer."""
+    # Otherwise whoever finds a token could make a stronger one with it.
     errors: dict[str, list[str]] = {}
     if more := sorted(set(scopes) - set(token.scopes)):
         errors["scopes"] = [_("This token itself lacks: %(scopes)s.") % {"scopes": ", ".join(more)}]

@@ -107,4 +107,5 @@ class WebhookViewSet(ResourceViewSet):
         endpoint = self.managed()
         self.taken(EmptyInputSerializer)
         message = services.test_webhook(endpoint, by=self.user)
+        # 202: the outbox sends it after the commit, so nobody knows yet whether it arrives.
         return Response({"id": str(message.uid), "state": message.state}, status=202)
