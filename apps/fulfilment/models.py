@@ -43,7 +43,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.filter(state__in=[OrderState.CONFIRMED, OrderState.SHIPPED])
 
     def shown(self) -> Self:
-        """With what every page and export shows of an order, in two queries."""
+        """Fetch what every page and export shows of an order, in two queries."""
         return self.select_related(
             "match__demand__organisation",
             "match__demand__item__unit",

@@ -26,7 +26,7 @@ def location_of(region: Region) -> Location:
 
 
 def not_to_be_asked(demands: Sequence[Demand]) -> dict[int, set[int]]:
-    """By demand (fetched with `shown()`), the offers that are out of the question for it."""
+    """The keys of the offers that must not be asked, by the key of the demand (fetched with `shown()`)."""
     excluded: dict[int, set[int]] = defaultdict(set)
     for demand_id, offer_id in _asked_before([demand.pk for demand in demands]):
         excluded[demand_id].add(offer_id)

@@ -111,7 +111,7 @@ class MatchQuerySet(OrderedUpdateQuerySet["Match"]):
         )
 
     def shown(self) -> Self:
-        """With what every page and export shows of a match, in one query."""
+        """Fetch what every page and export shows of a match, in one query."""
         return self.select_related(
             "demand__organisation",
             "demand__item__unit",

@@ -229,19 +229,19 @@ def facts_read(formula: Callable[..., Either]) -> tuple[str, ...]:
 
 
 def of_need(names: Iterable[str], need: Need, now: dt.datetime, policy: PolicyValues) -> dict[str, float]:
-    """Those of these facts that a need decides."""
+    """The facts among `names` that a need decides, as numbers by name."""
     return {name: NEED[name](need, now, policy) for name in names if name in NEED}
 
 
 def of_source(names: Iterable[str], source: Source, now: dt.datetime, policy: PolicyValues) -> dict[str, float]:
-    """Those of these facts that a source decides."""
+    """The facts among `names` that a source decides, as numbers by name."""
     return {name: SOURCE[name].read(source, now, policy) for name in names if name in SOURCE}
 
 
 def of_needs(
     names: Iterable[str], needs: Collection[Need], now: dt.datetime, policy: PolicyValues
 ) -> dict[str, "Floats"]:
-    """The same of many needs: an array for each fact."""
+    """The facts among `names` that needs decide, each as an array of shape (n_needs,)."""
     readers = {name: NEED[name] for name in names if name in NEED}
     return {name: _column([read(need, now, policy) for need in needs]) for name, read in readers.items()}
 
@@ -249,7 +249,7 @@ def of_needs(
 def of_sources(
     names: Iterable[str], sources: Collection[Source], now: dt.datetime, policy: PolicyValues
 ) -> dict[str, "Floats"]:
-    """The same of many sources: an array for each fact."""
+    """The facts among `names` that sources decide, each as an array of shape (n_sources,)."""
     readers = {name: SOURCE[name].read for name in names if name in SOURCE}
     return {name: _column([read(source, now, policy) for source in sources]) for name, read in readers.items()}
 

@@ -276,7 +276,7 @@ def totals(posted: Iterable[PostedNeed], served: Served) -> dict[str, dict[str, 
 def add_up(
     kept: Mapping[str, Mapping[str, Mapping[str, Any]]], new: Mapping[str, Mapping[str, Total]]
 ) -> dict[str, dict[str, Any]]:
-    """Sums that were stored as JSON, with new ones added."""
+    """Add new sums to sums that were stored as JSON. Both are by region, then by kind of organisation."""
     sums = {region: dict(kinds) for region, kinds in kept.items()}
     for region, kinds in new.items():
         for kind, more in kinds.items():
