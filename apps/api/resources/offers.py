@@ -137,12 +137,11 @@ class OfferViewSet(ResourceViewSet):
     def create(self, _request: Request) -> Response:
         """Draft an offer, or publish it at once."""
         facts = self.taken(NewOfferSerializer)
-        publish = facts.pop("publish", False)
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, facts.pop("organisation", None))
-        offer = services.create_offer(organisation, by=self.user, **facts)
-        if publish:
-            services.publish_offer(offer, by=self.user)
-        return self.answer(offer.pk, status=201)
+        posted = services.post_offer(organisation, by=self.user, **facts)
+        if posted.violation is not None:
+            raise posted.violation  # which takes the draft back, too
+        return self.answer(posted.offer.pk, status=201)
 
     @extend_schema(request=OfferChangeSerializer, responses=OfferSerializer)
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
