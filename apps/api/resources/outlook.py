@@ -68,8 +68,7 @@ class OutlookSerializer(serializers.Serializer[Any]):
 
 def describe_outlook(outlook: Outlook, shortfall: Shortfall | None) -> dict[str, Any]:
     """What `OutlookSerializer` shows, with sentences in the active language."""
-    # Substitutes that the need does not accept are counted apart from the offers of the item itself, and shown with
-    # them.
+    # `blocked` counts only suppliers of goods that the need accepts, so those of other substitutes are added here.
     blocked = dict(outlook.survey.blocked)
     if similar := outlook.survey.group(Reason.SUBSTITUTE):
         blocked[Reason.SUBSTITUTE] = similar.suppliers
