@@ -114,6 +114,7 @@ class ItemAliasSerializer(serializers.Serializer[Any]):
     text = serializers.CharField()
 
 
+# The lists of an item come from other tables, so `ItemViewSet.complete` fills them in.
 class ItemAliasListField(FilledByViewSet, serializers.ListField):
     child = ItemAliasSerializer()
 
@@ -228,6 +229,7 @@ class UnitViewSet(CatalogueViewSet):
     shown = UnitSerializer
     model = Unit
 
+    # Only a few rows, whose symbols are too short for trigrams. So this does without the search of the other resources.
     def search(self, queryset: Any, text: str) -> QuerySet[Unit]:
         text = clean(text)
         named = Q(code__iexact=text) | Q(symbol__iexact=text) | Q(name_zh__icontains=text) | Q(name_en__icontains=text)
@@ -241,6 +243,7 @@ class ItemViewSet(CatalogueViewSet):
     shown = ItemSerializer
     model = Item
     filterset_class = ItemFilterSet
+    # The contract names items by key, as clients do, and not by id.
     pagination_class = CursorPageByKey
     lookup_field = "key"
 

@@ -123,7 +123,7 @@ class DemandViewSet(ResourceViewSet):
         return found
 
     def mine(self) -> Demand:
-        """The need, if the caller may do things with it."""
+        """The need, if the caller may change it. Raises `Http404` or `NotAllowedError`."""
         demand = self.get_object()
         self.require(Permission.POST_DEMANDS, demand.organisation)
         return demand
@@ -160,6 +160,7 @@ class DemandViewSet(ResourceViewSet):
                 # The transaction of the request takes the other lines back.
                 with naming(index, many=many):
                     raise outcome.violation
+        # Read back as any other answer: defaults and triggers have filled in columns.
         posted = self.get_queryset().filter(pk__in=[outcome.demand.pk for outcome in outcomes])
         rows = [row for _pk, row in DemandSerializer.read(posted.order_by("pk"))]
         return Response(rows if many else rows[0], status=201)
@@ -185,6 +186,7 @@ class DemandViewSet(ResourceViewSet):
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
         """Change a need. Requests that suppliers have not answered are taken back, and made anew."""
         demand = self.mine()
+        # Through matching, which takes back what suppliers have been asked. import-linter forbids the way around it.
         changes = self.taken(DemandChangeSerializer, partial=True)
         confirmed = changes.pop("confirm_quantity", False)
         matching.amend_demand(demand, by=self.user, quantity_confirmed=confirmed, **changes)
@@ -212,7 +214,7 @@ class DemandViewSet(ResourceViewSet):
     def resume(self, _request: Request, **_kwargs: Any) -> Response:
         """Open a paused or stale need again."""
         demand = self.mine()
-        self.taken(EmptyInputSerializer)
+        self.taken(EmptyInputSerializer)  # refuses members that somebody believes to have an effect
         services.resume_demand(demand, by=self.user)
         return self.answer(demand.pk)
 

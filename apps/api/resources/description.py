@@ -24,6 +24,7 @@ class SchemaView(SpectacularAPIView):
             wanted if wanted in dict(settings.LANGUAGES) else translation.get_language() or settings.LANGUAGE_CODE
         )
         renderer: Any = request.accepted_renderer
+        # Two requests at once may both make it, with the same result, so nothing locks.
         body = _kept.get((language, renderer.media_type))
         if body is None:
             with translation.override(language):

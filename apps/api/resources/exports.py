@@ -91,6 +91,7 @@ def _narrowed(request: Request) -> dict[str, Any]:
         ("region", find_region, _("There is no such region.")),
         ("item", find_item, _("There is no such item.")),
     ):
+        # The database refuses NUL, and no code is longer than this.
         text = request.query_params.get(name)
         if text:
             found[name] = find(text) if text.isprintable() and len(text) <= 120 else None

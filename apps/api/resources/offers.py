@@ -57,6 +57,7 @@ class OfferChangeSerializer(ModelInputSerializer):
 
     def validate_ships_to(self, regions: list[Region]) -> list[str]:
         """The codes, each once."""
+        # The column holds codes, and the field has checked that each names a region.
         return list(dict.fromkeys(region.code for region in regions))
 
 
@@ -128,7 +129,7 @@ class OfferViewSet(ResourceViewSet):
         return Offer.objects.visible_to(self.request.user)
 
     def mine(self) -> Offer:
-        """The offer, if the caller may do things with it."""
+        """The offer, if the caller may change it. Raises `Http404` or `NotAllowedError`."""
         offer: Offer = self.get_object()
         self.require(Permission.PUBLISH_OFFERS, offer.organisation)
         return offer

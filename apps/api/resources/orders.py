@@ -126,6 +126,7 @@ class OrderViewSet(ResourceViewSet):
     def order(self, *, requester: bool = False, supplier: bool = False) -> Order:
         """The order, if the caller may act for one of the sides named."""
         order: Order = self.get_object()
+        # The organisations and not the user's role decide, so a coordinator of either region may act too.
         allowed = []
         if requester:
             allowed.append((Permission.POST_DEMANDS, order.match.demand.organisation))

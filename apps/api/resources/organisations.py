@@ -122,7 +122,7 @@ class OrganisationViewSet(ResourceViewSet):
         organisation = self.get_object()
         self.require(Permission.MANAGE_ORGANISATION, organisation)
         services.amend_organisation(organisation, by=self.user, **self.taken(OrganisationInputSerializer, partial=True))
-        self.user.__dict__.pop("grants", None)  # they hold the facts as they were
+        self.user.__dict__.pop("grants", None)  # cached, with the organisation as it was before
         return self.answer(organisation.pk)
 
     @extend_schema(request=EmptyInputSerializer, responses=OrganisationSerializer)

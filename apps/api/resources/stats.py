@@ -65,6 +65,7 @@ def _kept() -> dict[str, Any]:
     except (RedisError, OSError) as error:
         log.warning("stats_without_redis", error=str(error))
         return public_stats().as_json()
+    # Several processes may count at the same time after a minute. That is rare and harmless, so nothing locks.
     if kept is None:
         kept = public_stats().as_json()
         cache.set(KEY, kept, KEPT_FOR)

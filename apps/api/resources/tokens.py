@@ -87,6 +87,8 @@ class TokenViewSet(ResourceViewSet):
             _stay_within(request.auth, wanted["scopes"], region, timezone.now() + lasts)
         token, text = services.issue_token(self.user, lasts=lasts, region=region, **wanted)
         ((_extra, row),) = TokenSerializer.read(self.get_queryset().filter(pk=token.pk))
+        # The database has only a hash, so this answer is the one chance to see the token. `shown_once` keeps it out of
+        # the answer that is stored for repeats.
         return Response({**row, "token": text}, status=201)
 
     def get_object(self) -> ApiToken:

@@ -80,7 +80,7 @@ class WebhookViewSet(ResourceViewSet):
         return WebhookEndpoint.objects.visible_to(self.request.user)
 
     def managed(self) -> WebhookEndpoint:
-        """The endpoint, if the caller may do things with it."""
+        """The endpoint, if the caller may change it. Raises `Http404` or `NotAllowedError`."""
         endpoint: WebhookEndpoint = self.get_object()
         self.require(Permission.MANAGE_ORGANISATION, endpoint.organisation)
         return endpoint
