@@ -13,9 +13,9 @@ from apps.matching.allocation.market import REFUSED, THOUSAND, Market
 from apps.matching.allocation.priority import PriorityLevels, jain_index
 from apps.matching.allocation.sequential import Backup, Hold, Plan
 from apps.matching.allocation.shortage import Shortage
-from apps.matching.scoring.facts import Fit, Rules, fit_of
+from apps.matching.scoring.eligibility import Reason, fit_of
+from apps.matching.scoring.facts import Fit, Rules
 from apps.matching.scoring.ranking import Candidate, score
-from apps.matching.scoring.reasons import Reason
 
 
 class Method(StrEnum):

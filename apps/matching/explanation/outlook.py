@@ -1,12 +1,12 @@
 """What there is for a need right now, what keeps the rest from serving it, and what would help.
 
 An item may have twenty thousand offers, and the page of a need must open at once: the database counts, none is loaded.
-It counts by the checks of `scoring.eligibility`, asked in SQL: `_conditions`. A test compares the two on random data.
+It counts by the SQL of the checks in `scoring.eligibility`. A test compares it with their formulas on random data.
 """
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -15,25 +15,23 @@ from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Q, 
 from django.db.models.expressions import Combinable
 from django.db.models.functions import ASin, Cos, Least, Power, Radians, Sin, Sqrt
 
-from apps.accounts.models import OrganisationState
-from apps.catalogue.models import Item, Region, Satisfaction, Standard, Substitution
+from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.regions import EARTH_RADIUS_KM, distance_km
-from apps.demands.models import URGENCY_RANK, Demand, DemandState
+from apps.demands.models import Demand, DemandState
 from apps.matching.exclusions import not_to_be_asked
 from apps.matching.explanation.survey import OfferGroup, Reasons, Survey, Way, ways_out
-from apps.matching.loading import need_of
+from apps.matching.loading import load_rules, need_of
 from apps.matching.models import Match, MatchState
-from apps.matching.scoring.facts import minimum_useful_quantity
-from apps.matching.scoring.precedence import ROUTINE, effective_tier
-from apps.matching.scoring.reasons import OF_OFFERS, Reason
+from apps.matching.scoring.eligibility import Reason, counted
+from apps.matching.scoring.facts import Need, Rules
+from apps.matching.scoring.precedence import effective_tier
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 from apps.supply.models import Offer, OfferState
 
 _NEAREST: Final = 2
 # Each reason is a bit in the mask of an offer.
-_BIT: Final = {reason: 1 << index for index, reason in enumerate(OF_OFFERS)}
-_COUNTED: Final = (OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED)
+_BIT: Final = {check.reason: 1 << index for index, check in enumerate(counted())}
 
 
 @dataclass(frozen=True)
@@ -76,11 +74,12 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
     if not _may_ask(demand):
         return Outlook(demand, now, is_asked=False, survey=Survey(0, {}, ()), ways=())
     policy = policy or Policy.objects.current().values
-    substitutes = set(Substitution.objects.filter(demanded=demand.item_id).values_list("offered_id", flat=True))
-    welcome = {demand.item_id} | (substitutes if demand.accepts_substitutes else set())
+    rules = load_rules()
+    excluded = not_to_be_asked([demand])[demand.pk]
+    need = need_of(demand, policy, remaining=max(1, demand.quantity_remaining), excluded=excluded)
     asked = list(Match.objects.held().filter(demand=demand).values_list("offer_id", flat=True))
-    offers = _offers(demand, welcome, substitutes, policy, now).exclude(pk__in=asked)
-    survey = _survey(offers, welcome)
+    offers = _offers(demand, need, rules, policy, now).exclude(pk__in=asked)
+    survey = _survey(offers, rules.offered_for(demand.item_id, accepts_substitutes=demand.accepts_substitutes))
     places = _nearest(survey.places, demand.region)
     ways = ways_out(
         survey,
@@ -102,73 +101,30 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
     )
 
 
-def _offers(
-    demand: Demand, welcome: set[int], substitutes: set[int], policy: PolicyValues, now: dt.datetime
-) -> QuerySet[Any]:
-    """Every offer of the goods or of a substitute but the requester's own, with a `mask` of the reasons against it.
-
-    `welcome` are the items that will do.
-    """
+def _offers(demand: Demand, need: Need, rules: Rules, policy: PolicyValues, now: dt.datetime) -> QuerySet[Any]:
+    """Every offer of the goods or of a substitute but the requester's own, with a `mask` of the reasons against it."""
     offers = (
-        Offer.objects.filter(item__in={demand.item_id} | substitutes, state__in=_COUNTED)
+        Offer.objects.filter(
+            item__in=rules.offered_for(demand.item_id, accepts_substitutes=True),
+            state__in=[OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED],
+        )
         .exclude(organisation=demand.organisation_id)
-        .annotate(is_free=Offer.quantity_free.expression())
+        .annotate(free=Offer.quantity_free.expression(), beyond_km=_beyond_reach(demand.region, policy, now))
     )
-    beyond_km = _beyond_reach(demand, policy, now)
-    if beyond_km is not None:
-        offers = offers.annotate(beyond_km=beyond_km)
     mask: Combinable = Value(0, output_field=IntegerField())
-    for reason, condition in _conditions(demand, welcome, policy, now).items():
-        if condition is not None:
-            bit = Value(_BIT[reason])
-            mask = mask + Case(When(condition, then=bit), default=Value(0), output_field=IntegerField())
+    for check in counted():
+        condition, bit = check.condition(need, rules, policy, now), Value(_BIT[check.reason])
+        mask = mask + Case(When(condition, then=bit), default=Value(0), output_field=IntegerField())
     return offers.annotate(mask=mask).order_by()
 
 
-def _conditions(demand: Demand, welcome: set[int], policy: PolicyValues, now: dt.datetime) -> dict[Reason, Q | None]:
-    """When each reason of `reasons.OF_OFFERS` keeps an offer from the need, in SQL. None: never from this need.
-
-    The counterpart of the formulas in `scoring.eligibility`. The database counts twenty thousand offers before they
-    could be loaded.
+def _beyond_reach(region: Region, policy: PolicyValues, now: dt.datetime) -> Combinable:
+    """By how many kilometres an offer is farther away than gifts go by now. NULL where they go anywhere: to a place
+    without coordinates, or under a policy that says so.
     """
-    need = need_of(demand, policy, remaining=max(1, demand.quantity_remaining))
-    useful = minimum_useful_quantity(need, policy)
-    codes = [code for code in demand.region.path.split("/") if code]
-    excluded = not_to_be_asked([demand]).get(demand.pk)
-    waits_for_nearer = _beyond_reach(demand, policy, now) is not None
-    return {
-        Reason.SUBSTITUTE: ~Q(item__in=welcome),
-        Reason.STANDARD: _falls_short(demand),
-        Reason.REGION: ~Q(ships_to=[]) & ~Q(ships_to__overlap=codes),
-        Reason.MINIMUM: Q(minimum_order__gt=need.remaining),
-        Reason.STOCK: Q(is_free__lt=F("minimum_order")),  # a minimum order is 1 at least
-        Reason.LITTLE: Q(is_free__gte=F("minimum_order"), is_free__lt=useful),
-        Reason.ASKED_BEFORE: Q(pk__in=list(excluded)) if excluded else None,
-        Reason.CERTIFICATE: Q(certificate_valid_until__lt=now.date()),
-        Reason.UNVERIFIED: ~Q(organisation__state=OrganisationState.VERIFIED),
-        Reason.STALE: Q(state=OfferState.STALE),
-        Reason.PAUSED: Q(state=OfferState.PAUSED),
-        Reason.FAR: Q(is_donation=True, beyond_km__gt=0) if waits_for_nearer else None,
-    }
-
-
-def _falls_short(demand: Demand) -> Q | None:
-    """The standard of an offer neither is the one that is asked for nor exceeds it."""
-    if demand.standard_id is None:
-        return None
-    exceeding = Satisfaction.objects.filter(demanded=demand.standard_id).values("offered")
-    # A standard that is not stated is none of those that will do. Without this, NOT would make it unknown.
-    return Q(standard=None) | ~(Q(standard=demand.standard_id) | Q(standard__in=exceeding))
-
-
-def _beyond_reach(demand: Demand, policy: PolicyValues, now: dt.datetime) -> Combinable | None:
-    """By how many kilometres an offer is farther away than gifts go by now. None where they go anywhere: to a need that
-    cannot wait, to a place without coordinates, or under a policy that says so.
-    """
-    can_wait = URGENCY_RANK[demand.urgency] >= ROUTINE  # type: ignore[index]  # a TextChoices member is its value
-    km = _km_from(demand.region)
-    if not can_wait or km is None or policy.gift_reach_km is None:
-        return None
+    km = _km_from(region)
+    if km is None or policy.gift_reach_km is None:
+        return Value(None, output_field=FloatField())
     return km - _reach_km(policy.gift_reach_km, policy.gift_reach_km_per_day, now)
 
 
@@ -210,8 +166,9 @@ _COUNT: Final = """
 """
 
 
-def _survey(offers: QuerySet[Any], welcome: set[int]) -> Survey:
-    columns = ("organisation_id", "item_id", "standard_id", "minimum_order", "is_free", "ships_to", "mask")
+def _survey(offers: QuerySet[Any], welcome: Collection[int]) -> Survey:
+    """`welcome` are the items that will do."""
+    columns = ("organisation_id", "item_id", "standard_id", "minimum_order", "free", "ships_to", "mask")
     query, params = offers.values_list(*columns).query.sql_with_params()
     detailed = [_BIT[Reason.SUBSTITUTE], _BIT[Reason.STANDARD]]
     with connection.cursor() as cursor:
@@ -227,7 +184,7 @@ def _survey(offers: QuerySet[Any], welcome: set[int]) -> Survey:
         )
         for kind in ("group", "item")
     }
-    blocked = {one: sum(count for reasons, count in suppliers.items() if one in reasons) for one in OF_OFFERS}
+    blocked = {one: sum(count for reasons, count in suppliers.items() if one in reasons) for one in _BIT}
     survey = Survey(
         suppliers=sum(suppliers.values()),
         blocked={reason: count for reason, count in blocked.items() if count},

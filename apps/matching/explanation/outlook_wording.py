@@ -11,8 +11,8 @@ from django.utils.translation import ngettext, ngettext_lazy, pgettext
 
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.matching.explanation.outlook import Outlook
-from apps.matching.explanation.survey import Action, Way
-from apps.matching.scoring.reasons import Reason
+from apps.matching.explanation.survey import Way
+from apps.matching.scoring.eligibility import Action, Reason, check_of, counted
 
 
 def in_every_language(write: Callable[[], list[str]]) -> list[dict[str, str]]:
@@ -39,114 +39,7 @@ def listed(names: Iterable[str]) -> str:
     return str(pgettext("between the members of a list", ", ")).join(names)
 
 
-# By reason: of all suppliers that have the goods, and of some of them.
-_SENTENCES: Final = {
-    Reason.STANDARD: (
-        ngettext_lazy(
-            "Its goods do not reach the standard %(standard)s.",
-            "None of them has it by the standard %(standard)s or a better one.",
-            "count",
-        ),
-        ngettext_lazy(
-            "%(number)s of them does not reach the standard %(standard)s.",
-            "%(number)s of them do not reach the standard %(standard)s.",
-            "count",
-        ),
-    ),
-    Reason.REGION: (
-        ngettext_lazy("It does not ship to %(region)s.", "None of them ships to %(region)s.", "count"),
-        ngettext_lazy(
-            "%(number)s of them does not ship to %(region)s.", "%(number)s of them do not ship to %(region)s.", "count"
-        ),
-    ),
-    Reason.MINIMUM: (
-        ngettext_lazy(
-            "Its minimum order is above the %(wanting)s that are still needed.",
-            "All of them have minimum orders above the %(wanting)s that are still needed.",
-            "count",
-        ),
-        ngettext_lazy(
-            "%(number)s of them has a minimum order above the %(wanting)s that are still needed.",
-            "%(number)s of them have minimum orders above the %(wanting)s that are still needed.",
-            "count",
-        ),
-    ),
-    Reason.STOCK: (
-        ngettext_lazy("All of its stock is promised to others.", "All of their stock is promised to others.", "count"),
-        ngettext_lazy(
-            "%(number)s of them has promised all of it to others.",
-            "%(number)s of them have promised all of it to others.",
-            "count",
-        ),
-    ),
-    Reason.LITTLE: (
-        ngettext_lazy(
-            "What it has left is too little to be worth a shipment.",
-            "What each of them has left is too little to be worth a shipment.",
-            "count",
-        ),
-        ngettext_lazy(
-            "%(number)s of them has too little left to be worth a shipment.",
-            "%(number)s of them have too little left to be worth a shipment.",
-            "count",
-        ),
-    ),
-    Reason.ASKED_BEFORE: (
-        ngettext_lazy(
-            "It was asked before and declined, did not answer or gave what it could.",
-            "All of them were asked before and declined, did not answer or gave what they could.",
-            "count",
-        ),
-        ngettext_lazy(
-            "%(number)s of them was asked before and declined, did not answer or gave what it could.",
-            "%(number)s of them were asked before and declined, did not answer or gave what they could.",
-            "count",
-        ),
-    ),
-    Reason.CERTIFICATE: (
-        ngettext_lazy("Its certificate has run out.", "Their certificates have run out.", "count"),
-        ngettext_lazy(
-            "The certificate of %(number)s of them has run out.",
-            "The certificates of %(number)s of them have run out.",
-            "count",
-        ),
-    ),
-    Reason.UNVERIFIED: (
-        ngettext_lazy("It is not verified.", "None of them is verified.", "count"),
-        ngettext_lazy("%(number)s of them is not verified.", "%(number)s of them are not verified.", "count"),
-    ),
-    Reason.STALE: (
-        ngettext_lazy(
-            "It has not confirmed for long that the goods are still there.",
-            "None of them has confirmed lately that the goods are still there.",
-            "count",
-        ),
-        ngettext_lazy(
-            "%(number)s of them has not confirmed lately that the goods are still there.",
-            "%(number)s of them have not confirmed lately that the goods are still there.",
-            "count",
-        ),
-    ),
-    Reason.PAUSED: (
-        ngettext_lazy("It has paused its offer.", "All of them have paused their offers.", "count"),
-        ngettext_lazy(
-            "%(number)s of them has paused its offer.", "%(number)s of them have paused their offers.", "count"
-        ),
-    ),
-    Reason.FAR: (
-        ngettext_lazy(
-            "Its gift is too far away for a need that is not urgent: it waits for one nearby first.",
-            "Their gifts are too far away for a need that is not urgent: they wait for one nearby first.",
-            "count",
-        ),
-        ngettext_lazy(
-            "%(number)s of them gives it away, too far for a need that is not urgent: it waits for one nearby first.",
-            "%(number)s of them give it away, too far for a need that is not urgent: they wait for one nearby first.",
-            "count",
-        ),
-    ),
-}
-# The same for those with several offers.
+# Of those with several offers: of all suppliers that have the goods, and of some of them.
 _MIXED: Final = (
     ngettext_lazy(
         "It has several offers, and something else keeps back each of them.",
@@ -200,23 +93,23 @@ def reasons(outlook: Outlook) -> list[tuple[Reason | None, str]]:
         )
         found.append((None, text % {"number": _number(survey.candidates)}))
 
-    def told(texts: tuple[Any, Any], count: int) -> str:
-        of_all, of_some = texts
+    def told(of_all: Any, of_some: Any, count: int) -> str:
         return str((of_all if count == total else of_some) % {**facts, "count": count, "number": _number(count)})
 
-    blocked = survey.blocked
-    found += [(reason, told(texts, blocked[reason])) for reason, texts in _SENTENCES.items() if reason in blocked]
+    blocked = [(check, survey.blocked[check.reason]) for check in counted() if check.reason in survey.blocked]
+    found += [(check.reason, told(check.of_all, check.of_some, count)) for check, count in blocked]
     if survey.mixed:
-        found.append((None, told(_MIXED, survey.mixed)))
+        found.append((None, told(*_MIXED, survey.mixed)))
     found += [(Reason.STOCK, text) for text in _rivals(outlook)]
     if similar := survey.group(Reason.SUBSTITUTE):
-        text = ngettext(
-            "%(number)s supplier has a similar item, which was not accepted: %(items)s.",
-            "%(number)s suppliers have similar items, which were not accepted: %(items)s.",
-            similar.suppliers,
-        )
         way = next(way for way in outlook.ways if way.action is Action.SUBSTITUTES)
-        found.append((Reason.SUBSTITUTE, text % {"number": _number(similar.suppliers), "items": _items(outlook, way)}))
+        count = similar.suppliers
+        text = check_of(Reason.SUBSTITUTE).of_some % {
+            "count": count,
+            "number": _number(count),
+            "items": _items(outlook, way),
+        }
+        found.append((Reason.SUBSTITUTE, text))
     return found
 
 

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from apps.matching.scoring import facts, terms
 from apps.matching.scoring.distance import km_between, km_between_points, point
 from apps.matching.scoring.either import rounded
-from apps.matching.scoring.eligibility import Check, checks
-from apps.matching.scoring.facts import Fit, Need, Rules, Source, fit_of, region_codes, ships_here
-from apps.matching.scoring.reasons import Reason
+from apps.matching.scoring.eligibility import Check, Reason, checks, fit_of, of_fit
+from apps.matching.scoring.facts import Fit, Need, Rules, Source, region_codes, ships_here
 from apps.matching.scoring.terms import Pair, Term, Value
 from apps.policy.values import PolicyValues
 
@@ -242,15 +241,15 @@ def _facts_of_pairs(need: Need, table: SourceTable, rules: Rules) -> dict[str, A
     """Every fact of the need and each source: numbers for the need, columns for the sources."""
     import numpy as np
 
-    fits = [fit_of(need, one.item_id, one.standard_id, rules) for one in table.kinds]
-    of_goods = {name: column[table.kind] for name, column in facts.of_fits(fits).items()}
+    fits = [of_fit(fit_of(need, one.item_id, one.standard_id, rules)) for one in table.kinds]
+    of_goods = {name: np.array([fit[name] for fit in fits], dtype=np.float64) for name in ("fit", "accepted", "meets")}
     codes = region_codes(need.location)
     reached = np.array([ships_here(one.ships_to, codes) for one in table.areas], dtype=bool)
     of_need = facts.of_need(facts.NEED, need, table.now, table.policy)
     return {
         **table.facts,
         **of_need,
-        **of_goods,
+        **{name: column[table.kind] for name, column in of_goods.items()},
         "ships_here": reached[table.area],
         "km": table.km(need, rules),
     }

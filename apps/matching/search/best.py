@@ -20,7 +20,8 @@ from apps.catalogue.regions import EARTH_RADIUS_KM
 from apps.matching.loading import load_sources
 from apps.matching.scoring import facts, terms
 from apps.matching.scoring.distance import point
-from apps.matching.scoring.facts import Fit, Location, Need, Rules, Source, fit_of
+from apps.matching.scoring.eligibility import fit_of
+from apps.matching.scoring.facts import Fit, Location, Need, Rules, Source
 from apps.matching.scoring.ranking import Candidates, Shortlist, rank
 from apps.policy.models import Policy
 
