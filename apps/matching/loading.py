@@ -105,7 +105,8 @@ def items_for(demands: Iterable[Demand], rules: Rules) -> dict[int, set[int]]:
 
 # Written out, because Django takes longer to make these two statements than the database to answer them for a few
 # offers. An item may have twenty thousand: as plain as psycopg reads them, which makes numbers four times as fast as
-# times. A double holds microseconds until the year 2255.
+# times. A double holds microseconds until the year 2255. For the same reason what is free is subtracted here by hand;
+# a test compares it with `Offer.quantity_free`, as it does the views.
 _SOURCES = """
 SELECT offer.id, offer.organisation_id, offer.item_id, {quantity}, offer.minimum_order,
     offer.lead_time_days, offer.ships_to, offer.standard_id, extract(epoch FROM offer.confirmed_at)::float8,
