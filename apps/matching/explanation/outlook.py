@@ -63,13 +63,14 @@ class Outlook:
 
 
 def _may_ask(demand: Demand) -> bool:
-    """Only for whom suppliers are asked is it counted what they have: anybody can register and draft."""
+    """Whether suppliers may be asked for this need. Nothing is counted for others, because anybody can register."""
     return demand.state == DemandState.OPEN and demand.organisation.is_verified
 
 
 def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = None) -> Outlook:
-    """Count the suppliers that could serve a need (fetched with `shown()`) under a policy (None: the current one), and
-    what keeps back the others. Nothing is counted for a need for which nobody is asked.
+    """Count the suppliers that could serve a need (fetched with `shown()`), and what keeps back the others.
+
+    `policy` is the current one unless it is given. Nothing is counted for a need for which nobody is asked.
     """
     if not _may_ask(demand):
         return Outlook(demand, now, is_asked=False, survey=Survey(0, {}, ()), ways=())
@@ -114,6 +115,7 @@ def _offers(demand: Demand, need: Need, rules: Rules, policy: PolicyValues, now:
     mask: Combinable = Value(0, output_field=IntegerField())
     for check in counted():
         condition, bit = check.condition(need, rules, policy, now), Value(_BIT[check.reason])
+        # Each condition sets its own bit, so one number says all the reasons against an offer.
         mask = mask + Case(When(condition, then=bit), default=Value(0), output_field=IntegerField())
     return offers.annotate(mask=mask).order_by()
 
@@ -129,7 +131,7 @@ def _beyond_reach(region: Region, policy: PolicyValues, now: dt.datetime) -> Com
 
 
 def _km_from(region: Region) -> Combinable | None:
-    """How far offers are from there, by the haversine formula, as `catalogue.regions.distance_km`."""
+    """Kilometres from a region to the origin of an offer, by the haversine formula, as `catalogue.regions` has it."""
     if region.latitude is None or region.longitude is None:
         return None
     here = math.radians(region.latitude)
@@ -140,7 +142,7 @@ def _km_from(region: Region) -> Combinable | None:
 
 
 def _reach_km(km: float, km_per_day: float, now: dt.datetime) -> Combinable:
-    """How far gifts go by now, as `ranking.reach_km`."""
+    """How far gifts go by now, in kilometres, as `facts.reach_km` computes it."""
     seconds = Func(
         Value(now) - F("published_at"),
         template="greatest(0, extract(epoch FROM %(expressions)s)::float8)",
@@ -149,7 +151,8 @@ def _reach_km(km: float, km_per_day: float, now: dt.datetime) -> Combinable:
     return seconds * (km_per_day / 86_400) + km
 
 
-# One scan; what all offers of a supplier have in common keeps the supplier back.
+# One scan of the offers, kept as `offer`, then four counts of it in one answer; the first column says which count a row
+# belongs to. `bit_and` leaves the reasons that all offers of a supplier have in common: these keep the supplier back.
 _COUNT: Final = """
     WITH offer (organisation, item, standard, minimum, free, ships_to, mask) AS MATERIALIZED ({offers}),
          supplier AS (SELECT bit_and(mask) AS mask FROM offer WHERE item = ANY(%s) GROUP BY organisation)
@@ -201,7 +204,8 @@ def _reasons_in(mask: int) -> Reasons:
 
 
 def _nearest(codes: Sequence[str], region: Region) -> list[Region]:
-    """The nearest of these places."""
+    """The nearest of these places, at most `_NEAREST`."""
+    # Without coordinates no place is nearer than another, so none is named.
     if not codes or region.latitude is None or region.longitude is None:
         return []
     here = (region.latitude, region.longitude)
@@ -218,6 +222,7 @@ def _rivals(offers: QuerySet[Any], demand: Demand, policy: PolicyValues, now: dt
     holding = Match.objects.filter(
         offer__in=offers.filter(mask=_BIT[Reason.STOCK]).values("pk"),
         state__in=[MatchState.HELD, MatchState.ACCEPTED],
+        # A need that was received in full is no rival any more.
         demand__state__in=[DemandState.OPEN, DemandState.MATCHED],
     )
     counted = holding.aggregate(

@@ -30,7 +30,7 @@ def _number(value: int) -> str:
 
 
 def _in_language(names: Mapping[str, str]) -> str:
-    """Of a text in several languages, the one that is active now."""
+    """The text in the language that is active now, of a text in several."""
     return names["zh-hans" if (translation.get_language() or "").startswith("zh") else "en"]
 
 

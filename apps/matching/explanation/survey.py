@@ -64,18 +64,22 @@ class Way:
 
 
 def ways_out(survey: Survey, *, spoken_for: int, matter_share: float, places: tuple[str, ...] = ()) -> tuple[Way, ...]:
-    """What would help, the most suppliers first, then the most goods. `spoken_for` is what suppliers hold for the need
-    or have promised to it; `places` are near ones that those ship to who do not ship to the need.
+    """The changes of a need that would help, the most suppliers first, then the most goods.
+
+    `spoken_for` are base units that suppliers hold for the need or have promised to it. `places` are near ones to which
+    suppliers ship that do not ship to the need.
     """
     found = []
     for check in counted():
         action, reason, group = check.way_out, check.reason, survey.group(check.reason)
         if action is None or group is None:
             continue
+        # Of fewer than three organisations a figure would give away the stock of one (`accounts.disclosure`).
         quantity, are_few = None, group.suppliers < LEAST_ORGANISATIONS
         if action is Action.MORE:
             quantity = spoken_for + group.least_minimum
         if action is Action.LESS:
+            # What is useful is a share of what is asked for: their stock is enough for at most this much.
             at_most = int(group.most_free / matter_share)
             quantity = spoken_for + (_to_one_digit(at_most) if are_few else at_most)
         way = Way(

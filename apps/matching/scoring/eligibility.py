@@ -117,7 +117,7 @@ class Check:
         object.__setattr__(self, "reads", facts.facts_read(self.formula) if self.formula else ())
 
     def refuses(self, given: Mapping[str, Either]) -> Either:
-        """Where its formula says no, from facts that were read before."""
+        """Where the formula says no: a truth for numbers, an array for arrays, from facts that were read before."""
         assert self.formula is not None
         return self.formula(**{name: given[name] for name in self.reads})
 
@@ -316,12 +316,12 @@ _checks: Final[list[Check]] = [
 
 
 def checks() -> tuple[Check, ...]:
-    """What is asked of a need and a source, in this order."""
+    """The checks that are asked of a need and a source, in the order in which they are asked."""
     return tuple(check for check in _checks if check.formula or check.listed)
 
 
 def counted() -> tuple[Check, ...]:
-    """What is counted for the requester, in the order in which it is told."""
+    """The checks that are counted for the requester, in the order in which they are told."""
     return tuple(check for check in _checks if check.of_some)
 
 
@@ -391,7 +391,7 @@ def why_not(
 
 @contextmanager
 def added(check: Check) -> Iterator[Check]:
-    """For tests: the check is asked last within the block, and gone after it."""
+    """Ask this check last within the block, and not any more afterwards. For tests."""
     _checks.append(check)
     try:
         yield check
