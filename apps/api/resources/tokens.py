@@ -111,7 +111,7 @@ class TokenViewSet(ResourceViewSet):
 
 def _stay_within(token: ApiToken, scopes: list[str], region: Any, until: dt.datetime) -> None:
     """Raise `ValidationError` if a new token could do more than the one that asks for it, elsewhere, or for longer."""
-    # Otherwise whoever finds a token could make a stronger one with it.
+    # Otherwise a person who finds a token could make a stronger one with it.
     errors: dict[str, list[str]] = {}
     if more := sorted(set(scopes) - set(token.scopes)):
         errors["scopes"] = [_("This token itself lacks: %(scopes)s.") % {"scopes": ", ".join(more)}]
