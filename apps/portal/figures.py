@@ -7,11 +7,12 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import chain
+from typing import Any, Final
 
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from redis.exceptions import RedisError
 
 from apps.accounts.disclosure import LEAST_ORGANISATIONS
@@ -172,15 +173,14 @@ def in_region(paths: Sequence[str]) -> dict[str, Row]:
         }
         offers = Offer.objects.published().filter(origin_region__path__startswith=path)
         of_offers = {"offered": Sum(Offer.quantity_free.expression())}
-        for found in (
+        by_item: tuple[QuerySet[Any, Any], ...] = (
             needs.order_by().values("item__key").annotate(**of_needs),
             offers.order_by().values("item__key").annotate(**of_offers),
-        ):
-            for sums in found:
-                key = sums.pop("item__key")
-                for measure, quantity in sums.items():
-                    if quantity:
-                        rows[key][measure] += int(quantity)
+        )
+        for sums in chain.from_iterable(by_item):
+            for measure in MEASURES:
+                if quantity := sums.get(measure):
+                    rows[sums["item__key"]][measure] += int(quantity)
     return dict(rows)
 
 
