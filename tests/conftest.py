@@ -1,4 +1,4 @@
-"""The cast, by role. A stranger has an account and nothing else; a rival is a supplier of the same goods."""
+"""Users by role, for all tests. A stranger has an account only. A rival is another supplier of the same goods."""
 
 from collections.abc import Iterator
 
@@ -18,16 +18,17 @@ _SOME_PLACES = ["420106", "429004", "110102", "440300", "650000", "IT-25"]
 
 @pytest.fixture(autouse=True)
 def nobodys_language() -> None:
-    """A request leaves its language and time zone with the thread; the next test must not inherit them."""
+    """Reset language and time zone, which a request leaves active in its thread, before each test."""
     translation.deactivate()
     timezone.deactivate()
 
 
 @pytest.fixture(scope="module")
 def reference_data(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """All reference data, loaded once for the tests of a file (not those that commit) and rolled back after them."""
+    """Load all reference data once for the tests of a file, and roll it back after them. Not for tests that commit."""
     with django_db_blocker.unblock(), transaction.atomic():
         load_reference()
+        # Without statistics the planner takes the fresh tables for small ones and ignores their indexes.
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE catalogue_region, catalogue_item, catalogue_itemalias, catalogue_standard")
         yield
@@ -47,7 +48,7 @@ def buyer(hospital: Organisation) -> User:
 
 @pytest.fixture
 def colleague(hospital: Organisation) -> User:
-    """Sees what the buyer sees, changes nothing."""
+    """A viewer in the buyer's hospital: sees the same and may change nothing."""
     return member(hospital, Role.VIEWER, email="colleague@example.org", name="Colleague")
 
 
@@ -69,7 +70,7 @@ def rival(db: None) -> User:
 
 @pytest.fixture
 def coordinator(db: None) -> User:
-    """Of the whole nation."""
+    """A coordinator of the whole country."""
     desk = OrganisationFactory.create(
         name="National desk", kind=OrganisationKind.COORDINATOR, region=region("CN"), address=""
     )
@@ -101,7 +102,7 @@ def stranger(db: None) -> User:
 
 @pytest.fixture
 def some_places(db: None) -> None:
-    """Some of them of the same name."""
+    """A few more regions, two of which have the same name."""
     for code in _SOME_PLACES:
         region(code)
     province = region("110000")

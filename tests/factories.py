@@ -1,4 +1,4 @@
-"""Rows for tests: the least that is valid, believable by default, anything overridable."""
+"""Factories of rows for tests. Defaults are valid and believable, and each of them can be overridden."""
 
 import datetime as dt
 from typing import Any
@@ -35,7 +35,7 @@ REGIONS = {
 
 
 def region(code: str) -> Region:
-    """One of the few regions that tests live in, with its ancestors."""
+    """One of the regions in `REGIONS`, made with its ancestors if it is not there yet."""
     found = Region.objects.filter(pk=code).first()
     if found:
         return found
@@ -99,7 +99,7 @@ class StandardFactory(DjangoModelFactory[Standard]):
 
 
 def standard_of(item: Item, code: str = "YY 0469-2011") -> Standard:
-    """A standard that can be asked of the item; it satisfies itself."""
+    """A standard that applies to the item. It satisfies itself, as every standard of the catalogue does."""
     standard = StandardFactory.create(code=code)
     ItemStandard.objects.get_or_create(item=item, standard=standard)
     Satisfaction.objects.get_or_create(offered=standard, demanded=standard)
@@ -154,7 +154,7 @@ def member(organisation: Organisation, role: str = Role.MANAGER, **fields: Any) 
 
 
 class DemandFactory(DjangoModelFactory[Demand]):
-    """Open and confirmed now, not in the queue of matching unless asked to be."""
+    """An open need that was confirmed just now. It waits for matching only with `queued=True`."""
 
     class Meta:
         model = Demand
@@ -186,7 +186,7 @@ class SupplierFactory(OrganisationFactory):
 
 
 class OfferFactory(DjangoModelFactory[Offer]):
-    """Published and confirmed now, not in the queue of matching unless asked to be."""
+    """A published offer that was confirmed just now. It waits for matching only with `queued=True`."""
 
     class Meta:
         model = Offer
@@ -206,7 +206,7 @@ class OfferFactory(DjangoModelFactory[Offer]):
 
 
 class EscalationFactory(DjangoModelFactory[Escalation]):
-    """Put before the nearest coordinator in the present run of the clock of its need."""
+    """The first escalation of a need, to its nearest coordinator, since its clock started."""
 
     class Meta:
         model = Escalation
@@ -218,7 +218,7 @@ class EscalationFactory(DjangoModelFactory[Escalation]):
 
 
 class MatchFactory(DjangoModelFactory[Match]):
-    """Held, with both sides' quantities counted as the services would have counted them."""
+    """A held match. The counters of its need and its offer are raised, as the services would raise them."""
 
     class Meta:
         model = Match

@@ -1,10 +1,10 @@
-"""What must hold in the database whatever happened, asked in SQL, so that no code of ours vouches for itself."""
+"""Conditions that must hold in the database at any time, in SQL, so that they share no code with the program."""
 
 from typing import Any
 
 from django.db import connection
 
-# Each finds the rows that break a promise.
+# Each query finds the rows that break a promise.
 INVARIANTS = {
     "no offer is oversold": """
         SELECT o.id FROM supply_offer o WHERE o.quantity_reserved > o.quantity OR o.quantity_reserved < 0""",
@@ -47,7 +47,7 @@ INVARIANTS = {
     "a demand is fulfilled only when all of it is received": """
         SELECT d.id FROM demands_demand d
         WHERE d.state = 'fulfilled' AND (d.quantity IS NULL OR d.quantity_received < d.quantity)""",
-    # By what it is about, not by its key: two keys for one event would be two mails.
+    # Grouped by the match or order and not by the key, because one event under two keys would send two mails.
     "nobody is told the same event of a match twice": """
         SELECT min(n.id) FROM notifications_message n WHERE n.event LIKE 'match.%'
         GROUP BY n.event, n.context -> 'match_id', n.channel, n.address HAVING count(*) > 1""",
@@ -59,7 +59,7 @@ INVARIANTS = {
         SELECT min(n.id) FROM notifications_notification n GROUP BY n.user_id, n.event, n.key HAVING count(*) > 1""",
 }
 
-# Each event that must have been told, by its key, and to whom: an organisation with people.
+# The keys of events of which an organisation with people must have been notified, but was not.
 UNTOLD = """
     WITH due (key, organisation_id) AS (
         SELECT 'match.proposed:' || m.id, o.organisation_id
@@ -75,7 +75,7 @@ UNTOLD = """
         SELECT 'match.withdrawn:' || m.id, o.organisation_id
         FROM matching_match m JOIN supply_offer o ON o.id = m.offer_id
         WHERE m.state = 'cancelled' AND m.respond_by IS NOT NULL AND m.responded_at IS NULL
-          -- Whoever was asked anew hears only that; who said that the goods are gone hears that all requests are off.
+          -- A supplier that was asked anew gets only the new request. One that said "gone" gets one message for all.
           AND NOT EXISTS (SELECT FROM matching_match x WHERE x.demand_id = m.demand_id AND x.offer_id = m.offer_id
                           AND x.id > m.id AND x.respond_by IS NOT NULL)
           AND NOT EXISTS (SELECT FROM matching_match x WHERE x.offer_id = m.offer_id AND x.state = 'declined'
@@ -98,8 +98,9 @@ UNTOLD = """
                       WHERE n.key = due.key AND n.organisation_id = due.organisation_id)
     ORDER BY 1"""
 
-# Unanswered holds of a need, while a need of a higher tier for the same item at the same place lacks what this very
-# offer could give it: it is open, ships there, its standard does, and it has not said no to that need.
+# Unanswered holds of a need, while a need of a higher tier lacks goods that the same offer could give it. Both needs
+# are for the same item and region. The offer is published, ships there, meets the standard, and was not refused to that
+# need.
 UPSIDE_DOWN = """
     WITH need AS (
         SELECT d.*, g.state AS side, r.path, CASE g.kind
@@ -130,7 +131,7 @@ UPSIDE_DOWN = """
                  OR ((x.state IN ('declined', 'expired') OR (x.state = 'cancelled' AND x.responded_at IS NOT NULL)
                       OR (x.state = 'accepted' AND (x.quantity < x.quantity_asked OR x.quantity_lost > 0)))
                      AND o.confirmed_at <= x.updated_at)))
-      AND NOT EXISTS (  -- a no that is meant of more than the one need
+      AND NOT EXISTS (  -- a no that counts for other needs too
           SELECT FROM matching_match x JOIN supply_offer p ON p.id = x.offer_id
           WHERE p.organisation_id = o.organisation_id AND p.item_id = o.item_id AND o.confirmed_at <= x.updated_at
             AND (x.state = 'declined' AND (x.decline_reason = 'distance' AND p.origin_region_id = o.origin_region_id
@@ -141,18 +142,18 @@ UPSIDE_DOWN = """
 
 
 def broken_invariants() -> dict[str, list[int]]:
-    """The promises that do not hold, with the ids of the rows that break them. Empty when all is well."""
+    """The promises that are broken, with the ids of the rows that break them."""
     broken = {promise: asked(query) for promise, query in INVARIANTS.items()}
     return {promise: rows for promise, rows in broken.items() if rows}
 
 
 def untold() -> list[str]:
-    """The keys of events whose organisation has people, and was never told."""
+    """The keys of events of which an organisation with people was not notified."""
     return asked(UNTOLD)
 
 
 def upside_down() -> list[int]:
-    """Holds of a lower tier on what a higher one of the same item and place lacks: for two sweeps at most."""
+    """Holds of a lower tier on goods that a higher tier lacks. Two sweeps after the last change there are none."""
     return asked(UPSIDE_DOWN)
 
 

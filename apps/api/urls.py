@@ -36,6 +36,7 @@ app_name = "api"
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
     path("exports/<str:dataset>", exports.ExportView.as_view(), name="export"),
+    # Both forms of the address work, and the description has one of them.
     path("exports/<str:dataset>/", exports.ExportView.as_view(schema=None)),
     path("stats/", stats.StatsView.as_view(), name="stats"),
     path("schema/", description.SchemaView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),

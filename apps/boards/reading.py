@@ -85,7 +85,7 @@ def kind_of(name: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Anything JSON, short, and safe to print and store."""
+    """Any JSON value as a short text that is safe to print and store."""
     # ASCII only: a terminal of any encoding can print it, and broken text cannot break the table.
     return json.dumps(value, ensure_ascii=True, default=str)[:60]
 

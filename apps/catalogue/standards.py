@@ -333,7 +333,7 @@ def satisfactions(standards: Iterable[Graded], explicit: Iterable[tuple[str, str
         for demanded in rows.values():
             if offered.successor and demanded.code not in older:
                 continue
-            # A newer edition serves whoever still asks for the older one.
+            # A newer edition serves needs that still ask for the older one.
             if demanded.code in older or meets_or_exceeds(offered.attributes, demanded.attributes):
                 pairs.add((offered.code, demanded.code))
     return pairs

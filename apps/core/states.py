@@ -1,14 +1,11 @@
 """State moves: one conditional UPDATE, so that of two moves at once exactly one succeeds."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import RuleViolation
-
-Moves = Mapping[Any, frozenset[Any]]
 
 
 def may_move(obj: models.Model, to: Any) -> bool:

@@ -82,9 +82,6 @@ class DemandQuerySet(PostQuerySet["Demand"]):
         """Needs of which something remains: asked for, not held and not accepted."""
         return self.alias(still_remaining=Demand.quantity_remaining.expression()).filter(still_remaining__gt=0)
 
-    def in_region(self, region: Region) -> Self:
-        return self.filter(region__path__startswith=region.path)
-
     def awaiting_review(self) -> Self:
         return self.filter(AWAITS_REVIEW)
 

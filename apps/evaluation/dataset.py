@@ -80,7 +80,7 @@ def _drawn(requests: Requests, parties: Ints) -> Requests:
 
 
 def bundled() -> Path | None:
-    """Where the package `ppe-match` keeps its data; None when it is not installed."""
+    """The folder in which the package `ppe-match` keeps its data; None when it is not installed."""
     from importlib.util import find_spec
 
     found = find_spec("ppe_match")

@@ -24,7 +24,7 @@ class _Axis:
 
     @classmethod
     def over(cls, name: str, label: str, values: Sequence[float], *, log: bool = False) -> "_Axis":
-        """With ticks at round numbers around all values; from 0, unless it is logarithmic."""
+        """An axis with ticks at round numbers around all values. It begins at 0 unless it is logarithmic."""
         if log:
             powers = range(math.floor(math.log10(min(values))) - 1, math.ceil(math.log10(max(values))) + 1)
             series = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
@@ -39,7 +39,7 @@ class _Axis:
         return cls(name, label, tuple(step * count for count in range(math.ceil((max(values) or 1) / step) + 1)))
 
     def position(self, value: float) -> float:
-        """Between 0 and 1."""
+        """The place of a value on the axis, from 0 to 1."""
         low, high = (self._scale(end) for end in (self.ticks[0], self.ticks[-1]))
         return (self._scale(value) - low) / (high - low)
 

@@ -132,7 +132,7 @@ class DatasetDistances:
         }
 
     def km(self, a: Location, b: Location) -> float | None:
-        """From a recipient's location to a donor's."""
+        """Kilometres from a recipient's location `a` to a donor's location `b`."""
         return float(self._km[self._number[b.path], self._number[a.path]])
 
     def table(self, here: Iterable[Location], there: Iterable[Location]) -> Floats:

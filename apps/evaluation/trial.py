@@ -59,7 +59,7 @@ def ratios(metrics: Metrics, other: Metrics) -> dict[str, float]:
 
 
 def draw(dataset: Dataset, seed: int) -> Dataset:
-    """As many donors and recipients again, drawn with replacement, each with all its requests."""
+    """A data set of as many donors and recipients, drawn with replacement, each with all its requests."""
     # The bootstrap of B. Efron (Annals of Statistics 7, 1979). Parties are drawn whole, because requests of one party
     # are not independent.
     chance = np.random.default_rng(seed)

@@ -39,11 +39,8 @@ class OrderQuerySet(models.QuerySet["Order"]):
             | user.visibility("match__offer__organisation", "match__offer__origin_region")
         )
 
-    def under_way(self) -> Self:
-        return self.filter(state__in=[OrderState.CONFIRMED, OrderState.SHIPPED])
-
     def shown(self) -> Self:
-        """With what every page and export shows of an order, in two queries."""
+        """Fetch what every page and export shows of an order, in two queries."""
         return self.select_related(
             "match__demand__organisation",
             "match__demand__item__unit",

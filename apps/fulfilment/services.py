@@ -343,7 +343,10 @@ def reveal_contact(match: Match, *, to: User) -> dict[str, dict[str, str]] | Non
 
 @transaction.atomic
 def reveal_contacts(matches: Sequence[Match], *, to: User) -> dict[int, dict[str, dict[str, str]]]:
-    """The same for several matches, by their keys: one query when all have been looked at before."""
+    """Both sides' contacts of each match that `to` may see, by the key of the match. First looks are logged.
+
+    One query if `to` has looked at all of them before.
+    """
     allowed = [match for match in matches if may_see_contact(match, to)]
     # Only first looks are logged, so most calls write nothing.
     known = (

@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def install_alone(wanted: str) -> None:
-    """One at a time: two commands may be started at once."""
+    """Install under a lock, because two commands may be started at the same time."""
     # Not on Windows, where `main` has said so before this line.
     import fcntl
 
@@ -64,7 +64,7 @@ def install_alone(wanted: str) -> None:
 
 
 def install(wanted: str) -> None:
-    """Nothing to do if these very packages, or more than them, are there."""
+    """Install the locked packages, unless these very ones, or more than them, are there."""
     lists = {"base": digest("base"), "dev": digest("base", "dev")}
     installed = STAMP.read_text().strip() if STAMP.exists() else ""
     if works(PYTHON) and installed in {lists[wanted], lists["dev"]}:
@@ -94,7 +94,7 @@ def make_venv(uv: "list[str]") -> None:
 
 
 def install_packages(uv: "list[str]", what: "list[str]") -> bool:
-    """With uv, or if that fails with pip, which may know another index."""
+    """Install with uv, or if that fails with pip, which may know another index. Returns whether it went well."""
     # uv is ten times as fast; both check the same hashes.
     if uv and runs([*uv, "pip", "install", "--python", str(PYTHON), *what]):
         return True
@@ -110,7 +110,7 @@ def works(python: Path) -> bool:
 
 
 def runs(command: "list[str]") -> bool:
-    """Whether it went well; what it said is in the log."""
+    """Run a command, with its output in the log. Returns whether it went well."""
     with LOG.open("ab") as log:
         try:
             return (
@@ -121,7 +121,7 @@ def runs(command: "list[str]") -> bool:
 
 
 def explain(what: str) -> None:
-    """The cause in one sentence, if it is a known one."""
+    """End with the cause in one sentence, if it is a known one, or with the place of the log."""
     said = LOG.read_text(errors="replace")
     if any(sign in said for sign in NO_ROOM):
         fail(f"{what}: the disk is full.")

@@ -55,7 +55,7 @@ def redis_url(var: Path) -> str:
 
 
 def var_directory() -> Path:
-    """Where data stays: `VAR_DIR`, or `var/` beside `manage.py`. The settings compute the same."""
+    """The folder of all data: `VAR_DIR`, or `var/` beside `manage.py`. The settings compute the same."""
     root = Path(__file__).resolve().parents[2]
     return Path(os.environ.get("VAR_DIR", "").strip() or root / "var").expanduser().absolute()
 

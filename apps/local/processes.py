@@ -21,7 +21,7 @@ CLONE_NEWUSER = 0x10000000
 
 
 class ServerProblem(Exception):
-    """Why the servers cannot run, and what to do about it, in one sentence."""
+    """The servers cannot run. The message says why and what to do about it, in one sentence."""
 
 
 class EndWithParent:

@@ -28,7 +28,7 @@ STEADY_SECONDS = 60  # a process that lived this long did not die of its start
 
 
 class CannotRun(Exception):
-    """Why, in one sentence."""
+    """The program cannot run. The message says why, in one sentence."""
 
 
 @dataclass

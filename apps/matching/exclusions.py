@@ -1,4 +1,4 @@
-"""The offers not to be asked for a need: those that were asked before, and those that a decline rule is about."""
+"""Who is not to be asked for a need: offers that were asked before, and those that a decline rule is about."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,7 @@ from apps.catalogue.models import Region
 from apps.demands.models import Demand
 from apps.matching.models import GENERAL_REASONS, DeclineReason, Match, MatchState
 from apps.matching.scoring.decline_rules import DeclineRule, Topic
+from apps.matching.scoring.eligibility import Reason
 from apps.matching.scoring.facts import Location
 from apps.supply.models import OfferState
 
@@ -25,18 +26,20 @@ def location_of(region: Region) -> Location:
     return Location(region.path, region.latitude, region.longitude)
 
 
-def not_to_be_asked(demands: Sequence[Demand]) -> dict[int, set[int]]:
-    """By demand (fetched with `shown()`), the offers that are out of the question for it."""
-    excluded: dict[int, set[int]] = defaultdict(set)
+def not_to_be_asked(demands: Sequence[Demand]) -> dict[int, dict[str, set[int]]]:
+    """Who must not be asked, by the key of the demand (fetched with `shown()`): keys, by the reason of the check that
+    looks them up.
+    """
+    asked: dict[int, set[int]] = defaultdict(set)
     for demand_id, offer_id in _asked_before([demand.pk for demand in demands]):
-        excluded[demand_id].add(offer_id)
+        asked[demand_id].add(offer_id)
     for rule in _decline_rules({demand.item_id for demand in demands}):
         for demand in demands:
             if rule.is_about(
                 item_id=demand.item_id, standard_id=demand.standard_id, location=location_of(demand.region)
             ):
-                excluded[demand.pk].add(rule.offer_id)
-    return excluded
+                asked[demand.pk].add(rule.offer_id)
+    return {demand.pk: {Reason.ASKED_BEFORE: asked[demand.pk]} for demand in demands}
 
 
 def _asked_before(demand_ids: list[int]) -> Iterable[tuple[int, int]]:

@@ -14,6 +14,7 @@ from apps.catalogue.models import Satisfaction, Substitution
 from apps.demands.models import URGENCY_RANK, Demand, Urgency
 from apps.matching.exclusions import location_of, not_to_be_asked
 from apps.matching.models import Match
+from apps.matching.scoring.eligibility import Reason
 from apps.matching.scoring.facts import HeldFor, Location, Need, Rules, Source
 from apps.matching.scoring.precedence import effective_tier
 from apps.policy.values import PolicyValues
@@ -34,7 +35,7 @@ def load_rules() -> Rules:
 def load_needs(
     demands: Sequence[Demand], policy: PolicyValues, *, asked: Mapping[Pair, int] | None = None
 ) -> list[Need]:
-    """The needs among `demands` (fetched with `shown()`) that want something, each with the offers not to be asked.
+    """The needs among `demands` (fetched with `shown()`) that want something, each with those not to be asked.
 
     Quantities in `asked`, by (demand, offer), count as if nobody had been asked: they are wanted again, and the same
     offer may serve them.
@@ -44,7 +45,7 @@ def load_needs(
     again: dict[int, int] = defaultdict(int)
     for (demand_id, offer_id), quantity in asked.items():
         again[demand_id] += quantity
-        excluded[demand_id].discard(offer_id)
+        excluded[demand_id][Reason.ASKED_BEFORE].discard(offer_id)
     return [
         need_of(demand, policy, remaining=remaining, excluded=excluded[demand.pk])
         for demand in demands
@@ -52,7 +53,9 @@ def load_needs(
     ]
 
 
-def need_of(demand: Demand, policy: PolicyValues, *, remaining: int, excluded: Iterable[int] = ()) -> Need:
+def need_of(
+    demand: Demand, policy: PolicyValues, *, remaining: int, excluded: Mapping[str, Collection[int]] | None = None
+) -> Need:
     """A demand (fetched with `shown()`) as the decision sees it."""
     return Need(
         id=demand.pk,
@@ -68,7 +71,7 @@ def need_of(demand: Demand, policy: PolicyValues, *, remaining: int, excluded: I
         location=location_of(demand.region),
         standard_id=demand.standard_id,
         accepts_substitutes=demand.accepts_substitutes,
-        excluded=frozenset(excluded),
+        excluded=excluded or {},
     )
 
 
@@ -102,7 +105,8 @@ def items_for(demands: Iterable[Demand], rules: Rules) -> dict[int, set[int]]:
 
 # Written out, because Django takes longer to make these two statements than the database to answer them for a few
 # offers. An item may have twenty thousand: as plain as psycopg reads them, which makes numbers four times as fast as
-# times. A double holds microseconds until the year 2255.
+# times. A double holds microseconds until the year 2255. For the same reason what is free is subtracted here by hand;
+# a test compares it with `Offer.quantity_free`, as it does the views.
 _SOURCES = """
 SELECT offer.id, offer.organisation_id, offer.item_id, {quantity}, offer.minimum_order,
     offer.lead_time_days, offer.ships_to, offer.standard_id, extract(epoch FROM offer.confirmed_at)::float8,

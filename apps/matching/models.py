@@ -13,7 +13,7 @@ from apps.catalogue.models import Item
 from apps.core.models import OrderedUpdateQuerySet, TimeStamped
 from apps.demands.models import Demand
 from apps.matching.allocation.shortage import Shortage
-from apps.matching.scoring.reasons import OF_SHORTAGES, Reason
+from apps.matching.scoring.eligibility import OF_SHORTAGES, Reason
 from apps.policy.models import PolicyDraft
 from apps.supply.models import Offer
 
@@ -111,7 +111,7 @@ class MatchQuerySet(OrderedUpdateQuerySet["Match"]):
         )
 
     def shown(self) -> Self:
-        """With what every page and export shows of a match, in one query."""
+        """Fetch what every page and export shows of a match, in one query."""
         return self.select_related(
             "demand__organisation",
             "demand__item__unit",

@@ -47,10 +47,9 @@ from apps.matching.models import (
     MatchQuerySet,
     MatchState,
 )
-from apps.matching.scoring.eligibility import why_not
+from apps.matching.scoring.eligibility import Reason, why_not
 from apps.matching.scoring.facts import Need, Rules
 from apps.matching.scoring.ranking import BeyondRanking
-from apps.matching.scoring.reasons import Reason
 from apps.matching.search.best import load_shortlists
 from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy

@@ -90,7 +90,7 @@ def read_link(signed: str, *, now: dt.datetime | None = None) -> OneClickLink:
     except (signing.BadSignature, ValueError, TypeError, User.DoesNotExist):
         raise invalid from None
 
-    # Used before expired: whoever has answered is told that, and not that the time is over.
+    # First whether it was used: a person who has answered learns that, and not that the time is over.
     if UsedLink.objects.filter(digest=link.digest).exists():
         raise _used()
     if link.expires_at <= now:

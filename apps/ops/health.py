@@ -115,7 +115,7 @@ HEALTH: Mapping[str, Probe] = {
 
 
 def run(probes: Mapping[str, Probe]) -> dict[str, str]:
-    """What each probe found; empty is well. A probe that cannot ask has found its own problem."""
+    """Run the probes. By name: a sentence for a problem, else an empty text. A probe that fails reports that."""
     return {name: _ask(probe) for name, probe in probes.items()}
 
 

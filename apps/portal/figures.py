@@ -7,11 +7,12 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import chain
+from typing import Any, Final
 
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q, QuerySet, Sum
 from redis.exceptions import RedisError
 
 from apps.accounts.disclosure import LEAST_ORGANISATIONS
@@ -158,40 +159,32 @@ MEASURES: Final = ("needed", "offered", "matched", "delivered")
 Row = dict[str, int]
 """Base units by measure."""
 
-_SUMS: Final = """
-    WITH line AS (
-        SELECT d.item_id, d.state, d.quantity_matched AS matched, d.quantity_received AS received,
-               coalesce(d.quantity, i.trial_lot) AS target
-        FROM demands_demand d
-        JOIN catalogue_item i ON i.id = d.item_id
-        JOIN catalogue_region r ON r.code = d.region_id
-        WHERE starts_with(r.path, %(within)s)
-    ), measured (measure, item_id, quantity) AS (
-        SELECT 'needed', item_id, target - received FROM line WHERE state IN ('open', 'matched') AND target > received
-        UNION ALL
-        SELECT 'matched', item_id, matched - received FROM line WHERE matched > received
-        UNION ALL
-        SELECT 'delivered', item_id, received FROM line WHERE received > 0
-        UNION ALL
-        SELECT 'offered', o.item_id, o.quantity - o.quantity_reserved
-        FROM supply_offer o JOIN catalogue_region r ON r.code = o.origin_region_id
-        WHERE o.state = 'published' AND o.quantity > o.quantity_reserved AND starts_with(r.path, %(within)s)
-    )
-    SELECT measure, i.key, sum(quantity)
-    FROM measured JOIN catalogue_item i ON i.id = measured.item_id
-    GROUP BY measure, i.key
-"""
-
 
 def in_region(paths: Sequence[str]) -> dict[str, Row]:
-    """By item key: still needed, of that promised, delivered so far; and what is free of the region's own offers."""
+    """By item key: still needed, of that promised, delivered so far; and what is free of the region's own offers.
+
+    Two queries for each path. An item of which there is nothing at all is left out.
+    """
     rows: defaultdict[str, Row] = defaultdict(lambda: dict.fromkeys(MEASURES, 0))
-    with connection.cursor() as cursor:
-        # Mostly one: a department watches one province.
-        for path in outermost(paths):
-            cursor.execute(_SUMS, {"within": path})
-            for measure, key, quantity in cursor.fetchall():
-                rows[key][measure] += int(quantity)
+    for path in outermost(paths):
+        needs = Demand.objects.filter(region__path__startswith=path).alias(
+            to_come=Demand.target.expression() - F("quantity_received")
+        )
+        of_needs = {
+            "needed": Sum("to_come", filter=Q(state__in=[DemandState.OPEN, DemandState.MATCHED], to_come__gt=0)),
+            "matched": Sum(Demand.quantity_outstanding.expression()),
+            "delivered": Sum("quantity_received"),
+        }
+        offers = Offer.objects.published().filter(origin_region__path__startswith=path)
+        of_offers = {"offered": Sum(Offer.quantity_free.expression())}
+        by_item: tuple[QuerySet[Any, Any], ...] = (
+            needs.order_by().values("item__key").annotate(**of_needs),
+            offers.order_by().values("item__key").annotate(**of_offers),
+        )
+        for sums in chain.from_iterable(by_item):
+            for measure in MEASURES:
+                if quantity := sums.get(measure):
+                    rows[sums["item__key"]][measure] += int(quantity)
     return dict(rows)
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -87,6 +88,32 @@ def create_offer(
     offer.save()
     audit.record(by, "offer.created", offer)
     return offer
+
+
+@dataclass(frozen=True)
+class OfferOutcome:
+    """What became of an offer that was posted.
+
+    `violation` says in words, and by its public code, why it is kept as a draft although it was to be published.
+    """
+
+    offer: Offer
+    violation: RuleViolation | None = None
+
+
+@transaction.atomic
+def post_offer(organisation: Organisation, *, by: User, publish: bool = False, **facts: Any) -> OfferOutcome:
+    """Draft an offer (`create_offer`) and, if asked to, `publish` it: what became of it.
+
+    What may not be published yet is kept as a draft.
+    """
+    offer = create_offer(organisation, by=by, **facts)
+    if not publish:
+        return OfferOutcome(offer)
+    try:
+        return OfferOutcome(publish_offer(offer, by=by))
+    except RuleViolation as violation:
+        return OfferOutcome(offer, violation)
 
 
 @transaction.atomic

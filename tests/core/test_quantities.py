@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import models
+from django.db import connection, models
 from django.utils import timezone
 
 from apps.core.quantities import DerivedQuantity
 from apps.demands.models import Demand
 from apps.fulfilment.models import Order
+from apps.matching.loading import load_sources
+from apps.policy.values import PolicyValues
 from apps.supply.models import Offer
 from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory
 
@@ -64,3 +66,19 @@ def test_a_known_quantity_costs_no_query(rows: list[Any], django_assert_num_quer
     demand = Demand.objects.get(pk=rows[0].pk)
     with django_assert_num_queries(0):
         assert demand.quantity_remaining == 500
+
+
+def test_statements_written_by_hand_count_as_the_formulas_do(rows: list[Any]) -> None:
+    """Views and the reading of sources are SQL for speed, and subtract for themselves."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, free FROM supply_published")
+        free = dict(cursor.fetchall())
+        cursor.execute("SELECT id, greatest(0, remaining) FROM demands_open")
+        remaining = dict(cursor.fetchall())
+    offers = Offer.objects.published()
+    read = load_sources({offer.item_id for offer in offers}, timezone.now(), PolicyValues())
+
+    assert free == {offer.pk: offer.quantity_free for offer in offers}
+    assert {source.id: source.free for source in read} == {pk: number for pk, number in free.items() if number > 0}
+    assert remaining == {demand.pk: demand.quantity_remaining for demand in Demand.objects.open()}
+    assert min(len(read), len(remaining)) > 1

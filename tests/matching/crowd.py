@@ -113,7 +113,7 @@ class Member:
             supply.publish_offer(offer, by=self.person)
 
     def fulfil(self) -> None:
-        order = self.one_of(Order.objects.under_way())
+        order = self.one_of(Order.objects.filter(state__in=["confirmed", "shipped"]))
         left = order.quantity_outstanding
         part = self.chance.randint(0, left)
         chosen = self.chance.choice(["ship", "deliver", "cancel", "repeat", "close"])

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import Counter, defaultdict
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from apps.matching.allocation.groups import Ints
 from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.sequential import Plan
+from apps.matching.scoring.eligibility import Reason, asked_before
 from apps.matching.scoring.facts import HeldFor, Location, Need, Rules, Source
 from apps.matching.scoring.precedence import effective_tier
 from apps.policy.values import PolicyValues
@@ -49,7 +51,7 @@ def needs(draw: st.DrawFn, id_: int = 1) -> Need:
         location=draw(st.sampled_from(PLACES)),
         standard_id=draw(st.sampled_from([None, 1, 2])),
         accepts_substitutes=draw(st.booleans()),
-        excluded=draw(st.frozensets(st.integers(min_value=1, max_value=8), max_size=2)),
+        excluded={Reason.ASKED_BEFORE: draw(st.frozensets(st.integers(min_value=1, max_value=8), max_size=2))},
     )
 
 
@@ -91,7 +93,7 @@ def markets(draw: st.DrawFn) -> tuple[list[Need], list[Source]]:
     pairs = [(need.id, source.id) for need in wanted for source in offered]
     asked = draw(st.dictionaries(st.sampled_from(pairs), quantities, max_size=4)) if pairs else {}
     return (
-        [replace(need, excluded=need.excluded | {offer for id_, offer in asked if id_ == need.id}) for need in wanted],
+        [reduce(asked_before, (offer for id_, offer in asked if id_ == need.id), need) for need in wanted],
         [
             replace(
                 source,

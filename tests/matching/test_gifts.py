@@ -8,9 +8,8 @@ from django.utils import timezone
 from apps.demands.models import Demand, Urgency
 from apps.matching import services as matching
 from apps.matching.explanation.outlook import outlook
-from apps.matching.explanation.survey import Action
 from apps.matching.models import Match
-from apps.matching.scoring.reasons import Reason
+from apps.matching.scoring.eligibility import Action, Reason
 from apps.policy.models import Policy
 from apps.supply.models import Offer
 from tests.factories import DemandFactory, OfferFactory, OrganisationFactory, SupplierFactory, region

@@ -4,6 +4,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from apps.matching.scoring.eligibility import checks, counted
 from apps.policy import terms
 from apps.policy.values import PolicyValues
 
@@ -16,6 +17,15 @@ def table(heading: str) -> list[dict[str, str]]:
     lines = [line for line in section.splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2:] if len(row) == len(rows[0])]
+
+
+def test_the_page_of_rules_has_every_check() -> None:
+    written = [row["code"].strip("`") for row in table("Which offers may serve a need")]
+
+    asked, told = ([check.reason for check in some] for some in (checks(), counted()))
+    assert [code for code in written if code in asked] == asked
+    assert [code for code in written if code in told] == told
+    assert set(written) == {*asked, *told}
 
 
 def test_the_page_of_rules_has_the_terms_and_their_default_weights() -> None:

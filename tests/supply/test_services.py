@@ -77,6 +77,25 @@ def test_what_cannot_be_promised_cannot_be_published(maker: Organisation, suppli
         services.publish_offer(unknown, by=supplier)
 
 
+def test_what_may_not_be_published_yet_is_kept_and_says_why(maker: Organisation, supplier: User) -> None:
+    facts: dict[str, Any] = {"item": ItemFactory.create(), "by": supplier, "quantity": 5}
+    new = SupplierFactory.create(unverified=True)
+    posted = [
+        services.post_offer(maker, **facts),
+        services.post_offer(maker, publish=True, **facts),
+        services.post_offer(new, publish=True, **facts),
+        services.post_offer(maker, publish=True, certificate_valid_until=dt.date(2020, 1, 1), **facts),
+    ]
+
+    assert [(one.offer.state, one.violation and one.violation.code) for one in posted] == [
+        (OfferState.DRAFT, None),
+        (OfferState.PUBLISHED, None),
+        (OfferState.DRAFT, "organisation_unverified"),
+        (OfferState.DRAFT, "certificate_expired"),
+    ]
+    assert sorted(Offer.objects.values_list("state", flat=True)) == ["draft", "draft", "draft", "published"]
+
+
 def test_what_is_promised_bounds_what_can_be_amended(supplier: User, maker: Organisation) -> None:
     offer = OfferFactory.create(organisation=maker, quantity=100, quantity_reserved=60)
     with pytest.raises(RuleViolation) as caught:

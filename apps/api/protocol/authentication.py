@@ -1,4 +1,4 @@
-"""Who calls: a bearer token, or the session of somebody who is logged in; and what a token's scopes let it do."""
+"""Who calls: a bearer token, or somebody who is logged in; and what the scopes of a token allow."""
 
 import datetime as dt
 from typing import Any, Final
@@ -16,6 +16,7 @@ from rest_framework.request import Request
 
 from apps.accounts.models import ApiToken, TokenScope, User
 
+# A token that calls many times a second would otherwise write its row each time.
 NOTED_EVERY: Final = dt.timedelta(minutes=1)
 
 
@@ -36,6 +37,7 @@ class BearerAuthentication(TokenAuthentication):
         if found is None or (found.expiry is not None and found.expiry <= now) or not found.user.is_active:
             raise exceptions.AuthenticationFailed(_("This token is not known or has ended."))
 
+        # This object lives as long as the request. Everything that asks what the user may see respects the limit.
         found.user.region_limit = found.region
         if found.last_used_at is None or found.last_used_at < now - NOTED_EVERY:
             # After the request's transaction, so that two requests with one token do not wait for each other.
@@ -44,6 +46,7 @@ class BearerAuthentication(TokenAuthentication):
 
 
 def _note_use(token: ApiToken, now: dt.datetime) -> None:
+    # The condition is checked again, so that of many requests at once one writes.
     stale = Q(last_used_at=None) | Q(last_used_at__lt=now - NOTED_EVERY)
     ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
 
@@ -72,6 +75,7 @@ class HasScope(BasePermission):
     """A token may read, write or export only with the scope for it. A session may do what its user may."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
+        # A view may name a scope of its own, as exports do.
         scope = getattr(view, "scope", None) or (
             TokenScope.READ if request.method in SAFE_METHODS else TokenScope.WRITE
         )

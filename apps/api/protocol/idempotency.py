@@ -21,6 +21,7 @@ from apps.accounts.models import ApiToken, User
 from apps.api.models import IdempotencyKey
 from apps.core.errors import RuleViolation
 
+# Longer than a client tries again by itself, also over a night without a network.
 KEPT_FOR: Final = dt.timedelta(hours=48)
 
 
@@ -48,10 +49,13 @@ def claim(request: Request) -> IdempotencyKey | None:
     assert isinstance(request.user, User)
     wanted = IdempotencyKey(user=request.user, key=key, fingerprint=_fingerprint(request))
     while True:
+        # ON CONFLICT DO NOTHING: it waits for another transaction with this key, and a conflict is no error, which
+        # would break our transaction.
         IdempotencyKey.objects.bulk_create([wanted], ignore_conflicts=True)
         record = IdempotencyKey.objects.filter(user=request.user, key=key).first()
         if record is not None:
-            break  # else it was cleaned away between the two statements
+            break  # otherwise `forget_old` deleted it between the two statements
+    # Only our own transaction can see a row without an answer.
     if record.status is None:
         return record
     if record.fingerprint != wanted.fingerprint:
@@ -78,7 +82,7 @@ def forget_old(*, now: dt.datetime | None = None) -> int:
 
 
 def _fingerprint(request: Request) -> str:
-    """A digest of method, address, what the caller may see, and content: not of white space or the order of members."""
+    """A digest of method, address, rights of the caller, and content. White space and order of members do not count."""
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode("utf-8", "replace"))
     if isinstance(request.auth, ApiToken):
         # An answer is kept as it was shown: another token of the same person may see less.
@@ -88,7 +92,7 @@ def _fingerprint(request: Request) -> str:
             digest.update(f"{name}\n".encode("utf-8", "replace"))
             for chunk in file.chunks():
                 digest.update(chunk)
-            file.seek(0)
+            file.seek(0)  # the view reads it again
     content: Any = request.data if not request.FILES else dict(request.POST.lists())
     digest.update(json.dumps(content, sort_keys=True, default=str).encode())
     return digest.hexdigest()

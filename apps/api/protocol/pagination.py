@@ -36,6 +36,7 @@ class CursorPage(BasePagination):
         """The page that the query asks for. `read` gives rows as (value of the column, what is shown)."""
         size = page_size(request)
         backwards, position = self._cursor(request)
+        # Backwards, the rows nearest to the cursor come first, and are put into their order afterwards.
         descending = self.newest_first != backwards
         if position is not None:
             queryset = queryset.filter(**{f"{self.column}__{'lt' if descending else 'gt'}": position})
@@ -45,6 +46,7 @@ class CursorPage(BasePagination):
         more, rows = len(rows) > size, rows[:size]
         if backwards:
             rows.reverse()
+        # A page that was reached backwards is followed by the page that its cursor came from.
         has_next = bool(rows) and (more or backwards)
         has_previous = bool(rows) and (more if backwards else position is not None)
         return {
@@ -65,6 +67,7 @@ class CursorPage(BasePagination):
             way, value = json.loads(base64.urlsafe_b64decode(text.encode("ascii")))
         except (ValueError, TypeError, binascii.Error, UnicodeError, RecursionError):
             way, value = None, None
+        # `type(…) is`, because `true` would pass as an integer. Integers must fit a bigint, and texts hold no NUL.
         good = way in {"n", "p"} and type(value) is self.kind
         if (
             not good

@@ -1,4 +1,4 @@
-"""Every answer that is not a success is one problem document (RFC 9457), whoever found the fault.
+"""Problem documents (RFC 9457): the form of every answer that is not a success, whether we or Django found the fault.
 
 Codes are stable and for programs. Texts are for people, in the language of the request.
 """
@@ -70,8 +70,9 @@ class UnavailableError(exceptions.APIException):
 def document(
     status_code: int, code: str, detail: Any, errors: Mapping[str, list[Any]] | None = None, **more: Any
 ) -> dict[str, Any]:
-    """The members of a problem document. `more` are facts for programs, such as how much is left; none hides a member
-    of the standard.
+    """The members of a problem document.
+
+    `more` are facts for programs, such as how much is left. A fact with the name of a standard member is dropped.
     """
     problem: dict[str, Any] = {
         "type": f"urn:cosmomatch:problem:{code}",
@@ -86,15 +87,16 @@ def document(
 
 
 def _text(value: Any) -> str:
-    """A message may quote what came in, and half a surrogate pair cannot be sent back."""
+    """The text as it can be sent. A message may quote the request, and half a surrogate pair is no valid UTF-8."""
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def handle(error: Exception, _context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler: None for what is our own fault, which then is a 500."""
+    """DRF's exception handler. None for an error of our own, which then becomes a 500 (`server_error`)."""
     if isinstance(error, RuleViolation):
         body = document(error.status, error.code, error.message, error.errors, **error.params)
         return _respond(body)
+    # Before the other exceptions of DRF: this one has many messages, by field.
     if isinstance(error, exceptions.ValidationError):
         return _respond(document(400, "invalid", _("Some of the information is not valid."), flatten(error.detail)))
 
@@ -143,6 +145,7 @@ def flatten(detail: Any, prefix: str = "") -> dict[str, list[Any]]:
     if isinstance(detail, dict):
         flat: dict[str, list[Any]] = {}
         for name, inner in detail.items():
+            # DRF's name for what concerns the whole object.
             key = prefix if name == "non_field_errors" else f"{prefix}.{name}" if prefix else str(name)
             flat.update(flatten(inner, key))
         return flat
@@ -155,7 +158,7 @@ def flatten(detail: Any, prefix: str = "") -> dict[str, list[Any]]:
     return {prefix or "body": messages} if messages else {}
 
 
-# What Django answers before or after any view of ours: `handler404` and its like in cosmomatch/urls.py.
+# The handlers that cosmomatch/urls.py names. Django calls them for errors outside of our views, such as an unknown URL.
 
 
 def _is_ours(request: HttpRequest) -> bool:
@@ -185,7 +188,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    # Before or after a view of ours, the database may be away too: that passes, and a program may try again.
+    # The database may also be away outside of a view. That passes, so a program is told to try again.
     if _is_ours(request) and isinstance(sys.exc_info()[1], OperationalError):
         log.warning("database_unavailable", error=str(sys.exc_info()[1]))
         answer = _plain(503, UnavailableError.default_code, UnavailableError.default_detail)

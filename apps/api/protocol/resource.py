@@ -1,4 +1,4 @@
-"""What all resources have in common: a transaction for each change, answers kept for repeats, pages, permissions."""
+"""The base of all resources: a transaction for each change, answers kept for repeats, pages, permissions."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -43,6 +43,7 @@ class TransactionalView(APIView):
         if request.method in SAFE_METHODS:
             return super().dispatch(request, *args, **kwargs)
 
+        # DRF's `dispatch` turns exceptions into answers, so the transaction cannot see them. The status decides.
         self.claimed: IdempotencyKey | None = None
         with transaction.atomic():
             response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
@@ -50,22 +51,26 @@ class TransactionalView(APIView):
                 transaction.set_rollback(True)
                 return response
             self._keep_answer(response)
+            # These act on commit. Waking for nothing is cheap, and no view can forget it.
             wake(sweep)
             wake(send_due)
         return response
 
     def _keep_answer(self, response: HttpResponseBase) -> None:
+        # DRF renders an answer later. It is rendered here already, so that it is stored in the same transaction.
         if self.claimed is not None and isinstance(response, Response):
             idempotency.keep(self.claimed, response.render(), hide=self.shown_once)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         if request.auth is not None and "Accept-Language" not in request.headers:
-            # A program says nothing about languages: its errors are read by the person who set it up.
+            # Most programs name no language. The person who set the program up reads its errors.
             translation.activate(request.auth.user.language)
         if request.method not in SAFE_METHODS:
+            # WSGI would read a chunked body as an empty one.
             if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
                 raise LengthRequiredError
+            # After authentication and throttling: a key belongs to a user.
             self.claimed = idempotency.claim(request)
 
     def handle_exception(self, exc: Exception) -> Any:
@@ -82,6 +87,7 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
     """
 
     pagination_class = CursorPage
+    # Ids are opaque to clients, so the pattern takes anything, and `_pk` decides.
     lookup_value_regex = "[^/]+"
     shown: type[RowSerializer]
 
@@ -126,6 +132,7 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
 
     def answer(self, pk: int, status: int = 200) -> Response:
         """One row as it is now. Raises `Http404` if the caller does not see it."""
+        # Read anew after a change: triggers and services have set columns that the view does not know.
         rows = [row for _extra, row in self.shown.read(self.get_queryset().filter(pk=pk))]
         if not rows:
             raise Http404
@@ -165,6 +172,7 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
         if given is not None:
             self.require(permission, given)
             return given
+        # A token for one region acts only for organisations in it.
         own = [
             organisation
             for organisation in self.user.organisations_with(permission)

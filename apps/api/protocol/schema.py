@@ -43,6 +43,7 @@ class Schema(AutoSchema):
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         problem = self.resolve_serializer(ProblemSerializer, "response")
+        # One entry for all errors, because they have one form.
         bodies["default"] = {
             "description": "Anything else is a problem document.",
             "content": {"application/problem+json": {"schema": problem.ref}},
@@ -51,6 +52,7 @@ class Schema(AutoSchema):
 
     def get_operation_id(self) -> str:
         action = getattr(self.view, "action", None) or self.method.lower()
+        # "demands" of `/api/v1/demands/{id}/`. Generators of clients make names of methods from it.
         name = self.path.strip("/").split("/")[2] if self.path.startswith("/api/") else self.view.__class__.__name__
         return f"{name}_{action}"
 

@@ -1,4 +1,4 @@
-"""How many requests one caller may make per minute. Counts live in Redis; without it, nobody is turned away."""
+"""Limits how many requests one caller may make per minute. Redis keeps the counts; without it nobody is limited."""
 
 import time
 from typing import Any, Final
@@ -20,6 +20,7 @@ REST_AFTER_FAILURE: Final = 10.0
 class PerMinuteThrottle(BaseThrottle):
     """Fixed windows of a minute, for each token, else each user, else each address. A rate of 0 limits nothing."""
 
+    # Of the class, not of an object: DRF makes a new object for each request.
     resting_until = 0.0
 
     def __init__(self) -> None:
@@ -55,5 +56,7 @@ class PerMinuteThrottle(BaseThrottle):
         try:
             return cache.incr(key)
         except ValueError:  # the first request of this window
+            # `add` writes only if there is nothing, so that of two first requests neither is lost. The count outlives
+            # its window, so that it does not vanish between the two commands.
             cache.add(key, 0, timeout=2 * WINDOW)
             return cache.incr(key)

@@ -55,6 +55,7 @@ class RowSerializer(serializers.Serializer[Any]):
     @cache
     def plain(cls) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """The fields that come straight from columns, by name."""
+        # Once for each class, because DRF copies all fields for each object.
         return {
             name: field
             for name, field in cls().fields.items()
@@ -66,6 +67,7 @@ class RowSerializer(serializers.Serializer[Any]):
         """Each row of the queryset as (values of the `extra` lookups, what is shown), by one query."""
         fields = [(name, getattr(field, "shown", None)) for name, field in cls.plain().items()]
         lookups = [_column(field) for field in cls.plain().values()]
+        # The order of the lookups is that of the fields, so values and names pair up by position.
         first = len(extra)
         shown = []
         for values in queryset.values_list(*extra, *lookups):
@@ -102,7 +104,7 @@ class ModelRowSerializer(RowSerializer, serializers.ModelSerializer[Any]):
 
     def build_standard_field(self, field_name: str, model_field: Any) -> Any:
         field_class, kwargs = super().build_standard_field(field_name, model_field)
-        # The rest says what may be sent, and every member stands in every answer.
+        # The other arguments (such as `required` and `max_length`) say what may be sent, and this is an answer.
         kept = {"choices", "child", "allow_null", "help_text"}
         return field_class, {name: value for name, value in kwargs.items() if name in kept}
 

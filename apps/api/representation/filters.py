@@ -58,6 +58,7 @@ class RegionCodeFilter(filters.ModelChoiceFilter):
         super().__init__(**{"queryset": Region.objects.all(), "label": "Code of a region: it and all in it.", **kwargs})
 
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        # Everything in a region has a path that begins with the region's own.
         return qs.filter(**{f"{self.field_name}__path__startswith": value.path}) if value else qs
 
 
@@ -69,5 +70,6 @@ class RelatedIdFilter(filters.Filter):
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
         if not value:
             return qs
+        # Not an error: an id is opaque to clients, so this is an id that we never gave out.
         pk = as_id(value)
         return qs.none() if pk is None else qs.filter(**{self.field_name: pk})

@@ -33,6 +33,7 @@ def as_id(text: Any) -> int | None:
 
     Ids are opaque strings to clients. Here they are numbers that fit a bigint.
     """
+    # 18 digits always fit a bigint, whose largest value has 19.
     if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= 18:
         return int(text)
     return None
@@ -58,6 +59,7 @@ class CatalogueCodeField(serializers.Field[Any, Any, Any, Any]):
         if not isinstance(data, str):
             self.fail("invalid")
         known = cast("dict[str, Any]", self.context).setdefault("codes", {})
+        # `find` is part of the key, because an item and a region may have the same code.
         if (self.find, data) not in known:
             known[self.find, data] = self.find(data) if _may_be_code(data) else None
         found = known[self.find, data]
@@ -101,6 +103,7 @@ class RegionCodeField(CatalogueCodeField):
         super().__init__(find_region, **kwargs)
 
     def refuse(self, text: str) -> NoReturn:
+        # Kept in the context, because only a few names of a request get suggestions (`Proposals.MOST`).
         proposals = cast("dict[str, Any]", self.context).setdefault("proposals", Proposals())
         if near := proposals.get(text):
             self.fail("unlike", value=text[:60], near=near)

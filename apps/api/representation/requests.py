@@ -33,6 +33,7 @@ class InputSerializer(serializers.Serializer[Any]):
     IGNORED: ClassVar[Iterable[str]] = ()
 
     def to_internal_value(self, data: Any) -> Any:
+        # Unknown members are added to the other faults, so that one answer names them all.
         errors: dict[str, Any] = {}
         value: Any = {}
         try:

@@ -5,10 +5,11 @@ import re
 import zoneinfo
 from typing import Final
 
-# Beyond these, a time zone's arithmetic overflows somewhere.
+# Outside of these bounds, converting between time zones may overflow.
 EARLIEST: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 LATEST: Final = dt.datetime(2999, 12, 31, tzinfo=dt.UTC)
 
+# re.ASCII: otherwise \d matches digits of other scripts.
 _INSTANT: Final = re.compile(
     r"(?P<time>\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?)(?P<offset>Z|[+-]\d{2}:\d{2})", re.ASCII
 )
@@ -18,8 +19,8 @@ _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 def parse_instant(text: str) -> dt.datetime:
     """A time such as `2026-11-30T12:00:00Z`, or with another offset, as a time in UTC.
 
-    In an address a `+` may have become a space; fractions beyond microseconds are cut off. Raises `ValueError` for
-    any other text, and for times before 1970 or after 2999.
+    A space counts as `+`, which it was before a URL was decoded. Fractions beyond microseconds are cut off. Raises
+    `ValueError` for any other text, and for times before 1970 or after 2999.
     """
     found = _INSTANT.fullmatch(text.strip().replace(" ", "+").upper())
     if found is None:
@@ -43,6 +44,7 @@ def parse_deadline(text: str, zone: str) -> dt.datetime:
         time_zone: dt.tzinfo = zoneinfo.ZoneInfo(zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
         time_zone = dt.UTC
+    # Strictly within the bounds, because the zone may move the end of the day into the next one.
     day = dt.date.fromisoformat(text.strip())
     if not EARLIEST.date() < day < LATEST.date():
         raise ValueError(text)

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from apps.api.representation.times import parse_deadline
 from apps.catalogue.units import MAX_QUANTITY
 
-# Ten years: beyond it, a number of days is a slip of the pen.
+# Ten years. A larger number of days is mistyped.
 MAX_DAYS: Final = 3650
 
 
@@ -19,6 +19,7 @@ class StrictIntegerField(serializers.IntegerField):
     """A JSON integer: neither 1.0 nor "1" nor true."""
 
     def to_internal_value(self, data: Any) -> int:
+        # `isinstance` would accept `true`, as `bool` is a subclass of `int`.
         if type(data) is not int:
             self.fail("invalid")
         return super().to_internal_value(data)

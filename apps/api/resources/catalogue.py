@@ -22,7 +22,7 @@ from apps.catalogue.models import Item, ItemAlias, ItemStandard, Jurisdiction, P
 from apps.catalogue.search import clean
 from apps.catalogue.services import catalogue_version
 
-# Raise it when the shape of answers changes: clients then ask anew for what they have kept.
+# Raise it when the form of the answers changes. Otherwise clients would keep what they have, as the data is the same.
 SHAPE = "1"
 
 
@@ -30,6 +30,7 @@ def etag(_request: Any, **_kwargs: Any) -> str:
     return f'W/"{catalogue_version()}.{SHAPE}"'
 
 
+# A client that has the present version gets 304 before any row is read.
 @method_decorator(condition(etag_func=etag), name="dispatch")
 @extend_schema_view(
     list=extend_schema(
@@ -59,6 +60,7 @@ class CatalogueViewSet(viewsets.GenericViewSet[Any]):
         queryset: Any = self.filter_queryset(self.get_queryset())
         body: dict[str, Any]
         text = request.query_params.get("search", "").strip()
+        # Results of a search are ordered by how well they match, which no cursor can hold. So there is one page.
         if text:
             found = self.search(queryset, text)[: page_size(request)]
             body = {"next": None, "previous": None, "results": [row for _extra, row in self.shown.read(found)]}
@@ -78,6 +80,7 @@ class CatalogueViewSet(viewsets.GenericViewSet[Any]):
 
     def retrieve(self, _request: Request, **kwargs: Any) -> Response:
         name = kwargs[self.lookup_field]
+        # PostgreSQL refuses NUL, and no code is longer than this.
         if not name.isprintable() or len(name) > 120:
             raise Http404
         rows = [row for _extra, row in self.shown.read(self.get_queryset().filter(**{self.lookup_field: name}))]
@@ -111,6 +114,7 @@ class ItemAliasSerializer(serializers.Serializer[Any]):
     text = serializers.CharField()
 
 
+# The lists of an item come from other tables, so `ItemViewSet.complete` fills them in.
 class ItemAliasListField(FilledByViewSet, serializers.ListField):
     child = ItemAliasSerializer()
 
@@ -225,6 +229,7 @@ class UnitViewSet(CatalogueViewSet):
     shown = UnitSerializer
     model = Unit
 
+    # Only a few rows, whose symbols are too short for trigrams. So this does without the search of the other resources.
     def search(self, queryset: Any, text: str) -> QuerySet[Unit]:
         text = clean(text)
         named = Q(code__iexact=text) | Q(symbol__iexact=text) | Q(name_zh__icontains=text) | Q(name_en__icontains=text)
@@ -238,10 +243,12 @@ class ItemViewSet(CatalogueViewSet):
     shown = ItemSerializer
     model = Item
     filterset_class = ItemFilterSet
+    # The contract names items by key, as clients do, and not by id.
     pagination_class = CursorPageByKey
     lookup_field = "key"
 
     def complete(self, rows: Rows) -> None:
+        # Three queries for the whole page, however many items it has.
         by_key = {row["key"]: row for row in rows}
         for row in rows:
             row.update(aliases=[], packs=[], standards=[])

@@ -57,7 +57,7 @@ class ConfirmQuantityField(StrictBooleanField):
 class DemandChangeSerializer(ModelInputSerializer):
     """What a requester asks for. In a change, members that are left out stay as they are."""
 
-    # What an answer shows and only the server sets.
+    # Members of answers that only the server sets. A client may send back what it has read.
     IGNORED = tuple(column.name for column in DEMANDS.columns)
 
     confirm_quantity = ConfirmQuantityField()
@@ -123,7 +123,7 @@ class DemandViewSet(ResourceViewSet):
         return found
 
     def mine(self) -> Demand:
-        """The need, if the caller may do things with it."""
+        """The need, if the caller may change it. Raises `Http404` or `NotAllowedError`."""
         demand = self.get_object()
         self.require(Permission.POST_DEMANDS, demand.organisation)
         return demand
@@ -139,6 +139,8 @@ class DemandViewSet(ResourceViewSet):
         organisation = self._organisation_of(lines)
         open_now = [index for index, line in enumerate(lines) if line.pop("open", False)]
         confirmed = [index for index, line in enumerate(lines) if line.pop("confirm_quantity", False)]
+        # The portal keeps such a line as a draft that goes out later. A program gets an error, because it asked for an
+        # open need and might not read the state of the answer.
         if open_now and not organisation.is_verified:
             raise RuleViolation(
                 "organisation_unverified",
@@ -158,6 +160,7 @@ class DemandViewSet(ResourceViewSet):
                 # The transaction of the request takes the other lines back.
                 with naming(index, many=many):
                     raise outcome.violation
+        # Read back as any other answer: defaults and triggers have filled in columns.
         posted = self.get_queryset().filter(pk__in=[outcome.demand.pk for outcome in outcomes])
         rows = [row for _pk, row in DemandSerializer.read(posted.order_by("pk"))]
         return Response(rows if many else rows[0], status=201)
@@ -172,7 +175,7 @@ class DemandViewSet(ResourceViewSet):
         return [dict(line) for line in (serializer.validated_data if many else [serializer.validated_data])]
 
     def _organisation_of(self, lines: Rows) -> Organisation:
-        """For whom the lines are, which is taken out of them: the first one says it for all."""
+        """Take the organisation out of the lines, and return it. The first line names it for all."""
         organisation = self.organisation_for(Permission.POST_DEMANDS, lines[0].pop("organisation", None))
         for line in lines[1:]:
             if line.pop("organisation", organisation) != organisation:
@@ -183,6 +186,7 @@ class DemandViewSet(ResourceViewSet):
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
         """Change a need. Requests that suppliers have not answered are taken back, and made anew."""
         demand = self.mine()
+        # Through matching, which takes back what suppliers have been asked. import-linter forbids the way around it.
         changes = self.taken(DemandChangeSerializer, partial=True)
         confirmed = changes.pop("confirm_quantity", False)
         matching.amend_demand(demand, by=self.user, quantity_confirmed=confirmed, **changes)
@@ -210,7 +214,7 @@ class DemandViewSet(ResourceViewSet):
     def resume(self, _request: Request, **_kwargs: Any) -> Response:
         """Open a paused or stale need again."""
         demand = self.mine()
-        self.taken(EmptyInputSerializer)
+        self.taken(EmptyInputSerializer)  # refuses members that somebody believes to have an effect
         services.resume_demand(demand, by=self.user)
         return self.answer(demand.pk)
 
@@ -238,6 +242,7 @@ class DemandViewSet(ResourceViewSet):
     def matches(self, request: Request, **_kwargs: Any) -> Response:
         """List who was asked, and why."""
         demand = self.get_object()
+        # This lists matches, so the filters of needs do not apply (`filterset_class=None`), and those of matches do.
         wanted = MatchFilterSet(request.query_params, Match.objects.visible_to(self.user).filter(demand=demand))
         if not wanted.is_valid():
             raise translate_validation(wanted.errors)
@@ -247,7 +252,7 @@ class DemandViewSet(ResourceViewSet):
     @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
     def outlook(self, _request: Request, **_kwargs: Any) -> Response:
         """Show what there is for the need right now, what keeps the rest from serving it, and what would help."""
-        self.get_object()
+        self.get_object()  # 404 unless the caller sees it
         demand = Demand.objects.shown().get(pk=self._pk())
         return Response(describe_outlook(outlook(demand, now=timezone.now()), shortfall_of(demand)))
 
@@ -258,7 +263,7 @@ class DemandViewSet(ResourceViewSet):
 
 @contextmanager
 def naming(index: int, *, many: bool) -> Iterator[None]:
-    """In a list of lines, the fields of an error are named by line: `1.quantity` of the second."""
+    """Name the fields of a violation by their line, if a list was sent: `1.quantity` for the second line."""
     try:
         yield
     except RuleViolation as violation:

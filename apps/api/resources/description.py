@@ -18,11 +18,13 @@ class SchemaView(SpectacularAPIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *_args: Any, **_kwargs: Any) -> HttpResponse:
+        # Only languages that we have, so that nobody can fill the memory with descriptions.
         wanted = request.GET.get("lang") or ""
         language = (
             wanted if wanted in dict(settings.LANGUAGES) else translation.get_language() or settings.LANGUAGE_CODE
         )
         renderer: Any = request.accepted_renderer
+        # Two requests at once may both make it, with the same result, so nothing locks.
         body = _kept.get((language, renderer.media_type))
         if body is None:
             with translation.override(language):

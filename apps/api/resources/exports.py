@@ -33,6 +33,7 @@ class IgnoreAcceptHeader(BaseContentNegotiation):
 class ExportView(APIView):
     """One dataset, streamed in the order of change."""
 
+    # Pulling everything needs more than the right to read, so a token has it only if somebody chose it.
     scope = TokenScope.EXPORTS
     content_negotiation_class = IgnoreAcceptHeader
 
@@ -66,6 +67,7 @@ class ExportView(APIView):
             raise Http404
         assert isinstance(request.user, User)
         form = request.query_params.get("format", ExportFormat.CSV)
+        # No row is read here: the query begins with the first block that the web server asks for (`ExportPull`).
         begun = pull(
             DATASETS[dataset],
             request.user,
@@ -89,6 +91,7 @@ def _narrowed(request: Request) -> dict[str, Any]:
         ("region", find_region, _("There is no such region.")),
         ("item", find_item, _("There is no such item.")),
     ):
+        # The database refuses NUL, and no code is longer than this.
         text = request.query_params.get(name)
         if text:
             found[name] = find(text) if text.isprintable() and len(text) <= 120 else None

@@ -39,6 +39,7 @@ class ExplanationField(serializers.ListField):
     """The terms that are stored with a match, in the language of the request."""
 
     child = ExplanationTermSerializer()
+    # Only facts are stored, so each reader gets the sentences in a language of their own.
     shown = staticmethod(wording.explain)
 
 
@@ -140,6 +141,7 @@ class MatchViewSet(ResourceViewSet):
         fill_matches(rows)
 
     def complete_one(self, row: dict[str, Any]) -> None:
+        # Contacts are personal data: only after acceptance, only with the scope, and each look is logged.
         if row["state"] == MatchState.ACCEPTED and has_scope(self.request, TokenScope.CONTACTS):
             match = Match.objects.shown().get(pk=row["id"])
             row["contact"] = fulfilment.reveal_contact(match, to=self.user)

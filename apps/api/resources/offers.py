@@ -39,9 +39,10 @@ from apps.supply.reading import ReadRow, import_offers, read_rows
 class OfferChangeSerializer(ModelInputSerializer):
     """What a supplier says of an offer. In a change, members that are left out stay as they are."""
 
-    # What an answer shows and only the server sets.
+    # Members of answers that only the server sets. A client may send back what it has read.
     IGNORED = tuple(column.name for column in OFFERS.columns)
 
+    # `\Z` and not `$`, which would let a line break at the end pass.
     currency = serializers.RegexField(r"^[A-Z]{3}\Z", required=False, help_text="ISO 4217.")
     ships_to = serializers.ListField(child=RegionCodeField(), required=False, max_length=500)
 
@@ -56,6 +57,7 @@ class OfferChangeSerializer(ModelInputSerializer):
 
     def validate_ships_to(self, regions: list[Region]) -> list[str]:
         """The codes, each once."""
+        # The column holds codes, and the field has checked that each names a region.
         return list(dict.fromkeys(region.code for region in regions))
 
 
@@ -127,7 +129,7 @@ class OfferViewSet(ResourceViewSet):
         return Offer.objects.visible_to(self.request.user)
 
     def mine(self) -> Offer:
-        """The offer, if the caller may do things with it."""
+        """The offer, if the caller may change it. Raises `Http404` or `NotAllowedError`."""
         offer: Offer = self.get_object()
         self.require(Permission.PUBLISH_OFFERS, offer.organisation)
         return offer
@@ -136,12 +138,11 @@ class OfferViewSet(ResourceViewSet):
     def create(self, _request: Request) -> Response:
         """Draft an offer, or publish it at once."""
         facts = self.taken(NewOfferSerializer)
-        publish = facts.pop("publish", False)
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, facts.pop("organisation", None))
-        offer = services.create_offer(organisation, by=self.user, **facts)
-        if publish:
-            services.publish_offer(offer, by=self.user)
-        return self.answer(offer.pk, status=201)
+        posted = services.post_offer(organisation, by=self.user, **facts)
+        if posted.violation is not None:
+            raise posted.violation  # which takes the draft back, too
+        return self.answer(posted.offer.pk, status=201)
 
     @extend_schema(request=OfferChangeSerializer, responses=OfferSerializer)
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
@@ -205,6 +206,7 @@ class OfferViewSet(ResourceViewSet):
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, taken.get("organisation"))
         data = file.read()
         publish = _is_on(request, "publish")
+        # Read in any case, because the answer shows each row as it was understood.
         sheet = read_rows(organisation, data, by=self.user, publish=publish)
         body: dict[str, Any] = {
             "rows": [_show(row) for row in sheet.rows],

@@ -115,6 +115,7 @@ class OrderViewSet(ResourceViewSet):
         return Order.objects.visible_to(self.request.user)
 
     def complete(self, rows: Rows) -> None:
+        # One query for the shipments of the whole page.
         by_order: dict[int, Rows] = {int(row["id"]): [] for row in rows}
         sent = Shipment.objects.filter(order__in=by_order).order_by("pk")
         for (order_id,), shipment in ShipmentSerializer.read(sent, "order_id"):
@@ -125,6 +126,7 @@ class OrderViewSet(ResourceViewSet):
     def order(self, *, requester: bool = False, supplier: bool = False) -> Order:
         """The order, if the caller may act for one of the sides named."""
         order: Order = self.get_object()
+        # The organisations and not the user's role decide, so a coordinator of either region may act too.
         allowed = []
         if requester:
             allowed.append((Permission.POST_DEMANDS, order.match.demand.organisation))
@@ -155,6 +157,8 @@ class OrderViewSet(ResourceViewSet):
         """Cancel an order of which nothing was sent. A coordinator says for whom, else it is the requester."""
         order = self.order(requester=True, supplier=True)
         given = self.taken(CancellationSerializer)
+        # A coordinator may act for both sides. Whose decision it was counts in the supplier's record, so it can be
+        # said.
         sides = services.sides_of(order, self.user)
         side = Side(given.pop("on_behalf_of", sides[0]))
         if side not in sides:

@@ -52,6 +52,7 @@ class OrganisationSerializer(RowSerializer):
 class OrganisationInputSerializer(InputSerializer):
     """What an organisation says of itself. In a change, members that are left out stay as they are."""
 
+    # Members of answers that only the server sets. A client may send back what it has read.
     IGNORED = tuple(OrganisationSerializer().fields)
 
     name = StrictCharField(max_length=200)
@@ -102,6 +103,7 @@ class OrganisationViewSet(ResourceViewSet):
         return found
 
     def complete(self, rows: Rows) -> None:
+        # Partners and coordinators see organisations of their region here, but not whom to call.
         own: dict[str, dict[str, str]] = {}
         if has_scope(self.request, TokenScope.CONTACTS):
             own = {str(grant.organisation_id): grant.organisation.contact for grant in self.user.grants}
@@ -120,7 +122,7 @@ class OrganisationViewSet(ResourceViewSet):
         organisation = self.get_object()
         self.require(Permission.MANAGE_ORGANISATION, organisation)
         services.amend_organisation(organisation, by=self.user, **self.taken(OrganisationInputSerializer, partial=True))
-        self.user.__dict__.pop("grants", None)  # they hold the facts as they were
+        self.user.__dict__.pop("grants", None)  # cached, with the organisation as it was before
         return self.answer(organisation.pk)
 
     @extend_schema(request=EmptyInputSerializer, responses=OrganisationSerializer)

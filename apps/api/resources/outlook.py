@@ -7,16 +7,15 @@ from rest_framework import serializers
 from apps.api.representation.answers import BaseUnitsField
 from apps.matching.explanation import outlook_wording
 from apps.matching.explanation.outlook import Outlook
-from apps.matching.explanation.survey import Action
 from apps.matching.explanation.wording import sentence
 from apps.matching.models import Shortfall
-from apps.matching.scoring.reasons import OF_OFFERS, OF_SHORTAGES, Reason
+from apps.matching.scoring.eligibility import OF_SHORTAGES, Action, Reason, counted
 
 
 class OutlookReasonSerializer(serializers.Serializer[Any]):
     """A reason why offers cannot serve the need, and how many suppliers it keeps back."""
 
-    reason = serializers.ChoiceField(choices=[reason.value for reason in OF_OFFERS])
+    reason = serializers.ChoiceField(choices=[check.reason.value for check in counted()])
     suppliers = serializers.IntegerField(
         help_text="How many it keeps back. Several reasons may keep back one supplier."
     )
@@ -68,6 +67,7 @@ class OutlookSerializer(serializers.Serializer[Any]):
 
 def describe_outlook(outlook: Outlook, shortfall: Shortfall | None) -> dict[str, Any]:
     """What `OutlookSerializer` shows, with sentences in the active language."""
+    # `blocked` counts only suppliers of goods that the need accepts, so those of other substitutes are added here.
     blocked = dict(outlook.survey.blocked)
     if similar := outlook.survey.group(Reason.SUBSTITUTE):
         blocked[Reason.SUBSTITUTE] = similar.suppliers
@@ -77,7 +77,9 @@ def describe_outlook(outlook: Outlook, shortfall: Shortfall | None) -> dict[str,
         "candidates": outlook.survey.candidates if outlook.is_counted else None,
         "text": outlook_wording.why(outlook),
         "hindrances": [
-            {"reason": reason.value, "suppliers": blocked[reason]} for reason in OF_OFFERS if reason in blocked
+            {"reason": check.reason.value, "suppliers": blocked[check.reason]}
+            for check in counted()
+            if check.reason in blocked
         ],
         "ways": [
             {

@@ -17,6 +17,7 @@ from apps.exports.stats import public_stats
 
 log = structlog.get_logger(__name__)
 
+# In seconds. The page is public, so the sums must not be made for each visitor.
 KEPT_FOR: Final = 60
 # Raise the number when the shape of the answer changes: a cache may outlive an upgrade.
 KEY: Final = "public-stats:2"
@@ -64,6 +65,7 @@ def _kept() -> dict[str, Any]:
     except (RedisError, OSError) as error:
         log.warning("stats_without_redis", error=str(error))
         return public_stats().as_json()
+    # Several processes may count at the same time after a minute. That is rare and harmless, so nothing locks.
     if kept is None:
         kept = public_stats().as_json()
         cache.set(KEY, kept, KEPT_FOR)

@@ -73,6 +73,7 @@ class TokenViewSet(ResourceViewSet):
     lookup_field = "id"
 
     def get_queryset(self) -> QuerySet[ApiToken]:
+        # Nobody sees the tokens of others, not even a manager of the organisation: a token acts as a person.
         return ApiToken.objects.filter(user=self.request.user.pk)
 
     @extend_schema(request=NewTokenSerializer, responses={201: TokenWithSecretSerializer})
@@ -86,6 +87,8 @@ class TokenViewSet(ResourceViewSet):
             _stay_within(request.auth, wanted["scopes"], region, timezone.now() + lasts)
         token, text = services.issue_token(self.user, lasts=lasts, region=region, **wanted)
         ((_extra, row),) = TokenSerializer.read(self.get_queryset().filter(pk=token.pk))
+        # The database has only a hash, so this answer is the one chance to see the token. `shown_once` keeps it out of
+        # the answer that is stored for repeats.
         return Response({**row, "token": text}, status=201)
 
     def get_object(self) -> ApiToken:
@@ -108,6 +111,7 @@ class TokenViewSet(ResourceViewSet):
 
 def _stay_within(token: ApiToken, scopes: list[str], region: Any, until: dt.datetime) -> None:
     """Raise `ValidationError` if a new token could do more than the one that asks for it, elsewhere, or for longer."""
+    # Otherwise a person who finds a token could make a stronger one with it.
     errors: dict[str, list[str]] = {}
     if more := sorted(set(scopes) - set(token.scopes)):
         errors["scopes"] = [_("This token itself lacks: %(scopes)s.") % {"scopes": ", ".join(more)}]

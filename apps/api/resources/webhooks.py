@@ -80,7 +80,7 @@ class WebhookViewSet(ResourceViewSet):
         return WebhookEndpoint.objects.visible_to(self.request.user)
 
     def managed(self) -> WebhookEndpoint:
-        """The endpoint, if the caller may do things with it."""
+        """The endpoint, if the caller may change it. Raises `Http404` or `NotAllowedError`."""
         endpoint: WebhookEndpoint = self.get_object()
         self.require(Permission.MANAGE_ORGANISATION, endpoint.organisation)
         return endpoint
@@ -107,4 +107,5 @@ class WebhookViewSet(ResourceViewSet):
         endpoint = self.managed()
         self.taken(EmptyInputSerializer)
         message = services.test_webhook(endpoint, by=self.user)
+        # 202: the outbox sends it after the commit, so nobody knows yet whether it arrives.
         return Response({"id": str(message.uid), "state": message.state}, status=202)

@@ -14,7 +14,7 @@ _TOGETHER = 1024  # needs whose scores are computed in one go
 
 
 class Load(NamedTuple):
-    """What one arc carries: a shipment of one source to one need."""
+    """The load of one arc: a shipment of one source to one need."""
 
     units: int
     score: int  # per unit, in thousandths
@@ -134,7 +134,7 @@ def _serve(market: Market, members: Ints, cap: Ints, assignment: Assignment) -> 
 
 
 def _options(market: Market, rows: Ints, assignment: Assignment) -> dict[int, tuple[Ints, Scores]]:
-    """For each of these needs the sources with something left, and their scores. Needs without any are left out."""
+    """The compatible sources with something left, and their scores, by need (row). Needs without any are left out."""
     options = {}
     left = np.flatnonzero(assignment.residual)
     for some, columns, scores in market.blocks(rows, left) if len(left) else ():

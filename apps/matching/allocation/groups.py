@@ -11,7 +11,8 @@ from operator import attrgetter
 import numpy as np
 import numpy.typing as npt
 
-from apps.matching.scoring.facts import Fit, Location, Need, Rules, Source, classify, fit_of
+from apps.matching.scoring.eligibility import fit_of
+from apps.matching.scoring.facts import Fit, Location, Need, Rules, Source, classify
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

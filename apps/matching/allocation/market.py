@@ -18,10 +18,9 @@ import numpy.typing as npt
 from apps.matching.allocation.distances import GreatCircleTable, Singles
 from apps.matching.allocation.groups import Bools, Floats, Goods, Ints, goods_of, groups_of
 from apps.matching.scoring import facts, terms
-from apps.matching.scoring.eligibility import Check, checks
+from apps.matching.scoring.eligibility import Check, Reason, checks
 from apps.matching.scoring.facts import Location, Need, Rules, Source, classify
 from apps.matching.scoring.precedence import aged_tier, days_of_supply
-from apps.matching.scoring.reasons import Reason
 from apps.policy.values import PolicyValues
 
 Scores = npt.NDArray[np.int16]

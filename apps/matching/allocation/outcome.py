@@ -13,9 +13,9 @@ from apps.matching.allocation.market import REFUSED, THOUSAND, Market
 from apps.matching.allocation.priority import PriorityLevels, jain_index
 from apps.matching.allocation.sequential import Backup, Hold, Plan
 from apps.matching.allocation.shortage import Shortage
-from apps.matching.scoring.facts import Fit, Rules, fit_of
+from apps.matching.scoring.eligibility import Reason, fit_of
+from apps.matching.scoring.facts import Fit, Rules
 from apps.matching.scoring.ranking import Candidate, score
-from apps.matching.scoring.reasons import Reason
 
 
 class Method(StrEnum):
@@ -169,7 +169,7 @@ def shortages_of(solution: Solution) -> dict[int, Shortage]:
 
 
 def _with_sources_left(market: Market, assignment: Assignment, short: Ints) -> set[int]:
-    """Of the needs that are short, those with something left at a compatible source: it must be too little."""
+    """The needs among `short` with something left at a compatible source. What is left must be too little for them."""
     columns = np.flatnonzero(assignment.residual)
     found: set[int] = set()
     for rows, _columns, scores in market.blocks(short, columns) if len(columns) else ():

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from apps.matching.scoring.eligibility import Reason
 from apps.matching.scoring.ranking import TermScore
-from apps.matching.scoring.reasons import Reason
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """What there is for a need right now, what keeps the rest from serving it, and what would help.
 
 An item may have twenty thousand offers, and the page of a need must open at once: the database counts, none is loaded.
-It counts by the checks of `scoring.eligibility`, asked in SQL: `_conditions`. A test compares the two on random data.
+It counts by the SQL of the checks in `scoring.eligibility`. A test compares it with their formulas on random data.
 """
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -15,25 +15,23 @@ from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Q, 
 from django.db.models.expressions import Combinable
 from django.db.models.functions import ASin, Cos, Least, Power, Radians, Sin, Sqrt
 
-from apps.accounts.models import OrganisationState
-from apps.catalogue.models import Item, Region, Satisfaction, Standard, Substitution
+from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.regions import EARTH_RADIUS_KM, distance_km
-from apps.demands.models import URGENCY_RANK, Demand, DemandState
+from apps.demands.models import Demand, DemandState
 from apps.matching.exclusions import not_to_be_asked
 from apps.matching.explanation.survey import OfferGroup, Reasons, Survey, Way, ways_out
-from apps.matching.loading import need_of
+from apps.matching.loading import load_rules, need_of
 from apps.matching.models import Match, MatchState
-from apps.matching.scoring.facts import minimum_useful_quantity
-from apps.matching.scoring.precedence import ROUTINE, effective_tier
-from apps.matching.scoring.reasons import OF_OFFERS, Reason
+from apps.matching.scoring.eligibility import Reason, counted
+from apps.matching.scoring.facts import Need, Rules
+from apps.matching.scoring.precedence import effective_tier
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 from apps.supply.models import Offer, OfferState
 
 _NEAREST: Final = 2
 # Each reason is a bit in the mask of an offer.
-_BIT: Final = {reason: 1 << index for index, reason in enumerate(OF_OFFERS)}
-_COUNTED: Final = (OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED)
+_BIT: Final = {check.reason: 1 << index for index, check in enumerate(counted())}
 
 
 @dataclass(frozen=True)
@@ -65,22 +63,24 @@ class Outlook:
 
 
 def _may_ask(demand: Demand) -> bool:
-    """Only for whom suppliers are asked is it counted what they have: anybody can register and draft."""
+    """Whether suppliers may be asked for this need. Nothing is counted for others, because anybody can register."""
     return demand.state == DemandState.OPEN and demand.organisation.is_verified
 
 
 def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = None) -> Outlook:
-    """Count the suppliers that could serve a need (fetched with `shown()`) under a policy (None: the current one), and
-    what keeps back the others. Nothing is counted for a need for which nobody is asked.
+    """Count the suppliers that could serve a need (fetched with `shown()`), and what keeps back the others.
+
+    `policy` is the current one unless it is given. Nothing is counted for a need for which nobody is asked.
     """
     if not _may_ask(demand):
         return Outlook(demand, now, is_asked=False, survey=Survey(0, {}, ()), ways=())
     policy = policy or Policy.objects.current().values
-    substitutes = set(Substitution.objects.filter(demanded=demand.item_id).values_list("offered_id", flat=True))
-    welcome = {demand.item_id} | (substitutes if demand.accepts_substitutes else set())
+    rules = load_rules()
+    excluded = not_to_be_asked([demand])[demand.pk]
+    need = need_of(demand, policy, remaining=max(1, demand.quantity_remaining), excluded=excluded)
     asked = list(Match.objects.held().filter(demand=demand).values_list("offer_id", flat=True))
-    offers = _offers(demand, welcome, substitutes, policy, now).exclude(pk__in=asked)
-    survey = _survey(offers, welcome)
+    offers = _offers(demand, need, rules, policy, now).exclude(pk__in=asked)
+    survey = _survey(offers, rules.offered_for(demand.item_id, accepts_substitutes=demand.accepts_substitutes))
     places = _nearest(survey.places, demand.region)
     ways = ways_out(
         survey,
@@ -102,78 +102,36 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
     )
 
 
-def _offers(
-    demand: Demand, welcome: set[int], substitutes: set[int], policy: PolicyValues, now: dt.datetime
-) -> QuerySet[Any]:
-    """Every offer of the goods or of a substitute but the requester's own, with a `mask` of the reasons against it.
-
-    `welcome` are the items that will do.
-    """
+def _offers(demand: Demand, need: Need, rules: Rules, policy: PolicyValues, now: dt.datetime) -> QuerySet[Any]:
+    """Every offer of the goods or of a substitute but the requester's own, with a `mask` of the reasons against it."""
     offers = (
-        Offer.objects.filter(item__in={demand.item_id} | substitutes, state__in=_COUNTED)
+        Offer.objects.filter(
+            item__in=rules.offered_for(demand.item_id, accepts_substitutes=True),
+            state__in=[OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED],
+        )
         .exclude(organisation=demand.organisation_id)
-        .annotate(is_free=Offer.quantity_free.expression())
+        .annotate(free=Offer.quantity_free.expression(), beyond_km=_beyond_reach(demand.region, policy, now))
     )
-    beyond_km = _beyond_reach(demand, policy, now)
-    if beyond_km is not None:
-        offers = offers.annotate(beyond_km=beyond_km)
     mask: Combinable = Value(0, output_field=IntegerField())
-    for reason, condition in _conditions(demand, welcome, policy, now).items():
-        if condition is not None:
-            bit = Value(_BIT[reason])
-            mask = mask + Case(When(condition, then=bit), default=Value(0), output_field=IntegerField())
+    for check in counted():
+        condition, bit = check.condition(need, rules, policy, now), Value(_BIT[check.reason])
+        # Each condition sets its own bit, so one number says all the reasons against an offer.
+        mask = mask + Case(When(condition, then=bit), default=Value(0), output_field=IntegerField())
     return offers.annotate(mask=mask).order_by()
 
 
-def _conditions(demand: Demand, welcome: set[int], policy: PolicyValues, now: dt.datetime) -> dict[Reason, Q | None]:
-    """When each reason of `reasons.OF_OFFERS` keeps an offer from the need, in SQL. None: never from this need.
-
-    The counterpart of the formulas in `scoring.eligibility`. The database counts twenty thousand offers before they
-    could be loaded.
+def _beyond_reach(region: Region, policy: PolicyValues, now: dt.datetime) -> Combinable:
+    """By how many kilometres an offer is farther away than gifts go by now. NULL where they go anywhere: to a place
+    without coordinates, or under a policy that says so.
     """
-    need = need_of(demand, policy, remaining=max(1, demand.quantity_remaining))
-    useful = minimum_useful_quantity(need, policy)
-    codes = [code for code in demand.region.path.split("/") if code]
-    excluded = not_to_be_asked([demand]).get(demand.pk)
-    waits_for_nearer = _beyond_reach(demand, policy, now) is not None
-    return {
-        Reason.SUBSTITUTE: ~Q(item__in=welcome),
-        Reason.STANDARD: _falls_short(demand),
-        Reason.REGION: ~Q(ships_to=[]) & ~Q(ships_to__overlap=codes),
-        Reason.MINIMUM: Q(minimum_order__gt=need.remaining),
-        Reason.STOCK: Q(is_free__lt=F("minimum_order")),  # a minimum order is 1 at least
-        Reason.LITTLE: Q(is_free__gte=F("minimum_order"), is_free__lt=useful),
-        Reason.ASKED_BEFORE: Q(pk__in=list(excluded)) if excluded else None,
-        Reason.CERTIFICATE: Q(certificate_valid_until__lt=now.date()),
-        Reason.UNVERIFIED: ~Q(organisation__state=OrganisationState.VERIFIED),
-        Reason.STALE: Q(state=OfferState.STALE),
-        Reason.PAUSED: Q(state=OfferState.PAUSED),
-        Reason.FAR: Q(is_donation=True, beyond_km__gt=0) if waits_for_nearer else None,
-    }
-
-
-def _falls_short(demand: Demand) -> Q | None:
-    """The standard of an offer neither is the one that is asked for nor exceeds it."""
-    if demand.standard_id is None:
-        return None
-    exceeding = Satisfaction.objects.filter(demanded=demand.standard_id).values("offered")
-    # A standard that is not stated is none of those that will do. Without this, NOT would make it unknown.
-    return Q(standard=None) | ~(Q(standard=demand.standard_id) | Q(standard__in=exceeding))
-
-
-def _beyond_reach(demand: Demand, policy: PolicyValues, now: dt.datetime) -> Combinable | None:
-    """By how many kilometres an offer is farther away than gifts go by now. None where they go anywhere: to a need that
-    cannot wait, to a place without coordinates, or under a policy that says so.
-    """
-    can_wait = URGENCY_RANK[demand.urgency] >= ROUTINE  # type: ignore[index]  # a TextChoices member is its value
-    km = _km_from(demand.region)
-    if not can_wait or km is None or policy.gift_reach_km is None:
-        return None
+    km = _km_from(region)
+    if km is None or policy.gift_reach_km is None:
+        return Value(None, output_field=FloatField())
     return km - _reach_km(policy.gift_reach_km, policy.gift_reach_km_per_day, now)
 
 
 def _km_from(region: Region) -> Combinable | None:
-    """How far offers are from there, by the haversine formula, as `catalogue.regions.distance_km`."""
+    """Kilometres from a region to the origin of an offer, by the haversine formula, as `catalogue.regions` has it."""
     if region.latitude is None or region.longitude is None:
         return None
     here = math.radians(region.latitude)
@@ -184,7 +142,7 @@ def _km_from(region: Region) -> Combinable | None:
 
 
 def _reach_km(km: float, km_per_day: float, now: dt.datetime) -> Combinable:
-    """How far gifts go by now, as `ranking.reach_km`."""
+    """How far gifts go by now, in kilometres, as `facts.reach_km` computes it."""
     seconds = Func(
         Value(now) - F("published_at"),
         template="greatest(0, extract(epoch FROM %(expressions)s)::float8)",
@@ -193,7 +151,8 @@ def _reach_km(km: float, km_per_day: float, now: dt.datetime) -> Combinable:
     return seconds * (km_per_day / 86_400) + km
 
 
-# One scan; what all offers of a supplier have in common keeps the supplier back.
+# One scan of the offers, kept as `offer`, then four counts of it in one answer; the first column says which count a row
+# belongs to. `bit_and` leaves the reasons that all offers of a supplier have in common: these keep the supplier back.
 _COUNT: Final = """
     WITH offer (organisation, item, standard, minimum, free, ships_to, mask) AS MATERIALIZED ({offers}),
          supplier AS (SELECT bit_and(mask) AS mask FROM offer WHERE item = ANY(%s) GROUP BY organisation)
@@ -210,8 +169,9 @@ _COUNT: Final = """
 """
 
 
-def _survey(offers: QuerySet[Any], welcome: set[int]) -> Survey:
-    columns = ("organisation_id", "item_id", "standard_id", "minimum_order", "is_free", "ships_to", "mask")
+def _survey(offers: QuerySet[Any], welcome: Collection[int]) -> Survey:
+    """`welcome` are the items that will do."""
+    columns = ("organisation_id", "item_id", "standard_id", "minimum_order", "free", "ships_to", "mask")
     query, params = offers.values_list(*columns).query.sql_with_params()
     detailed = [_BIT[Reason.SUBSTITUTE], _BIT[Reason.STANDARD]]
     with connection.cursor() as cursor:
@@ -227,7 +187,7 @@ def _survey(offers: QuerySet[Any], welcome: set[int]) -> Survey:
         )
         for kind in ("group", "item")
     }
-    blocked = {one: sum(count for reasons, count in suppliers.items() if one in reasons) for one in OF_OFFERS}
+    blocked = {one: sum(count for reasons, count in suppliers.items() if one in reasons) for one in _BIT}
     survey = Survey(
         suppliers=sum(suppliers.values()),
         blocked={reason: count for reason, count in blocked.items() if count},
@@ -244,7 +204,8 @@ def _reasons_in(mask: int) -> Reasons:
 
 
 def _nearest(codes: Sequence[str], region: Region) -> list[Region]:
-    """The nearest of these places."""
+    """The nearest of these places, at most `_NEAREST`."""
+    # Without coordinates no place is nearer than another, so none is named.
     if not codes or region.latitude is None or region.longitude is None:
         return []
     here = (region.latitude, region.longitude)
@@ -261,6 +222,7 @@ def _rivals(offers: QuerySet[Any], demand: Demand, policy: PolicyValues, now: dt
     holding = Match.objects.filter(
         offer__in=offers.filter(mask=_BIT[Reason.STOCK]).values("pk"),
         state__in=[MatchState.HELD, MatchState.ACCEPTED],
+        # A need that was received in full is no rival any more.
         demand__state__in=[DemandState.OPEN, DemandState.MATCHED],
     )
     counted = holding.aggregate(

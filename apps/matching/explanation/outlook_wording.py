@@ -11,8 +11,8 @@ from django.utils.translation import ngettext, ngettext_lazy, pgettext
 
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
 from apps.matching.explanation.outlook import Outlook
-from apps.matching.explanation.survey import Action, Way
-from apps.matching.scoring.reasons import Reason
+from apps.matching.explanation.survey import Way
+from apps.matching.scoring.eligibility import Action, Reason, check_of, counted
 
 
 def in_every_language(write: Callable[[], list[str]]) -> list[dict[str, str]]:
@@ -30,7 +30,7 @@ def _number(value: int) -> str:
 
 
 def _in_language(names: Mapping[str, str]) -> str:
-    """Of a text in several languages, the one that is active now."""
+    """The text in the language that is active now, of a text in several."""
     return names["zh-hans" if (translation.get_language() or "").startswith("zh") else "en"]
 
 
@@ -39,116 +39,7 @@ def listed(names: Iterable[str]) -> str:
     return str(pgettext("between the members of a list", ", ")).join(names)
 
 
-# By reason: of all suppliers that have the goods, and of some of them.
-_SENTENCES: Final = {
-    Reason.STANDARD: (
-        ngettext_lazy(
-            "Its goods do not reach the standard %(standard)s.",
-            "None of them has it by the standard %(standard)s or a better one.",
-            "count",
-        ),
-        ngettext_lazy(
-            "%(number)s of them does not reach the standard %(standard)s.",
-            "%(number)s of them do not reach the standard %(standard)s.",
-            "count",
-        ),
-    ),
-    Reason.REGION: (
-        ngettext_lazy("It does not ship to %(region)s.", "None of them ships to %(region)s.", "count"),
-        ngettext_lazy(
-            "%(number)s of them does not ship to %(region)s.", "%(number)s of them do not ship to %(region)s.", "count"
-        ),
-    ),
-    Reason.MINIMUM: (
-        ngettext_lazy(
-            "Its minimum order is above the %(wanting)s that are still needed.",
-            "All of them have minimum orders above the %(wanting)s that are still needed.",
-            "count",
-        ),
-        ngettext_lazy(
-            "%(number)s of them has a minimum order above the %(wanting)s that are still needed.",
-            "%(number)s of them have minimum orders above the %(wanting)s that are still needed.",
-            "count",
-        ),
-    ),
-    Reason.STOCK: (
-        ngettext_lazy(
-            "All of its stock is reserved for others.", "All of their stock is reserved for others.", "count"
-        ),
-        ngettext_lazy(
-            "%(number)s of them has all of its stock reserved for others.",
-            "%(number)s of them have all of their stock reserved for others.",
-            "count",
-        ),
-    ),
-    Reason.LITTLE: (
-        ngettext_lazy(
-            "What it has left is too little to be worth a shipment.",
-            "What each of them has left is too little to be worth a shipment.",
-            "count",
-        ),
-        ngettext_lazy(
-            "%(number)s of them has too little left to be worth a shipment.",
-            "%(number)s of them have too little left to be worth a shipment.",
-            "count",
-        ),
-    ),
-    Reason.ASKED_BEFORE: (
-        ngettext_lazy(
-            "It was asked before and declined, did not answer or gave what it could.",
-            "All of them were asked before and declined, did not answer or gave what they could.",
-            "count",
-        ),
-        ngettext_lazy(
-            "%(number)s of them was asked before and declined, did not answer or gave what it could.",
-            "%(number)s of them were asked before and declined, did not answer or gave what they could.",
-            "count",
-        ),
-    ),
-    Reason.CERTIFICATE: (
-        ngettext_lazy("Its certificate has expired.", "Their certificates have expired.", "count"),
-        ngettext_lazy(
-            "The certificate of %(number)s of them has expired.",
-            "The certificates of %(number)s of them have expired.",
-            "count",
-        ),
-    ),
-    Reason.UNVERIFIED: (
-        ngettext_lazy("It is not verified.", "None of them is verified.", "count"),
-        ngettext_lazy("%(number)s of them is not verified.", "%(number)s of them are not verified.", "count"),
-    ),
-    Reason.STALE: (
-        ngettext_lazy(
-            "It has not confirmed lately that the goods are still there.",
-            "None of them has confirmed lately that the goods are still there.",
-            "count",
-        ),
-        ngettext_lazy(
-            "%(number)s of them has not confirmed lately that the goods are still there.",
-            "%(number)s of them have not confirmed lately that the goods are still there.",
-            "count",
-        ),
-    ),
-    Reason.PAUSED: (
-        ngettext_lazy("It has paused its offer.", "All of them have paused their offers.", "count"),
-        ngettext_lazy(
-            "%(number)s of them has paused its offer.", "%(number)s of them have paused their offers.", "count"
-        ),
-    ),
-    Reason.FAR: (
-        ngettext_lazy(
-            "Its donation is kept for a need nearby first, as this one is not urgent.",
-            "Their donations are kept for needs nearby first, as this one is not urgent.",
-            "count",
-        ),
-        ngettext_lazy(
-            "%(number)s of them offers a donation, kept for a need nearby first, as this one is not urgent.",
-            "%(number)s of them offer donations, kept for needs nearby first, as this one is not urgent.",
-            "count",
-        ),
-    ),
-}
-# The same for those with several offers.
+# Of those with several offers: of all suppliers that have the goods, and of some of them.
 _MIXED: Final = (
     ngettext_lazy(
         "It has several offers, and each of them is ruled out for another reason.",
@@ -202,23 +93,23 @@ def reasons(outlook: Outlook) -> list[tuple[Reason | None, str]]:
         )
         found.append((None, text % {"number": _number(survey.candidates)}))
 
-    def told(texts: tuple[Any, Any], count: int) -> str:
-        of_all, of_some = texts
+    def told(of_all: Any, of_some: Any, count: int) -> str:
         return str((of_all if count == total else of_some) % {**facts, "count": count, "number": _number(count)})
 
-    blocked = survey.blocked
-    found += [(reason, told(texts, blocked[reason])) for reason, texts in _SENTENCES.items() if reason in blocked]
+    blocked = [(check, survey.blocked[check.reason]) for check in counted() if check.reason in survey.blocked]
+    found += [(check.reason, told(check.of_all, check.of_some, count)) for check, count in blocked]
     if survey.mixed:
-        found.append((None, told(_MIXED, survey.mixed)))
+        found.append((None, told(*_MIXED, survey.mixed)))
     found += [(Reason.STOCK, text) for text in _rivals(outlook)]
     if similar := survey.group(Reason.SUBSTITUTE):
-        text = ngettext(
-            "%(number)s supplier has a substitute, which this need does not accept: %(items)s.",
-            "%(number)s suppliers have substitutes, which this need does not accept: %(items)s.",
-            similar.suppliers,
-        )
         way = next(way for way in outlook.ways if way.action is Action.SUBSTITUTES)
-        found.append((Reason.SUBSTITUTE, text % {"number": _number(similar.suppliers), "items": _items(outlook, way)}))
+        count = similar.suppliers
+        text = check_of(Reason.SUBSTITUTE).of_some % {
+            "count": count,
+            "number": _number(count),
+            "items": _items(outlook, way),
+        }
+        found.append((Reason.SUBSTITUTE, text))
     return found
 
 

@@ -11,9 +11,9 @@ from apps.demands.models import Demand, DemandState
 from apps.matching.allocation.sequential import Plan
 from apps.matching.allocation.shortage import Shortage
 from apps.matching.models import Match, MatchState, Shortfall
+from apps.matching.scoring.eligibility import Reason
 from apps.matching.scoring.facts import Need
 from apps.matching.scoring.precedence import effective_tier
-from apps.matching.scoring.reasons import Reason
 from apps.policy.models import Policy
 
 

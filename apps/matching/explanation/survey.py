@@ -5,11 +5,9 @@ An offer may fail several checks at once. A way out counts only offers that fail
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
 
 from apps.accounts.disclosure import LEAST_ORGANISATIONS
-from apps.matching.scoring.reasons import Reason
+from apps.matching.scoring.eligibility import Action, Reason, counted
 
 Reasons = frozenset[Reason]  # why an offer cannot serve a need: all of them at once
 
@@ -52,17 +50,6 @@ class Survey:
         return group.suppliers if group else 0
 
 
-class Action(StrEnum):
-    """What the requester could change."""
-
-    SUBSTITUTES = "substitutes"
-    STANDARD = "standard"
-    MORE = "more"  # reach a minimum order
-    LESS = "less"  # so little that what is left is worth a shipment
-    REGION = "region"
-    URGENT = "urgent"  # say that the need cannot wait
-
-
 @dataclass(frozen=True)
 class Way:
     """A change of the need, and how many suppliers with how much it opens: None of fewer than `LEAST_ORGANISATIONS`."""
@@ -76,29 +63,23 @@ class Way:
     places: tuple[str, ...] = ()  # codes of the nearest places that are shipped to
 
 
-_SINGLE: Final = {
-    Action.SUBSTITUTES: Reason.SUBSTITUTE,
-    Action.STANDARD: Reason.STANDARD,
-    Action.MORE: Reason.MINIMUM,
-    Action.LESS: Reason.LITTLE,
-    Action.REGION: Reason.REGION,
-    Action.URGENT: Reason.FAR,
-}
-
-
 def ways_out(survey: Survey, *, spoken_for: int, matter_share: float, places: tuple[str, ...] = ()) -> tuple[Way, ...]:
-    """What would help, the most suppliers first, then the most goods. `spoken_for` is what suppliers hold for the need
-    or have promised to it; `places` are near ones that those ship to who do not ship to the need.
+    """The changes of a need that would help, the most suppliers first, then the most goods.
+
+    `spoken_for` are base units that suppliers hold for the need or have promised to it. `places` are near ones to which
+    suppliers ship that do not ship to the need.
     """
     found = []
-    for action, reason in _SINGLE.items():
-        group = survey.group(reason)
-        if group is None:
+    for check in counted():
+        action, reason, group = check.way_out, check.reason, survey.group(check.reason)
+        if action is None or group is None:
             continue
+        # Of fewer than three organisations a figure would give away the stock of one (`accounts.disclosure`).
         quantity, are_few = None, group.suppliers < LEAST_ORGANISATIONS
         if action is Action.MORE:
             quantity = spoken_for + group.least_minimum
         if action is Action.LESS:
+            # What is useful is a share of what is asked for: their stock is enough for at most this much.
             at_most = int(group.most_free / matter_share)
             quantity = spoken_for + (_to_one_digit(at_most) if are_few else at_most)
         way = Way(

@@ -88,7 +88,7 @@ def parameters_of_one(request: HoldRequest) -> dict[str, Any]:
 
 
 def _row(request: HoldRequest) -> dict[str, Any]:
-    """By the names of the columns of `matching_hold_request`."""
+    """A request as a row of `matching_hold_request`, by the names of its columns."""
     # `terms` stay text within the document, so PostgreSQL parses them once: when it writes the row.
     return {name: getattr(request, name) for name in _FACTS} | {"terms": _json(request.terms)}
 

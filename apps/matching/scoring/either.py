@@ -53,15 +53,6 @@ def known_or(x: Either, default: float) -> Either:
     return where(is_known(x), x, default)
 
 
-def rounded_up(x: Either) -> Either:
-    """The smallest whole number that is not below."""
-    if isinstance(x, _NUMBERS):
-        return math.ceil(x)
-    import numpy as np
-
-    return np.ceil(x).astype(np.int64)
-
-
 def rounded_down(x: Either) -> Either:
     """The largest whole number that is not above."""
     if isinstance(x, _NUMBERS):

@@ -11,14 +11,13 @@ import datetime as dt
 import inspect
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from apps.matching.scoring.either import Either
-from apps.matching.scoring.reasons import Reason
 from apps.policy.values import PolicyValues
 
 if TYPE_CHECKING:  # numpy stays out of what does without it
@@ -64,7 +63,8 @@ class Need:
     location: Location
     standard_id: int | None = None
     accepts_substitutes: bool = False
-    excluded: frozenset[int] = frozenset()  # offers that were asked and said no, or never answered
+    # Who is out of the question: ids, by the reason of the check that looks them up.
+    excluded: Mapping[str, Collection[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,27 +131,6 @@ class Rules:
         if not accepts_substitutes:
             return frozenset({item_id})
         return frozenset({item_id, *(offered for offered, demanded in self.substitutes if demanded == item_id)})
-
-
-def fit_of(need: Need, item_id: int, standard_id: int | None, rules: Rules) -> Fit | Reason:
-    """How goods of this item and standard relate to what was asked for, or why they will not do."""
-    if item_id != need.item_id:
-        # Item first, then standard: a substitute that nobody accepts needs no look at its standard.
-        if not need.accepts_substitutes or (item_id, need.item_id) not in rules.substitutes:
-            return Reason.SUBSTITUTE
-        if need.standard_id is not None and (
-            standard_id is None or (standard_id, need.standard_id) not in rules.satisfies
-        ):
-            return Reason.STANDARD
-        return Fit.SUBSTITUTE
-    if need.standard_id is None:
-        # A stated standard is worth more than none even to somebody who asked for none.
-        return Fit.UNSTATED if standard_id is None else Fit.EQUAL
-    if standard_id == need.standard_id:
-        return Fit.EQUAL
-    if standard_id is not None and (standard_id, need.standard_id) in rules.satisfies:
-        return Fit.EXCEEDS
-    return Reason.STANDARD
 
 
 def region_codes(location: Location) -> frozenset[str]:
@@ -229,19 +208,19 @@ def facts_read(formula: Callable[..., Either]) -> tuple[str, ...]:
 
 
 def of_need(names: Iterable[str], need: Need, now: dt.datetime, policy: PolicyValues) -> dict[str, float]:
-    """Those of these facts that a need decides."""
+    """The facts among `names` that a need decides, as numbers by name."""
     return {name: NEED[name](need, now, policy) for name in names if name in NEED}
 
 
 def of_source(names: Iterable[str], source: Source, now: dt.datetime, policy: PolicyValues) -> dict[str, float]:
-    """Those of these facts that a source decides."""
+    """The facts among `names` that a source decides, as numbers by name."""
     return {name: SOURCE[name].read(source, now, policy) for name in names if name in SOURCE}
 
 
 def of_needs(
     names: Iterable[str], needs: Collection[Need], now: dt.datetime, policy: PolicyValues
 ) -> dict[str, "Floats"]:
-    """The same of many needs: an array for each fact."""
+    """The facts among `names` that needs decide, each as an array of shape (n_needs,)."""
     readers = {name: NEED[name] for name in names if name in NEED}
     return {name: _column([read(need, now, policy) for need in needs]) for name, read in readers.items()}
 
@@ -249,18 +228,9 @@ def of_needs(
 def of_sources(
     names: Iterable[str], sources: Collection[Source], now: dt.datetime, policy: PolicyValues
 ) -> dict[str, "Floats"]:
-    """The same of many sources: an array for each fact."""
+    """The facts among `names` that sources decide, each as an array of shape (n_sources,)."""
     readers = {name: SOURCE[name].read for name in names if name in SOURCE}
     return {name: _column([read(source, now, policy) for source in sources]) for name, read in readers.items()}
-
-
-def of_fits(fits: Sequence[Fit | Reason]) -> dict[str, "Floats"]:
-    """The facts of goods, one after the other, from what `fit_of` says of them."""
-    return {
-        "fit": _column([fit.value if isinstance(fit, Fit) else math.nan for fit in fits]),
-        "accepted": _column([fit is not Reason.SUBSTITUTE for fit in fits]),
-        "meets": _column([fit is not Reason.STANDARD for fit in fits]),
-    }
 
 
 def ships_here(ships_to: frozenset[str], codes: frozenset[str]) -> bool:

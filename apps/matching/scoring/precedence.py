@@ -41,7 +41,7 @@ def precedence(need: Need, now: dt.datetime, policy: PolicyValues) -> tuple[int,
 
 
 def days_of_supply(need: Need) -> float:
-    """As it is compared: what is not known comes last."""
+    """The days of supply as needs are compared by them: unknown ones come last."""
     return math.inf if need.days_of_supply is None else float(need.days_of_supply)
 
 

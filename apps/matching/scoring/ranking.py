@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from apps.matching.scoring import facts, terms
 from apps.matching.scoring.distance import km_between, km_between_points, point
 from apps.matching.scoring.either import rounded
-from apps.matching.scoring.eligibility import Check, checks
-from apps.matching.scoring.facts import Fit, Need, Rules, Source, fit_of, region_codes, ships_here
-from apps.matching.scoring.reasons import Reason
+from apps.matching.scoring.eligibility import Check, Reason, checks, fit_of, of_fit
+from apps.matching.scoring.facts import Fit, Need, Rules, Source, region_codes, ships_here
 from apps.matching.scoring.terms import Pair, Term, Value
 from apps.policy.values import PolicyValues
 
@@ -46,7 +45,7 @@ class Candidate:
 
 
 class BeyondRanking(Exception):
-    """Somebody who looks on needs to know more than the best few."""
+    """A decision needs candidates beyond the end of a shortlist. The caller decides again from all offers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def _facts_of_terms() -> tuple[str, ...]:
 
 
 class SourceTable:
-    """The sources of one decision as columns. What does not depend on the need is worked out once for all needs."""
+    """The sources of one decision as columns. What does not depend on the need is computed once for all needs."""
 
     def __init__(self, sources: Iterable[Source], *, policy: PolicyValues, now: dt.datetime) -> None:
         import numpy as np
@@ -114,7 +113,8 @@ class SourceTable:
         return [self.sources[first] for first in firsts.tolist()], class_
 
     def rows(self, attribute: str, values: Collection[int]) -> list[int]:
-        """Where the sources stand whose attribute has one of these values."""
+        """The rows of the sources whose attribute has one of these values."""
+        # An index by attribute, made at the first question and kept for all needs of the decision.
         if attribute not in self._rows:
             found: dict[int, list[int]] = {}
             for row, source in enumerate(self.sources):
@@ -124,10 +124,11 @@ class SourceTable:
         return [row for value in values if value in known for row in known[value]]
 
     def km(self, need: Need, rules: Rules) -> "Floats":
-        """From the need to each source; NaN where it is not known."""
+        """Kilometres from the need to each source, shape (n_sources,); NaN where that is not known."""
         import numpy as np
 
         if rules.distances is None:
+            # Once for each location, and there are fewer of those than sources.
             by_location = km_between_points(point(need.location), self.points)
         else:
             measured = (rules.distances.km(need.location, one.location) for one in self.locations)
@@ -136,9 +137,9 @@ class SourceTable:
 
 
 class Candidates(Sequence[Candidate]):
-    """The candidates of a need, best first. Reasons are worked out for those that are looked at: few of thousands.
+    """The candidates of a need, best first. Reasons are computed when a candidate is looked at: few of thousands are.
 
-    Not `whole`: there may be more, which come after these.
+    If it is not `whole`, there may be more candidates, all of which come after these.
     """
 
     def __init__(self, need: Need, table: SourceTable, rules: Rules, order: "Ints", *, whole: bool = True) -> None:
@@ -172,8 +173,9 @@ class Candidates(Sequence[Candidate]):
         return score(self._need, source, fit, self._rules, policy=self._table.policy, now=self._table.now)
 
     def sources(self) -> Iterator[Source]:
-        """Their sources alone, best first: the same order without the reasons. Raises `BeyondRanking` when more are
-        asked for than are known.
+        """The sources of the candidates, best first, without reasons.
+
+        Raises `BeyondRanking` when a reader goes on past the end of a list that is not whole.
         """
         for start in range(0, len(self._order), _AT_ONCE):
             yield from map(self._table.sources.__getitem__, self._order[start : start + _AT_ONCE].tolist())
@@ -192,11 +194,10 @@ def rank(
     policy: PolicyValues,
     now: dt.datetime,
 ) -> Ranked:
-    """The sources that can serve a need, best first; ties go to the older offer (smaller id). Of a shortlist that is
-    not whole, as many as are certain.
+    """The sources that can serve a need, best first. Ties go to the older offer (smaller id).
 
-    First the checks, in their order. Then the same sum as `score` makes, without its reasons: on arrays, as an item may
-    have twenty thousand offers.
+    Of a shortlist that is not whole, only those are given that are certainly the best. The checks come first, in their
+    order. Then arrays make the same sum as `score`, without its reasons, as an item may have twenty thousand offers.
     """
     import numpy as np
 
@@ -207,6 +208,7 @@ def rank(
     refused: dict[Reason, int] = {}
     eligible = np.ones(len(table.sources), dtype=bool)
     for check in checks():
+        # Each source counts for the first check that it fails, as in `why_not`.
         failing = _failing(check, need, table, given) & eligible
         if number := int(np.count_nonzero(failing)):
             refused[check.reason] = number
@@ -217,6 +219,7 @@ def rank(
     for term in terms.registered():  # in this order, as `score` adds them
         total += weighted[term.name]
     rows = np.flatnonzero(eligible)
+    # `lexsort` sorts by its last key first: the score, then the id. Rounded, so that ties are ties on every machine.
     order = rows[np.lexsort((table.id[rows], -rounded(total[rows])))]
 
     whole = shortlist is None or shortlist.whole
@@ -228,7 +231,10 @@ def rank(
 def _weighted(
     chosen: Sequence[Term], policy: PolicyValues, given: Mapping[str, Any], length: int
 ) -> dict[str, "Floats"]:
-    """What each of these terms adds to the score of each source. Rounded together, which is quicker for few sources."""
+    """By name, what each of these terms adds to the score of each source, shape (length,).
+
+    All are rounded together, which is quicker where sources are few.
+    """
     import numpy as np
 
     scores = np.empty((len(chosen), length))
@@ -242,15 +248,15 @@ def _facts_of_pairs(need: Need, table: SourceTable, rules: Rules) -> dict[str, A
     """Every fact of the need and each source: numbers for the need, columns for the sources."""
     import numpy as np
 
-    fits = [fit_of(need, one.item_id, one.standard_id, rules) for one in table.kinds]
-    of_goods = {name: column[table.kind] for name, column in facts.of_fits(fits).items()}
+    fits = [of_fit(fit_of(need, one.item_id, one.standard_id, rules)) for one in table.kinds]
+    of_goods = {name: np.array([fit[name] for fit in fits], dtype=np.float64) for name in ("fit", "accepted", "meets")}
     codes = region_codes(need.location)
     reached = np.array([ships_here(one.ships_to, codes) for one in table.areas], dtype=bool)
     of_need = facts.of_need(facts.NEED, need, table.now, table.policy)
     return {
         **table.facts,
         **of_need,
-        **of_goods,
+        **{name: column[table.kind] for name, column in of_goods.items()},
         "ships_here": reached[table.area],
         "km": table.km(need, rules),
     }

@@ -88,7 +88,7 @@ class Term:
         return self.is_of_source and all(facts.SOURCE[name].steady for name in self.reads)
 
     def __call__(self, policy: PolicyValues, given: Mapping[str, Either]) -> Either:
-        """Its score, from facts that were read before: numbers, or arrays that are broadcast against each other."""
+        """The score, from facts that were read before: numbers, or arrays that are broadcast against each other."""
         arguments = {name: given[name] for name in self.reads}
         return self.formula(**arguments, policy=policy) if self.asks_policy else self.formula(**arguments)
 
@@ -106,7 +106,7 @@ def register(term: Term) -> Term:
 
 @contextmanager
 def added(term: Term) -> Iterator[Term]:
-    """For tests: the term is registered within the block and gone after it."""
+    """Register a term within the block and remove it afterwards. For tests."""
     weighed = policy_terms.WeighedTerm(term.name, term.default_weight, term.label, term.help)
     with policy_terms.added(weighed):
         _terms[term.name] = term

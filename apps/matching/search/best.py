@@ -19,7 +19,9 @@ from django.db import connection
 from apps.catalogue.regions import EARTH_RADIUS_KM
 from apps.matching.loading import load_sources
 from apps.matching.scoring import facts, terms
-from apps.matching.scoring.facts import Fit, Need, Rules, Source, fit_of
+from apps.matching.scoring.distance import point
+from apps.matching.scoring.eligibility import fit_of
+from apps.matching.scoring.facts import Fit, Location, Need, Rules, Source
 from apps.matching.scoring.ranking import Candidates, Shortlist, rank
 from apps.policy.models import Policy
 
@@ -121,7 +123,7 @@ def arguments(
         fit = fit_of(need, item_id, standard, rules)
         return fit.value * weights["standard"] if isinstance(fit, Fit) else None
 
-    x, y, z = on_the_globe(need.location.latitude, need.location.longitude)
+    x, y, z = on_the_globe(need.location)
     return {
         "wanted": wanted,
         "at": now,
@@ -165,12 +167,11 @@ def areas(codes: Iterable[str]) -> int:
     return bits - (1 << 64) if bits >> 63 else bits
 
 
-def on_the_globe(latitude: float | None, longitude: float | None) -> tuple[float | None, float | None, float | None]:
-    """A point on the unit sphere; nulls where it is not known."""
-    if latitude is None or longitude is None:
-        return None, None, None
-    north, east = math.radians(latitude), math.radians(longitude)
-    return math.cos(north) * math.cos(east), math.cos(north) * math.sin(east), math.sin(north)
+def on_the_globe(location: Location) -> tuple[float | None, float | None, float | None]:
+    """A location on the unit sphere, as the database keeps it: three nulls where it is not known."""
+    # Nulls instead of NaN, which PostgreSQL sorts above every number, so that it would spoil the boxes of cells.
+    x, y, z = point(location)
+    return (None, None, None) if math.isnan(x) else (x, y, z)
 
 
 def freshness_part(moment: dt.datetime, policy: Policy) -> float:

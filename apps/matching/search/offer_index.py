@@ -110,7 +110,7 @@ def _rows(sources: Sequence[Source], policy: Policy, now: dt.datetime) -> list[I
     for source, part in zip(sources, steady, strict=True):
         # A key made with the true moment would be too low once freshness has ended at 0: a bound must never be too low.
         counts_from = max(source.confirmed_at, youngest_end)
-        x, y, z = on_the_globe(source.location.latitude, source.location.longitude)
+        x, y, z = on_the_globe(source.location)
         rows.append(
             IndexedOffer(
                 offer_id=source.id,

@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any, Final
 
 from apps.matching.allocation.sequential import Plan, decide
+from apps.matching.scoring.eligibility import asked_before
 from apps.matching.scoring.facts import Need, Rules, Source
 from apps.matching.scoring.precedence import can_wait
 from apps.policy.values import PolicyValues
@@ -215,7 +216,7 @@ class _Ledger:
         needs, sources = dict(self.remaining), dict(self.sources)
         for (need_id, source_id), quantity in asked.items():
             need, source = needs[need_id], sources[source_id]
-            needs[need_id] = replace(need, remaining=need.remaining - quantity, excluded=need.excluded | {source_id})
+            needs[need_id] = asked_before(replace(need, remaining=need.remaining - quantity), source_id)
             sources[source_id] = replace(source, free=source.free - quantity)
         return needs.values(), sources.values()
 
@@ -224,7 +225,7 @@ class _Ledger:
         given = min(quantity, self.history.answers.get((need_id, source_id), quantity))
         need, source = self.remaining[need_id], self.sources[source_id]
         if given < quantity:
-            need = replace(need, excluded=need.excluded | {source_id})
+            need = asked_before(need, source_id)
             # Who got less than it was promised asks again in the next step.
             self.again.add(self.at + 1)
         if given:
@@ -276,7 +277,7 @@ def totals(posted: Iterable[PostedNeed], served: Served) -> dict[str, dict[str, 
 def add_up(
     kept: Mapping[str, Mapping[str, Mapping[str, Any]]], new: Mapping[str, Mapping[str, Total]]
 ) -> dict[str, dict[str, Any]]:
-    """Sums that were stored as JSON, with new ones added."""
+    """Add new sums to sums that were stored as JSON. Both are by region, then by kind of organisation."""
     sums = {region: dict(kinds) for region, kinds in kept.items()}
     for region, kinds in new.items():
         for kind, more in kinds.items():

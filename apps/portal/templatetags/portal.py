@@ -197,15 +197,6 @@ def get(mapping: Mapping[Any, Any], key: Any) -> Any:
 
 
 @register.filter
-def in_my_language(text: Any) -> Any:
-    """A text that may be a dict of languages, as messages carry it."""
-    if not isinstance(text, Mapping):
-        return text
-    language = get_language() or "en"
-    return text.get(language) or text.get("en") or next(iter(text.values()), "")
-
-
-@register.filter
 def packed(value: int | None, item: Item) -> str:
     """“12 boxes × 50 = 600 pieces” in the largest packs that leave no rest, else nothing. One query a row."""
     if not value:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -135,7 +135,9 @@ def _posted(request: HttpRequest, user: User, organisation: Organisation, shelf:
     if alike and "post_anyway" not in data:
         return _page(request, organisation, form, alike=alike, ask_alike=True)
     try:
-        offer, problem = _create(organisation, form.facts(), token, by=user, publish="draft" not in data)
+        posted = services.post_offer(
+            organisation, by=user, publish="draft" not in data, source="portal", source_key=token, **form.facts()
+        )
     except RuleViolation as violation:
         blame(form, violation)
         return _page(request, organisation, form, status=400)
@@ -145,28 +147,11 @@ def _posted(request: HttpRequest, user: User, organisation: Organisation, shelf:
         if already is None:
             raise
         return redirect("offer", already.pk)
-    if problem:
-        messages.warning(request, problem)
-    is_out = offer.state == OfferState.PUBLISHED
+    if posted.violation is not None:
+        messages.warning(request, str(posted.violation.message))
+    is_out = posted.offer.state == OfferState.PUBLISHED
     text = _("Published. You are told by mail when somebody needs it.") if is_out else _("Saved as a draft.")
-    return done(request, "offer", text, offer.pk)
-
-
-@transaction.atomic
-def _create(
-    organisation: Organisation, facts: dict[str, Any], token: str, *, by: User, publish: bool
-) -> tuple[Offer, str]:
-    """The offer, published if asked for; what may not be published yet stays a draft, and why is said."""
-    offer = services.create_offer(organisation, by=by, source="portal", source_key=token, **facts)
-    if not publish:
-        return offer, ""
-    try:
-        return services.publish_offer(offer, by=by), ""
-    except RuleViolation as violation:
-        # These three can be mended later. With any other fault nothing is saved, and the form comes back.
-        if violation.code not in {"organisation_unverified", "item_unlisted", "certificate_expired"}:
-            raise
-        return offer, str(violation.message)
+    return done(request, "offer", text, posted.offer.pk)
 
 
 def _alike(organisation: Organisation, item: Item | None) -> list[Offer]:

@@ -23,10 +23,10 @@ from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.outcome import Allocation, Method
 from apps.matching.allocation.priority import priority_levels
 from apps.matching.allocation.sequential import Plan, decide
+from apps.matching.scoring.eligibility import Reason
 from apps.matching.scoring.facts import Location, Need, Source, minimum_useful_quantity
 from apps.matching.scoring.precedence import precedence
 from apps.matching.scoring.ranking import rank
-from apps.matching.scoring.reasons import Reason
 from apps.policy.values import Fairness, PolicyValues
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_score, markets, tier_of, usable
 
@@ -197,7 +197,7 @@ def test_the_aggregated_flow_bounds_the_value_of_any_plan(case: Case, fairness: 
 @settings(max_examples=60, deadline=None)
 def test_the_aggregated_flow_is_optimal_where_no_pair_is_refused(case: Case) -> None:
     policy = replace(PLAIN, gift_reach_km=None)
-    demand = [replace(need, organisation_id=1000 + need.id, excluded=frozenset()) for need in case[0]]
+    demand = [replace(need, organisation_id=1000 + need.id, excluded={}) for need in case[0]]
     market = Market(demand, case[1], RULES, policy=policy, now=NOW)
     levels = priority_levels(market, eligible_supply(market))
 

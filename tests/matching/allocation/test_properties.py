@@ -8,10 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from apps.matching.allocation.sequential import decide
+from apps.matching.scoring.eligibility import Reason, asked_before
 from apps.matching.scoring.facts import Fit, HeldFor, Need, Rules, Source
 from apps.matching.scoring.precedence import effective_tier, precedence
 from apps.matching.scoring.ranking import rank, score
-from apps.matching.scoring.reasons import Reason
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, markets, needs, sources, tier_of, usable
 
 
@@ -36,7 +36,7 @@ def test_every_hold_passes_every_filter_and_respects_minimum_orders(market: tupl
     for hold in decide(demand, supply, RULES, policy=POLICY, now=NOW).holds:
         need, source = wanted[hold.need_id], hold.candidate.source
         assert source.organisation_id != need.organisation_id
-        assert source.id not in need.excluded
+        assert source.id not in need.excluded[Reason.ASKED_BEFORE]
         assert hold.quantity >= source.minimum_order
         assert not source.ships_to or source.ships_to & set(need.location.path.split("/"))
         if source.item_id != need.item_id:
@@ -239,8 +239,8 @@ def one_source(id_: int, free: int, *held: HeldFor) -> Source:
 
 def test_what_a_higher_tier_has_got_of_others_is_not_left_for_it() -> None:
     """A hospital of which one supplier has not answered is given the rest by another."""
-    hospital = replace(one_need(60, tier=1), excluded=frozenset({1}))
-    clinic = replace(one_need(100, tier=2), id=2, organisation_id=101, excluded=frozenset({2}))
+    hospital = asked_before(one_need(60, tier=1), 1)
+    clinic = asked_before(replace(one_need(100, tier=2), id=2, organisation_id=101), 2)
     asked = HeldFor(11, need_id=hospital.id, tier=1, quantity=40, remaining=60)
 
     plan = decide([hospital, clinic], [one_source(1, 100, asked), one_source(2, 60)], RULES, policy=POLICY, now=NOW)

@@ -17,10 +17,10 @@ from apps.matching.allocation.contested import Effort, allocate
 from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.priority import priority_levels
 from apps.matching.allocation.sequential import decide
+from apps.matching.scoring.eligibility import Reason
 from apps.matching.scoring.facts import Location, Need, Rules, Source, reach_km
 from apps.matching.scoring.precedence import ROUTINE
 from apps.matching.scoring.ranking import rank
-from apps.matching.scoring.reasons import Reason
 from apps.policy.values import Fairness, PolicyValues
 from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, every_score, markets
 

@@ -15,17 +15,15 @@ from apps.catalogue.models import Item, Satisfaction, Substitution
 from apps.demands.models import Demand
 from apps.matching import services as matching
 from apps.matching.explanation import outlook_wording
-from apps.matching.explanation.outlook import Outlook, _conditions
+from apps.matching.explanation.outlook import Outlook
 from apps.matching.explanation.outlook import outlook as look
-from apps.matching.explanation.survey import Action, OfferGroup, Survey, ways_out
+from apps.matching.explanation.survey import OfferGroup, Survey, ways_out
 from apps.matching.loading import load_needs, load_rules, load_sources
-from apps.matching.scoring.eligibility import checks
+from apps.matching.scoring.eligibility import Action, Reason
 from apps.matching.scoring.ranking import rank
-from apps.matching.scoring.reasons import OF_OFFERS, Reason
 from apps.notifications import rendering
 from apps.notifications.models import Message
 from apps.policy.models import Policy
-from apps.policy.values import PolicyValues
 from tests.factories import (
     DemandFactory,
     ItemFactory,
@@ -460,13 +458,3 @@ def test_what_was_found_is_part_of_the_message_when_the_clock_runs_out(
     message.language = language
     text = rendering.render_mail(message).text
     assert all(f"– {line}" in text for line in (who, keeps_back, helps_))
-
-
-def test_every_check_is_counted_in_sql_and_has_words(mask: Item) -> None:
-    """Whoever adds a check is told here what it lacks: a place in the order, its SQL, its sentences."""
-    demand = DemandFactory.create(item=mask)
-    conditions = _conditions(demand, {mask.pk}, PolicyValues(), timezone.now())
-
-    assert {check.reason for check in checks()} - {Reason.OWN} <= set(OF_OFFERS)
-    assert set(conditions) == set(OF_OFFERS)
-    assert set(outlook_wording._SENTENCES) == set(OF_OFFERS) - {Reason.SUBSTITUTE}  # said with its items

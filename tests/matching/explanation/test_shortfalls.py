@@ -18,7 +18,7 @@ from apps.matching.allocation.shortage import Shortage
 from apps.matching.explanation import shortfalls
 from apps.matching.explanation.wording import explain
 from apps.matching.models import Match, Shortfall
-from apps.matching.scoring.reasons import Reason
+from apps.matching.scoring.eligibility import Reason
 from apps.policy.models import Policy
 from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, OrganisationFactory
 

@@ -4,7 +4,7 @@ import pytest
 from django.utils import translation
 
 from apps.matching.explanation import wording
-from apps.matching.scoring.reasons import OF_SHORTAGES
+from apps.matching.scoring.eligibility import OF_SHORTAGES
 
 
 @pytest.mark.parametrize(

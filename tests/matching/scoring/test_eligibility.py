@@ -11,10 +11,9 @@ from apps.matching.allocation.arcs import eligible_supply
 from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.sequential import decide
 from apps.matching.scoring.either import Either
-from apps.matching.scoring.eligibility import Check, added, checks, why_not
+from apps.matching.scoring.eligibility import OF_SHORTAGES, Check, Reason, added, checks, counted, why_not
 from apps.matching.scoring.facts import Need, Source
 from apps.matching.scoring.ranking import rank
-from apps.matching.scoring.reasons import OF_OFFERS, OF_SHORTAGES, Reason
 from tests.matching.markets import NOW, POLICY, RULES, every_score, markets
 
 Case = tuple[list[Need], list[Source]]
@@ -84,10 +83,14 @@ def test_a_check_has_a_formula_or_a_list() -> None:
         Check(Reason.PAUSED)
 
 
-def test_each_reason_is_checked_once_and_told_where_nobody_can_be_asked() -> None:
+def test_what_is_counted_has_its_sql() -> None:
+    with pytest.raises(ValueError, match="SQL"):
+        Check(Reason.PAUSED, _of_source, of_some="%(number)s of them paused.")
+
+
+def test_each_reason_is_one_check_and_told_where_nobody_can_be_asked() -> None:
     """The requester's own offers are no offers to it: they are not told."""
-    reasons = [check.reason for check in checks()]
-    assert len(reasons) == len(set(reasons))
-    told = set(OF_OFFERS)
-    assert told == set(Reason) - {Reason.OWN} - (set(OF_SHORTAGES) - {Reason.MINIMUM})
-    assert set(reasons) <= told | {Reason.OWN}
+    told = [check.reason for check in counted()]
+    assert len(told) == len(set(told))
+    assert set(told) == set(Reason) - {Reason.OWN} - (set(OF_SHORTAGES) - {Reason.MINIMUM})
+    assert {check.reason for check in checks()} <= {Reason.OWN, *told}

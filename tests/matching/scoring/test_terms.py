@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.scoring import facts, terms
 from apps.matching.scoring.either import Either, rounded
-from apps.matching.scoring.facts import Fit, Need, Source, fit_of
+from apps.matching.scoring.eligibility import fit_of
+from apps.matching.scoring.facts import Fit, Need, Source
 from apps.matching.scoring.ranking import rank, score
 from apps.matching.scoring.terms import Term
 from apps.policy.values import PolicyValues

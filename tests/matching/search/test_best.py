@@ -16,9 +16,9 @@ from apps.matching import services as matching
 from apps.matching.allocation.sequential import Plan, decide
 from apps.matching.loading import load_rules, load_sources
 from apps.matching.models import IndexCell, IndexedOffer, Match, ReferencePrice, SupplierRecord
+from apps.matching.scoring.eligibility import Reason
 from apps.matching.scoring.facts import Location, Need, Source, minimum_useful_quantity
 from apps.matching.scoring.ranking import BeyondRanking, rank
-from apps.matching.scoring.reasons import Reason
 from apps.matching.search import best, offer_index
 from apps.matching.search.best import areas, arguments, load_shortlists
 from apps.policy.models import Policy
@@ -126,7 +126,7 @@ class World:
             location=Location(place.path, place.latitude, place.longitude),
             standard_id=standard.pk if (standard := chance.choice(self.standards)) else None,
             accepts_substitutes=chance.random() < 0.5,
-            excluded=frozenset(chance.sample(range(1, 160), 3)),
+            excluded={Reason.ASKED_BEFORE: chance.sample(range(1, 160), 3)},
         )
 
     def change(self) -> None:

@@ -29,7 +29,7 @@ def histories(draw: st.DrawFn) -> History:
     hours = st.integers(min_value=0, max_value=7 * 24)
     posted = tuple(
         PostedNeed(
-            replace(need, waiting_since=SINCE + dt.timedelta(hours=draw(hours)), excluded=frozenset()),
+            replace(need, waiting_since=SINCE + dt.timedelta(hours=draw(hours)), excluded={}),
             draw(st.sampled_from(REQUESTERS)),
             draw(st.sampled_from(["420000", "440000"])),
         )
