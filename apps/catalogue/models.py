@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.catalogue.regions import GROUPINGS
 from apps.catalogue.search import clean, is_chinese, matches, rank
 from apps.catalogue.standards import normalise
+from apps.core.triggers import Trigger
 
 # The key of the item that stands for "not in the catalogue, see the note". It can be drafted, but not published or
 # matched.
@@ -55,12 +56,12 @@ def trigram_index(*fields: str, prefix: str) -> list[models.Index]:
     ]
 
 
-def bumps_revision() -> pgtrigger.Trigger:
+def bumps_revision() -> Trigger:
     """A trigger that renews the catalogue's revision on every statement that changes this table.
 
     A trigger sees every path: services, the back office, SQL by hand. The revision is the ETag of the reference data.
     """
-    return pgtrigger.Trigger(
+    return Trigger(
         name="bump_revision",
         level=pgtrigger.Statement,
         when=pgtrigger.After,

@@ -13,6 +13,8 @@ from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.triggers import Protect, Trigger
+
 Row = TypeVar("Row", bound=models.Model)
 
 
@@ -25,12 +27,12 @@ class HourOf(Func):
     output_field = models.DateTimeField()
 
 
-def keeps_updated_at(condition: pgtrigger.Condition | None = None) -> pgtrigger.Trigger:
+def keeps_updated_at(condition: pgtrigger.Condition | None = None) -> Trigger:
     """A trigger that sets `updated_at` on every update, or on those that meet the condition.
 
     `clock_timestamp` and not `now()`: the latter is the start of the transaction, which may be long ago.
     """
-    return pgtrigger.Trigger(
+    return Trigger(
         name="keep_updated_at",
         when=pgtrigger.Before,
         operation=pgtrigger.Update,
@@ -119,7 +121,7 @@ class TimeStamped(models.Model):
 
     class Meta:
         abstract = True
-        triggers: ClassVar[list[pgtrigger.Trigger]] = [keeps_updated_at()]
+        triggers: ClassVar[list[Trigger]] = [keeps_updated_at()]
 
     @classmethod
     def changed_since(cls, moment: dt.datetime) -> Q:
@@ -174,7 +176,7 @@ class AuditEntry(models.Model):
         # Pages show the history of one row.
         indexes: ClassVar = [models.Index(fields=["target_type", "target_id", "at"], name="audit_by_target")]
         triggers: ClassVar = [
-            pgtrigger.Protect(name="never_changed", operation=pgtrigger.Update | pgtrigger.Delete),
+            Protect(name="never_changed", operation=pgtrigger.Update | pgtrigger.Delete),
         ]
 
     def __str__(self) -> str:

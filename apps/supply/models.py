@@ -18,6 +18,7 @@ from apps.catalogue.units import MAX_QUANTITY
 from apps.core.posts import Post, PostQuerySet
 from apps.core.quantities import DerivedQuantity
 from apps.core.states import may_move
+from apps.core.triggers import Trigger
 from apps.policy.values import PolicyValues
 
 
@@ -170,14 +171,14 @@ class Offer(Post):
             *Post.Meta.triggers,
             # Triggers, because they see every way to write an offer: services, imports, the back office and SQL by
             # hand.
-            pgtrigger.Trigger(
+            Trigger(
                 name="note_new",
                 when=pgtrigger.After,
                 operation=pgtrigger.Insert,
                 condition=pgtrigger.Q(new__state=OfferState.PUBLISHED.value),
                 func=_NOTE_CHANGE,
             ),
-            pgtrigger.Trigger(
+            Trigger(
                 name="note_change",
                 when=pgtrigger.After,
                 operation=pgtrigger.UpdateOf(*NOTED_COLUMNS),  # type: ignore[no-untyped-call]  # has no types
@@ -309,7 +310,7 @@ class OriginRegion(Region):
     class Meta:
         proxy = True
         triggers: ClassVar = [
-            pgtrigger.Trigger(
+            Trigger(
                 name="note_moved_offers",
                 when=pgtrigger.After,
                 operation=pgtrigger.UpdateOf("latitude", "longitude", "path"),  # type: ignore[no-untyped-call]  # has no types

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('supply', '0001_initial'),
+        ('supply', '0002_plain_triggers'),
     ]
 
     operations = [
