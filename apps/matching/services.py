@@ -130,7 +130,7 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
 def _decide(needs: Sequence[Need], item_ids: set[int], rules: Rules, policy: Policy, now: dt.datetime) -> Plan:
     """Decide by the best few offers of each need, or by all where these do not suffice: the plan is the same."""
     shortlists = load_shortlists(needs, rules, policy, now)
-    few = {source.id: source for shortlist in shortlists.values() for source in shortlist.sources}
+    few = {source.id: source for one in shortlists.values() for source in one.candidates.known_sources()}
     try:
         return decide(needs, list(few.values()), rules, policy=policy.values, now=now, shortlists=shortlists)
     except BeyondRanking:

@@ -321,8 +321,7 @@ def _whole(wanted: Sequence[Need], rules: Rules, policy: Policy, now: dt.datetim
     took = []
     for need in wanted[: len(wanted) // 2]:
         began = time.perf_counter()
-        [shortlist] = load_shortlists([need], rules, policy, now).values()
-        rank(need, shortlist, rules, policy=policy.values, now=now)
+        load_shortlists([need], rules, policy, now)
         took.append(time.perf_counter() - began)
     return took
 
@@ -342,8 +341,7 @@ def _is_the_same(need: Need, rules: Rules, policy: Policy, now: dt.datetime) -> 
         need, load_sources([need.item_id], now, policy.values), rules, policy=policy.values, now=now
     ).candidates
     [shortlist] = load_shortlists([need], rules, policy, now).values()
-    few = rank(need, shortlist, rules, policy=policy.values, now=now).candidates
-    return [one.source.id for one in few[:BEST]] == [one.source.id for one in by_all[:BEST]]
+    return [one.source.id for one in shortlist.candidates[:BEST]] == [one.source.id for one in by_all[:BEST]]
 
 
 def _compare(offers: int, small: dict[str, Way], large: dict[str, Way]) -> None:

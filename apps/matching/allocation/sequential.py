@@ -15,7 +15,7 @@ from itertools import groupby
 from apps.matching.allocation.shortage import Shortage
 from apps.matching.scoring.facts import HeldFor, Need, Rules, Source, minimum_useful_quantity
 from apps.matching.scoring.precedence import effective_tier, precedence
-from apps.matching.scoring.ranking import Candidate, Ranked, Shortlist, SourceTable, rank
+from apps.matching.scoring.ranking import Candidate, Ranked, SourceTable, rank
 from apps.policy.values import PolicyValues
 
 
@@ -64,7 +64,7 @@ def decide(
     *,
     policy: PolicyValues,
     now: dt.datetime,
-    shortlists: Mapping[int, Shortlist] | None = None,
+    shortlists: Mapping[int, Ranked] | None = None,
 ) -> Plan:
     """Serve the needs in order of precedence, each from its best sources, and from several where one is not enough.
 
@@ -84,8 +84,8 @@ def decide(
     for tier, group in groupby(queue, key=lambda need: effective_tier(need.tier, need.waiting_since, now, policy)):
         members = list(group)
         for need in members:
-            known = table if shortlists is None else shortlists[need.id]
-            plan.ranked[need.id] = rank(need, known, rules, policy=policy, now=now)
+            known = rank(need, table, rules, policy=policy, now=now) if shortlists is None else shortlists[need.id]
+            plan.ranked[need.id] = known
         taken: dict[int, dict[int, int]] = {need.id: {} for need in members}
         stock.tier = tier
         shares = {need.id: _share(need, members, plan.ranked, stock, policy) for need in members}

@@ -48,15 +48,6 @@ class BeyondRanking(Exception):
     """A decision needs candidates beyond the end of a shortlist. The caller decides again from all offers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shortlist:
-    """Sources of a need that hold its best `best`; `whole` when no other source could serve it."""
-
-    sources: Sequence[Source]
-    best: int
-    whole: bool
-
-
 @dataclass
 class Ranked:
     """The candidates of a need, best first, and how many of the sources that were looked at each check refused."""
@@ -142,12 +133,15 @@ class Candidates(Sequence[Candidate]):
     If it is not `whole`, there may be more candidates, all of which come after these.
     """
 
-    def __init__(self, need: Need, table: SourceTable, rules: Rules, order: "Ints", *, whole: bool = True) -> None:
+    def __init__(
+        self, need: Need, table: SourceTable, rules: Rules, order: "Ints", scores: "Floats", *, whole: bool = True
+    ) -> None:
+        self.scores = scores  # of each, in the same order
+        self.whole = whole
         self._need = need
         self._table = table
         self._rules = rules
         self._order = order  # rows of the table
-        self._whole = whole
 
     def __len__(self) -> int:
         return len(self._order)
@@ -163,6 +157,11 @@ class Candidates(Sequence[Candidate]):
             return [self._candidate(self._table.sources[row]) for row in self._order[index].tolist()]
         return self._candidate(self._table.sources[self._order[index]])
 
+    def first(self, count: int, *, whole: bool) -> "Candidates":
+        """The best so many of them."""
+        order, scores = self._order[:count], self.scores[:count]
+        return Candidates(self._need, self._table, self._rules, order, scores, whole=whole)
+
     def with_quantity(self, index: int, quantity: int) -> Candidate:
         """The candidate with the reasons of a source that gives so much: more than is free, where others yield."""
         return self._candidate(replace(self._table.sources[self._order[index]], free=quantity))
@@ -172,14 +171,15 @@ class Candidates(Sequence[Candidate]):
         assert isinstance(fit, Fit), "what does not fit is no candidate"
         return score(self._need, source, fit, self._rules, policy=self._table.policy, now=self._table.now)
 
-    def sources(self) -> Iterator[Source]:
-        """The sources of the candidates, best first, without reasons.
-
-        Raises `BeyondRanking` when a reader goes on past the end of a list that is not whole.
-        """
+    def known_sources(self) -> Iterator[Source]:
+        """The sources of the candidates, best first, without reasons."""
         for start in range(0, len(self._order), _AT_ONCE):
             yield from map(self._table.sources.__getitem__, self._order[start : start + _AT_ONCE].tolist())
-        if not self._whole:
+
+    def sources(self) -> Iterator[Source]:
+        """The same, for a decision. Raises `BeyondRanking` when it goes on past the end of a list that is not whole."""
+        yield from self.known_sources()
+        if not self.whole:
             raise BeyondRanking
 
 
@@ -188,7 +188,7 @@ _AT_ONCE: Final = 256  # rows that are turned into sources together: mostly a fe
 
 def rank(
     need: Need,
-    sources: Iterable[Source] | SourceTable | Shortlist,
+    sources: Iterable[Source] | SourceTable,
     rules: Rules,
     *,
     policy: PolicyValues,
@@ -196,14 +196,12 @@ def rank(
 ) -> Ranked:
     """The sources that can serve a need, best first. Ties go to the older offer (smaller id).
 
-    Of a shortlist that is not whole, only those are given that are certainly the best. The checks come first, in their
-    order. Then arrays make the same sum as `score`, without its reasons, as an item may have twenty thousand offers.
+    The checks come first, in their order. Then arrays make the same sum as `score`, without its reasons, as an item may
+    have twenty thousand offers.
     """
     import numpy as np
 
-    shortlist = sources if isinstance(sources, Shortlist) else None
-    known = sources.sources if isinstance(sources, Shortlist) else sources
-    table = known if isinstance(known, SourceTable) else SourceTable(known, policy=policy, now=now)
+    table = sources if isinstance(sources, SourceTable) else SourceTable(sources, policy=policy, now=now)
     given = _facts_of_pairs(need, table, rules)
     refused: dict[Reason, int] = {}
     eligible = np.ones(len(table.sources), dtype=bool)
@@ -220,12 +218,9 @@ def rank(
         total += weighted[term.name]
     rows = np.flatnonzero(eligible)
     # `lexsort` sorts by its last key first: the score, then the id. Rounded, so that ties are ties on every machine.
-    order = rows[np.lexsort((table.id[rows], -rounded(total[rows])))]
-
-    whole = shortlist is None or shortlist.whole
-    # What this refuses, and the database did not, may be among the best of its list.
-    certain = len(order) if shortlist is None or whole else max(0, shortlist.best - sum(refused.values()))
-    return Ranked(Candidates(need, table, rules, order[:certain], whole=whole), refused)
+    scores = rounded(total[rows])
+    order = np.lexsort((table.id[rows], -scores))
+    return Ranked(Candidates(need, table, rules, rows[order], scores[order]), refused)
 
 
 def _weighted(

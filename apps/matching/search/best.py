@@ -9,9 +9,7 @@ import datetime as dt
 import hashlib
 import json
 import math
-from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any, Final
 
 from django.db import connection
@@ -22,12 +20,12 @@ from apps.matching.scoring import facts, terms
 from apps.matching.scoring.distance import point
 from apps.matching.scoring.eligibility import fit_of
 from apps.matching.scoring.facts import Fit, Location, Need, Rules, Source
-from apps.matching.scoring.ranking import Candidates, Shortlist, rank
+from apps.matching.scoring.ranking import Ranked, rank
 from apps.policy.models import Policy
 
 BEST: Final = 20  # what one need is decided by; more are seldom asked, and each costs time to load and score
 # Beyond the best, for offers that turn out not to serve the need.
-SPARE: Final = 12
+SPARE: Final = 20
 # How many times as many are asked for when they do not suffice. All steps together cost a third more than the last.
 _MORE: Final = 4
 # The lead times whose scores are handed over one by one. A longer one is bounded by the last.
@@ -37,42 +35,32 @@ _ANY_OTHER: Final = -1  # stands for a standard that nobody asked for; their key
 
 def load_shortlists(
     needs: Sequence[Need], rules: Rules, policy: Policy, now: dt.datetime, *, best: int = BEST
-) -> dict[int, Shortlist]:
-    """By need id, the sources that are certainly the best for each need, best first.
-
-    A list has at least `best` sources unless fewer can serve the need. Offers of its item and of accepted substitutes
-    are considered.
+) -> dict[int, Ranked]:
+    """For each need, by its id: its best candidates for certain, at least `best` of them unless fewer can serve it;
+    among the offers of its item and of accepted substitutes.
     """
-    found: dict[int, Shortlist] = {}
+    found: dict[int, Ranked] = {}
     open_needs, wanted = list(needs), best + SPARE
+    sources: dict[int, Source] = {}
+    asked_for: set[int] = set()  # those that serve nobody at the moment are never loaded
     while open_needs:
         bounded = {need.id: _bounded(need, rules, policy, now, wanted) for need in open_needs}
-        offers = {offer for bounds, _left_out in bounded.values() for offer in bounds}
-        # One read for all needs that are still open, because needs of one item share most of their best offers.
-        sources = {source.id: source for source in load_sources((), now, policy.values, only=offers)}
+        offers = {offer for bounds, _left_out in bounded.values() for offer in bounds} - asked_for
+        sources |= {source.id: source for source in load_sources((), now, policy.values, only=offers)}
+        asked_for |= offers
         for need in open_needs:
             bounds, left_out = bounded[need.id]
-            candidates = rank(
+            ranked = rank(
                 need, [sources[offer] for offer in bounds if offer in sources], rules, policy=policy.values, now=now
-            ).candidates
-            certain = _certain(candidates, left_out)
-            # Nothing was left out: the list is all that can serve the need.
+            )
+            # Of equal scores the smaller id comes first, which may have been left out.
+            certain = int((ranked.candidates.scores > left_out).sum())
             whole = left_out == -math.inf
-            if whole or len(certain) >= best:
-                found[need.id] = Shortlist(sources=certain, best=len(certain), whole=whole)
+            if whole or certain >= best:
+                found[need.id] = Ranked(ranked.candidates.first(certain, whole=whole), ranked.refused)
         open_needs = [need for need in open_needs if need.id not in found]
         wanted *= _MORE
     return found
-
-
-def _certain(candidates: Candidates, left_out: float) -> list[Source]:
-    """The first candidates, whose scores are above anything that was left out."""
-    # Candidates are sorted, and an index scores its candidate when asked: a binary search scores only a few.
-    count = bisect(range(len(candidates)), -left_out, key=lambda index: -candidates[index].score)
-    # Of equal scores the smaller id comes first, which may have been left out.
-    while count and candidates[count - 1].score <= left_out:
-        count -= 1
-    return list(islice(candidates.sources(), count))
 
 
 def _bounded(need: Need, rules: Rules, policy: Policy, now: dt.datetime, wanted: int) -> tuple[set[int], float]:

@@ -30,7 +30,7 @@ def test_the_best_of_the_database_are_the_best_by_a_new_term(formula: Any) -> No
                 items = rules.offered_for(need.item_id, accepts_substitutes=need.accepts_substitutes)
                 sources = load_sources(items, now, policy.values)
                 by_all = rank(need, sources, rules, policy=policy.values, now=now).candidates
-                shortlist = load_shortlists([need], rules, policy, now, best=5)[need.id]
-                found = [source.id for source in shortlist.sources]
+                shortlist = load_shortlists([need], rules, policy, now, best=5)[need.id].candidates
+                found = [source.id for source in shortlist.known_sources()]
                 assert found == [candidate.source.id for candidate in by_all[: len(found)]]
                 assert shortlist.whole or len(found) >= 5

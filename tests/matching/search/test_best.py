@@ -154,9 +154,8 @@ def listed(need: Need, policy: Policy, now: dt.datetime, best: int) -> tuple[lis
     """By all sources, and by a shortlist; and whether the shortlist says it is whole."""
     rules = load_rules()
     by_all = rank(need, all_of(need, now), rules, policy=policy.values, now=now).candidates
-    shortlist = load_shortlists([need], rules, policy, now, best=best)[need.id]
-    few = rank(need, shortlist, rules, policy=policy.values, now=now).candidates
-    return [source.id for source in by_all.sources()], [one.source.id for one in few], shortlist.whole
+    few = load_shortlists([need], rules, policy, now, best=best)[need.id].candidates
+    return [source.id for source in by_all.sources()], [source.id for source in few.known_sources()], few.whole
 
 
 def cases_among(need: Need, policy: Policy, now: dt.datetime) -> set[str]:
@@ -240,7 +239,7 @@ def test_the_plan_is_the_one_that_all_offers_lead_to(seed: int) -> None:
         everything = load_sources([item.pk for item in world.items], NOW, policy.values)
         expected = decide(needs, everything, rules, policy=policy.values, now=NOW)
         shortlists = load_shortlists(needs, rules, policy, NOW, best=world.chance.choice([4, 8, 20]))
-        few = {source.id: source for one in shortlists.values() for source in one.sources}
+        few = {source.id: source for one in shortlists.values() for source in one.candidates.known_sources()}
         try:
             found = decide(needs, list(few.values()), rules, policy=policy.values, now=NOW, shortlists=shortlists)
         except BeyondRanking:
