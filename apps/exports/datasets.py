@@ -1,7 +1,7 @@
 """Which tables partners can pull, and with which columns.
 
 The names of columns are those of the API. There is no contact in any dataset. The order of columns is part of what
-partners rely on: a new column goes to the end of what its row's owner says, never between two others.
+partners rely on: a new column goes to the end. A new field of an offer or a need goes behind the fields before it.
 """
 
 import datetime as dt

@@ -100,13 +100,14 @@ def _send_batch(batch: list[Message], sender: Callable[[], Sender], now: dt.date
             else:
                 sent += _mark_sent(message, now or timezone.now())
     # One endpoint that is down says nothing about the others, so webhooks as a whole are never down.
-    return sent, not (down & {Channel.EMAIL, Channel.SMS})
+    # The route of a channel with one server is the channel itself.
+    return sent, not (down & set(Channel.values))
 
 
 def _route(message: Message) -> str:
     """The route that is down if this message cannot be delivered.
 
-    E-mail and text messages share one server per channel; each webhook has an endpoint of its own.
+    A channel has one server; each webhook has an endpoint of its own.
     """
     return message.address if message.channel == Channel.WEBHOOK else message.channel
 

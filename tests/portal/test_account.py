@@ -7,7 +7,7 @@ from allauth.mfa.models import Authenticator
 from django.core.mail import EmailMessage
 from django.test import Client
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from apps.accounts.models import ApiToken, Organisation, OrganisationState, User
 from apps.accounts.permissions import Role
@@ -193,6 +193,15 @@ def test_the_language_is_switched_without_an_account_by_a_cookie(client: Client)
     client.post("/language/", {"language": "zh-hans", "next": "/promise/"})
 
     assert '<html lang="zh-Hans">' in client.get("/promise/", headers={"accept-language": "en"}).text
+
+
+@pytest.mark.django_db
+def test_every_other_language_has_its_button(client: Client, settings: Settings) -> None:
+    settings.LANGUAGES = [*settings.LANGUAGES, ("it", "Italian")]
+
+    buttons = re.findall(r'value="(\S+)" lang="(\S+)">\s*(\S+)\s*</button>', client.get("/login/").text)
+
+    assert buttons == [("zh-hans", "zh-Hans", "简体中文"), ("it", "it", "italiano")]
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])

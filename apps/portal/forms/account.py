@@ -36,8 +36,7 @@ class SignupForm(AllauthSignupForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        chinese = (get_language() or "").startswith("zh")
-        self.fields["language"].initial = Language.CHINESE if chinese else Language.ENGLISH
+        self.fields["language"].initial = get_language()
         for field in self.fields.values():
             # Allauth repeats the label there. It vanishes while one types, and is too pale to read.
             field.widget.attrs.pop("placeholder", None)

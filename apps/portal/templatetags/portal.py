@@ -46,7 +46,14 @@ _DATASETS: Final = {
 @register.simple_tag
 def html_lang() -> str:
     """The language of the page as HTML wants it: `zh-Hans`."""
-    return "zh-Hans" if (get_language() or "en").startswith("zh") else "en"
+    return language_tag(get_language() or "en")
+
+
+@register.filter
+def language_tag(code: str) -> str:
+    """The code of a language as HTML wants it: `zh-Hans` for `zh-hans`."""
+    language, _dash, script = code.partition("-")
+    return f"{language}-{script.title()}" if script else language
 
 
 @register.inclusion_tag("partials/navigation.html", takes_context=True)
