@@ -1,7 +1,6 @@
 """Every address under `/api/v1/`."""
 
-from django.urls import URLPattern, URLResolver, path
-from drf_spectacular.views import SpectacularSwaggerSplitView
+from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
 from apps.api.resources import (
@@ -18,7 +17,11 @@ from apps.api.resources import (
     webhooks,
 )
 
+# With and without the last slash, and no redirect from one to the other: a client would follow it with a GET.
+SLASH = "/?"
+
 router = SimpleRouter()
+router.trailing_slash = SLASH
 router.register("items", catalogue.ItemViewSet, "item")
 router.register("standards", catalogue.StandardViewSet, "standard")
 router.register("regions", catalogue.RegionViewSet, "region")
@@ -35,17 +38,8 @@ app_name = "api"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
-    path("exports/<str:dataset>", exports.ExportView.as_view(), name="export"),
-    # Both forms of the address work, and the description has one of them.
-    path("exports/<str:dataset>/", exports.ExportView.as_view(schema=None)),
-    path("stats/", stats.StatsView.as_view(), name="stats"),
-    path("schema/", description.SchemaView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
-    path(
-        "docs/",
-        # A template of ours: the package's own has a style block, which the security policy forbids.
-        SpectacularSwaggerSplitView.as_view(
-            permission_classes=[], authentication_classes=[], url_name="api:schema", template_name="api/docs.html"
-        ),
-        name="docs",
-    ),
+    re_path(f"^exports/(?P<dataset>[^/]+){SLASH}$", exports.ExportView.as_view(), name="export"),
+    re_path(f"^stats{SLASH}$", stats.StatsView.as_view(), name="stats"),
+    re_path(f"^schema{SLASH}$", description.SchemaView.as_view(), name="schema"),
+    re_path(f"^docs{SLASH}$", description.DocumentationView.as_view(), name="docs"),
 ]

@@ -28,9 +28,11 @@ class RuleViolation(Exception):
         self.params = params
 
     @classmethod
-    def of_fields(cls, errors: Mapping[str, list[Text]], message: Text, *, code: str = "invalid") -> "RuleViolation":
+    def of_fields(
+        cls, errors: Mapping[str, list[Text]], message: Text, *, code: str = "invalid", **params: Any
+    ) -> "RuleViolation":
         """A violation by several inputs at once: `{field: [messages]}`."""
-        violation = cls(code, message, status=400)
+        violation = cls(code, message, status=400, **params)
         violation.errors = {field: list(messages) for field, messages in errors.items()}
         return violation
 

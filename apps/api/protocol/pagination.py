@@ -21,6 +21,8 @@ M = TypeVar("M", bound=Model)
 
 DEFAULT_SIZE: Final = 100
 LARGEST: Final = 500
+# The query parameters of every list.
+PARAMETERS: Final = ("page_size", "cursor")
 
 
 class CursorPage(BasePagination):

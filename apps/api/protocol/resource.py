@@ -7,14 +7,12 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404
 from django.http.response import HttpResponseBase
-from django.utils import translation
 from django.utils.translation import gettext as _
 from rest_framework import viewsets
 from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission, can
@@ -22,6 +20,7 @@ from apps.api.models import IdempotencyKey
 from apps.api.protocol import idempotency
 from apps.api.protocol.pagination import CursorPage
 from apps.api.protocol.problems import LengthRequiredError, NotAllowedError
+from apps.api.protocol.view import ApiView
 from apps.api.representation.answers import KeyedRows, Rows, RowSerializer
 from apps.api.representation.references import as_id
 from apps.api.representation.requests import InputSerializer
@@ -29,7 +28,7 @@ from apps.matching.tasks import sweep
 from apps.notifications.tasks import send_due, wake
 
 
-class TransactionalView(APIView):
+class TransactionalView(ApiView):
     """A view whose changes happen in one transaction, and can be repeated by an Idempotency-Key.
 
     An answer of 400 or above rolls everything back. After a commit the workers are woken, because rows are the queue:
@@ -63,9 +62,6 @@ class TransactionalView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if request.auth is not None and "Accept-Language" not in request.headers:
-            # Most programs name no language. The person who set the program up reads its errors.
-            translation.activate(request.auth.user.language)
         if request.method not in SAFE_METHODS:
             # WSGI would read a chunked body as an empty one.
             if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):

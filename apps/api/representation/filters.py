@@ -7,7 +7,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import CharField
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.drainage import get_override
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 
 from apps.api.representation.references import as_id
 from apps.api.representation.times import parse_instant
@@ -62,6 +64,7 @@ class RegionCodeFilter(filters.ModelChoiceFilter):
         return qs.filter(**{f"{self.field_name}__path__startswith": value.path}) if value else qs
 
 
+@extend_schema_field({"type": "string"})
 class RelatedIdFilter(filters.Filter):
     """Rows of one related row, named by its id. A text that cannot be an id finds nothing."""
 
@@ -73,3 +76,17 @@ class RelatedIdFilter(filters.Filter):
         # Not an error: an id is opaque to clients, so this is an id that we never gave out.
         pk = as_id(value)
         return qs.none() if pk is None else qs.filter(**{self.field_name: pk})
+
+
+def parameters_of(filterset: type[filters.FilterSet]) -> list[OpenApiParameter]:
+    """The filters as query parameters, for an action that lists rows of another resource."""
+    return [
+        OpenApiParameter(
+            name,
+            OpenApiTypes.STR if (choices := found.extra.get("choices")) else get_override(found, "field"),
+            enum=[value for value, _label in choices] if choices else None,
+            many=isinstance(found, filters.MultipleChoiceFilter),
+            description=str(found.label or ""),
+        )
+        for name, found in filterset.base_filters.items()
+    ]

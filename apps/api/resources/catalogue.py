@@ -9,13 +9,14 @@ from django.utils.cache import patch_cache_control
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import condition
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers, viewsets
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.protocol.pagination import CursorPageByCode, CursorPageByKey, page_size
+from apps.api.protocol.view import ApiView, takes
 from apps.api.representation.answers import FilledByViewSet, KeyedRows, Rows, RowSerializer
 from apps.api.representation.filters import RegionCodeFilter
 from apps.catalogue.models import Item, ItemAlias, ItemStandard, Jurisdiction, Pack, Region, RegionLevel, Standard, Unit
@@ -32,14 +33,7 @@ def etag(_request: Any, **_kwargs: Any) -> str:
 
 # A client that has the present version gets 304 before any row is read.
 @method_decorator(condition(etag_func=etag), name="dispatch")
-@extend_schema_view(
-    list=extend_schema(
-        parameters=[
-            OpenApiParameter("search", OpenApiTypes.STR, description="In either language, by a piece or an alias.")
-        ]
-    )
-)
-class CatalogueViewSet(viewsets.GenericViewSet[Any]):
+class CatalogueViewSet(ApiView, viewsets.GenericViewSet[Any]):
     """Rows of reference data, by their public code or key. A search gives one page, the best first."""
 
     permission_classes = (AllowAny,)
@@ -56,6 +50,7 @@ class CatalogueViewSet(viewsets.GenericViewSet[Any]):
     def get_serializer_class(self) -> Any:
         return self.shown
 
+    @takes(OpenApiParameter("search", OpenApiTypes.STR, description="In either language, by a piece or an alias."))
     def list(self, request: Request, **_kwargs: Any) -> Response:
         queryset: Any = self.filter_queryset(self.get_queryset())
         body: dict[str, Any]

@@ -9,8 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_filters.utils import translate_validation
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -21,8 +20,15 @@ from apps.accounts.models import Organisation
 from apps.accounts.permissions import Permission
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.protocol.schema import one_or_many
+from apps.api.protocol.view import takes
 from apps.api.representation.answers import ModelRowSerializer, Rows, StateReasonField
-from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.representation.filters import (
+    ChangedSinceFilter,
+    ItemKeyFilter,
+    RegionCodeFilter,
+    RelatedIdFilter,
+    parameters_of,
+)
 from apps.api.representation.references import OrganisationField
 from apps.api.representation.requests import (
     EmptyInputSerializer,
@@ -235,9 +241,8 @@ class DemandViewSet(ResourceViewSet):
         services.cancel_demand(demand, by=self.user, **self.taken(ReasonInputSerializer))
         return self.answer(demand.pk)
 
-    @extend_schema(
-        responses=MatchSerializer(many=True), parameters=[OpenApiParameter("state", OpenApiTypes.STR, many=True)]
-    )
+    @extend_schema(responses=MatchSerializer(many=True))
+    @takes(*parameters_of(MatchFilterSet), is_paged=True)
     @action(detail=True, methods=["get"], filterset_class=None)
     def matches(self, request: Request, **_kwargs: Any) -> Response:
         """List who was asked, and why."""

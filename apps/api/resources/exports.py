@@ -9,9 +9,9 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.exceptions import ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from apps.accounts.models import TokenScope, User
+from apps.api.protocol.view import ApiView, takes
 from apps.api.representation.references import find_item, find_region
 from apps.api.representation.times import parse_instant
 from apps.exports.datasets import DATASETS
@@ -30,32 +30,32 @@ class IgnoreAcceptHeader(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-class ExportView(APIView):
+class ExportView(ApiView):
     """One dataset, streamed in the order of change."""
 
     # Pulling everything needs more than the right to read, so a token has it only if somebody chose it.
     scope = TokenScope.EXPORTS
     content_negotiation_class = IgnoreAcceptHeader
 
+    @takes(
+        OpenApiParameter("dataset", OpenApiTypes.STR, OpenApiParameter.PATH, enum=list(DATASETS)),
+        OpenApiParameter(
+            "format", OpenApiTypes.STR, enum=[str(form) for form in ExportFormat], default=str(ExportFormat.CSV)
+        ),
+        OpenApiParameter("updated_since", OpenApiTypes.DATETIME, description=f"The {NEXT_SINCE} of the last pull."),
+        OpenApiParameter("region", OpenApiTypes.STR, description="Code of a region: it and all in it."),
+        OpenApiParameter("item", OpenApiTypes.STR, description="Key of the item."),
+        OpenApiParameter("state", OpenApiTypes.STR, many=True),
+        OpenApiParameter(
+            NEXT_SINCE,
+            OpenApiTypes.DATETIME,
+            OpenApiParameter.HEADER,
+            response=[200],
+            description="Pass it as `updated_since` the next time, and nothing is missed; a few rows come again.",
+        ),
+    )
     @extend_schema(
         operation_id="exports_pull",
-        parameters=[
-            OpenApiParameter("dataset", OpenApiTypes.STR, OpenApiParameter.PATH, enum=list(DATASETS)),
-            OpenApiParameter(
-                "format", OpenApiTypes.STR, enum=[str(form) for form in ExportFormat], default=str(ExportFormat.CSV)
-            ),
-            OpenApiParameter("updated_since", OpenApiTypes.DATETIME, description=f"The {NEXT_SINCE} of the last pull."),
-            OpenApiParameter("region", OpenApiTypes.STR, description="Code of a region: it and all in it."),
-            OpenApiParameter("item", OpenApiTypes.STR, description="Key of the item."),
-            OpenApiParameter("state", OpenApiTypes.STR, many=True),
-            OpenApiParameter(
-                NEXT_SINCE,
-                OpenApiTypes.DATETIME,
-                OpenApiParameter.HEADER,
-                response=[200],
-                description="Pass it as `updated_since` the next time, and nothing is missed; a few rows come again.",
-            ),
-        ],
         responses={
             (200, "text/csv"): OpenApiTypes.STR,
             (200, "application/jsonl"): OpenApiResponse(OpenApiTypes.STR),

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 
 from apps.accounts.permissions import Permission
 from apps.api.protocol.resource import ResourceViewSet
+from apps.api.protocol.view import takes
 from apps.api.representation.answers import ModelRowSerializer, StateReasonField
 from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
 from apps.api.representation.references import OrganisationField, RegionCodeField
@@ -189,12 +190,12 @@ class OfferViewSet(ResourceViewSet):
         operation_id="offers_import",
         request={"multipart/form-data": OfferSheetSerializer},
         responses={200: OfferSheetResultSerializer, 201: OfferSheetResultSerializer},
-        parameters=[
-            OpenApiParameter("preview", OpenApiTypes.BOOL, description="Only say what would be imported."),
-            OpenApiParameter(
-                "publish", OpenApiTypes.BOOL, description="Publish what is imported, or preview whether it could be."
-            ),
-        ],
+    )
+    @takes(
+        OpenApiParameter("preview", OpenApiTypes.BOOL, description="Only say what would be imported."),
+        OpenApiParameter(
+            "publish", OpenApiTypes.BOOL, description="Publish what is imported, or preview whether it could be."
+        ),
     )
     @action(detail=False, methods=["post"], url_path="import", url_name="import", parser_classes=[MultiPartParser])
     def import_sheet(self, request: Request) -> Response:

@@ -11,8 +11,8 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from apps.api.protocol.view import ApiView
 from apps.exports.stats import public_stats
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ class StatsSerializer(serializers.Serializer[Any]):
     totals = StatsCellSerializer(many=True, help_text="By item, everywhere: the region is empty.")
 
 
-class StatsView(APIView):
+class StatsView(ApiView):
     """Public sums by item and province."""
 
     permission_classes = (AllowAny,)
