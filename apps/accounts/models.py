@@ -53,6 +53,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(_("may use the back office"), default=False)
     is_active = models.BooleanField(_("may log in"), default=True)
     date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
+    access_ended_at = models.DateTimeField(
+        _("logged out everywhere"), null=True, blank=True, editable=False, help_text=_("Older sessions do not count.")
+    )
 
     objects = UserManager()
 
@@ -354,6 +357,7 @@ class TokenScope(models.TextChoices):
     WRITE = "write", _("post, answer, ship and confirm")
     EXPORTS = "exports", _("pull exports")
     CONTACTS = "contacts", _("see contacts that are revealed to the user")
+    TOKENS = "tokens", _("make other tokens")
 
 
 class ApiToken(AbstractAuthToken):

@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
@@ -26,6 +28,7 @@ from apps.catalogue import identifiers
 from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
+from apps.core.models import AuditEntry
 from apps.core.states import move
 
 # Registers are public and change: after a year a coordinator looks again.
@@ -331,3 +334,43 @@ def revoke_token(token: ApiToken, *, by: User) -> None:
     """Delete the token. Requests with it are refused from now on."""
     audit.record(by, "token.revoked", token.user, key=token.token_key)
     token.delete()
+
+
+@transaction.atomic
+def end_access(user: User, *, by: User | None, now: dt.datetime | None = None) -> None:
+    """End all sessions of the user, and delete all their tokens."""
+    # Sessions are not rows that name their user. The middleware ends those that began before this time.
+    user.access_ended_at = now or timezone.now()
+    user.save(update_fields=["access_ended_at"])
+    tokens, _by_table = ApiToken.objects.filter(user=user).delete()
+    audit.record(by, "access.ended", user, tokens=tokens)
+
+
+@transaction.atomic
+def freeze_account(user: User, *, address: str, since: dt.datetime, now: dt.datetime | None = None) -> bool:
+    """Give the account back to the owner of `address`, who says that a change after `since` was not theirs.
+
+    All access ends, factors that were added after `since` go, and the password opens nothing until it is reset by mail
+    to `address`. Returns False if another account has the address by now; then nobody may log in to this one.
+    """
+    end_access(user, by=None, now=now)
+    user.set_unusable_password()
+    EmailAddress.objects.filter(user=user).delete()
+    Authenticator.objects.filter(user=user, created_at__gte=since).delete()
+    user.is_active = is_free = not User.objects.filter(email__iexact=address).exclude(pk=user.pk).exists()
+    if is_free:
+        user.email = address
+        # Whoever sent the link got it by a mail to this address.
+        EmailAddress.objects.filter(email__iexact=address).delete()
+        EmailAddress.objects.create(user=user, email=address.lower(), primary=True, verified=True)
+    user.save(update_fields=["password", "email", "is_active"])
+    audit.record(user, "account.frozen", user, address=address, since=since.isoformat())
+    return is_free
+
+
+def was_frozen_before(user: User, moment: dt.datetime) -> bool:
+    """Whether the owner froze the account and distrusts this moment: somebody else had the account then."""
+    frozen = AuditEntry.objects.filter(
+        event="account.frozen", target_type=user._meta.label_lower, target_id=str(user.pk), at__gte=moment
+    )
+    return any(dt.datetime.fromisoformat(entry.data["since"]) <= moment for entry in frozen)

@@ -24,7 +24,7 @@ from apps.matching import services as matching
 from apps.matching.models import Match
 from apps.notifications import rendering
 from apps.notifications.models import Channel, Message, Notification
-from apps.notifications.services import queue
+from apps.notifications.services import queue, warn_of_change
 from apps.policy.services import make_policy
 from apps.supply import services as supply
 from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, member, region
@@ -110,6 +110,11 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     notices.announce_verifications()
     accounts.amend_organisation(clinic, by=owner, name="Clinic of another name")
     notices.announce_verifications()
+
+    for change in ("address", "address_requested", "password", "password_reset", "token", "webhook"):
+        warn_of_change(buyer, change, network="10.1.2.3")
+    for change in ("factor_added", "factor_removed", "codes"):
+        warn_of_change(buyer, change)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from apps.accounts.services import add_evidence
 from apps.core.models import AuditEntry
 from apps.notifications.models import Message, WebhookEndpoint
 from tests.factories import OrganisationFactory, member
+from tests.portal.conftest import give_password
 
 PDF = b"%PDF-1.7 licence"
 PNG = b"\x89PNG\r\n\x1a\n rest"
@@ -176,13 +177,14 @@ def test_a_webhook_is_made_tested_and_removed_and_its_secret_shown_once(
     client: Client, page: str, hospital: Organisation
 ) -> None:
     url = "https://hooks.example.org/in"
+    give_password(client)
     made = client.post(f"{page}webhooks/", {"webhook-url": url, "webhook-events": ""})
     endpoint = WebhookEndpoint.objects.get()
     assert endpoint.secret in made.text
     assert endpoint.secret not in client.get(page).text
 
     client.post(f"{page}webhooks/{endpoint.pk}/test/")
-    assert Message.objects.get().endpoint == endpoint
+    assert Message.objects.get(event="webhook.test").endpoint == endpoint
     assert "webhook.test" in client.get(page).text
 
     client.post(f"{page}webhooks/{endpoint.pk}/remove/")
@@ -193,6 +195,7 @@ def test_a_webhook_is_made_tested_and_removed_and_its_secret_shown_once(
     "url", ["", "nonsense", "ftp://example.org/", "javascript:alert(1)", "https://user:pw@example.org/"]
 )
 def test_an_address_that_is_no_webhook_is_refused_and_kept(client: Client, page: str, url: str) -> None:
+    give_password(client)
     text = client.post(f"{page}webhooks/", {"webhook-url": url, "webhook-events": ""}).text
 
     assert "error-summary" in text

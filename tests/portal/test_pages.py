@@ -16,6 +16,7 @@ PUBLIC = ["/", "/promise/", "/login/", "/register/", "/account/password/reset/"]
 PERSONAL = [
     "/account/",
     "/account/tokens/",
+    "/account/sessions/",
     "/notifications/",
     "/organisation/new/",
     "/account/2fa/",

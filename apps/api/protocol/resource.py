@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from allauth.core.internal.httpkit import get_client_ip
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404
@@ -102,6 +103,11 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
         user = self.request.user
         assert isinstance(user, User)
         return user
+
+    @property
+    def network(self) -> str:
+        """The network address of the caller, behind the proxies that are trusted."""
+        return get_client_ip(self.request) or ""
 
     def _pk(self) -> int:
         pk = as_id(self.kwargs["pk"])

@@ -4,9 +4,10 @@ import zoneinfo
 from functools import cache
 from typing import Any
 
+from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import SignupForm as AllauthSignupForm
 from django import forms
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -23,6 +24,24 @@ def zones() -> list[tuple[str, str]]:
     return [
         (name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones()) if name.startswith(continents)
     ] + [("UTC", "UTC")]
+
+
+class LoginForm(AllauthLoginForm):
+    """Address and password, and whether others use this computer too."""
+
+    shared = forms.BooleanField(
+        label=_("This is a shared computer"),
+        required=False,
+        help_text=_("You are logged out sooner, and when the browser closes."),
+    )
+
+    def login(self, request: HttpRequest, redirect_url: str | None = None) -> HttpResponse:
+        # Before the log-in, which may go on on another page: it keeps what the session holds.
+        request.session["shared"] = self.cleaned_data["shared"]
+        response: HttpResponse = super().login(request, redirect_url)
+        if self.cleaned_data["shared"]:
+            request.session.set_expiry(0)
+        return response
 
 
 class SignupForm(AllauthSignupForm):

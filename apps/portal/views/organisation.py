@@ -4,6 +4,7 @@ from pathlib import Path
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.forms import BaseForm
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -19,8 +20,9 @@ from apps.core.errors import RuleViolation
 from apps.notifications import services as outbox
 from apps.notifications.models import WebhookEndpoint
 from apps.notifications.tasks import send_due, wake
+from apps.portal.entrance.adapter import warn
 from apps.portal.forms.organisation import EvidenceForm, MemberForm, OrganisationForm, RoleForm, WebhookForm
-from apps.portal.web import blame, done, refused, status_of, user_of
+from apps.portal.web import blame, done, refused, require_password, status_of, user_of
 
 _DELIVERIES_SHOWN = 5
 
@@ -222,10 +224,13 @@ def member(request: HttpRequest, pk: int, member_pk: int) -> HttpResponse:
 @require_POST
 def add_webhook(request: HttpRequest, pk: int) -> HttpResponse:
     organisation = managed(request, pk)
+    require_password(request)
     form = WebhookForm(request.POST, prefix="webhook")
     if form.is_valid():
         try:
-            endpoint = outbox.add_webhook(organisation, by=user_of(request), **form.cleaned_data)
+            with transaction.atomic():
+                endpoint = outbox.add_webhook(organisation, by=user_of(request), **form.cleaned_data)
+                warn(request, user_of(request), "webhook")
         except RuleViolation as violation:
             blame(form, violation)
         else:
