@@ -42,7 +42,6 @@ def refused_by(toy: Check, need: Need, source: Source) -> bool:
 
 
 @given(markets())
-@settings(max_examples=80, deadline=None)
 def test_many_offers_are_refused_for_the_same_reasons_as_each_alone(case: Case) -> None:
     for need in case[0]:
         each = Counter(why_not(need, source, RULES, policy=POLICY, now=NOW) for source in case[1])
@@ -52,7 +51,7 @@ def test_many_offers_are_refused_for_the_same_reasons_as_each_alone(case: Case) 
 
 
 @given(case=markets())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @pytest.mark.parametrize("name", TOYS)
 def test_every_way_of_serving_asks_a_new_check(name: str, case: Case) -> None:
     demand, supply = case[0], [replace(source, held=()) for source in case[1] if source.free]
