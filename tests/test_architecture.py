@@ -146,6 +146,13 @@ def is_arithmetic(path: Path) -> bool:
     return not outside and not impure and all(is_arithmetic(each) for each in imports_of_ours(path))
 
 
+def test_no_edge_adds_a_member_without_consent() -> None:
+    """Pages, API and back office invite. Only an acceptance, registering and the demo make somebody a member."""
+    files = sorted((ROOT / "apps").rglob("*.py"))
+    callers = [str(path.relative_to(ROOT / "apps")) for path in files if re.search(r"\badd_member\(", path.read_text())]
+    assert callers == ["accounts/invitations.py", "accounts/services.py", "demo/stage.py", "demo/story.py"]
+
+
 def test_every_pure_module_is_held_to_it() -> None:
     """So that a moved or new one cannot be forgotten: list it, or its package, in the contract in pyproject.toml."""
     candidates = {
