@@ -169,6 +169,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "django_filters",
     "django_prometheus",
@@ -340,13 +341,36 @@ LOGOUT_REDIRECT_URL = "/"
 
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_FORMS = {"signup": "apps.portal.forms.account.SignupForm"}
+ACCOUNT_ADAPTER = "apps.portal.entrance.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "apps.portal.forms.account.LoginForm",
+    "signup": "apps.portal.forms.account.SignupForm",
+}
+ACCOUNT_CHANGE_EMAIL = True  # one address: a second one could reset the password without the first one's owner
+ACCOUNT_REAUTHENTICATION_REQUIRED = True  # an open session alone changes neither address nor factor nor token
 ACCOUNT_SIGNUP_REDIRECT_URL = "/organisation/new/"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "optional"  # drafting must not wait for a mail; only verified organisations are matched
+# With it nobody logs in before they opened a mail, and registering does not tell who has an account. Without it,
+# drafting need not wait for a mail, as only verified organisations are matched.
+CONFIRM_ADDRESSES = flag("CONFIRM_ADDRESSES", default=PRODUCTION)
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if CONFIRM_ADDRESSES else "optional"
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # in the browser that registered
+# Wrong passwords: of one account from one network, from everywhere together, and from a browser of its owner.
+ACCOUNT_RATE_LIMITS = {
+    "login_failed": "30/m/ip,5/5m/key",
+    "login_failed_anywhere": "100/h/key",
+    "login_failed_known": "5/5m/key",
+}
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+
+# A session ends after so long without a request, and after so long in all. The second pair is for computers that
+# several people use: apps/portal/entrance/sessions.py.
+SESSION_IDLE_MINUTES = whole("SESSION_IDLE_MINUTES", 24 * 60, least=1, most=1_000_000)
+SESSION_HOURS = whole("SESSION_HOURS", 14 * 24, least=1, most=10_000)
+SHARED_SESSION_IDLE_MINUTES = whole("SHARED_SESSION_IDLE_MINUTES", 15, least=1, most=1_000_000)
+SHARED_SESSION_HOURS = whole("SHARED_SESSION_HOURS", 8, least=1, most=10_000)
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_TOTP_ISSUER = "CosmoMatch"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION  # browsers allow passkeys on http://localhost
@@ -418,7 +442,7 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_COOKIE_AGE = SESSION_HOURS * 3600
 X_FRAME_OPTIONS = "DENY"
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # the address is unique whatever its case: a constraint on Lower("email")
@@ -568,6 +592,8 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "celery": {"level": "WARNING"},
         "gunicorn.error": {"level": "WARNING"},
+        "waitress": {"level": "WARNING"},
+        "waitress.queue": {"level": "ERROR"},  # one line for each request that waits a moment for a thread
         "django_structlog.celery": {"level": "WARNING"},
         "faker": {"level": "WARNING"},
     },

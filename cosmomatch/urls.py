@@ -4,6 +4,8 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from apps.portal.views import account
+
 # The back office uses the log-in of the portal. Django's own would know no second factor and no limit on guesses.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign, no-untyped-call]  # allauth's way
 
@@ -12,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.local.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
+    path("account/sessions/", account.sessions, name="sessions"),  # before allauth's page, which shows no tokens
     path("account/", include("allauth.urls")),
     path("api/v1/", include("apps.api.urls")),
     path("", include("apps.portal.urls")),

@@ -1,7 +1,9 @@
 """Users by role, for all tests. A stranger has an account only. A rival is another supplier of the same goods."""
 
+import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone, translation
@@ -11,7 +13,13 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind, Role
 from apps.catalogue.models import Region
 from apps.catalogue.services import load_reference
+from tests import template
 from tests.factories import OrganisationFactory, SupplierFactory, UserFactory, member, region
+
+# The machine may be busy, so no example has a deadline. `HYPOTHESIS_PROFILE=thorough` looks for longer.
+hypothesis.settings.register_profile("ci", max_examples=100, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=3000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 _SOME_PLACES = ["420106", "429004", "110102", "440300", "650000", "IT-25"]
 
@@ -21,6 +29,18 @@ def nobodys_language() -> None:
     """Reset language and time zone, which a request leaves active in its thread, before each test."""
     translation.deactivate()
     timezone.deactivate()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None,
+    django_db_use_migrations: bool,
+    django_db_blocker: DjangoDbBlocker,
+) -> None:
+    """Called by pytest-django before it makes the test database."""
+    if django_db_use_migrations:
+        with django_db_blocker.unblock():
+            template.use()
 
 
 @pytest.fixture(scope="module")

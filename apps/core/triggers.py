@@ -33,7 +33,7 @@ class TriggerSQL(pgtrigger.compiler.UpsertTriggerSql):
 class Trigger(pgtrigger.Trigger):
     """Declared and migrated like `pgtrigger.Trigger`."""
 
-    def compile(self, model: type[models.Model]) -> pgtrigger.compiler.Trigger:
+    def compile(self, model: models.Model) -> pgtrigger.compiler.Trigger:
         compiled = super().compile(model)
         kwargs = {name: value for name, value in compiled.sql.kwargs.items() if name != "ignore_func_name"}
         return pgtrigger.compiler.Trigger(name=self.name, sql=TriggerSQL(**kwargs))

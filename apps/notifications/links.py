@@ -29,7 +29,7 @@ LASTS: Final = dt.timedelta(days=14)
 
 
 class OneClickAction(models.TextChoices):
-    """What a link may do. The first word says whether the target is a match, a demand or an offer."""
+    """What a link may do. The first word says whether the target is a match, a demand, an offer or a message."""
 
     # The values stand in links that were mailed, so they cannot be renamed while a link may still be opened.
 
@@ -39,6 +39,7 @@ class OneClickAction(models.TextChoices):
     DEMAND_CLOSE = "demand.close", _("No longer needed")
     OFFER_CONFIRM = "offer.confirm", _("Still available")
     OFFER_WITHDRAW = "offer.withdraw", _("No longer available")
+    ACCOUNT_FREEZE = "account.freeze", _("This was not me")
 
 
 @dataclass(frozen=True, kw_only=True)

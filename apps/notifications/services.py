@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts import services as accounts_services
 from apps.accounts.models import Language, Membership, Organisation, User
 from apps.accounts.permissions import Role
 from apps.core import audit
@@ -32,24 +33,36 @@ KEEP_USED_LINKS: Final = dt.timedelta(days=60)
 
 
 @dataclass(frozen=True)
+class Address:
+    """An e-mail address that may belong to nobody here. It gets a mail, and nothing in the portal."""
+
+    email: str
+    language: str
+
+
+@dataclass(frozen=True)
 class News:
     """The arguments of one `queue`, to be queued together with others."""
 
     event: str
-    recipient: Organisation | User
+    recipient: Organisation | User | Address
     context: Mapping[str, Any]
     key: str
+    address: str = ""
 
 
-def queue(event: str, recipient: Organisation | User, context: Mapping[str, Any], *, key: str) -> None:
+def queue(
+    event: str, recipient: Organisation | User | Address, context: Mapping[str, Any], *, key: str, address: str = ""
+) -> None:
     """Write the messages that tell `recipient` of `event`, in the transaction of the caller.
 
     A person is told in the portal and by e-mail, and by text message if a gateway and a phone number are known. An
     organisation is told through its people (without viewers) and its webhooks. While it has no people, its contact
     address is used. `context` must be JSON; a dict whose keys are languages is a text in several languages. The same
-    `key` is never sent twice to the same recipient, so callers may repeat themselves.
+    `key` is never sent twice to the same recipient, so callers may repeat themselves. `address` is where the mail to a
+    person goes instead of their own address.
     """
-    queue_all([News(event, recipient, context, key)])
+    queue_all([News(event, recipient, context, key, address)])
 
 
 def queue_all(news: Sequence[News]) -> None:
@@ -59,10 +72,16 @@ def queue_all(news: Sequence[News]) -> None:
     notifications: list[Notification] = []
     messages: list[Message] = []
     for one in news:
-        told = [one.recipient] if isinstance(one.recipient, User) else people[one.recipient.pk]
+        told: list[User] = []
+        if isinstance(one.recipient, User):
+            told = [one.recipient]
+        elif isinstance(one.recipient, Organisation):
+            told = people[one.recipient.pk]
         facts = dict(one.context)
         notifications += (Notification(user=user, event=one.event, key=one.key, context=facts) for user in told)
-        about = [message for user in told for message in _messages_to(user)]
+        about = [message for user in told for message in _messages_to(user, one.address)]
+        if isinstance(one.recipient, Address):
+            about.append(Message(channel=Channel.EMAIL, address=one.recipient.email, language=one.recipient.language))
         if isinstance(one.recipient, Organisation):
             if not told and one.recipient.contact_email:
                 about.append(_message_to_contact(one.recipient))
@@ -75,6 +94,24 @@ def queue_all(news: Sequence[News]) -> None:
     # Conflicts are repeats of a key, which the unique constraints drop.
     Notification.objects.bulk_create(notifications, ignore_conflicts=True)
     Message.objects.bulk_create(messages, ignore_conflicts=True)
+
+
+@transaction.atomic
+def queue_pending_notices() -> int:
+    """Queue what accounts wants told: it is below the outbox and cannot queue. Returns how many notices."""
+    notices = accounts_services.take_pending_notices()
+    queue_all(
+        [
+            News(
+                notice.event,
+                notice.organisation or notice.user or Address(notice.email, notice.language),
+                notice.context,
+                key=notice.key,
+            )
+            for notice in notices
+        ]
+    )
+    return len(notices)
 
 
 def _people(organisations: Iterable[Organisation]) -> dict[int, list[User]]:
@@ -97,8 +134,8 @@ def _endpoints(organisations: Iterable[Organisation]) -> dict[int, list[WebhookE
     return found
 
 
-def _messages_to(user: User) -> Iterable[Message]:
-    yield Message(channel=Channel.EMAIL, address=user.email, language=user.language, user=user)
+def _messages_to(user: User, address: str) -> Iterable[Message]:
+    yield Message(channel=Channel.EMAIL, address=address or user.email, language=user.language, user=user)
     if settings.SMS_GATEWAY_URL and user.phone:
         yield Message(channel=Channel.SMS, address=user.phone, language=user.language, user=user)
 
@@ -207,3 +244,14 @@ def purge(*, now: dt.datetime | None = None, limit: int = 10_000) -> dict[str, i
     messages, _by_model = Message.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:limit])).delete()
     links, _by_model = UsedLink.objects.filter(pk__in=list(used.values_list("pk", flat=True)[:limit])).delete()
     return {"messages": messages, "links": links}
+
+
+def warn_of_change(user: User, change: str, *, address: str = "", network: str = "") -> None:
+    """Tell a person that their account was changed, with a link to take it back, in the transaction of the caller.
+
+    `change` is a word that the template knows. `address` is where the owner was reached before the change; `network` is
+    the address of the computer from which it came.
+    """
+    # Each change is told, however many there are.
+    facts = {"change": change, "network": network, "changed_at": timezone.now().isoformat()}
+    queue("account.changed", user, facts, key=f"account.changed:{secrets.token_hex(8)}", address=address)

@@ -1,4 +1,4 @@
-"""What makes a page a person's own: their language and their time zone."""
+"""What makes a page a person's own: a session that still counts, their language and their time zone."""
 
 import zoneinfo
 from collections.abc import Callable
@@ -7,9 +7,13 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 
+from apps.portal.entrance.sessions import goes_on
+
 
 def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Speak the language and the time zone of whoever is logged in; others keep what cookie and browser say.
+    """End a session whose time is over. Speak the language and time zone of whoever is logged in.
+
+    Others keep what cookie and browser say.
 
     Stands after the authentication. Programs send no session cookie and are left alone.
     """
@@ -17,6 +21,8 @@ def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
     def middleware(request: HttpRequest) -> HttpResponse:
         # Asking for the user reads the session; requests of programs are spared the query.
         if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.user.is_authenticated:
+            return get_response(request)
+        if not goes_on(request):
             return get_response(request)
 
         user = request.user

@@ -1,5 +1,7 @@
 """The few gestures that every view makes."""
 
+from allauth.account.internal.flows.reauthentication import is_reauthentication_required
+from allauth.core.exceptions import ReauthenticationRequired
 from django.contrib import messages
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,6 +18,15 @@ def user_of(request: HttpRequest) -> User:
     """The user of a request that a login was demanded for."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def require_password(request: HttpRequest) -> None:
+    """Send whoever did not give the password lately to give it again; the request goes on after that.
+
+    Somebody else may sit before an open session.
+    """
+    if is_reauthentication_required(request, app="allauth.account"):
+        raise ReauthenticationRequired  # allauth's middleware turns it into a redirect, and keeps the request
 
 
 def done(request: HttpRequest, to: object, message: str | Promise = "", *args: object) -> HttpResponse:

@@ -13,7 +13,7 @@ from apps.accounts.models import User
 from apps.accounts.permissions import OrganisationKind
 from apps.catalogue.models import Item
 from apps.portal import places
-from tests.factories import ItemFactory, OrganisationFactory, member, region
+from tests.factories import PASSWORD, ItemFactory, OrganisationFactory, member, region
 
 Login = Callable[[User], Client]
 
@@ -59,6 +59,11 @@ def mask() -> Item:
 @pytest.fixture
 def thermometer() -> Item:
     return ItemFactory.create(key="thermometer.forehead", name_en="Forehead thermometer", name_zh="额温枪")
+
+
+def give_password(client: Client, password: str = PASSWORD, then: str = "/") -> Any:
+    """What a person does before a change of the account; afterwards `then` is carried out."""
+    return client.post("/account/reauthenticate/", {"password": password, "next": then})
 
 
 def queries(client: Client, path: str) -> int:

@@ -14,6 +14,7 @@ from apps.accounts.permissions import Role
 from apps.accounts.services import issue_token
 from apps.notifications.models import Notification
 from tests.factories import PASSWORD, OrganisationFactory, region
+from tests.portal.conftest import give_password
 
 SIGNUP = {"name": "Li Wei", "email": "li@example.org", "password1": "a long enough secret", "language": "en"}
 BODY = {
@@ -215,6 +216,7 @@ def test_the_language_is_not_switched_by_a_link(client: Client) -> None:
 
 def test_a_token_is_shown_once_and_opens_nothing_after_it_was_taken_back(client: Client, buyer: User) -> None:
     client.force_login(buyer)
+    give_password(client)
 
     response = client.post(
         "/account/tokens/", {"name": "pull", "scopes": ["read", "exports"], "days": "30", "region": ""}
@@ -236,6 +238,7 @@ def test_a_token_is_shown_once_and_opens_nothing_after_it_was_taken_back(client:
 )
 def test_a_token_needs_a_name_known_scopes_and_an_end(client: Client, buyer: User, wrong: dict[str, object]) -> None:
     client.force_login(buyer)
+    give_password(client)
     good = {"name": "pull", "scopes": ["read"], "days": "30", "region": ""}
 
     response = client.post("/account/tokens/", good | wrong)

@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Any, Final
 
+from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -69,6 +70,17 @@ class ScopeMissingError(exceptions.PermissionDenied):
     def __init__(self, scope: str) -> None:
         super().__init__(_("This token lacks the scope “%(scope)s”.") % {"scope": scope})
         self.params = {"scope": scope}
+
+
+def require_password(request: Request) -> None:
+    """Raise `reauthentication_required` for a session whose user has not just given the password again.
+
+    A token is its own proof. A cookie is not: somebody may have found the browser open.
+    """
+    if not isinstance(request.auth, ApiToken) and not did_recently_reauthenticate(request):
+        raise exceptions.PermissionDenied(
+            _("Give your password again on the page of your tokens, or use a token."), code="reauthentication_required"
+        )
 
 
 class HasScope(BasePermission):

@@ -16,12 +16,14 @@ from rest_framework.response import Response
 
 from apps.accounts import services
 from apps.accounts.models import ApiToken, TokenScope
+from apps.api.protocol.authentication import ScopeMissingError, has_scope, require_password
 from apps.api.protocol.pagination import CursorPage
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.representation.answers import RowSerializer
 from apps.api.representation.references import RegionCodeField
 from apps.api.representation.requests import InputSerializer
 from apps.api.representation.values import StrictCharField, StrictIntegerField
+from apps.notifications.services import warn_of_change
 
 
 class TokenSerializer(RowSerializer):
@@ -78,7 +80,10 @@ class TokenViewSet(ResourceViewSet):
 
     @extend_schema(request=NewTokenSerializer, responses={201: TokenWithSecretSerializer})
     def create(self, request: Request) -> Response:
-        """Make a token. By a token, only one that may do no more than itself."""
+        """Make a token. By a token, only with the scope `tokens`, and one that may do no more than itself."""
+        require_password(request)
+        if not has_scope(request, TokenScope.TOKENS):
+            raise ScopeMissingError(TokenScope.TOKENS)
         wanted = self.taken(NewTokenSerializer)
         longest: dt.timedelta = settings.REST_KNOX["TOKEN_TTL"]  # type: ignore[assignment]  # one of many kinds of value
         lasts = dt.timedelta(days=wanted.pop("lasts_days", 0)) or longest
@@ -86,6 +91,7 @@ class TokenViewSet(ResourceViewSet):
         if isinstance(request.auth, ApiToken):
             _stay_within(request.auth, wanted["scopes"], region, timezone.now() + lasts)
         token, text = services.issue_token(self.user, lasts=lasts, region=region, **wanted)
+        warn_of_change(self.user, "token", network=self.network)
         ((_extra, row),) = TokenSerializer.read(self.get_queryset().filter(pk=token.pk))
         # The database has only a hash, so this answer is the one chance to see the token. `shown_once` keeps it out of
         # the answer that is stored for repeats.

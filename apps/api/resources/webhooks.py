@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.permissions import Permission
+from apps.api.protocol.authentication import require_password
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.representation.answers import IdField, RowSerializer
 from apps.api.representation.filters import RelatedIdFilter
@@ -48,7 +49,7 @@ class NewWebhookSerializer(InputSerializer):
     events = serializers.ListField(child=StrictCharField(max_length=60), required=False, max_length=50)
     organisation = OrganisationField(
         required=False,
-        help_text="Whose; needed only by somebody who manages several.",
+        help_text="Whose; needed only by somebody who manages several and has no default.",
     )
 
 
@@ -86,11 +87,13 @@ class WebhookViewSet(ResourceViewSet):
         return endpoint
 
     @extend_schema(request=NewWebhookSerializer, responses={201: WebhookWithSecretSerializer})
-    def create(self, _request: Request) -> Response:
+    def create(self, request: Request) -> Response:
         """Add a webhook. Only this answer shows its secret."""
+        require_password(request)
         wanted = self.taken(NewWebhookSerializer)
         organisation = self.organisation_for(Permission.MANAGE_ORGANISATION, wanted.pop("organisation", None))
         endpoint = services.add_webhook(organisation, by=self.user, **wanted)
+        services.warn_of_change(self.user, "webhook", network=self.network)
         ((_extra, row),) = WebhookSerializer.read(self.get_queryset().filter(pk=endpoint.pk))
         return Response({**row, "secret": endpoint.secret}, status=201)
 

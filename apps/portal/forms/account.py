@@ -4,13 +4,14 @@ import zoneinfo
 from functools import cache
 from typing import Any
 
+from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import SignupForm as AllauthSignupForm
 from django import forms
-from django.http import HttpRequest
-from django.utils.translation import get_language
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.models import Language, TokenScope, User
+from apps.accounts.models import Language, Organisation, TokenScope, User
 from apps.accounts.services import amend_user
 from apps.portal.forms.regions import RegionField
 
@@ -23,6 +24,24 @@ def zones() -> list[tuple[str, str]]:
     return [
         (name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones()) if name.startswith(continents)
     ] + [("UTC", "UTC")]
+
+
+class LoginForm(AllauthLoginForm):
+    """Address and password, and whether others use this computer too."""
+
+    shared = forms.BooleanField(
+        label=_("This is a shared computer"),
+        required=False,
+        help_text=_("You are logged out sooner, and when the browser closes."),
+    )
+
+    def login(self, request: HttpRequest, redirect_url: str | None = None) -> HttpResponse:
+        # Before the log-in, which may go on on another page: it keeps what the session holds.
+        request.session["shared"] = self.cleaned_data["shared"]
+        response: HttpResponse = super().login(request, redirect_url)
+        if self.cleaned_data["shared"]:
+            request.session.set_expiry(0)
+        return response
 
 
 class SignupForm(AllauthSignupForm):
@@ -52,11 +71,23 @@ class ProfileForm(forms.ModelForm[User]):
 
     class Meta:
         model = User
-        fields = ("name", "phone", "language", "time_zone")
+        fields = ("name", "phone", "language", "time_zone", "default_organisation")
         widgets = {
             "name": forms.TextInput(attrs={"autocomplete": "name"}),
             "phone": forms.TextInput(attrs={"autocomplete": "tel", "inputmode": "tel"}),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        own = [grant.organisation_id for grant in self.instance.grants]
+        if len(own) < 2:
+            # Whoever acts for one organisation acts for that one.
+            del self.fields["default_organisation"]
+            return
+        field = self.fields["default_organisation"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = Organisation.objects.filter(pk__in=own).order_by("pk")
+        field.empty_label = gettext("None: say it each time")
 
 
 class TokenForm(forms.Form):

@@ -1,4 +1,4 @@
-"""Choosing an item without JavaScript: a search box over a list that is grouped by shelf, the most needed first."""
+"""Choosing an item without JavaScript: a search box over a list that is grouped by category, the most needed first."""
 
 from collections import Counter
 from functools import cached_property
@@ -20,7 +20,7 @@ _LOOKED_AT = 300
 Choices = list[tuple[str, list[tuple[str, str]]]]
 
 
-class Shelf:
+class ItemChoices:
     """All items with their packs and standards, read once for a page, whatever the number of lines on it."""
 
     def __init__(self, organisation: Organisation | None = None, *, of: type[Demand] | type[Offer] = Demand) -> None:
@@ -80,11 +80,11 @@ class Shelf:
             groups.append(
                 (_("Most often needed") if self.of is Demand else _("Most often offered"), _options(self.most_used))
             )
-        shelves: dict[str, list[Item]] = {}
+        by_category: dict[str, list[Item]] = {}
         for item in self.items.values():
             if not item.is_unlisted:
-                shelves.setdefault(item.category.label, []).append(item)
-        groups += [(name, _options(items)) for name, items in shelves.items()]
+                by_category.setdefault(item.category.label, []).append(item)
+        groups += [(name, _options(items)) for name, items in by_category.items()]
         unlisted = [item for item in self.items.values() if item.is_unlisted]
         # A need may be described in words. An offer must name an item, or nobody finds it.
         if unlisted and self.of is Demand:

@@ -16,7 +16,7 @@ from apps.catalogue.models import Item, ItemStandard, Pack, Standard
 from apps.core.errors import RuleViolation
 from apps.demands.lines import DemandLine, check_quantity
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
-from apps.portal.forms.items import Shelf
+from apps.portal.forms.items import ItemChoices
 from apps.portal.forms.quantities import QuantityFormField, pack_choices
 from apps.portal.forms.regions import RegionField
 from apps.portal.web import blame
@@ -64,18 +64,18 @@ class DayField(forms.DateField):
 class CountedForm(forms.Form):
     """An item and a quantity of it, counted in its unit or in packs. After cleaning, `amount` is in base units."""
 
-    def __init__(self, *args: Any, shelf: Shelf, keep_item: Item | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, item_choices: ItemChoices, keep_item: Item | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.shelf = shelf
+        self.item_choices = item_choices
         self.fixed_item = keep_item
         raw = self.data.get(self.add_prefix("item")) if self.is_bound else self.initial.get("item")
-        self.chosen = keep_item or shelf.item(raw)
+        self.chosen = keep_item or item_choices.item(raw)
         text = self.data.get(self.add_prefix("find"), "") if self.is_bound else self.initial.get("find", "")
         if keep_item is not None:
             del self.fields["item"], self.fields["find"]
             self.found = None
         else:
-            choices, self.found = shelf.choices(str(text or ""), keep=self.chosen)
+            choices, self.found = item_choices.choices(str(text or ""), keep=self.chosen)
             self.fields["item"].widget.choices = [("", _("– choose –")), *choices]
         if "pack" in self.fields:
             self.fields["pack"].widget.choices = pack_choices(self.chosen)
@@ -269,7 +269,7 @@ class AmendForm(LineForm, DetailsForm):
                    "needed_by", "days_of_supply", "region", "address", "contact_name", "contact_phone",
                    "note")  # fmt: skip
 
-    def __init__(self, *args: Any, demand: Demand, shelf: Shelf, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, demand: Demand, item_choices: ItemChoices, **kwargs: Any) -> None:
         names = ("item", "quantity", "quantity_kind", "standard", "accepts_substitutes", "urgency", "days_of_supply",
                  "region", "address", "contact_name", "contact_phone", "note")  # fmt: skip
         now = {name: getattr(demand, name) for name in names}
@@ -277,8 +277,8 @@ class AmendForm(LineForm, DetailsForm):
         now["needed_by"] = timezone.localtime(demand.needed_by).date() if demand.needed_by else None
         kwargs["initial"] = now | dict(kwargs.get("initial") or {})
         # Suppliers have been asked for this item. Another item is another need.
-        fixed = None if demand.state == DemandState.DRAFT else shelf.item(demand.item)
-        super().__init__(*args, organisation=demand.organisation, shelf=shelf, keep_item=fixed, **kwargs)
+        fixed = None if demand.state == DemandState.DRAFT else item_choices.item(demand.item)
+        super().__init__(*args, organisation=demand.organisation, item_choices=item_choices, keep_item=fixed, **kwargs)
         self.demand = demand
 
     def changes(self) -> dict[str, Any]:

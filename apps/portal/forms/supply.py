@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation
 from apps.catalogue.models import Item, Pack, Region, Standard
 from apps.catalogue.naming import Proposals, find, nearest
-from apps.portal.forms.items import Shelf
+from apps.portal.forms.items import ItemChoices
 from apps.portal.forms.needs import CountedForm
 from apps.portal.forms.quantities import QuantityFormField
 from apps.portal.forms.regions import RegionField
@@ -125,7 +125,12 @@ class OfferForm(CountedForm):
     )
 
     def __init__(
-        self, *args: Any, organisation: Organisation, shelf: Shelf, offer: Offer | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        organisation: Organisation,
+        item_choices: ItemChoices,
+        offer: Offer | None = None,
+        **kwargs: Any,
     ) -> None:
         now: dict[str, Any] = {"origin_region": organisation.region}
         if offer is not None:
@@ -134,8 +139,8 @@ class OfferForm(CountedForm):
             now["ships_to"] = "\n".join(destinations(offer.ships_to))
         kwargs["initial"] = now | dict(kwargs.get("initial") or {})
         # Requesters have been matched with this item. Other goods are another offer.
-        fixed = shelf.item(offer.item) if offer is not None and offer.state != OfferState.DRAFT else None
-        super().__init__(*args, shelf=shelf, keep_item=fixed, **kwargs)
+        fixed = item_choices.item(offer.item) if offer is not None and offer.state != OfferState.DRAFT else None
+        super().__init__(*args, item_choices=item_choices, keep_item=fixed, **kwargs)
         if offer is not None:
             currency = self.fields["currency"]
             assert isinstance(currency, forms.ChoiceField)

@@ -1,10 +1,13 @@
-"""A person's own pages: profile, language, notifications, keys for programs."""
+"""A person's own pages: profile, language, notifications, sessions, keys for programs."""
 
 import datetime as dt
 
+from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -15,14 +18,18 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.accounts import services
-from apps.accounts.models import ApiToken
+from apps.accounts import invitations, services
+from apps.accounts.models import ApiToken, Invitation
 from apps.accounts.permissions import Permission
+from apps.core import audit
 from apps.notifications import services as outbox
 from apps.notifications.models import Notification
 from apps.notifications.rendering import render_inbox
+from apps.portal.access import number_or_404
+from apps.portal.entrance.adapter import warn
+from apps.portal.entrance.sessions import browser_of
 from apps.portal.forms.account import ProfileForm, TokenForm
-from apps.portal.web import done, status_of, user_of
+from apps.portal.web import done, require_password, status_of, user_of
 
 _NOTIFICATIONS_A_PAGE = 20
 
@@ -62,9 +69,13 @@ def profile(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         services.amend_user(user, **form.cleaned_data)
         return done(request, "account", _("Saved."))
-    return render(
-        request, "portal/account/profile.html", {"form": form, "memberships": user.grants}, status=status_of(form)
-    )
+    asked = Invitation.objects.open(timezone.now()).addressed_to(user).select_related("organisation", "invited_by")
+    context = {
+        "form": form,
+        "memberships": user.grants,
+        "invitations": [(one, invitations.path_of(one.pk)) for one in asked.order_by("pk")],
+    }
+    return render(request, "portal/account/profile.html", context, status=status_of(form))
 
 
 @login_required
@@ -123,8 +134,32 @@ def own_tokens(request: HttpRequest) -> list[ApiToken]:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+def sessions(request: HttpRequest) -> HttpResponse:
+    """Where this person is logged in, and the tokens that act as them: each can be ended, and all at once."""
+    user = user_of(request)
+    if "everywhere" in request.POST:
+        services.end_access(user, by=user)
+        logout(request)
+        return done(request, "login", _("You are logged out everywhere, and no token works any more."))
+    if request.method == "POST":
+        ended = get_object_or_404(UserSession, user=user, pk=number_or_404(request.POST.get("session", "")))
+        ended.end()
+        audit.record(user, "session.ended", user, network=ended.ip)
+        return done(request, "sessions", _("Logged out there."))
+
+    found = UserSession.objects.purge_and_list(user)
+    for one in found:
+        one.browser = browser_of(one.user_agent)  # type: ignore[attr-defined]  # for the template
+    context = {"sessions": sorted(found, key=lambda one: one.last_seen_at, reverse=True), "tokens": own_tokens(request)}
+    return render(request, "portal/account/sessions.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: HttpRequest) -> HttpResponse:
     """Keys for programs that act as this person: made here, shown once, listed, taken back."""
+    if request.method == "POST":
+        require_password(request)
     user = user_of(request)
     watched = user.organisations_with(Permission.WATCH_REGION)
     form = TokenForm(
@@ -133,13 +168,15 @@ def tokens(request: HttpRequest) -> HttpResponse:
     )
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
-        token, text = services.issue_token(
-            user,
-            name=given["name"],
-            scopes=given["scopes"],
-            lasts=dt.timedelta(days=given["days"]),
-            region=given["region"],
-        )
+        with transaction.atomic():
+            token, text = services.issue_token(
+                user,
+                name=given["name"],
+                scopes=given["scopes"],
+                lasts=dt.timedelta(days=given["days"]),
+                region=given["region"],
+            )
+            warn(request, user, "token")
         response = render(request, "portal/account/token_made.html", {"token": token, "text": text})
         response["Cache-Control"] = "no-store"
         return response

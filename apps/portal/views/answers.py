@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
+from apps.accounts import services as accounts
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can
 from apps.core.errors import RuleViolation
@@ -32,11 +33,15 @@ from apps.matching.explanation.wording import why_not_to_answer
 from apps.matching.models import Match, MatchState
 from apps.matching.tasks import sweep
 from apps.notifications.links import OneClickAction, OneClickLink, read_link, use_link
+from apps.notifications.models import Channel, Message
 from apps.notifications.tasks import wake
 from apps.portal.forms.orders import DeclineForm
 from apps.portal.wording import quantity
 from apps.supply import services as supply_services
 from apps.supply.models import Offer
+
+# A change is made a moment before its warning is written.
+_WRITTEN_WITHIN: Final = dt.timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,8 @@ def zone_of(user: User) -> dt.tzinfo:
 
 
 def _answer(request: HttpRequest, link: OneClickLink) -> HttpResponse:
+    if link.action == OneClickAction.ACCOUNT_FREEZE:
+        return _take_back(request, link)
     kind = KINDS[link.action]
     row = kind.rows().filter(pk=link.target_id).first()
     # Rights are looked up now: the link outlives a membership.
@@ -188,6 +195,24 @@ def _answer(request: HttpRequest, link: OneClickLink) -> HttpResponse:
     if not kind.is_open(row):
         return _page(request, "over", status=410, text=_overtaken(row), **context)
     return _page(request, "ask", form=form, **context)
+
+
+def _take_back(request: HttpRequest, link: OneClickLink) -> HttpResponse:
+    """The page of “This was not me”: the owner of the address that was warned takes the account back."""
+    warning = Message.objects.filter(pk=link.target_id, user=link.user, channel=Channel.EMAIL).first()
+    if warning is None or accounts.was_frozen_before(link.user, warning.created_at):
+        text = _("This account was taken back since. Reset the password by the address that it has now.")
+        return _page(request, "over", status=410, text=text)
+    if request.method != "POST":
+        return _page(request, "freeze", address=warning.address)
+    try:
+        with transaction.atomic():
+            use_link(link)
+            since = warning.created_at - _WRITTEN_WITHIN
+            is_open = accounts.freeze_account(link.user, address=warning.address, since=since)
+    except RuleViolation as violation:
+        return _page(request, "over", status=violation.status, text=str(violation.message))
+    return _page(request, "frozen", address=warning.address, is_open=is_open)
 
 
 def _carry_out(

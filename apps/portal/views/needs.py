@@ -28,7 +28,7 @@ from apps.matching.explanation.shortfalls import shortfall_of
 from apps.matching.models import Escalation, Match
 from apps.portal.access import named_organisation
 from apps.portal.asked import asked_for
-from apps.portal.forms.items import Shelf
+from apps.portal.forms.items import ItemChoices
 from apps.portal.forms.needs import (
     AmendForm,
     NeedsFilter,
@@ -201,13 +201,13 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
     demand = need_for(user, pk, Permission.POST_DEMANDS)
     if not demand.can_be_amended:
         return refused(request, RuleViolation("illegal_move", _("This need is cancelled.")), "need", pk)
-    shelf = Shelf(demand.organisation)
-    form = AmendForm(request.POST or None, demand=demand, shelf=shelf, initial=_suggested(request))
+    item_choices = ItemChoices(demand.organisation)
+    form = AmendForm(request.POST or None, demand=demand, item_choices=item_choices, initial=_suggested(request))
     status, question = 200, ""
     if request.method == "POST" and "search" in request.POST:
         typed: dict[str, Any] = {name: request.POST.get(name, "") for name in form.fields}
         typed["region"] = RegionWidget().value_from_datadict(request.POST, request.FILES, "region")
-        form = AmendForm(demand=demand, shelf=shelf, initial=typed)
+        form = AmendForm(demand=demand, item_choices=item_choices, initial=typed)
     elif request.method == "POST":
         if form.is_valid():
             try:

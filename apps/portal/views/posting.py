@@ -23,7 +23,7 @@ from apps.demands.outcomes import LineOutcome, PostOutcome
 from apps.policy.models import Policy
 from apps.portal import kept
 from apps.portal.access import organisation_for
-from apps.portal.forms.items import Shelf
+from apps.portal.forms.items import ItemChoices
 from apps.portal.forms.needs import (
     DetailsForm,
     LineFormSet,
@@ -48,25 +48,25 @@ def new(request: HttpRequest) -> HttpResponse:
     organisation = organisation_for(request, user, Permission.POST_DEMANDS)
     if organisation is None:
         return render(request, "portal/requester/no_organisation.html", {"for_what": "needs"})
-    shelf = Shelf(organisation)
+    item_choices = ItemChoices(organisation)
     if typed is not None:
-        return _again(request, organisation, shelf)
+        return _again(request, organisation, item_choices)
     if request.method == "POST":
-        return _posted(request, user, organisation, shelf)
+        return _posted(request, user, organisation, item_choices)
 
-    chosen = shelf.item(request.GET.get("item"))
+    chosen = item_choices.item(request.GET.get("item"))
     first = {"item": str(chosen.pk) if chosen else "", "find": request.GET.get("find", "")[:200]}
-    lines = LineFormSet(prefix="lines", initial=[first], form_kwargs={"shelf": shelf})
+    lines = LineFormSet(prefix="lines", initial=[first], form_kwargs={"item_choices": item_choices})
     return _page(request, organisation, lines, DetailsForm(organisation=organisation))
 
 
-def _posted(request: HttpRequest, user: User, organisation: Organisation, shelf: Shelf) -> HttpResponse:
+def _posted(request: HttpRequest, user: User, organisation: Organisation, item_choices: ItemChoices) -> HttpResponse:
     data = request.POST
-    lines = LineFormSet(data, prefix="lines", form_kwargs={"shelf": shelf})
+    lines = LineFormSet(data, prefix="lines", form_kwargs={"item_choices": item_choices})
     details = DetailsForm(data, organisation=organisation)
     # Without a script each of these buttons sends the whole form, faults and all.
     if "search" in data or "add" in data or "remove" in data or not lines.forms:
-        return _again(request, organisation, shelf)
+        return _again(request, organisation, item_choices)
     # Both are judged, not only the first, so that all faults are named at once.
     if not (lines.is_valid() & details.is_valid()):
         return _page(request, organisation, lines, details, status=400)
@@ -101,7 +101,7 @@ def _posted(request: HttpRequest, user: User, organisation: Organisation, shelf:
     return done(request, _url_of([line.demand for line in posted]))
 
 
-def _again(request: HttpRequest, organisation: Organisation, shelf: Shelf) -> HttpResponse:
+def _again(request: HttpRequest, organisation: Organisation, item_choices: ItemChoices) -> HttpResponse:
     """The form with all that was typed, unjudged: after a search, or with a line more or less."""
     data = request.POST
     typed = typed_lines(data)
@@ -113,11 +113,13 @@ def _again(request: HttpRequest, organisation: Organisation, shelf: Shelf) -> Ht
         typed.pop(int(remove[:4]))
     for line in typed:
         if line.get("find") and not line.get("item"):
-            found = shelf.found(str(line["find"]))
+            found = item_choices.found(str(line["find"]))
             # One hit is chosen at once. It saves a choice on the phone, and stays open to change.
             if len(found) == 1:
                 line["item"] = str(found[0].pk)
-    lines = LineFormSet(prefix="lines", initial=typed[: LineFormSet.max_num], form_kwargs={"shelf": shelf})
+    lines = LineFormSet(
+        prefix="lines", initial=typed[: LineFormSet.max_num], form_kwargs={"item_choices": item_choices}
+    )
     names = DetailsForm.base_fields
     typed_details: dict[str, Any] = {name: data[name] for name in names if name in data}
     if "region" in data:

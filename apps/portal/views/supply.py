@@ -23,7 +23,7 @@ from apps.matching import services as matching_services
 from apps.matching.models import Match, MatchState
 from apps.policy.models import Policy
 from apps.portal.access import organisation_for, suppliers_of
-from apps.portal.forms.items import Shelf
+from apps.portal.forms.items import ItemChoices
 from apps.portal.forms.needs import ReasonForm, page_token
 from apps.portal.forms.regions import RegionWidget
 from apps.portal.forms.supply import OfferForm, OffersFilter, destinations
@@ -97,12 +97,14 @@ def new(request: HttpRequest) -> HttpResponse:
     organisation = organisation_for(request, user, Permission.PUBLISH_OFFERS)
     if organisation is None:
         return render(request, "portal/requester/no_organisation.html", {"for_what": "offers"})
-    shelf = Shelf(organisation, of=Offer)
+    item_choices = ItemChoices(organisation, of=Offer)
     if request.method == "POST":
-        return _posted(request, user, organisation, shelf)
+        return _posted(request, user, organisation, item_choices)
 
-    chosen = shelf.item(request.GET.get("item"))
-    form = OfferForm(organisation=organisation, shelf=shelf, initial={"item": str(chosen.pk)} if chosen else {})
+    chosen = item_choices.item(request.GET.get("item"))
+    form = OfferForm(
+        organisation=organisation, item_choices=item_choices, initial={"item": str(chosen.pk)} if chosen else {}
+    )
     return _page(request, organisation, form)
 
 
@@ -112,17 +114,17 @@ def typed(request: HttpRequest, form: OfferForm) -> dict[str, Any]:
     values["is_donation"] = bool(values.get("is_donation"))
     values["origin_region"] = RegionWidget().value_from_datadict(request.POST, request.FILES, "origin_region")
     if values.get("find") and not values.get("item"):
-        found = form.shelf.found(str(values["find"]))
+        found = form.item_choices.found(str(values["find"]))
         if len(found) == 1:
             values["item"] = str(found[0].pk)
     return values
 
 
-def _posted(request: HttpRequest, user: User, organisation: Organisation, shelf: Shelf) -> HttpResponse:
+def _posted(request: HttpRequest, user: User, organisation: Organisation, item_choices: ItemChoices) -> HttpResponse:
     data = request.POST
-    form = OfferForm(data, organisation=organisation, shelf=shelf)
+    form = OfferForm(data, organisation=organisation, item_choices=item_choices)
     if "search" in data:
-        form = OfferForm(organisation=organisation, shelf=shelf, initial=typed(request, form))
+        form = OfferForm(organisation=organisation, item_choices=item_choices, initial=typed(request, form))
         return _page(request, organisation, form, alike=_alike(organisation, form.chosen))
     if not form.is_valid():
         return _page(request, organisation, form, status=400)
@@ -208,11 +210,13 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
     offer = offer_for(user, pk, Permission.PUBLISH_OFFERS)
     if not offer.can_be_amended:
         return refused(request, RuleViolation("illegal_move", _("This offer is withdrawn.")), "offer", pk)
-    shelf = Shelf(offer.organisation, of=Offer)
-    form = OfferForm(request.POST or None, organisation=offer.organisation, shelf=shelf, offer=offer)
+    item_choices = ItemChoices(offer.organisation, of=Offer)
+    form = OfferForm(request.POST or None, organisation=offer.organisation, item_choices=item_choices, offer=offer)
     status = 200
     if request.method == "POST" and "search" in request.POST:
-        form = OfferForm(organisation=offer.organisation, shelf=shelf, offer=offer, initial=typed(request, form))
+        form = OfferForm(
+            organisation=offer.organisation, item_choices=item_choices, offer=offer, initial=typed(request, form)
+        )
     elif request.method == "POST":
         if form.is_valid():
             try:

@@ -98,7 +98,7 @@ def test_a_token_is_shown_once_and_can_be_revoked(call: Call, buyer: User) -> No
 
 
 def test_a_token_makes_none_that_does_more(call: Call, partner: User) -> None:
-    narrow = call(partner, scopes=["write"], region=region("420100"))
+    narrow = call(partner, scopes=["write", "tokens"], region=region("420100"))
     answer = narrow.post("/tokens/", {"name": "more", "scopes": ["write", "contacts"], "lasts_days": 1})
     assert set(answer.json()["errors"]) == {"scopes", "region"}
     region("420106")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.matching.allocation import priority
@@ -111,7 +111,6 @@ def _augmenting_path(residual: dict[object, dict[object, int]]) -> list[object]:
 
 
 @given(contests())
-@settings(max_examples=60, deadline=None)
 def test_arrays_filter_and_score_as_ranking_does(case: Case) -> None:
     demand, supply = case
     market = Market(demand, [source for source in supply if source.free], RULES, policy=POLICY, now=NOW)
@@ -124,7 +123,6 @@ def test_arrays_filter_and_score_as_ranking_does(case: Case) -> None:
 
 
 @given(contests(), st.floats(0, 1))
-@settings(max_examples=60, deadline=None)
 def test_arrays_have_the_precedence_and_minimum_of_ranking(case: Case, share: float) -> None:
     """Needs wait for up to twenty days, and some for as long as others."""
     policy = replace(POLICY, matter_share=share)
@@ -138,7 +136,6 @@ def test_arrays_have_the_precedence_and_minimum_of_ranking(case: Case, share: fl
 
 
 @given(contests(), st.sampled_from([0, 3, 1 << 17]), st.integers(0, 3))
-@settings(max_examples=60, deadline=None)
 def test_scores_are_the_same_by_pairs_by_groups_or_all_at_once(case: Case, block: int, bits: int) -> None:
     """Also of some of the needs and sources only, and with suppliers who were asked already."""
     demand, supply = case
@@ -164,7 +161,6 @@ def test_scores_are_the_same_by_pairs_by_groups_or_all_at_once(case: Case, block
 
 
 @given(contests(), st.sampled_from([3, 1 << 20]))
-@settings(max_examples=100, deadline=None)
 def test_eligible_supply_is_what_is_free_at_every_source_that_fits(case: Case, block: int) -> None:
     """Added up by groups, though quantities, distances and persons are a matter of pairs."""
     market = Market(*case, RULES, policy=POLICY, now=NOW)
@@ -176,7 +172,6 @@ def test_eligible_supply_is_what_is_free_at_every_source_that_fits(case: Case, b
 
 
 @given(contests(), st.sampled_from(Fairness))
-@settings(max_examples=60, deadline=None)
 def test_the_aggregated_flow_bounds_the_value_of_any_plan(case: Case, fairness: Fairness) -> None:
     policy = replace(POLICY, fairness=fairness)
     market = Market(*case, RULES, policy=policy, now=NOW)
@@ -194,7 +189,6 @@ def test_the_aggregated_flow_bounds_the_value_of_any_plan(case: Case, fairness: 
 
 
 @given(plain_contests())
-@settings(max_examples=60, deadline=None)
 def test_the_aggregated_flow_is_optimal_where_no_pair_is_refused(case: Case) -> None:
     policy = replace(PLAIN, gift_reach_km=None)
     demand = [replace(need, organisation_id=1000 + need.id, excluded={}) for need in case[0]]
@@ -212,7 +206,6 @@ def test_the_aggregated_flow_is_optimal_where_no_pair_is_refused(case: Case) -> 
 
 
 @given(contests(), st.sampled_from(Fairness), st.sampled_from([0, 10**6]))
-@settings(max_examples=60, deadline=None)
 def test_nothing_is_oversold_or_overserved_and_minimum_orders_are_kept(
     case: Case, fairness: Fairness, small: int
 ) -> None:
@@ -230,7 +223,6 @@ def test_nothing_is_oversold_or_overserved_and_minimum_orders_are_kept(
 
 
 @given(contests(), st.sampled_from([0, 10**6]))
-@settings(max_examples=60, deadline=None)
 def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(case: Case, small: int) -> None:
     demand, supply = case
     books = Books(solved(case, effort=Effort(exact_pairs=small)).plan, supply)
@@ -243,7 +235,6 @@ def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(case: Ca
 
 
 @given(plain_contests(), st.sampled_from(Fairness), st.sampled_from([0, 10**6]))
-@settings(max_examples=60, deadline=None)
 def test_the_totals_of_the_tiers_are_the_lexicographic_optimum(case: Case, fairness: Fairness, small: int) -> None:
     """Fair or not, by all pairs or by some: the most for tier 1, then the most for tier 2 that this allows, …"""
     demand, supply = case
@@ -253,7 +244,6 @@ def test_the_totals_of_the_tiers_are_the_lexicographic_optimum(case: Case, fairn
 
 
 @given(plain_contests())
-@settings(max_examples=50, deadline=None)
 def test_column_generation_reaches_the_value_of_all_pairs(case: Case) -> None:
     full, columns = solved(case, PLAIN), solved(case, PLAIN, effort=Effort(exact_pairs=0, gap_goal=0, score_goal=0))
 
@@ -262,7 +252,6 @@ def test_column_generation_reaches_the_value_of_all_pairs(case: Case) -> None:
 
 
 @given(contests(), st.sampled_from([0, 10**6]))
-@settings(max_examples=60, deadline=None)
 def test_the_value_is_between_greedy_and_the_certified_bound(case: Case, small: int) -> None:
     demand, _supply = case
     outcome = solved(case, effort=Effort(exact_pairs=small))
@@ -276,7 +265,6 @@ def test_the_value_is_between_greedy_and_the_certified_bound(case: Case, small: 
 
 
 @given(contests(), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
 def test_greedy_is_given_up_exactly_where_a_tier_falls_behind(case: Case, chance: random.Random) -> None:
     """Against any other plan: here the greedy one for needs that come in another order of tiers."""
     mixed = [replace(need, tier=chance.randint(1, 4)) for need in case[0]]
@@ -292,7 +280,6 @@ def test_greedy_is_given_up_exactly_where_a_tier_falls_behind(case: Case, chance
 
 
 @given(plain_contests())
-@settings(max_examples=50, deadline=None)
 def test_no_tier_gets_less_than_sequentially_without_minimum_orders(case: Case) -> None:
     demand, supply = case
     at_once = decide(demand, supply, RULES, policy=PLAIN, now=NOW)
@@ -301,7 +288,6 @@ def test_no_tier_gets_less_than_sequentially_without_minimum_orders(case: Case) 
 
 
 @given(contests(), st.randoms(use_true_random=False), st.sampled_from([0, 10**6]))
-@settings(max_examples=50, deadline=None)
 def test_the_answer_is_the_same_again_and_in_any_order_of_the_input(
     case: Case, shuffler: random.Random, small: int
 ) -> None:
@@ -322,7 +308,6 @@ amounts = st.integers(min_value=1, max_value=2)
     st.sampled_from(Fairness),
     st.sampled_from([0, 0.5]),
 )
-@settings(max_examples=60, deadline=None)
 def test_no_plan_at_all_is_better(
     wants: list[tuple[int, int, Location]],
     offers: list[tuple[int, Location, bool]],
@@ -438,7 +423,6 @@ def test_a_small_change_stays_out_and_a_higher_tier_is_worth_a_change() -> None:
 
 
 @given(contests(), st.sampled_from([0, 10**6]))
-@settings(max_examples=60, deadline=None)
 def test_limiting_changes_of_holds_breaks_no_promise(case: Case, small: int) -> None:
     """Half of the needs were served by another decision; the rest come in now."""
     demand, supply = case

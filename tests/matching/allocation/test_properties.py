@@ -4,7 +4,7 @@ import datetime as dt
 import random
 from dataclasses import replace
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from apps.matching.allocation.sequential import decide
@@ -16,7 +16,6 @@ from tests.matching.markets import NOW, PLACES, POLICY, RULES, Books, markets, n
 
 
 @given(markets())
-@settings(max_examples=150, deadline=None)
 def test_nothing_is_oversold_and_nobody_gets_more_than_they_want(market: tuple[list[Need], list[Source]]) -> None:
     demand, supply = market
     plan = decide(demand, supply, RULES, policy=POLICY, now=NOW)
@@ -29,7 +28,6 @@ def test_nothing_is_oversold_and_nobody_gets_more_than_they_want(market: tuple[l
 
 
 @given(markets())
-@settings(max_examples=150, deadline=None)
 def test_every_hold_passes_every_filter_and_respects_minimum_orders(market: tuple[list[Need], list[Source]]) -> None:
     demand, supply = market
     wanted = {need.id: need for need in demand}
@@ -47,7 +45,6 @@ def test_every_hold_passes_every_filter_and_respects_minimum_orders(market: tupl
 
 
 @given(markets())
-@settings(max_examples=150, deadline=None)
 def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(
     market: tuple[list[Need], list[Source]],
 ) -> None:
@@ -64,7 +61,6 @@ def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(
 
 
 @given(markets())
-@settings(max_examples=150, deadline=None)
 def test_no_lower_tier_is_given_what_a_higher_one_lacks(market: tuple[list[Need], list[Source]]) -> None:
     demand, supply = market
     plan = decide(demand, supply, RULES, policy=POLICY, now=NOW)
@@ -85,7 +81,6 @@ def test_no_lower_tier_is_given_what_a_higher_one_lacks(market: tuple[list[Need]
 
 
 @given(markets())
-@settings(max_examples=100, deadline=None)
 def test_only_unanswered_holds_of_lower_tiers_yield(market: tuple[list[Need], list[Source]]) -> None:
     demand, supply = market
     plan = decide(demand, supply, RULES, policy=POLICY, now=NOW)
@@ -101,7 +96,6 @@ def test_only_unanswered_holds_of_lower_tiers_yield(market: tuple[list[Need], li
 
 
 @given(markets())
-@settings(max_examples=150, deadline=None)
 def test_a_lower_tier_leaves_what_remains_of_a_higher_one(
     market: tuple[list[Need], list[Source]],
 ) -> None:
@@ -114,7 +108,6 @@ def test_a_lower_tier_leaves_what_remains_of_a_higher_one(
 
 
 @given(markets(), st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
 def test_the_order_of_the_input_does_not_matter(
     market: tuple[list[Need], list[Source]], shuffler: random.Random
 ) -> None:
@@ -130,7 +123,6 @@ def test_the_order_of_the_input_does_not_matter(
 
 
 @given(needs(), st.lists(sources(), max_size=6))
-@settings(max_examples=100, deadline=None)
 def test_every_source_is_a_candidate_or_has_a_reason(need: Need, supply: list[Source]) -> None:
     supply = [replace(source, id=place) for place, source in enumerate(supply, 1)]
     ranked = rank(need, supply, RULES, policy=POLICY, now=NOW)
@@ -145,7 +137,6 @@ def test_every_source_is_a_candidate_or_has_a_reason(need: Need, supply: list[So
 
 
 @given(needs(), sources(), st.integers(min_value=0, max_value=30), st.integers(min_value=1, max_value=5000))
-@settings(max_examples=100, deadline=None)
 def test_sooner_fresher_more_and_cheaper_never_score_less(need: Need, source: Source, earlier: int, more: int) -> None:
     def of(better: Source) -> float:
         return score(need, better, Fit.EQUAL, RULES, policy=POLICY, now=NOW).score

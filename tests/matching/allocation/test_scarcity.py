@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.demands.models import URGENCY_RANK, Urgency
@@ -132,7 +132,6 @@ def test_shipments_are_consolidated_where_that_is_worth_it() -> None:
 
 
 @given(markets(), st.floats(0.1, 1000), st.sampled_from([0, 10**6]))
-@settings(max_examples=60, deadline=None)
 def test_no_level_is_served_less_for_fewer_shipments(
     case: tuple[list[Need], list[Source]], units: float, small: int
 ) -> None:
@@ -193,7 +192,6 @@ def test_routine_is_what_demands_call_routine() -> None:
     st.floats(0, 50),
     st.sampled_from([0, 10**6]),
 )
-@settings(max_examples=80, deadline=None)
 def test_no_setting_breaks_a_promise(
     case: tuple[list[Need], list[Source]], reach: float | None, a_day: float, fill: float, units: float, small: int
 ) -> None:

@@ -59,7 +59,6 @@ def weighing_it() -> PolicyValues:
 
 
 @given(markets())
-@settings(max_examples=60, deadline=None)
 def test_formulas_say_the_same_of_numbers_and_of_arrays(case: tuple[list[Need], list[Source]]) -> None:
     [need, *_], sources = case
     names = tuple({name for term in terms.registered() for name in term.reads})
@@ -86,7 +85,6 @@ def test_scores_are_rounded_as_python_rounds_numbers(numbers: list[float]) -> No
 
 
 @given(markets())
-@settings(max_examples=60, deadline=None)
 def test_the_order_is_that_of_the_scores(case: tuple[list[Need], list[Source]]) -> None:
     [need, *_], sources = case
     ranked = list(rank(need, sources, RULES, policy=POLICY, now=NOW).candidates)
@@ -104,7 +102,7 @@ def test_a_term_that_reads_what_is_no_fact_is_refused() -> None:
 
 
 @given(case=markets())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @pytest.mark.parametrize("formula", [_of_source, _of_pair])
 def test_a_policy_from_before_a_term_ranks_as_it_did(formula: Any, case: tuple[list[Need], list[Source]]) -> None:
     demand, supply = case[0], [replace(source, held=()) for source in case[1]]
@@ -120,7 +118,7 @@ def test_a_policy_from_before_a_term_ranks_as_it_did(formula: Any, case: tuple[l
 
 
 @given(case=markets())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @pytest.mark.parametrize("formula", [_of_source, _of_pair])
 def test_one_need_and_the_market_score_a_new_term(formula: Any, case: tuple[list[Need], list[Source]]) -> None:
     demand, supply = case[0], [replace(source, held=()) for source in case[1]]

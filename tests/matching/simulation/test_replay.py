@@ -6,13 +6,13 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.matching.scoring.facts import Need, Source
 from apps.matching.simulation.replay import STEP, History, PostedNeed, Stock, Total, add_up, differences, replay, totals
 from apps.policy.values import REQUESTERS, PolicyValues
-from tests.matching.markets import NOW, PLACES, POLICY, RULES, markets
+from tests.matching.markets import NOW, PLACES, POLICY, RULES, dice, markets
 
 SINCE = NOW - dt.timedelta(days=7)
 DRAFTS = (
@@ -26,18 +26,20 @@ DRAFTS = (
 @st.composite
 def histories(draw: st.DrawFn) -> History:
     needs, sources = draw(markets())
-    hours = st.integers(min_value=0, max_value=7 * 24)
+    chance = draw(dice)
     posted = tuple(
         PostedNeed(
-            replace(need, waiting_since=SINCE + dt.timedelta(hours=draw(hours)), excluded={}),
-            draw(st.sampled_from(REQUESTERS)),
-            draw(st.sampled_from(["420000", "440000"])),
+            replace(need, waiting_since=SINCE + dt.timedelta(hours=chance.number(0, 7 * 24)), excluded={}),
+            chance.pick(REQUESTERS),
+            chance.pick(["420000", "440000"]),
         )
         for need in needs
     )
-    stock = tuple(Stock(replace(source, held=()), SINCE + dt.timedelta(hours=draw(hours) - 48)) for source in sources)
+    stock = tuple(
+        Stock(replace(source, held=()), SINCE + dt.timedelta(hours=chance.number(-48, 5 * 24))) for source in sources
+    )
     pairs = [(need.id, source.id) for need in needs for source in sources]
-    answers = draw(st.dictionaries(st.sampled_from(pairs), st.integers(0, 500), max_size=6)) if pairs else {}
+    answers = {pair: chance.number(0, 500) for pair in chance.some(pairs, most=6)}
     return History(SINCE, NOW, posted, stock, answers)
 
 
@@ -59,7 +61,6 @@ def sources_of(id_: int, *, free: int = 100, hours: float = 0, lead: int = 1) ->
 
 
 @given(histories(), st.sampled_from(DRAFTS))
-@settings(max_examples=120, deadline=None)
 def test_nothing_is_oversold_overserved_or_given_before_it_was_there(history: History, draft: PolicyValues) -> None:
     served = replay(history, RULES, policy=draft).served
     free = {stock.source.id: stock for stock in history.stock}
@@ -78,7 +79,6 @@ def test_nothing_is_oversold_overserved_or_given_before_it_was_there(history: Hi
 
 
 @given(histories(), st.sampled_from(DRAFTS), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
 def test_the_same_past_under_the_same_policy_makes_no_difference(
     history: History, draft: PolicyValues, shuffler: random.Random
 ) -> None:
