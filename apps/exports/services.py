@@ -21,6 +21,7 @@ from apps.exports.columns import ExportColumn, for_csv, for_json
 from apps.exports.datasets import ExportDataset
 
 BLOCK: Final = 64 * 1024  # bytes
+EXPORT_SECONDS: Final = 600  # the most that the database may take for one
 
 # A transaction that begins between reading the clock and reading the running transactions does not show yet.
 MARGIN: Final = dt.timedelta(milliseconds=100)
@@ -148,7 +149,8 @@ def _blocks(statement: str, parameters: tuple[Any, ...]) -> Generator[bytes, Non
     """The output of a COPY in blocks. Closing the generator cancels the query and ends its transaction."""
     with transaction.atomic(), connection.cursor() as cursor:
         # An export can write nothing, whatever its query is made of.
-        cursor.execute("SET TRANSACTION READ ONLY")
+        # It may also take longer than a page may.
+        cursor.execute(f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '{EXPORT_SECONDS}s'")
         with closing(connection.connection.cursor()) as raw, raw.copy(statement, parameters) as copy:
             block = bytearray()
             for row in copy:
