@@ -1,16 +1,20 @@
-"""Pulling a dataset: PostgreSQL writes the format by COPY, and the program passes blocks on.
+"""Pulling a dataset: PostgreSQL writes the format by COPY into a spool, and the reader follows at its own pace.
+
+A transaction that waited for a reader would keep PostgreSQL from clearing dead rows in the whole database, for as long
+as the reader likes. So a thread copies as fast as PostgreSQL writes and ends the transaction, whoever reads.
 
 Measured against the copy command of psql: blocks of 64 KiB take hardly longer, the csv module five times as long, and
 rows passed on one by one eight times.
 """
 
 import datetime as dt
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
 from enum import StrEnum
+from threading import Thread
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
@@ -19,8 +23,8 @@ from apps.catalogue.models import Item, Region
 from apps.core.errors import RuleViolation
 from apps.exports.columns import ExportColumn, for_csv, for_json
 from apps.exports.datasets import ExportDataset
+from apps.exports.spool import BLOCK, ReaderLeft, Spool
 
-BLOCK: Final = 64 * 1024  # bytes
 EXPORT_SECONDS: Final = 600  # the most that the database may take for one
 
 # A transaction that begins between reading the clock and reading the running transactions does not show yet.
@@ -57,7 +61,7 @@ class ExportPull:
         return self._blocks
 
     def close(self) -> None:
-        """Stop PostgreSQL in the middle if need be, and leave the connection clean."""
+        """Stop PostgreSQL in the middle if need be, and end its transaction."""
         self._blocks.close()
 
 
@@ -101,15 +105,19 @@ def pull(
 def next_since() -> dt.datetime:
     """The earliest stamp that a row may bear which a snapshot taken after this call does not show.
 
-    A row is stamped with the time of its statement, and appears when its transaction ends. A transaction that runs now
-    may therefore end after this pull and leave a stamp as old as its own beginning. So the next pull asks from the
-    beginning of the oldest running transaction; a few rows come twice, and none is missed.
+    A row is stamped with the time of its statement, and appears when its transaction ends. A transaction that has
+    written (it has an id then) may end after this pull and leave a stamp as old as its own beginning. A statement that
+    runs and has not written yet may leave a stamp as old as itself. So the next pull asks from the oldest of these; a
+    few rows come twice, and none is missed. A transaction that has only read does not count, however long it stays
+    open: what it still writes bears the time of a later statement.
     """
     with connection.cursor() as cursor:
         # MATERIALIZED, so that the clock is read once and not again for each row.
         cursor.execute(
             "WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now) "
-            "SELECT least((SELECT now FROM clock), min(xact_start)) FROM pg_stat_activity "
+            "SELECT least((SELECT now FROM clock), "
+            "min(CASE WHEN backend_xid IS NOT NULL THEN xact_start WHEN state = 'active' THEN query_start END)) "
+            "FROM pg_stat_activity "
             "WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
         (moment,) = cursor.fetchone()
@@ -147,17 +155,50 @@ def _select(
 
 def _blocks(statement: str, parameters: tuple[Any, ...]) -> Generator[bytes, None, None]:
     """The output of a COPY in blocks. Closing the generator cancels the query and ends its transaction."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        # An export can write nothing, whatever its query is made of.
-        # It may also take longer than a page may.
-        cursor.execute(f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '{EXPORT_SECONDS}s'")
-        with closing(connection.connection.cursor()) as raw, raw.copy(statement, parameters) as copy:
-            block = bytearray()
-            for row in copy:
-                # psycopg yields a row or so at a time; sending each by itself would cost eight times as long.
-                block += row
-                if len(block) >= BLOCK:
-                    yield bytes(block)
-                    block.clear()
-            if block:
-                yield bytes(block)
+    spool = Spool()
+    database = connections[DEFAULT_DB_ALIAS]
+    database.ensure_connection()
+    # The writer has the connection of this thread, which does not touch it before the writer has ended.
+    database.inc_thread_sharing()
+    writer = Thread(target=_copy, args=(database, statement, parameters, spool), name="export", daemon=True)
+    writer.start()
+    try:
+        yield from spool.read()
+    finally:
+        spool.leave()
+        writer.join()
+        database.dec_thread_sharing()
+        spool.close()
+
+
+def _copy(database: BaseDatabaseWrapper, statement: str, parameters: tuple[Any, ...], spool: Spool) -> None:
+    """Copy into the spool at full speed, end the transaction, and give the connection back to its pool."""
+    error: BaseException | None = None
+    try:
+        session = database.connection
+        with session.transaction():
+            # An export can write nothing, whatever its query is made of.
+            session.execute("SET TRANSACTION READ ONLY")
+            # It may take longer than a page may.
+            session.execute(f"SET LOCAL statement_timeout = '{EXPORT_SECONDS}s'")
+            with session.cursor() as cursor, cursor.copy(statement, parameters) as copy:
+                _write_blocks(copy, spool)
+    except ReaderLeft:
+        pass
+    except Exception as caught:  # noqa: BLE001  # whatever it is, the reader raises it
+        error = caught
+    finally:
+        if not database.in_atomic_block:
+            database.close_if_unusable_or_obsolete()
+        spool.end(error)
+
+
+def _write_blocks(copy: Iterable[bytes | bytearray | memoryview], spool: Spool) -> None:
+    """Regroup: psycopg yields a row or so at a time, and passing on each by itself would cost eight times as long."""
+    block = bytearray()
+    for row in copy:
+        block += row
+        while len(block) >= BLOCK:
+            spool.write(bytes(block[:BLOCK]))
+            del block[:BLOCK]
+    spool.write(bytes(block))

@@ -48,9 +48,10 @@ def _wake_mark(task: Task[[], object]) -> str:
 @shared_task
 def send_due() -> int:
     """Send what is due; returns how many messages were handed over."""
-    from apps.notifications import sending
+    from apps.notifications import sending, services
 
     clear_wake_mark(send_due)
+    services.queue_pending_notices()
     return sending.send_due()
 
 
