@@ -34,7 +34,7 @@ AHEAD: Final = 4  # requests that a client may send on one connection without wa
 class Task(WSGITask):
     """One request."""
 
-    channel: "ClientConnection"
+    channel: "BufferedChannel"
 
     def get_environment(self) -> dict[str, Any]:
         environment = super().get_environment()
@@ -42,7 +42,7 @@ class Task(WSGITask):
         return environment
 
 
-class ClientConnection(HTTPChannel):
+class BufferedChannel(HTTPChannel):
     """One connection, with a deadline for whatever it is doing."""
 
     task_class = Task
@@ -117,8 +117,8 @@ class ClientConnection(HTTPChannel):
 class Listener(BaseWSGIServer):
     """One socket that is listened on, with the connections that came by it."""
 
-    channel_class = ClientConnection
-    active_channels: dict[int, ClientConnection]  # type: ignore[assignment]  # the stubs have the type of one channel
+    channel_class = BufferedChannel
+    active_channels: dict[int, BufferedChannel]  # type: ignore[assignment]  # the stubs have the type of one channel
     _map: dict[int, Any]
 
     def maintenance(self, now: float) -> None:
