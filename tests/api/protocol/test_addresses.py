@@ -70,18 +70,20 @@ def test_every_address_works_without_its_last_slash(call: Callable[..., Caller],
     wrong = []
     for method, address, _known in operations(client):
         with_slash, without = (
-            program(method, path, None if method == "GET" else {"tpyo": 1})
+            _seen(program(method, path, None if method == "GET" else {"tpyo": 1}))
             for path in (address.rstrip("/") + "/", address.rstrip("/"))
         )
-        if (with_slash.status_code, _body(with_slash)) != (without.status_code, _body(without)):
-            wrong.append((method, address, with_slash.status_code, without.status_code))
-        if with_slash.status_code == 301:
-            wrong.append((method, address, 301, without.status_code))
+        if with_slash != without or with_slash[0] == 301:
+            wrong.append((method, address, with_slash[0], without[0]))
     assert wrong == []
 
 
-def _body(answer: Any) -> bytes:
-    return b"".join(answer) if answer.streaming else answer.content
+def _seen(answer: Any) -> tuple[int, bytes]:
+    """Status and body. An export is read to its end before the next begins: one runs at a time for a token."""
+    body = b"".join(answer) if answer.streaming else answer.content
+    if answer.streaming:
+        answer.close()
+    return answer.status_code, body
 
 
 def test_a_need_is_changed_without_the_last_slash(call: Callable[..., Caller], buyer: User) -> None:
