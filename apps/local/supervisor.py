@@ -103,7 +103,11 @@ def processes(listener: socket.socket, *, workers: int, mail_port: int | None, v
         Process(
             "worker",
             [*celery, "worker", f"--concurrency={workers}", "--without-gossip", "--without-mingle"],
-            {**environment, "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"},
+            {
+                **environment,
+                "PROCESS": "worker",
+                "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+            },
         ),
         Process(
             "web",

@@ -19,6 +19,8 @@ from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, TcpWSGIServer, UnixWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
+from apps.exports.capacity import KEEP_UNTIL_SENT
+
 HEADER_SECONDS: Final = 10  # until the header of a request is complete; also how long an idle connection is kept
 BODY_SECONDS: Final = 30  # until its body is complete, and a second more for every PACE bytes of it
 ANSWER_SECONDS: Final = 60  # until an answer is read, and a second more for every PACE bytes of it
@@ -28,14 +30,11 @@ HEADER_BYTES: Final = 32_768
 CONNECTIONS: Final = 1_000  # of one process
 AHEAD: Final = 4  # requests that a client may send on one connection without waiting for answers
 
-KEEP_UNTIL_SENT: Final = "cosmomatch.keep_until_sent"
-"""The name in the WSGI environment of a function. What it is given is called when the client has the whole answer."""
-
 
 class Task(WSGITask):
     """One request."""
 
-    channel: "Channel"
+    channel: "BufferedChannel"
 
     def get_environment(self) -> dict[str, Any]:
         environment = super().get_environment()
@@ -43,7 +42,7 @@ class Task(WSGITask):
         return environment
 
 
-class Channel(HTTPChannel):
+class BufferedChannel(HTTPChannel):
     """One connection, with a deadline for whatever it is doing."""
 
     task_class = Task
@@ -118,8 +117,8 @@ class Channel(HTTPChannel):
 class Listener(BaseWSGIServer):
     """One socket that is listened on, with the connections that came by it."""
 
-    channel_class = Channel
-    active_channels: dict[int, Channel]  # type: ignore[assignment]  # the stubs have the type of one channel
+    channel_class = BufferedChannel
+    active_channels: dict[int, BufferedChannel]  # type: ignore[assignment]  # the stubs have the type of one channel
     _map: dict[int, Any]
 
     def maintenance(self, now: float) -> None:

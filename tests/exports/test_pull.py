@@ -88,6 +88,36 @@ def test_text_that_is_awkward_comes_through_whole(partner: User) -> None:
     assert lines(partner)[0]["note"] == awkward
 
 
+def test_drafts_leave_the_house_of_nobody(partner: User, buyer: User, supplier: User) -> None:
+    need = DemandFactory.create(organisation=buyer.grants[0].organisation, draft=True)
+    offer = OfferFactory.create(organisation=supplier.grants[0].organisation, state="draft")
+
+    assert [rows(partner), rows(partner, "offers")] == [[], []]
+    assert [row["id"] for row in rows(buyer)] == [str(need.pk)]
+    assert [row["id"] for row in rows(supplier, "offers")] == [str(offer.pk)]
+
+
+def test_matches_and_orders_name_both_sides_by_id(partner: User) -> None:
+    match = MatchFactory.create(state="accepted", responded_at=dt.datetime.now(dt.UTC))
+    Order.objects.create(match=match, quantity=match.quantity)
+    sides = (match.demand.organisation, match.offer.organisation)
+
+    for dataset in ("matches", "orders"):
+        (line,) = lines(partner, dataset)
+        assert (line["requester_id"], line["supplier_id"]) == tuple(str(side.pk) for side in sides)
+        assert (line["requester"], line["supplier"]) == tuple(side.name for side in sides)
+
+
+def test_csv_for_excel_begins_with_a_byte_order_mark(client: Client, partner: User) -> None:
+    DemandFactory.create(note="口罩")
+    client.force_login(partner)
+
+    plain = b"".join(client.get("/api/v1/exports/demands?format=csv"))
+    marked = b"".join(client.get("/api/v1/exports/demands?format=csv&excel=1"))
+    assert marked == "\ufeff".encode() + plain
+    assert b"".join(client.get("/api/v1/exports/demands?format=jsonl&excel=1")).startswith(b"{")
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n"])
 def test_a_spreadsheet_is_not_given_formulas(partner: User, start: str) -> None:
     DemandFactory.create(note=f"{start}HYPERLINK(1)")
@@ -98,7 +128,7 @@ def test_a_spreadsheet_is_not_given_formulas(partner: User, start: str) -> None:
 
 def test_filters_narrow_what_comes(partner: User) -> None:
     mask = DemandFactory.create()
-    gown = DemandFactory.create(item=ItemFactory.create(key="gown", name_en="Gown"), draft=True)
+    gown = DemandFactory.create(item=ItemFactory.create(key="gown", name_en="Gown"), state="paused")
     elsewhere = DemandFactory.create(region=region("429004"))
 
     def ids(**filters: Any) -> set[str]:
