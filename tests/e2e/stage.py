@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 
 from apps.accounts.models import User
 from apps.matching.tasks import sweep
-from apps.notifications.tasks import send_due
+from apps.notifications.sending import send_due
 
 DOMAIN = "demo.cosmomatch.example"
 WIDTHS = (360, 1280)
