@@ -582,6 +582,8 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "celery": {"level": "WARNING"},
         "gunicorn.error": {"level": "WARNING"},
+        "waitress": {"level": "WARNING"},
+        "waitress.queue": {"level": "ERROR"},  # one line for each request that waits a moment for a thread
         "django_structlog.celery": {"level": "WARNING"},
         "faker": {"level": "WARNING"},
     },

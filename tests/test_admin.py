@@ -10,9 +10,10 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
+from apps.accounts import invitations
 from apps.accounts import services as accounts
 from apps.accounts.admin import KeptAdmin
-from apps.accounts.models import ApiToken, Membership, Organisation, OrganisationState, User
+from apps.accounts.models import ApiToken, Invitation, Membership, Organisation, OrganisationState, User
 from apps.accounts.permissions import OrganisationKind, Role
 from apps.core.models import AuditEntry
 from apps.demands.models import Demand, DemandState
@@ -33,6 +34,7 @@ from tests.factories import (
     OfferFactory,
     OrganisationFactory,
     UserFactory,
+    member,
     region,
 )
 
@@ -86,6 +88,8 @@ def fill(hospital: Organisation, buyer: User, number: int) -> None:
         accounts.issue_token(UserFactory.create(), name="t", scopes=["read"], region=region("420000"))
         add_webhook(OrganisationFactory.create(), url=f"http://example.org/{index}", by=buyer)
         accounts.add_member(OrganisationFactory.create(), UserFactory.create(), role=Role.MEMBER, by=buyer)
+        organisation = OrganisationFactory.create()
+        invitations.invite(organisation, f"p{number}{index}@example.org", role=Role.MEMBER, by=buyer)
         queue("order.closed", UserFactory.create(), {}, key="1")
 
 
@@ -198,13 +202,27 @@ def test_coordinators_are_set_up_here(office: Client) -> None:
     assert AuditEntry.objects.get().event == "organisation.registered"
 
 
-def test_members_are_added_changed_and_removed_but_not_the_last_manager(
+def test_staff_invite_as_everybody_does_and_add_nobody(office: Client, hospital: Organisation) -> None:
+    person = UserFactory.create()
+    assert office.get(page(Membership, "add")).status_code == 403
+    form = {"organisation": hospital.pk, "email": person.email.upper(), "role": "manager"}
+    made = office.post(page(Invitation, "add"), form)
+    assert made.status_code == 302, made.context["errors"]
+    assert "invited already" in office.post(page(Invitation, "add"), form).text
+
+    assert not person.memberships.exists()
+    invitation = Invitation.objects.get()
+    assert (invitation.email, invitation.state) == (person.email, "open")
+    act(office, "withdraw", invitation)
+    invitation.refresh_from_db()
+    assert invitation.state == "withdrawn"
+
+
+def test_members_are_changed_and_removed_but_not_the_last_manager(
     office: Client, hospital: Organisation, buyer: User
 ) -> None:
-    person = UserFactory.create()
-    office.post(page(Membership, "add"), {"user": person.pk, "organisation": hospital.pk, "role": "viewer"})
+    person = member(hospital, Role.VIEWER)
     membership = Membership.objects.get(user=person)
-    assert membership.role == Role.VIEWER
 
     office.post(page(Membership, "change", membership.pk), {"role": "member"})
     membership.refresh_from_db()

@@ -58,6 +58,7 @@ def test_nothing_is_named_for_having_no_place() -> None:
 
 
 def test_core_is_closed() -> None:
+    """A module that every app may import is added to this list with a reason in the commit, or goes to an app."""
     assert {path.name for path in (ROOT / "apps/core").glob("*.py")} - {"apps.py"} == {
         "__init__.py",
         "audit.py",
@@ -67,6 +68,7 @@ def test_core_is_closed() -> None:
         "quantities.py",
         "sql.py",
         "states.py",
+        "triggers.py",
     }
 
 
@@ -144,6 +146,13 @@ def is_arithmetic(path: Path) -> bool:
     }
     impure = {"random", "time", "os", "secrets", "socket", "subprocess"} & imports(path)
     return not outside and not impure and all(is_arithmetic(each) for each in imports_of_ours(path))
+
+
+def test_no_edge_adds_a_member_without_consent() -> None:
+    """Pages, API and back office invite. Only an acceptance, registering and the demo make somebody a member."""
+    files = sorted((ROOT / "apps").rglob("*.py"))
+    callers = [str(path.relative_to(ROOT / "apps")) for path in files if re.search(r"\badd_member\(", path.read_text())]
+    assert callers == ["accounts/invitations.py", "accounts/services.py", "demo/stage.py", "demo/story.py"]
 
 
 def test_every_pure_module_is_held_to_it() -> None:

@@ -1,6 +1,7 @@
-"""Users, organisations, who belongs where, the evidence for it, and API tokens."""
+"""Users, organisations, who belongs where and who is invited, the evidence for it, and API tokens."""
 
 import datetime as dt
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Final, Self
 
@@ -50,6 +51,15 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     language = models.CharField(_("language"), max_length=10, choices=Language.choices, default=Language.CHINESE)
     time_zone = models.CharField(_("time zone"), max_length=40, default="Asia/Shanghai")
+    default_organisation = models.ForeignKey(
+        "Organisation",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("default organisation"),
+        help_text=_("For whom you act where you do not say it, for example in posts of programs."),
+    )
     is_staff = models.BooleanField(_("may use the back office"), default=False)
     is_active = models.BooleanField(_("may log in"), default=True)
     date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
@@ -90,6 +100,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         """The user's own organisations for which the user may do `permission`, oldest first."""
         return [grant.organisation for grant in self.grants if permission in grant.permissions]
 
+    def default_among(self, organisations: Sequence["Organisation"]) -> "Organisation | None":
+        """For whom the user acts without saying it: the only one of these, else the default if it is one of them."""
+        if len(organisations) == 1:
+            return organisations[0]
+        return next((one for one in organisations if one.pk == self.default_organisation_id), None)
+
     @property
     def watched_regions(self) -> list[str]:
         """Paths of the regions of which the user may see everything but contacts."""
@@ -102,6 +118,14 @@ class User(AbstractBaseUser, PermissionsMixin):
 
         confirmed = EmailAddress.objects.filter(user=self, email__iexact=self.email, verified=True)
         return confirmed.exists()
+
+    def owns_address(self, email: str) -> bool:
+        """Whether the user logs in with this address, or has confirmed it as a further one."""
+        from allauth.account.models import EmailAddress  # it needs this model to be there first
+
+        if email.lower() == self.email.lower():
+            return True
+        return EmailAddress.objects.filter(user=self, email__iexact=email, verified=True).exists()
 
     def visibility(self, organisation: str, region: str) -> models.Q:
         """The condition that the user may see a row: it is of one of their organisations, or in a region they watch.
@@ -271,6 +295,12 @@ class Organisation(TimeStamped):
         return may_move(self, OrganisationState.REJECTED)
 
     @property
+    def is_dormant(self) -> bool:
+        """Whether it was verified when its last manager left. It is not matched until somebody manages it again."""
+        # A verification that is cleared loses its facts, and one that only rests keeps them.
+        return self.state == OrganisationState.UNVERIFIED and self.verified_at is not None
+
+    @property
     def can_request(self) -> bool:
         return Permission.POST_DEMANDS in KINDS[self.kind]
 
@@ -315,6 +345,104 @@ class Membership(TimeStamped):
             return allowed - REGIONAL - NATIONAL
         # Only a country has no region above it.
         return allowed if self.organisation.region.parent_id is None else allowed - NATIONAL
+
+
+class InvitationState(models.TextChoices):
+    OPEN = "open", _("Waiting for the answer")
+    ACCEPTED = "accepted", _("Accepted")
+    DECLINED = "declined", _("Declined")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
+    EXPIRED = "expired", _("Expired")
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def open(self, now: dt.datetime) -> Self:
+        return self.filter(state=InvitationState.OPEN, expires_at__gt=now)
+
+    def run_out(self, now: dt.datetime) -> Self:
+        return self.filter(state=InvitationState.OPEN, expires_at__lte=now)
+
+    def addressed_to(self, user: User) -> Self:
+        """Invitations to the user's own address, once it is confirmed: anybody may claim any address."""
+        return self.filter(email=user.email.lower()) if user.has_confirmed_address else self.none()
+
+
+class Invitation(TimeStamped):
+    """An offer to a person, by mail, to act for an organisation in a role. Only the person can make it a membership."""
+
+    organisation = models.ForeignKey(
+        Organisation, models.CASCADE, related_name="invitations", verbose_name=_("organisation")
+    )
+    # In small letters, so that one address is one text. Whether it has an account here is nobody's business.
+    email = models.EmailField(_("e-mail address"), max_length=254)
+    role = models.CharField(_("role"), max_length=10, choices=Role.choices, default=Role.MEMBER)
+    invited_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("invited by"))
+    state = models.CharField(_("state"), max_length=10, choices=InvitationState.choices, default=InvitationState.OPEN)
+    expires_at = models.DateTimeField(_("valid until"))
+    sent_at = models.DateTimeField(_("last sent"))
+    times_sent = models.PositiveSmallIntegerField(_("times sent"), default=1)
+
+    objects = InvitationQuerySet.as_manager()
+
+    MOVES: ClassVar = {
+        InvitationState.OPEN: frozenset(InvitationState) - {InvitationState.OPEN},
+        InvitationState.ACCEPTED: frozenset(),
+        InvitationState.DECLINED: frozenset(),
+        InvitationState.WITHDRAWN: frozenset(),
+        InvitationState.EXPIRED: frozenset(),
+    }
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(state__in=InvitationState.values), name="invitation_state_known"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="invitation_role_known"),
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="invitation_email_in_small_letters"),
+            models.UniqueConstraint(
+                fields=["organisation", "email"],
+                condition=models.Q(state=InvitationState.OPEN),
+                name="invitation_open_once",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["email"], condition=models.Q(state=InvitationState.OPEN), name="invitation_open_by_email"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} – {self.organisation} ({self.get_role_display()})"
+
+
+class PendingNotice(models.Model):
+    """An event of this app that somebody must be told. This app is below the outbox, which takes these rows from here.
+
+    It is for an organisation, a person, or an address that may belong to nobody here.
+    """
+
+    event = models.CharField(max_length=60)
+    key = models.CharField(max_length=160)
+    context: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+    organisation = models.ForeignKey(Organisation, models.CASCADE, null=True, related_name="+")
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="+")
+    email = models.EmailField(max_length=254, blank=True)
+    language = models.CharField(max_length=10, blank=True)
+
+    class Meta:
+        verbose_name = _("pending notice")
+        verbose_name_plural = _("pending notices")
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(organisation__isnull=False, user__isnull=True, email="")
+                | models.Q(organisation__isnull=True, user__isnull=False, email="")
+                | (models.Q(organisation__isnull=True, user__isnull=True) & ~models.Q(email="")),
+                name="pending_notice_for_one",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} → {self.organisation_id or self.user_id or self.email}"
 
 
 def evidence_path(evidence: "Evidence", filename: str) -> str:

@@ -1,8 +1,8 @@
 """The verbs of who acts: the only writer of this app's tables."""
 
 import datetime as dt
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -18,9 +18,13 @@ from apps.accounts.models import (
     ApiToken,
     Evidence,
     IdentifierKind,
+    Invitation,
+    InvitationState,
+    Language,
     Membership,
     Organisation,
     OrganisationState,
+    PendingNotice,
     User,
 )
 from apps.accounts.permissions import OPEN_KINDS, Role
@@ -35,6 +39,7 @@ from apps.core.states import move
 VERIFICATION_LASTS = dt.timedelta(days=365)
 # A photo of a licence from a phone fits; in bytes.
 EVIDENCE_LIMIT = 5 * 1024 * 1024
+_NO_VERIFICATION: Final[dict[str, Any]] = {"verified_at": None, "verified_by": None, "verified_until": None}
 
 
 def check_identifier(kind: str, identifier: str) -> str:
@@ -74,6 +79,7 @@ def register_organisation(
     )
     organisation = Organisation.objects.create(name=name.strip(), kind=kind, region=region, **facts)
     if joins:
+        keep_default_organisation(by)
         add_member(organisation, by, role=Role.MANAGER, by=by)
     audit.record(by, "organisation.registered", organisation)
     return organisation
@@ -118,7 +124,11 @@ def amend_organisation(organisation: Organisation, *, by: User, **changes: Any) 
     organisation.save(update_fields=list(changed))
 
     touched = sorted(set(changed) & set(Organisation.VERIFIED_FACTS))
-    if touched and organisation.state in {OrganisationState.VERIFIED, OrganisationState.PENDING}:
+    looked_at = organisation.state in {OrganisationState.VERIFIED, OrganisationState.PENDING}
+    if touched and organisation.is_dormant:
+        # What rests is the verification of the old facts.
+        Organisation.objects.filter(pk=organisation.pk).update(**_NO_VERIFICATION)
+    elif touched and looked_at:
         clear_verification(organisation, by=by, reason=gettext_noop("Facts that were verified have changed."))
     if changed:
         audit.record(by, "organisation.amended", organisation, fields=sorted(changed))
@@ -127,14 +137,7 @@ def amend_organisation(organisation: Organisation, *, by: User, **changes: Any) 
 
 def clear_verification(organisation: Organisation, *, by: User | None, reason: str) -> None:
     """Make the organisation unverified. Its needs and offers stay, but are not matched until it is verified again."""
-    move(
-        organisation,
-        OrganisationState.UNVERIFIED,
-        state_reason=reason,
-        verified_at=None,
-        verified_by=None,
-        verified_until=None,
-    )
+    move(organisation, OrganisationState.UNVERIFIED, state_reason=reason, **_NO_VERIFICATION)
     audit.record(by, "organisation.verification_cleared", organisation, reason=reason)
 
 
@@ -232,9 +235,7 @@ def reject_organisation(organisation: Organisation, *, by: User, reason: str) ->
         organisation,
         OrganisationState.REJECTED,
         state_reason=reason.strip(),
-        verified_at=None,
-        verified_by=None,
-        verified_until=None,
+        **_NO_VERIFICATION,
     )
     audit.record(by, "organisation.rejected", organisation, reason=reason.strip())
 
@@ -263,45 +264,216 @@ def take_unannounced(limit: int = 200) -> list[Organisation]:
     return organisations
 
 
+def tell(
+    event: str,
+    recipient: Organisation | User | str,
+    context: Mapping[str, Any],
+    *,
+    key: str,
+    language: str = Language.ENGLISH,
+) -> None:
+    """Leave word for the outbox, in the transaction of the caller: `recipient` is told of `event` within seconds.
+
+    A recipient that is a text is an e-mail address, which may belong to nobody here; `language` is for it alone.
+    """
+    PendingNotice.objects.create(
+        event=event,
+        key=key,
+        context=dict(context),
+        organisation=recipient if isinstance(recipient, Organisation) else None,
+        user=recipient if isinstance(recipient, User) else None,
+        email=recipient if isinstance(recipient, str) else "",
+        language=language if isinstance(recipient, str) else "",
+    )
+
+
+def take_pending_notices(limit: int = 200) -> list[PendingNotice]:
+    """Take what is to be told, oldest first, in the transaction of the caller, which tells it.
+
+    Rows that another worker has taken are skipped.
+    """
+    due = PendingNotice.objects.select_related("organisation", "user").order_by("pk")
+    notices = list(due.select_for_update(of=["self"], skip_locked=True)[:limit])
+    PendingNotice.objects.filter(pk__in=[notice.pk for notice in notices]).delete()
+    return notices
+
+
 @transaction.atomic
 def amend_user(user: User, **changes: Any) -> User:
-    """Change a user's own settings: name, phone, language, time zone."""
+    """Change a user's own settings: name, phone, language, time zone, default organisation.
+
+    Raises `not_a_member` for a default organisation that the user does not belong to.
+    """
+    chosen = changes.get("default_organisation")
+    if chosen and not Membership.objects.filter(user=user, organisation=chosen).exists():
+        raise RuleViolation("not_a_member", _("You do not belong to this organisation."), field="default_organisation")
     for name, value in changes.items():
         setattr(user, name, value)
     user.save(update_fields=list(changes))
     return user
 
 
-def _keep_a_manager(organisation: Organisation, user_id: int) -> None:
-    """Raise `last_manager` if this person is the only manager of the organisation.
+def keep_default_organisation(user: User) -> None:
+    """Before a person joins a second organisation: the first stays the one that they act for without saying it.
+
+    Programs that name no organisation would otherwise stop, or post for another one.
+    """
+    own = list(Membership.objects.filter(user=user).values_list("organisation_id", flat=True)[:2])
+    if len(own) == 1 and not user.default_organisation_id:
+        user.default_organisation_id = own[0]
+        user.save(update_fields=["default_organisation"])
+
+
+def _is_last_manager(organisation: Organisation, user_id: int) -> bool:
+    """Whether this person is the only manager of the organisation.
 
     The managers are locked: two who remove each other at once would otherwise leave none.
     """
     managers = Membership.objects.select_for_update(no_key=True).filter(organisation=organisation, role=Role.MANAGER)
-    if [manager.user_id for manager in managers.order_by("pk")] == [user_id]:
+    return [manager.user_id for manager in managers.order_by("pk")] == [user_id]
+
+
+def _keep_a_manager(organisation: Organisation, user_id: int) -> None:
+    """Raise `last_manager` if this person is the only manager of the organisation."""
+    if _is_last_manager(organisation, user_id):
         raise RuleViolation("last_manager", _("This is the last manager. Make somebody else a manager first."))
 
 
 @transaction.atomic
 def add_member(organisation: Organisation, user: User, *, role: str, by: User) -> Membership:
-    """Give `user` a role in the organisation, or another role than before; its last manager stays one."""
+    """Give `user` a role in the organisation, or another role than before; its last manager stays one.
+
+    This asks nobody. Edges call `invitations.invite`, and `change_role` for those who belong to it already.
+    """
     if role != Role.MANAGER:
         _keep_a_manager(organisation, user.pk)
     # A second call changes the role, so a person never has two roles in one organisation.
     membership, made = Membership.objects.update_or_create(
         user=user, organisation=organisation, defaults={"role": role}
     )
-    user.__dict__.pop("grants", None)  # cached on the object, and out of date now
+    _forget_grants(user)
     audit.record(by, "member.added" if made else "member.changed", organisation, user=user.pk, role=role)
+    if role == Role.MANAGER:
+        _wake_organisation(organisation, by=by)
     return membership
 
 
 @transaction.atomic
+def change_role(membership: Membership, role: str, *, by: User) -> None:
+    """Give a member another role; the last manager stays one. The invitations of who manages no longer end."""
+    if role != Role.MANAGER:
+        _keep_a_manager(membership.organisation, membership.user_id)
+    if not Membership.objects.filter(pk=membership.pk).update(role=role):
+        raise RuleViolation("state_changed", _("Somebody else has just changed this. Check it and try again."))
+    membership.role = role
+    _forget_grants(membership.user)
+    audit.record(by, "member.changed", membership.organisation, user=membership.user_id, role=role)
+    if role == Role.MANAGER:
+        _wake_organisation(membership.organisation, by=by)
+    else:
+        _end_invitations_by(membership)
+
+
+@transaction.atomic
 def remove_member(membership: Membership, *, by: User) -> None:
-    """Take a person out of an organisation; its last manager stays."""
+    """Take a person out of an organisation, and tell the person; its last manager stays."""
     _keep_a_manager(membership.organisation, membership.user_id)
+    _end_invitations_by(membership)
+    tell("member.removed", membership.user, _about(membership), key=f"member.removed:{membership.pk}")
     audit.record(by, "member.removed", membership.organisation, user=membership.user_id)
-    membership.delete()
+    _end(membership)
+
+
+@transaction.atomic
+def leave_organisation(
+    membership: Membership, *, successor: Membership | None = None, goes_dormant: bool = False
+) -> None:
+    """The person leaves, as everybody may at any time. Its people are told.
+
+    The last manager names a `successor` among the colleagues, who becomes manager, or says that the organisation goes
+    dormant. Raises `last_manager` without either, and `not_a_member` for a successor from elsewhere.
+    """
+    # Locked, so that somebody who becomes manager at this moment is seen here, or sees here what this did.
+    organisation = Organisation.objects.select_for_update(no_key=True).get(pk=membership.organisation_id)
+    person = membership.user
+    if successor and (successor.organisation_id != organisation.pk or successor.pk == membership.pk):
+        raise RuleViolation("not_a_member", _("This person does not belong to the organisation."), field="successor")
+
+    last = _is_last_manager(organisation, person.pk)
+    if last and successor:
+        change_role(successor, Role.MANAGER, by=person)
+    elif last and not goes_dormant:
+        raise RuleViolation(
+            "last_manager",
+            _("You are the last manager. Choose a colleague who takes over, or let the organisation go dormant."),
+            field="successor",
+        )
+    audit.record(person, "member.left", organisation, user=person.pk)
+    _end(membership)
+    if last and not successor:
+        _rest_organisation(organisation, by=person)
+    facts = {
+        **_about(membership),
+        "is_dormant": organisation.is_dormant,
+        "successor": str(successor.user) if last and successor else "",
+    }
+    tell("member.left", organisation, facts, key=f"member.left:{membership.pk}")
+
+
+def _about(membership: Membership) -> dict[str, Any]:
+    return {
+        "organisation_id": membership.organisation_id,
+        "organisation": membership.organisation.name,
+        "person": str(membership.user),
+    }
+
+
+def _end(membership: Membership) -> None:
+    User.objects.filter(pk=membership.user_id, default_organisation=membership.organisation_id).update(
+        default_organisation=None
+    )
+    _forget_grants(membership.user)
+    # By its key: Django forgets the key of an object that it deletes, and notices still name it.
+    Membership.objects.filter(pk=membership.pk).delete()
+
+
+def _forget_grants(user: User) -> None:
+    user.__dict__.pop("grants", None)  # cached on the object, and out of date now
+
+
+def _end_invitations_by(membership: Membership) -> None:
+    """Who is taken out, or manages no longer, has nobody join by an invitation that is still open."""
+    sent = Invitation.objects.filter(
+        organisation=membership.organisation_id, invited_by=membership.user_id, state=InvitationState.OPEN
+    )
+    sent.update(state=InvitationState.WITHDRAWN)
+
+
+def _rest_organisation(organisation: Organisation, *, by: User) -> None:
+    """Nobody manages it any more: it goes dormant, and its needs and offers rest. Its verification is kept."""
+    reason = gettext_noop("Nobody manages this organisation any more.")
+    if organisation.is_verified:
+        move(organisation, OrganisationState.UNVERIFIED, state_reason=reason)
+        audit.record(by, "organisation.dormant", organisation)
+    elif organisation.state == OrganisationState.PENDING:
+        clear_verification(organisation, by=by, reason=reason)
+
+
+def _wake_organisation(organisation: Organisation, *, by: User) -> None:
+    """A manager is there again: a dormant organisation is verified as before, if its verification has not run out."""
+    organisation = Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
+    if not organisation.is_dormant:
+        return
+    try:
+        with transaction.atomic():
+            if organisation.verified_until and organisation.verified_until >= timezone.now().date():
+                move(organisation, OrganisationState.VERIFIED, state_reason="")
+                audit.record(by, "organisation.woken", organisation)
+                return
+    except IntegrityError:
+        # Another organisation was verified with its number meanwhile. A coordinator has to look at it.
+        pass
+    Organisation.objects.filter(pk=organisation.pk).update(**_NO_VERIFICATION)
 
 
 @transaction.atomic

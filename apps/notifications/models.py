@@ -1,7 +1,6 @@
 """Notifications in the portal, and messages through other channels."""
 
 import datetime as dt
-import sys
 import uuid
 from typing import Any, ClassVar, Self
 
@@ -105,7 +104,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def failed(self) -> Self:
         return self.filter(state=MessageState.FAILED)
 
-    def in_turns(self, each: int = sys.maxsize) -> Self:
+    def in_turns(self, each: int = 1_000) -> Self:
         """The oldest message of each recipient, then the second one of each, and so on; at most `each` of one.
 
         A recipient is an organisation, or a person to whom a message belongs by itself.

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts import services as accounts_services
 from apps.accounts.models import Language, Membership, Organisation, User
 from apps.accounts.permissions import Role
 from apps.core import audit
@@ -41,18 +42,26 @@ KEEP_USED_LINKS: Final = dt.timedelta(days=60)
 
 
 @dataclass(frozen=True)
+class Address:
+    """An e-mail address that may belong to nobody here. It gets a mail, and nothing in the portal."""
+
+    email: str
+    language: str
+
+
+@dataclass(frozen=True)
 class News:
     """The arguments of one `queue`, to be queued together with others."""
 
     event: str
-    recipient: Organisation | User
+    recipient: Organisation | User | Address
     context: Mapping[str, Any]
     key: str
     address: str = ""
 
 
 def queue(
-    event: str, recipient: Organisation | User, context: Mapping[str, Any], *, key: str, address: str = ""
+    event: str, recipient: Organisation | User | Address, context: Mapping[str, Any], *, key: str, address: str = ""
 ) -> None:
     """Write the messages that tell `recipient` of `event`, in the transaction of the caller.
 
@@ -72,10 +81,16 @@ def queue_all(news: Sequence[News]) -> None:
     notifications: list[Notification] = []
     messages: list[Message] = []
     for one in news:
-        told = [one.recipient] if isinstance(one.recipient, User) else people[one.recipient.pk]
+        told: list[User] = []
+        if isinstance(one.recipient, User):
+            told = [one.recipient]
+        elif isinstance(one.recipient, Organisation):
+            told = people[one.recipient.pk]
         facts = dict(one.context)
         notifications += (Notification(user=user, event=one.event, key=one.key, context=facts) for user in told)
         about = [message for user in told for message in _messages_to(user, one.address)]
+        if isinstance(one.recipient, Address):
+            about.append(Message(channel=Channel.EMAIL, address=one.recipient.email, language=one.recipient.language))
         if isinstance(one.recipient, Organisation):
             if not told and one.recipient.contact_email:
                 about.append(_message_to_contact(one.recipient))
@@ -88,6 +103,24 @@ def queue_all(news: Sequence[News]) -> None:
     # Conflicts are repeats of a key, which the unique constraints drop.
     Notification.objects.bulk_create(notifications, ignore_conflicts=True)
     Message.objects.bulk_create(messages, ignore_conflicts=True)
+
+
+@transaction.atomic
+def queue_pending_notices() -> int:
+    """Queue what accounts wants told: it is below the outbox and cannot queue. Returns how many notices."""
+    notices = accounts_services.take_pending_notices()
+    queue_all(
+        [
+            News(
+                notice.event,
+                notice.organisation or notice.user or Address(notice.email, notice.language),
+                notice.context,
+                key=notice.key,
+            )
+            for notice in notices
+        ]
+    )
+    return len(notices)
 
 
 def _people(organisations: Iterable[Organisation]) -> dict[int, list[User]]:

@@ -48,7 +48,11 @@ def _wake_mark(task: Task[[], object]) -> str:
 
 @shared_task
 def send_emails() -> int:
-    """Send the e-mails that are due; returns how many were handed over."""
+    """Send the e-mails that are due, and first queue what the tables say is to be told."""
+    from apps.notifications import services
+
+    clear_wake_mark(send_emails)
+    services.queue_pending_notices()
     return _send(send_emails, "email")
 
 

@@ -13,6 +13,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.translation import pgettext
 
+from apps.accounts import invitations
 from apps.accounts.models import User
 from apps.notifications import links
 
@@ -95,6 +96,12 @@ def _line(context: Context, label: str, value: Any, markup: str = "{}") -> str:
     if context.get("html"):
         return format_html(line, label=label, value=format_html(markup, value))
     return line.format(label=label, value=value)
+
+
+@register.simple_tag
+def invitation_path(invitation_id: int) -> str:
+    """The page of an invitation, signed when the mail is made: it stands in no table."""
+    return invitations.path_of(invitation_id)
 
 
 @register.simple_tag

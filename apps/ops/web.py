@@ -12,11 +12,8 @@ from django.conf import settings
 bind = settings.WEB_BIND
 workers = settings.WEB_PROCESSES
 threads = settings.WEB_THREADS
-worker_class = "gthread"  # a slow export holds a thread, not the process
+worker_class = "apps.ops.buffering.BufferingWorker"
 graceful_timeout = 20
-keepalive = 5
-# Behind a proxy only the proxy is meant to reach this port, and its address is not known here.
-forwarded_allow_ips = "*" if settings.TRUSTED_PROXY_COUNT else "127.0.0.1"
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  heartbeats; a disk may stall them
 control_socket_disable = True
 logconfig_dict = settings.LOGGING

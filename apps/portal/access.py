@@ -30,13 +30,13 @@ def named_organisation(
 
 
 def organisation_for(request: HttpRequest, user: User, permission: Permission) -> Organisation | None:
-    """For whom `permission` is used: the named organisation, else the first of one's own; None when there is none."""
+    """For whom `permission` is used: the named organisation, else the default or the first of one's own."""
     named = named_organisation(request, user, permission)
     if named is not None:
         return named
     # Most people act for one organisation. Whoever acts for several names it in the address.
     own = user.organisations_with(permission)
-    return own[0] if own else None
+    return (user.default_among(own) or own[0]) if own else None
 
 
 def suppliers_of(request: HttpRequest, user: User) -> tuple[list[Organisation], Organisation | None]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from apps.matching.allocation.groups import Ints
 from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.sequential import Plan
-from apps.matching.scoring.eligibility import Reason, asked_before
+from apps.matching.scoring.eligibility import asked_before, checks
 from apps.matching.scoring.facts import HeldFor, Location, Need, Rules, Source
 from apps.matching.scoring.precedence import effective_tier
 from apps.policy.values import PolicyValues
@@ -31,6 +31,8 @@ PLACES = (
 # Standard 1 exceeds 2; item 1 may stand in for item 2.
 RULES = Rules(satisfies=frozenset({(1, 1), (2, 2), (1, 2)}), substitutes=frozenset({(1, 2)}))
 
+# What the lists of a need may name, by the attribute of a source that is looked up in them.
+NAMED = {"id": range(1, 9), "organisation_id": range(103, 111)}
 
 T = TypeVar("T")
 
@@ -86,7 +88,9 @@ def _need(chance: Dice, id_: int) -> Need:
         location=chance.pick(PLACES),
         standard_id=chance.pick([None, 1, 2]),
         accepts_substitutes=chance.yes(),
-        excluded={Reason.ASKED_BEFORE: frozenset(chance.some(range(1, 9), most=2))},
+        excluded={
+            check.reason: frozenset(chance.some(NAMED[check.listed[0]], most=2)) for check in checks() if check.listed
+        },
     )
 
 

@@ -179,6 +179,21 @@ def test_what_was_answered_between_reading_and_writing_is_left_alone() -> None:
     assert broken_invariants() == {}
 
 
+def test_who_said_no_while_it_was_decided_is_not_asked_again() -> None:
+    """Both were to get half."""
+    offer = OfferFactory.create(quantity=1000)
+    first, second = DemandFactory.create_batch(2, quantity=1000)
+    match = MatchFactory.create(demand=first, offer=offer, quantity=1000)
+    plan, write = read_and_decided(offer.item_id)
+    assert {hold.need_id: hold.quantity for hold in plan.holds} == {first.pk: 500, second.pk: 500}
+
+    matching.decline(match, by=None, reason="other")
+    write()
+
+    assert held() == {(second.pk, offer.pk): 500}
+    assert broken_invariants() == {}
+
+
 @pytest.mark.parametrize(
     ("amended", "keeps"),
     [({"needed_by": dt.datetime(2100, 1, 1, tzinfo=dt.UTC)}, False), ({"quantity": 3000}, True)],

@@ -10,9 +10,10 @@ from django.template import Context
 from django.urls import resolve
 from django.utils import timezone
 
+from apps.accounts import invitations
 from apps.accounts import services as accounts
 from apps.accounts.models import Organisation, OrganisationState, User
-from apps.accounts.permissions import OrganisationKind
+from apps.accounts.permissions import OrganisationKind, Role
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.demands.lines import DemandLine
@@ -25,10 +26,10 @@ from apps.matching.models import Match
 from apps.notifications import rendering
 from apps.notifications import services as notifications
 from apps.notifications.models import Channel, Message, Notification
-from apps.notifications.services import queue, warn_of_change
+from apps.notifications.services import queue, queue_pending_notices, warn_of_change
 from apps.policy.services import make_policy
 from apps.supply import services as supply
-from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, member, region
+from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, UserFactory, member, region
 
 pytestmark = pytest.mark.django_db
 
@@ -36,11 +37,11 @@ MISSING = "MISSING-FACT"
 
 
 def queued_events() -> set[str]:
-    """The first argument of every `queue(` and `News(` in the program, and of what `_announce` chooses between."""
+    """The first argument of every `queue(`, `News(` and `tell(`, and of what `_announce` chooses between."""
     found: set[str] = set()
     for file in Path(settings.BASE_DIR, "apps").rglob("*.py"):
         text = file.read_text()
-        found |= set(re.findall(r'\b(?:queue|News)\(\s*"([a-z_.]+)"', text))
+        found |= set(re.findall(r'\b(?:queue|News|tell)\(\s*"([a-z_.]+)"', text))
         found |= set(re.findall(r'\bevent(?:, recipient)? = "([a-z_.]+)"', text))
     return found
 
@@ -119,6 +120,22 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
 
     endpoint = notifications.add_webhook(hospital, url="https://example.org/hook", by=buyer)
     notifications.note_webhook_failure(endpoint, "The endpoint answered <410>.", is_gone=True, now=now)
+
+    joining = UserFactory.create(email="nurse@example.org")
+    asked = [
+        invitations.invite(hospital, email, role="member", by=buyer)
+        for email in ("nurse@example.org", "no@example.org", "never@example.org")
+    ]
+    joined = invitations.accept_invitation(asked[0], by=joining)
+    invitations.decline_invitation(asked[1], by=UserFactory.create(email="no@example.org"))
+    invitations.withdraw_invitation(asked[2], by=buyer)
+    accounts.remove_member(joined, by=buyer)
+    successor = member(clinic, Role.MEMBER).memberships.get()
+    accounts.leave_organisation(owner.memberships.get(), successor=successor)
+    # Of the maker, the only one left is told that nobody manages it.
+    member(maker, Role.MEMBER)
+    accounts.leave_organisation(supplier.memberships.get(), goes_dormant=True)
+    queue_pending_notices()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from apps.accounts import services
+from apps.accounts.invitations import invite
 from apps.accounts.models import Organisation, User
 from apps.demands.models import Demand
 from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
@@ -48,6 +49,7 @@ def world(hospital: Organisation, buyer: User, maker: Organisation) -> dict[str,
         "organisation": hospital.pk,
         "evidence": document.pk,
         "member": hospital.memberships.get(user=buyer).pk,
+        "invitation": invite(hospital, "nurse@example.org", role="member", by=buyer).pk,
         "endpoint": endpoint.pk,
         "demand": demand.pk,
         "message": message.pk,
@@ -60,12 +62,14 @@ OWN = [
     "/organisation/{organisation}/edit/",
     "/organisation/{organisation}/evidence/{evidence}/",
     "/organisation/{organisation}/members/{member}/",
+    "/organisation/{organisation}/leave/",
     "/organisation/{organisation}/webhooks/{endpoint}/remove/",
 ]
 OWN_POSTS = [
     "/organisation/{organisation}/submit/",
     "/organisation/{organisation}/evidence/",
     "/organisation/{organisation}/members/",
+    "/organisation/{organisation}/invitations/{invitation}/",
     "/organisation/{organisation}/webhooks/",
     "/organisation/{organisation}/webhooks/{endpoint}/test/",
     "/notifications/{notification}/",

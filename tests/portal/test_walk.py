@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.accounts.invitations import invite
 from apps.accounts.models import Evidence, Organisation, User
 from apps.accounts.services import issue_token
 from apps.fulfilment import services as fulfilment
@@ -19,8 +20,8 @@ from tests.factories import DemandFactory, MatchFactory, OfferFactory
 pytestmark = pytest.mark.django_db
 
 SECRETS = ("Wuchang Hospital", "Shenzhen Maker", "13812345678", "13887654321", "N-SECRET00", "secret-name")
-# Signed links are their own key, and are tested with the answers.
-BY_SIGNATURE = {"answer"}
+# Signed links are their own key, and are tested with the answers and the invitations.
+BY_SIGNATURE = {"answer", "invitation"}
 
 
 def patterns(urlpatterns: list[Any]) -> Iterator[tuple[str, list[str]]]:
@@ -61,6 +62,7 @@ def world(
         "notifications": Notification.objects.earliest("pk").pk,
         "evidence_pk": evidence.pk,
         "member_pk": buyer.memberships.get().pk,
+        "invitation_pk": invite(hospital, "nurse@example.org", role="member", by=buyer).pk,
         "endpoint_pk": endpoint.pk,
         "key": token.token_key,
         "step": "cancel",

@@ -171,9 +171,9 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
             raise NotAllowedError
 
     def organisation_for(self, permission: Permission, given: Organisation | None) -> Organisation:
-        """On whose behalf the caller acts: the organisation that was named, or the only one that it can be.
+        """On whose behalf the caller acts: the organisation that was named, else the only one or the chosen default.
 
-        Raises `NotAllowedError` if there is none, and `ValidationError` if there are several.
+        Raises `NotAllowedError` if there is none, and `ValidationError` if there are several and none is the default.
         """
         if given is not None:
             self.require(permission, given)
@@ -184,8 +184,9 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
             for organisation in self.user.organisations_with(permission)
             if not self.user.region_limit or organisation.region.is_within(self.user.region_limit)
         ]
-        if len(own) == 1:
-            return own[0]
         if not own:
             raise NotAllowedError
+        default = self.user.default_among(own)
+        if default is not None:
+            return default
         raise ValidationError({"organisation": [_("You act for several organisations: say for which.")]})

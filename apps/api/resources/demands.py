@@ -72,7 +72,7 @@ class DemandLineSerializer(DemandChangeSerializer):
     """One line of a post."""
 
     organisation = OrganisationField(
-        required=False, help_text="For whom; needed only by somebody who acts for several."
+        required=False, help_text="For whom; needed only by somebody who acts for several and has no default."
     )
     open = StrictBooleanField(required=False, help_text="Put it to work at once instead of leaving a draft.")
 

@@ -64,7 +64,9 @@ class OfferChangeSerializer(ModelInputSerializer):
 class NewOfferSerializer(OfferChangeSerializer):
     """A new offer, as a draft or to be published at once."""
 
-    organisation = OrganisationField(required=False, help_text="Whose; needed only by somebody who acts for several.")
+    organisation = OrganisationField(
+        required=False, help_text="Whose; needed only by somebody who acts for several and has no default."
+    )
     publish = StrictBooleanField(required=False, help_text="Put it to work at once instead of leaving a draft.")
 
 

@@ -52,7 +52,7 @@ class NewWebhookSerializer(InputSerializer):
     events = serializers.ListField(child=StrictCharField(max_length=60), required=False, max_length=50)
     organisation = OrganisationField(
         required=False,
-        help_text="Whose; needed only by somebody who manages several.",
+        help_text="Whose; needed only by somebody who manages several and has no default.",
     )
 
 

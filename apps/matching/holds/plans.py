@@ -6,7 +6,7 @@ One transaction for a plan. It writes this app's tables, and only `services` cal
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from django.db import transaction
@@ -14,11 +14,13 @@ from django.db import transaction
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
 from apps.matching.allocation.sequential import Backup, Plan
+from apps.matching.exclusions import not_to_be_asked
 from apps.matching.explanation.wording import explain_in_every_language
 from apps.matching.holds.commit import KEPT, HoldRequest, commit_holds
 from apps.matching.holds.release import lock, take_back
 from apps.matching.loading import Contest, Pair
 from apps.matching.models import Match, MatchState
+from apps.matching.scoring.eligibility import names
 from apps.matching.scoring.precedence import effective_tier
 from apps.matching.scoring.ranking import Candidate
 from apps.notifications.services import News, queue_all
@@ -100,7 +102,13 @@ def write_difference(plan: Plan, contest: Contest, policy: Policy, now: dt.datet
     requested = _requested_since(
         {pk: demand.match_requested_at for pk, demand in locked.items()}, given_way, locked, now
     )
-    part = Plan(holds=[planned[pair] for pair in new if pair[0] in steady], backups=plan.backups)
+    # Who said no while the plan was made must not be asked again. What gave way a moment ago may.
+    lists = not_to_be_asked([locked[pk] for pk in sorted(steady)])
+    needs = {need.id: replace(need, excluded=lists[need.id]) for need in contest.needs if need.id in steady}
+    holds = [planned[pair] for pair in new if pair[0] in needs]
+    part = Plan(
+        holds=[hold for hold in holds if not names(needs[hold.need_id], hold.candidate.source)], backups=plan.backups
+    )
     return Done(yielded=len(given_way)) + _carry_out(part, locked, requested, policy, now)
 
 

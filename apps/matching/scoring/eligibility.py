@@ -365,6 +365,12 @@ def asked_before(need: Need, offer_id: int) -> Need:
     return replace(need, excluded={**need.excluded, Reason.ASKED_BEFORE: offers})
 
 
+def names(need: Need, source: Source) -> bool:
+    """Whether a list of the need names the source, so that it must not be asked."""
+    lists = (check.lists(need) for check in _checks if check.listed)
+    return any(getattr(source, attribute) in values for attribute, values in lists)
+
+
 def why_not(
     need: Need,
     source: Source,

@@ -8,10 +8,10 @@ from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import SignupForm as AllauthSignupForm
 from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.models import Language, TokenScope, User
+from apps.accounts.models import Language, Organisation, TokenScope, User
 from apps.accounts.services import amend_user
 from apps.portal.forms.regions import RegionField
 
@@ -71,11 +71,23 @@ class ProfileForm(forms.ModelForm[User]):
 
     class Meta:
         model = User
-        fields = ("name", "phone", "language", "time_zone")
+        fields = ("name", "phone", "language", "time_zone", "default_organisation")
         widgets = {
             "name": forms.TextInput(attrs={"autocomplete": "name"}),
             "phone": forms.TextInput(attrs={"autocomplete": "tel", "inputmode": "tel"}),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        own = [grant.organisation_id for grant in self.instance.grants]
+        if len(own) < 2:
+            # Whoever acts for one organisation acts for that one.
+            del self.fields["default_organisation"]
+            return
+        field = self.fields["default_organisation"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = Organisation.objects.filter(pk__in=own).order_by("pk")
+        field.empty_label = gettext("None: say it each time")
 
 
 class TokenForm(forms.Form):

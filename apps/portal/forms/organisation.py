@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.models import IdentifierKind, Organisation
+from apps.accounts.models import IdentifierKind, Membership, Organisation
 from apps.accounts.permissions import OPEN_KINDS, OrganisationKind, Role
 from apps.accounts.services import EVIDENCE_LIMIT
 from apps.portal.forms.regions import RegionField
@@ -99,10 +99,11 @@ class EvidenceForm(forms.Form):
         return document
 
 
-class MemberForm(forms.Form):
+class InvitationForm(forms.Form):
     email = forms.EmailField(
         label=_("E-mail address"),
-        help_text=_("The person must have registered with it."),
+        max_length=254,
+        help_text=_("The person gets a mail. Who has no account yet registers first, then accepts."),
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
     )
     role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.MEMBER)
@@ -110,6 +111,35 @@ class MemberForm(forms.Form):
 
 class RoleForm(forms.Form):
     role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
+
+
+class LeaveForm(forms.Form):
+    """Who takes over; asked of the last manager only."""
+
+    _NOBODY: Final = "nobody"
+
+    successor = forms.ChoiceField(label=_("Who manages the organisation after you?"), widget=forms.RadioSelect)
+
+    def __init__(self, data: Any, *, membership: Membership) -> None:
+        super().__init__(data)
+        others = membership.organisation.memberships.exclude(pk=membership.pk).filter(user__is_active=True)
+        self._colleagues = {str(other.pk): other for other in others.select_related("user").order_by("pk")}
+        manages = membership.role == Role.MANAGER
+        if not manages or any(other.role == Role.MANAGER for other in self._colleagues.values()):
+            del self.fields["successor"]
+            return
+        field = self.fields["successor"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [
+            *((key, f"{other.user} ({other.user.email})") for key, other in self._colleagues.items()),
+            (self._NOBODY, _("Nobody: the organisation goes dormant")),
+        ]
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """The arguments of the service."""
+        chosen = self.cleaned_data.get("successor", "")
+        return {"successor": self._colleagues.get(chosen), "goes_dormant": chosen == self._NOBODY}
 
 
 class WebhookForm(forms.Form):

@@ -18,8 +18,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.accounts import services
-from apps.accounts.models import ApiToken
+from apps.accounts import invitations, services
+from apps.accounts.models import ApiToken, Invitation
 from apps.accounts.permissions import Permission
 from apps.core import audit
 from apps.notifications import services as outbox
@@ -69,9 +69,13 @@ def profile(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         services.amend_user(user, **form.cleaned_data)
         return done(request, "account", _("Saved."))
-    return render(
-        request, "portal/account/profile.html", {"form": form, "memberships": user.grants}, status=status_of(form)
-    )
+    asked = Invitation.objects.open(timezone.now()).addressed_to(user).select_related("organisation", "invited_by")
+    context = {
+        "form": form,
+        "memberships": user.grants,
+        "invitations": [(one, invitations.path_of(one.pk)) for one in asked.order_by("pk")],
+    }
+    return render(request, "portal/account/profile.html", context, status=status_of(form))
 
 
 @login_required

@@ -1,4 +1,4 @@
-"""An organisation's own pages: facts, evidence, verification, people, systems."""
+"""An organisation's own pages: facts, evidence, verification, systems."""
 
 from pathlib import Path
 
@@ -9,11 +9,12 @@ from django.forms import BaseForm
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts import services
-from apps.accounts.models import Evidence, Membership, Organisation, User
+from apps.accounts.models import Evidence, Organisation, User
 from apps.accounts.permissions import Permission, can
 from apps.core import audit
 from apps.core.errors import RuleViolation
@@ -21,7 +22,7 @@ from apps.notifications import services as outbox
 from apps.notifications.models import WebhookEndpoint
 from apps.notifications.tasks import wake_senders
 from apps.portal.entrance.adapter import warn
-from apps.portal.forms.organisation import EvidenceForm, MemberForm, OrganisationForm, RoleForm, WebhookForm
+from apps.portal.forms.organisation import EvidenceForm, InvitationForm, OrganisationForm, WebhookForm
 from apps.portal.web import blame, done, refused, require_password, status_of, user_of
 
 _DELIVERIES_SHOWN = 5
@@ -75,10 +76,10 @@ def create(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     organisation = visible(request, pk)
     note_look(user_of(request), organisation)
-    return _page(request, organisation)
+    return show(request, organisation)
 
 
-def _page(request: HttpRequest, organisation: Organisation, **forms: BaseForm) -> HttpResponse:
+def show(request: HttpRequest, organisation: Organisation, **forms: BaseForm) -> HttpResponse:
     user = user_of(request)
     insider = is_insider(user, organisation)
     manages = can(user, Permission.MANAGE_ORGANISATION, organisation)
@@ -97,7 +98,9 @@ def _page(request: HttpRequest, organisation: Organisation, **forms: BaseForm) -
         "members": organisation.memberships.select_related("user").order_by("pk") if insider else [],
         "endpoints": [(endpoint, deliveries.get(endpoint.pk, [])) for endpoint in endpoints],
         "evidence_form": EvidenceForm(prefix="evidence"),
-        "member_form": MemberForm(prefix="member"),
+        "invitations": organisation.invitations.open(timezone.now()).order_by("pk") if manages else [],
+        "belongs": any(grant.organisation_id == organisation.pk for grant in user.grants),
+        "member_form": InvitationForm(prefix="member"),
         "webhook_form": WebhookForm(prefix="webhook"),
         **forms,
     }
@@ -149,7 +152,7 @@ def upload(request: HttpRequest, pk: int) -> HttpResponse:
             form.add_error("document", error.messages)
         else:
             return done(request, "organisation", _("The document is kept."), organisation.pk)
-    return _page(request, organisation, evidence_form=form)
+    return show(request, organisation, evidence_form=form)
 
 
 @login_required
@@ -169,55 +172,6 @@ def evidence(request: HttpRequest, pk: int, evidence_pk: int) -> FileResponse:
     response["X-Content-Type-Options"] = "nosniff"
     response["Cache-Control"] = "private, no-store"
     return response
-
-
-@login_required
-@require_POST
-def invite(request: HttpRequest, pk: int) -> HttpResponse:
-    organisation = managed(request, pk)
-    form = MemberForm(request.POST, prefix="member")
-    if form.is_valid():
-        user = User.objects.filter(email__iexact=form.cleaned_data["email"], is_active=True).first()
-        if user is None or not user.has_confirmed_address:
-            # One answer to both: it does not tell who has an account here.
-            nobody = _(
-                "Nobody has registered with this address and confirmed it yet. Ask the person to register, and to open "
-                "the link in the mail that follows; then add them here."
-            )
-            form.add_error("email", nobody)
-        elif organisation.memberships.filter(user=user).exists():
-            form.add_error("email", _("This person belongs to the organisation already."))
-        else:
-            services.add_member(organisation, user, role=form.cleaned_data["role"], by=user_of(request))
-            return done(request, "organisation", _("Added."), organisation.pk)
-    return _page(request, organisation, member_form=form)
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def member(request: HttpRequest, pk: int, member_pk: int) -> HttpResponse:
-    """Another role for a person, or none."""
-    organisation = managed(request, pk)
-    membership = get_object_or_404(Membership.objects.select_related("user"), organisation=organisation, pk=member_pk)
-    form = RoleForm(request.POST if "change" in request.POST else None, initial={"role": membership.role})
-    if request.method == "POST":
-        try:
-            if "remove" in request.POST:
-                services.remove_member(membership, by=user_of(request))
-                to = "organisation" if membership.user_id != user_of(request).pk else "account"
-                return done(request, to, _("Removed."), *([organisation.pk] if to == "organisation" else []))
-            if form.is_valid():
-                role = form.cleaned_data["role"]
-                services.add_member(organisation, membership.user, role=role, by=user_of(request))
-                return done(request, "organisation", _("Saved."), organisation.pk)
-        except RuleViolation as violation:
-            return refused(request, violation, "organisation-member", organisation.pk, membership.pk)
-    return render(
-        request,
-        "portal/organisation/member.html",
-        {"organisation": organisation, "membership": membership, "form": form},
-        status=status_of(form),
-    )
 
 
 @login_required
@@ -242,7 +196,7 @@ def add_webhook(request: HttpRequest, pk: int) -> HttpResponse:
             )
             response["Cache-Control"] = "no-store"
             return response
-    return _page(request, organisation, webhook_form=form)
+    return show(request, organisation, webhook_form=form)
 
 
 def _endpoint(request: HttpRequest, organisation: Organisation, endpoint_pk: int) -> WebhookEndpoint:

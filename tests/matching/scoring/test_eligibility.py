@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from apps.demands.models import Demand
 from apps.matching.allocation.arcs import eligible_supply
 from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.sequential import decide
+from apps.matching.exclusions import not_to_be_asked
 from apps.matching.scoring.either import Either
 from apps.matching.scoring.eligibility import OF_SHORTAGES, Check, Reason, added, checks, counted, why_not
 from apps.matching.scoring.facts import Need, Source
 from apps.matching.scoring.ranking import rank
+from tests.factories import DemandFactory
 from tests.matching.markets import NOW, POLICY, RULES, every_score, markets
 
 Case = tuple[list[Need], list[Source]]
@@ -93,3 +96,14 @@ def test_each_reason_is_one_check_and_told_where_nobody_can_be_asked() -> None:
     assert len(told) == len(set(told))
     assert set(told) == set(Reason) - {Reason.OWN} - (set(OF_SHORTAGES) - {Reason.MINIMUM})
     assert {check.reason for check in checks()} <= {Reason.OWN, *told}
+
+
+@pytest.mark.django_db
+def test_every_list_of_a_check_is_read_from_the_database() -> None:
+    """Otherwise its check would look into an empty list and refuse nobody. Whose need it is, the need itself says."""
+    demand = DemandFactory.create()
+
+    read = not_to_be_asked([Demand.objects.shown().get(pk=demand.pk)])[demand.pk].keys()
+
+    missing = {check.reason for check in checks() if check.listed} - {Reason.OWN} - read
+    assert not missing, f"{missing}: add their ids to `not_to_be_asked`, apps/matching/exclusions.py"

@@ -16,7 +16,7 @@ from apps.matching import services as matching
 from apps.matching.allocation.sequential import Plan, decide
 from apps.matching.loading import load_rules, load_sources
 from apps.matching.models import IndexCell, IndexedOffer, Match, ReferencePrice, SupplierRecord
-from apps.matching.scoring.eligibility import Reason
+from apps.matching.scoring.eligibility import Reason, checks
 from apps.matching.scoring.facts import Location, Need, Source, minimum_useful_quantity
 from apps.matching.scoring.ranking import BeyondRanking, rank
 from apps.matching.search import best, offer_index
@@ -112,6 +112,7 @@ class World:
         chance = self.chance
         place = chance.choice(self.places)
         wanting = max(1, round(chance.lognormvariate(5, 1.5)))
+        named = {"id": range(1, 160), "organisation_id": [supplier.pk for supplier in self.suppliers]}
         return Need(
             id=number,
             organisation_id=chance.choice([0, chance.choice(self.suppliers).pk]),
@@ -126,7 +127,7 @@ class World:
             location=Location(place.path, place.latitude, place.longitude),
             standard_id=standard.pk if (standard := chance.choice(self.standards)) else None,
             accepts_substitutes=chance.random() < 0.5,
-            excluded={Reason.ASKED_BEFORE: chance.sample(range(1, 160), 3)},
+            excluded={check.reason: chance.sample(named[check.listed[0]], 3) for check in checks() if check.listed},
         )
 
     def change(self) -> None:
