@@ -141,7 +141,7 @@ def _send_batch(batch: list[Message], sender: Callable[[], Sender], now: dt.date
             error: Exception | None = None
             try:
                 channel.send(message)
-            except Exception as caught:  # one message that cannot be rendered must not hold up the others
+            except Exception as caught:  # noqa: BLE001  # one message that cannot be rendered must not hold up the others
                 error = caught
             sent += _mark(message, error, now or timezone.now())
             is_up = not (isinstance(error, DeliveryError) and error.unreachable)
