@@ -350,7 +350,17 @@ ACCOUNT_CHANGE_EMAIL = True  # one address: a second one could reset the passwor
 ACCOUNT_REAUTHENTICATION_REQUIRED = True  # an open session alone changes neither address nor factor nor token
 ACCOUNT_SIGNUP_REDIRECT_URL = "/organisation/new/"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "optional"  # drafting must not wait for a mail; only verified organisations are matched
+# With it nobody logs in before they opened a mail, and registering does not tell who has an account. Without it,
+# drafting need not wait for a mail, as only verified organisations are matched.
+CONFIRM_ADDRESSES = flag("CONFIRM_ADDRESSES", default=PRODUCTION)
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if CONFIRM_ADDRESSES else "optional"
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # in the browser that registered
+# Wrong passwords: of one account from one network, from everywhere together, and from a browser of its owner.
+ACCOUNT_RATE_LIMITS = {
+    "login_failed": "30/m/ip,5/5m/key",
+    "login_failed_anywhere": "100/h/key",
+    "login_failed_known": "5/5m/key",
+}
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT

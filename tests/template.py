@@ -45,13 +45,13 @@ def state_of_migrations() -> str:
 
 
 def _templates() -> list[str]:
-    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]  # it is there
+    with connection._nodb_cursor() as cursor:
         cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [PREFIX])
         return [name for (name,) in cursor.fetchall()]
 
 
 def _drop(*names: str) -> None:
-    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]  # it is there
+    with connection._nodb_cursor() as cursor:
         for name in names:
             cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -59,7 +59,7 @@ def _drop(*names: str) -> None:
 def _make(name: str) -> None:
     """Under another name until it is whole, so that a run that is broken off leaves no half template."""
     usual, unfinished = connection.settings_dict["NAME"], f"{PREFIX}unfinished"
-    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]  # it is there
+    with connection._nodb_cursor() as cursor:
         cursor.execute(f'CREATE DATABASE "{unfinished}"')
     connection.close()
     connection.settings_dict["NAME"] = unfinished
@@ -68,5 +68,5 @@ def _make(name: str) -> None:
     finally:
         connection.close()
         connection.settings_dict["NAME"] = usual
-    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]  # it is there
+    with connection._nodb_cursor() as cursor:
         cursor.execute(f'ALTER DATABASE "{unfinished}" RENAME TO "{name}"')

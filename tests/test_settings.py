@@ -193,3 +193,8 @@ def test_the_content_policy_trusts_nobody_else(read: Any) -> None:
 )
 def test_the_log_holds_no_link_that_acts_and_nothing_that_was_searched_for(request_line: str, logged: str) -> None:
     assert without_links(None, "info", {"request": request_line}) == {"request": logged}
+
+
+def test_a_deployment_confirms_addresses_and_the_demo_does_not(read: Any) -> None:
+    assert read(**production())["ACCOUNT_EMAIL_VERIFICATION"] == "mandatory"
+    assert read()["ACCOUNT_EMAIL_VERIFICATION"] == "optional"

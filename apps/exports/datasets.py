@@ -32,6 +32,7 @@ class ExportDataset:
     states: tuple[str, ...]
     item: str | None  # the lookup of the row's item; None where a row has none
     regions: tuple[str, ...] = field(default=("region",))  # the lookups of the regions that the row lies in
+    has_drafts: bool = False
 
     def rows(
         self,
@@ -45,6 +46,10 @@ class ExportDataset:
         """The rows that the user may see, in the order of change. A region stands for all within it."""
         # `visible_to` comes first and alone decides what a partner gets; all other filters only narrow it.
         rows: QuerySet[Any] = self.model._default_manager.visible_to(user)  # type: ignore[attr-defined]  # each has it
+        if self.has_drafts:
+            # A draft is its owner's alone: others learn of a row when it is posted.
+            own = [grant.organisation_id for grant in user.grants]
+            rows = rows.exclude(~Q(organisation__in=own), state="draft")
         if region is not None:
             within = Q()
             for lookup in self.regions:
@@ -93,6 +98,7 @@ DEMANDS: Final = ExportDataset(
     ),
     states=tuple(DemandState.values),
     item="item",
+    has_drafts=True,
 )
 
 OFFERS: Final = ExportDataset(
@@ -109,6 +115,7 @@ OFFERS: Final = ExportDataset(
     states=tuple(OfferState.values),
     item="item",
     regions=("origin_region",),
+    has_drafts=True,
 )
 
 MATCHES: Final = ExportDataset(
@@ -127,6 +134,8 @@ MATCHES: Final = ExportDataset(
         *columns_of(Match, "quantity", "quantity_asked", "rank", "score", "policy_version", "is_substitute"),
         *columns_of(Match, "state", "respond_by", "responded_at", "lead_time_days"),
         *columns_of(Match, "decline_reason", "decline_note", "created_at", "updated_at"),
+        ExportColumn("requester_id", "demand__organisation_id", ColumnKind.ID),
+        ExportColumn("supplier_id", "offer__organisation_id", ColumnKind.ID),
     ),
     states=tuple(MatchState.values),
     item="demand__item",
@@ -147,6 +156,8 @@ ORDERS: Final = ExportDataset(
         ExportColumn("region", "match__demand__region_id"),
         *columns_of(Order, "quantity", "state", "state_reason", "quantity_received", "quantity_rejected"),
         *columns_of(Order, "created_at", "updated_at"),
+        ExportColumn("requester_id", "match__demand__organisation_id", ColumnKind.ID),
+        ExportColumn("supplier_id", "match__offer__organisation_id", ColumnKind.ID),
     ),
     states=tuple(OrderState.values),
     item="match__offer__item",

@@ -1,16 +1,21 @@
-"""Pulling a dataset: PostgreSQL writes the format by COPY, and the program passes blocks on.
+"""Pulling a dataset: PostgreSQL writes the format by COPY into a spool, and the reader follows at its own pace.
+
+A transaction that waited for a reader would keep PostgreSQL from clearing dead rows in the whole database, for as long
+as the reader likes. So a thread copies as fast as PostgreSQL writes and ends the transaction, whoever reads.
 
 Measured against the copy command of psql: blocks of 64 KiB take hardly longer, the csv module five times as long, and
 rows passed on one by one eight times.
 """
 
+import codecs
 import datetime as dt
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
 from enum import StrEnum
+from threading import Thread
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
@@ -19,8 +24,7 @@ from apps.catalogue.models import Item, Region
 from apps.core.errors import RuleViolation
 from apps.exports.columns import ExportColumn, for_csv, for_json
 from apps.exports.datasets import ExportDataset
-
-BLOCK: Final = 64 * 1024  # bytes
+from apps.exports.spool import BLOCK, ReaderLeft, Spool
 
 # A transaction that begins between reading the clock and reading the running transactions does not show yet.
 MARGIN: Final = dt.timedelta(milliseconds=100)
@@ -56,7 +60,7 @@ class ExportPull:
         return self._blocks
 
     def close(self) -> None:
-        """Stop PostgreSQL in the middle if need be, and leave the connection clean."""
+        """Stop PostgreSQL in the middle if need be, and end its transaction."""
         self._blocks.close()
 
 
@@ -69,9 +73,11 @@ def pull(
     item: Item | None = None,
     states: tuple[str, ...] = (),
     updated_since: dt.datetime | None = None,
+    excel: bool = False,
 ) -> ExportPull:
     """The rows of `dataset` that `user` may see, changed at `updated_since` or later, in the order of change.
 
+    With `excel`, CSV begins with a byte order mark: Excel takes a file without one for the code page of its system.
     Raises `RuleViolation`: `format_not_available`, `state_unknown`, `item_not_possible`.
     """
     if form not in MEDIA_TYPES:
@@ -94,21 +100,26 @@ def pull(
     statement, parameters = copy_statement(dataset, rows, form)
     # Before the query runs: a moment taken later could pass over rows that the query does not show yet.
     since = next_since()
-    return ExportPull(_blocks(statement, parameters), since)
+    start = codecs.BOM_UTF8 if excel and form == ExportFormat.CSV else b""
+    return ExportPull(_blocks(statement, parameters, start), since)
 
 
 def next_since() -> dt.datetime:
     """The earliest stamp that a row may bear which a snapshot taken after this call does not show.
 
-    A row is stamped with the time of its statement, and appears when its transaction ends. A transaction that runs now
-    may therefore end after this pull and leave a stamp as old as its own beginning. So the next pull asks from the
-    beginning of the oldest running transaction; a few rows come twice, and none is missed.
+    A row is stamped with the time of its statement, and appears when its transaction ends. A transaction that has
+    written (it has an id then) may end after this pull and leave a stamp as old as its own beginning. A statement that
+    runs and has not written yet may leave a stamp as old as itself. So the next pull asks from the oldest of these; a
+    few rows come twice, and none is missed. A transaction that has only read does not count, however long it stays
+    open: what it still writes bears the time of a later statement.
     """
     with connection.cursor() as cursor:
         # MATERIALIZED, so that the clock is read once and not again for each row.
         cursor.execute(
             "WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now) "
-            "SELECT least((SELECT now FROM clock), min(xact_start)) FROM pg_stat_activity "
+            "SELECT least((SELECT now FROM clock), "
+            "min(CASE WHEN backend_xid IS NOT NULL THEN xact_start WHEN state = 'active' THEN query_start END)) "
+            "FROM pg_stat_activity "
             "WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
         (moment,) = cursor.fetchone()
@@ -144,18 +155,51 @@ def _select(
     return f"SELECT * FROM ({select}) AS row ({names})", tuple(parameters)  # noqa: S608  # the names and expressions are ours
 
 
-def _blocks(statement: str, parameters: tuple[Any, ...]) -> Generator[bytes, None, None]:
-    """The output of a COPY in blocks. Closing the generator cancels the query and ends its transaction."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        # An export can write nothing, whatever its query is made of.
-        cursor.execute("SET TRANSACTION READ ONLY")
-        with closing(connection.connection.cursor()) as raw, raw.copy(statement, parameters) as copy:
-            block = bytearray()
-            for row in copy:
-                # psycopg yields a row or so at a time; sending each by itself would cost eight times as long.
-                block += row
-                if len(block) >= BLOCK:
-                    yield bytes(block)
-                    block.clear()
-            if block:
-                yield bytes(block)
+def _blocks(statement: str, parameters: tuple[Any, ...], start: bytes) -> Generator[bytes, None, None]:
+    """`start` and the output of a COPY, in blocks. Closing the generator cancels the query and ends its transaction."""
+    spool = Spool()
+    spool.write(start)
+    database = connections[DEFAULT_DB_ALIAS]
+    database.ensure_connection()
+    # The writer has the connection of this thread, which does not touch it before the writer has ended.
+    database.inc_thread_sharing()
+    writer = Thread(target=_copy, args=(database, statement, parameters, spool), name="export", daemon=True)
+    writer.start()
+    try:
+        yield from spool.read()
+    finally:
+        spool.leave()
+        writer.join()
+        database.dec_thread_sharing()
+        spool.close()
+
+
+def _copy(database: BaseDatabaseWrapper, statement: str, parameters: tuple[Any, ...], spool: Spool) -> None:
+    """Copy into the spool at full speed, end the transaction, and give the connection back to its pool."""
+    error: BaseException | None = None
+    try:
+        session = database.connection
+        with session.transaction():
+            # An export can write nothing, whatever its query is made of.
+            session.execute("SET TRANSACTION READ ONLY")
+            with session.cursor() as cursor, cursor.copy(statement, parameters) as copy:
+                _write_blocks(copy, spool)
+    except ReaderLeft:
+        pass
+    except Exception as caught:  # noqa: BLE001  # whatever it is, the reader raises it
+        error = caught
+    finally:
+        if not database.in_atomic_block:
+            database.close_if_unusable_or_obsolete()
+        spool.end(error)
+
+
+def _write_blocks(copy: Iterable[bytes | bytearray | memoryview], spool: Spool) -> None:
+    """Regroup: psycopg yields a row or so at a time, and passing on each by itself would cost eight times as long."""
+    block = bytearray()
+    for row in copy:
+        block += row
+        while len(block) >= BLOCK:
+            spool.write(bytes(block[:BLOCK]))
+            del block[:BLOCK]
+    spool.write(bytes(block))

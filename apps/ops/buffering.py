@@ -35,7 +35,7 @@ KEEP_UNTIL_SENT: Final = "cosmomatch.keep_until_sent"
 class Task(WSGITask):
     """One request."""
 
-    channel: "Channel"
+    channel: "BufferedChannel"
 
     def get_environment(self) -> dict[str, Any]:
         environment = super().get_environment()
@@ -43,7 +43,7 @@ class Task(WSGITask):
         return environment
 
 
-class Channel(HTTPChannel):
+class BufferedChannel(HTTPChannel):
     """One connection, with a deadline for whatever it is doing."""
 
     task_class = Task
@@ -118,8 +118,8 @@ class Channel(HTTPChannel):
 class Listener(BaseWSGIServer):
     """One socket that is listened on, with the connections that came by it."""
 
-    channel_class = Channel
-    active_channels: dict[int, Channel]  # type: ignore[assignment]  # the stubs have the type of one channel
+    channel_class = BufferedChannel
+    active_channels: dict[int, BufferedChannel]  # type: ignore[assignment]  # the stubs have the type of one channel
     _map: dict[int, Any]
 
     def maintenance(self, now: float) -> None:

@@ -12,6 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from apps.ops import upkeep
 from apps.ops.tasks import BEAT_KEY, WORKER_KEY
 
 Probe = Callable[[], str]
@@ -21,6 +22,10 @@ HEARD_SECONDS = 60
 MESSAGE_LATE = timedelta(minutes=5)
 MATCHING_LATE = timedelta(minutes=2)
 INDEXING_LATE = timedelta(minutes=10)
+# No transaction of the program waits for a network, and the longest sweep takes less.
+TRANSACTION_LONG = timedelta(minutes=15)
+# More dead rows than this, and more than live ones: PostgreSQL does not get to clear the queue.
+DEAD_ROWS = 50_000
 
 
 def database() -> str:
@@ -94,6 +99,24 @@ def offer_index() -> str:
     return f"{waiting} offers wait for more than {INDEXING_LATE} to be indexed." if waiting else ""
 
 
+def transactions() -> str:
+    """A transaction that is open for so long that dead rows pile up behind it."""
+    age = upkeep.oldest_transaction()
+    if age < TRANSACTION_LONG:
+        return ""
+    return f"A transaction has been open for {str(age).split('.', maxsplit=1)[0]}: see pg_stat_activity."
+
+
+def dead_rows() -> str:
+    """Queues that PostgreSQL does not clear: claiming work slows down."""
+    full = [
+        f"{table} has {rows.dead} dead rows beside {rows.live} live ones"
+        for table, rows in upkeep.queues().items()
+        if rows.dead > max(DEAD_ROWS, rows.live)
+    ]
+    return f"{', '.join(full)}: look for an old transaction, and whether autovacuum is on." if full else ""
+
+
 def static_files() -> str:
     if settings.STATIC_ROOT and not (settings.STATIC_ROOT / "staticfiles.json").exists():
         return "The static files are not there: run manage.py collectstatic."
@@ -110,6 +133,8 @@ HEALTH: Mapping[str, Probe] = {
     "outbox": outbox,
     "matching": matching,
     "offer index": offer_index,
+    "transactions": transactions,
+    "dead rows": dead_rows,
     "static files": static_files,
 }
 

@@ -9,6 +9,8 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from apps.ops import upkeep
+
 COUNTED = {
     "cosmomatch_demands": ("demands", "Demand", "Demands by state"),
     "cosmomatch_offers": ("supply", "Offer", "Offers by state"),
@@ -27,7 +29,7 @@ class WorkCollector(Collector):
         up = GaugeMetricFamily("cosmomatch_database_up", "Whether the database answers")
         try:
             # Asked before the first family is given out, so that a scrape shows all figures or none.
-            families = [*self._by_state(), self._overdue()]
+            families = [*self._by_state(), self._overdue(), *self._upkeep()]
         except DatabaseError:
             up.add_metric([], 0)
             yield up
@@ -51,3 +53,16 @@ class WorkCollector(Collector):
         family = GaugeMetricFamily("cosmomatch_messages_due", "Messages that could be sent now")
         family.add_metric([], apps.get_model("notifications", "Message").objects.due(timezone.now()).count())
         return family
+
+    def _upkeep(self) -> Iterator[Metric]:
+        oldest = GaugeMetricFamily(
+            "cosmomatch_oldest_transaction_seconds", "Age of the oldest transaction that is open in the database"
+        )
+        oldest.add_metric([], upkeep.oldest_transaction().total_seconds())
+        yield oldest
+        dead = GaugeMetricFamily(
+            "cosmomatch_queue_dead_rows", "Rows of a queue that PostgreSQL has not cleared away yet", labels=["table"]
+        )
+        for table, rows in upkeep.queues().items():
+            dead.add_metric([table], rows.dead)
+        yield dead

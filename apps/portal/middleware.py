@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 
-from apps.portal.entrance.sessions import keep_or_end
+from apps.portal.entrance.sessions import goes_on
 
 
 def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -22,8 +22,7 @@ def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
         # Asking for the user reads the session; requests of programs are spared the query.
         if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.user.is_authenticated:
             return get_response(request)
-        keep_or_end(request)
-        if not request.user.is_authenticated:
+        if not goes_on(request):
             return get_response(request)
 
         user = request.user

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from apps.accounts import services as accounts
 from apps.accounts.models import Organisation, OrganisationState, User
+from apps.accounts.permissions import Role
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
 from apps.demands.lines import DemandLine
@@ -41,6 +42,27 @@ def test_a_need_is_matched_when_its_hospital_is_verified_again(
 
     assert Match.objects.get().state == MatchState.HELD
     assert ("organisation.verified", buyer.email) in told()
+
+
+def test_what_a_dormant_organisation_has_rests_until_a_manager_returns(hospital: Organisation, buyer: User) -> None:
+    OfferFactory.create()
+    clerk = member(hospital, Role.MEMBER).memberships.get()
+    DemandFactory.create(organisation=hospital, queued=True)
+    matching.sweep()
+    asked = Match.objects.get()
+
+    accounts.leave_organisation(buyer.memberships.get(), goes_dormant=True)
+    matching.take_back_invalid()
+    notices.announce_verifications()
+    matching.sweep()
+    asked.refresh_from_db()
+    assert asked.state == MatchState.CANCELLED
+    assert not Match.objects.held().exists()
+
+    accounts.change_role(clerk, Role.MANAGER, by=clerk.user)
+    notices.announce_verifications()
+    matching.sweep()
+    assert Match.objects.held().get().demand == asked.demand
 
 
 def test_an_offer_is_used_when_its_supplier_is_verified_again(

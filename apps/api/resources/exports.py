@@ -44,6 +44,9 @@ class ExportView(APIView):
             OpenApiParameter(
                 "format", OpenApiTypes.STR, enum=[str(form) for form in ExportFormat], default=str(ExportFormat.CSV)
             ),
+            OpenApiParameter(
+                "excel", OpenApiTypes.STR, enum=["1"], description="CSV with a byte order mark, for Excel."
+            ),
             OpenApiParameter("updated_since", OpenApiTypes.DATETIME, description=f"The {NEXT_SINCE} of the last pull."),
             OpenApiParameter("region", OpenApiTypes.STR, description="Code of a region: it and all in it."),
             OpenApiParameter("item", OpenApiTypes.STR, description="Key of the item."),
@@ -72,6 +75,7 @@ class ExportView(APIView):
             DATASETS[dataset],
             request.user,
             form=form,
+            excel=request.query_params.get("excel") == "1",
             states=tuple(state for text in request.query_params.getlist("state") for state in text.split(",") if state),
             **_narrowed(request),
         )

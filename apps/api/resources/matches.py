@@ -93,6 +93,8 @@ class MatchSerializer(RowSerializer):
     )
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+    requester_id = IdField(source="demand.organisation_id")
+    supplier_id = IdField(source="offer.organisation_id")
 
 
 class AcceptanceSerializer(InputSerializer):

@@ -57,6 +57,8 @@ class OrderSerializer(RowSerializer):
     quantity_rejected = BaseUnitsField()
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+    requester_id = IdField(source="match.demand.organisation_id")
+    supplier_id = IdField(source="match.offer.organisation_id")
 
 
 class NewShipmentSerializer(InputSerializer):

@@ -4,12 +4,14 @@ from typing import Any, Final
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
-from django.http import HttpRequest
+from allauth.core.internal import ratelimit
+from django.http import HttpRequest, HttpResponse
 
 from apps.accounts import services
 from apps.accounts.models import User
 from apps.notifications.services import warn_of_change
 from apps.notifications.tasks import wake_senders
+from apps.portal.entrance import devices
 
 # allauth names a change by the template of its mail.
 _CHANGES: Final = {
@@ -33,6 +35,40 @@ class AccountAdapter(DefaultAccountAdapter):
         self, template_prefix: str, user: Any, context: dict[str, Any] | None = None, email: str | None = None
     ) -> None:
         warn(self.request, user, _CHANGES[template_prefix], address=email or "")
+
+    def post_login(self, request: HttpRequest, user: Any, **more: Any) -> HttpResponse:
+        response: HttpResponse = super().post_login(request, user, **more)
+        if not request.session.get("shared"):
+            devices.remember(response, user)
+        return response
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count an attempt to log in, and refuse it after too many.
+
+        Attempts count by account and network: strangers elsewhere do not lock the owner out. A browser of the owner has
+        a count of its own, so it passes even where others guess.
+        """
+        self._counted = []
+        for action, key in self._counts(request, str(credentials.get("email", "")).lower()):
+            usage = ratelimit.consume(request, app="allauth.account", action=action, key=key)
+            if not usage:
+                raise self.validation_error("too_many_login_attempts")
+            self._counted.append(usage)
+
+    def _counts(self, request: HttpRequest, address: str) -> list[tuple[str, str]]:
+        """The counts in which an attempt counts: names of ACCOUNT_RATE_LIMITS, each with its key."""
+        if device := devices.known(request, address):
+            return [("login_failed_known", f"{address} {device}")]
+        network = devices.network_of(self.get_client_ip(request))
+        return [("login_failed", f"{address} {network}"), ("login_failed_anywhere", address)]
+
+    def _rollback_login_failed_rl_usage(self) -> None:
+        for usage in self._counted:
+            usage.rollback()
+
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        for action, key in self._counts(request, str(credentials.get("email", "")).lower()):
+            ratelimit.clear(request, app="allauth.account", action=action, key=key)
 
 
 def warn(request: HttpRequest, user: User, change: str, *, address: str = "") -> None:

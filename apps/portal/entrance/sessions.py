@@ -52,15 +52,17 @@ def is_over(session: Any, user: User, now: float) -> bool:
     return bool(now - seen_at > idle * 60 or now - started_at > longest * 3600)
 
 
-def keep_or_end(request: HttpRequest) -> None:
-    """Log out of a session that is over; of another, note at most once a minute that it is in use."""
+def goes_on(request: HttpRequest) -> bool:
+    """Log out of a session that is over, and return False; note at most once a minute that another is in use."""
     user, now = request.user, time.time()
     assert isinstance(user, User)
     if is_over(request.session, user, now):
         logout(request)
-    elif now - request.session["seen_at"] > NOTED_EVERY:
+        return False
+    if now - request.session["seen_at"] > NOTED_EVERY:
         request.session["seen_at"] = now
         UserSession.objects.create_from_request(request)
+    return True
 
 
 def browser_of(user_agent: str) -> str:

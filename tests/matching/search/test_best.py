@@ -18,7 +18,7 @@ from apps.matching.loading import load_rules, load_sources
 from apps.matching.models import IndexCell, IndexedOffer, Match, ReferencePrice, SupplierRecord
 from apps.matching.scoring.eligibility import Reason, checks
 from apps.matching.scoring.facts import Location, Need, Source, minimum_useful_quantity
-from apps.matching.scoring.ranking import BeyondRanking, rank
+from apps.matching.scoring.ranking import BeyondRanking, Ranked, rank
 from apps.matching.search import best, offer_index
 from apps.matching.search.best import areas, arguments, load_shortlists
 from apps.policy.models import Policy
@@ -151,17 +151,25 @@ def all_of(need: Need, now: dt.datetime) -> list[Source]:
     return load_sources(items, now, Policy.objects.current().values)
 
 
-def listed(need: Need, policy: Policy, now: dt.datetime, best: int) -> tuple[list[int], list[int], bool]:
+def ranked_by_all(need: Need, policy: Policy, now: dt.datetime) -> Ranked:
+    return rank(need, all_of(need, now), load_rules(), policy=policy.values, now=now)
+
+
+def listed(
+    need: Need, policy: Policy, now: dt.datetime, best: int, by_all: Ranked | None = None
+) -> tuple[list[int], list[int], bool]:
     """By all sources, and by a shortlist; and whether the shortlist says it is whole."""
-    rules = load_rules()
-    by_all = rank(need, all_of(need, now), rules, policy=policy.values, now=now).candidates
-    few = load_shortlists([need], rules, policy, now, best=best)[need.id].candidates
-    return [source.id for source in by_all.sources()], [source.id for source in few.known_sources()], few.whole
+    by_all = ranked_by_all(need, policy, now) if by_all is None else by_all
+    few = load_shortlists([need], load_rules(), policy, now, best=best)[need.id].candidates
+    return (
+        [source.id for source in by_all.candidates.sources()],
+        [source.id for source in few.known_sources()],
+        few.whole,
+    )
 
 
-def cases_among(need: Need, policy: Policy, now: dt.datetime) -> set[str]:
+def cases_among(need: Need, policy: Policy, now: dt.datetime, ranked: Ranked) -> set[str]:
     """What a list could get wrong that was there for this need."""
-    ranked = rank(need, all_of(need, now), load_rules(), policy=policy.values, now=now)
     sources = list(ranked.candidates.sources())
     ending = set(Offer.objects.filter(certificate_valid_until=now.date()).values_list("pk", flat=True))
     matters = minimum_useful_quantity(need, policy.values)
@@ -219,11 +227,12 @@ def test_the_list_is_the_one_that_scoring_every_offer_gives(seed: int) -> None:
         for number in range(12):
             need = world.need(number)
             best = world.chance.choice([1, 3, 8, 20])
-            expected, found, whole = listed(need, policy, now, best)
+            by_all = ranked_by_all(need, policy, now)
+            expected, found, whole = listed(need, policy, now, best, by_all)
             assert found == (expected if whole else expected[: len(found)]), (turn, number, need)
             assert whole or len(found) >= best
             wholes.add(whole)
-            cases |= cases_among(need, policy, now)
+            cases |= cases_among(need, policy, now, by_all)
     assert wholes == {True, False}
     assert cases == {"gift too far", "gift", "certificate ends today", "only by taking over", "supplier refused"}
 

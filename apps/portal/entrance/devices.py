@@ -1,0 +1,59 @@
+"""Browsers that somebody logged in with before, so that strangers who guess a password do not lock out its owner."""
+
+import datetime as dt
+import ipaddress
+import secrets
+from typing import Final
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from apps.accounts.models import User
+
+COOKIE: Final = "device"
+_SALT: Final = "apps.portal.entrance.devices"
+_LASTS: Final = dt.timedelta(days=365)
+# In characters. Longer input is refused before its signature is computed.
+_LONGEST: Final = 300
+# The bits that the addresses of one network share: what one line of a provider usually gets.
+_SHARED_BITS: Final = {4: 24, 6: 64}
+
+
+def remember(response: HttpResponse, user: User) -> None:
+    """Mark the browser as one of the user's."""
+    mark = [user.pk, int(timezone.now().timestamp()), secrets.token_urlsafe(9)]
+    response.set_cookie(
+        COOKIE,
+        signing.dumps(mark, salt=_SALT),
+        max_age=int(_LASTS.total_seconds()),
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def known(request: HttpRequest, address: str) -> str:
+    """The name of this browser if the user with this address logged in with it, else an empty text.
+
+    A browser that was marked before the user logged out everywhere does not count any more.
+    """
+    mark = request.COOKIES.get(COOKIE, "")
+    if not mark or len(mark) > _LONGEST:
+        return ""
+    try:
+        user_id, marked_at, name = signing.loads(mark, salt=_SALT, max_age=_LASTS)
+    except (signing.BadSignature, ValueError, TypeError):
+        return ""
+
+    user = User.objects.filter(pk=user_id, email__iexact=address).first()
+    if user is None or (user.access_ended_at is not None and marked_at <= user.access_ended_at.timestamp()):
+        return ""
+    return str(name)
+
+
+def network_of(address: str) -> str:
+    """The network of an address, e.g. 203.0.113.0/24; guesses from all of it count together."""
+    found = ipaddress.ip_address(address)
+    return str(ipaddress.ip_network((found, _SHARED_BITS[found.version]), strict=False))
