@@ -146,6 +146,22 @@ def test_a_database_url_is_taken_apart(read: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("environment", "options"),
+    [
+        ({}, None),
+        (
+            {"PROCESS": "web"},
+            "-c statement_timeout=20s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
+        ),
+        ({"DATABASE_URL": "postgresql://me@host/name?options=-c%20x.y=z"}, "-c x.y=z"),
+        ({"PROCESS": "worker", "DATABASE_STATEMENT_SECONDS": "0", "DATABASE_IDLE_SECONDS": "0"}, "-c lock_timeout=60s"),
+    ],
+)
+def test_each_kind_of_process_has_limits_of_its_own(read: Any, environment: dict[str, str], options: str) -> None:
+    assert read(**environment)["DATABASES"]["default"]["OPTIONS"].get("options") == options
+
+
+@pytest.mark.parametrize(
     ("url", "queue", "cache"),
     [
         ("redis://host:6379", "redis://host:6379/0", "redis://host:6379/1"),

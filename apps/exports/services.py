@@ -26,6 +26,8 @@ from apps.exports.columns import ExportColumn, for_csv, for_json
 from apps.exports.datasets import ExportDataset
 from apps.exports.spool import BLOCK, ReaderLeft, Spool
 
+EXPORT_SECONDS: Final = 600  # the most that the database may take for one
+
 # A transaction that begins between reading the clock and reading the running transactions does not show yet.
 MARGIN: Final = dt.timedelta(milliseconds=100)
 
@@ -182,6 +184,8 @@ def _copy(database: BaseDatabaseWrapper, statement: str, parameters: tuple[Any, 
         with session.transaction():
             # An export can write nothing, whatever its query is made of.
             session.execute("SET TRANSACTION READ ONLY")
+            # It may take longer than a page may.
+            session.execute(f"SET LOCAL statement_timeout = '{EXPORT_SECONDS}s'")
             with session.cursor() as cursor, cursor.copy(statement, parameters) as copy:
                 _write_blocks(copy, spool)
     except ReaderLeft:

@@ -19,6 +19,8 @@ from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, TcpWSGIServer, UnixWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
+from apps.exports.capacity import KEEP_UNTIL_SENT
+
 HEADER_SECONDS: Final = 10  # until the header of a request is complete; also how long an idle connection is kept
 BODY_SECONDS: Final = 30  # until its body is complete, and a second more for every PACE bytes of it
 ANSWER_SECONDS: Final = 60  # until an answer is read, and a second more for every PACE bytes of it
@@ -27,9 +29,6 @@ PACE: Final = 8_000  # bytes a second; slower clients are cut off
 HEADER_BYTES: Final = 32_768
 CONNECTIONS: Final = 1_000  # of one process
 AHEAD: Final = 4  # requests that a client may send on one connection without waiting for answers
-
-KEEP_UNTIL_SENT: Final = "cosmomatch.keep_until_sent"
-"""The name in the WSGI environment of a function. What it is given is called when the client has the whole answer."""
 
 
 class Task(WSGITask):

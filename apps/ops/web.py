@@ -6,6 +6,7 @@ from typing import Any
 
 # gunicorn reads this file before anything of Django, and its numbers are settings.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cosmomatch.settings")
+os.environ["PROCESS"] = "web"
 
 from django.conf import settings
 

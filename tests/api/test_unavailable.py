@@ -26,3 +26,20 @@ def test_a_program_is_told_to_come_back_while_the_database_is_away(method: str, 
     assert answer["Content-Type"] == "application/problem+json"
     assert answer["Retry-After"] == "5"
     assert answer.json()["code"] == "unavailable"
+
+
+def _too_slow(execute: Callable[..., Any], *call: Any) -> Any:
+    """The statement is run, and takes longer than it may."""
+    with connection.connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '20ms'")
+    return execute("SELECT pg_sleep(5)", None, *call[2:])
+
+
+@pytest.mark.parametrize("path", ["/api/v1/items/", "/"])
+def test_a_statement_without_time_left_is_a_503_for_programs_and_people(path: str) -> None:
+    with connection.execute_wrapper(_too_slow):
+        answer = Client(raise_request_exception=False).get(path)
+
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+    form = "application/problem+json" if path.startswith("/api/") else "text/html; charset=utf-8"
+    assert answer["Content-Type"] == form

@@ -12,6 +12,7 @@ import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.template import loader
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views import defaults
@@ -60,7 +61,7 @@ class LengthRequiredError(exceptions.APIException):
 
 
 class UnavailableError(exceptions.APIException):
-    """The database is away; the answer says when to try again."""
+    """The database is away or took too long; the answer says when to try again."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
@@ -188,10 +189,14 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    # The database may also be away outside of a view. That passes, so a program is told to try again.
-    if _is_ours(request) and isinstance(sys.exc_info()[1], OperationalError):
+    # The database may be away, or a statement ran out of time. That passes, so the answer says when to try again.
+    if isinstance(sys.exc_info()[1], OperationalError):
         log.warning("database_unavailable", error=str(sys.exc_info()[1]))
-        answer = _plain(503, UnavailableError.default_code, UnavailableError.default_detail)
+        answer = (
+            _plain(503, UnavailableError.default_code, UnavailableError.default_detail)
+            if _is_ours(request)
+            else HttpResponse(loader.render_to_string("503.html"), status=503)
+        )
         answer["Retry-After"] = str(RETRY_AFTER)
         return answer
     if _is_ours(request):

@@ -6,7 +6,7 @@ from django.http import Http404, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -14,10 +14,13 @@ from rest_framework.views import APIView
 from apps.accounts.models import TokenScope, User
 from apps.api.representation.references import find_item, find_region
 from apps.api.representation.times import parse_instant
+from apps.exports.capacity import KEEP_UNTIL_SENT, CapacityReached, ExportPlace, PlacedPull
 from apps.exports.datasets import DATASETS
 from apps.exports.services import MEDIA_TYPES, ExportFormat, pull
 
 NEXT_SINCE: Final = "X-Next-Since"
+
+BUSY_SECONDS: Final = 5  # after which a place is likely free
 
 
 class IgnoreAcceptHeader(BaseContentNegotiation):
@@ -79,12 +82,28 @@ class ExportView(APIView):
             states=tuple(state for text in request.query_params.getlist("state") for state in text.split(",") if state),
             **_narrowed(request),
         )
-        response = StreamingHttpResponse(begun, content_type=MEDIA_TYPES[ExportFormat(form)])
+        place = _place(request)
+        response = StreamingHttpResponse(
+            PlacedPull(begun, place, request.META.get(KEEP_UNTIL_SENT)), content_type=MEDIA_TYPES[ExportFormat(form)]
+        )
         response["Content-Disposition"] = f'inline; filename="{dataset}.{form}"'
         response[NEXT_SINCE] = begun.next_since.isoformat(timespec="microseconds").replace("+00:00", "Z")
         response["Cache-Control"] = "no-store"
         response["X-Accel-Buffering"] = "no"  # a proxy passes blocks on as they come
         return response
+
+
+def _place(request: Request) -> ExportPlace:
+    """A place for this export. Raises `Throttled` when there is none, or the caller has one already."""
+    caller = f"token {request.auth.pk}" if request.auth is not None else f"user {request.user.pk}"
+    try:
+        return ExportPlace(caller)
+    except CapacityReached as reached:
+        raise Throttled(
+            wait=BUSY_SECONDS,
+            detail=_("Too many exports at once, or your last one is not read to its end."),
+            code="exports_busy",
+        ) from reached
 
 
 def _narrowed(request: Request) -> dict[str, Any]:
