@@ -393,6 +393,8 @@ SESSION_IDLE_MINUTES = whole("SESSION_IDLE_MINUTES", 24 * 60, least=1, most=1_00
 SESSION_HOURS = whole("SESSION_HOURS", 14 * 24, least=1, most=10_000)
 SHARED_SESSION_IDLE_MINUTES = whole("SHARED_SESSION_IDLE_MINUTES", 15, least=1, most=1_000_000)
 SHARED_SESSION_HOURS = whole("SHARED_SESSION_HOURS", 8, least=1, most=10_000)
+# Of coordinators, government and staff, and for their tokens. The demo does without.
+REQUIRE_SECOND_FACTOR = flag("REQUIRE_SECOND_FACTOR", default=PRODUCTION)
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_TOTP_ISSUER = "CosmoMatch"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION  # browsers allow passkeys on http://localhost

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Final, Self
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import AnonymousUser, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
@@ -126,6 +127,19 @@ class User(AbstractBaseUser, PermissionsMixin):
         if email.lower() == self.email.lower():
             return True
         return EmailAddress.objects.filter(user=self, email__iexact=email, verified=True).exists()
+
+    @property
+    def lacks_second_factor(self) -> bool:
+        """Whether the user sees or decides beyond their own organisation, and a password is all that guards it."""
+        from allauth.mfa.models import Authenticator  # it needs this model to be there first
+
+        if not settings.REQUIRE_SECOND_FACTOR:
+            return False
+        if not self.is_staff and not any(grant.permissions & (REGIONAL | NATIONAL) for grant in self.grants):
+            return False
+        # Recovery codes only stand in for a factor that is lost.
+        factors = Authenticator.objects.filter(user=self).exclude(type=Authenticator.Type.RECOVERY_CODES)
+        return not factors.exists()
 
     def visibility(self, organisation: str, region: str) -> models.Q:
         """The condition that the user may see a row: it is of one of their organisations, or in a region they watch.

@@ -4,10 +4,15 @@ import zoneinfo
 from collections.abc import Callable
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone, translation
+from django.utils.translation import gettext_lazy as _
 
 from apps.portal.entrance.sessions import goes_on
+
+_WITHOUT_FACTOR = ("/account/", "/logout/", "/language/", "/api/", "/static/", "/healthz", "/readyz")
 
 
 def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -26,6 +31,10 @@ def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
             return get_response(request)
 
         user = request.user
+        # The API refuses by itself. Here remain the pages on which a factor is added, and the way out.
+        if not request.path.startswith(_WITHOUT_FACTOR) and user.lacks_second_factor:
+            messages.warning(request, _("Your account sees much, so it needs a second factor. Please add one now."))
+            return redirect("mfa_activate_totp")
         if user.language in dict(settings.LANGUAGES):
             translation.activate(user.language)
             request.LANGUAGE_CODE = translation.get_language()

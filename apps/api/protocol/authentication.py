@@ -37,6 +37,7 @@ class BearerAuthentication(TokenAuthentication):
         now = timezone.now()
         if found is None or (found.expiry is not None and found.expiry <= now) or not found.user.is_active:
             raise exceptions.AuthenticationFailed(_("This token is not known or has ended."))
+        _check_factor(found.user)
 
         # This object lives as long as the request. Everything that asks what the user may see respects the limit.
         found.user.region_limit = found.region
@@ -52,8 +53,21 @@ def _note_use(token: ApiToken, now: dt.datetime) -> None:
     ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
 
 
+def _check_factor(user: User) -> None:
+    if user.lacks_second_factor:
+        raise exceptions.PermissionDenied(
+            _("This account needs a second factor: log in to the site and add one."), code="second_factor_required"
+        )
+
+
 class SessionCookieAuthentication(SessionAuthentication):
     """The cookie of somebody who is logged in to the portal, with CSRF."""
+
+    def authenticate(self, request: Request) -> tuple[Any, None] | None:
+        found = super().authenticate(request)
+        if found is not None:
+            _check_factor(found[0])
+        return found
 
     def enforce_csrf(self, request: Request) -> None:
         try:
