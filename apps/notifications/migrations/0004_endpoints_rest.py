@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('notifications', '0002_plain_triggers'),
+        ('notifications', '0003_tune_for_vacuum'),
     ]
 
     operations = [
