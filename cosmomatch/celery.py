@@ -11,6 +11,7 @@ from celery import Celery
 from celery.signals import setup_logging
 from django.conf import settings
 from django_structlog.celery.steps import DjangoStructLogInitStep
+from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cosmomatch.settings")
 
@@ -18,6 +19,15 @@ app = Celery("cosmomatch")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)  # binds the ids of the request that sent a task
+
+# Each channel of messages has a queue of its own, so that no slow one delays another or the matching. A worker that is
+# started without `-Q` takes them all.
+app.conf.task_queues = [Queue(name) for name in ("celery", "email", "sms", "webhook")]
+app.conf.task_routes = {
+    "apps.notifications.tasks.send_emails": {"queue": "email"},
+    "apps.notifications.tasks.send_texts": {"queue": "sms"},
+    "apps.notifications.tasks.send_webhooks": {"queue": "webhook"},
+}
 
 
 def every(seconds: float, task: str) -> dict[str, Any]:
@@ -34,7 +44,9 @@ app.conf.beat_schedule = {
     "replay drafts of the policy": every(15, "apps.matching.tasks.replay_drafts"),
     "forget old drafts of the policy and their replays": every(3600, "apps.matching.tasks.purge_replays"),
     "watch verifications": every(10, "apps.matching.tasks.watch_verifications"),
-    "send what is due": every(5, "apps.notifications.tasks.send_due"),
+    "send e-mails": every(5, "apps.notifications.tasks.send_emails"),
+    "send text messages": every(5, "apps.notifications.tasks.send_texts"),
+    "send webhooks": every(5, "apps.notifications.tasks.send_webhooks"),
     "forget what was sent long ago": every(3600, "apps.notifications.tasks.purge"),
     "age demands": every(60, "apps.demands.tasks.sweep"),
     "age offers": every(60, "apps.supply.tasks.sweep"),

@@ -8,11 +8,13 @@ few dozen. Nodes that share `VAR_DIR` share these places.
 import fcntl
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from django.conf import settings
 
-from apps.exports.services import ExportPull
+if TYPE_CHECKING:  # the web server reads this file before Django is ready for models
+    from apps.exports.services import ExportPull
+
 
 ON_THEIR_WAY: Final = 20
 
@@ -71,7 +73,7 @@ class PlacedPull:
     """
 
     def __init__(
-        self, pulled: ExportPull, place: ExportPlace, keep_until_sent: Callable[[Callable[[], None]], object] | None
+        self, pulled: "ExportPull", place: ExportPlace, keep_until_sent: Callable[[Callable[[], None]], object] | None
     ) -> None:
         self._pulled, self._place = pulled, place
         self._server_tells = keep_until_sent is not None

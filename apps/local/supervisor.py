@@ -97,17 +97,26 @@ def processes(listener: socket.socket, *, workers: int, mail_port: int | None, v
         environment["EMAIL_PORT"] = str(mail_port)
 
     celery = [python, "-m", "celery", "-A", "cosmomatch", "--quiet"]
+    worker = [*celery, "worker", "--without-gossip", "--without-mingle"]
+    of_worker = {
+        **environment,
+        "PROCESS": "worker",
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+    }
     return [
         # First in the list, because the others may send mail as soon as they run.
         *([Process("mail", [python, "-m", "apps.local.mail", str(mail_port), str(var / "mail")])] if mail_port else []),
         Process(
             "worker",
-            [*celery, "worker", f"--concurrency={workers}", "--without-gossip", "--without-mingle"],
-            {
-                **environment,
-                "PROCESS": "worker",
-                "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
-            },
+            [*worker, "-Q", "celery", f"--concurrency={workers}", "-n", "worker@%h"],
+            of_worker,
+        ),
+        # Messages wait for other people's servers, so they have a process of their own: a thread for each channel, and
+        # one to answer a second run of a channel at once.
+        Process(
+            "sender",
+            [*worker, "-Q", "email,sms,webhook", "--pool=threads", "--concurrency=4", "-n", "sender@%h"],
+            of_worker,
         ),
         Process(
             "web",

@@ -9,7 +9,7 @@ from apps.accounts import services as accounts_services
 from apps.matching import notices, services
 from apps.matching.search import offer_index
 from apps.matching.simulation import previews
-from apps.notifications.tasks import clear_wake_mark, send_due, wake
+from apps.notifications.tasks import clear_wake_mark, wake, wake_senders
 
 # Needs matched before the sender gets a turn: a crowd of posts must not delay the first notices.
 TURN: Final = 50
@@ -22,7 +22,7 @@ def sweep() -> dict[str, int]:
     clear_wake_mark(sweep)
     done = services.sweep(limit=TURN)
     if done:
-        wake(send_due)
+        wake_senders()
     # A full turn means that there may be more. The next turn is a task of its own, so messages are sent between them.
     if done.demands >= TURN:
         wake(sweep)
@@ -34,7 +34,7 @@ def reallocate() -> dict[str, int]:
     """Allocate contested items as a whole, once a minute."""
     done = services.reallocate()
     if done:
-        wake(send_due)
+        wake_senders()
     return asdict(done)
 
 
@@ -72,5 +72,5 @@ def watch_verifications() -> int:
     accounts_services.expire_verifications()
     notified = notices.announce_verifications()
     if notified:
-        wake(send_due)
+        wake_senders()
     return notified

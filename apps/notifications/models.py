@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Self
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q, Window
+from django.db.models.functions import Coalesce, RowNumber
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
@@ -81,6 +82,10 @@ class WebhookEndpoint(TimeStamped):
         models.CharField(max_length=60), default=list, blank=True, help_text=_("Event names; empty means all.")
     )
     is_active = models.BooleanField(_("in use"), default=True)
+    # The circuit breaker: since when each attempt has failed, how many did, and until when nothing is tried.
+    failing_since = models.DateTimeField(_("failing since"), null=True, blank=True, editable=False)
+    failures = models.PositiveIntegerField(default=0, editable=False)
+    rests_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = WebhookEndpointQuerySet.as_manager()
 
@@ -98,6 +103,15 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def failed(self) -> Self:
         return self.filter(state=MessageState.FAILED)
+
+    def in_turns(self, each: int = 1_000) -> Self:
+        """The oldest message of each recipient, then the second one of each, and so on; at most `each` of one.
+
+        A recipient is an organisation, or a person to whom a message belongs by itself.
+        """
+        recipient = Coalesce(F("organisation"), -F("user"), 0)
+        turn = Window(RowNumber(), partition_by=recipient, order_by=["due_at", "pk"])
+        return self.annotate(turn=turn).filter(turn__lte=each).order_by("turn", "due_at", "pk")
 
 
 class Message(TimeStamped):

@@ -1,14 +1,18 @@
-"""Sends the outbox: claims a batch, sends it outside any transaction, then marks each message.
+"""Sends the outbox, each channel by itself: claims messages, sends them outside any transaction, then marks each.
 
 Delivery is at least once. If a worker dies after handing a message over and before marking it, the message is sent
-again when the lease ends, with the same id. `due_at` is both lease and back-off. Together with the number of attempts
-it says which worker owns a message, so a slow worker marks nothing that another one has claimed since.
+again when the lease ends, with the same id. `due_at` is both lease and back-off. The end of a lease also says whose a
+message is, so a slow worker marks nothing that another one has claimed since.
+
+Recipients take turns, so a crowd of messages to one organisation delays no other. Webhooks are sent by a few threads.
+An organisation has at most one of them at a time, so its slow endpoints cost only its own messages time.
 """
 
 import datetime as dt
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Final
 
 import structlog
@@ -16,109 +20,171 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from apps.notifications import backoff
+from apps.notifications import backoff, services
 from apps.notifications.channels import DeliveryError, EndpointGoneError, Sender, email, sms, webhook
-from apps.notifications.models import Channel, Message, MessageState, WebhookEndpoint
+from apps.notifications.models import Channel, Message, MessageQuerySet, MessageState
 
 log = structlog.get_logger(__name__)
 
-# Messages that one connection sends in a row before the next channel has its turn.
+# Messages that are claimed at once and sent through one connection.
 BATCH: Final = 50
 # Longer than the slowest batch, which stops taking up messages after BATCH_SECONDS.
 LEASE: Final = dt.timedelta(seconds=120)
 BATCH_SECONDS: Final = 60
 # One task runs no longer than this; the next wake-up or beat goes on.
 RUN_SECONDS: Final = 60
-# How soon the rest of a batch is tried again when its route is down.
+# How soon the rest of a batch is tried again when its server is down.
 ROUTE_DOWN: Final = dt.timedelta(seconds=20)
-
-_SENDERS: Final[dict[str, Callable[[], Sender]]] = {
-    Channel.WEBHOOK: webhook.WebhookSender,
-    Channel.SMS: sms.SmsSender,
-    Channel.EMAIL: email.EmailSender,
-}
+# Webhooks under way at once, each to another organisation.
+LANES: Final = 8
+# While webhooks are under way and lanes are free, how often is looked for new ones.
+LOOK_SECONDS: Final = 1
 
 
-def send_due(*, now: dt.datetime | None = None) -> int:
-    """Send what is due, channel by channel in turn; returns how many messages were handed over.
+def send_due(*channels: str, now: dt.datetime | None = None) -> int:
+    """Send what is due through these channels (all, if none is named); returns how many messages were handed over.
 
-    Safe to run twice and side by side. A channel that is down is left alone for the rest of the run.
+    Safe to run twice and side by side.
     """
+    return sum(_SENDERS[channel](now) for channel in channels or _SENDERS)
+
+
+def _send_emails(now: dt.datetime | None) -> int:
+    return _send_one_by_one(Channel.EMAIL, email.EmailSender, now)
+
+
+def _send_texts(now: dt.datetime | None) -> int:
+    return _send_one_by_one(Channel.SMS, sms.SmsSender, now)
+
+
+def _send_one_by_one(channel: str, sender: Callable[[], Sender], now: dt.datetime | None) -> int:
+    """Send through a channel with one server, batch by batch, until nothing is due or the server is down."""
     until = time.monotonic() + RUN_SECONDS
-    # Channels take turns by batches, so a crowd of e-mails does not delay webhooks.
-    up = dict(_SENDERS)
     sent = 0
-    while up and time.monotonic() < until:
-        for channel, sender in list(up.items()):
-            batch = _claim(channel, now or timezone.now())
-            handed_over, is_up = _send_batch(batch, sender, now) if batch else (0, True)
-            sent += handed_over
-            # A batch that is not full was the last one of its channel.
-            if len(batch) < BATCH or not is_up:
-                del up[channel]
+    is_up = True
+    while is_up and time.monotonic() < until:
+        moment = now or timezone.now()
+        batch = _claim(Message.objects.due(moment).filter(channel=channel).in_turns(), moment, most=BATCH)
+        if not batch:
+            break
+        handed_over, is_up = _send_batch(batch, sender, now)
+        sent += handed_over
     return sent
 
 
+def _send_webhooks(now: dt.datetime | None) -> int:
+    """Send webhooks, several at once: one for each organisation, which then waits until the others had their turn."""
+    until = time.monotonic() + RUN_SECONDS
+    sent = 0
+    under_way: dict[Future[None], Message] = {}
+    had_their_turn: set[int] = set()
+    with webhook.WebhookSender() as channel, ThreadPoolExecutor(LANES) as lanes:
+        while True:
+            batch: list[Message] = []
+            if (free := LANES - len(under_way)) and time.monotonic() < until:
+                busy = {message.organisation_id for message in under_way.values() if message.organisation_id}
+                batch = _claim_webhooks(busy | had_their_turn, now, free)
+                if not batch and had_their_turn - busy:
+                    had_their_turn = set()  # a new round
+                    batch = _claim_webhooks(busy, now, free)
+            for message in batch:
+                had_their_turn.add(message.organisation_id or 0)
+                if _begin(message, now or timezone.now()):
+                    under_way[lanes.submit(channel.send, message)] = message
+
+            # Threads only talk to the other side. The tables are written here, through one connection.
+            done, _others = wait(under_way, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+            for attempt in done:
+                sent += _mark(under_way.pop(attempt), attempt.exception(), now or timezone.now())
+            if not batch and not under_way and not done:
+                return sent
+
+
+def _claim_webhooks(others: set[int], now: dt.datetime | None, most: int) -> list[Message]:
+    """One due message for each organisation that is not among `others`, to endpoints that do not rest."""
+    moment = now or timezone.now()
+    due = Message.objects.due(moment).filter(channel=Channel.WEBHOOK).exclude(organisation__in=others)
+    awake = due.exclude(endpoint__rests_until__gt=moment)
+    return _claim(awake.in_turns(each=1), moment, most=most)
+
+
 @transaction.atomic
-def _claim(channel: str, now: dt.datetime) -> list[Message]:
-    """Take up to `BATCH` due messages for the time of the lease."""
-    due = Message.objects.due(now).filter(channel=channel).select_related("user", "endpoint")
+def _claim(due: MessageQuerySet, now: dt.datetime, *, most: int) -> list[Message]:
+    """Take the first messages of `due` for the time of the lease."""
+    # Two steps, because a query with a window takes no locks.
+    places = {pk: place for place, pk in enumerate(due.values_list("pk", flat=True)[:most])}
+    free = Message.objects.due(now).filter(pk__in=places).select_related("user", "endpoint")
     # Several workers claim side by side: each skips the rows that another one has locked.
-    batch = list(due.select_for_update(of=["self"], skip_locked=True, no_key=True).order_by("due_at", "pk")[:BATCH])
+    batch = list(free.select_for_update(of=["self"], skip_locked=True, no_key=True))
+    # What was tried before comes last, so that a message that kills its sender does so when the others are sent.
+    batch.sort(key=lambda message: (message.attempts, places[message.pk]))
     lease_ends = now + LEASE
-    # The attempt is counted at the claim, because the count and the lease together name the claim (`_own`).
-    Message.objects.filter(pk__in=[message.pk for message in batch]).update(
-        attempts=F("attempts") + 1, due_at=lease_ends
-    )
+    Message.objects.filter(pk__in=[message.pk for message in batch]).update(due_at=lease_ends)
     for message in batch:
-        message.attempts += 1
         message.due_at = lease_ends
     return batch
 
 
 def _send_batch(batch: list[Message], sender: Callable[[], Sender], now: dt.datetime | None) -> tuple[int, bool]:
-    """How many were handed over, and whether the channel as a whole is up."""
+    """How many were handed over, and whether the channel is up."""
     # Past this time the rest of the batch is put back, so that no message outlives its lease while it waits.
     until = time.monotonic() + BATCH_SECONDS
-    down: set[str] = set()
+    is_up = True
     sent = 0
     with sender() as channel:
         for message in batch:
-            route = _route(message)
-            if route in down or time.monotonic() > until:
+            if not is_up or time.monotonic() > until:
                 _put_back(message, now or timezone.now())
                 continue
+            if not _begin(message, now or timezone.now()):
+                continue
+            error: Exception | None = None
             try:
                 channel.send(message)
-            except DeliveryError as error:
-                if error.unreachable:
-                    down.add(route)
-                _mark_failure(message, error, now or timezone.now())
-            except Exception as error:  # one message that cannot be rendered must not hold up the others
-                log.exception("message_broken", message=message.pk, message_event=message.event)
-                _mark_failure(message, DeliveryError(f"{type(error).__name__}: {error}"), now or timezone.now())
-            else:
-                sent += _mark_sent(message, now or timezone.now())
-    # One endpoint that is down says nothing about the others, so webhooks as a whole are never down.
-    # The route of a channel with one server is the channel itself.
-    return sent, not (down & set(Channel.values))
+            except Exception as caught:  # noqa: BLE001  # one message that cannot be rendered must not hold up the others
+                error = caught
+            sent += _mark(message, error, now or timezone.now())
+            is_up = not (isinstance(error, DeliveryError) and error.unreachable)
+    return sent, is_up
 
 
-def _route(message: Message) -> str:
-    """The route that is down if this message cannot be delivered.
+def _begin(message: Message, now: dt.datetime) -> bool:
+    """Count an attempt before it is made; false if it is not to be made.
 
-    A channel has one server; each webhook has an endpoint of its own.
+    An attempt that ends its process is counted, too. So a message that kills each sender is given up in the end.
     """
-    return message.address if message.channel == Channel.WEBHOOK else message.channel
+    if message.attempts >= backoff.MAX_ATTEMPTS:
+        _mark_failure(message, DeliveryError("Each sender ended while it sent this message.", permanent=True), now)
+        return False
+    message.attempts += 1
+    return bool(_own(message, attempts=F("attempts") + 1))
 
 
 def _own(message: Message, **changes: object) -> int:
     """Change the message if its lease is still ours."""
-    # Each claim changes both columns, so they name the claim.
-    mine = Message.objects.filter(
-        pk=message.pk, state=MessageState.QUEUED, attempts=message.attempts, due_at=message.due_at
-    )
+    # A message is claimed again only after its lease, so the end of the lease names the claim.
+    mine = Message.objects.filter(pk=message.pk, state=MessageState.QUEUED, due_at=message.due_at)
     return mine.update(**changes)
+
+
+def _mark(message: Message, error: BaseException | None, now: dt.datetime) -> int:
+    """Note what became of an attempt; returns how many messages were handed over, 1 or 0."""
+    if error is None:
+        if message.endpoint is not None:
+            services.note_webhook_success(message.endpoint)
+        return _mark_sent(message, now)
+
+    if not isinstance(error, Exception):
+        raise error  # the process is to end
+    if not isinstance(error, DeliveryError):
+        log.error("message_broken", message=message.pk, message_event=message.event, exc_info=error)
+        error = DeliveryError(f"{type(error).__name__}: {error}")
+    _mark_failure(message, error, now)
+    # Only an endpoint that was spoken to, or could not be, is at fault.
+    is_gone = isinstance(error, EndpointGoneError)
+    if message.endpoint is not None and (error.unreachable or is_gone):
+        services.note_webhook_failure(message.endpoint, _reason(error), is_gone=is_gone, now=now)
+    return 0
 
 
 def _mark_sent(message: Message, now: dt.datetime) -> int:
@@ -126,13 +192,11 @@ def _mark_sent(message: Message, now: dt.datetime) -> int:
 
 
 def _put_back(message: Message, now: dt.datetime) -> None:
-    """Release a message that was not tried. The claim had counted an attempt, which is taken back."""
-    _own(message, attempts=message.attempts - 1, due_at=now + ROUTE_DOWN)
+    """Release a message that was not tried."""
+    _own(message, due_at=now + ROUTE_DOWN)
 
 
 def _mark_failure(message: Message, error: DeliveryError, now: dt.datetime) -> None:
-    # PostgreSQL stores no NUL, and a server may answer anything.
-    reason = str(error).replace("\x00", "")[:500]
     for_good = error.permanent or message.attempts >= backoff.MAX_ATTEMPTS
     log.warning(
         "message_failed" if for_good else "message_delayed",
@@ -140,12 +204,22 @@ def _mark_failure(message: Message, error: DeliveryError, now: dt.datetime) -> N
         channel=message.channel,
         message_event=message.event,
         attempts=message.attempts,
-        reason=reason,
+        reason=_reason(error),
     )
     if for_good:
-        _own(message, state=MessageState.FAILED, error=reason)
+        _own(message, state=MessageState.FAILED, error=_reason(error))
     else:
         due_at = now + backoff.wait(message.attempts, random.random())  # noqa: S311  # jitter is no secret
-        _own(message, due_at=due_at, error=reason)
-    if isinstance(error, EndpointGoneError) and message.endpoint_id:
-        WebhookEndpoint.objects.filter(pk=message.endpoint_id).update(is_active=False)
+        _own(message, due_at=due_at, error=_reason(error))
+
+
+def _reason(error: DeliveryError) -> str:
+    # PostgreSQL stores no NUL, and a server may answer anything.
+    return str(error).replace("\x00", "")[:500]
+
+
+_SENDERS: Final[dict[str, Callable[[dt.datetime | None], int]]] = {
+    Channel.WEBHOOK: _send_webhooks,
+    Channel.SMS: _send_texts,
+    Channel.EMAIL: _send_emails,
+}

@@ -2,6 +2,7 @@
 
 import base64
 import datetime as dt
+import random
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,11 +24,19 @@ from apps.accounts.permissions import Role
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.states import move
-from apps.notifications import rendering
+from apps.notifications import backoff, rendering
 from apps.notifications.models import Channel, Message, MessageState, Notification, UsedLink, WebhookEndpoint
 
 # How long sent messages are kept, for questions such as "I got no mail".
 KEEP_SENT: Final = dt.timedelta(days=90)
+# An organisation's systems; more endpoints would only multiply what it is sent.
+MAX_WEBHOOKS: Final = 10
+# An endpoint that has failed for so long is paused. Until then it is tried again and again.
+PATIENCE_WITH_ENDPOINT: Final = dt.timedelta(hours=24)
+# The longest that nothing is tried at an endpoint that fails. Then one message finds out whether it is back.
+LONGEST_REST: Final = dt.timedelta(minutes=15)
+# What a paused endpoint missed is kept for it so long.
+KEEP_MISSED: Final = dt.timedelta(days=7)
 # Longer than any link lasts: a used one could otherwise be used again.
 KEEP_USED_LINKS: Final = dt.timedelta(days=60)
 
@@ -173,8 +182,16 @@ def retry_message(message: Message, *, by: User, now: dt.datetime | None = None)
 def add_webhook(organisation: Organisation, *, url: str, events: Iterable[str] = (), by: User) -> WebhookEndpoint:
     """Add an endpoint of an organisation's own system. Its `secret` is to be shown to its owner once.
 
-    Raises `event_unknown` and `url_invalid`.
+    Raises `event_unknown`, `url_invalid` and `too_many_webhooks`.
     """
+    # The lock makes two requests at once count one after the other.
+    Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
+    if WebhookEndpoint.objects.filter(organisation=organisation).count() >= MAX_WEBHOOKS:
+        raise RuleViolation(
+            "too_many_webhooks",
+            _("An organisation has at most %(most)s webhooks. Remove one first.") % {"most": MAX_WEBHOOKS},
+            field="url",
+        )
     chosen = sorted(set(events))
     unknown = [event for event in chosen if event not in rendering.events()]
     if unknown:
@@ -217,6 +234,64 @@ def remove_webhook(endpoint: WebhookEndpoint, *, by: User) -> None:
     """Delete an endpoint, with the messages that wait for it."""
     audit.record(by, "webhook.removed", endpoint.organisation, endpoint=endpoint.pk)
     endpoint.delete()
+
+
+@transaction.atomic
+def note_webhook_failure(endpoint: WebhookEndpoint, reason: str, *, is_gone: bool, now: dt.datetime) -> None:
+    """Let an endpoint that failed rest. Pause it if it wants no more (`is_gone`) or has failed for a day.
+
+    The circuit breaker: while an endpoint rests, its messages wait and lose no attempt.
+    """
+    found = WebhookEndpoint.objects.select_for_update(no_key=True, of=["self"]).select_related("organisation")
+    failed = found.filter(pk=endpoint.pk, is_active=True).first()
+    if failed is None:
+        return
+    failed.failures += 1
+    failed.failing_since = failed.failing_since or now
+    failed.rests_until = now + backoff.wait(failed.failures, random.random(), LONGEST_REST)  # noqa: S311  # jitter is no secret
+    failed.is_active = not is_gone and now - failed.failing_since < PATIENCE_WITH_ENDPOINT
+    failed.save(update_fields=["failures", "failing_since", "rests_until", "is_active"])
+    if not failed.is_active:
+        _announce_pause(failed, reason, now)
+
+
+def _announce_pause(endpoint: WebhookEndpoint, reason: str, now: dt.datetime) -> None:
+    """Give up what waits for a paused endpoint, and tell its organisation."""
+    endpoint.messages.filter(state=MessageState.QUEUED).update(
+        state=MessageState.FAILED, error=f"The endpoint was paused: {reason}"[:500]
+    )
+    audit.record(None, "webhook.paused", endpoint.organisation, endpoint=endpoint.pk, reason=reason)
+    queue(
+        "webhook.paused",
+        endpoint.organisation,
+        {
+            "organisation_id": str(endpoint.organisation_id),
+            "endpoint_id": str(endpoint.pk),
+            # Not the whole address, which may hold a password for the system behind it.
+            "host": urlsplit(endpoint.url).hostname or "",
+            "since_at": (endpoint.failing_since or now).isoformat(),
+            "reason": reason,
+        },
+        key=f"webhook.paused:{endpoint.pk}:{now.isoformat()}",
+    )
+
+
+def note_webhook_success(endpoint: WebhookEndpoint) -> None:
+    """Close the circuit: the endpoint takes messages again."""
+    if endpoint.failures:
+        WebhookEndpoint.objects.filter(pk=endpoint.pk).update(failures=0, failing_since=None, rests_until=None)
+
+
+@transaction.atomic
+def resume_webhook(endpoint: WebhookEndpoint, *, by: User, now: dt.datetime | None = None) -> None:
+    """Use a paused endpoint again, and send what it missed in the last days. Raises `webhook_in_use`."""
+    now = now or timezone.now()
+    paused = WebhookEndpoint.objects.filter(pk=endpoint.pk, is_active=False)
+    if not paused.update(is_active=True, failures=0, failing_since=None, rests_until=None):
+        raise RuleViolation("webhook_in_use", _("This webhook is in use already."))
+    missed = endpoint.messages.filter(state=MessageState.FAILED, created_at__gte=now - KEEP_MISSED)
+    missed.update(state=MessageState.QUEUED, attempts=0, due_at=now, error="")
+    audit.record(by, "webhook.resumed", endpoint.organisation, endpoint=endpoint.pk)
 
 
 @transaction.atomic

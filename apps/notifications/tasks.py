@@ -1,5 +1,6 @@
 """Celery's way into the outbox, and the one way to wake a worker."""
 
+import threading
 from typing import Final
 
 import structlog
@@ -46,13 +47,51 @@ def _wake_mark(task: Task[[], object]) -> str:
 
 
 @shared_task
-def send_due() -> int:
-    """Send what is due; returns how many messages were handed over."""
-    from apps.notifications import sending, services
+def send_emails() -> int:
+    """Send the e-mails that are due, and first queue what the tables say is to be told."""
+    from apps.notifications import services
 
-    clear_wake_mark(send_due)
+    clear_wake_mark(send_emails)
     services.queue_pending_notices()
-    return sending.send_due()
+    return _send(send_emails, "email")
+
+
+@shared_task
+def send_texts() -> int:
+    """Send the text messages that are due; returns how many were handed over."""
+    return _send(send_texts, "sms")
+
+
+@shared_task
+def send_webhooks() -> int:
+    """Send the webhooks that are due; returns how many were handed over."""
+    return _send(send_webhooks, "webhook")
+
+
+# One task for each channel, each with a queue of its own (`cosmomatch/celery.py`): no channel waits for another.
+SENDERS: Final[tuple[Task[[], int], ...]] = (send_emails, send_texts, send_webhooks)
+_UNDER_WAY: Final = {task.name: threading.Lock() for task in SENDERS}
+
+
+def wake_senders() -> None:
+    """Send what is due soon after the caller's commit."""
+    for task in SENDERS:
+        wake(task)
+
+
+def _send(task: Task[[], int], channel: str) -> int:
+    from apps.notifications import sending
+
+    clear_wake_mark(task)
+    # The sender runs its tasks as threads of one process. A run looks for more until there is none, so a second one of
+    # the same channel would only take a thread from the others.
+    under_way = _UNDER_WAY[task.name]
+    if not under_way.acquire(blocking=False):
+        return 0
+    try:
+        return sending.send_due(channel)
+    finally:
+        under_way.release()
 
 
 @shared_task

@@ -55,6 +55,9 @@ organisations = [
     path("organisation/<int:pk>/webhooks/", organisation.add_webhook, name="webhook-new"),
     path("organisation/<int:pk>/webhooks/<int:endpoint_pk>/test/", organisation.test_webhook, name="webhook-test"),
     path(
+        "organisation/<int:pk>/webhooks/<int:endpoint_pk>/resume/", organisation.resume_webhook, name="webhook-resume"
+    ),
+    path(
         "organisation/<int:pk>/webhooks/<int:endpoint_pk>/remove/", organisation.delete_webhook, name="webhook-remove"
     ),
 ]

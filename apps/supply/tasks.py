@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from apps.notifications.tasks import send_due, wake
+from apps.notifications.tasks import wake_senders
 from apps.supply import services
 
 
@@ -12,5 +12,5 @@ def sweep() -> dict[str, int]:
     done = {"asked": services.ask_whether_still_there(), "suspended": services.suspend_stale()}
     # The sweep has queued messages. Their own sweep would find them too, but later.
     if any(done.values()):
-        wake(send_due)
+        wake_senders()
     return done

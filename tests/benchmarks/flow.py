@@ -34,7 +34,7 @@ def running(var: Path, mail_port: int) -> Iterator[Path]:
     mail_server = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.sink", str(mail_port), str(notes)])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         group = supervisor.processes(listener, workers=settings.WORKER_PROCESSES, mail_port=mail_port, var=var)
-    wanted = [process for process in group if process.name in {"worker", "beat"}]
+    wanted = [process for process in group if process.name in {"worker", "sender", "beat"}]
     try:
         for process in wanted:
             process.start(time.monotonic())

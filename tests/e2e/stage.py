@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 
 from apps.accounts.models import User
 from apps.matching.tasks import sweep
-from apps.notifications.tasks import send_due
+from apps.notifications.tasks import SENDERS
 
 DOMAIN = "demo.cosmomatch.example"
 WIDTHS = (360, 1280)
@@ -17,7 +17,8 @@ WIDTHS = (360, 1280)
 def work() -> None:
     """What the worker does within seconds."""
     sweep()
-    send_due()
+    for send in SENDERS:
+        send()
 
 
 def check_for_everybody(page: Page, name: str) -> None:

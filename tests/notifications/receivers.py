@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +16,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from django.core.mail import EmailMessage
+from django.core.mail.backends.smtp import EmailBackend
 
 
 def free_port() -> int:
@@ -88,6 +90,15 @@ def post_office() -> Iterator[PostOffice]:
         office.close()
 
 
+class DeadlyBackend(EmailBackend):
+    """Ends the process that sends to one address, as a lack of memory would."""
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        if any("deadly@example.org" in mail.to for mail in email_messages):
+            raise SystemExit
+        return super().send_messages(email_messages)
+
+
 @dataclass
 class Request:
     path: str
@@ -107,6 +118,7 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[Request] = []
+        self.arrivals: list[float] = []  # of the requests, by the monotonic clock
         self.answers: list[int] = []
         self.drips = False
 
@@ -120,6 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.arrivals.append(time.monotonic())
         self.server.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
         if self.server.drips:
             self._drip()

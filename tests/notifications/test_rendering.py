@@ -24,6 +24,7 @@ from apps.matching import escalation, notices
 from apps.matching import services as matching
 from apps.matching.models import Match
 from apps.notifications import rendering
+from apps.notifications import services as notifications
 from apps.notifications.models import Channel, Message, Notification
 from apps.notifications.services import queue, queue_pending_notices, warn_of_change
 from apps.policy.services import make_policy
@@ -116,6 +117,9 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
         warn_of_change(buyer, change, network="10.1.2.3")
     for change in ("factor_added", "factor_removed", "codes"):
         warn_of_change(buyer, change)
+
+    endpoint = notifications.add_webhook(hospital, url="https://example.org/hook", by=buyer)
+    notifications.note_webhook_failure(endpoint, "The endpoint answered <410>.", is_gone=True, now=now)
 
     joining = UserFactory.create(email="nurse@example.org")
     asked = [

@@ -208,13 +208,15 @@ def test_the_waits_grow_up_to_a_limit_and_differ_a_little() -> None:
 def test_who_lost_the_lease_marks_nothing() -> None:
     letters(1)
     now = timezone.now()
-    [slow] = sending._claim(Channel.EMAIL, now)
-    assert sending._claim(Channel.EMAIL, now) == []
-    [quick] = sending._claim(Channel.EMAIL, now + sending.LEASE)
+    [slow] = sending._claim(Message.objects.due(now), now, most=9)
+    assert sending._claim(Message.objects.due(now), now, most=9) == []
+    later_on = now + sending.LEASE
+    [quick] = sending._claim(Message.objects.due(later_on), later_on, most=9)
 
     assert sending._mark_sent(slow, now) == 0
+    assert not sending._begin(slow, now)
     sending._put_back(slow, now)
-    assert Message.objects.get().attempts == 2
+    assert Message.objects.get().attempts == 0
     assert sending._mark_sent(quick, now) == 1
 
 

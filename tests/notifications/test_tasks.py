@@ -1,21 +1,26 @@
 """Waking a worker: once is enough, and a worker that is awake does not keep others from being woken."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
 import pytest
 from django.core.cache import cache
-from django.db import transaction
+from django.db import connections, transaction
 from kombu import Connection
 
-from apps.notifications.tasks import clear_wake_mark, send_due, wake
+from apps.notifications.tasks import clear_wake_mark, send_emails, wake, wake_senders
 from cosmomatch.celery import app
 from tests.factories import UserFactory
+from tests.notifications.receivers import PostOffice
+from tests.notifications.test_sending import letters
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def waiting() -> int:
-    """How many tasks are in the queue of the worker."""
+def waiting(queue: str = "email") -> int:
+    """How many tasks are in the queue."""
     with Connection(app.conf.broker_url) as connection:
-        return int(connection.default_channel.client.llen("celery"))  # type: ignore[attr-defined]  # the transport is Redis
+        return int(connection.default_channel.client.llen(queue))  # type: ignore[attr-defined]  # the transport is Redis
 
 
 @pytest.fixture(autouse=True)
@@ -26,27 +31,52 @@ def nothing_waits() -> None:
 
 def test_many_wake_ups_start_one_task() -> None:
     for _ in range(5):
-        wake(send_due)
+        wake(send_emails)
     assert waiting() == 1
 
 
 def test_a_task_that_has_begun_is_woken_again() -> None:
-    wake(send_due)
-    clear_wake_mark(send_due)
-    wake(send_due)
+    wake(send_emails)
+    clear_wake_mark(send_emails)
+    wake(send_emails)
     assert waiting() == 2
 
 
 def test_a_wake_up_waits_for_the_commit() -> None:
     with transaction.atomic():
         UserFactory.create()
-        wake(send_due)
+        wake(send_emails)
         assert waiting() == 0
     assert waiting() == 1
 
 
 def test_what_is_rolled_back_wakes_nobody() -> None:
     with transaction.atomic():
-        wake(send_due)
+        wake(send_emails)
         transaction.set_rollback(True)
     assert waiting() == 0
+
+
+def test_each_channel_has_a_queue_of_its_own() -> None:
+    wake_senders()
+    assert [waiting(queue) for queue in ("email", "sms", "webhook", "celery")] == [1, 1, 1, 0]
+
+
+def test_a_channel_takes_one_thread_of_the_sender(office: PostOffice) -> None:
+    office.seconds_per_mail = 0.5
+    letters(3)
+
+    with ThreadPoolExecutor(4) as threads:
+        began = time.monotonic()
+        runs = [threads.submit(run) for _number in range(4)]
+        sent = [done.result() for done in as_completed(runs)]
+
+    assert time.monotonic() - began > 1
+    assert sent == [0, 0, 0, 3], "three came back at once"
+
+
+def run() -> int:
+    try:
+        return send_emails()
+    finally:
+        connections.close_all()

@@ -26,7 +26,7 @@ from apps.api.representation.answers import KeyedRows, Rows, RowSerializer
 from apps.api.representation.references import as_id
 from apps.api.representation.requests import InputSerializer
 from apps.matching.tasks import sweep
-from apps.notifications.tasks import send_due, wake
+from apps.notifications.tasks import wake, wake_senders
 
 
 class TransactionalView(ApiView):
@@ -53,7 +53,7 @@ class TransactionalView(ApiView):
             self._keep_answer(response)
             # These act on commit. Waking for nothing is cheap, and no view can forget it.
             wake(sweep)
-            wake(send_due)
+            wake_senders()
         return response
 
     def _keep_answer(self, response: HttpResponseBase) -> None:

@@ -29,7 +29,10 @@ class WebhookSerializer(RowSerializer):
     organisation = IdField(source="organisation_id")
     url = serializers.CharField()
     events = serializers.ListField(child=serializers.CharField(), help_text="Empty means all.")
-    is_active = serializers.BooleanField()
+    is_active = serializers.BooleanField(help_text="False while it is paused: nothing is sent to it.")
+    failing_since = serializers.DateTimeField(
+        allow_null=True, help_text="Since when each attempt has failed. After a day of it the webhook is paused."
+    )
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 
@@ -102,6 +105,15 @@ class WebhookViewSet(ResourceViewSet):
         """Remove a webhook."""
         services.remove_webhook(self.managed(), by=self.user)
         return Response(status=204)
+
+    @extend_schema(request=EmptyInputSerializer, responses=WebhookSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, _request: Request, **_kwargs: Any) -> Response:
+        """Use a paused webhook again, and send what it missed in the last seven days."""
+        endpoint = self.managed()
+        self.taken(EmptyInputSerializer)
+        services.resume_webhook(endpoint, by=self.user)
+        return self.answer(endpoint.pk)
 
     @extend_schema(request=EmptyInputSerializer, responses={202: WebhookTestSerializer})
     @action(detail=True, methods=["post"])

@@ -9,6 +9,7 @@ import ipaddress
 import json
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -24,9 +25,7 @@ from apps.notifications.models import Message, WebhookEndpoint
 
 # In seconds. `PATIENCE` is for the whole exchange, however it is divided.
 CONNECT_TIMEOUT: Final = 5.0
-PATIENCE: Final = 15.0
-# Client errors that pass by themselves.
-BUSY: Final = frozenset({408, 429})
+PATIENCE: Final = 10.0
 
 
 class AddressRefusedError(httpcore.ConnectError):
@@ -37,7 +36,8 @@ class WebhookSender:
     def __init__(self) -> None:
         self._backend = _GuardedBackend()
         # No retries here: the outbox tries again, with a back-off.
-        self._pool = httpcore.ConnectionPool(network_backend=self._backend, max_connections=10, retries=0)
+        # Several threads send at once, each to another endpoint.
+        self._pool = httpcore.ConnectionPool(network_backend=self._backend, max_connections=20, retries=0)
 
     def __enter__(self) -> Self:
         return self
@@ -77,9 +77,9 @@ def _judge(status: int) -> None:
         return
     if status == 410:
         raise EndpointGoneError("The endpoint answered 410: it wants no more messages.")
-    # Redirects are not followed: they could lead into a private network.
-    permanent = 300 <= status < 500 and status not in BUSY
-    raise DeliveryError(f"The endpoint answered {status}.", permanent=permanent, unreachable=not permanent)
+    # Redirects are not followed: they could lead into a private network. A 4xx is tried again, too: most come from a
+    # release of the receiver that went wrong, and are mended within a day.
+    raise DeliveryError(f"The endpoint answered {status}.", unreachable=True)
 
 
 def compose(message: Message, endpoint: WebhookEndpoint) -> tuple[bytes, dict[bytes | str, bytes | str]]:
@@ -119,7 +119,16 @@ class _GuardedBackend(httpcore.NetworkBackend):
 
     def __init__(self) -> None:
         self._plain = httpcore.SyncBackend()
-        self.deadline = 0.0
+        self._exchange = threading.local()  # each thread has an exchange of its own
+
+    @property
+    def deadline(self) -> float:
+        """When the exchange of this thread must end, by the monotonic clock."""
+        return float(self._exchange.deadline)
+
+    @deadline.setter
+    def deadline(self, value: float) -> None:
+        self._exchange.deadline = value
 
     def connect_tcp(
         self,

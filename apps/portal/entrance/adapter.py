@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from apps.accounts import services
 from apps.accounts.models import User
 from apps.notifications.services import warn_of_change
-from apps.notifications.tasks import send_due, wake
+from apps.notifications.tasks import wake_senders
 from apps.portal.entrance import devices
 
 # allauth names a change by the template of its mail.
@@ -74,7 +74,7 @@ class AccountAdapter(DefaultAccountAdapter):
 def warn(request: HttpRequest, user: User, change: str, *, address: str = "") -> None:
     """Tell the owner of an account of a change that this request made."""
     warn_of_change(user, change, address=address, network=AccountAdapter(request).get_client_ip(request))
-    wake(send_due)
+    wake_senders()
 
 
 def on_address_requested(request: HttpRequest, user: User, email_address: EmailAddress, **_kwargs: object) -> None:

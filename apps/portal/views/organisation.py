@@ -20,7 +20,7 @@ from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.notifications import services as outbox
 from apps.notifications.models import WebhookEndpoint
-from apps.notifications.tasks import send_due, wake
+from apps.notifications.tasks import wake_senders
 from apps.portal.entrance.adapter import warn
 from apps.portal.forms.organisation import EvidenceForm, InvitationForm, OrganisationForm, WebhookForm
 from apps.portal.web import blame, done, refused, require_password, status_of, user_of
@@ -210,8 +210,20 @@ def _endpoint(request: HttpRequest, organisation: Organisation, endpoint_pk: int
 def test_webhook(request: HttpRequest, pk: int, endpoint_pk: int) -> HttpResponse:
     organisation = managed(request, pk)
     outbox.test_webhook(_endpoint(request, organisation, endpoint_pk), by=user_of(request))
-    wake(send_due)
+    wake_senders()
     return done(request, "organisation", _("A test message is on its way; it appears below."), organisation.pk)
+
+
+@login_required
+@require_POST
+def resume_webhook(request: HttpRequest, pk: int, endpoint_pk: int) -> HttpResponse:
+    organisation = managed(request, pk)
+    try:
+        outbox.resume_webhook(_endpoint(request, organisation, endpoint_pk), by=user_of(request))
+    except RuleViolation as violation:
+        return refused(request, violation, "organisation", organisation.pk)
+    wake_senders()
+    return done(request, "organisation", _("Resumed: what it missed is sent now."), organisation.pk)
 
 
 @login_required

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.accounts import invitations, services
 from apps.accounts.models import Invitation, Membership, User
 from apps.core.errors import RuleViolation
-from apps.notifications.tasks import send_due, wake
+from apps.notifications.tasks import wake_senders
 from apps.portal.forms.organisation import InvitationForm, LeaveForm, RoleForm
 from apps.portal.views.organisation import managed, show
 from apps.portal.web import blame, done, refused, status_of, user_of
@@ -28,7 +28,7 @@ def invite(request: HttpRequest, pk: int) -> HttpResponse:
         except RuleViolation as violation:
             blame(form, violation)
         else:
-            wake(send_due)
+            wake_senders()
             said = _("Invited. The person gets a mail, and joins by accepting.")
             return done(request, "organisation", said, organisation.pk)
     return show(request, organisation, member_form=form)
@@ -51,7 +51,7 @@ def invitation(request: HttpRequest, pk: int, invitation_pk: int) -> HttpRespons
             said = _("Sent again.")
     except RuleViolation as violation:
         return refused(request, violation, "organisation", organisation.pk)
-    wake(send_due)
+    wake_senders()
     return done(request, "organisation", said, organisation.pk)
 
 
@@ -80,11 +80,11 @@ def answer(request: HttpRequest, signed: str) -> HttpResponse:
 def _answer(request: HttpRequest, asked: Invitation, user: User) -> HttpResponse:
     if "accept" in request.POST:
         invitations.accept_invitation(asked, by=user)
-        wake(send_due)
+        wake_senders()
         return done(request, "organisation", _("Accepted. You can leave at any time."), asked.organisation_id)
     if "decline" in request.POST:
         invitations.decline_invitation(asked, by=user)
-        wake(send_due)
+        wake_senders()
         return done(request, "account", _("Declined."))
     return redirect(request.path)
 
@@ -104,7 +104,7 @@ def member(request: HttpRequest, pk: int, member_pk: int) -> HttpResponse:
                 return redirect("organisation-leave", organisation.pk)
             if "remove" in request.POST:
                 services.remove_member(membership, by=user_of(request))
-                wake(send_due)
+                wake_senders()
                 return done(request, "organisation", _("Removed."), organisation.pk)
             if form.is_valid():
                 services.change_role(membership, form.cleaned_data["role"], by=user_of(request))
@@ -135,7 +135,7 @@ def leave(request: HttpRequest, pk: int) -> HttpResponse:
         except RuleViolation as violation:
             blame(form, violation)
         else:
-            wake(send_due)
+            wake_senders()
             return done(request, "account", _("You have left the organisation."))
     return render(
         request,

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from apps.matching import services
 from apps.matching.holds.plans import Done
 from apps.matching.search import offer_index
-from apps.notifications.tasks import send_due, wake
+from apps.notifications.tasks import wake_senders
 
 
 def in_words(done: Done) -> list[str]:
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         done = services.sweep() + services.reallocate()
         # The sender would find the messages by its sweep, too, but seconds later.
         if done:
-            wake(send_due)
+            wake_senders()
         self.stdout.write(_as_json(done) if json else "\n".join(in_words(done)))
 
 

@@ -20,7 +20,7 @@ from apps.demands.models import Demand
 from apps.matching.models import Escalation
 from apps.notifications import services as outbox
 from apps.notifications.models import Message
-from apps.notifications.tasks import send_due, wake
+from apps.notifications.tasks import wake_senders
 from apps.portal.forms.desk import SearchForm
 from apps.portal.views.desk.charge import coordinator, in_charge_of, regions_of
 from apps.portal.web import done, refused
@@ -174,5 +174,5 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
     except RuleViolation as violation:
         return refused(request, violation, "desk")
     # `done` wakes matching only.
-    wake(send_due)
+    wake_senders()
     return done(request, "desk", _("The message is on its way again."))
