@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-PARTS = ("sweep", "burst", "paced", "export", "allocation", "backtest", "commits", "ranking")
+PARTS = ("sweep", "burst", "paced", "export", "allocation", "backtest", "rough", "commits", "ranking")
 
 
 def arguments() -> argparse.Namespace:
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) ->
 
 
 def in_the_market(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import allocation, backtest, commits, exports, flow, sweep, world
+    from tests.benchmarks import allocation, backtest, commits, exports, flow, rough, sweep, world
 
     size = world.Size(options.offers, options.suppliers, options.hospitals)
     market, hospitals = world.build(size, options.seed)
@@ -115,6 +115,8 @@ def in_the_market(options: argparse.Namespace, var: Path, mail_port: int, began:
         backtest.run()
     if "export" in options.parts:
         exports.run(market, options.rows)
+    if "rough" in options.parts:
+        rough.run(var, mail_port)
     if "commits" in options.parts:  # last: it empties the matches
         commits.run(market, hospitals, hot=options.hot)
 
