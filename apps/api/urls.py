@@ -1,6 +1,6 @@
 """Every address under `/api/v1/`."""
 
-from django.urls import URLPattern, URLResolver, re_path
+from django.urls import URLPattern, URLResolver, path, re_path
 from rest_framework.routers import SimpleRouter
 
 from apps.api.resources import (
@@ -38,7 +38,9 @@ app_name = "api"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
-    re_path(f"^exports/(?P<dataset>[^/]+){SLASH}$", exports.ExportView.as_view(), name="export"),
+    path("exports/<str:dataset>", exports.ExportView.as_view(), name="export"),
+    # Both forms of the address work, and the description has the one of the contract: the one without the slash.
+    path("exports/<str:dataset>/", exports.ExportView.as_view(schema=None)),
     re_path(f"^stats{SLASH}$", stats.StatsView.as_view(), name="stats"),
     re_path(f"^schema{SLASH}$", description.SchemaView.as_view(), name="schema"),
     re_path(f"^docs{SLASH}$", description.DocumentationView.as_view(), name="docs"),
