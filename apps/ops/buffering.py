@@ -5,6 +5,7 @@ complete, and leaves when the answer is written down: in memory, or in a tempora
 starts, watches and stops the processes. Why: docs/decisions/0032-waitress-inside-gunicorn.md.
 """
 
+import os
 import resource
 import socket
 import time
@@ -158,7 +159,8 @@ class BufferingWorker(Worker):
         threads.set_thread_count(self.cfg.threads)
         wrapped: Any = self.sockets  # gunicorn's own class around each; the stubs say otherwise
         listeners = [self._listen(each.sock, connections, threads) for each in wrapped]
-        while self.alive:
+        # A worker whose gunicorn was killed ends, or it would go on to serve beside the one that is started next.
+        while self.alive and os.getppid() == self.ppid:
             self._turn(connections, 0.5)
 
         # Nobody new, but whoever has asked gets an answer.

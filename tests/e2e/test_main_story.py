@@ -48,7 +48,7 @@ class Partner:
         self.page, self.token, self.since = page, token, ""
 
     def pull(self, dataset: str, *, since: str = "") -> dict[str, dict[str, str]]:
-        query = urlencode({"format": "csv", "page_size": 500} | ({"updated_since": since} if since else {}))
+        query = urlencode({"format": "csv"} | ({"updated_since": since} if since else {}))
         response = self.page.request.get(
             f"/api/v1/exports/{dataset}?{query}", headers={"Authorization": f"Bearer {self.token}"}
         )
