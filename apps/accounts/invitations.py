@@ -13,9 +13,10 @@ from django.db.models import F, Sum
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts.membership import add_member, keep_default_organisation
 from apps.accounts.models import Invitation, InvitationState, Language, Membership, Organisation, User
+from apps.accounts.notices import tell
 from apps.accounts.permissions import Role
-from apps.accounts.services import add_member, keep_default_organisation, tell
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.states import move
