@@ -438,6 +438,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "DESCRIPTION": "Puts a hospital that has run out of something in touch with the suppliers who have it.",
+    "SERVERS": [{"url": SITE_URL, "description": "This site."}],
     "ENUM_NAME_OVERRIDES": {
         "DemandState": "apps.demands.models.DemandState",
         "OfferState": "apps.supply.models.OfferState",

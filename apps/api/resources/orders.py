@@ -64,6 +64,8 @@ class OrderSerializer(RowSerializer):
 class NewShipmentSerializer(InputSerializer):
     """Goods that have left."""
 
+    EXAMPLE: ClassVar = {"quantity": 600, "carrier": "SF Express", "tracking_number": "SF1234567890"}
+
     quantity = QuantityField(required=False, help_text="All that is left to send, unless less is said.")
     carrier = StrictCharField(required=False, allow_blank=True, max_length=100)
     tracking_number = StrictCharField(required=False, allow_blank=True, max_length=100)
@@ -73,6 +75,8 @@ class NewShipmentSerializer(InputSerializer):
 class ReceiptSerializer(InputSerializer):
     """What the requester took in at one time, and what of it was rejected."""
 
+    EXAMPLE: ClassVar = {"quantity_accepted": 590, "quantity_rejected": 10, "reason": "torn"}
+
     quantity_accepted = QuantityField(min_value=0)
     quantity_rejected = QuantityField(required=False, min_value=0)
     reason = StrictCharField(required=False, allow_blank=True, max_length=500, help_text="Why some were rejected.")
@@ -80,6 +84,8 @@ class ReceiptSerializer(InputSerializer):
 
 class CancellationSerializer(ReasonInputSerializer):
     """Why an order is cancelled, and for which side."""
+
+    EXAMPLE: ClassVar = {"reason": "The lorry broke down.", "on_behalf_of": "supplier"}
 
     on_behalf_of = serializers.ChoiceField(
         choices=Side.choices,
@@ -91,11 +97,13 @@ class CancellationSerializer(ReasonInputSerializer):
 class RepeatOrderSerializer(InputSerializer):
     """How much is ordered again."""
 
+    EXAMPLE: ClassVar = {"quantity": 2000}
+
     quantity = QuantityField()
 
 
 class OrderFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=OrderState.choices)
+    state = filters.MultipleChoiceFilter(choices=OrderState.choices, label="In one of these states.")
     item = ItemKeyFilter(field_name="match__offer__item")
     region = RegionCodeFilter(field_name="match__demand__region")
     match = RelatedIdFilter(field_name="match")

@@ -54,6 +54,7 @@ class OrganisationInputSerializer(InputSerializer):
 
     # Members of answers that only the server sets. A client may send back what it has read.
     IGNORED = tuple(OrganisationSerializer().fields)
+    EXAMPLE: ClassVar = {"name": "Wuhan Third Hospital", "kind": "hospital", "region": "420106"}
 
     name = StrictCharField(max_length=200)
     kind = serializers.ChoiceField(choices=OrganisationKind.choices)
@@ -69,18 +70,22 @@ class OrganisationInputSerializer(InputSerializer):
 class VerificationSerializer(InputSerializer):
     """Until when the verification holds."""
 
+    EXAMPLE: ClassVar = {"until": "2027-11-30"}
+
     until = StrictDateField(required=False, allow_null=True, help_text="A year from now unless said otherwise.")
 
 
 class RejectionSerializer(InputSerializer):
     """Why the organisation is not verified. It reads this."""
 
+    EXAMPLE: ClassVar = {"reason": "The licence on the photo cannot be read."}
+
     reason = StrictCharField(max_length=500)
 
 
 class OrganisationFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=OrganisationState.choices)
-    kind = filters.MultipleChoiceFilter(choices=OrganisationKind.choices)
+    state = filters.MultipleChoiceFilter(choices=OrganisationState.choices, label="In one of these states.")
+    kind = filters.MultipleChoiceFilter(choices=OrganisationKind.choices, label="Of one of these kinds.")
     region = RegionCodeFilter(field_name="region")
     updated_since = ChangedSinceFilter()
 
