@@ -46,7 +46,7 @@ class Schema(AutoSchema):
         return [] if example is None else [OpenApiExample("Example", value=example, request_only=True)]
 
     def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
-        parameters: list[dict[str, Any]] = super()._resolve_path_parameters(variables)
+        parameters: list[dict[str, Any]] = super()._resolve_path_parameters(variables)  # type: ignore[no-untyped-call]  # no types
         return [{"description": f"The {one['name']} that it has in answers.", **one} for one in parameters]
 
     def get_override_parameters(self) -> list[Any]:

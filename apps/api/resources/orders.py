@@ -115,6 +115,16 @@ class OrderFilterSet(filters.FilterSet):
         fields: ClassVar[list[str]] = []
 
 
+def fill_orders(rows: Rows) -> None:
+    """The shipments of each order, by one query for the whole page."""
+    by_order: dict[int, Rows] = {int(row["id"]): [] for row in rows}
+    sent = Shipment.objects.filter(order__in=by_order).order_by("pk")
+    for (order_id,), shipment in ShipmentSerializer.read(sent, "order_id"):
+        by_order[order_id].append(shipment)
+    for row in rows:
+        row["shipments"] = by_order[int(row["id"])]
+
+
 class OrderViewSet(ResourceViewSet):
     """Orders: what a supplier has promised and a requester expects."""
 
@@ -125,13 +135,7 @@ class OrderViewSet(ResourceViewSet):
         return Order.objects.visible_to(self.request.user)
 
     def complete(self, rows: Rows) -> None:
-        # One query for the shipments of the whole page.
-        by_order: dict[int, Rows] = {int(row["id"]): [] for row in rows}
-        sent = Shipment.objects.filter(order__in=by_order).order_by("pk")
-        for (order_id,), shipment in ShipmentSerializer.read(sent, "order_id"):
-            by_order[order_id].append(shipment)
-        for row in rows:
-            row["shipments"] = by_order[int(row["id"])]
+        fill_orders(rows)
 
     def order(self, *, requester: bool = False, supplier: bool = False) -> Order:
         """The order, if the caller may act for one of the sides named."""

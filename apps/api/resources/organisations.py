@@ -1,5 +1,7 @@
 """`/organisations/`: who needs, offers, carries, watches or coordinates."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import django_filters as filters
@@ -94,6 +96,12 @@ class OrganisationFilterSet(filters.FilterSet):
         fields: ClassVar[list[str]] = []
 
 
+def fill_contacts(rows: Rows, own: Mapping[str, dict[str, str]] = MappingProxyType({})) -> None:
+    """Show the contacts in `own`, by id, and no others."""
+    for row in rows:
+        row["contact"] = own.get(row["id"])
+
+
 class OrganisationViewSet(ResourceViewSet):
     """Organisations. Only verified ones take part in matching."""
 
@@ -112,8 +120,7 @@ class OrganisationViewSet(ResourceViewSet):
         own: dict[str, dict[str, str]] = {}
         if has_scope(self.request, TokenScope.CONTACTS):
             own = {str(grant.organisation_id): grant.organisation.contact for grant in self.user.grants}
-        for row in rows:
-            row["contact"] = own.get(row["id"])
+        fill_contacts(rows, own)
 
     @extend_schema(request=OrganisationInputSerializer, responses={201: OrganisationSerializer})
     def create(self, _request: Request) -> Response:
