@@ -438,6 +438,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "DESCRIPTION": "Puts a hospital that has run out of something in touch with the suppliers who have it.",
+    "SERVERS": [{"url": SITE_URL, "description": "This site."}],
     "ENUM_NAME_OVERRIDES": {
         "DemandState": "apps.demands.models.DemandState",
         "OfferState": "apps.supply.models.OfferState",
@@ -446,6 +447,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "OrganisationState": "apps.accounts.models.OrganisationState",
         "DeclineReason": "apps.matching.models.DeclineReason",
     },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.api.events.describe_webhooks",
+    ],
     # Files of a package: no page loads anything from another host.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -511,6 +516,7 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = text("DEFAULT_FROM_EMAIL", f"CosmoMatch <nor
 SMS_GATEWAY_URL = address("SMS_GATEWAY_URL", "", ("http", "https"))
 SMS_GATEWAY_TOKEN = secret("SMS_GATEWAY_TOKEN")
 
+WEBHOOK_DATA = "apps.api.events.data_of"  # what is told of an event: rows as the API shows them
 WEBHOOKS_MAY_BE_PRIVATE = not PRODUCTION  # an address typed in by anybody must not reach into our own network
 
 

@@ -63,7 +63,7 @@ def invite(
     """
     now, email = now or timezone.now(), email.strip().lower()
     _check_limits(organisation, now)
-    if Membership.objects.filter(organisation=organisation, user__email__iexact=email).exists():
+    if Membership.objects.filter(organisation=organisation, user__in=User.objects.with_address(email)).exists():
         # Its managers see the addresses of its people anyway.
         raise RuleViolation("member_already", _("This person belongs to the organisation already."), field="email")
 
@@ -183,7 +183,7 @@ def _in_languages(role: str) -> dict[str, str]:
 
 def _language_of(invitation: Invitation) -> str:
     """The language of the mail: of the person with this address, if there is one, else of who invites."""
-    person = User.objects.filter(email__iexact=invitation.email).values_list("language", flat=True).first()
+    person = User.objects.with_address(invitation.email).values_list("language", flat=True).first()
     return person or invitation.invited_by.language
 
 

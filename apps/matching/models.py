@@ -48,16 +48,13 @@ WAS_ASKED: Final = Q(respond_by__isnull=False)
 
 # How a match counts in its supplier's record. A promise is broken by silence, by stock that was not there, by calling
 # off what was accepted (only what the supplier did has a reason then), and by a delivery that failed. A no because of
-# price, distance or standard says nothing about reliability. It says whom not to ask again (`scoring/decline_rules.py`).
+# price, distance or standard says nothing about reliability. It says whom not to ask again (`decline_rules.py`).
 CALLED_OFF: Final = Q(state=MatchState.CANCELLED) & ~Q(decline_reason="")
 # A tenth or more was rejected or never came. Less is breakage, and no requester can spoil a record by rejecting one.
 FAILED: Final = Q(state=MatchState.ACCEPTED, quantity_lost__gt=0, quantity__lte=F("quantity_lost") * 10)
 KEPT: Final = Q(state=MatchState.ACCEPTED) & ~FAILED
 BROKEN: Final = (
-    Q(state=MatchState.EXPIRED)
-    | Q(state=MatchState.DECLINED, decline_reason=DeclineReason.GONE)
-    | CALLED_OFF
-    | FAILED
+    Q(state=MatchState.EXPIRED) | Q(state=MatchState.DECLINED, decline_reason=DeclineReason.GONE) | CALLED_OFF | FAILED
 )
 
 
