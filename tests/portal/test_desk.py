@@ -19,6 +19,7 @@ from tests.factories import DemandFactory, EscalationFactory, OfferFactory, Orga
 
 
 def waiting_body(**facts: object) -> Organisation:
+    facts = {"kind": OrganisationKind.HEALTH_FACILITY, **facts}
     return OrganisationFactory.create(unverified=True, state=OrganisationState.PENDING, **facts)
 
 
