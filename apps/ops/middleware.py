@@ -1,11 +1,14 @@
-"""Refuses requests whose body is too large, before anything reads it."""
+"""What holds for every request: its body is not too large, and the audit trail learns who acts."""
 
 from collections.abc import Callable
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.db import connection
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+from apps.core import audit
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -25,5 +28,15 @@ def body_limit_middleware(get_response: GetResponse) -> GetResponse:
         if not length.isdigit() or int(length) > most:
             raise RequestDataTooBig(f"The body has more than {most} bytes.")
         return get_response(request)
+
+    return middleware
+
+
+def actor_middleware(get_response: GetResponse) -> GetResponse:
+    """Tell the triggers that write the audit trail which user acts. Stands after the authentication."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        with connection.execute_wrapper(audit.names_actor(lambda: request.user)):
+            return get_response(request)
 
     return middleware

@@ -58,6 +58,7 @@ class OrganisationAdmin(KeptAdmin[Organisation]):
 
     form = OrganisationAdminForm
     action_form = ReasonActionForm
+    shows_contact = True
     actions = ("verify", "reject")
     inlines = (MembershipInline, EvidenceInline)
     list_display = ("name", "kind", "region", "state", "verified_until", "created_at")
