@@ -1,4 +1,4 @@
-"""What holds for every request: its body is not too large, and the audit trail learns who acts."""
+"""What holds for every request: a limit of its body, an answer that nobody keeps, and who acts for the audit trail."""
 
 from collections.abc import Callable
 
@@ -38,5 +38,21 @@ def actor_middleware(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponseBase:
         with connection.execute_wrapper(audit.names_actor(lambda: request.user)):
             return get_response(request)
+
+    return middleware
+
+
+def no_store_middleware(get_response: GetResponse) -> GetResponse:
+    """Have no browser and no proxy keep an answer that does not say itself that it may be kept.
+
+    Nearly every page shows a contact or who is logged in. On a ward computer the next person would see it with Back,
+    and without an entry in the audit trail. A page that is added later is safe without a thought.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if "public" not in response.get("Cache-Control", ""):
+            response["Cache-Control"] = "no-store"
+        return response
 
     return middleware

@@ -172,7 +172,6 @@ def evidence(request: HttpRequest, pk: int, evidence_pk: int) -> FileResponse:
     suffix = Path(document.name or "").suffix
     response = FileResponse(content, as_attachment=True, filename=f"evidence-{evidence_pk}{suffix}")
     response["X-Content-Type-Options"] = "nosniff"
-    response["Cache-Control"] = "private, no-store"
     return response
 
 
@@ -191,13 +190,11 @@ def add_webhook(request: HttpRequest, pk: int) -> HttpResponse:
             blame(form, violation)
         else:
             # The only page that ever shows the secret.
-            response = render(
+            return render(
                 request,
                 "portal/organisation/webhook_made.html",
                 {"organisation": organisation, "endpoint": endpoint},
             )
-            response["Cache-Control"] = "no-store"
-            return response
     return show(request, organisation, webhook_form=form)
 
 
