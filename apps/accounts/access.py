@@ -76,6 +76,14 @@ def end_access(user: User, *, by: User | None, now: dt.datetime | None = None) -
 
 
 @transaction.atomic
+def remove_factor(factor: Authenticator, *, by: User) -> None:
+    """Remove a second factor that its owner has lost. Sessions and tokens end: the device may be in other hands."""
+    end_access(factor.user, by=by)
+    audit.record(by, "factor.removed", factor.user, type=factor.type)
+    factor.delete()
+
+
+@transaction.atomic
 def freeze_account(user: User, *, address: str, since: dt.datetime, now: dt.datetime | None = None) -> bool:
     """Give the account back to the owner of `address`, who says that a change after `since` was not theirs.
 
@@ -86,11 +94,11 @@ def freeze_account(user: User, *, address: str, since: dt.datetime, now: dt.date
     user.set_unusable_password()
     EmailAddress.objects.filter(user=user).delete()
     Authenticator.objects.filter(user=user, created_at__gte=since).delete()
-    user.is_active = is_free = not User.objects.filter(email__iexact=address).exclude(pk=user.pk).exists()
+    user.is_active = is_free = not User.objects.with_address(address).exclude(pk=user.pk).exists()
     if is_free:
         user.email = address
         # Whoever sent the link got it by a mail to this address.
-        EmailAddress.objects.filter(email__iexact=address).delete()
+        EmailAddress.objects.filter(email=address.lower()).delete()
         EmailAddress.objects.create(user=user, email=address.lower(), primary=True, verified=True)
     user.save(update_fields=["password", "email", "is_active"])
     audit.record(user, "account.frozen", user, address=address, since=since.isoformat())

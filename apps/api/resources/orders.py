@@ -59,6 +59,13 @@ class OrderSerializer(RowSerializer):
     updated_at = serializers.DateTimeField()
     requester_id = IdField(source="match.demand.organisation_id")
     supplier_id = IdField(source="match.offer.organisation_id")
+    unit_price = serializers.DecimalField(
+        max_digits=14,
+        decimal_places=4,
+        allow_null=True,
+        help_text="Agreed when the order was made; 0 for a donation, null where the offer named none.",
+    )
+    currency = serializers.CharField(help_text="Of the price; empty without one.")
 
 
 class NewShipmentSerializer(InputSerializer):
