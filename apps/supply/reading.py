@@ -91,6 +91,7 @@ def _words_for(problem: sheets.UnreadableError) -> Text:
         "unreadable": _("This file cannot be read as CSV or XLSX."),
         "empty": _("There is no row with an offer in this file."),
         "too_long": _("This file is too long: at most %(most)s rows.") % {"most": sheets.MAX_ROWS},
+        "too_costly": _("This workbook takes too long to read. Save the sheet as CSV and choose that."),
         "columns_missing": _("These columns are missing: %(names)s.") % {"names": names},
         "columns_doubled": _("These columns are there twice: %(names)s.") % {"names": names},
     }
