@@ -7,7 +7,7 @@ themselves, their moves and the words of the codes are each model's own.
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from django.db import models
 from django.db.models import Case, F, Value, When
@@ -17,6 +17,9 @@ from apps.core.models import HourStamped, QueuedQuerySet
 from apps.core.states import move
 
 PostRow = TypeVar("PostRow", bound="Post")
+
+# Forms warn of a live post for the same item that the organisation made within this time.
+LIKELY_DUPLICATE_WITHIN: Final = dt.timedelta(days=7)
 
 
 class PostQuerySet(QueuedQuerySet[PostRow]):

@@ -194,8 +194,9 @@ class Demand(Post):
         # Accepted goods are orders by now: a need that has them ends only by receiving or losing them.
         DemandState.MATCHED: frozenset({DemandState.OPEN, DemandState.FULFILLED}),
         DemandState.FULFILLED: frozenset({DemandState.OPEN, DemandState.MATCHED}),
-        # From paused and stale a need goes back to open. `sync_state` then looks at its quantities.
-        DemandState.PAUSED: frozenset({DemandState.OPEN, DemandState.STALE, DemandState.CANCELLED}),
+        # A pause has no clock, so it never goes stale. From paused and stale a need goes back to open. `sync_state`
+        # then looks at its quantities.
+        DemandState.PAUSED: frozenset({DemandState.OPEN, DemandState.CANCELLED}),
         DemandState.STALE: frozenset({DemandState.OPEN, DemandState.CANCELLED}),
         DemandState.CANCELLED: frozenset(),
     }

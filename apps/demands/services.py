@@ -29,8 +29,6 @@ from apps.policy.values import PolicyValues
 
 # Without I, L, O and U: a reference is read out over the phone.
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-# Forms warn of a live need for the same item that the organisation posted within this time.
-LIKELY_DUPLICATE_WITHIN: Final = dt.timedelta(days=7)
 
 
 def new_reference() -> str:

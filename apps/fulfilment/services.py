@@ -43,9 +43,14 @@ def accept_match(
     """
     # One transaction for acceptance and order: a promise without an order would never be shipped.
     match = acceptance.record_acceptance(match, by=by, quantity=quantity, lead_time_days=lead_time_days, now=now)
-    order = Order.objects.create(match=match, quantity=match.quantity, placed_by=by)
+    order = Order.objects.create(match=match, quantity=match.quantity, placed_by=by, **_price_of(match.offer))
     queue("order.confirmed", match.offer.organisation, describe(order), key=f"order.confirmed:{order.pk}")
     return order
+
+
+def _price_of(offer: Offer) -> dict[str, Any]:
+    """The price at which an order of these goods is made now. The caller has locked the offer."""
+    return {"unit_price": offer.price, "currency": "" if offer.price is None else offer.currency}
 
 
 def _lock(order: Order) -> Order:
@@ -302,7 +307,9 @@ def repeat_order(
         )
     # The need grows by the repeat, so that its state and its fill rate stay true.
     demands_quantities.record_repeat(match.demand_id, quantity, now=now)
-    again = Order.objects.create(match=match, quantity=quantity, repeat_of=order, placed_by=by)
+    again = Order.objects.create(
+        match=match, quantity=quantity, repeat_of=order, placed_by=by, **_price_of(match.offer)
+    )
     audit.record(by, "order.repeated", again, of=order.pk, quantity=quantity)
     queue("order.repeated", match.offer.organisation, describe(again), key=f"order.repeated:{again.pk}")
     return again

@@ -46,14 +46,15 @@ PENDING: Final = (MatchState.HELD, MatchState.STANDBY)
 # The supplier was asked at some time: a match that was never more than a backup has no time to answer.
 WAS_ASKED: Final = Q(respond_by__isnull=False)
 
-# How a match counts in its supplier's record. A promise is broken by silence, by stock that was not there, and by
-# calling off what was accepted (only what the supplier did has a reason then). A no because of price, distance or
-# standard says nothing about reliability. It says whom not to ask again (`scoring/decline_rules.py`).
-KEPT: Final = Q(state=MatchState.ACCEPTED)
+# How a match counts in its supplier's record. A promise is broken by silence, by stock that was not there, by calling
+# off what was accepted (only what the supplier did has a reason then), and by a delivery that failed. A no because of
+# price, distance or standard says nothing about reliability. It says whom not to ask again (`decline_rules.py`).
+CALLED_OFF: Final = Q(state=MatchState.CANCELLED) & ~Q(decline_reason="")
+# A tenth or more was rejected or never came. Less is breakage, and no requester can spoil a record by rejecting one.
+FAILED: Final = Q(state=MatchState.ACCEPTED, quantity_lost__gt=0, quantity__lte=F("quantity_lost") * 10)
+KEPT: Final = Q(state=MatchState.ACCEPTED) & ~FAILED
 BROKEN: Final = (
-    Q(state=MatchState.EXPIRED)
-    | Q(state=MatchState.DECLINED, decline_reason=DeclineReason.GONE)
-    | Q(state=MatchState.CANCELLED) & ~Q(decline_reason="")
+    Q(state=MatchState.EXPIRED) | Q(state=MatchState.DECLINED, decline_reason=DeclineReason.GONE) | CALLED_OFF | FAILED
 )
 
 
@@ -404,6 +405,9 @@ class SupplierRecord(models.Model):
     organisation = models.OneToOneField(Organisation, models.CASCADE, primary_key=True, related_name="record")
     kept = models.PositiveIntegerField(_("kept"))
     broken = models.PositiveIntegerField(_("broken"))
+    # Those of the broken ones that a requester had relied on.
+    called_off = models.PositiveIntegerField(_("called off after acceptance"), db_default=0)
+    failed = models.PositiveIntegerField(_("failed deliveries"), db_default=0)
     counted_at = models.DateTimeField(_("counted"))
 
     class Meta:

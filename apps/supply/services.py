@@ -19,9 +19,6 @@ from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.supply.models import Offer, OfferState, OfferStateCode
 
-# Forms warn of a live offer of the same item that the organisation made within this time.
-LIKELY_DUPLICATE_WITHIN = dt.timedelta(days=7)
-
 
 @dataclass(frozen=True)
 class References:

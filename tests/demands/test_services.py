@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
+from apps.core.posts import LIKELY_DUPLICATE_WITHIN
+from apps.core.states import may_move
 from apps.demands import plausibility, review, services
 from apps.demands.amending import amend_demand
 from apps.demands.lines import DemandLine
@@ -221,6 +223,14 @@ def test_a_confirmed_need_is_not_suspended(hospital: Organisation, buyer: User) 
     assert services.suspend_stale(now=later + dt.timedelta(days=2)) == 0
 
 
+def test_a_paused_need_waits_for_its_owner_and_never_goes_stale(hospital: Organisation, buyer: User) -> None:
+    demand = DemandFactory.create(organisation=hospital)
+    services.pause_demand(demand, by=buyer)
+    late = timezone.now() + dt.timedelta(days=365)
+    assert (services.ask_whether_still_needed(now=late), services.suspend_stale(now=late)) == (0, 0)
+    assert not may_move(demand, DemandState.STALE)
+
+
 def test_paused_resumed_cancelled_and_nothing_after(hospital: Organisation, buyer: User) -> None:
     demand = DemandFactory.create(organisation=hospital)
     services.pause_demand(demand, by=buyer)
@@ -237,7 +247,7 @@ def test_a_likely_duplicate_is_found_and_others_are_not(hospital: Organisation) 
     DemandFactory.create()
     DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="cap"))
     DemandFactory.create(organisation=hospital, state=DemandState.CANCELLED)
-    week = timezone.now() - services.LIKELY_DUPLICATE_WITHIN
+    week = timezone.now() - LIKELY_DUPLICATE_WITHIN
     assert list(Demand.objects.alike(hospital, twin.item, week)) == [twin]
 
 

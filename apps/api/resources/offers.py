@@ -42,6 +42,7 @@ class OfferChangeSerializer(ModelInputSerializer):
 
     # Members of answers that only the server sets. A client may send back what it has read.
     IGNORED = tuple(column.name for column in OFFERS.columns)
+    EXAMPLE: ClassVar[dict[str, Any]] = {"quantity": 40000, "unit_price": "2.40"}
 
     # `\Z` and not `$`, which would let a line break at the end pass.
     currency = serializers.RegexField(r"^[A-Z]{3}\Z", required=False, help_text="ISO 4217.")
@@ -64,6 +65,15 @@ class OfferChangeSerializer(ModelInputSerializer):
 
 class NewOfferSerializer(OfferChangeSerializer):
     """A new offer, as a draft or to be published at once."""
+
+    EXAMPLE: ClassVar = {
+        "item": "mask.surgical",
+        "quantity": 50000,
+        "unit_price": "2.50",
+        "lead_time_days": 2,
+        "ships_to": ["420000"],
+        "publish": True,
+    }
 
     organisation = OrganisationField(
         required=False, help_text="Whose; needed only by somebody who acts for several and has no default."
@@ -111,7 +121,7 @@ class OfferSerializer(ModelRowSerializer):
 
 
 class OfferFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=OfferState.choices)
+    state = filters.MultipleChoiceFilter(choices=OfferState.choices, label="In one of these states.")
     item = ItemKeyFilter()
     region = RegionCodeFilter(field_name="origin_region")
     organisation = RelatedIdFilter(field_name="organisation")

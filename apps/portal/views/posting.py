@@ -17,6 +17,7 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission
 from apps.catalogue.models import Region
 from apps.core.errors import RuleViolation
+from apps.core.posts import LIKELY_DUPLICATE_WITHIN
 from apps.demands import services
 from apps.demands.models import Demand
 from apps.demands.outcomes import LineOutcome, PostOutcome
@@ -72,7 +73,7 @@ def _posted(request: HttpRequest, user: User, organisation: Organisation, item_c
         return _page(request, organisation, lines, details, status=400)
 
     items = [form.cleaned_data["item"] for form in lines.filled]
-    alike = alike_for(organisation, items, timezone.now() - services.LIKELY_DUPLICATE_WITHIN)
+    alike = alike_for(organisation, items, timezone.now() - LIKELY_DUPLICATE_WITHIN)
     token = page_token(data.get("token"))
     if already := _posted_before(user, token):
         messages.info(request, _("This was posted already: here it is."))
@@ -126,7 +127,7 @@ def _again(request: HttpRequest, organisation: Organisation, item_choices: ItemC
         typed_details["region"] = RegionWidget().value_from_datadict(data, request.FILES, "region")
     details = DetailsForm(organisation=organisation, initial=typed_details)
     items = [form.chosen for form in lines.forms if form.chosen is not None]
-    alike = alike_for(organisation, items, timezone.now() - services.LIKELY_DUPLICATE_WITHIN) if items else []
+    alike = alike_for(organisation, items, timezone.now() - LIKELY_DUPLICATE_WITHIN) if items else []
     return _page(request, organisation, lines, details, alike=alike)
 
 

@@ -19,6 +19,7 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item
 from apps.core.errors import RuleViolation
+from apps.core.posts import LIKELY_DUPLICATE_WITHIN
 from apps.matching import services as matching_services
 from apps.matching.models import Match, MatchState
 from apps.policy.models import Policy
@@ -160,7 +161,7 @@ def _alike(organisation: Organisation, item: Item | None) -> list[Offer]:
     """Live offers of the same goods within a week: likely the same."""
     if item is None:
         return []
-    since = timezone.now() - services.LIKELY_DUPLICATE_WITHIN
+    since = timezone.now() - LIKELY_DUPLICATE_WITHIN
     return list(Offer.objects.alike(organisation, item, since).shown()[:5])
 
 
