@@ -9,7 +9,7 @@ from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Invitation, InvitationState, Membership, Organisation, OrganisationState, User
 from apps.accounts.notices import tell
-from apps.accounts.permissions import Role
+from apps.accounts.permissions import Role, check_manages
 from apps.accounts.verification import NO_VERIFICATION, clear_verification
 from apps.core import audit
 from apps.core.errors import RuleViolation
@@ -49,6 +49,7 @@ def add_member(organisation: Organisation, user: User, *, role: str, by: User) -
 @transaction.atomic
 def change_role(membership: Membership, role: str, *, by: User) -> None:
     """Give a member another role; the last manager stays one. The invitations of who manages no longer end."""
+    check_manages(by, membership.organisation)
     if role != Role.MANAGER:
         _keep_a_manager(membership.organisation, membership.user_id)
     audit.acting(by)
@@ -65,6 +66,7 @@ def change_role(membership: Membership, role: str, *, by: User) -> None:
 @transaction.atomic
 def remove_member(membership: Membership, *, by: User) -> None:
     """Take a person out of an organisation, and tell the person; its last manager stays."""
+    check_manages(by, membership.organisation)
     _keep_a_manager(membership.organisation, membership.user_id)
     _end_invitations_by(membership)
     tell("member.removed", membership.user, _about(membership), key=f"member.removed:{membership.pk}")
