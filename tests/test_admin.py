@@ -261,7 +261,7 @@ def test_coordinators_are_set_up_here(office: Client) -> None:
 
     assert response.status_code == 302, response.context["errors"]
     assert Organisation.objects.get().kind == OrganisationKind.COORDINATOR
-    assert AuditEntry.objects.get().event == "organisation.registered"
+    assert AuditEntry.objects.get(target_type="accounts.organisation").event == "organisation.registered"
 
 
 def test_staff_invite_as_everybody_does_and_add_nobody(office: Client, hospital: Organisation) -> None:

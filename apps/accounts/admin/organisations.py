@@ -82,6 +82,7 @@ class OrganisationAdmin(KeptAdmin[Organisation]):
     """Coordinators are set up here. Editing facts that were verified clears the verification, as everywhere."""
 
     form = OrganisationAdminForm
+    shows_contact = True
     inlines = (MembershipInline, EvidenceInline)
     list_display = ("name", "kind", "region", "state", "verified_until", "created_at")
     list_filter = ("state", "kind")

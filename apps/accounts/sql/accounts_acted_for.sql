@@ -15,7 +15,8 @@ LANGUAGE sql STABLE AS $$
         WHERE entry.target_type = 'accounts.organisation' AND entry.target_id = organisation::text
             AND (
                 entry.event = 'organisation.registered' AND entry.actor_id = person
-                OR entry.event = 'member.added' AND entry.data ->> 'user' = person::text
+                OR entry.event = 'member.added'
+                    AND coalesce(entry.data ->> 'user_id', entry.data ->> 'user') = person::text
                 OR entry.event IN ('organisation.amended', 'organisation.submitted', 'evidence.added')
                     AND entry.actor_id = person
                     AND entry.id > coalesce((

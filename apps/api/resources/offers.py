@@ -34,7 +34,7 @@ from apps.matching import services as matching
 from apps.supply import services
 from apps.supply.fields import OFFER_FIELDS
 from apps.supply.models import Offer, OfferState
-from apps.supply.reading import ReadRow, import_offers, read_rows
+from apps.supply.reading import ReadRow, read_rows, save_rows
 
 
 class OfferChangeSerializer(ModelInputSerializer):
@@ -217,10 +217,8 @@ class OfferViewSet(ResourceViewSet):
         if file.size > settings.UPLOAD_MAX_BYTES:
             raise ValidationError({"file": [_("This file is too large.")]})
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, taken.get("organisation"))
-        data = file.read()
         publish = _is_on(request, "publish")
-        # Read in any case, because the answer shows each row as it was understood.
-        sheet = read_rows(organisation, data, by=self.user, publish=publish)
+        sheet = read_rows(organisation, file.read(), by=self.user, publish=publish)
         body: dict[str, Any] = {
             "rows": [_show(row) for row in sheet.rows],
             "faulty": len(sheet.faulty),
@@ -229,7 +227,7 @@ class OfferViewSet(ResourceViewSet):
         }
         if _is_on(request, "preview"):
             return Response(body)
-        offers = import_offers(organisation, data, by=self.user, publish=publish)
+        offers = save_rows(organisation, sheet, by=self.user, publish=publish)
         body["offers"] = [str(offer.pk) for offer in offers]
         return Response(body, status=201)
 

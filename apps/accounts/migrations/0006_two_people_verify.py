@@ -11,8 +11,8 @@ from apps.core.sql import install
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0004_invitations'),
-        ('core', '0002_plain_triggers'),
+        ('accounts', '0005_audit_of_changes'),
+        ('core', '0003_audit_of_changes'),
     ]
 
     operations = [
