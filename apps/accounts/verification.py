@@ -44,6 +44,7 @@ def submit_for_verification(organisation: Organisation, *, by: User) -> None:
             _("Give a registration number or upload a document, so that there is something to verify."),
             field="identifier",
         )
+    # The reason of an earlier rejection is gone: they say that they have mended it.
     move(organisation, OrganisationState.PENDING, state_reason="")
     audit.record(by, "organisation.submitted", organisation)
 
@@ -111,6 +112,7 @@ def reject_organisation(organisation: Organisation, *, by: User, reason: str) ->
     """Reject, with a reason. The organisation may correct its facts and submit again. Raises `reason_missing`."""
     if not reason.strip():
         raise RuleViolation("reason_missing", _("Say why, so that they can correct it."), field="reason")
+    # What was verified goes with it. If it is verified again, a coordinator has looked at it anew.
     move(
         organisation,
         OrganisationState.REJECTED,
