@@ -52,6 +52,7 @@ def submit_for_verification(organisation: Organisation, *, by: User) -> None:
             _("Give a registration number or upload a document, so that there is something to verify."),
             field="identifier",
         )
+    # The reason of an earlier rejection is gone: they say that they have mended it.
     move(organisation, OrganisationState.PENDING, state_reason="")
     audit.record(by, "organisation.submitted", organisation)
 
@@ -118,10 +119,11 @@ def verify_organisation(
 
 def has_acted_for(user: User, organisation: Organisation) -> bool:
     """Whether the user registered the organisation, belonged to it, or gave facts since it was last verified."""
-    if user.pk is None:
+    if not user.pk:
         return False
     acted = Func("pk", Value(user.pk), function="accounts_acted_for", output_field=BooleanField())
-    return Organisation.objects.filter(pk=organisation.pk).values_list(acted, flat=True).get()
+    answer: bool = Organisation.objects.filter(pk=organisation.pk).values_list(acted, flat=True).get()
+    return answer
 
 
 def _check_proof(organisation: Organisation, call_back: str) -> None:
@@ -162,6 +164,7 @@ def reject_organisation(organisation: Organisation, *, by: User, reason: str, se
     _check_seen(organisation, seen)
     if not reason.strip():
         raise RuleViolation("reason_missing", _("Say why, so that they can correct it."), field="reason")
+    # What was verified goes with it. If it is verified again, a coordinator has looked at it anew.
     move(
         organisation,
         OrganisationState.REJECTED,
