@@ -35,9 +35,7 @@ def main() -> int:
     for line in found:
         sys.stderr.write(f"{line}\n")
     if (age := dt.datetime.now(dt.UTC).date() - known["reviewed"]) > OLD:
-        sys.stderr.write(
-            f"The packages were reviewed {age.days} days ago: `make lock`, and see what is new.\n"
-        )
+        sys.stderr.write(f"The packages were reviewed {age.days} days ago: `make lock`, and see what is new.\n")
     return bool(found)
 
 
