@@ -30,6 +30,10 @@ DRAFT: Final = "draft"
 # The codes of a draft that a coordinator returned to its owner; each model with reviews has them among its own.
 RETURNED: Final = "returned"
 RETURNED_AND_AMENDED: Final = "returned_and_amended"
+PAUSED: Final = "paused"
+STALE: Final = "stale"
+# The code of a paused or stale post that a coordinator blocked after a report; its owner cannot resume it.
+BLOCKED: Final = "blocked"
 
 
 def awaits_review(codes: Collection[str]) -> Q:
@@ -100,12 +104,16 @@ class Post(HourStamped):
     @property
     def awaits_review(self) -> bool:
         """Whether a coordinator has to look at it before it goes out; `state_code` says why."""
-        return self.state == DRAFT and self.state_code in self.REVIEWED
+        return bool(self.state == DRAFT and self.state_code in self.REVIEWED)
 
     @property
     def is_returned(self) -> bool:
         """Whether a coordinator returned it to its owner, who has not sent it again."""
         return self.state_code in {RETURNED, RETURNED_AND_AMENDED}
+
+    @property
+    def is_blocked(self) -> bool:
+        return bool(self.state_code == BLOCKED)
 
     @property
     def state_reason(self) -> str:
@@ -132,6 +140,11 @@ def change_state(
     move(post, to, state_code=code, state_note=note, match_requested_at=now, **(changes or {}))
 
 
+def _rows(post: Post) -> Any:
+    """The rows of its model, which have the state that `Post` leaves to each model."""
+    return type(post)._default_manager
+
+
 def hold_for_review(post: Post, code: Any, *, now: dt.datetime, changes: Mapping[str, Any] | None = None) -> bool:
     """Leave a draft waiting for a coordinator. False if it waits already, and then keeps its place.
 
@@ -139,13 +152,13 @@ def hold_for_review(post: Post, code: Any, *, now: dt.datetime, changes: Mapping
     """
     if post.state != DRAFT:
         raise RuleViolation("illegal_move", _("This is not a draft any more."))
-    drafts = type(post)._default_manager.filter(pk=post.pk, state=DRAFT).exclude(awaits_review(post.REVIEWED))
-    return drafts.update(review_requested_at=now, state_code=code, state_note="", **(changes or {})) == 1
+    drafts = _rows(post).filter(pk=post.pk, state=DRAFT).exclude(awaits_review(post.REVIEWED))
+    return bool(drafts.update(review_requested_at=now, state_code=code, state_note="", **(changes or {})))
 
 
 def return_to_owner(post: Post, *, reason: str, changes: Mapping[str, Any] | None = None) -> None:
     """Take a draft out of review, back to its owner, with the reason in words. Raises `illegal_move`."""
-    waiting = type(post)._default_manager.filter(awaits_review(post.REVIEWED), pk=post.pk)
+    waiting = _rows(post).filter(awaits_review(post.REVIEWED), pk=post.pk)
     if not waiting.update(review_requested_at=None, state_code=RETURNED, state_note=reason.strip(), **(changes or {})):
         raise RuleViolation("illegal_move", _("This is no longer waiting for a coordinator."))
     post.refresh_from_db()
@@ -173,3 +186,26 @@ def last_return(post: Post) -> Returned | None:
         return None
     is_unchanged = not entries.filter(event=f"{noun}.amended", pk__gt=entry.pk).exists()
     return Returned(entry.at, str(entry.actor), entry.data["reason"], is_unchanged)
+
+
+def block(post: Post, *, now: dt.datetime) -> None:
+    """Stop a live post until `unblock`; its owner cannot resume it. Raises `illegal_move` where it cannot be paused."""
+    if post.state not in {PAUSED, STALE}:
+        change_state(post, PAUSED, now=now, code=BLOCKED)
+        return
+    _rows(post).filter(pk=post.pk, state__in=[PAUSED, STALE]).update(
+        state_code=BLOCKED, state_note="", match_requested_at=now
+    )
+    post.refresh_from_db()
+
+
+def unblock(post: Post) -> None:
+    """Give a blocked post back to its owner, who may resume it."""
+    _rows(post).filter(pk=post.pk, state_code=BLOCKED).update(state_code="")
+    post.refresh_from_db()
+
+
+def check_not_blocked(post: Post) -> None:
+    """Raise `blocked` if a coordinator blocked it."""
+    if post.is_blocked:
+        raise RuleViolation("blocked", _("A coordinator blocked this after a report."))

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
-from apps.core.posts import Post, PostQuerySet, awaits_review
+from apps.core.posts import BLOCKED, RETURNED, RETURNED_AND_AMENDED, Post, PostQuerySet, awaits_review
 from apps.core.quantities import DerivedQuantity
 from apps.core.states import may_move
 from apps.demands import clocks
@@ -56,8 +56,9 @@ class DemandStateCode(models.TextChoices):
         "approval_required",
         _("In this region a coordinator reviews every need before it goes out."),
     )
-    RETURNED = "returned", _("A coordinator returned it.")
-    RETURNED_AND_AMENDED = "returned_and_amended", _("A coordinator returned it; it was changed since.")
+    BLOCKED = BLOCKED, _("A coordinator blocked it after a report.")
+    RETURNED = RETURNED, _("A coordinator returned it.")
+    RETURNED_AND_AMENDED = RETURNED_AND_AMENDED, _("A coordinator returned it; it was changed since.")
     ORGANISATION_UNVERIFIED = "organisation_unverified", _("It goes out as soon as the organisation is verified.")
     NOBODY_CONFIRMED = "nobody_confirmed", _("Nobody confirmed that this is still needed.")
 
@@ -279,7 +280,7 @@ class Demand(Post):
     @property
     def can_be_confirmed(self) -> bool:
         """Whether its owner can say that it is still needed; a stale one opens again by it."""
-        return self.state in {DemandState.OPEN, DemandState.STALE}
+        return self.state in {DemandState.OPEN, DemandState.STALE} and not self.is_blocked
 
     @property
     def can_be_paused(self) -> bool:
@@ -287,7 +288,7 @@ class Demand(Post):
 
     @property
     def can_be_resumed(self) -> bool:
-        return self.state in {DemandState.PAUSED, DemandState.STALE}
+        return self.state in {DemandState.PAUSED, DemandState.STALE} and not self.is_blocked
 
     @property
     def can_be_cancelled(self) -> bool:

@@ -17,7 +17,7 @@ from apps.accounts.models import Organisation, User
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.plausibility import Plausibility
-from apps.core.posts import change_state, hold_for_review
+from apps.core.posts import change_state, check_not_blocked, hold_for_review
 from apps.demands.lines import DemandLine, check_lines
 from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode
 from apps.demands.outcomes import LineOutcome, PostOutcome
@@ -269,6 +269,7 @@ def pause_demand(demand: Demand, *, by: User, reason: str = "", now: dt.datetime
 def resume_demand(demand: Demand, *, by: User, now: dt.datetime | None = None) -> Demand:
     """Open a paused or stale need again. It counts as confirmed now."""
     now = now or timezone.now()
+    check_not_blocked(demand)
     if not demand.can_be_resumed:
         raise RuleViolation("illegal_move", _("Only a paused need can be resumed."))
     policy = Policy.objects.current().values

@@ -15,6 +15,7 @@ from apps.portal.views import (
     policy,
     posting,
     public,
+    reports,
     sheets,
     supply,
 )
@@ -22,6 +23,7 @@ from apps.portal.views.desk import needs as desk_needs
 from apps.portal.views.desk import offers as desk_offers
 from apps.portal.views.desk import organisations as desk_organisations
 from apps.portal.views.desk import queues
+from apps.portal.views.desk import reports as desk_reports
 
 everybody = [
     path("", public.board, name="board"),
@@ -76,6 +78,7 @@ coordinators = [
     path("desk/needs/<int:pk>/<slug:step>/", desk_needs.step_in, name="desk-step"),
     path("desk/offers/<int:pk>/", desk_offers.detail, name="desk-offer"),
     path("desk/offers/<int:pk>/<slug:step>/", desk_offers.step_in, name="desk-offer-step"),
+    path("desk/reports/<int:pk>/", desk_reports.detail, name="desk-report"),
     path("desk/messages/<int:pk>/retry/", queues.retry, name="desk-retry"),
 ]
 
@@ -89,6 +92,7 @@ work: list[URLPattern | URLResolver] = [
     *sheets.urlpatterns,
     *inbox.urlpatterns,
     *orders.urlpatterns,
+    *reports.urlpatterns,
     *answers.urlpatterns,
     *policy.urlpatterns,
 ]

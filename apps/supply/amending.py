@@ -42,6 +42,7 @@ def amend_offer(
         raise RuleViolation("item_fixed", _("The item is fixed once an offer is published."), field="item")
 
     changed = {name: value for name, value in changes.items() if getattr(offer, name) != value}
+    # What was confirmed once is not asked about again when something else changes.
     doubted_before = facts_in_doubt(offer)
     for name, value in changed.items():
         setattr(offer, name, value)

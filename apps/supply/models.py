@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
-from apps.core.posts import RETURNED, RETURNED_AND_AMENDED, Post, PostQuerySet, awaits_review
+from apps.core.posts import BLOCKED, RETURNED, RETURNED_AND_AMENDED, Post, PostQuerySet, awaits_review
 from apps.core.quantities import DerivedQuantity
 from apps.core.states import may_move
 from apps.core.triggers import Trigger
@@ -39,6 +39,7 @@ class OfferStateCode(models.TextChoices):
         "certificate_doubtful",
         _("This certificate is doubtful. A coordinator will look at it."),
     )
+    BLOCKED = BLOCKED, _("A coordinator blocked it after a report.")
     RETURNED = RETURNED, _("A coordinator returned it.")
     RETURNED_AND_AMENDED = RETURNED_AND_AMENDED, _("A coordinator returned it; it was changed since.")
     NOBODY_CONFIRMED = "nobody_confirmed", _("Nobody confirmed that this is still there.")
@@ -94,7 +95,7 @@ class OfferQuerySet(PostQuerySet["Offer"]):
 
     def repeatable(self) -> Self:
         """Offers from which a requester with an accepted match may order again."""
-        return self.filter(state__in=REPEATABLE)
+        return self.filter(state__in=REPEATABLE).exclude(state_code=BLOCKED)
 
     def to_be_asked(self, now: dt.datetime, policy: PolicyValues) -> Self:
         return self.published().filter(asked_at=None, confirmed_at__lte=now - policy.offer_asks_after)
@@ -261,16 +262,16 @@ class Offer(Post):
 
     @property
     def can_be_published(self) -> bool:
-        return may_move(self, OfferState.PUBLISHED)
+        return may_move(self, OfferState.PUBLISHED) and not self.is_blocked
 
     @property
     def can_be_confirmed(self) -> bool:
         """Whether its supplier can say that it is still available; a stale one is published again by it."""
-        return self.state in {OfferState.PUBLISHED, OfferState.STALE}
+        return self.state in {OfferState.PUBLISHED, OfferState.STALE} and not self.is_blocked
 
     @property
     def can_be_paused(self) -> bool:
-        return may_move(self, OfferState.PAUSED)
+        return may_move(self, OfferState.PAUSED) and not self.is_blocked
 
     @property
     def can_be_withdrawn(self) -> bool:
@@ -278,7 +279,7 @@ class Offer(Post):
 
     @property
     def is_repeatable(self) -> bool:
-        return self.state in REPEATABLE
+        return self.state in REPEATABLE and not self.is_blocked
 
     @property
     def asking_price(self) -> Decimal | None:

@@ -72,6 +72,7 @@ class Usual:
         return usual
 
     def _read(self, item: Item) -> None:
+        # Live ones only: a draft was never judged, and whoever withdrew an offer may have been mistaken.
         past = list(
             Offer.objects.live()
             .filter(item=item, organisation__kind=self.organisation.kind)
@@ -81,6 +82,7 @@ class Usual:
         quantities = [(who, quantity) for who, quantity, _price, _currency in past if quantity]
         lot = item.trial_lot
         self.quantities[item.pk] = band_for(self.organisation.pk, quantities, ceiling=lot * _LOTS_HELD)
+        # A trial lot is a modest offer, so the limits are far above it.
         if not quantities:
             self.quantities[item.pk] = Band(lot, _LOTS_ASKED, _LOTS_HELD)
         prices: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
@@ -98,6 +100,7 @@ def doubts_about(offer: Offer, usual: Usual, on: dt.date) -> list[OfferDoubt]:
         *_about_price(offer, usual.prices.get((offer.item_id, offer.currency), Band())),
         *_about_certificate(offer, on),
     ]
+    # The gravest gives its code to the question, and decides whether a coordinator has to look.
     return sorted(doubts, key=lambda doubt: not doubt.is_grave)
 
 
@@ -116,12 +119,14 @@ def _about_quantity(offer: Offer, band: Band) -> list[OfferDoubt]:
 
 
 def _about_price(offer: Offer, band: Band) -> list[OfferDoubt]:
+    # A price of nothing is a gift in other words.
     if not offer.unit_price or offer.is_donation:
         return []
     judgement = band.judge(float(offer.unit_price))
     if judgement.plausibility is Plausibility.PLAUSIBLE:
         return []
-    facts = {"price": f"{offer.unit_price.normalize():f}", "currency": offer.currency, "usual": judgement.usual}
+    price = Decimal(offer.unit_price).normalize()
+    facts = {"price": f"{price:f}", "currency": offer.currency, "usual": judgement.usual}
     text: Text = _("Is %(price)s %(currency)s for one unit right? It is far from what is usual.") % facts
     if judgement.usual is not None:
         text = _("Is %(price)s %(currency)s for one unit right? Usual is about %(usual)s.") % facts

@@ -14,7 +14,7 @@ from apps.catalogue.models import Item, ItemStandard, Region
 from apps.catalogue.units import MAX_QUANTITY
 from apps.core import audit
 from apps.core.errors import RuleViolation, Text
-from apps.core.posts import change_state, hold_for_review, return_to_owner
+from apps.core.posts import change_state, check_not_blocked, hold_for_review, return_to_owner
 from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.supply.models import Offer, OfferState, OfferStateCode
@@ -192,14 +192,16 @@ def publish_offer(
             _("Your offer is saved. It can be published as soon as “%(name)s” is verified.")
             % {"name": offer.organisation},
         )
+    check_not_blocked(offer)
     check_can_go_out(offer, now)
     # What was published before was judged then, and when it was amended.
-    if offer.state == OfferState.DRAFT and not reviews(offer, by):
+    if offer.state == OfferState.DRAFT:
         doubts = doubts_about(offer, usual or Usual.of(offer.organisation, [offer.item]), now.date())
-        if doubts and not confirmed:
-            raise question_about(doubts)
-        if doubts and doubts[0].is_grave:
-            return _hold_back(offer, doubts[0], by=by, now=now)
+        if doubts and not reviews(offer, by):
+            if not confirmed:
+                raise question_about(doubts)
+            if doubts[0].is_grave:
+                return _hold_back(offer, doubts[0], by=by, now=now)
     change_state(
         offer,
         OfferState.PUBLISHED,
@@ -217,6 +219,7 @@ def publish_offer(
 
 def _hold_back(offer: Offer, doubt: OfferDoubt, *, by: User | None, now: dt.datetime) -> Offer:
     """Leave a draft waiting for the nearest coordinator, who is notified. One that waits already keeps its place."""
+    # Asked again while it waits, it is not announced again.
     if hold_for_review(offer, doubt.code, now=now):
         audit.record(by, "offer.held_for_review", offer, quantity=offer.quantity, why=doubt.code)
         coordinator = Organisation.objects.coordinating(offer.origin_region).first()
@@ -272,6 +275,8 @@ def check_can_go_out(offer: Offer, now: dt.datetime) -> None:
 @transaction.atomic
 def pause_offer(offer: Offer, *, by: User, reason: str = "", now: dt.datetime | None = None) -> Offer:
     """Promise nothing new for a while. The next matching takes back the requests that are not answered."""
+    # A pause by its owner would take the block away.
+    check_not_blocked(offer)
     change_state(offer, OfferState.PAUSED, now=now or timezone.now(), note=reason)
     audit.record(by, "offer.paused", offer, reason=reason)
     return offer

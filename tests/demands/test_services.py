@@ -128,7 +128,7 @@ def test_a_quantity_is_plausible_when_it_is_near_what_is_usual(quantity: int, pa
         assert (judgement.plausibility is Plausibility.UNUSUAL) == gross
     else:
         assert judgement.usual is not None
-        assert judge(judgement.usual, past).plausibility is not Plausibility.UNUSUAL
+        assert judge(int(judgement.usual), past).plausibility is not Plausibility.UNUSUAL
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ from apps.notifications import services as notifications
 from apps.notifications.models import Channel, Message, Notification
 from apps.notifications.services import queue, queue_pending_notices, warn_of_change
 from apps.policy.services import make_policy
+from apps.reports import services as reports
+from apps.reports.subjects import subject_for
 from apps.supply import services as supply
 from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, UserFactory, member, region
 
@@ -92,6 +94,14 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
 
     [absurd] = demands.post_demands(hospital, [DemandLine(item=ItemFactory.create(), quantity=10**11)], by=buyer)
     demands.open_demand(absurd, by=buyer, quantity_confirmed=True)
+
+    [subject] = [subject_for(buyer, "offer", match.offer_id) for match in Match.objects.visible_to(buyer)[:1]]
+    assert subject is not None
+    report = reports.file_report(subject, by=buyer, reason="price", note="Ten times <b>too</b> dear.")
+    report = reports.decide_report(report, by=coordinator, measure="post", decision="It is <b>dear</b>.")
+    reports.appeal_report(report, by=supplier, appeal="It is not.")
+    second = member(coordinator.grants[0].organisation, email="second@example.org")
+    reports.decide_appeal(report, by=second, lift=True, decision="It is not.")
 
     rich = supply.create_offer(maker, item=ItemFactory.create(), by=supplier, quantity=10**11)
     supply.publish_offer(rich, by=supplier, confirmed=True)

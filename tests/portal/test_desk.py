@@ -14,6 +14,7 @@ from apps.core.models import AuditEntry
 from apps.demands.amending import amend_demand
 from apps.demands.models import DemandState
 from apps.notifications.models import Channel, Message, MessageState
+from apps.reports.models import AbuseReport
 from apps.supply.models import OfferState
 from tests.factories import DemandFactory, EscalationFactory, OfferFactory, OrganisationFactory, member, region
 
@@ -213,15 +214,19 @@ def test_the_desk_takes_as_many_queries_whatever_waits(
         DemandFactory.create(escalates_at=now + dt.timedelta(minutes=5))
         OfferFactory.create(state=OfferState.STALE)
         OfferFactory.create(state=OfferState.DRAFT, review_requested_at=now, state_code="quantity_unusual")
+        AbuseReport.objects.create(
+            kind="demand", subject_id=stuck.pk, accused=stuck.organisation, reported_by=coordinator,
+            reason="fake_need", note="No such ward.",
+        )  # fmt: skip
         Message.objects.create(
             event="x.happened", key=str(stuck.pk), channel=Channel.EMAIL, address="a@example.org",
             organisation=stuck.organisation, state=MessageState.FAILED,
         )  # fmt: skip
     desk.get("/desk/")  # the names of places are remembered
 
-    with django_assert_num_queries(12):  # session, user, memberships; seven queues and their escalations; unread
+    with django_assert_num_queries(13):  # session, user, memberships; eight queues and their escalations; unread
         page = desk.get("/desk/").text
-    assert page.count("<article") == 7 * size
+    assert page.count("<article") == 8 * size
 
 
 def test_a_need_that_changed_since_the_page_was_shown_is_not_sent_out(

@@ -11,6 +11,7 @@ from apps.accounts.invitations import invite
 from apps.accounts.models import Organisation, User
 from apps.demands.models import Demand
 from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
+from apps.reports.models import AbuseReport
 from tests.documents import PDF
 from tests.factories import DemandFactory, EscalationFactory, MatchFactory, OfferFactory, OrganisationFactory, member
 
@@ -35,6 +36,9 @@ def world(hospital: Organisation, buyer: User, maker: Organisation) -> dict[str,
     endpoint = WebhookEndpoint.objects.create(organisation=hospital, url="https://example.org/hook", secret="whsec_x")
     demand = DemandFactory.create(organisation=hospital)
     match = MatchFactory.create(demand=demand, offer=OfferFactory.create(organisation=maker))
+    report = AbuseReport.objects.create(
+        kind="offer", subject_id=match.offer_id, accused=maker, reported_by=buyer, reason="price", note="Too dear."
+    )
     message = Message.objects.create(
         event="match.proposed",
         key="m",
@@ -53,6 +57,8 @@ def world(hospital: Organisation, buyer: User, maker: Organisation) -> dict[str,
         "endpoint": endpoint.pk,
         "demand": demand.pk,
         "offer": match.offer_id,
+        "match": match.pk,
+        "report": report.pk,
         "message": message.pk,
         "notification": notification.pk,
     }
@@ -66,6 +72,7 @@ OWN = [
     "/organisation/{organisation}/leave/",
     "/organisation/{organisation}/webhooks/{endpoint}/remove/",
 ]
+OWN_REPORTS = ["/reports/", "/reports/{report}/", "/reports/new/match/{match}/"]
 OWN_POSTS = [
     "/organisation/{organisation}/submit/",
     "/organisation/{organisation}/evidence/",
@@ -79,12 +86,16 @@ DESK = [
     "/desk/",
     "/desk/search/?q=Wuchang",
     "/desk/caller/",
-    *(f"/desk/waiting/{name}/" for name in ("escalated", "review", "verify", "clock", "failed", "offers", "doubted")),
+    *(
+        f"/desk/waiting/{name}/"
+        for name in ("escalated", "review", "verify", "clock", "failed", "offers", "doubted", "reports")
+    ),
     "/desk/organisations/{organisation}/",
     "/desk/needs/{demand}/",
     "/desk/needs/{demand}/pause/",
     "/desk/needs/{demand}/cancel/",
     "/desk/offers/{offer}/",
+    "/desk/reports/{report}/",
 ]
 DESK_POSTS = [
     "/desk/organisations/{organisation}/contact/",
@@ -121,7 +132,7 @@ def test_a_public_page_is_for_everybody_in_both_languages(client: Client, path: 
     assert f'<html lang="{"en" if language == "en" else "zh-Hans"}">' in response.text
 
 
-@pytest.mark.parametrize("path", [*PERSONAL, *OWN, *DESK, "/partner/"])
+@pytest.mark.parametrize("path", [*PERSONAL, *OWN, *OWN_REPORTS, *DESK, "/partner/"])
 def test_a_personal_page_sends_a_stranger_without_account_to_the_log_in(
     client: Client, world: dict[str, int], path: str
 ) -> None:
@@ -175,7 +186,7 @@ def test_nothing_of_an_organisation_is_changed_by_others(
 def test_a_manager_sees_every_page_of_the_organisation(client: Client, world: dict[str, int], buyer: User) -> None:
     client.force_login(buyer)
 
-    for path in OWN:
+    for path in [*OWN, *OWN_REPORTS]:
         response = client.get(path.format(**world))
         assert response.status_code == 200, path
         if "evidence" not in path:

@@ -15,6 +15,8 @@ from apps.notifications.models import Message, Notification
 from apps.notifications.services import add_webhook
 from apps.policy.services import draft_policy
 from apps.portal import urls
+from apps.reports.services import file_report
+from apps.reports.subjects import subject_for
 from tests.factories import DemandFactory, MatchFactory, OfferFactory
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +51,9 @@ def world(
     token, _text = issue_token(buyer, name="ERP", scopes=["read"])
     evidence = Evidence.objects.create(organisation=hospital, document="evidence/1/x.pdf", uploaded_by=buyer)
     endpoint = add_webhook(hospital, url="https://hospital.example.org/hook", by=buyer)
+    subject = subject_for(supplier, "order", order.pk)
+    assert subject is not None
+    report = file_report(subject, by=supplier, reason="not_reachable", note="Nobody answers 13812345678.")
     return {
         "needs": demand.pk,
         "supply": match.offer_id,
@@ -58,6 +63,10 @@ def world(
         "desk/organisations": hospital.pk,
         "desk/needs": demand.pk,
         "desk/offers": match.offer_id,
+        "desk/reports": report.pk,
+        "reports": report.pk,
+        "reports/new/organisation": hospital.pk,
+        "kind": "organisation",
         "desk/messages": Message.objects.earliest("pk").pk,
         "desk/policy/drafts": draft_policy({}, based_on=1, by=coordinator).pk,
         "notifications": Notification.objects.earliest("pk").pk,

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import User
 from apps.core import audit
 from apps.core.errors import RuleViolation
+from apps.core.posts import check_not_blocked
 from apps.core.states import move
 from apps.demands import quantities as demands_quantities
 from apps.matching.explanation.wording import why_not_to_answer
@@ -83,13 +84,16 @@ def record_acceptance(
 
 
 def check_may_be_promised(match: Match, now: dt.datetime) -> None:
-    """Raise unless both sides are verified and the certificate is valid: only then may goods be promised.
+    """Raise unless both sides are verified, nothing is blocked and the certificate is valid: only then may goods be
+    promised.
 
     The next sweep ends a hold that fails this. Until then nobody gets a contact by it. Raises
-    `organisation_unverified` or `certificate_expired`.
+    `organisation_unverified`, `blocked` or `certificate_expired`.
     """
     if not (match.demand.organisation.is_verified and match.offer.organisation.is_verified):
         raise RuleViolation("organisation_unverified", _("One side is not verified any more."))
+    check_not_blocked(match.offer)
+    check_not_blocked(match.demand)
     if not match.offer.certificate_holds(now.date()):
         raise RuleViolation("certificate_expired", _("The certificate has expired."))
 

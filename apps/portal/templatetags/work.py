@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.demands.models import Demand, DemandState
+from apps.fulfilment.models import Order
 from apps.matching.explanation import outlook_wording
 from apps.matching.explanation.outlook import Outlook
 from apps.matching.explanation.wording import explain, sentence
@@ -92,3 +93,16 @@ def waits_for(demand: Demand) -> str:
     if demand.asked_at is not None and demand.state == DemandState.OPEN:
         return _("Is it still needed? Please confirm")
     return ""
+
+
+@register.inclusion_tag("portal/reports/link.html", takes_context=True)
+def report_link(context: dict[str, Any], row: Any) -> dict[str, Any]:
+    """The way to report a row, for everybody but those to whom alone it belongs."""
+    user = context["user"]
+    own = {grant.organisation_id for grant in user.grants} if user.is_authenticated else None
+    match = row.match if isinstance(row, Order) else row
+    if isinstance(match, Match):
+        sides = {match.offer.organisation_id, match.demand.organisation_id}
+    else:
+        sides = {getattr(match, "organisation_id", match.pk)}
+    return {"kind": row._meta.model_name if own is not None and sides - own else "", "row": row}

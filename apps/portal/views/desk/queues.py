@@ -24,6 +24,7 @@ from apps.notifications.tasks import wake_senders
 from apps.portal.forms.desk import SearchForm
 from apps.portal.views.desk.charge import coordinator, in_charge_of, regions_of
 from apps.portal.web import done, refused
+from apps.reports.models import AbuseReport
 from apps.supply.models import Offer, OfferState
 
 _SHOWN: Final = 6
@@ -83,6 +84,11 @@ def doubted(user: User, _now: dt.datetime) -> QuerySet[Any]:
     return rows.shown().order_by("review_requested_at", "pk")
 
 
+def reported(user: User, _now: dt.datetime) -> QuerySet[Any]:
+    rows = AbuseReport.objects.waiting().filter(in_charge_of(user, "accused__region"))
+    return rows.select_related("accused").order_by("pk")
+
+
 def unconfirmed(user: User, now: dt.datetime) -> QuerySet[Any]:
     # A day after the question: before, the supplier may still answer by itself.
     asked = Q(state=OfferState.PUBLISHED, asked_at__isnull=False, asked_at__lte=now - dt.timedelta(days=1))
@@ -99,6 +105,7 @@ QUEUES: Final[dict[str, Queue]] = {
     "escalated": (_("Stuck needs"), _("No need is stuck."), escalated),
     "review": (_("Needs waiting for review"), _("No need is waiting for review."), to_review),
     "doubted": (_("Offers waiting for review"), _("No offer is waiting for review."), doubted),
+    "reports": (_("Reports of abuse"), _("No report is waiting."), reported),
     "verify": (_("Organisations to verify"), _("No organisation is waiting."), to_verify),
     "clock": (_("Needs that will be escalated within the hour"), _("No need is about to be escalated."), running_out),
     "failed": (_("Messages that failed"), _("No message has failed."), failed),
