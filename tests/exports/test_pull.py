@@ -23,7 +23,7 @@ from apps.accounts.services import issue_token
 from apps.demands.models import Demand
 from apps.exports import services, spool
 from apps.exports.datasets import DATASETS, DEMANDS
-from apps.fulfilment.models import Order
+from apps.fulfilment.models import Delivery, Order, Shipment
 from tests.factories import (
     DemandFactory,
     ItemFactory,
@@ -77,7 +77,7 @@ def test_values_are_written_for_programs(partner: User) -> None:
         None,
         "mask.surgical",
     )
-    assert list(line) == list(row) == [column.name for column in DEMANDS.columns]
+    assert list(line) == list(row) == [*(column.name for column in DEMANDS.columns), "removed"]
 
 
 def test_text_that_is_awkward_comes_through_whole(partner: User) -> None:
@@ -156,7 +156,9 @@ def test_no_dataset_holds_a_contact(partner: User) -> None:
     hospital = OrganisationFactory.create(contact_name="Dr Secret", contact_phone="555-0100", contact_email="s@e.org")
     need = DemandFactory.create(organisation=hospital, contact_name="Nurse Secret", contact_phone="555-0101")
     match = MatchFactory.create(demand=need, state="accepted", responded_at=need.created_at)
-    Order.objects.create(match=match, quantity=match.quantity)
+    order = Order.objects.create(match=match, quantity=match.quantity)
+    Shipment.objects.create(order=order, quantity=1, shipped_at=need.created_at)
+    Delivery.objects.create(order=order, quantity_accepted=1, received_at=need.created_at)
     OfferFactory.create(organisation=OrganisationFactory.create(kind=OrganisationKind.SUPPLIER))
 
     for dataset in DATASETS.values():
@@ -195,7 +197,7 @@ def test_a_pull_costs_the_same_queries_at_every_size(
 
 def test_what_is_not_there_yet_says_so(client: Client, partner: User) -> None:
     client.force_login(partner)
-    for form in ("xlsx", "parquet", "pdf"):
+    for form in ("parquet", "pdf"):
         answer = client.get(f"/api/v1/exports/demands?format={form}")
         assert (answer.status_code, answer.json()["code"]) == (400, "format_not_available")
 
