@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.catalogue.models import Item, Region
+from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.exports import workbook
 from apps.exports.columns import ColumnKind, ExportColumn, for_csv, for_json, for_sheet
@@ -115,7 +116,14 @@ def pull(
     # Before the query runs: a moment taken later could pass over rows that the query does not show yet.
     since = next_since()
     start = codecs.BOM_UTF8 if excel and form == ExportFormat.CSV else b""
-    blocks = _blocks(statements, start)
+    narrowed = {
+        "region": region and region.code,
+        "item": item and item.key,
+        "states": list(states),
+        "updated_since": updated_since and updated_since.isoformat(),
+    }
+    asked = {"dataset": dataset.name, "format": str(form), **{name: value for name, value in narrowed.items() if value}}
+    blocks = _blocks(statements, start, user, asked)
     if form == ExportFormat.XLSX:
         blocks = workbook.packed(dataset.name, [column.name for column in parts[0][1]], blocks, BLOCK)
     return ExportPull(blocks, since)
@@ -201,8 +209,14 @@ def _select(rows: QuerySet[Any], columns: tuple[ExportColumn, ...], write: Calla
     return f"SELECT * FROM ({select}) AS row ({names})", tuple(parameters)  # noqa: S608  # the names and expressions are ours
 
 
-def _blocks(statements: list[Statement], start: bytes) -> Generator[bytes, None, None]:
-    """`start` and the output of COPYs, in blocks. Closing the generator cancels the query and ends its transaction."""
+def _blocks(
+    statements: list[Statement], start: bytes, user: User, asked: dict[str, Any]
+) -> Generator[bytes, None, None]:
+    """`start` and the output of COPYs, in blocks. Closing the generator cancels the query and ends its transaction.
+
+    What was `asked` goes into the audit trail with the number of rows, which is null where the reader left before all
+    were made.
+    """
     spool = Spool()
     spool.write(start)
     database = connections[DEFAULT_DB_ALIAS]
@@ -218,6 +232,7 @@ def _blocks(statements: list[Statement], start: bytes) -> Generator[bytes, None,
         writer.join()
         database.dec_thread_sharing()
         spool.close()
+        audit.record(user, "export.pulled", user, **asked, rows=spool.rows)
 
 
 def _copy(database: BaseDatabaseWrapper, statements: list[Statement], spool: Spool) -> None:
@@ -230,9 +245,13 @@ def _copy(database: BaseDatabaseWrapper, statements: list[Statement], spool: Spo
             session.execute("SET TRANSACTION READ ONLY")
             # It may take longer than a page may.
             session.execute(f"SET LOCAL statement_timeout = '{EXPORT_SECONDS}s'")
+            rows = 0
             for statement, parameters in statements:
-                with session.cursor() as cursor, cursor.copy(statement, parameters) as copy:
-                    _write_blocks(copy, spool)
+                with session.cursor() as cursor:
+                    with cursor.copy(statement, parameters) as copy:
+                        _write_blocks(copy, spool)
+                    rows += cursor.rowcount
+            spool.rows = rows
     except ReaderLeft:
         pass
     except Exception as caught:  # noqa: BLE001  # whatever it is, the reader raises it

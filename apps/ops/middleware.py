@@ -1,4 +1,4 @@
-"""What holds for requests before any view sees them: an id, a limit of the body, and answers that are compressed."""
+"""What holds for every request: an id, a limit of the body, an answer that nobody keeps, and who acts."""
 
 import re
 import uuid
@@ -7,9 +7,12 @@ from typing import Final
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.db import connection
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
+
+from apps.core import audit
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -48,6 +51,31 @@ class CompressionMiddleware(GZipMiddleware):
         return super().process_response(request, response)
 
 
+# Pages use no camera, place or sensor; passkeys and a full screen are all that they ask of the browser. Nothing of this
+# site is for pages of other sites.
+_UNUSED: Final = (
+    *("accelerometer", "bluetooth", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer"),
+    *("microphone", "midi", "payment", "serial", "usb"),
+)
+_USED: Final = ("fullscreen", "publickey-credentials-create", "publickey-credentials-get")
+_SAFETY: Final = {
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join([f"{name}=()" for name in _UNUSED] + [f"{name}=(self)" for name in _USED]),
+}
+
+
+def safety_headers_middleware(get_response: GetResponse) -> GetResponse:
+    """Tell browsers what no page of ours asks for, and who may load what we answer. Django writes the other headers."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        for name, value in _SAFETY.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    return middleware
+
+
 def body_limit_middleware(get_response: GetResponse) -> GetResponse:
     """Raise `RequestDataTooBig` for a body above the limit of its kind.
 
@@ -63,5 +91,31 @@ def body_limit_middleware(get_response: GetResponse) -> GetResponse:
         if not length.isdigit() or int(length) > most:
             raise RequestDataTooBig(f"The body has more than {most} bytes.")
         return get_response(request)
+
+    return middleware
+
+
+def actor_middleware(get_response: GetResponse) -> GetResponse:
+    """Tell the triggers that write the audit trail which user acts. Stands after the authentication."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        with connection.execute_wrapper(audit.names_actor(lambda: request.user)):
+            return get_response(request)
+
+    return middleware
+
+
+def no_store_middleware(get_response: GetResponse) -> GetResponse:
+    """Have no browser and no proxy keep an answer that does not say itself that it may be kept.
+
+    Nearly every page shows a contact or who is logged in. On a ward computer the next person would see it with Back,
+    and without an entry in the audit trail. A page that is added later is safe without a thought.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if "public" not in response.get("Cache-Control", ""):
+            response["Cache-Control"] = "no-store"
+        return response
 
     return middleware
