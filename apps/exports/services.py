@@ -30,6 +30,10 @@ from apps.exports.spool import BLOCK, ReaderLeft, Spool
 
 EXPORT_SECONDS: Final = 600  # the most that the database may take for one
 
+# PostgreSQL weighs plans by when the last row comes, and would sort all before the first. With these settings it reads
+# the index of changes, and nothing is compiled and no process started before the first row.
+FIRST_ROWS_AT_ONCE: Final = ("enable_sort = off", "jit = off", "max_parallel_workers_per_gather = 0")
+
 # A transaction that begins between reading the clock and reading the running transactions does not show yet.
 MARGIN: Final = dt.timedelta(milliseconds=100)
 
@@ -245,6 +249,8 @@ def _copy(database: BaseDatabaseWrapper, statements: list[Statement], spool: Spo
             session.execute("SET TRANSACTION READ ONLY")
             # It may take longer than a page may.
             session.execute(f"SET LOCAL statement_timeout = '{EXPORT_SECONDS}s'")
+            for setting in FIRST_ROWS_AT_ONCE:
+                session.execute(f"SET LOCAL {setting}")
             rows = 0
             for statement, parameters in statements:
                 with session.cursor() as cursor:
