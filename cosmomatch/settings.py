@@ -368,7 +368,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "apps.accounts.passwords.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "apps.accounts.passwords.CommonPasswordValidator"},
     {"NAME": "apps.accounts.passwords.NumericPasswordValidator"},
+    {"NAME": "apps.accounts.passwords.ContextValidator"},
 ]
+PASSWORD_RESET_TIMEOUT = 3600  # in seconds; the mail goes out within seconds
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
