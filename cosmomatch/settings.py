@@ -411,6 +411,7 @@ SHARED_SESSION_HOURS = whole("SHARED_SESSION_HOURS", 8, least=1, most=10_000)
 REQUIRE_SECOND_FACTOR = flag("REQUIRE_SECOND_FACTOR", default=PRODUCTION)
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_TOTP_ISSUER = "CosmoMatch"
+MFA_ADAPTER = "apps.accounts.sealing.SealingAdapter"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION  # browsers allow passkeys on http://localhost
 
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105  the name of a model
