@@ -189,6 +189,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.ops.middleware.no_store_middleware",
+    "apps.api.protocol.encryption.encryption_middleware",
     "apps.ops.middleware.body_limit_middleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -477,10 +478,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 
 HTTPS = SITE_URL.startswith("https://")
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes speak plain HTTP to the process itself
+# Probes speak plain HTTP to the process itself. Programs are refused, not led on: apps/api/protocol/encryption.py.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^api/(?!v1/docs/$)"]
 # Without a proxy of our own anybody could send this header and pass for HTTPS.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 SECURE_HSTS_SECONDS = whole("HSTS_SECONDS", 31_536_000 if HTTPS else 0, least=0, most=63_072_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = flag("HSTS_SUBDOMAINS", default=True)
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
@@ -490,8 +493,7 @@ SESSION_COOKIE_AGE = SESSION_HOURS * 3600
 X_FRAME_OPTIONS = "DENY"
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # the address is unique whatever its case: a constraint on Lower("email")
-    "security.W005",  # HSTS for subdomains: for the owner of the domain to decide, at the proxy
-    "security.W021",  # HSTS preload: the same
+    "security.W021",  # HSTS preload: for the owner of the domain to decide, at the proxy
 ]
 
 CONTENT_SECURITY_POLICY = {
