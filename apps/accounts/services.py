@@ -28,11 +28,11 @@ from apps.accounts.organisations import (
     register_organisation,
 )
 from apps.accounts.verification import (
-    EVIDENCE_LIMIT,
     VERIFICATION_LASTS,
     add_evidence,
     clear_verification,
     expire_verifications,
+    has_acted_for,
     reject_organisation,
     submit_for_verification,
     verify_organisation,
@@ -40,7 +40,6 @@ from apps.accounts.verification import (
 
 # A new verb is listed here: mypy refuses to import a name from this module that is not.
 __all__ = [
-    "EVIDENCE_LIMIT",
     "VERIFICATION_LASTS",
     "add_evidence",
     "add_member",
@@ -52,6 +51,7 @@ __all__ = [
     "end_access",
     "expire_verifications",
     "freeze_account",
+    "has_acted_for",
     "import_organisation",
     "issue_token",
     "keep_default_organisation",
