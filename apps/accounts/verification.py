@@ -37,6 +37,7 @@ def add_evidence(organisation: Organisation, document: UploadedFile[bytes], *, b
 @transaction.atomic
 def submit_for_verification(organisation: Organisation, *, by: User) -> None:
     """Ask the coordinators to verify. Raises `evidence_missing` without an identifier or a document."""
+    check_not_merged(organisation)
     # An identifier can be looked up in its public register, so it is something to verify by itself.
     if not organisation.identifier and not organisation.evidence.exists():
         raise RuleViolation(
@@ -46,6 +47,16 @@ def submit_for_verification(organisation: Organisation, *, by: User) -> None:
         )
     move(organisation, OrganisationState.PENDING, state_reason="")
     audit.record(by, "organisation.submitted", organisation)
+
+
+def check_not_merged(organisation: Organisation) -> None:
+    """Raise `organisation_merged`: nobody acts for it any more, and what was its own is the survivor's."""
+    if organisation.merged_into_id is not None:
+        raise RuleViolation(
+            "organisation_merged",
+            _("“%(name)s” was merged into another organisation.") % {"name": organisation.name},
+            merged_into=str(organisation.merged_into_id),
+        )
 
 
 @transaction.atomic
@@ -59,11 +70,12 @@ def verify_organisation(
 ) -> None:
     """Verify: a coordinator has seen the evidence. It lasts a year unless `until` says otherwise.
 
-    `seen` is the `updated_at` that the coordinator looked at. Raises `state_changed` if the facts changed since, and
-    `identifier_taken` if another verified organisation has the same registration number.
+    `seen` is the `updated_at` that the coordinator looked at. Raises `state_changed` if the facts changed since,
+    `organisation_merged`, and `identifier_taken` if another verified organisation has the same registration number.
     """
     now = now or timezone.now()
     _check_seen(organisation, seen)
+    check_not_merged(organisation)
     if organisation.identifier:
         twin = (
             Organisation.objects.verified()
