@@ -185,8 +185,11 @@ INSTALLED_APPS = [
 # From outside to inside. Metrics enclose everything; a body that is too large is refused before anything reads it.
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "apps.ops.middleware.request_id_middleware",
+    "apps.ops.middleware.CompressionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.ops.middleware.no_store_middleware",
     "apps.ops.middleware.body_limit_middleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -194,6 +197,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.ops.middleware.actor_middleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -227,7 +231,7 @@ WEB_PROCESSES = whole("WEB_PROCESSES", 2, least=1, most=64)
 WEB_THREADS = whole("WEB_THREADS", 4, least=1, most=64)
 WORKER_PROCESSES = whole("WORKER_PROCESSES", 2, least=1, most=64)
 # What this process is. The web server says so by itself (apps/ops/web.py); a command is what says nothing.
-PROCESS = one_of("PROCESS", "command", "web", "worker")
+PROCESS = one_of("PROCESS", "command", "web", "worker", "sender")
 # How many exports one node makes at once; they share the threads and the database with the pages.
 EXPORTS_AT_ONCE = whole("EXPORTS_AT_ONCE", 2, least=1, most=64)
 
@@ -246,26 +250,34 @@ DATABASE_POOL_SIZE = whole("DATABASE_POOL_SIZE", 8, least=0, most=200)
 
 # Seconds that a statement may take, that it may wait for a lock, and that a transaction may do nothing; 0 is no limit.
 # A page must not hold a thread, and a task ends by itself before `CELERY_TASK_TIME_LIMIT`. Commands migrate and load.
-STATEMENT_SECONDS, LOCK_SECONDS, IDLE_SECONDS = {"web": (20, 5, 30), "worker": (200, 60, 240), "command": (0, 0, 0)}[
-    PROCESS
-]
-DATABASE_LIMITS = {
+STATEMENT_SECONDS, LOCK_SECONDS, IDLE_SECONDS = {
+    "web": (20, 5, 30),
+    "worker": (200, 60, 240),
+    "sender": (200, 60, 240),
+    "command": (0, 0, 0),
+}[PROCESS]
+DATABASE_SECONDS = {
     "statement_timeout": whole("DATABASE_STATEMENT_SECONDS", STATEMENT_SECONDS, least=0, most=86_400),
     "lock_timeout": whole("DATABASE_LOCK_SECONDS", LOCK_SECONDS, least=0, most=86_400),
     "idle_in_transaction_session_timeout": whole("DATABASE_IDLE_SECONDS", IDLE_SECONDS, least=0, most=86_400),
 }
+DATABASE_SESSION = {name: f"{seconds}s" for name, seconds in DATABASE_SECONDS.items() if seconds}
+if PROCESS == "sender":
+    # It commits twice for each message. If the power fails, the last commits may be lost, and these messages are sent
+    # again, as "at least once" allows.
+    DATABASE_SESSION["synchronous_commit"] = "off"
 
 
-def database(url: str, pool_size: int, limits: dict[str, int]) -> dict[str, Any]:
+def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any]:
     """Django's form of a `postgresql://` URL. Parameters after `?` go to libpq; `host` may be a socket's directory.
 
-    `limits` are settings of PostgreSQL in seconds. They go with the start of each connection, so they cost no query.
+    `session` are settings of PostgreSQL. They go with the start of each connection, so they cost no query.
     """
     parts = urlsplit(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     if not parts.path.strip("/"):
         raise ImproperlyConfigured("DATABASE_URL names no database.")
-    said = [options.get("options", ""), *(f"-c {name}={limit}s" for name, limit in limits.items() if limit)]
+    said = [options.get("options", ""), *(f"-c {name}={value}" for name, value in session.items())]
     if any(said):
         options["options"] = " ".join(filter(None, said))
     settings: dict[str, Any] = {
@@ -285,7 +297,7 @@ def database(url: str, pool_size: int, limits: dict[str, int]) -> dict[str, Any]
     return settings
 
 
-DATABASES = {"default": database(DATABASE_URL, DATABASE_POOL_SIZE, DATABASE_LIMITS)}
+DATABASES = {"default": database(DATABASE_URL, DATABASE_POOL_SIZE, DATABASE_SESSION)}
 
 REDIS_IS_NAMED = bool(secret("REDIS_URL"))
 REDIS_URL = address("REDIS_URL", "redis://redis-url-is-not-set.invalid", ("redis", "rediss", "unix"), read=secret)
@@ -439,6 +451,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "DESCRIPTION": "Puts a hospital that has run out of something in touch with the suppliers who have it.",
+    "SERVERS": [{"url": SITE_URL, "description": "This site."}],
     "ENUM_NAME_OVERRIDES": {
         "DemandState": "apps.demands.models.DemandState",
         "OfferState": "apps.supply.models.OfferState",
@@ -447,6 +460,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "OrganisationState": "apps.accounts.models.OrganisationState",
         "DeclineReason": "apps.matching.models.DeclineReason",
     },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.api.events.describe_webhooks",
+    ],
     # Files of a package: no page loads anything from another host.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -512,6 +529,7 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = text("DEFAULT_FROM_EMAIL", f"CosmoMatch <nor
 SMS_GATEWAY_URL = address("SMS_GATEWAY_URL", "", ("http", "https"))
 SMS_GATEWAY_TOKEN = secret("SMS_GATEWAY_TOKEN")
 
+WEBHOOK_DATA = "apps.api.events.data_of"  # what is told of an event: rows as the API shows them
 WEBHOOKS_MAY_BE_PRIVATE = not PRODUCTION  # an address typed in by anybody must not reach into our own network
 
 
@@ -544,6 +562,7 @@ PROMETHEUS_EXPORT_MIGRATIONS = False
 LOG_FORMAT = one_of("LOG_FORMAT", *(("json", "console") if PRODUCTION else ("console", "json")))
 LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # apps/ops/middleware.py has looked at it
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # each request is one line, when it ends
 
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.models import Permission as ModelPermission
 from django.db import connection, models
@@ -137,6 +139,34 @@ def test_what_is_kept_cannot_be_deleted_nor_what_services_own_be_changed(office:
     assert office.post(page(AuditEntry, "delete", entry.pk), {"post": "yes"}).status_code == 403
 
 
+def test_no_page_shows_what_would_let_its_reader_in(office: Client, buyer: User) -> None:
+    """With the secret of a factor or the key of a session, staff would be that person."""
+    factor = Authenticator.objects.create(user=buyer, type="totp", data={"secret": "JBSWY3DPEHPK3PXP"})
+    session = UserSession.objects.create(user=buyer, ip="10.0.0.1", session_key="the-key-of-a-session", user_agent="x")
+    webhook = add_webhook(OrganisationFactory.create(), url="http://example.org/", by=buyer)
+    for row, secret in ((factor, "JBSWY3DP"), (session, "the-key-of-a-session"), (webhook, webhook.secret)):
+        for address in (page(type(row), "change", row.pk), page(type(row), "changelist")):
+            shown = office.get(address)
+            assert shown.status_code == 200
+            assert secret not in shown.text
+
+
+def test_a_lost_factor_is_removed_by_superusers_alone(client: Client, root: User, buyer: User) -> None:
+    factor = Authenticator.objects.create(user=buyer, type="totp", data={"secret": "JBSWY3DPEHPK3PXP"})
+    token, _text = accounts.issue_token(buyer, name="ERP", scopes=["read"])
+    helper = clerk("view_authenticator", "change_authenticator", "delete_authenticator")
+    client.force_login(helper)
+    act(client, "remove", factor)
+    assert client.post(page(Authenticator, "delete", factor.pk), {"post": "yes"}).status_code == 403
+    assert Authenticator.objects.exists()
+
+    client.force_login(root)
+    assert act(client, "remove", factor) == ["1 row: done."]
+    assert not Authenticator.objects.exists()
+    assert not ApiToken.objects.filter(pk=token.pk).exists()
+    assert AuditEntry.objects.filter(event="factor.removed", actor=root, target_id=str(buyer.pk)).exists()
+
+
 def test_nobody_but_staff_gets_in(client: Client, buyer: User, coordinator: User) -> None:
     for user in (None, buyer, coordinator):
         if user:
@@ -201,7 +231,7 @@ def test_coordinators_are_set_up_here(office: Client) -> None:
 
     assert response.status_code == 302, response.context["errors"]
     assert Organisation.objects.get().kind == OrganisationKind.COORDINATOR
-    assert AuditEntry.objects.get().event == "organisation.registered"
+    assert AuditEntry.objects.get(target_type="accounts.organisation").event == "organisation.registered"
 
 
 def test_staff_invite_as_everybody_does_and_add_nobody(office: Client, hospital: Organisation) -> None:

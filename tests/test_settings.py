@@ -155,6 +155,10 @@ def test_a_database_url_is_taken_apart(read: Any) -> None:
         ),
         ({"DATABASE_URL": "postgresql://me@host/name?options=-c%20x.y=z"}, "-c x.y=z"),
         ({"PROCESS": "worker", "DATABASE_STATEMENT_SECONDS": "0", "DATABASE_IDLE_SECONDS": "0"}, "-c lock_timeout=60s"),
+        (
+            {"PROCESS": "sender", "DATABASE_STATEMENT_SECONDS": "0", "DATABASE_IDLE_SECONDS": "0"},
+            "-c lock_timeout=60s -c synchronous_commit=off",
+        ),
     ],
 )
 def test_each_kind_of_process_has_limits_of_its_own(read: Any, environment: dict[str, str], options: str) -> None:

@@ -46,6 +46,7 @@ def issue_token(
 
     It lasts for `TOKEN_TTL` of the settings unless `lasts` says otherwise.
     """
+    audit.acting(user)
     token, text = ApiToken.objects.create(  # type: ignore[no-untyped-call]  # knox has no types
         user,
         expiry=lasts or settings.REST_KNOX["TOKEN_TTL"],
@@ -54,14 +55,13 @@ def issue_token(
         scopes=sorted(set(scopes)),
         region=region,
     )
-    audit.record(user, "token.issued", user, key=token.token_key, scopes=token.scopes)
     return token, text
 
 
 @transaction.atomic
 def revoke_token(token: ApiToken, *, by: User) -> None:
     """Delete the token. Requests with it are refused from now on."""
-    audit.record(by, "token.revoked", token.user, key=token.token_key)
+    audit.acting(by)
     token.delete()
 
 
@@ -69,10 +69,18 @@ def revoke_token(token: ApiToken, *, by: User) -> None:
 def end_access(user: User, *, by: User | None, now: dt.datetime | None = None) -> None:
     """End all sessions of the user, and delete all their tokens."""
     # Sessions are not rows that name their user. The middleware ends those that began before this time.
+    audit.acting(by)
     user.access_ended_at = now or timezone.now()
     user.save(update_fields=["access_ended_at"])
     tokens, _by_table = ApiToken.objects.filter(user=user).delete()
     audit.record(by, "access.ended", user, tokens=tokens)
+
+
+@transaction.atomic
+def remove_factor(factor: Authenticator, *, by: User) -> None:
+    """Remove a second factor that its owner has lost. Sessions and tokens end: the device may be in other hands."""
+    end_access(factor.user, by=by)
+    factor.delete()
 
 
 @transaction.atomic
@@ -86,11 +94,11 @@ def freeze_account(user: User, *, address: str, since: dt.datetime, now: dt.date
     user.set_unusable_password()
     EmailAddress.objects.filter(user=user).delete()
     Authenticator.objects.filter(user=user, created_at__gte=since).delete()
-    user.is_active = is_free = not User.objects.filter(email__iexact=address).exclude(pk=user.pk).exists()
+    user.is_active = is_free = not User.objects.with_address(address).exclude(pk=user.pk).exists()
     if is_free:
         user.email = address
         # Whoever sent the link got it by a mail to this address.
-        EmailAddress.objects.filter(email__iexact=address).delete()
+        EmailAddress.objects.filter(email=address.lower()).delete()
         EmailAddress.objects.create(user=user, email=address.lower(), primary=True, verified=True)
     user.save(update_fields=["password", "email", "is_active"])
     audit.record(user, "account.frozen", user, address=address, since=since.isoformat())

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.membership import add_member, keep_default_organisation
 from apps.accounts.models import Invitation, InvitationState, Language, Membership, Organisation, User
 from apps.accounts.notices import tell
-from apps.accounts.permissions import Role
+from apps.accounts.permissions import Role, check_manages
 from apps.accounts.verification import check_not_merged
 from apps.core import audit
 from apps.core.errors import RuleViolation
@@ -59,12 +59,13 @@ def invite(
 ) -> Invitation:
     """Invite whoever reads the mail of this address.
 
-    Raises `member_already`, `invitation_open`, `invitation_declined` and `invitations_too_many`. None of
-    them depends on whether the address has an account.
+    Raises `office_of_others`, `member_already`, `invitation_open`, `invitation_declined` and `invitations_too_many`.
+    None of them depends on whether the address has an account.
     """
+    check_manages(by, organisation)
     now, email = now or timezone.now(), email.strip().lower()
     _check_limits(organisation, now)
-    if Membership.objects.filter(organisation=organisation, user__email__iexact=email).exists():
+    if Membership.objects.filter(organisation=organisation, user__in=User.objects.with_address(email)).exists():
         # Its managers see the addresses of its people anyway.
         raise RuleViolation("member_already", _("This person belongs to the organisation already."), field="email")
 
@@ -91,6 +92,7 @@ def invite(
 @transaction.atomic
 def resend_invitation(invitation: Invitation, *, by: User, now: dt.datetime | None = None) -> None:
     """Send the mail again, for another 14 days. Raises `invitation_over` and `invitations_too_many`."""
+    check_manages(by, invitation.organisation)
     now = now or timezone.now()
     _check_limits(invitation.organisation, now, more_open=0)
     open_still = Invitation.objects.open(now).filter(pk=invitation.pk)
@@ -124,8 +126,8 @@ def withdraw_invitation(invitation: Invitation, *, by: User) -> None:
 def accept_invitation(invitation: Invitation, *, by: User, now: dt.datetime | None = None) -> Membership:
     """The invited person joins. Both sides are told.
 
-    Raises `invitation_not_yours` (403) for another address, `invitation_over` once it ran out, was answered or taken
-    back, and `member_already`.
+    Raises `invitation_not_yours` (403) for another address, `invitation_own` (403) for who has sent it,
+    `invitation_over` once it ran out, was answered or taken back, and `member_already`.
     """
     _check_invited(invitation, by, now or timezone.now())
     # The person is locked: of two organisations that are joined at once, the second sees the first.
@@ -184,7 +186,7 @@ def _in_languages(role: str) -> dict[str, str]:
 
 def _language_of(invitation: Invitation) -> str:
     """The language of the mail: of the person with this address, if there is one, else of who invites."""
-    person = User.objects.filter(email__iexact=invitation.email).values_list("language", flat=True).first()
+    person = User.objects.with_address(invitation.email).values_list("language", flat=True).first()
     return person or invitation.invited_by.language
 
 
@@ -231,6 +233,11 @@ def _check_invited(invitation: Invitation, user: User | None, now: dt.datetime) 
             "invitation_not_yours",
             _("This invitation is for another e-mail address. Log in with the address that got the mail."),
             status=403,
+        )
+    # Staff could otherwise give themselves the rights of any desk.
+    if user and user.pk == invitation.invited_by_id:
+        raise RuleViolation(
+            "invitation_own", _("You have sent this invitation yourself: somebody else has to invite you."), status=403
         )
     if invitation.state != InvitationState.OPEN or invitation.expires_at <= now or not invitation.invited_by.is_active:
         raise _over()

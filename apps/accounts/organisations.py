@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop
 
 from apps.accounts.membership import add_member, keep_default_organisation
 from apps.accounts.models import IdentifierKind, Organisation, OrganisationState, User
-from apps.accounts.permissions import OPEN_KINDS, Role
+from apps.accounts.permissions import OPEN_KINDS, Role, check_manages
 from apps.accounts.verification import NO_VERIFICATION, clear_verification
 from apps.catalogue import identifiers
 from apps.catalogue.models import Region
@@ -83,7 +83,8 @@ def import_organisation(
 
 @transaction.atomic
 def amend_organisation(organisation: Organisation, *, by: User, **changes: Any) -> Organisation:
-    """Change facts of an organisation. Changing a verified fact clears the verification."""
+    """Change facts of an organisation. Changing a verified fact clears the verification. Raises `office_of_others`."""
+    check_manages(by, organisation)
     # Locked, so that a verification at the same moment sees either the old facts or the new ones, and not a mixture.
     organisation = Organisation.objects.select_for_update(of=["self"], no_key=True).get(pk=organisation.pk)
     if "identifier" in changes or "identifier_kind" in changes:

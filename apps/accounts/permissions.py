@@ -6,6 +6,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.errors import RuleViolation
+
 if TYPE_CHECKING:
     from apps.accounts.models import Organisation, User
     from apps.catalogue.models import Region
@@ -69,15 +71,37 @@ REGIONAL: Final = frozenset({Permission.WATCH_REGION, Permission.COORDINATE})
 # Permissions that concern everybody. They need a verified organisation whose region is a whole country.
 NATIONAL: Final = frozenset({Permission.SET_POLICY})
 
+# Kinds that see or decide beyond themselves. Nobody manages those of others: whoever did would have their rights.
+OFFICES: Final = frozenset(kind for kind, allowed in KINDS.items() if allowed & (REGIONAL | NATIONAL))
+
 # Kinds that anyone may register; the others are made by coordinators in the back office.
 OPEN_KINDS: Final = frozenset(OrganisationKind) - {OrganisationKind.COORDINATOR}
+
+
+def is_office(organisation: "Organisation") -> bool:
+    """Whether it is a government department or a desk of coordinators."""
+    return organisation.kind in OFFICES
+
+
+def check_manages(user: "User", organisation: "Organisation") -> None:
+    """Raise `office_of_others` (403) if it is an office and `user` is not one of its managers.
+
+    The services call this too, so that it holds for the back office. Superusers set offices up there.
+    """
+    if not is_office(organisation) or user.is_superuser:
+        return
+    own = [grant for grant in user.grants if grant.organisation_id == organisation.pk]
+    if not any(Permission.MANAGE_ORGANISATION in grant.permissions for grant in own):
+        raise RuleViolation(
+            "office_of_others", _("Only its own managers manage a government department or a desk."), status=403
+        )
 
 
 def can(user: "User | AnonymousUser", permission: Permission, organisation: "Organisation | None" = None) -> bool:
     """Whether `user` may do `permission` for `organisation`; without one: for any organisation at all.
 
     A member may do what role and kind both allow. A verified coordinator may do anything for the organisations of its
-    region.
+    region, except managing government departments and other desks.
     """
     if not user.is_authenticated or not user.is_active:
         return False
@@ -93,7 +117,8 @@ def can(user: "User | AnonymousUser", permission: Permission, organisation: "Org
             if organisation.is_merged:
                 return permission in REGIONAL | {Permission.VIEW}
             # `REGIONAL` comes on top, because watching and verifying are not what an organisation does for itself.
-            return permission in (KINDS[organisation.kind] | REGIONAL) - NATIONAL
+            allowed = (KINDS[organisation.kind] | REGIONAL) - NATIONAL
+            return permission in (allowed - {Permission.MANAGE_ORGANISATION} if is_office(organisation) else allowed)
 
     return False
 

@@ -4,7 +4,15 @@ Each stands in the module that is named for it, and edges and apps above find it
 `invitations.py`.
 """
 
-from apps.accounts.access import amend_user, end_access, freeze_account, issue_token, revoke_token, was_frozen_before
+from apps.accounts.access import (
+    amend_user,
+    end_access,
+    freeze_account,
+    issue_token,
+    remove_factor,
+    revoke_token,
+    was_frozen_before,
+)
 from apps.accounts.membership import (
     add_member,
     change_role,
@@ -52,6 +60,7 @@ __all__ = [
     "leave_organisation",
     "register_organisation",
     "reject_organisation",
+    "remove_factor",
     "remove_member",
     "revoke_token",
     "submit_for_verification",

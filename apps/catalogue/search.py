@@ -1,13 +1,38 @@
 """Finding rows by a piece of their text in any language, served by trigram indexes on `upper(column)`."""
 
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Final
+
 from django.contrib.postgres.lookups import TrigramWordSimilar
 from django.contrib.postgres.search import TrigramSimilarity
+from django.db import connection
 from django.db.models import Case, F, FloatField, Q, Value, When
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Cast, Upper
 
 # In characters. A longer text only costs time, and what comes later in it improves no rank.
 LONGEST = 80
+
+# The query of `Item.objects.search` without its finer ranks, for many names in one pass: the ORM knows no LATERAL, and
+# a search for each name takes a tenth of a second.
+_NEAREST_ITEMS: Final = """
+    WITH called AS (
+        SELECT id AS item_id, upper(unnest(ARRAY[key, name_zh, name_en])) AS name FROM catalogue_item
+        UNION ALL
+        SELECT item_id, upper(text) FROM catalogue_itemalias
+    )
+    SELECT wanted.name, near.item_id
+    FROM unnest(%(names)s::text[]) AS wanted (name)
+    CROSS JOIN LATERAL (
+        SELECT called.item_id, max(similarity(called.name, upper(wanted.name))) AS closeness
+        FROM called
+        WHERE strpos(called.name, upper(wanted.name)) > 0 OR upper(wanted.name) <%% called.name
+        GROUP BY called.item_id
+        ORDER BY closeness DESC, called.item_id
+        LIMIT %(most)s
+    ) near
+"""
 
 
 def clean(text: str) -> str:
@@ -47,3 +72,13 @@ def rank(field: str, text: str) -> CombinedExpression:
         output_field=FloatField(),
     )
     return how + Cast(TrigramSimilarity(field, text), FloatField())
+
+
+def nearest_items(names: Collection[str], *, most: int) -> dict[str, list[int]]:
+    """For each of these names, as `clean` makes them, the ids of the items with names most like it, the best first."""
+    found: dict[str, list[int]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEAREST_ITEMS, {"names": list(names), "most": most})
+        for name, item_id in cursor.fetchall():
+            found[name].append(item_id)
+    return found

@@ -1,5 +1,6 @@
 """Orders and what became of them."""
 
+from decimal import Decimal
 from typing import ClassVar, Self
 
 from django.contrib.auth.models import AnonymousUser
@@ -66,6 +67,12 @@ class Order(TimeStamped):
     quantity = models.BigIntegerField(_("quantity"))
     quantity_received = models.BigIntegerField(_("received"), default=0)
     quantity_rejected = models.BigIntegerField(_("rejected"), default=0)
+    # The price that was agreed, frozen from the offer when the order was made: 0 for a donation, None where the offer
+    # named none. Later changes of the offer do not touch it.
+    unit_price: models.DecimalField[Decimal | None, Decimal | None] = models.DecimalField(
+        _("price per unit"), max_digits=14, decimal_places=4, null=True, blank=True, editable=False
+    )
+    currency = models.CharField(_("currency"), max_length=3, blank=True, editable=False)
     state = models.CharField(_("state"), max_length=10, choices=OrderState.choices, default=OrderState.CONFIRMED)
     state_reason = models.CharField(_("reason"), max_length=500, blank=True)
 
@@ -99,6 +106,9 @@ class Order(TimeStamped):
                     quantity__gte=F("quantity_received") + F("quantity_rejected"),
                 ),
                 name="order_received_was_ordered",
+            ),
+            models.CheckConstraint(
+                condition=Q(unit_price=None) | Q(unit_price__gte=0) & ~Q(currency=""), name="order_price_has_currency"
             ),
             # Accepting twice, as by a double click, makes one order.
             models.UniqueConstraint(fields=["match"], condition=Q(repeat_of=None), name="order_first_once"),

@@ -116,7 +116,7 @@ def processes(listener: socket.socket, *, workers: int, mail_port: int | None, v
         Process(
             "sender",
             [*worker, "-Q", "email,sms,webhook", "--pool=threads", "--concurrency=4", "-n", "sender@%h"],
-            of_worker,
+            of_worker | {"PROCESS": "sender"},
         ),
         Process(
             "web",

@@ -89,7 +89,7 @@ def _send_webhooks(now: dt.datetime | None) -> int:
                     batch = _claim_webhooks(busy, now, free)
             for message in batch:
                 had_their_turn.add(message.organisation_id or 0)
-                if _begin(message, now or timezone.now()):
+                if _begin(message, now or timezone.now()) and _fill(message, now or timezone.now()):
                     under_way[lanes.submit(channel.send, message)] = message
 
             # Threads only talk to the other side. The tables are written here, through one connection.
@@ -158,6 +158,16 @@ def _begin(message: Message, now: dt.datetime) -> bool:
         return False
     message.attempts += 1
     return bool(_own(message, attempts=F("attempts") + 1))
+
+
+def _fill(message: Message, now: dt.datetime) -> bool:
+    """Fill in what is told of the event, which reads tables; false if that fails."""
+    try:
+        message.context = webhook.data_of(message)
+    except Exception as caught:  # noqa: BLE001  # one message that cannot be made must not hold up the others
+        _mark(message, caught, now)
+        return False
+    return True
 
 
 def _own(message: Message, **changes: object) -> int:

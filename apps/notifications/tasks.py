@@ -1,6 +1,8 @@
 """Celery's way into the outbox, and the one way to wake a worker."""
 
 import threading
+import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -51,9 +53,7 @@ def send_emails() -> int:
     """Send the e-mails that are due, and first queue what the tables say is to be told."""
     from apps.notifications import services
 
-    clear_wake_mark(send_emails)
-    services.queue_pending_notices()
-    return _send(send_emails, "email")
+    return _send(send_emails, "email", before=services.queue_pending_notices)
 
 
 @shared_task
@@ -79,17 +79,27 @@ def wake_senders() -> None:
         wake(task)
 
 
-def _send(task: Task[[], int], channel: str) -> int:
+def _send(task: Task[[], int], channel: str, before: Callable[[], object] = lambda: None) -> int:
     from apps.notifications import sending
 
-    clear_wake_mark(task)
-    # The sender runs its tasks as threads of one process. A run looks for more until there is none, so a second one of
-    # the same channel would only take a thread from the others.
+    # The sender runs its tasks as threads of one process, so a second run of a channel would only take a thread from
+    # the others. The first one looks again before it ends.
     under_way = _UNDER_WAY[task.name]
     if not under_way.acquire(blocking=False):
         return 0
     try:
-        return sending.send_due(channel)
+        sent = 0
+        until = time.monotonic() + sending.RUN_SECONDS
+        while time.monotonic() < until:
+            # Only a look clears the mark, and a task that is turned away does not. So a long run is woken once, and not
+            # at each commit.
+            clear_wake_mark(task)
+            before()
+            handed_over = sending.send_due(channel)
+            sent += handed_over
+            if not handed_over:
+                break
+        return sent
     finally:
         under_way.release()
 

@@ -8,9 +8,11 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final
 
 from apps.catalogue.units import MAX_QUANTITY
+
+MOST_PARTS: Final = 500  # of one list, as in the API
 
 
 @dataclass(frozen=True)
@@ -89,20 +91,21 @@ def parse_flag(cell: Any) -> bool | CellFault:
 
 
 def parse_date(cell: Any) -> dt.date | CellFault:
-    if isinstance(cell, dt.datetime):
-        return cell.date()
-    if isinstance(cell, dt.date):
-        return cell
+    if isinstance(cell, dt.date):  # a date and time is one, too
+        return _plausible(dt.date(cell.year, cell.month, cell.day))
     text = unicodedata.normalize("NFKC", text_of(cell)).rstrip("日")
     for sign in "/.年月":
         text = text.replace(sign, "-")
     try:
         year, month, day = (int(part) for part in text.split("-"))
-        value = dt.date(year, month, day)
+        return _plausible(dt.date(year, month, day))
     except (ValueError, OverflowError):
         return CellFault("not_a_date")
+
+
+def _plausible(day: dt.date) -> dt.date | CellFault:
     # A year outside this range is mistyped.
-    return value if 1970 <= value.year <= 2999 else CellFault("not_a_date")
+    return day if 1970 <= day.year <= 2999 else CellFault("not_a_date")
 
 
 def parse_line(most: int) -> Callable[[Any], str | CellFault]:
@@ -125,7 +128,8 @@ def parse_list(cell: Any) -> list[str] | CellFault:
         return text
     for sign in ";；,，、|\n":
         text = text.replace(sign, "\t")
-    return [part.strip() for part in text.split("\t") if part.strip()]
+    parts = [part.strip() for part in text.split("\t") if part.strip()]
+    return parts if len(parts) <= MOST_PARTS else CellFault("too_long")
 
 
 def parse_currency(cell: Any) -> str | CellFault:

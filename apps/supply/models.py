@@ -260,6 +260,11 @@ class Offer(Post):
     def is_repeatable(self) -> bool:
         return self.state in REPEATABLE
 
+    @property
+    def price(self) -> Decimal | None:
+        """The price per unit: 0 for a donation, None where none is named."""
+        return Decimal(0) if self.is_donation else self.unit_price
+
     def stale_at(self, policy: PolicyValues) -> dt.datetime | None:
         """When the offer is suspended, unless somebody confirms it before. None if it was never published."""
         if self.confirmed_at is None:

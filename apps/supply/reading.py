@@ -11,14 +11,18 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, ItemAlias, Region, Standard
-from apps.catalogue.naming import Proposals, find
+from apps.catalogue.naming import Places, Proposals, find
+from apps.catalogue.search import clean, nearest_items
 from apps.catalogue.standards import normalise
 from apps.core.errors import RuleViolation, Text
 from apps.supply import services, sheets
 from apps.supply.models import Offer
 
-# The most unknown names of places that are looked up for one sheet, because each is compared with all regions.
-_MOST_LOOKED_UP: Final = 100
+# The most of one sheet: different places; places that are searched for with spelling mistakes; unknown items that are
+# compared with the whole catalogue.
+_MOST_PLACES: Final = 5_000
+_MOST_SEARCHED: Final = 5
+_MOST_COMPARED: Final = 100
 _FAULTS: Final[dict[str, Text]] = {
     "missing": _("This is missing."),
     "not_whole": _("“%(value)s” is not a whole number."),
@@ -71,13 +75,16 @@ def read_rows(organisation: Organisation, data: bytes, *, by: User | None, publi
         raise RuleViolation("not_a_supplier", _("This kind of organisation does not publish offers."))
 
     names = _Names(sheet.rows)
-    rows = [_read_row(organisation, row, names, by, publish=publish) for row in sheet.rows]
+    rows = [_read_row(row, names) for row in sheet.rows]
+    good = [row for row in rows if not row.errors]
+    references = services.References.of(row.facts for row in good)
+    for row in good:
+        _draft(organisation, row, references, by, publish=publish)
     return ReadSheet(rows, sheet.unknown_columns)
 
 
-def import_offers(organisation: Organisation, data: bytes, *, by: User | None, publish: bool = False) -> list[Offer]:
+def save_rows(organisation: Organisation, sheet: ReadSheet, *, by: User | None, publish: bool = False) -> list[Offer]:
     """Create an offer for each row of a sheet, or none. Raises `rows_invalid` with every fault by row and column."""
-    sheet = read_rows(organisation, data, by=by, publish=publish)
     if sheet.faulty:
         raise RuleViolation.of_fields(
             sheet.errors, _("Nothing was imported: some rows have faults."), code="rows_invalid"
@@ -91,34 +98,35 @@ def _words_for(problem: sheets.UnreadableError) -> Text:
         "unreadable": _("This file cannot be read as CSV or XLSX."),
         "empty": _("There is no row with an offer in this file."),
         "too_long": _("This file is too long: at most %(most)s rows.") % {"most": sheets.MAX_ROWS},
+        "too_costly": _("This workbook takes too long to read. Save the sheet as CSV and choose that."),
         "columns_missing": _("These columns are missing: %(names)s.") % {"names": names},
         "columns_doubled": _("These columns are there twice: %(names)s.") % {"names": names},
     }
     return texts[problem.code]
 
 
-def _read_row(
-    organisation: Organisation, row: sheets.SheetRow, names: "_Names", by: User | None, *, publish: bool
-) -> ReadRow:
+def _read_row(row: sheets.SheetRow, names: "_Names") -> ReadRow:
     read = ReadRow(row.number)
     for column, fault in row.faults.items():
         read.errors[column] = [str(_FAULTS[fault.code]) % {"value": fault.value}]
-
     for column, value in row.values.items():
         try:
             read.facts[column] = names.meaning(column, value)
         except LookupError as error:
             read.errors[column] = [str(error.args[0])]
-    if read.errors:
-        return read
-
-    try:
-        read.offer = services.draft_offer(organisation, by=by, **read.facts)
-        if publish:
-            services.check_can_go_out(read.offer, timezone.now())
-    except RuleViolation as violation:
-        read.errors = violation.errors or {"item": [violation.message]}
     return read
+
+
+def _draft(
+    organisation: Organisation, row: ReadRow, references: services.References, by: User | None, *, publish: bool
+) -> None:
+    """Complete the row with its offer, or with what is wrong with it as a whole."""
+    try:
+        row.offer = services.draft_offer(organisation, by=by, references=references, **row.facts)
+        if publish:
+            services.check_can_go_out(row.offer, timezone.now())
+    except RuleViolation as violation:
+        row.errors = violation.errors or {"item": [violation.message]}
 
 
 class _Names:
@@ -127,18 +135,12 @@ class _Names:
     def __init__(self, rows: Iterable[sheets.SheetRow]) -> None:
         rows = list(rows)
         self.items = self._items()
+        self.near = self._near(row.values["item"] for row in rows if "item" in row.values)
         self.proposals = Proposals()
-        self.looked_up = 0
         # A few hundred rows: one query for all is cheaper than one for each row of the sheet.
         self.standards = {_key(standard.code): standard for standard in Standard.objects.all()}
-        self.regions = self._regions(
-            {
-                name
-                for row in rows
-                for name in [row.values.get("origin_region"), *row.values.get("ships_to", [])]
-                if name
-            }
-        )
+        places = (name for row in rows for name in [row.values.get("origin_region"), *row.values.get("ships_to", [])])
+        self.regions = self._regions(list(dict.fromkeys(name for name in places if name)))
 
     @staticmethod
     def _items() -> dict[str, set[Item]]:
@@ -155,13 +157,38 @@ class _Names:
                 items[_key(name)] = {item}
         return items
 
+    def _near(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """For the first unknown names of items, as they are searched for: what they are like."""
+        unknown = dict.fromkeys(clean(name) for name in names if _key(name) not in self.items)
+        wanted = [name for name in unknown if name][:_MOST_COMPARED]
+        found = nearest_items(wanted, most=3) if wanted else {}
+        labels = {item.pk: item.label for items in self.items.values() for item in items}
+        return {name: [labels[pk] for pk in keys if pk in labels] for name, keys in found.items()}
+
     @staticmethod
-    def _regions(names: set[str]) -> dict[str, set[Region]]:
+    def _regions(names: list[str]) -> dict[str, set[Region]]:
+        if len(names) > _MOST_PLACES:
+            raise RuleViolation(
+                "sheet_unusable",
+                _("This file names too many places: at most %(most)s.") % {"most": f"{_MOST_PLACES:,}"},
+                field="file",
+                reason="too_long",
+            )
         regions: dict[str, set[Region]] = defaultdict(set)
         wanted = Q(code__in=names) | Q(name__in=names) | Q(name_en__in=names)
         for region in Region.objects.places().filter(wanted):
             for name in (region.code, region.name, region.name_en):
                 regions[name].add(region)
+
+        unknown = [name for name in names if name not in regions]
+        if unknown:
+            places = Places()
+            codes = {name: places.find(name) for name in unknown}
+            found = Region.objects.in_bulk({code for several in codes.values() for code in several})
+            regions.update({name: {found[code] for code in several} for name, several in codes.items()})
+        # What may be misspelt costs a search each.
+        for name in [name for name in unknown if not regions[name]][:_MOST_SEARCHED]:
+            regions[name] = set(find(name))
         return regions
 
     def meaning(self, column: str, value: Any) -> Any:
@@ -184,7 +211,7 @@ class _Names:
             raise LookupError(
                 _("“%(name)s” may be several items: write one of %(keys)s.") % {"name": name, "keys": keys}
             )
-        if near := [item.label for item in Item.objects.listed().search(name)[:3]]:
+        if near := self.near.get(clean(name)):
             raise LookupError(
                 _("There is no item “%(name)s”. Did you mean %(near)s?") % {"name": name, "near": ", ".join(near)}
             )
@@ -197,10 +224,6 @@ class _Names:
         return found
 
     def region(self, name: str) -> Region:
-        # Exact names were looked up for all rows at once. Only the others cost a search each.
-        if name not in self.regions and self.looked_up < _MOST_LOOKED_UP:
-            self.looked_up += 1
-            self.regions[name] = set(find(name))
         found = self.regions.get(name, set())
         if len(found) == 1:
             return next(iter(found))

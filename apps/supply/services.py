@@ -1,9 +1,9 @@
 """The verbs of supply: with `quantities.py` and `amending.py` the only writer of this app's tables."""
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from django.db import transaction
 from django.utils import timezone
@@ -20,7 +20,27 @@ from apps.policy.models import Policy
 from apps.supply.models import Offer, OfferState, OfferStateCode
 
 
-def check_facts(offer: Offer) -> None:
+@dataclass(frozen=True)
+class References:
+    """What the catalogue has of what some offers refer to: one look for a whole sheet."""
+
+    standards: frozenset[tuple[int, int]]  # ids of items and of their standards
+    regions: frozenset[str]
+
+    @classmethod
+    def of(cls, offers: Iterable[Mapping[str, Any]]) -> Self:
+        """`offers` are the arguments of `create_offer`."""
+        offers = list(offers)
+        standards = {facts["standard"] for facts in offers if facts.get("standard")}
+        codes = {code for facts in offers for code in facts.get("ships_to") or ()}
+        items = ItemStandard.objects.filter(item__in={facts["item"] for facts in offers}, standard__in=standards)
+        return cls(
+            frozenset(items.values_list("item_id", "standard_id")) if standards else frozenset(),
+            frozenset(Region.objects.filter(code__in=codes).values_list("code", flat=True)) if codes else frozenset(),
+        )
+
+
+def check_facts(offer: Offer, references: References | None = None) -> None:
     """Raise every fault of an offer at once, in words."""
     errors: dict[str, list[Text]] = {}
     in_range = _("A quantity is a whole number up to 1,000,000,000,000.")
@@ -38,31 +58,37 @@ def check_facts(offer: Offer) -> None:
         errors["unit_price"] = [_("A price cannot be negative.")]
     if offer.is_donation and offer.unit_price:
         errors["unit_price"] = [_("A donation has no price.")]
-    errors |= _check_references(offer)
+    if references is None:
+        facts = {"item": offer.item, "standard": offer.standard, "ships_to": offer.ships_to}
+        references = References.of([facts])
+    errors |= _check_references(offer, references)
     if errors:
         raise RuleViolation.of_fields(errors, _("Some of the information is not valid."))
 
 
-def _check_references(offer: Offer) -> dict[str, list[Text]]:
+def _check_references(offer: Offer, known: References) -> dict[str, list[Text]]:
     """The faults of the offer's references to the catalogue, by field."""
     errors: dict[str, list[Text]] = {}
-    if offer.standard and not ItemStandard.objects.filter(item=offer.item, standard=offer.standard).exists():
+    if offer.standard and (offer.item_id, offer.standard_id) not in known.standards:
         errors["standard"] = [
             _("“%(standard)s” is not a standard for %(item)s.") % {"standard": offer.standard, "item": offer.item}
         ]
-    if offer.ships_to:
-        # An array of codes has no foreign key, so nothing else checks them.
-        known = set(Region.objects.filter(code__in=offer.ships_to).values_list("code", flat=True))
-        unknown = [code for code in offer.ships_to if code not in known]
-        if unknown:
-            errors["ships_to"] = [_("There is no region %(codes)s.") % {"codes": ", ".join(unknown)}]
+    # An array of codes has no foreign key, so nothing else checks them.
+    if unknown := [code for code in offer.ships_to if code not in known.regions]:
+        errors["ships_to"] = [_("There is no region %(codes)s.") % {"codes": ", ".join(unknown)}]
     return errors
 
 
 def draft_offer(
-    organisation: Organisation, *, item: Item, by: User | None, origin_region: Region | None = None, **facts: Any
+    organisation: Organisation,
+    *,
+    item: Item,
+    by: User | None,
+    origin_region: Region | None = None,
+    references: References | None = None,
+    **facts: Any,
 ) -> Offer:
-    """An offer that is checked and not yet saved: for previews and bulk imports."""
+    """An offer that is checked and not yet saved: for previews and bulk imports, which look up `references` before."""
     if not organisation.can_supply:
         raise RuleViolation("not_a_supplier", _("This kind of organisation does not publish offers."))
     offer = Offer(
@@ -72,7 +98,7 @@ def draft_offer(
         origin_region=origin_region or organisation.region,
         **facts,
     )
-    check_facts(offer)
+    check_facts(offer, references)
     return offer
 
 
@@ -119,7 +145,8 @@ def create_offers(
 ) -> list[Offer]:
     """Draft many offers, all or none; publish them too if asked to."""
     # Each row is checked again as it is saved: the preview may be old.
-    offers = Offer.objects.bulk_create([draft_offer(organisation, by=by, **row) for row in rows])
+    references = References.of(rows)
+    offers = Offer.objects.bulk_create([draft_offer(organisation, by=by, references=references, **row) for row in rows])
     audit.record(by, "offers.imported", organisation, offers=[offer.pk for offer in offers])
     if publish:
         for offer in offers:

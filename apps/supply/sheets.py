@@ -1,4 +1,4 @@
-"""Reads sheets of offers, CSV or XLSX, into rows of typed values. Pure: `reading.py` decides which item a name means.
+"""Reads sheets of offers, CSV or XLSX, into rows of typed values; `reading.py` decides which item a name means.
 
 The first row names the columns, in English as in the API or in Chinese (`HEADERS`). Their order does not matter.
 Unknown columns are reported and skipped. Quantities are whole numbers of the item's base unit.
@@ -6,11 +6,11 @@ Unknown columns are reported and skipped. Quantities are whole numbers of the it
 
 import csv
 import io
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from apps.supply import workbook
 from apps.supply.cells import CellFault, plain, text_of
 from apps.supply.fields import FIELDS
 
@@ -18,8 +18,7 @@ MAX_ROWS: Final = 2_000
 # Empty lines and columns that nobody reads cost time too: a tiny XLSX may name cell XFD1048576.
 MAX_LINES: Final = 2 * MAX_ROWS
 MAX_COLUMNS: Final = 100
-# An XLSX is a zip: unpacked, a small one may fill the memory.
-MAX_UNPACKED: Final = 30_000_000
+LONGEST_NAME: Final = 200  # of a column, in characters
 
 HEADERS: Final = {field.name: (field.name, *field.headers) for field in FIELDS}
 PARSERS: Final = {field.name: field.parse for field in FIELDS}
@@ -42,7 +41,10 @@ class Sheet:
 
 
 class UnreadableError(Exception):
-    """The file as a whole cannot be used. `code`: unreadable, empty, too_long, columns_missing, columns_doubled."""
+    """The file as a whole cannot be used.
+
+    `code`: unreadable, empty, too_long, too_costly, columns_missing, columns_doubled.
+    """
 
     def __init__(self, code: str, *names: str) -> None:
         super().__init__(code)
@@ -82,24 +84,10 @@ def _decode(data: bytes) -> str:
 
 
 def _read_xlsx(data: bytes) -> Iterator[list[Any]]:
-    """The first sheet's values, without running any formula."""
-    import openpyxl
-
     try:
-        # The sizes stand in the directory of the archive, so nothing is unpacked to learn them.
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked <= MAX_UNPACKED:
-            load: Any = openpyxl.load_workbook  # ships no types
-            book = load(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
-            sheet = book.worksheets[0]
-            sheet.reset_dimensions()  # some writers state them wrong
-            for row in sheet.iter_rows(max_row=MAX_LINES + 1, max_col=MAX_COLUMNS, values_only=True):
-                yield list(row)
-    except Exception as error:  # a broken file breaks anywhere in the library, with whatever comes up
-        raise UnreadableError("unreadable") from error
-    if unpacked > MAX_UNPACKED:
-        raise UnreadableError("too_long")
+        yield from workbook.read(data, most_lines=MAX_LINES + 1, most_columns=MAX_COLUMNS)
+    except workbook.WorkbookError as error:
+        raise UnreadableError(error.code) from error
 
 
 def _rows(lines: Iterable[list[Any]]) -> Sheet:
@@ -125,13 +113,13 @@ def _numbered(lines: Iterable[list[Any]]) -> Iterator[tuple[int, list[Any]]]:
         if number > MAX_LINES:
             raise UnreadableError("too_long")
         if any(text_of(cell) for cell in line):
-            yield number, line
+            yield number, line[:MAX_COLUMNS]
 
 
 def _columns(header: list[Any]) -> tuple[list[str | None], list[str]]:
     """The field of each column (None if the column is skipped), and the names of the skipped columns."""
     known = {plain(name): column for column, names in HEADERS.items() for name in names}
-    named = [text_of(cell) for cell in header]
+    named = [text_of(cell)[:LONGEST_NAME] for cell in header]
     columns = [known.get(plain(name)) for name in named]
     found = [column for column in columns if column]
     if missing := [column for column in REQUIRED if column not in found]:
@@ -147,7 +135,9 @@ def _row(number: int, line: list[Any], columns: list[str | None]) -> SheetRow:
     for column, cell in zip(columns, line, strict=False):
         if column is None or text_of(cell) == "":
             continue
-        value = PARSERS[column](cell)
+        # Parsers go over the whole text more than once, and the longest that any of them takes is shorter.
+        is_short = len(text_of(cell)) < workbook.LONGEST_CELL
+        value = PARSERS[column](cell) if is_short else CellFault("too_long")
         if isinstance(value, CellFault):
             row.faults[column] = CellFault(value.code, text_of(cell)[:60])
         else:

@@ -1,11 +1,13 @@
 """Who may do what, and what verification is worth."""
 
 import datetime as dt
+from contextlib import suppress
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts import services
@@ -145,6 +147,19 @@ def test_an_address_is_taken_whatever_its_case() -> None:
     UserFactory.create(email="nurse@example.org")
     with pytest.raises(IntegrityError):
         User.objects.create_user("NURSE@example.org", "x")
+
+
+def test_an_address_is_looked_up_by_its_index() -> None:
+    UserFactory.create(email="nurse@example.org")
+    assert User.objects.get_by_natural_key("NURSE@Example.org").email == "nurse@example.org"
+
+    with CaptureQueriesContext(connection) as captured, suppress(User.DoesNotExist):
+        User.objects.get_by_natural_key("doctor@example.org")
+    with connection.cursor() as cursor:
+        # A small table is read as a whole, index or not.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {captured[0]['sql']}")
+        assert "user_email_unique" in str(cursor.fetchall())
 
 
 def test_the_last_manager_stays(hospital: Organisation, buyer: User) -> None:

@@ -1,6 +1,7 @@
 """From promise to receipt: what each side may say, and what it does to the need and the stock."""
 
 import datetime as dt
+from decimal import Decimal
 
 import pytest
 from django.utils import timezone
@@ -39,6 +40,33 @@ def test_an_order_ships_in_parts_and_not_more_than_was_ordered(order: Order, sup
     assert caught.value.params["left"] == 600
     services.ship_order(order, by=supplier)
     assert sorted(order.shipments.values_list("quantity", flat=True)) == [400, 600]
+
+
+def test_the_price_agreed_stays_when_the_supplier_asks_more_later(
+    order: Order, supplier: User, maker: Organisation, hospital: Organisation
+) -> None:
+    match = MatchFactory.create(
+        demand=DemandFactory.create(organisation=hospital, quantity=100),
+        offer=OfferFactory.create(organisation=maker, quantity=500, unit_price="2.5000", currency="CNY"),
+        quantity=100,
+    )
+    dear = services.accept_match(match, by=None)
+    matching.amend_offer(match.offer, by=supplier, unit_price=Decimal(25))
+    again = services.repeat_order(dear, by=None, quantity=10)
+    dear.refresh_from_db()
+
+    assert (dear.unit_price, dear.currency) == (Decimal("2.5"), "CNY")
+    assert (again.unit_price, again.currency) == (Decimal(25), "CNY")
+    assert (order.unit_price, order.currency) == (None, "")
+
+
+def test_a_donation_is_agreed_at_nothing(hospital: Organisation, maker: Organisation) -> None:
+    match = MatchFactory.create(
+        demand=DemandFactory.create(organisation=hospital, quantity=100),
+        offer=OfferFactory.create(organisation=maker, is_donation=True),
+        quantity=100,
+    )
+    assert services.accept_match(match, by=None).unit_price == 0
 
 
 def test_goods_are_received_in_parts_and_only_accepted_ones_count(order: Order, buyer: User) -> None:

@@ -277,6 +277,39 @@ def test_only_who_calls_an_order_off_answers_for_it(
     assert record_of(offer) == record
 
 
+@pytest.mark.parametrize(("rejected", "record"), [(100, (0, 1)), (99, (1, 0))])
+def test_a_delivery_of_which_a_tenth_is_rejected_breaks_the_promise(
+    sweep: Sweep, hospital: Organisation, buyer: User, maker: Organisation, rejected: int, record: tuple[int, int]
+) -> None:
+    offer = OfferFactory.create(organisation=maker)
+    need(1000, organisation=hospital)
+    sweep()
+    order = fulfilment.accept_match(Match.objects.get(), by=None)
+
+    fulfilment.deliver_order(
+        order, by=buyer, quantity_accepted=1000 - rejected, quantity_rejected=rejected, reason="torn"
+    )
+
+    assert record_of(offer) == record
+    assert (maker.record.called_off, maker.record.failed) == (0, record[1])
+
+
+def test_goods_that_never_come_break_the_promise(
+    sweep: Sweep, hospital: Organisation, buyer: User, maker: Organisation
+) -> None:
+    offer = OfferFactory.create(organisation=maker)
+    need(1000, organisation=hospital)
+    sweep()
+    order = fulfilment.accept_match(Match.objects.get(), by=None)
+    fulfilment.ship_order(order, by=None)
+    order.refresh_from_db()
+
+    fulfilment.close_order(order, by=buyer, reason="It never came")
+
+    assert record_of(offer) == (0, 1)
+    assert maker.record.failed == 1
+
+
 @pytest.mark.parametrize(("side", "record"), [("supplier", (0, 1)), ("requester", (0, 0)), ("coordinator", (0, 0))])
 def test_a_coordinator_says_for_whom_an_order_is_called_off(
     sweep: Sweep, supplier: User, maker: Organisation, coordinator: User, side: str, record: tuple[int, int]

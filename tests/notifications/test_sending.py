@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def letters(number: int) -> list[Message]:
+def letters(number: int, *, first: int = 0) -> list[Message]:
     facts = ORDER | {"reason": "Fire"}
     return Message.objects.bulk_create(
         Message(
@@ -39,7 +39,7 @@ def letters(number: int) -> list[Message]:
             channel=Channel.EMAIL,
             address=f"person{index}@example.org",
         )
-        for index in range(number)
+        for index in range(first, first + number)
     )
 
 

@@ -75,6 +75,25 @@ def test_a_channel_takes_one_thread_of_the_sender(office: PostOffice) -> None:
     assert sent == [0, 0, 0, 3], "three came back at once"
 
 
+def test_a_long_run_is_woken_once_and_sends_what_comes_meanwhile(office: PostOffice) -> None:
+    office.seconds_per_mail = 0.5
+    letters(4)
+
+    with ThreadPoolExecutor(1) as thread:
+        long_run = thread.submit(run)
+        while not office.mails:
+            time.sleep(0.05)
+        letters(2, first=4)
+        for _commit in range(5):
+            wake(send_emails)
+            assert waiting() == 1
+            assert send_emails() == 0, "a worker takes the task, and turns it away"
+        assert long_run.result() == 6
+
+    wake(send_emails)
+    assert waiting() == 2, "the run cleared the mark before its last look"
+
+
 def run() -> int:
     try:
         return send_emails()

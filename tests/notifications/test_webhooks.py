@@ -49,7 +49,7 @@ def test_a_webhook_is_signed_and_says_what_happened(
     assert said == {
         "type": "order.cancelled",
         "timestamp": message.created_at.isoformat(),
-        "data": ORDER | {"reason": "着火"},
+        "data": ORDER | {"reason": "着火", "order_id": "3", "demand_id": "7"},
     }
     with pytest.raises(WebhookVerificationError):
         Webhook("whsec_AAAA").verify(request.body, request.headers)

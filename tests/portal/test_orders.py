@@ -47,6 +47,20 @@ def test_both_sides_see_each_others_contact_and_the_first_look_is_logged(
     }
 
 
+def test_both_sides_read_the_price_that_was_agreed(
+    log_in: Login, buyer: User, supplier: User, hospital: Organisation, maker: Organisation, mask: Item
+) -> None:
+    offer = OfferFactory.create(organisation=maker, item=mask, unit_price="2.5000")
+    match = MatchFactory.create(demand=DemandFactory.create(organisation=hospital, item=mask), offer=offer)
+    order = accept_match(match, by=None)
+    Offer.objects.filter(pk=offer.pk).update(unit_price=25)
+
+    pages = [log_in(one).get(f"/orders/{order.pk}/").text for one in (buyer, supplier)]
+
+    assert ["2.5 CNY per unit" in page for page in pages] == [True, True]
+    assert "25 CNY per unit" in pages[0]  # what it costs now, before ordering again
+
+
 def test_a_partner_sees_orders_of_its_region_without_contact_and_address(
     log_in: Login, partner: User, hospital: Organisation, maker: Organisation, order: Order
 ) -> None:

@@ -4,7 +4,7 @@ from apps.accounts.models import Organisation, User
 from apps.catalogue.models import ItemAlias
 from apps.core.errors import RuleViolation
 from apps.supply.models import Offer
-from apps.supply.reading import import_offers, read_rows
+from apps.supply.reading import read_rows, save_rows
 from tests.factories import ItemFactory, region, standard_of
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +32,7 @@ def test_an_import_is_all_or_nothing_and_names_each_fault(maker: Organisation, s
     data = b"item,quantity,ships_to\nmask.surgical,100,\nmask.surgcal,x,Atlantis\n"
 
     with pytest.raises(RuleViolation) as violation:
-        import_offers(maker, data, by=supplier)
+        save_rows(maker, read_rows(maker, data, by=supplier), by=supplier)
 
     assert {key: [str(text) for text in texts] for key, texts in violation.value.errors.items()} == {
         "3.quantity": ["“x” is not a whole number."],
@@ -49,20 +49,20 @@ def test_preview_and_import_name_what_keeps_a_row_from_being_published(maker: Or
 
     assert read_rows(maker, data, by=supplier, publish=True).errors == expected
     with pytest.raises(RuleViolation) as violation:
-        import_offers(maker, data, by=supplier, publish=True)
+        save_rows(maker, read_rows(maker, data, by=supplier, publish=True), by=supplier, publish=True)
     assert (violation.value.code, violation.value.errors) == ("rows_invalid", expected)
     assert not Offer.objects.exists()
 
     assert read_rows(maker, data, by=supplier).errors == {}  # a draft may wait for its new certificate
-    assert len(import_offers(maker, data, by=supplier)) == 2
+    assert len(save_rows(maker, read_rows(maker, data, by=supplier), by=supplier)) == 2
 
 
 def test_a_clean_sheet_becomes_drafts_or_published_offers(maker: Organisation, supplier: User) -> None:
     ItemFactory.create()
     data = b"item,quantity\nmask.surgical,100\n"
 
-    import_offers(maker, data, by=supplier)
-    import_offers(maker, data, by=supplier, publish=True)
+    save_rows(maker, read_rows(maker, data, by=supplier), by=supplier)
+    save_rows(maker, read_rows(maker, data, by=supplier, publish=True), by=supplier, publish=True)
 
     assert list(Offer.objects.order_by("pk").values_list("state", "quantity")) == [("draft", 100), ("published", 100)]
 

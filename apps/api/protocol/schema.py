@@ -1,16 +1,19 @@
 """How the API describes itself."""
 
+import inspect
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, PolymorphicProxySerializer
 from rest_framework import serializers
+
+from apps.api.protocol.preconditions import IF_MATCH
 
 
 class ProblemSerializer(serializers.Serializer[Any]):
-    """RFC 9457. Codes are stable; texts are for people and come in the language of the request."""
+    """What went wrong, as RFC 9457 says it. Codes are stable; texts come in the language of the request."""
 
     type = serializers.CharField()
     title = serializers.CharField()
@@ -27,6 +30,27 @@ class ProblemSerializer(serializers.Serializer[Any]):
 class Schema(AutoSchema):
     """Every operation may answer with a problem, and every POST can be repeated."""
 
+    def get_summary(self) -> str:
+        """The first sentence of the handler's docstring; of plain lists and rows, what they list and show."""
+        action = getattr(self.view, "action", None) or self.method.lower()
+        if text := inspect.getdoc(getattr(self.view, action, None)):
+            return text.split("\n")[0].split(". ")[0].rstrip(".")
+        return f"{'List' if action == 'list' else 'Show one of the'} {self._resource()}"
+
+    def get_examples(self) -> list[OpenApiExample]:
+        """What a request may hold: `EXAMPLE` of its serializer, alone or in a list."""
+        if self.method not in {"POST", "PATCH"}:
+            return []
+        wanted: Any = self.get_request_serializer()
+        if isinstance(wanted, PolymorphicProxySerializer):
+            wanted = wanted.serializers[0]
+        example = getattr(wanted, "EXAMPLE", None)
+        return [] if example is None else [OpenApiExample("Example", value=example, request_only=True)]
+
+    def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
+        parameters: list[dict[str, Any]] = super()._resolve_path_parameters(variables)  # type: ignore[no-untyped-call]  # no types
+        return [{"description": f"The {one['name']} that it has in answers.", **one} for one in parameters]
+
     def get_override_parameters(self) -> list[Any]:
         parameters = list(super().get_override_parameters())
         if self.method == "POST":
@@ -38,7 +62,20 @@ class Schema(AutoSchema):
                     description="Same key and body: the same answer, done once. Same key, another body: 409.",
                 )
             )
+        if self.method != "GET" and "{id}" in self.path and self._is_row_with_a_tag():
+            parameters.append(
+                OpenApiParameter(
+                    IF_MATCH,
+                    OpenApiTypes.STR,
+                    OpenApiParameter.HEADER,
+                    description="The `ETag` of the row as you read it: 412 if it has changed since.",
+                )
+            )
         return parameters
+
+    def _is_row_with_a_tag(self) -> bool:
+        shown: Any = getattr(self.view, "shown", None)
+        return shown is not None and "updated_at" in shown().fields
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
@@ -52,9 +89,12 @@ class Schema(AutoSchema):
 
     def get_operation_id(self) -> str:
         action = getattr(self.view, "action", None) or self.method.lower()
-        # "demands" of `/api/v1/demands/{id}/`. Generators of clients make names of methods from it.
-        name = self.path.strip("/").split("/")[2] if self.path.startswith("/api/") else self.view.__class__.__name__
-        return f"{name}_{action}"
+        # Generators of clients make names of methods from it.
+        return f"{self._resource()}_{action}"
+
+    def _resource(self) -> str:
+        """The `demands` of `/api/v1/demands/{id}/`."""
+        return self.path.strip("/").split("/")[2] if self.path.startswith("/api/") else self.view.__class__.__name__
 
 
 def one_or_many(kind: type[serializers.Serializer[Any]], name: str) -> PolymorphicProxySerializer:

@@ -29,42 +29,37 @@ class InstantField(CharField):
             raise ValidationError(_("Write a time with its offset, such as 2026-11-30T12:00:00Z.")) from error
 
 
-@extend_schema_field({"type": "string", "format": "date-time"})
+@extend_schema_field({"type": "string", "format": "date-time", "description": "Changed then or later."})
 class ChangedSinceFilter(filters.Filter):
     """Rows that changed at this time or later."""
 
     field_class = InstantField
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"label": "Changed then or later.", **kwargs})
-
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
         return qs.filter(qs.model.changed_since(value)) if value else qs
 
 
-@extend_schema_field({"type": "string"})
+@extend_schema_field({"type": "string", "description": "Key of the item."})
 class ItemKeyFilter(filters.ModelChoiceFilter):
     """Rows of one item, named by its key."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            **{"queryset": Item.objects.all(), "to_field_name": "key", "label": "Key of the item.", **kwargs}
-        )
+        super().__init__(**{"queryset": Item.objects.all(), "to_field_name": "key", **kwargs})
 
 
-@extend_schema_field({"type": "string"})
+@extend_schema_field({"type": "string", "description": "Code of a region: it and all in it."})
 class RegionCodeFilter(filters.ModelChoiceFilter):
     """Rows in a region or anywhere inside of it, named by its code."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"queryset": Region.objects.all(), "label": "Code of a region: it and all in it.", **kwargs})
+        super().__init__(**{"queryset": Region.objects.all(), **kwargs})
 
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
         # Everything in a region has a path that begins with the region's own.
         return qs.filter(**{f"{self.field_name}__path__startswith": value.path}) if value else qs
 
 
-@extend_schema_field({"type": "string"})
+@extend_schema_field({"type": "string", "description": "The id that it has in answers."})
 class RelatedIdFilter(filters.Filter):
     """Rows of one related row, named by its id. A text that cannot be an id finds nothing."""
 
@@ -86,7 +81,7 @@ def parameters_of(filterset: type[filters.FilterSet]) -> list[OpenApiParameter]:
             OpenApiTypes.STR if (choices := found.extra.get("choices")) else get_override(found, "field"),
             enum=[value for value, _label in choices] if choices else None,
             many=isinstance(found, filters.MultipleChoiceFilter),
-            description=str(found.label or ""),
+            description=str(found.label or (get_override(found, "field") or {}).get("description", "")),
         )
         for name, found in filterset.base_filters.items()
     ]

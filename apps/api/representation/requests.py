@@ -31,6 +31,8 @@ class InputSerializer(serializers.Serializer[Any]):
     """
 
     IGNORED: ClassVar[Iterable[str]] = ()
+    # A body that the description of the API shows; None for one that is not JSON.
+    EXAMPLE: ClassVar[dict[str, Any] | None] = None
 
     def to_internal_value(self, data: Any) -> Any:
         # Unknown members are added to the other faults, so that one answer names them all.
@@ -55,6 +57,8 @@ class EmptyInputSerializer(InputSerializer):
 
 class ReasonInputSerializer(InputSerializer):
     """Why, in the caller's own words."""
+
+    EXAMPLE: ClassVar = {"reason": "Another hospital sent us some."}
 
     reason = StrictCharField(required=False, allow_blank=True, max_length=500)
 

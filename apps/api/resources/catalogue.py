@@ -185,8 +185,8 @@ class RegionSerializer(RowSerializer):
 
 
 class ItemFilterSet(filters.FilterSet):
-    category = filters.CharFilter()
-    is_consumable = filters.BooleanFilter()
+    category = filters.CharFilter(label="Of this category.")
+    is_consumable = filters.BooleanFilter(label="Used up, or not.")
 
     class Meta:
         model = Item
@@ -194,7 +194,7 @@ class ItemFilterSet(filters.FilterSet):
 
 
 class StandardFilterSet(filters.FilterSet):
-    jurisdiction = filters.ChoiceFilter(choices=Jurisdiction.choices)
+    jurisdiction = filters.ChoiceFilter(choices=Jurisdiction.choices, label="Published there.")
 
     class Meta:
         model = Standard
@@ -209,8 +209,8 @@ class RegionWithinFilter(RegionCodeFilter):
 
 
 class RegionFilterSet(filters.FilterSet):
-    level = filters.ChoiceFilter(choices=RegionLevel.choices)
-    parent = filters.CharFilter(field_name="parent_id")
+    level = filters.ChoiceFilter(choices=RegionLevel.choices, label="Of this level.")
+    parent = filters.CharFilter(field_name="parent_id", label="Directly inside of the region with this code.")
     within = RegionWithinFilter()
 
     class Meta:

@@ -65,6 +65,7 @@ class DemandChangeSerializer(ModelInputSerializer):
 
     # Members of answers that only the server sets. A client may send back what it has read.
     IGNORED = tuple(column.name for column in DEMANDS.columns)
+    EXAMPLE: ClassVar[dict[str, Any]] = {"quantity": 1200, "note": "Gate 3"}
 
     confirm_quantity = ConfirmQuantityField()
 
@@ -77,6 +78,14 @@ class DemandChangeSerializer(ModelInputSerializer):
 class DemandLineSerializer(DemandChangeSerializer):
     """One line of a post."""
 
+    EXAMPLE: ClassVar = {
+        "item": "mask.surgical",
+        "quantity": 1000,
+        "urgency": "urgent",
+        "needed_by": "2026-12-31",
+        "open": True,
+    }
+
     organisation = OrganisationField(
         required=False, help_text="For whom; needed only by somebody who acts for several and has no default."
     )
@@ -85,6 +94,8 @@ class DemandLineSerializer(DemandChangeSerializer):
 
 class DemandOpeningSerializer(InputSerializer):
     """How a draft is opened."""
+
+    EXAMPLE: ClassVar = {"confirm_quantity": True}
 
     confirm_quantity = ConfirmQuantityField()
 
@@ -102,12 +113,12 @@ class DemandSerializer(ModelRowSerializer):
 
 
 class DemandFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=DemandState.choices)
-    urgency = filters.MultipleChoiceFilter(choices=Urgency.choices)
+    state = filters.MultipleChoiceFilter(choices=DemandState.choices, label="In one of these states.")
+    urgency = filters.MultipleChoiceFilter(choices=Urgency.choices, label="As urgent as one of these.")
     item = ItemKeyFilter()
     region = RegionCodeFilter(field_name="region")
     organisation = RelatedIdFilter(field_name="organisation")
-    reference = filters.CharFilter()
+    reference = filters.CharFilter(label="Of the post with this reference.")
     updated_since = ChangedSinceFilter()
 
     class Meta:

@@ -41,15 +41,21 @@ class ExportView(ApiView):
     content_negotiation_class = IgnoreAcceptHeader
 
     @takes(
-        OpenApiParameter("dataset", OpenApiTypes.STR, OpenApiParameter.PATH, enum=list(DATASETS)),
         OpenApiParameter(
-            "format", OpenApiTypes.STR, enum=[str(form) for form in ExportFormat], default=str(ExportFormat.CSV)
+            "dataset", OpenApiTypes.STR, OpenApiParameter.PATH, enum=list(DATASETS), description="What is pulled."
+        ),
+        OpenApiParameter(
+            "format",
+            OpenApiTypes.STR,
+            enum=[str(form) for form in MEDIA_TYPES],
+            default=str(ExportFormat.CSV),
+            description="How the rows are written.",
         ),
         OpenApiParameter("excel", OpenApiTypes.STR, enum=["1"], description="CSV with a byte order mark, for Excel."),
         OpenApiParameter("updated_since", OpenApiTypes.DATETIME, description=f"The {NEXT_SINCE} of the last pull."),
         OpenApiParameter("region", OpenApiTypes.STR, description="Code of a region: it and all in it."),
         OpenApiParameter("item", OpenApiTypes.STR, description="Key of the item."),
-        OpenApiParameter("state", OpenApiTypes.STR, many=True),
+        OpenApiParameter("state", OpenApiTypes.STR, many=True, description="In one of these states of the dataset."),
         OpenApiParameter(
             NEXT_SINCE,
             OpenApiTypes.DATETIME,
@@ -86,7 +92,6 @@ class ExportView(ApiView):
         )
         response["Content-Disposition"] = f'inline; filename="{dataset}.{form}"'
         response[NEXT_SINCE] = begun.next_since.isoformat(timespec="microseconds").replace("+00:00", "Z")
-        response["Cache-Control"] = "no-store"
         response["X-Accel-Buffering"] = "no"  # a proxy passes blocks on as they come
         return response
 

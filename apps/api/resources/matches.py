@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import django_filters as filters
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -25,11 +25,16 @@ from apps.matching.explanation import wording
 from apps.matching.models import DeclineReason, Match, MatchState
 
 
+@extend_schema_field({"type": ["number", "string", "null"]})
+class MeasuredField(serializers.JSONField):
+    """A number, a word, or null where nothing was known, such as the price of a match without one."""
+
+
 class ExplanationTermSerializer(serializers.Serializer[Any]):
     """One term of the score: what was measured, how well it fits, and how much it weighs."""
 
     term = serializers.CharField()
-    value = serializers.JSONField(allow_null=True, help_text="What was measured: a number, a word or null.")
+    value = MeasuredField(help_text="What was measured: a number, a word, or null where it is not known.")
     score = serializers.FloatField(help_text="From 0 to 1.")
     weight = serializers.FloatField()
     text = serializers.CharField(help_text="The same in words, in the language of the request.")
@@ -100,6 +105,8 @@ class MatchSerializer(RowSerializer):
 class AcceptanceSerializer(InputSerializer):
     """How much the supplier accepts, and in how many days it can be there."""
 
+    EXAMPLE: ClassVar = {"quantity": 1000, "lead_time_days": 2}
+
     quantity = QuantityField(required=False, help_text="All that was asked for, unless less is said.")
     lead_time_days = StrictIntegerField(required=False, min_value=0, max_value=MAX_DAYS)
 
@@ -107,12 +114,14 @@ class AcceptanceSerializer(InputSerializer):
 class DeclineSerializer(InputSerializer):
     """Why the supplier says no. The reason decides whether the same supplier is asked again."""
 
+    EXAMPLE: ClassVar = {"reason": "distance", "note": "We deliver within the province only."}
+
     reason = serializers.ChoiceField(choices=DeclineReason.choices)
     note = StrictCharField(required=False, allow_blank=True, max_length=500)
 
 
 class MatchFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=MatchState.choices)
+    state = filters.MultipleChoiceFilter(choices=MatchState.choices, label="In one of these states.")
     item = ItemKeyFilter(field_name="demand__item")
     region = RegionCodeFilter(field_name="demand__region")
     demand = RelatedIdFilter(field_name="demand")

@@ -34,7 +34,7 @@ from apps.matching import services as matching
 from apps.supply import services
 from apps.supply.fields import OFFER_FIELDS
 from apps.supply.models import Offer, OfferState
-from apps.supply.reading import ReadRow, import_offers, read_rows
+from apps.supply.reading import ReadRow, read_rows, save_rows
 
 
 class OfferChangeSerializer(ModelInputSerializer):
@@ -42,6 +42,7 @@ class OfferChangeSerializer(ModelInputSerializer):
 
     # Members of answers that only the server sets. A client may send back what it has read.
     IGNORED = tuple(column.name for column in OFFERS.columns)
+    EXAMPLE: ClassVar[dict[str, Any]] = {"quantity": 40000, "unit_price": "2.40"}
 
     # `\Z` and not `$`, which would let a line break at the end pass.
     currency = serializers.RegexField(r"^[A-Z]{3}\Z", required=False, help_text="ISO 4217.")
@@ -64,6 +65,15 @@ class OfferChangeSerializer(ModelInputSerializer):
 
 class NewOfferSerializer(OfferChangeSerializer):
     """A new offer, as a draft or to be published at once."""
+
+    EXAMPLE: ClassVar = {
+        "item": "mask.surgical",
+        "quantity": 50000,
+        "unit_price": "2.50",
+        "lead_time_days": 2,
+        "ships_to": ["420000"],
+        "publish": True,
+    }
 
     organisation = OrganisationField(
         required=False, help_text="Whose; needed only by somebody who acts for several and has no default."
@@ -111,7 +121,7 @@ class OfferSerializer(ModelRowSerializer):
 
 
 class OfferFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=OfferState.choices)
+    state = filters.MultipleChoiceFilter(choices=OfferState.choices, label="In one of these states.")
     item = ItemKeyFilter()
     region = RegionCodeFilter(field_name="origin_region")
     organisation = RelatedIdFilter(field_name="organisation")
@@ -207,10 +217,8 @@ class OfferViewSet(ResourceViewSet):
         if file.size > settings.UPLOAD_MAX_BYTES:
             raise ValidationError({"file": [_("This file is too large.")]})
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, taken.get("organisation"))
-        data = file.read()
         publish = _is_on(request, "publish")
-        # Read in any case, because the answer shows each row as it was understood.
-        sheet = read_rows(organisation, data, by=self.user, publish=publish)
+        sheet = read_rows(organisation, file.read(), by=self.user, publish=publish)
         body: dict[str, Any] = {
             "rows": [_show(row) for row in sheet.rows],
             "faulty": len(sheet.faulty),
@@ -219,7 +227,7 @@ class OfferViewSet(ResourceViewSet):
         }
         if _is_on(request, "preview"):
             return Response(body)
-        offers = import_offers(organisation, data, by=self.user, publish=publish)
+        offers = save_rows(organisation, sheet, by=self.user, publish=publish)
         body["offers"] = [str(offer.pk) for offer in offers]
         return Response(body, status=201)
 

@@ -59,10 +59,19 @@ class OrderSerializer(RowSerializer):
     updated_at = serializers.DateTimeField()
     requester_id = IdField(source="match.demand.organisation_id")
     supplier_id = IdField(source="match.offer.organisation_id")
+    unit_price = serializers.DecimalField(
+        max_digits=14,
+        decimal_places=4,
+        allow_null=True,
+        help_text="Agreed when the order was made; 0 for a donation, null where the offer named none.",
+    )
+    currency = serializers.CharField(help_text="Of the price; empty without one.")
 
 
 class NewShipmentSerializer(InputSerializer):
     """Goods that have left."""
+
+    EXAMPLE: ClassVar = {"quantity": 600, "carrier": "SF Express", "tracking_number": "SF1234567890"}
 
     quantity = QuantityField(required=False, help_text="All that is left to send, unless less is said.")
     carrier = StrictCharField(required=False, allow_blank=True, max_length=100)
@@ -73,6 +82,8 @@ class NewShipmentSerializer(InputSerializer):
 class ReceiptSerializer(InputSerializer):
     """What the requester took in at one time, and what of it was rejected."""
 
+    EXAMPLE: ClassVar = {"quantity_accepted": 590, "quantity_rejected": 10, "reason": "torn"}
+
     quantity_accepted = QuantityField(min_value=0)
     quantity_rejected = QuantityField(required=False, min_value=0)
     reason = StrictCharField(required=False, allow_blank=True, max_length=500, help_text="Why some were rejected.")
@@ -80,6 +91,8 @@ class ReceiptSerializer(InputSerializer):
 
 class CancellationSerializer(ReasonInputSerializer):
     """Why an order is cancelled, and for which side."""
+
+    EXAMPLE: ClassVar = {"reason": "The lorry broke down.", "on_behalf_of": "supplier"}
 
     on_behalf_of = serializers.ChoiceField(
         choices=Side.choices,
@@ -91,11 +104,13 @@ class CancellationSerializer(ReasonInputSerializer):
 class RepeatOrderSerializer(InputSerializer):
     """How much is ordered again."""
 
+    EXAMPLE: ClassVar = {"quantity": 2000}
+
     quantity = QuantityField()
 
 
 class OrderFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=OrderState.choices)
+    state = filters.MultipleChoiceFilter(choices=OrderState.choices, label="In one of these states.")
     item = ItemKeyFilter(field_name="match__offer__item")
     region = RegionCodeFilter(field_name="match__demand__region")
     match = RelatedIdFilter(field_name="match")
@@ -105,6 +120,16 @@ class OrderFilterSet(filters.FilterSet):
     class Meta:
         model = Order
         fields: ClassVar[list[str]] = []
+
+
+def fill_orders(rows: Rows) -> None:
+    """The shipments of each order, by one query for the whole page."""
+    by_order: dict[int, Rows] = {int(row["id"]): [] for row in rows}
+    sent = Shipment.objects.filter(order__in=by_order).order_by("pk")
+    for (order_id,), shipment in ShipmentSerializer.read(sent, "order_id"):
+        by_order[order_id].append(shipment)
+    for row in rows:
+        row["shipments"] = by_order[int(row["id"])]
 
 
 class OrderViewSet(ResourceViewSet):
@@ -117,13 +142,7 @@ class OrderViewSet(ResourceViewSet):
         return Order.objects.visible_to(self.request.user)
 
     def complete(self, rows: Rows) -> None:
-        # One query for the shipments of the whole page.
-        by_order: dict[int, Rows] = {int(row["id"]): [] for row in rows}
-        sent = Shipment.objects.filter(order__in=by_order).order_by("pk")
-        for (order_id,), shipment in ShipmentSerializer.read(sent, "order_id"):
-            by_order[order_id].append(shipment)
-        for row in rows:
-            row["shipments"] = by_order[int(row["id"])]
+        fill_orders(rows)
 
     def order(self, *, requester: bool = False, supplier: bool = False) -> Order:
         """The order, if the caller may act for one of the sides named."""

@@ -1,5 +1,7 @@
 """`/organisations/`: who needs, offers, carries, watches or coordinates."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import django_filters as filters
@@ -59,6 +61,7 @@ class OrganisationInputSerializer(InputSerializer):
 
     # Members of answers that only the server sets. A client may send back what it has read.
     IGNORED = tuple(OrganisationSerializer().fields)
+    EXAMPLE: ClassVar = {"name": "Wuhan Third Hospital", "kind": "hospital", "region": "420106"}
 
     name = StrictCharField(max_length=200)
     kind = serializers.ChoiceField(choices=OrganisationKind.choices)
@@ -74,24 +77,34 @@ class OrganisationInputSerializer(InputSerializer):
 class VerificationSerializer(InputSerializer):
     """Until when the verification holds."""
 
+    EXAMPLE: ClassVar = {"until": "2027-11-30"}
+
     until = StrictDateField(required=False, allow_null=True, help_text="A year from now unless said otherwise.")
 
 
 class RejectionSerializer(InputSerializer):
     """Why the organisation is not verified. It reads this."""
 
+    EXAMPLE: ClassVar = {"reason": "The licence on the photo cannot be read."}
+
     reason = StrictCharField(max_length=500)
 
 
 class OrganisationFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=OrganisationState.choices)
-    kind = filters.MultipleChoiceFilter(choices=OrganisationKind.choices)
+    state = filters.MultipleChoiceFilter(choices=OrganisationState.choices, label="In one of these states.")
+    kind = filters.MultipleChoiceFilter(choices=OrganisationKind.choices, label="Of one of these kinds.")
     region = RegionCodeFilter(field_name="region")
     updated_since = ChangedSinceFilter()
 
     class Meta:
         model = Organisation
         fields: ClassVar[list[str]] = []
+
+
+def fill_contacts(rows: Rows, own: Mapping[str, dict[str, str]] = MappingProxyType({})) -> None:
+    """Show the contacts in `own`, by id, and no others."""
+    for row in rows:
+        row["contact"] = own.get(row["id"])
 
 
 class OrganisationViewSet(ResourceViewSet):
@@ -112,8 +125,7 @@ class OrganisationViewSet(ResourceViewSet):
         own: dict[str, dict[str, str]] = {}
         if has_scope(self.request, TokenScope.CONTACTS):
             own = {str(grant.organisation_id): grant.organisation.contact for grant in self.user.grants}
-        for row in rows:
-            row["contact"] = own.get(row["id"])
+        fill_contacts(rows, own)
 
     @extend_schema(request=OrganisationInputSerializer, responses={201: OrganisationSerializer})
     def create(self, _request: Request) -> Response:

@@ -1,7 +1,7 @@
 """`/tokens/`: keys for programs that act as their user."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -48,6 +48,7 @@ class NewTokenSerializer(InputSerializer):
     """What a token may do, where, and for how long."""
 
     IGNORED = tuple(TokenSerializer().fields)
+    EXAMPLE: ClassVar = {"name": "dashboard", "scopes": ["read"], "lasts_days": 90}
 
     name = StrictCharField(max_length=100)
     scopes = serializers.ListField(

@@ -47,6 +47,7 @@ class NewWebhookSerializer(InputSerializer):
     """An address, and the events that are sent to it."""
 
     IGNORED = tuple(WebhookSerializer().fields)
+    EXAMPLE: ClassVar = {"url": "https://hospital.example/hooks/cosmomatch", "events": ["match.accepted"]}
 
     url = StrictCharField(max_length=500, help_text="HTTPS, and in the open internet.")
     events = serializers.ListField(child=StrictCharField(max_length=60), required=False, max_length=50)

@@ -84,7 +84,7 @@ class Source:
     unit_price: float | None = None
     is_donation: bool = False
     kept: int = 0  # matches that this supplier accepted (`models.KEPT`)
-    broken: int = 0  # matches that it let expire, declined as gone, or accepted and called off (`models.BROKEN`)
+    broken: int = 0  # matches on which it failed (`models.BROKEN`)
     reference_price: float | None = None  # what a unit of its item usually costs, as last taken
     held: tuple["HeldFor", ...] = ()  # unanswered holds on it, which a higher tier may take over
     offered_at: dt.datetime | None = None  # since when it is on offer; None: since it was confirmed

@@ -17,7 +17,17 @@ from django.utils import timezone
 from psycopg import sql
 
 from apps.matching.loading import load_published
-from apps.matching.models import BROKEN, KEPT, IndexCell, IndexedOffer, Match, ReferencePrice, SupplierRecord
+from apps.matching.models import (
+    BROKEN,
+    CALLED_OFF,
+    FAILED,
+    KEPT,
+    IndexCell,
+    IndexedOffer,
+    Match,
+    ReferencePrice,
+    SupplierRecord,
+)
 from apps.matching.scoring import facts, terms
 from apps.matching.scoring.facts import Source
 from apps.matching.search.best import areas, freshness_part, on_the_globe
@@ -35,6 +45,8 @@ PRICE_SHARE: Final = 0.02
 # end is made as if it were a little younger, and made anew before it is too low.
 _GOOD_FOR: Final = dt.timedelta(days=1)
 _RENEWED_BEFORE: Final = dt.timedelta(hours=12)
+# What a record counts, by name of its column.
+_COUNTED: Final = {"kept": KEPT, "broken": BROKEN, "called_off": CALLED_OFF, "failed": FAILED}
 _ALONE: Final = 4_207_001  # the advisory lock of the index's writer
 _BATCH: Final = 5000
 _COPIED: Final = ("item_id", "quantity", "minimum_order", "lead_time_days")
@@ -219,28 +231,28 @@ def _otherwise_than_indexed() -> QuerySet[Offer]:
 
 @transaction.atomic
 def _count_records(now: dt.datetime) -> int:
-    """Per supplier, over half a year: promises kept and broken. Returns how many offers that concerns."""
+    """Per supplier, over half a year: what became of its promises. Returns how many offers that concerns."""
     counted = {
-        organisation: (kept, broken)
-        for organisation, kept, broken in Match.objects.filter(created_at__gte=now - RECORD_WINDOW)
+        organisation: dict(zip(_COUNTED, counts, strict=True))
+        for organisation, *counts in Match.objects.filter(created_at__gte=now - RECORD_WINDOW)
         .order_by()
         .values("offer__organisation_id")
-        .annotate(kept=Count("pk", filter=KEPT), broken=Count("pk", filter=BROKEN))
-        .values_list("offer__organisation_id", "kept", "broken")
+        .annotate(**{name: Count("pk", filter=of) for name, of in _COUNTED.items()})
+        .values_list("offer__organisation_id", *_COUNTED)
     }
-    known = {record.pk: (record.kept, record.broken) for record in SupplierRecord.objects.all()}
+    known = {record["pk"]: record for record in SupplierRecord.objects.values("pk", *_COUNTED)}
+    nothing = dict.fromkeys(_COUNTED, 0)
     changed = [
-        SupplierRecord(organisation_id=pk, kept=kept, broken=broken, counted_at=now)
+        SupplierRecord(organisation_id=pk, counted_at=now, **promises)
         for pk in sorted(counted.keys() | known.keys())
-        if (promises := counted.get(pk, (0, 0))) != known.get(pk)
         # Writing a record notes all offers of its supplier, so only records that differ are written.
-        for kept, broken in [promises]
+        if {"pk": pk, **(promises := counted.get(pk, nothing))} != known.get(pk)
     ]
     SupplierRecord.objects.bulk_create(
         changed,
         update_conflicts=True,
         unique_fields=["organisation"],
-        update_fields=["kept", "broken", "counted_at"],
+        update_fields=[*_COUNTED, "counted_at"],
     )
     return changes.note_all(Offer.objects.published().filter(organisation__in=[record.pk for record in changed]))
 

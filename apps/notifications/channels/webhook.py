@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 import httpcore
 from django.conf import settings
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from standardwebhooks import Webhook
 
 from apps.notifications.channels import DeliveryError, EndpointGoneError
@@ -80,6 +81,12 @@ def _judge(status: int) -> None:
     # Redirects are not followed: they could lead into a private network. A 4xx is tried again, too: most come from a
     # release of the receiver that went wrong, and are mended within a day.
     raise DeliveryError(f"The endpoint answered {status}.", unreachable=True)
+
+
+def data_of(message: Message) -> dict[str, Any]:
+    """What is told of the event of a message at this moment."""
+    data: dict[str, Any] = import_string(settings.WEBHOOK_DATA)(message.event, message.context)
+    return data
 
 
 def compose(message: Message, endpoint: WebhookEndpoint) -> tuple[bytes, dict[bytes | str, bytes | str]]:

@@ -47,7 +47,7 @@ def known(request: HttpRequest, address: str) -> str:
     except (signing.BadSignature, ValueError, TypeError):
         return ""
 
-    user = User.objects.filter(pk=user_id, email__iexact=address).first()
+    user = User.objects.with_address(address).filter(pk=user_id).first()
     if user is None or (user.access_ended_at is not None and marked_at <= user.access_ended_at.timestamp()):
         return ""
     return str(name)

@@ -164,7 +164,7 @@ def share(part: int, whole: int) -> str:
 
 def coordinator(email: str) -> User:
     """The coordinator of this address; raises for anybody else."""
-    user = User.objects.filter(email__iexact=email).first()
+    user = User.objects.with_address(email).first()
     if user is None or not can(user, Permission.COORDINATE):
         raise CommandError(_("%(email)s is not a coordinator.") % {"email": email})
     return user

@@ -98,10 +98,7 @@ def contact(request: HttpRequest, pk: int) -> HttpResponse:
     user = coordinator(request)
     subject = _organisation(user, pk)
     audit.record(user, "contact.seen", subject)
-    response = _organisation_page(request, subject, contact=subject.contact)
-    # Browsers would show the contact again with Back, without a new entry in the log.
-    response["Cache-Control"] = "no-store"
-    return response
+    return _organisation_page(request, subject, contact=subject.contact)
 
 
 @login_required

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0004_invitations'),
+        ('accounts', '0005_audit_of_changes'),
         ('catalogue', '0002_plain_triggers'),
     ]
 

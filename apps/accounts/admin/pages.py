@@ -1,0 +1,105 @@
+"""The base classes of the back office: pages of rows that are kept, or that only services write."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db import models
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from apps.accounts.models import User
+from apps.core import audit
+from apps.core.errors import RuleViolation
+
+M = TypeVar("M", bound=models.Model)
+
+
+class KeptAdmin(admin.ModelAdmin[M]):
+    """Pages of rows that are never deleted here, because other rows and the audit trail refer to them."""
+
+    show_full_result_count = False  # counting all rows makes large lists slow
+    shows_contact = False  # whether the page of a row shows whom to call: then each look is noted
+
+    def render_change_form(self, request: HttpRequest, context: Any, **about: Any) -> HttpResponse:
+        if about.get("obj") is not None and self.shows_contact:
+            audit.record(acting(request), "contact.seen", about["obj"])
+        return super().render_change_form(request, context, **about)
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """A rule that a service holds is said on the page."""
+        try:
+            response: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+        except RuleViolation as violation:
+            self.message_user(request, str(violation), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        return response
+
+
+class WatchedAdmin(KeptAdmin[M]):
+    """Pages of rows that only services write: read-only, with actions that call the services."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may use the actions: those with the right to change such rows may."""
+        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+
+class WatchedInline(admin.TabularInline[Any, Any]):
+    """Rows that only services write, shown beside the row that they belong to."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReasonActionForm(ActionForm):
+    """A choice of action with a reason, for actions that tell the reason to somebody."""
+
+    reason = forms.CharField(label=_("Reason"), max_length=500, required=False)
+
+
+def do_each(
+    page: admin.ModelAdmin[M], request: HttpRequest, rows: models.QuerySet[M], verb: Callable[[M], object]
+) -> None:
+    """Call `verb`, a service, for each row. A broken rule is shown as an error of its row, and the others go on."""
+    done = 0
+    for row in rows:
+        try:
+            verb(row)
+        except RuleViolation as violation:
+            page.message_user(request, f"{row}: {violation}", messages.ERROR)
+        else:
+            done += 1
+    if done:
+        said = ngettext("%(count)d row: done.", "%(count)d rows: done.", done) % {"count": done}
+        page.message_user(request, said, messages.SUCCESS)
+
+
+def acting(request: HttpRequest) -> User:
+    """The user who acts. The site admits only users, never anonymous visitors."""
+    assert isinstance(request.user, User)
+    return request.user

@@ -1,0 +1,121 @@
+"""Users and their ways in, in the back office; and the audit trail of core."""
+
+from typing import Any, ClassVar
+
+from allauth.mfa import admin as _of_factors  # noqa: F401  registers its page, which is replaced below
+from allauth.mfa.models import Authenticator
+from allauth.usersessions import admin as _of_sessions  # noqa: F401  registers its page, which is replaced below
+from allauth.usersessions.models import UserSession
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as StockUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts import services
+from apps.accounts.admin.membership import MembershipInline
+from apps.accounts.admin.pages import WatchedAdmin, acting, do_each
+from apps.accounts.models import ApiToken, User
+from apps.core.models import AuditEntry
+
+
+class NewUserForm(AdminUserCreationForm[User]):
+    class Meta:
+        model = User
+        fields = ("email", "name", "language")
+
+
+@admin.register(User)
+class UserAdmin(StockUserAdmin[User]):
+    """Users are never deleted: those who leave may not log in any more, and the audit trail still names them."""
+
+    add_form = NewUserForm
+    list_display = ("email", "name", "language", "is_active", "is_staff", "last_login")
+    list_filter = ("is_active", "is_staff", "language")
+    search_fields = ("email", "name")
+    ordering = ("email",)
+    inlines = (MembershipInline,)
+    readonly_fields = ("date_joined", "last_login")
+    fieldsets = (
+        (None, {"fields": ("email", "password")}),
+        (_("Person"), {"fields": ("name", "phone", "language", "time_zone")}),
+        (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (_("Dates"), {"fields": ("date_joined", "last_login")}),
+    )
+    add_fieldsets: Any = (
+        (None, {"fields": ("email", "name", "language", "usable_password", "password1", "password2")}),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Only superusers may give rights to others."""
+        fields = super().get_readonly_fields(request, obj)
+        if request.user.is_superuser:
+            return fields
+        return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Staff cannot change users with more rights: by setting their password they would take over those rights."""
+        beyond = obj is not None and (obj.is_superuser or obj.is_staff) and obj != request.user
+        return super().has_change_permission(request, obj) and (request.user.is_superuser or not beyond)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(WatchedAdmin[ApiToken]):
+    """Tokens are made by their owners, who alone see them. Here they can only be revoked."""
+
+    list_display = ("name", "user", "token_key", "scopes", "region", "created", "expiry", "last_used_at")
+    list_select_related = ("user", "region")
+    search_fields = ("name", "user__email", "token_key")
+    exclude: ClassVar = ("digest",)
+    actions = ("revoke",)
+
+    @admin.action(description=_("Revoke"), permissions=["operate"])
+    def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
+        do_each(self, request, rows, lambda row: services.revoke_token(row, by=acting(request)))
+
+
+# allauth's own pages show the secret of a factor and the key of a session. Who reads them is the person from then on.
+admin.site.unregister([Authenticator, UserSession])
+
+
+@admin.register(Authenticator)
+class SecondFactorAdmin(WatchedAdmin[Authenticator]):
+    """Second factors, without their secrets. One that its owner has lost is removed here."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_filter = ("type",)
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    exclude: ClassVar = ("data",)
+    actions = ("remove",)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Only superusers: whoever takes factors away and sets passwords has every account."""
+        return request.user.is_superuser
+
+    @admin.action(description=_("Remove"), permissions=["operate"])
+    def remove(self, request: HttpRequest, rows: QuerySet[Authenticator]) -> None:
+        do_each(self, request, rows, lambda row: services.remove_factor(row, by=acting(request)))
+
+
+@admin.register(UserSession)
+class SessionAdmin(WatchedAdmin[UserSession]):
+    """Who is logged in where, without the keys that would let a reader in."""
+
+    list_display = ("user", "ip", "created_at", "last_seen_at")
+    list_select_related = ("user",)
+    search_fields = ("user__email", "=ip")
+    exclude: ClassVar = ("session_key", "data")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(WatchedAdmin[AuditEntry]):
+    list_display = ("at", "actor", "event", "target_type", "target_id")
+    list_filter = ("target_type",)
+    list_select_related = ("actor",)
+    search_fields = ("=event", "=target_id", "=actor__email")
+    ordering: ClassVar = ("-pk",)

@@ -1,0 +1,108 @@
+"""Reads an XLSX workbook in a process of its own, with little time and memory and no secrets.
+
+An XLSX is a zip of XML. A file of 50 kB may hold a style sheet that takes minutes to read, or texts that fill the
+memory. The system ends the process that tries. This file is that process, too: it runs as a script without the program.
+"""
+
+import datetime as dt
+import io
+import json
+import resource
+import subprocess
+import sys
+import zipfile
+from typing import Any, Final
+
+CPU_SECONDS: Final = 4  # a full sheet of 2,000 rows takes one
+WALL_SECONDS: Final = 20  # on a machine that is busy
+MEMORY_BYTES: Final = 256_000_000  # of addresses; Python alone takes some 40 MB
+UNPACKED_BYTES: Final = 30_000_000
+TEXT_CHARACTERS: Final = 5_000_000  # of all cells together: a text that is stored once may stand in each of them
+LONGEST_CELL: Final = 4_000  # in characters; the longest that any column takes has 2,000
+
+
+class WorkbookError(Exception):
+    """`code`: unreadable, too_long (it holds too much), too_costly (it took too much time or memory)."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def read(data: bytes, *, most_lines: int, most_columns: int) -> list[list[Any]]:
+    """The values of the first sheet, at most so many, without running any formula. Raises `WorkbookError`."""
+    command = [sys.executable, "-I", __file__, str(most_lines), str(most_columns)]
+    try:
+        # Without the environment, which holds the secrets of the program.
+        child = subprocess.run(command, input=data, capture_output=True, env={}, timeout=WALL_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise WorkbookError("too_costly") from error
+    if child.returncode < 0:
+        raise WorkbookError("too_costly")  # ended by a signal, because its time was over
+    if child.returncode:
+        raise WorkbookError("unreadable")
+    answer = json.loads(child.stdout, object_hook=_day)
+    if isinstance(answer, str):
+        raise WorkbookError(answer)
+    lines: list[list[Any]] = answer
+    return lines
+
+
+def _day(member: dict[str, Any]) -> Any:
+    return dt.datetime.fromisoformat(member["at"])
+
+
+# --- In the process of its own ----------------------------------------------------------------------------------------
+
+
+def _main() -> None:
+    # Before the file is looked at. Nothing may be written but the answer.
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    most_lines, most_columns = (int(argument) for argument in sys.argv[1:])
+    try:
+        answer: list[list[Any]] | str = _cells(sys.stdin.buffer.read(), most_lines, most_columns)
+    except WorkbookError as problem:
+        answer = problem.code
+    except MemoryError:
+        answer = "too_costly"
+    except Exception:  # noqa: BLE001  a broken file breaks anywhere in the library, with whatever comes up
+        answer = "unreadable"
+    sys.stdout.write(json.dumps(answer))
+
+
+def _cells(data: bytes, most_lines: int, most_columns: int) -> list[list[Any]]:
+    # The sizes stand in the directory of the archive, so nothing is unpacked to learn them.
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > UNPACKED_BYTES:
+            raise WorkbookError("too_long")
+
+    # openpyxl looks for it, and it would take most of the memory.
+    sys.modules["numpy"] = None  # type: ignore[assignment]  # an import of it fails
+    import openpyxl
+
+    load: Any = openpyxl.load_workbook  # ships no types
+    sheet = load(io.BytesIO(data), read_only=True, data_only=True, keep_links=False).worksheets[0]
+    sheet.reset_dimensions()  # some writers state them wrong
+    lines: list[list[Any]] = []
+    left = TEXT_CHARACTERS
+    for row in sheet.iter_rows(max_row=most_lines, max_col=most_columns, values_only=True):
+        lines.append([_plain(cell) for cell in row])
+        left -= sum(len(cell) for cell in lines[-1] if isinstance(cell, str))
+        if left < 0:
+            raise WorkbookError("too_long")
+    return lines
+
+
+def _plain(cell: Any) -> Any:
+    """The cell as JSON holds it."""
+    if isinstance(cell, dt.datetime):
+        return {"at": cell.isoformat()}
+    if isinstance(cell, dt.date):
+        return {"at": dt.datetime(cell.year, cell.month, cell.day).isoformat()}  # noqa: DTZ001  a day has no zone
+    return cell if cell is None or isinstance(cell, bool | int | float) else str(cell)[:LONGEST_CELL]
+
+
+if __name__ == "__main__":
+    _main()
