@@ -80,7 +80,7 @@ def _made(organisations: int, chance: random.Random) -> list[Organisation]:
             name=county.name + (chance.choice(NAMES) if known else own + chance.choice(("医院", "有限公司"))),
             kind="hospital",
             region=county,
-            address=f"{county.name}{chance.choice('东西南北中')}{chance.choice('一二三四')}路{chance.randrange(1, 900)}号",
+            address=f"{county.name}{chance.choice('东西南北中')}{chance.choice('一二三四')}路{chance.randrange(900)}号",
             contact_phone=f"13{chance.randrange(10**9):09}",
             source="bench",
             source_key=str(len(made)),
