@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Membership, Organisation, OrganisationState, PendingNotice, User
 from apps.accounts.permissions import KINDS, Permission, can
+from apps.accounts.verification import NO_VERIFICATION
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.posts import Post
@@ -67,7 +67,7 @@ STAYING: Final = {
     "duplicates.OrganisationMerge.merged": "history",
 }
 # The columns of the merged organisation that a merge changes.
-_CHANGED: Final = ("state", "state_reason", "verified_at", "verified_by_id", "verified_until", "announced_state")
+_CHANGED: Final = ("state", "state_reason", "announced_state")
 
 
 @transaction.atomic
@@ -101,7 +101,7 @@ def merge_organisations(
         merged_by=by,
         with_people=with_people,
         note=note.strip(),
-        before={name: _as_json(getattr(merged, name)) for name in _CHANGED},
+        before={name: getattr(merged, name) for name in _CHANGED},
     )
     # Before anybody moves: each side is told through its own people, and a member of both once, by the key.
     for organisation in (merged, survivor):
@@ -114,11 +114,9 @@ def merge_organisations(
     merge.save(update_fields=["moved"])
     Organisation.objects.filter(pk=merged.pk).update(
         merged_into=survivor,
+        # Its verification rests, as that of a dormant one: an undo brings it back without verifying anew.
         state=OrganisationState.UNVERIFIED,
         state_reason="",
-        verified_at=None,
-        verified_by=None,
-        verified_until=None,
         # The merge is told, and not that the verification is gone.
         announced_state=OrganisationState.UNVERIFIED,
     )
@@ -241,23 +239,12 @@ def _move(rows: models.QuerySet[Any], relation: OwnedRelation, to: Organisation,
 
 def _restore(merged: Organisation, before: dict[str, Any]) -> None:
     """The merged organisation as it was. Without its verification if another has its number by now."""
-    verified_at, verified_until = before["verified_at"], before["verified_until"]
-    changes = {
-        **before,
-        "merged_into": None,
-        "verified_at": parse_datetime(verified_at) if verified_at else None,
-        "verified_until": parse_date(verified_until) if verified_until else None,
-    }
     rows = Organisation.objects.filter(pk=merged.pk)
     try:
         with transaction.atomic():
-            rows.update(**changes)
+            rows.update(merged_into=None, **before)
     except IntegrityError:
-        rows.update(merged_into=None)
-
-
-def _as_json(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, dt.date) else value
+        rows.update(merged_into=None, **NO_VERIFICATION)
 
 
 def _settle_proposals(merged: Organisation, survivor: Organisation, by: User) -> None:

@@ -101,7 +101,7 @@ def test_needs_and_offers_move_with_their_matches_and_orders(
     sweep()
     assert broken() == []
     twin.refresh_from_db()
-    assert (twin.merged_into, twin.state, twin.verified_at) == (maker, OrganisationState.UNVERIFIED, None)
+    assert (twin.merged_into, twin.state, twin.is_dormant) == (maker, OrganisationState.UNVERIFIED, False)
     noted = AuditEntry.objects.filter(event="organisation.merged").values_list("target_id", "data__note")
     assert set(noted) == {(str(maker.pk), "One licence."), (str(twin.pk), "One licence.")}
 

@@ -20,6 +20,7 @@ from tests.factories import DemandFactory, EscalationFactory, OfferFactory, Orga
 
 
 def waiting_body(**facts: object) -> Organisation:
+    facts = {"kind": OrganisationKind.HEALTH_FACILITY, **facts}
     return OrganisationFactory.create(unverified=True, state=OrganisationState.PENDING, **facts)
 
 
@@ -212,6 +213,7 @@ def test_the_desk_takes_as_many_queries_whatever_waits(
         EscalationFactory.create(demand=stuck, organisation=office, tried={"expired": 3})
         DemandFactory.create(escalates_at=now + dt.timedelta(minutes=5))
         OfferFactory.create(state=OfferState.STALE)
+        OfferFactory.create(state=OfferState.DRAFT, review_requested_at=now, state_code="quantity_unusual")
         Message.objects.create(
             event="x.happened", key=str(stuck.pk), channel=Channel.EMAIL, address="a@example.org",
             organisation=stuck.organisation, state=MessageState.FAILED,

@@ -63,6 +63,7 @@ def world(
         "organisation": hospital.pk,
         "desk/organisations": hospital.pk,
         "desk/needs": demand.pk,
+        "desk/offers": match.offer_id,
         "desk/messages": Message.objects.earliest("pk").pk,
         "desk/policy/drafts": draft_policy({}, based_on=1, by=coordinator).pk,
         "desk/duplicates": DuplicateProposal.objects.create(first=first, second=second, score=9, findings={}).pk,

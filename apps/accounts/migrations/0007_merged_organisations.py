@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0005_audit_of_changes'),
+        ('accounts', '0006_two_people_verify'),
         ('catalogue', '0002_plain_triggers'),
     ]
 
