@@ -92,16 +92,16 @@ def verify_organisation(
 
     `seen` is the `updated_at` that the coordinator looked at. A hospital needs a document, or the note of a `call_back`
     to a number from a public register. Raises `state_changed` if the facts changed since, `organisation_merged`,
-    `four_eyes` for who has acted for the organisation, `evidence_missing` and `call_back_vague`, and `identifier_taken`
-    if another verified organisation has the same registration number. Triggers hold the two rules of proof and four
-    eyes too.
+    `needs_other_eyes` (403) for who has acted for the organisation, `evidence_missing` and `call_back_vague`, and
+    `identifier_taken` if another verified organisation has the same registration number. Triggers hold the rules of
+    eyes and proof too.
     """
     now, call_back = now or timezone.now(), call_back.strip()
     _check_seen(organisation, seen)
     check_not_merged(organisation)
     if has_acted_for(by, organisation):
         raise RuleViolation(
-            "four_eyes",
+            "needs_other_eyes",
             _("You registered this organisation, changed it or belonged to it: somebody else has to verify it."),
             status=403,
         )

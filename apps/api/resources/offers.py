@@ -26,6 +26,7 @@ from apps.api.representation.requests import (
     InputSerializer,
     ModelInputSerializer,
     ReasonInputSerializer,
+    SeenInputSerializer,
 )
 from apps.api.representation.values import MAX_DAYS, StrictBooleanField
 from apps.catalogue.models import Region
@@ -46,7 +47,7 @@ class ConfirmField(StrictBooleanField):
         )
 
 
-class OfferPublicationSerializer(InputSerializer):
+class OfferPublicationSerializer(SeenInputSerializer):
     """How a draft is published."""
 
     confirm = ConfirmField()
