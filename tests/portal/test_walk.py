@@ -15,6 +15,7 @@ from apps.notifications.models import Message, Notification
 from apps.notifications.services import add_webhook
 from apps.policy.services import draft_policy
 from apps.portal import urls
+from apps.supply.importing import request_import
 from tests.factories import DemandFactory, MatchFactory, OfferFactory
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +61,7 @@ def world(
         "desk/messages": Message.objects.earliest("pk").pk,
         "desk/policy/drafts": draft_policy({}, based_on=1, by=coordinator).pk,
         "notifications": Notification.objects.earliest("pk").pk,
+        "supply/import": request_import(maker, b"", by=supplier, language="en").pk,
         "evidence_pk": evidence.pk,
         "member_pk": buyer.memberships.get().pk,
         "invitation_pk": invite(hospital, "nurse@example.org", role="member", by=buyer).pk,

@@ -4,13 +4,14 @@ from typing import Any, ClassVar
 
 import django_filters as filters
 from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -33,8 +34,9 @@ from apps.exports.datasets import OFFERS
 from apps.matching import services as matching
 from apps.supply import services
 from apps.supply.fields import OFFER_FIELDS
+from apps.supply.importing import take_turn
 from apps.supply.models import Offer, OfferState
-from apps.supply.reading import ReadRow, read_rows, save_rows
+from apps.supply.reading import ReadRow, describe, read_rows, save_rows
 
 
 class OfferChangeSerializer(ModelInputSerializer):
@@ -86,6 +88,11 @@ class OfferSheetSerializer(InputSerializer):
 
     file = serializers.FileField(help_text="CSV or XLSX, at most 2,000 rows.")
     organisation = OrganisationField(required=False)
+
+    def validate_file(self, file: UploadedFile[bytes]) -> UploadedFile[bytes]:
+        if (file.size or 0) > settings.UPLOAD_MAX_BYTES:
+            raise ValidationError(_("This file is too large."))
+        return file
 
 
 class OfferSheetRowSerializer(serializers.Serializer[Any]):
@@ -211,13 +218,16 @@ class OfferViewSet(ResourceViewSet):
     )
     @action(detail=False, methods=["post"], url_path="import", url_name="import", parser_classes=[MultiPartParser])
     def import_sheet(self, request: Request) -> Response:
-        """Import a sheet of offers, all rows or none. With `preview`, only show each row and its faults."""
+        """Import a sheet of offers, all rows or none. With `preview`, only show each row and its faults.
+
+        An organisation has one at a time; another answers 429. `imports/` does the same in the background.
+        """
         taken = self.taken(OfferSheetSerializer)
         file = taken["file"]
-        if file.size > settings.UPLOAD_MAX_BYTES:
-            raise ValidationError({"file": [_("This file is too large.")]})
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, taken.get("organisation"))
-        publish = _is_on(request, "publish")
+        publish = is_on(request, "publish")
+        if not take_turn(organisation):
+            raise Throttled(wait=5)
         sheet = read_rows(organisation, file.read(), by=self.user, publish=publish)
         body: dict[str, Any] = {
             "rows": [_show(row) for row in sheet.rows],
@@ -225,7 +235,7 @@ class OfferViewSet(ResourceViewSet):
             "unknown_columns": sheet.unknown_columns,
             "offers": [],
         }
-        if _is_on(request, "preview"):
+        if is_on(request, "preview"):
             return Response(body)
         offers = save_rows(organisation, sheet, by=self.user, publish=publish)
         body["offers"] = [str(offer.pk) for offer in offers]
@@ -233,15 +243,11 @@ class OfferViewSet(ResourceViewSet):
 
 
 def _show(row: ReadRow) -> dict[str, Any]:
-    return {
-        "row": row.number,
-        "item": row.facts["item"].key if "item" in row.facts else None,
-        "quantity": row.facts.get("quantity"),
-        "errors": {column: [str(text) for text in texts] for column, texts in row.errors.items()},
-    }
+    described = describe(row)
+    return {name: described[name] for name in ("row", "item", "quantity", "errors")}
 
 
-def _is_on(request: Request, name: str) -> bool:
+def is_on(request: Request, name: str) -> bool:
     value = request.query_params.get(name, "false").lower()
     if value not in {"true", "false", "1", "0"}:
         raise ValidationError({name: [_("Write true or false.")]})
