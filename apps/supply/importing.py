@@ -52,6 +52,7 @@ def request_import(
             _("At most %(most)s sheets can be imported in a day.") % {"most": MOST_A_DAY},
             status=429,
         )
+    # So an organisation has at most one file that waits, and whoever corrects a sheet need not cancel the old one.
     for earlier in mine.filter(state=ImportState.CHECKED).defer("data", "rows"):
         cancel_import(earlier)
     with _one_at_a_time():
@@ -83,6 +84,7 @@ def confirm_import(asked: SheetImport, *, by: User, publish: bool) -> None:
     """Have the offers of a checked sheet saved. Raises `rows_invalid`, `import_running`, and as `move` does."""
     if asked.state == ImportState.CHECKED and asked.faulty:
         raise RuleViolation("rows_invalid", _("Nothing was imported: some rows have faults."))
+    # The attempts count anew: reading and saving may each be tried three times.
     facts = {"is_confirmed": True, "publish": publish, "requested_by": by, "progress": 0, "attempts": 0}
     with _one_at_a_time():
         move(asked, ImportState.WAITING, claimed_until=None, **facts)
@@ -149,12 +151,14 @@ def _work_on(claimed: SheetImport) -> None:
             publish=claimed.publish,
             on_progress=lambda share: _update(claimed, progress=round(90 * share), claimed_until=_lease()),
         )
+    # Any other exception is a fault of ours or of the database: the lease runs out, and it is tried again.
     except RuleViolation as violation:
         _fail(claimed, violation.code, violation.message)
         return
     if claimed.is_confirmed and not sheet.faulty:
         _save(claimed, sheet)
     else:
+        # The file is read again when it is saved, because names and rules may have changed. One with faults never is.
         data = b"" if sheet.faulty else claimed.data
         _update(claimed, state=ImportState.CHECKED, data=data, **_result(sheet))
 

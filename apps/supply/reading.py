@@ -217,7 +217,7 @@ class _Names:
             codes = {name: places.find(name) for name in unknown}
             found = Region.objects.in_bulk({code for several in codes.values() for code in several})
             regions.update({name: {found[code] for code in several} for name, several in codes.items()})
-        # What may be misspelt costs a search each.
+        # Parts of “Wuchang, Wuhan” may be misspelt. That costs a search each.
         for name in [name for name in unknown if not regions[name]][:_MOST_SEARCHED]:
             regions[name] = set(find(name))
         return regions

@@ -13,6 +13,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts import limits
 from apps.accounts.permissions import Permission
 from apps.api.protocol.parsers import StrictJsonParser
 from apps.api.protocol.resource import ResourceViewSet
@@ -54,6 +55,8 @@ class SheetImportSerializer(RowSerializer):
 
 class ConfirmInputSerializer(InputSerializer):
     """That the offers of a checked sheet are right."""
+
+    EXAMPLE: ClassVar = {"publish": True}
 
     publish = StrictBooleanField(required=False, help_text="As it was asked for with the sheet, unless said otherwise.")
 
@@ -104,6 +107,7 @@ class SheetImportViewSet(ResourceViewSet):
         """Have a sheet of offers read in the background, and imported if no row has a fault."""
         taken = self.taken(OfferSheetSerializer)
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, taken.get("organisation"))
+        limits.count_drafts(organisation, self.network, limits.DRAFTS_OF_A_SHEET)
         asked = importing.request_import(
             organisation,
             taken["file"].read(),

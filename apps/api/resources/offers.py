@@ -16,6 +16,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts import limits
 from apps.accounts.permissions import Permission
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.protocol.view import takes
@@ -159,6 +160,7 @@ class OfferViewSet(ResourceViewSet):
         """Draft an offer, or publish it at once."""
         facts = self.taken(NewOfferSerializer)
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, facts.pop("organisation", None))
+        limits.count_drafts(organisation, self.network)
         posted = services.post_offer(organisation, by=self.user, **facts)
         if posted.violation is not None:
             raise posted.violation  # which takes the draft back, too
@@ -237,6 +239,7 @@ class OfferViewSet(ResourceViewSet):
         }
         if is_on(request, "preview"):
             return Response(body)
+        limits.count_drafts(organisation, self.network, len(sheet.rows))
         offers = save_rows(organisation, sheet, by=self.user, publish=publish)
         body["offers"] = [str(offer.pk) for offer in offers]
         return Response(body, status=201)

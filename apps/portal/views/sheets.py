@@ -11,13 +11,14 @@ from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.accounts import limits
 from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item, Region
 from apps.core.errors import RuleViolation
 from apps.notifications.tasks import wake
 from apps.portal.access import organisation_for
 from apps.portal.forms.supply import SheetForm
-from apps.portal.web import blame, refused, status_of, user_of
+from apps.portal.web import blame, network_address, refused, status_of, user_of
 from apps.supply import importing
 from apps.supply.models import SheetImport
 from apps.supply.sheets import HEADERS
@@ -38,6 +39,7 @@ def import_sheet(request: HttpRequest) -> HttpResponse:
     form = SheetForm(request.POST, request.FILES) if request.method == "POST" else SheetForm()
     if form.is_valid():
         try:
+            limits.count_drafts(organisation, network_address(request), limits.DRAFTS_OF_A_SHEET)
             asked = importing.request_import(
                 organisation,
                 form.cleaned_data["file"].read(),

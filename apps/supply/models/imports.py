@@ -56,6 +56,7 @@ class SheetImport(TimeStamped):
     organisation = models.ForeignKey(
         Organisation, models.PROTECT, db_index=False, related_name="imports", verbose_name=_("organisation")
     )
+    # A coordinator may send a sheet for an organisation.
     requested_by = models.ForeignKey(
         User, models.PROTECT, db_index=False, related_name="+", verbose_name=_("requested by")
     )
@@ -106,6 +107,7 @@ class SheetImport(TimeStamped):
                 fields=["organisation"], condition=Q(state__in=UNDER_WAY), name="import_one_under_way"
             ),
         ]
+        # The list of an organisation, what a sender sees, and the queue.
         indexes: ClassVar = [
             models.Index(fields=["organisation", "-id"], name="import_by_organisation"),
             models.Index(fields=["requested_by"], name="import_by_sender"),
