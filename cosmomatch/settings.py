@@ -184,8 +184,11 @@ INSTALLED_APPS = [
 # From outside to inside. Metrics enclose everything; a body that is too large is refused before anything reads it.
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "apps.ops.middleware.request_id_middleware",
+    "apps.ops.middleware.CompressionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.ops.middleware.no_store_middleware",
     "apps.ops.middleware.body_limit_middleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -193,6 +196,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.ops.middleware.actor_middleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -558,6 +562,7 @@ PROMETHEUS_EXPORT_MIGRATIONS = False
 LOG_FORMAT = one_of("LOG_FORMAT", *(("json", "console") if PRODUCTION else ("console", "json")))
 LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # apps/ops/middleware.py has looked at it
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # each request is one line, when it ends
 
 

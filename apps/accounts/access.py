@@ -29,6 +29,7 @@ def amend_user(user: User, **changes: Any) -> User:
         raise RuleViolation("not_a_member", _("You do not belong to this organisation."), field="default_organisation")
     for name, value in changes.items():
         setattr(user, name, value)
+    # Only what was named is written: two pages that are open at once do not undo each other's changes.
     user.save(update_fields=list(changes))
     return user
 
@@ -46,6 +47,7 @@ def issue_token(
 
     It lasts for `TOKEN_TTL` of the settings unless `lasts` says otherwise.
     """
+    audit.acting(user)
     token, text = ApiToken.objects.create(  # type: ignore[no-untyped-call]  # knox has no types
         user,
         expiry=lasts or settings.REST_KNOX["TOKEN_TTL"],
@@ -54,14 +56,13 @@ def issue_token(
         scopes=sorted(set(scopes)),
         region=region,
     )
-    audit.record(user, "token.issued", user, key=token.token_key, scopes=token.scopes)
     return token, text
 
 
 @transaction.atomic
 def revoke_token(token: ApiToken, *, by: User) -> None:
     """Delete the token. Requests with it are refused from now on."""
-    audit.record(by, "token.revoked", token.user, key=token.token_key)
+    audit.acting(by)
     token.delete()
 
 
@@ -69,6 +70,7 @@ def revoke_token(token: ApiToken, *, by: User) -> None:
 def end_access(user: User, *, by: User | None, now: dt.datetime | None = None) -> None:
     """End all sessions of the user, and delete all their tokens."""
     # Sessions are not rows that name their user. The middleware ends those that began before this time.
+    audit.acting(by)
     user.access_ended_at = now or timezone.now()
     user.save(update_fields=["access_ended_at"])
     tokens, _by_table = ApiToken.objects.filter(user=user).delete()
@@ -79,7 +81,6 @@ def end_access(user: User, *, by: User | None, now: dt.datetime | None = None) -
 def remove_factor(factor: Authenticator, *, by: User) -> None:
     """Remove a second factor that its owner has lost. Sessions and tokens end: the device may be in other hands."""
     end_access(factor.user, by=by)
-    audit.record(by, "factor.removed", factor.user, type=factor.type)
     factor.delete()
 
 

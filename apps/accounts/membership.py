@@ -35,12 +35,12 @@ def add_member(organisation: Organisation, user: User, *, role: str, by: User) -
     """
     if role != Role.MANAGER:
         _keep_a_manager(organisation, user.pk)
+    audit.acting(by)
     # A second call changes the role, so a person never has two roles in one organisation.
-    membership, made = Membership.objects.update_or_create(
+    membership, _made = Membership.objects.update_or_create(
         user=user, organisation=organisation, defaults={"role": role}
     )
     _forget_grants(user)
-    audit.record(by, "member.added" if made else "member.changed", organisation, user=user.pk, role=role)
     if role == Role.MANAGER:
         _wake_organisation(organisation, by=by)
     return membership
@@ -52,11 +52,11 @@ def change_role(membership: Membership, role: str, *, by: User) -> None:
     check_manages(by, membership.organisation)
     if role != Role.MANAGER:
         _keep_a_manager(membership.organisation, membership.user_id)
+    audit.acting(by)
     if not Membership.objects.filter(pk=membership.pk).update(role=role):
         raise RuleViolation("state_changed", _("Somebody else has just changed this. Check it and try again."))
     membership.role = role
     _forget_grants(membership.user)
-    audit.record(by, "member.changed", membership.organisation, user=membership.user_id, role=role)
     if role == Role.MANAGER:
         _wake_organisation(membership.organisation, by=by)
     else:
@@ -70,7 +70,7 @@ def remove_member(membership: Membership, *, by: User) -> None:
     _keep_a_manager(membership.organisation, membership.user_id)
     _end_invitations_by(membership)
     tell("member.removed", membership.user, _about(membership), key=f"member.removed:{membership.pk}")
-    audit.record(by, "member.removed", membership.organisation, user=membership.user_id)
+    audit.acting(by)
     _end(membership)
 
 
@@ -98,7 +98,7 @@ def leave_organisation(
             _("You are the last manager. Choose a colleague who takes over, or let the organisation go dormant."),
             field="successor",
         )
-    audit.record(person, "member.left", organisation, user=person.pk)
+    audit.acting(person)
     _end(membership)
     if last and not successor:
         _rest_organisation(organisation, by=person)

@@ -125,4 +125,5 @@ def is_in_charge(user: "User | AnonymousUser", region: "Region") -> bool:
     """Whether `user` is a coordinator of this region or of one that contains it."""
     if not user.is_authenticated or not user.is_active:
         return False
+    # By region and not by organisation: a post may be for another place than that of its owner.
     return any(region.is_within(one.region) for one in user.organisations_with(Permission.COORDINATE))

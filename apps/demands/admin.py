@@ -15,6 +15,7 @@ from apps.demands.models import Demand
 @admin.register(Demand)
 class DemandAdmin(WatchedAdmin[Demand]):
     action_form = ReasonActionForm
+    shows_contact = True
     actions = ("pause", "resume", "cancel")
     list_display = (
         "reference",

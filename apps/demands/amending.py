@@ -16,10 +16,10 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import User
 from apps.core import audit
 from apps.core.errors import RuleViolation
+from apps.core.plausibility import Plausibility
 from apps.demands import clocks
 from apps.demands.lines import check_line, check_quantity
 from apps.demands.models import URGENCY_RANK, Demand, DemandState, DemandStateCode, Urgency
-from apps.demands.plausibility import Plausibility
 from apps.demands.quantities import sync_state
 from apps.demands.review import is_coordinator_of, judge_quantity, question_about, wants_approval
 from apps.policy.models import Policy

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.catalogue.models import Item, Region
+from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.exports.columns import ExportColumn, for_csv, for_json
 from apps.exports.datasets import ExportDataset
@@ -103,7 +104,14 @@ def pull(
     # Before the query runs: a moment taken later could pass over rows that the query does not show yet.
     since = next_since()
     start = codecs.BOM_UTF8 if excel and form == ExportFormat.CSV else b""
-    return ExportPull(_blocks(statement, parameters, start), since)
+    narrowed = {
+        "region": region and region.code,
+        "item": item and item.key,
+        "states": list(states),
+        "updated_since": updated_since and updated_since.isoformat(),
+    }
+    asked = {"dataset": dataset.name, "format": str(form), **{name: value for name, value in narrowed.items() if value}}
+    return ExportPull(_blocks(statement, parameters, start, user, asked), since)
 
 
 def next_since() -> dt.datetime:
@@ -157,8 +165,14 @@ def _select(
     return f"SELECT * FROM ({select}) AS row ({names})", tuple(parameters)  # noqa: S608  # the names and expressions are ours
 
 
-def _blocks(statement: str, parameters: tuple[Any, ...], start: bytes) -> Generator[bytes, None, None]:
-    """`start` and the output of a COPY, in blocks. Closing the generator cancels the query and ends its transaction."""
+def _blocks(
+    statement: str, parameters: tuple[Any, ...], start: bytes, user: User, asked: dict[str, Any]
+) -> Generator[bytes, None, None]:
+    """`start` and the output of a COPY, in blocks. Closing the generator cancels the query and ends its transaction.
+
+    What was `asked` goes into the audit trail with the number of rows, which is null where the reader left before all
+    were made.
+    """
     spool = Spool()
     spool.write(start)
     database = connections[DEFAULT_DB_ALIAS]
@@ -174,6 +188,7 @@ def _blocks(statement: str, parameters: tuple[Any, ...], start: bytes) -> Genera
         writer.join()
         database.dec_thread_sharing()
         spool.close()
+        audit.record(user, "export.pulled", user, **asked, rows=spool.rows)
 
 
 def _copy(database: BaseDatabaseWrapper, statement: str, parameters: tuple[Any, ...], spool: Spool) -> None:
@@ -186,8 +201,10 @@ def _copy(database: BaseDatabaseWrapper, statement: str, parameters: tuple[Any, 
             session.execute("SET TRANSACTION READ ONLY")
             # It may take longer than a page may.
             session.execute(f"SET LOCAL statement_timeout = '{EXPORT_SECONDS}s'")
-            with session.cursor() as cursor, cursor.copy(statement, parameters) as copy:
-                _write_blocks(copy, spool)
+            with session.cursor() as cursor:
+                with cursor.copy(statement, parameters) as copy:
+                    _write_blocks(copy, spool)
+                spool.rows = cursor.rowcount
     except ReaderLeft:
         pass
     except Exception as caught:  # noqa: BLE001  # whatever it is, the reader raises it

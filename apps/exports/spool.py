@@ -22,6 +22,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # `close` closes it; it is in TMPDIR
+        self.rows: int | None = None  # how many the writer has written, once it has written all
         self._written = 0
         self._ended = False
         self._error: BaseException | None = None

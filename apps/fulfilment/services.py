@@ -50,7 +50,7 @@ def accept_match(
 
 def _price_of(offer: Offer) -> dict[str, Any]:
     """The price at which an order of these goods is made now. The caller has locked the offer."""
-    return {"unit_price": offer.price, "currency": "" if offer.price is None else offer.currency}
+    return {"unit_price": offer.asking_price, "currency": "" if offer.asking_price is None else offer.currency}
 
 
 def _lock(order: Order) -> Order:
@@ -344,26 +344,37 @@ def may_see_contact(match: Match, user: User) -> bool:
 
 
 def reveal_contact(match: Match, *, to: User) -> dict[str, dict[str, str]] | None:
-    """Both sides' contacts, `{"requester": …, "supplier": …}`, if `to` may see them; the first look is logged."""
+    """Both sides' contacts, `{"requester": …, "supplier": …}`, if `to` may see them; each look is noted."""
     return reveal_contacts([match], to=to).get(match.pk)
 
 
 @transaction.atomic
 def reveal_contacts(matches: Sequence[Match], *, to: User) -> dict[int, dict[str, dict[str, str]]]:
-    """Both sides' contacts of each match that `to` may see, by the key of the match. First looks are logged.
+    """Both sides' contacts of each match that `to` may see, by the key of the match.
 
-    One query if `to` has looked at all of them before.
+    Each look is in the audit trail, with the organisation for which `to` looked; the first is a `ContactReveal` too.
+    Two queries if `to` has looked at all of them before.
     """
     allowed = [match for match in matches if may_see_contact(match, to)]
-    # Only first looks are logged, so most calls write nothing.
-    known = (
-        ContactReveal.objects.filter(match__in=allowed, user=to).values_list("match_id", flat=True) if allowed else ()
-    )
-    seen = set(known)
-    for match in allowed:
-        if match.pk not in seen and ContactReveal.objects.get_or_create(match=match, user=to)[1]:
-            audit.record(to, "contact.revealed", match)
+    if not allowed:
+        return {}
+
+    seen = set(ContactReveal.objects.filter(match__in=allowed, user=to).values_list("match_id", flat=True))
+    first = [ContactReveal(match=match, user=to) for match in allowed if match.pk not in seen]
+    if first:
+        # The same person may look twice at the same moment.
+        ContactReveal.objects.bulk_create(first, ignore_conflicts=True)
+    audit.record_each(to, "contact.seen", [(match, _looks_for(match, to)) for match in allowed])
     return {match.pk: {"requester": match.demand.contact, "supplier": match.offer.contact} for match in allowed}
+
+
+def _looks_for(match: Match, user: User) -> dict[str, Any]:
+    """For which organisation somebody sees a contact: their side of the match, or the desk that steps in."""
+    sides = {match.demand.organisation_id, match.offer.organisation_id}
+    own = [grant.organisation for grant in user.grants if grant.organisation_id in sides]
+    # Who may see a contact without being of either side coordinates the region.
+    organisation = (own or user.organisations_with(Permission.COORDINATE))[0]
+    return {"organisation": organisation.pk, "name": organisation.name}
 
 
 def describe(order: Order) -> dict[str, Any]:

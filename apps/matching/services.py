@@ -325,7 +325,9 @@ def amend_demand(
 
 
 @transaction.atomic
-def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Offer:
+def amend_offer(
+    offer: Offer, *, by: User, confirmed: bool = False, now: dt.datetime | None = None, **changes: Any
+) -> Offer:
     """Change an offer. If it has less now than is reserved, unanswered holds end until the rest fits.
 
     The lowest tier and the newest hold go first; accepted quantities stay. Raises as `supply.amending.amend_offer`.
@@ -342,7 +344,7 @@ def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **cha
                 unmet.append(match)
                 too_much -= match.quantity
         take_back(unmet, MatchState.CANCELLED, now)
-    return amend_goods(offer, by=by, now=now, **changes)
+    return amend_goods(offer, by=by, confirmed=confirmed, now=now, **changes)
 
 
 def _outdated(held: MatchQuerySet, demand: Demand, changed: set[str], changes: Mapping[str, Any]) -> MatchQuerySet:

@@ -1,13 +1,54 @@
-"""Refuses requests whose body is too large, before anything reads it."""
+"""What holds for every request: an id, a limit of the body, an answer that nobody keeps, and who acts."""
 
+import re
+import uuid
 from collections.abc import Callable
+from typing import Final
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.db import connection
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
+
+from apps.core import audit
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+# An id of a caller's own that can stand in a log: no spaces, no line breaks, not long.
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+
+
+def request_id_middleware(get_response: GetResponse) -> GetResponse:
+    """Give each request an id, the caller's `X-Request-Id` if it can be one, and answer with it.
+
+    django_structlog reads it from the request and writes it into each line of the log.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        given = request.headers.get("X-Request-Id", "")
+        name = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+        request.META["HTTP_X_REQUEST_ID"] = name
+        request.__dict__.pop("headers", None)  # a cached copy of META
+        response = get_response(request)
+        response.headers["X-Request-Id"] = name
+        return response
+
+    return middleware
+
+
+class CompressionMiddleware(GZipMiddleware):
+    """Compresses what programs ask of the API, and nothing that a browser asks for with its cookie.
+
+    An answer that holds a secret beside what somebody else wrote tells of the secret by its compressed length (the
+    attack is called BREACH). It needs a browser that sends requests with its cookie, so these are never compressed.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if not request.path.startswith("/api/") or settings.SESSION_COOKIE_NAME in request.COOKIES:
+            return response
+        return super().process_response(request, response)
 
 
 def body_limit_middleware(get_response: GetResponse) -> GetResponse:
@@ -25,5 +66,31 @@ def body_limit_middleware(get_response: GetResponse) -> GetResponse:
         if not length.isdigit() or int(length) > most:
             raise RequestDataTooBig(f"The body has more than {most} bytes.")
         return get_response(request)
+
+    return middleware
+
+
+def actor_middleware(get_response: GetResponse) -> GetResponse:
+    """Tell the triggers that write the audit trail which user acts. Stands after the authentication."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        with connection.execute_wrapper(audit.names_actor(lambda: request.user)):
+            return get_response(request)
+
+    return middleware
+
+
+def no_store_middleware(get_response: GetResponse) -> GetResponse:
+    """Have no browser and no proxy keep an answer that does not say itself that it may be kept.
+
+    Nearly every page shows a contact or who is logged in. On a ward computer the next person would see it with Back,
+    and without an entry in the audit trail. A page that is added later is safe without a thought.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if "public" not in response.get("Cache-Control", ""):
+            response["Cache-Control"] = "no-store"
+        return response
 
     return middleware

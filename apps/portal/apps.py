@@ -9,10 +9,15 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         # allauth and Django tell these by signals only.
         from allauth.account.signals import email_added, password_reset
-        from django.contrib.auth.signals import user_logged_in
+        from allauth.mfa.signals import authentication_failed
+        from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 
-        from apps.portal.entrance import adapter, sessions
+        from apps.portal.entrance import adapter, sessions, trail
 
         user_logged_in.connect(sessions.begin)
+        user_logged_in.connect(trail.on_logged_in)
+        user_logged_out.connect(trail.on_logged_out)
+        user_login_failed.connect(trail.on_password_refused)
+        authentication_failed.connect(trail.on_factor_refused)
         email_added.connect(adapter.on_address_requested)
         password_reset.connect(adapter.on_password_reset)

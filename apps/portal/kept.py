@@ -46,9 +46,8 @@ def _login_page(request: HttpRequest) -> HttpResponse:
     if len(typed) > LONGEST:
         return redirect_to_login(request.get_full_path())
     messages.info(request, _("You were logged out meanwhile. What you typed is kept: log in, then send it."))
-    form = get_form_class(app_settings.FORMS, "login", None)(
-        request=request, initial={"typed": typed, "typed_at": request.path}
-    )
+    kind = get_form_class(app_settings.FORMS, "login", None)  # type: ignore[no-untyped-call]  # has no types
+    form = kind(request=request, initial={"typed": typed, "typed_at": request.path})
     context = {
         "form": form,
         "redirect_field": format_html('<input type="hidden" name="next" value="{}">', request.get_full_path()),

@@ -19,6 +19,7 @@ from apps.portal.views import (
     supply,
 )
 from apps.portal.views.desk import needs as desk_needs
+from apps.portal.views.desk import offers as desk_offers
 from apps.portal.views.desk import organisations as desk_organisations
 from apps.portal.views.desk import queues
 
@@ -73,6 +74,8 @@ coordinators = [
     path("desk/organisations/<int:pk>/reject/", desk_organisations.reject, name="desk-reject"),
     path("desk/needs/<int:pk>/", desk_needs.detail, name="desk-need"),
     path("desk/needs/<int:pk>/<slug:step>/", desk_needs.step_in, name="desk-step"),
+    path("desk/offers/<int:pk>/", desk_offers.detail, name="desk-offer"),
+    path("desk/offers/<int:pk>/<slug:step>/", desk_offers.step_in, name="desk-offer-step"),
     path("desk/messages/<int:pk>/retry/", queues.retry, name="desk-retry"),
 ]
 

@@ -81,11 +81,20 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def confirm_import(asked: SheetImport, *, by: User, publish: bool) -> None:
-    """Have the offers of a checked sheet saved. Raises `rows_invalid`, `import_running`, and as `move` does."""
+    """Have the offers of a checked sheet saved. Raises `rows_invalid`, `import_running`, and as `move` does.
+
+    A sheet that was not checked for publishing is checked again first: its sender has not seen what is asked about.
+    """
     if asked.state == ImportState.CHECKED and asked.faulty:
         raise RuleViolation("rows_invalid", _("Nothing was imported: some rows have faults."))
     # The attempts count anew: reading and saving may each be tried three times.
-    facts = {"is_confirmed": True, "publish": publish, "requested_by": by, "progress": 0, "attempts": 0}
+    facts = {
+        "is_confirmed": asked.publish or not publish,
+        "publish": publish,
+        "requested_by": by,
+        "progress": 0,
+        "attempts": 0,
+    }
     with _one_at_a_time():
         move(asked, ImportState.WAITING, claimed_until=None, **facts)
 

@@ -17,6 +17,7 @@ from apps.catalogue.standards import normalise
 from apps.core.errors import RuleViolation, Text
 from apps.supply import services, sheets
 from apps.supply.models import Offer
+from apps.supply.review import OfferDoubt, Usual, doubts_about
 
 # The most of one sheet: different places; places that are searched for with spelling mistakes; unknown items that are
 # compared with the whole catalogue.
@@ -48,6 +49,8 @@ class ReadRow:
     facts: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, list[Text]] = field(default_factory=dict)
     offer: Offer | None = None
+    # What is asked about before the row is published, and what a coordinator will look at.
+    doubts: list[OfferDoubt] = field(default_factory=list)
 
 
 @dataclass
@@ -75,8 +78,8 @@ def read_rows(
 ) -> ReadSheet:
     """Read a CSV or XLSX sheet of offers and check each row. Nothing is written.
 
-    With `publish`, the rows are also checked for what would keep them from being published. `on_progress` is told the
-    share that is done, from 0 to 1. Raises `sheet_unusable` and `not_a_supplier`.
+    With `publish`, the rows are also checked for what would keep them from being published, or have them asked about.
+    `on_progress` is told the share that is done, from 0 to 1. Raises `sheet_unusable` and `not_a_supplier`.
     """
     on_progress(0)
     try:
@@ -96,7 +99,18 @@ def read_rows(
         _draft(organisation, row, references, by, publish=publish)
         if done % _TOLD_EVERY == 0:
             on_progress(_NAMES_FOUND + (1 - _NAMES_FOUND) * done / len(good))
+    if publish:
+        _judge(organisation, good)
     return ReadSheet(rows, sheet.unknown_columns)
+
+
+def _judge(organisation: Organisation, rows: list[ReadRow]) -> None:
+    """Note what is doubtful about the rows that are without fault."""
+    usual = Usual.of(organisation, [row.offer.item for row in rows if row.offer is not None])
+    today = timezone.now().date()
+    for row in rows:
+        if row.offer is not None and not row.errors:
+            row.doubts = doubts_about(row.offer, usual, today)
 
 
 def save_rows(organisation: Organisation, sheet: ReadSheet, *, by: User | None, publish: bool = False) -> list[Offer]:
@@ -120,6 +134,7 @@ def describe(row: ReadRow) -> dict[str, Any]:
         "minimum_order": row.offer.minimum_order if row.offer else None,
         "lead_time_days": row.offer.lead_time_days if row.offer else None,
         "errors": {column: [str(text) for text in texts] for column, texts in row.errors.items()},
+        "doubts": [{"text": str(doubt.text), "is_grave": doubt.is_grave} for doubt in row.doubts],
     }
 
 

@@ -20,6 +20,7 @@ from pytest_django.live_server_helper import LiveServer
 from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind
 from apps.accounts.services import issue_token
+from apps.core.models import AuditEntry
 from apps.demands.models import Demand
 from apps.exports import services, spool
 from apps.exports.datasets import DATASETS, DEMANDS
@@ -188,7 +189,7 @@ def test_a_pull_costs_the_same_queries_at_every_size(
     fill(1)
     rows(partner, dataset)  # reads the memberships once in the life of the user
     for more in (1, 5):
-        with django_assert_num_queries(1):  # the clock; what the COPY needs is not counted
+        with django_assert_num_queries(2):  # the clock and the trail; what the COPY needs is not counted
             rows(partner, dataset)
         fill(more)
 
@@ -434,3 +435,21 @@ def test_a_large_pull_comes_in_few_blocks(partner: User, many_needs: Callable[..
     assert sum(block.count(b"\n") for block in blocks) == 5_001
     assert all(len(block) >= spool.BLOCK for block in blocks[:-1])
     assert {len(block) < spool.BLOCK + 4096 for block in blocks} == {True}
+
+
+def test_a_pull_is_in_the_audit_trail_with_dataset_rows_and_filters(partner: User) -> None:
+    DemandFactory.create_batch(3)
+    lines(partner, region=region("420000"), states=("open",))
+
+    entry = AuditEntry.objects.get(event="export.pulled")
+    assert (entry.actor, entry.target_id) == (partner, str(partner.pk))
+    assert entry.data == {"dataset": "demands", "format": "jsonl", "region": "420000", "states": ["open"], "rows": 3}
+
+
+def test_a_pull_that_is_broken_off_is_in_the_audit_trail_too(partner: User) -> None:
+    DemandFactory.create(note=LONG_NOTE)
+    begun = services.pull(DEMANDS, partner)
+    next(iter(begun))
+    begun.close()
+
+    assert AuditEntry.objects.get(event="export.pulled").data["dataset"] == "demands"

@@ -92,6 +92,10 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     [absurd] = demands.post_demands(hospital, [DemandLine(item=ItemFactory.create(), quantity=10**11)], by=buyer)
     demands.open_demand(absurd, by=buyer, quantity_confirmed=True)
 
+    rich = supply.create_offer(maker, item=ItemFactory.create(), by=supplier, quantity=10**11)
+    supply.publish_offer(rich, by=supplier, confirmed=True)
+    supply.return_offer(rich, by=coordinator, reason="How <b>many</b>?")
+
     province = OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("420000"))
     member(province, email="province@example.org")
     make_policy({"phases": {"420000": {"phase": "emergency", "approval": True}}}, note="Emergency", by=coordinator)

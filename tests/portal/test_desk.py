@@ -19,6 +19,7 @@ from tests.factories import DemandFactory, EscalationFactory, OfferFactory, Orga
 
 
 def waiting_body(**facts: object) -> Organisation:
+    facts = {"kind": OrganisationKind.HEALTH_FACILITY, **facts}
     return OrganisationFactory.create(unverified=True, state=OrganisationState.PENDING, **facts)
 
 
@@ -211,15 +212,16 @@ def test_the_desk_takes_as_many_queries_whatever_waits(
         EscalationFactory.create(demand=stuck, organisation=office, tried={"expired": 3})
         DemandFactory.create(escalates_at=now + dt.timedelta(minutes=5))
         OfferFactory.create(state=OfferState.STALE)
+        OfferFactory.create(state=OfferState.DRAFT, review_requested_at=now, state_code="quantity_unusual")
         Message.objects.create(
             event="x.happened", key=str(stuck.pk), channel=Channel.EMAIL, address="a@example.org",
             organisation=stuck.organisation, state=MessageState.FAILED,
         )  # fmt: skip
     desk.get("/desk/")  # the names of places are remembered
 
-    with django_assert_num_queries(11):  # session, user, memberships; six queues and their escalations; unread
+    with django_assert_num_queries(12):  # session, user, memberships; seven queues and their escalations; unread
         page = desk.get("/desk/").text
-    assert page.count("<article") == 6 * size
+    assert page.count("<article") == 7 * size
 
 
 def test_a_need_that_changed_since_the_page_was_shown_is_not_sent_out(

@@ -58,6 +58,7 @@ def world(
         "organisation": hospital.pk,
         "desk/organisations": hospital.pk,
         "desk/needs": demand.pk,
+        "desk/offers": match.offer_id,
         "desk/messages": Message.objects.earliest("pk").pk,
         "desk/policy/drafts": draft_policy({}, based_on=1, by=coordinator).pk,
         "notifications": Notification.objects.earliest("pk").pk,

@@ -13,6 +13,7 @@ from apps.core.errors import RuleViolation
 from apps.supply import importing
 from apps.supply.importing import cancel_import, confirm_import, import_due, purge, request_import
 from apps.supply.models import ImportState, Offer, SheetImport
+from apps.supply.reading import read_rows
 from apps.supply.tasks import import_sheets, purge_imports
 from cosmomatch.celery import app
 from tests.factories import ItemFactory, SupplierFactory, member
@@ -127,7 +128,7 @@ def test_a_cancel_while_the_offers_are_saved_takes_them_back(maker: Organisation
     asked = request(maker, supplier, confirmed=True)
     claimed = importing._claim(timezone.now())
     assert claimed is not None
-    sheet = importing.read_rows(maker, GOOD, by=supplier)
+    sheet = read_rows(maker, GOOD, by=supplier)
     cancel_import(now_of(asked))
 
     with pytest.raises(importing.ClaimLostError):

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from apps.accounts.models import User
+from apps.core import audit
 from apps.core.errors import RuleViolation
 
 M = TypeVar("M", bound=models.Model)
@@ -21,6 +22,12 @@ class KeptAdmin(admin.ModelAdmin[M]):
     """Pages of rows that are never deleted here, because other rows and the audit trail refer to them."""
 
     show_full_result_count = False  # counting all rows makes large lists slow
+    shows_contact = False  # whether the page of a row shows whom to call: then each look is noted
+
+    def render_change_form(self, request: HttpRequest, context: Any, **about: Any) -> HttpResponse:
+        if about.get("obj") is not None and self.shows_contact:
+            audit.record(acting(request), "contact.seen", about["obj"])
+        return super().render_change_form(request, context, **about)
 
     def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return False

@@ -12,6 +12,7 @@ from apps.accounts.models.organisations import (
     evidence_path,
 )
 from apps.accounts.models.tokens import ApiToken, TokenScope
+from apps.accounts.models.trail import NotedAddress, NotedFactor
 from apps.accounts.models.users import Language, User, UserManager
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "InvitationState",
     "Language",
     "Membership",
+    "NotedAddress",
+    "NotedFactor",
     "Organisation",
     "OrganisationQuerySet",
     "OrganisationState",

@@ -1,6 +1,7 @@
 import datetime as dt
 from typing import ClassVar, Final, Self
 
+import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.core.validators import FileExtensionValidator
 from django.db import models
@@ -11,6 +12,7 @@ from apps.accounts.permissions import KINDS, OrganisationKind, Permission
 from apps.catalogue.models import Region
 from apps.core.models import TimeStamped
 from apps.core.states import may_move
+from apps.core.triggers import Trigger
 
 
 class OrganisationState(models.TextChoices):
@@ -56,6 +58,12 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
         )
 
 
+# A verification by a person, and not one that only rested and comes back.
+_VERIFIED_ANEW: Final = pgtrigger.Q(
+    new__state=OrganisationState.VERIFIED.value, new__verified_by__isnull=False
+) & pgtrigger.Q(old__verified_at__df=pgtrigger.F("new__verified_at"))
+
+
 class Organisation(TimeStamped):
     """A legal body that needs, offers, carries, watches or coordinates. Only a verified one takes part in matching."""
 
@@ -80,6 +88,12 @@ class Organisation(TimeStamped):
         User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("verified by")
     )
     verified_until = models.DateField(_("verified until"), null=True, blank=True)
+    call_back = models.CharField(
+        _("call-back"),
+        max_length=300,
+        blank=True,
+        help_text=_("Which number of which public register was called, and who answered."),
+    )
     # The state that its people were told last. A row in which the two differ is a notice to be sent, whichever way the
     # state was changed.
     announced_state = models.CharField(max_length=12, default=OrganisationState.UNVERIFIED, editable=False)
@@ -90,7 +104,11 @@ class Organisation(TimeStamped):
     objects = OrganisationQuerySet.as_manager()
 
     # A coordinator verified these facts, so a change of one of them clears the verification.
-    VERIFIED_FACTS: Final = ("name", "kind", "identifier_kind", "identifier", "region", "address")
+    # Those of contact too: whoever changes the phone number gets the goods.
+    VERIFIED_FACTS: Final = (
+        *("name", "kind", "identifier_kind", "identifier", "region", "address"),
+        *("contact_name", "contact_phone", "contact_email"),
+    )
 
     MOVES: ClassVar = {
         # Coordinators may verify without a submission, for example an organisation that they registered for a caller.
@@ -132,6 +150,33 @@ class Organisation(TimeStamped):
                 name="organisation_verified_identifier_once",
             ),
         ]
+        triggers: ClassVar = [
+            *TimeStamped.Meta.triggers,
+            Trigger(
+                name="verified_by_another",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=_VERIFIED_ANEW,
+                func="""
+                    IF accounts_acted_for(NEW.id, NEW.verified_by_id) THEN
+                        RAISE check_violation USING CONSTRAINT = 'organisation_verified_by_another';
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
+            Trigger(
+                name="verified_with_proof",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=_VERIFIED_ANEW & pgtrigger.Q(new__kind=OrganisationKind.HOSPITAL.value, new__call_back=""),
+                func="""
+                    IF NOT EXISTS (SELECT FROM accounts_evidence WHERE organisation_id = NEW.id) THEN
+                        RAISE check_violation USING CONSTRAINT = 'organisation_verified_with_proof';
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
+        ]
         indexes: ClassVar = [
             models.Index(fields=["state", "kind"], name="organisation_by_state"),
             # The queue of notices. It is empty most of the time, so looking costs nothing.
@@ -147,6 +192,11 @@ class Organisation(TimeStamped):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def needs_proof(self) -> bool:
+        """Whether a document or a call-back must prove it. Hospitals come first everywhere (tier 1)."""
+        return self.kind == OrganisationKind.HOSPITAL
 
     @property
     def is_verified(self) -> bool:

@@ -39,6 +39,7 @@ TITLES: Final = {
     406: gettext_lazy("This form of answer is not available"),
     409: gettext_lazy("Not possible in the current state"),
     411: gettext_lazy("The length is missing"),
+    412: gettext_lazy("It is not as you read it"),
     413: gettext_lazy("The request is too large"),
     415: gettext_lazy("This form of request is not understood"),
     429: gettext_lazy("Too many requests"),

@@ -1,5 +1,6 @@
 """The base of all resources: a transaction for each change, answers kept for repeats, pages, permissions."""
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from rest_framework.response import Response
 from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission, can
 from apps.api.models import IdempotencyKey
-from apps.api.protocol import idempotency
+from apps.api.protocol import idempotency, preconditions
 from apps.api.protocol.pagination import CursorPage
 from apps.api.protocol.problems import LengthRequiredError, NotAllowedError
 from apps.api.protocol.view import ApiView
@@ -88,6 +89,13 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
     lookup_value_regex = "[^/]+"
     shown: type[RowSerializer]
 
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        shown: Any = getattr(response, "data", None)
+        if isinstance(shown, dict) and isinstance(updated_at := shown.get("updated_at"), dt.datetime):
+            response["ETag"] = preconditions.etag(updated_at)
+        return response
+
     def list(self, _request: Request, *_args: Any, **_kwargs: Any) -> Response:
         return self.page(self.filter_queryset(self.get_queryset()))
 
@@ -112,9 +120,12 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
         return pk
 
     def get_object(self) -> Any:
+        """The row of the address, if the caller sees it and a change is for the state that it is in."""
         found = self.get_queryset().filter(pk=self._pk()).first()
         if found is None:
             raise Http404
+        if self.request.method not in SAFE_METHODS:
+            preconditions.check(self.request, found)
         return found
 
     def get_serializer_class(self) -> Any:

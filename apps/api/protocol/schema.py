@@ -9,6 +9,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, PolymorphicProxySerializer
 from rest_framework import serializers
 
+from apps.api.protocol.preconditions import IF_MATCH
+
 
 class ProblemSerializer(serializers.Serializer[Any]):
     """What went wrong, as RFC 9457 says it. Codes are stable; texts come in the language of the request."""
@@ -60,7 +62,20 @@ class Schema(AutoSchema):
                     description="Same key and body: the same answer, done once. Same key, another body: 409.",
                 )
             )
+        if self.method != "GET" and "{id}" in self.path and self._is_row_with_a_tag():
+            parameters.append(
+                OpenApiParameter(
+                    IF_MATCH,
+                    OpenApiTypes.STR,
+                    OpenApiParameter.HEADER,
+                    description="The `ETag` of the row as you read it: 412 if it has changed since.",
+                )
+            )
         return parameters
+
+    def _is_row_with_a_tag(self) -> bool:
+        shown: Any = getattr(self.view, "shown", None)
+        return shown is not None and "updated_at" in shown().fields
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)

@@ -1,5 +1,10 @@
-"""Limits how many requests one caller may make per minute. Redis keeps the counts; without it nobody is limited."""
+"""Limits how many requests one caller may make per minute. Redis keeps the counts; without it nobody is limited.
 
+Answers tell how many are left in the headers `RateLimit` and `RateLimit-Policy`, as draft 10 of the IETF's "RateLimit
+header fields for HTTP" writes them.
+"""
+
+import math
 import time
 from typing import Any, Final
 
@@ -34,11 +39,16 @@ class PerMinuteThrottle(BaseThrottle):
         now = time.time()
         self.left = WINDOW - now % WINDOW
         try:
-            return self._count(f"throttle:{caller}:{int(now // WINDOW)}") <= rate
+            count = self._count(f"throttle:{caller}:{int(now // WINDOW)}")
         except (RedisError, OSError) as error:
             log.warning("throttling_without_redis", error=str(error))
             PerMinuteThrottle.resting_until = time.monotonic() + REST_AFTER_FAILURE
             return True
+        request.rate_limit_headers = {  # type: ignore[attr-defined]  # `ApiView` sends them
+            "RateLimit-Policy": f'"minute";q={rate};w={WINDOW}',
+            "RateLimit": f'"minute";r={max(rate - count, 0)};t={math.ceil(self.left)}',
+        }
+        return count <= rate
 
     def wait(self) -> float:
         return self.left

@@ -47,6 +47,12 @@ class ApiView(APIView):
         self.request.accepted_renderer, self.request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
         return super().handle_exception(exc)
 
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in getattr(request, "rate_limit_headers", {}).items():
+            response[name] = value
+        return response
+
     def _refuse_unknown_parameters(self, request: Request) -> None:
         """Raise `RuleViolation` (`unknown_parameter`) with each query parameter that has no meaning here.
 

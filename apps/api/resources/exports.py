@@ -92,7 +92,6 @@ class ExportView(ApiView):
         )
         response["Content-Disposition"] = f'inline; filename="{dataset}.{form}"'
         response[NEXT_SINCE] = begun.next_since.isoformat(timespec="microseconds").replace("+00:00", "Z")
-        response["Cache-Control"] = "no-store"
         response["X-Accel-Buffering"] = "no"  # a proxy passes blocks on as they come
         return response
 

@@ -93,7 +93,10 @@ class SheetImportViewSet(ResourceViewSet):
     def complete_one(self, row: dict[str, Any]) -> None:
         read = self.get_queryset().values_list("rows", flat=True).get(pk=row["id"])
         names = list(OfferSheetRowSerializer().fields)
-        row["rows"] = [{name: one[name] for name in names} for one in read]
+        row["rows"] = [
+            {**{name: one[name] for name in names}, "doubts": [doubt["text"] for doubt in one["doubts"]]}
+            for one in read
+        ]
 
     @extend_schema(
         request={"multipart/form-data": OfferSheetSerializer},

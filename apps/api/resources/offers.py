@@ -40,6 +40,21 @@ from apps.supply.models import Offer, OfferState
 from apps.supply.reading import ReadRow, describe, read_rows, save_rows
 
 
+class ConfirmField(StrictBooleanField):
+    """The caller's answer to `quantity_unusual`, `price_unusual` or `certificate_doubtful`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            required=False, source="confirmed", help_text="What is unusual is right. What is too doubtful is reviewed."
+        )
+
+
+class OfferPublicationSerializer(InputSerializer):
+    """How a draft is published."""
+
+    confirm = ConfirmField()
+
+
 class OfferChangeSerializer(ModelInputSerializer):
     """What a supplier says of an offer. In a change, members that are left out stay as they are."""
 
@@ -66,6 +81,12 @@ class OfferChangeSerializer(ModelInputSerializer):
         return list(dict.fromkeys(region.code for region in regions))
 
 
+class OfferAmendmentSerializer(OfferChangeSerializer):
+    """What is changed in an offer, and the answer to a question about it."""
+
+    confirm = ConfirmField()
+
+
 class NewOfferSerializer(OfferChangeSerializer):
     """A new offer, as a draft or to be published at once."""
 
@@ -82,6 +103,7 @@ class NewOfferSerializer(OfferChangeSerializer):
         required=False, help_text="Whose; needed only by somebody who acts for several and has no default."
     )
     publish = StrictBooleanField(required=False, help_text="Put it to work at once instead of leaving a draft.")
+    confirm = ConfirmField()
 
 
 class OfferSheetSerializer(InputSerializer):
@@ -104,6 +126,9 @@ class OfferSheetRowSerializer(serializers.Serializer[Any]):
     quantity = serializers.IntegerField(allow_null=True)
     errors = serializers.DictField(  # type: ignore[assignment]  # the metaclass takes it away
         child=serializers.ListField(child=serializers.CharField())
+    )
+    doubts = serializers.ListField(
+        child=serializers.CharField(), help_text="What is unusual. A row that is too doubtful waits for a coordinator."
     )
 
 
@@ -166,20 +191,22 @@ class OfferViewSet(ResourceViewSet):
             raise posted.violation  # which takes the draft back, too
         return self.answer(posted.offer.pk, status=201)
 
-    @extend_schema(request=OfferChangeSerializer, responses=OfferSerializer)
+    @extend_schema(request=OfferAmendmentSerializer, responses=OfferSerializer)
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
         """Change an offer. What is promised stays promised; requests without an answer are taken back."""
         offer = self.mine()
-        matching.amend_offer(offer, by=self.user, **self.taken(OfferChangeSerializer, partial=True))
+        matching.amend_offer(offer, by=self.user, **self.taken(OfferAmendmentSerializer, partial=True))
         return self.answer(offer.pk)
 
-    @extend_schema(request=EmptyInputSerializer, responses=OfferSerializer)
+    @extend_schema(request=OfferPublicationSerializer, responses=OfferSerializer)
     @action(detail=True, methods=["post"])
     def publish(self, _request: Request, **_kwargs: Any) -> Response:
-        """Publish a draft, paused or stale offer: from now on it is matched."""
+        """Publish a draft, paused or stale offer: from now on it is matched.
+
+        A draft that is doubtful is `409` until it is confirmed, and may then wait as a draft for a coordinator.
+        """
         offer = self.mine()
-        self.taken(EmptyInputSerializer)
-        services.publish_offer(offer, by=self.user)
+        services.publish_offer(offer, by=self.user, **self.taken(OfferPublicationSerializer))
         return self.answer(offer.pk)
 
     @extend_schema(request=ReasonInputSerializer, responses=OfferSerializer)
@@ -247,7 +274,8 @@ class OfferViewSet(ResourceViewSet):
 
 def _show(row: ReadRow) -> dict[str, Any]:
     described = describe(row)
-    return {name: described[name] for name in ("row", "item", "quantity", "errors")}
+    shown = {name: described[name] for name in ("row", "item", "quantity", "errors")}
+    return {**shown, "doubts": [doubt["text"] for doubt in described["doubts"]]}
 
 
 def is_on(request: Request, name: str) -> bool:

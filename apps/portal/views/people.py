@@ -68,13 +68,10 @@ def answer(request: HttpRequest, signed: str) -> HttpResponse:
             return _answer(request, asked, user)
         invitations.check_answerable(asked, by=user)
     except RuleViolation as violation:
-        response = render(request, "portal/people/over.html", {"text": violation.message}, status=violation.status)
-    else:
-        if request.method == "POST":
-            return redirect(request.path)
-        response = render(request, "portal/people/invitation.html", {"invitation": asked})
-    response["Cache-Control"] = "private, no-store"
-    return response
+        return render(request, "portal/people/over.html", {"text": violation.message}, status=violation.status)
+    if request.method == "POST":
+        return redirect(request.path)
+    return render(request, "portal/people/invitation.html", {"invitation": asked})
 
 
 def _answer(request: HttpRequest, asked: Invitation, user: User) -> HttpResponse:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.core.models import TimeStamped
+from apps.core.states import may_move
 
 
 class ImportState(models.TextChoices):
@@ -127,4 +128,4 @@ class SheetImport(TimeStamped):
 
     @property
     def can_be_cancelled(self) -> bool:
-        return ImportState.CANCELLED in self.MOVES[self.state]
+        return may_move(self, ImportState.CANCELLED)

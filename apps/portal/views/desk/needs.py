@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.models import User
 from apps.core.errors import RuleViolation
+from apps.core.posts import last_return
 from apps.demands import review
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState
@@ -48,7 +49,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "escalations": subject.escalations.select_related("organisation").order_by("pk"),
         "outlook": outlook(subject, now=now) if is_short and not is_searching else None,
         "shortfall": None if is_searching else shortfall_of(subject),
-        "returned": review.last_return(subject),
+        "returned": last_return(subject),
         "judgement": review.judge_quantity(subject) if subject.state == DemandState.DRAFT else None,
     }
     return render(request, "portal/desk/need.html", context)

@@ -16,11 +16,11 @@ from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.demands.models import Demand
-from apps.portal.forms.desk import RequiredReasonForm, VerifyForm
+from apps.portal.forms.desk import RejectForm, VerifyForm
 from apps.portal.forms.organisation import OrganisationForm
 from apps.portal.forms.seen import seeing
 from apps.portal.views.desk.charge import coordinator, in_charge_of, regions_of
-from apps.portal.web import blame, done, refused, status_of
+from apps.portal.web import blame, done, refused, status_of, user_of
 from apps.supply.models import Offer
 
 
@@ -72,7 +72,8 @@ def _organisation_page(request: HttpRequest, subject: Organisation, **more: Any)
         "needs": Demand.objects.filter(organisation=subject).shown().order_by("-pk")[:10],
         "offers": Offer.objects.filter(organisation=subject).shown().order_by("-pk")[:10],
         "verify_form": VerifyForm(prefix="verify", initial={"seen": seeing(subject.updated_at)}),
-        "reject_form": RequiredReasonForm(prefix="reject"),
+        "reject_form": RejectForm(prefix="reject", initial={"seen": seeing(subject.updated_at)}),
+        "has_acted": accounts.has_acted_for(user_of(request), subject),
         "contact": None,
         **more,
     }
@@ -91,10 +92,7 @@ def contact(request: HttpRequest, pk: int) -> HttpResponse:
     user = coordinator(request)
     subject = _organisation(user, pk)
     audit.record(user, "contact.seen", subject)
-    response = _organisation_page(request, subject, contact=subject.contact)
-    # Browsers would show the contact again with Back, without a new entry in the log.
-    response["Cache-Control"] = "no-store"
-    return response
+    return _organisation_page(request, subject, contact=subject.contact)
 
 
 @login_required
@@ -108,6 +106,9 @@ def verify(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         accounts.verify_organisation(subject, by=user, **form.cleaned_data)
     except RuleViolation as violation:
+        if violation.errors:
+            blame(form, violation)
+            return _organisation_page(request, subject, verify_form=form)
         return refused(request, violation, "desk-organisation", subject.pk)
     return done(request, "desk-organisation", _("Verified. The organisation is told."), subject.pk)
 
@@ -117,11 +118,11 @@ def verify(request: HttpRequest, pk: int) -> HttpResponse:
 def reject(request: HttpRequest, pk: int) -> HttpResponse:
     user = coordinator(request)
     subject = _organisation(user, pk)
-    form = RequiredReasonForm(request.POST, prefix="reject")
+    form = RejectForm(request.POST, prefix="reject")
     if not form.is_valid():
         return _organisation_page(request, subject, reject_form=form)
     try:
-        accounts.reject_organisation(subject, by=user, reason=form.cleaned_data["reason"])
+        accounts.reject_organisation(subject, by=user, **form.cleaned_data)
     except RuleViolation as violation:
         return refused(request, violation, "desk-organisation", subject.pk)
     return done(request, "desk-organisation", _("Rejected. The organisation is told why."), subject.pk)

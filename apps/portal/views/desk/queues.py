@@ -78,6 +78,11 @@ def failed(user: User, _now: dt.datetime) -> QuerySet[Any]:
     )
 
 
+def doubted(user: User, _now: dt.datetime) -> QuerySet[Any]:
+    rows = Offer.objects.awaiting_review().filter(in_charge_of(user, "origin_region"))
+    return rows.shown().order_by("review_requested_at", "pk")
+
+
 def unconfirmed(user: User, now: dt.datetime) -> QuerySet[Any]:
     # A day after the question: before, the supplier may still answer by itself.
     asked = Q(state=OfferState.PUBLISHED, asked_at__isnull=False, asked_at__lte=now - dt.timedelta(days=1))
@@ -93,6 +98,7 @@ Queue = tuple[str | Promise, str | Promise, Callable[[User, dt.datetime], QueryS
 QUEUES: Final[dict[str, Queue]] = {
     "escalated": (_("Stuck needs"), _("No need is stuck."), escalated),
     "review": (_("Needs waiting for review"), _("No need is waiting for review."), to_review),
+    "doubted": (_("Offers waiting for review"), _("No offer is waiting for review."), doubted),
     "verify": (_("Organisations to verify"), _("No organisation is waiting."), to_verify),
     "clock": (_("Needs that will be escalated within the hour"), _("No need is about to be escalated."), running_out),
     "failed": (_("Messages that failed"), _("No message has failed."), failed),

@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_invitations'),
-        ('supply', '0004_tune_for_vacuum'),
+        ('supply', '0005_doubtful_offers_wait'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,46 @@
+"""The tables of this app: matches, needs not covered, replays, records of suppliers, the offer index."""
+
+# No module knows another.
+from apps.matching.models.matches import (
+    BROKEN,
+    CALLED_OFF,
+    FAILED,
+    GENERAL_REASONS,
+    KEPT,
+    PENDING,
+    WAS_ASKED,
+    DeclineReason,
+    Match,
+    MatchQuerySet,
+    MatchState,
+)
+from apps.matching.models.offer_index import IndexCell, IndexedOffer
+from apps.matching.models.replays import Replay, ReplayedNeed, ReplayedNeedQuerySet, ReplayQuerySet, ReplayState
+from apps.matching.models.statistics import ReferencePrice, SupplierRecord
+from apps.matching.models.uncovered import Escalation, EscalationQuerySet, Shortfall
+
+__all__ = [
+    "BROKEN",
+    "CALLED_OFF",
+    "FAILED",
+    "GENERAL_REASONS",
+    "KEPT",
+    "PENDING",
+    "WAS_ASKED",
+    "DeclineReason",
+    "Escalation",
+    "EscalationQuerySet",
+    "IndexCell",
+    "IndexedOffer",
+    "Match",
+    "MatchQuerySet",
+    "MatchState",
+    "ReferencePrice",
+    "Replay",
+    "ReplayQuerySet",
+    "ReplayState",
+    "ReplayedNeed",
+    "ReplayedNeedQuerySet",
+    "Shortfall",
+    "SupplierRecord",
+]

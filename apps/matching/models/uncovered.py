@@ -1,0 +1,88 @@
+"""Needs that were not covered: who was told, and why nobody served them."""
+
+from typing import ClassVar, Self
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import Organisation, User
+from apps.core.models import TimeStamped
+from apps.demands.models import Demand
+from apps.matching.allocation.shortage import Shortage
+from apps.matching.scoring.eligibility import OF_SHORTAGES, Reason
+
+
+class EscalationQuerySet(models.QuerySet["Escalation"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        if not user.is_authenticated:
+            return self.none()
+        return self.filter(organisation__in=[grant.organisation_id for grant in user.grants])
+
+    def of_the_uncovered(self) -> Self:
+        """Of needs that suppliers did not cover in time, not of those that nobody looked at; since the clock of the
+        need began to run.
+        """
+        return self.filter(for_approval=False, since=F("demand__escalating_since"))
+
+
+class Escalation(TimeStamped):
+    """A need whose clock ran out, put before a coordinator with all that was tried; or one that nobody looked at in
+    time (`for_approval`), put before the coordinator above those who were asked to.
+    """
+
+    demand = models.ForeignKey(Demand, models.PROTECT, related_name="escalations", verbose_name=_("need"))
+    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="+", verbose_name=_("coordinator"))
+    level = models.PositiveSmallIntegerField(_("level"), help_text=_("1 is the nearest coordinator."))
+    tried: models.JSONField[dict[str, int], dict[str, int]] = models.JSONField(_("what was tried"), default=dict)
+    for_approval = models.BooleanField(_("awaits review"), default=False)
+    # Which run of the clock of the need this belongs to: `Demand.escalating_since` at the time.
+    since = models.DateTimeField(editable=False)
+
+    objects = EscalationQuerySet.as_manager()
+
+    class Meta(TimeStamped.Meta):
+        verbose_name = _("escalation")
+        verbose_name_plural = _("escalations")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["demand", "organisation", "for_approval", "since"], name="escalation_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.demand} → {self.organisation}"
+
+
+class Shortfall(models.Model):
+    """Why an open need got less than it wants, or nothing, when it was last decided together with others.
+
+    The row is deleted when the need lacks nothing any more. Quantities are in base units.
+    """
+
+    demand = models.OneToOneField(
+        Demand, models.CASCADE, primary_key=True, related_name="shortfall", verbose_name=_("need")
+    )
+    given = models.BigIntegerField(_("given"))
+    wanting = models.BigIntegerField(_("wanting"))
+    because = models.CharField(_("why not more"), max_length=10)
+    others = models.PositiveIntegerField(_("others of the same priority that were given some"))
+    above = models.PositiveIntegerField(_("needs of higher priority that were given some"))
+    policy_version = models.PositiveIntegerField(_("policy version"))
+    decided_at = models.DateTimeField(_("decided"))
+
+    class Meta:
+        verbose_name = _("shortfall")
+        verbose_name_plural = _("shortfalls")
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(given__gte=0, given__lt=F("wanting")), name="shortfall_is_short"),
+            models.CheckConstraint(
+                condition=Q(because__in=[reason.value for reason in OF_SHORTAGES]), name="shortfall_reason_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.demand}: {self.given} / {self.wanting}"
+
+    @property
+    def verdict(self) -> Shortage:
+        return Shortage(self.demand_id, self.given, self.wanting, Reason(self.because), self.others, self.above)

@@ -1,0 +1,109 @@
+"""Who came in, who was refused, who looked at what: each is in the audit trail."""
+
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.models import Organisation, User
+from apps.accounts.services import add_evidence
+from apps.core.models import AuditEntry
+from apps.fulfilment.models import Order
+from tests.factories import PASSWORD, DemandFactory, MatchFactory, OfferFactory
+from tests.portal.conftest import Login
+
+pytestmark = pytest.mark.django_db
+
+
+def told(event: str) -> list[tuple[User | None, str, dict[str, Any]]]:
+    entries = AuditEntry.objects.filter(event=event).select_related("actor").order_by("pk")
+    return [(entry.actor, entry.target_id, entry.data) for entry in entries]
+
+
+@pytest.fixture
+def visitor() -> Client:
+    return Client(REMOTE_ADDR="203.0.113.7", headers={"user-agent": "Mozilla/5.0 (Windows NT) Firefox/140.0"})
+
+
+HERE = {"network": "203.0.113.7", "browser": "Firefox, Windows"}
+
+
+def test_log_in_and_log_out_are_noted(visitor: Client, buyer: User) -> None:
+    visitor.post("/login/", {"login": buyer.email, "password": PASSWORD})
+    visitor.post("/logout/")
+
+    assert told("session.begun") == [(buyer, str(buyer.pk), HERE)]
+    assert told("session.ended") == [(buyer, str(buyer.pk), HERE)]
+
+
+def test_a_wrong_password_is_noted_with_the_account_alone(visitor: Client, buyer: User) -> None:
+    visitor.post("/login/", {"login": buyer.email.upper(), "password": "a wrong guess of mine"})
+    visitor.post("/login/", {"login": "nobody@example.org", "password": "a wrong guess of mine"})
+
+    assert told("password.refused") == [(None, str(buyer.pk), HERE)]
+
+
+def test_a_wrong_password_at_a_change_is_noted(visitor: Client, buyer: User) -> None:
+    EmailAddress.objects.create(user=buyer, email=buyer.email, primary=True, verified=True)
+    visitor.force_login(buyer)
+    visitor.post("/account/reauthenticate/", {"password": "a wrong guess of mine"})
+
+    assert told("password.refused") == [(None, str(buyer.pk), HERE)]
+
+
+def test_a_wrong_code_is_noted_and_nobody_came_in(visitor: Client, buyer: User) -> None:
+    Authenticator.objects.create(user=buyer, type="totp", data={"secret": "JBSWY3DPEHPK3PXP"})
+    visitor.post("/login/", {"login": buyer.email, "password": PASSWORD})
+    visitor.post(reverse("mfa_authenticate"), {"code": "000000"})
+
+    assert told("factor.refused") == [(None, str(buyer.pk), {"type": "totp", **HERE})]
+    assert told("session.begun") == []
+
+
+def test_evidence_that_is_opened_is_noted(
+    log_in: Login, coordinator: User, hospital: Organisation, buyer: User
+) -> None:
+    found = add_evidence(hospital, SimpleUploadedFile("licence.pdf", b"%PDF-1.4"), by=buyer, note="Licence")
+    log_in(coordinator).get(f"/organisation/{hospital.pk}/evidence/{found.pk}/")
+
+    assert told("evidence.opened") == [(coordinator, str(hospital.pk), {"evidence": found.pk, "note": "Licence"})]
+
+
+@pytest.fixture
+def order(hospital: Organisation, maker: Organisation) -> Order:
+    match = MatchFactory.create(
+        demand=DemandFactory.create(organisation=hospital),
+        offer=OfferFactory.create(organisation=maker),
+        state="accepted",
+        responded_at=timezone.now(),
+    )
+    return Order.objects.create(match=match, quantity=match.quantity)
+
+
+def test_every_look_at_a_contact_is_noted_with_the_organisation(
+    log_in: Login, order: Order, supplier: User, coordinator: User, maker: Organisation
+) -> None:
+    log_in(supplier).get(f"/orders/{order.pk}/")
+    log_in(supplier).get(f"/orders/{order.pk}/")
+    log_in(coordinator).get(f"/orders/{order.pk}/")
+
+    assert [(actor, data["name"]) for actor, _match, data in told("contact.seen")] == [
+        (supplier, "Shenzhen Maker"),
+        (supplier, "Shenzhen Maker"),
+        (coordinator, "National desk"),
+    ]
+
+
+@pytest.mark.parametrize("page", ["admin:accounts_organisation_change", "admin:demands_demand_change"])
+def test_a_contact_opened_in_the_back_office_is_noted(client: Client, stranger: User, order: Order, page: str) -> None:
+    User.objects.filter(pk=stranger.pk).update(is_staff=True, is_superuser=True)
+    client.force_login(stranger)
+    subject = order.match.demand if "demand" in page else order.match.demand.organisation
+    client.get(reverse(page, args=[subject.pk]))
+
+    assert [(actor, target) for actor, target, _data in told("contact.seen")] == [(stranger, str(subject.pk))]
