@@ -88,15 +88,10 @@ def confirm_import(asked: SheetImport, *, by: User, publish: bool) -> None:
     if asked.state == ImportState.CHECKED and asked.faulty:
         raise RuleViolation("rows_invalid", _("Nothing was imported: some rows have faults."))
     # The attempts count anew: reading and saving may each be tried three times.
-    facts = {
-        "is_confirmed": asked.publish or not publish,
-        "publish": publish,
-        "requested_by": by,
-        "progress": 0,
-        "attempts": 0,
-    }
+    anew = {"progress": 0, "attempts": 0, "claimed_until": None}
+    was_judged = asked.publish or not publish
     with _one_at_a_time():
-        move(asked, ImportState.WAITING, claimed_until=None, **facts)
+        move(asked, ImportState.WAITING, is_confirmed=was_judged, publish=publish, requested_by=by, **anew)
 
 
 def cancel_import(asked: SheetImport) -> None:

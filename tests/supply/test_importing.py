@@ -38,7 +38,7 @@ def now_of(asked: SheetImport) -> SheetImport:
 
 
 def test_a_sheet_is_checked_then_confirmed_then_saved(maker: Organisation, supplier: User) -> None:
-    asked = request(maker, supplier)
+    asked = request(maker, supplier, publish=True)
     import_due()
     checked = now_of(asked)
     assert (checked.state, checked.progress, checked.faulty) == (ImportState.CHECKED, 100, 0)
@@ -54,6 +54,16 @@ def test_a_sheet_is_checked_then_confirmed_then_saved(maker: Organisation, suppl
     assert (done.state, bytes(done.data)) == (ImportState.DONE, b"")
     assert done.offers == list(Offer.objects.published().order_by("pk").values_list("pk", flat=True))
     assert len(done.offers) == 2
+
+
+def test_a_sheet_is_checked_again_for_publishing(maker: Organisation, supplier: User) -> None:
+    asked = request(maker, supplier, b"item,quantity,certificate_valid_until\nmask.surgical,100,2020-01-01\n")
+    import_due()
+    assert now_of(asked).faulty == 0
+
+    confirm_import(now_of(asked), by=supplier, publish=True)
+    import_due()
+    assert (now_of(asked).state, now_of(asked).faulty) == (ImportState.CHECKED, 1)
 
 
 def test_a_sheet_with_faults_is_not_saved_and_cannot_be_confirmed(maker: Organisation, supplier: User) -> None:

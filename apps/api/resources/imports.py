@@ -22,7 +22,7 @@ from apps.api.representation.answers import FilledByViewSet, IdField, RowSeriali
 from apps.api.representation.filters import RelatedIdFilter
 from apps.api.representation.requests import EmptyInputSerializer, InputSerializer
 from apps.api.representation.values import StrictBooleanField
-from apps.api.resources.offers import OfferSheetRowSerializer, OfferSheetSerializer, is_on
+from apps.api.resources.offers import OfferSheetRowSerializer, OfferSheetSerializer, is_on, show_row
 from apps.notifications.tasks import wake
 from apps.supply import importing
 from apps.supply.models import ImportState, SheetImport
@@ -92,11 +92,7 @@ class SheetImportViewSet(ResourceViewSet):
 
     def complete_one(self, row: dict[str, Any]) -> None:
         read = self.get_queryset().values_list("rows", flat=True).get(pk=row["id"])
-        names = list(OfferSheetRowSerializer().fields)
-        row["rows"] = [
-            {**{name: one[name] for name in names}, "doubts": [doubt["text"] for doubt in one["doubts"]]}
-            for one in read
-        ]
+        row["rows"] = [show_row(one) for one in read]
 
     @extend_schema(
         request={"multipart/form-data": OfferSheetSerializer},
@@ -127,7 +123,10 @@ class SheetImportViewSet(ResourceViewSet):
     @extend_schema(request=ConfirmInputSerializer, responses={202: SheetImportSerializer})
     @action(detail=True, methods=["post"])
     def confirm(self, _request: Request, **_kwargs: Any) -> Response:
-        """Save the offers of a checked sheet without faults."""
+        """Save the offers of a checked sheet without faults.
+
+        One that was not checked for publishing is checked again first, and confirmed once more.
+        """
         asked = self.mine()
         publish = self.taken(ConfirmInputSerializer).get("publish", asked.publish)
         importing.confirm_import(asked, by=self.user, publish=publish)

@@ -37,7 +37,7 @@ from apps.supply import services
 from apps.supply.fields import OFFER_FIELDS
 from apps.supply.importing import take_turn
 from apps.supply.models import Offer, OfferState
-from apps.supply.reading import ReadRow, describe, read_rows, save_rows
+from apps.supply.reading import describe, read_rows, save_rows
 
 
 class ConfirmField(StrictBooleanField):
@@ -259,7 +259,7 @@ class OfferViewSet(ResourceViewSet):
             raise Throttled(wait=5)
         sheet = read_rows(organisation, file.read(), by=self.user, publish=publish)
         body: dict[str, Any] = {
-            "rows": [_show(row) for row in sheet.rows],
+            "rows": [show_row(describe(row)) for row in sheet.rows],
             "faulty": len(sheet.faulty),
             "unknown_columns": sheet.unknown_columns,
             "offers": [],
@@ -272,8 +272,7 @@ class OfferViewSet(ResourceViewSet):
         return Response(body, status=201)
 
 
-def _show(row: ReadRow) -> dict[str, Any]:
-    described = describe(row)
+def show_row(described: dict[str, Any]) -> dict[str, Any]:
     shown = {name: described[name] for name in ("row", "item", "quantity", "errors")}
     return {**shown, "doubts": [doubt["text"] for doubt in described["doubts"]]}
 

@@ -44,7 +44,7 @@ def test_a_sheet_is_sent_watched_and_imported(client: Client, call: Callable[...
     assert {name: done[name] for name in ("state", "progress", "rows", "faulty", "unknown_columns", "offers")} == {
         "state": "done",
         "progress": 100,
-        "rows": [{"row": 2, "item": "mask.surgical", "quantity": 1000, "errors": {}}],
+        "rows": [{"row": 2, "item": "mask.surgical", "quantity": 1000, "errors": {}, "doubts": []}],
         "faulty": 0,
         "unknown_columns": ["colour"],
         "offers": [str(Offer.objects.published().get().pk)],
@@ -56,7 +56,7 @@ def test_a_sheet_is_sent_watched_and_imported(client: Client, call: Callable[...
 def test_a_preview_waits_to_be_confirmed(client: Client, call: Callable[..., Caller], supplier: User) -> None:
     ItemFactory.create()
     mine = call(supplier)
-    path = f"/imports/{send(client, supplier, GOOD, '/imports/?preview=true').json()['id']}/"
+    path = f"/imports/{send(client, supplier, GOOD, '/imports/?preview=true&publish=true').json()['id']}/"
     import_sheets()
     assert (mine.get(path).json()["state"], Offer.objects.count()) == ("checked", 0)
 
