@@ -23,6 +23,7 @@ lint:  ## everything of `check` but the tests
 	$(DEV) -c "from importlinter.cli import lint_imports_command as lint; lint()"
 	$(DEV) manage.py makemigrations --check
 	$(DEV) manage.py messages --check
+	$(DEV) -m tests.audit
 	@set -a; . ./.env.example; SECRET_KEY=only-for-this-check-$$$$-0123456789-abcdefghijklmnopqrstuvwxyz; \
 		$(PYTHON) apps/local/bootstrap.py dev manage.py check --deploy --fail-level WARNING
 

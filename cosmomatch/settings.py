@@ -186,6 +186,7 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "apps.ops.middleware.request_id_middleware",
     "apps.ops.middleware.CompressionMiddleware",
+    "apps.ops.middleware.safety_headers_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.ops.middleware.no_store_middleware",
@@ -484,6 +485,11 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
+# A browser takes a cookie of such a name from this host alone, over HTTPS: no other host of the domain can set one.
+COOKIE_PREFIX = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
+LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}django_language"
 SESSION_COOKIE_AGE = SESSION_HOURS * 3600
 X_FRAME_OPTIONS = "DENY"
 SILENCED_SYSTEM_CHECKS = [
@@ -511,6 +517,10 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 UPLOAD_MAX_BYTES = 10_000_000
 FILE_UPLOAD_PERMISSIONS = 0o640
 MEDIA_ROOT = VAR_DIR / "media"
+# ClamAV's daemon, which looks at each document: tcp://host:3310 or unix:///run/clamd.sock. Empty: none does.
+CLAMAV_URL = address("CLAMAV_URL", "", ("tcp", "unix"))
+# Where somebody tells of a hole in this site: an address that begins with mailto: or https://. It is published.
+SECURITY_CONTACT = text("SECURITY_CONTACT")
 
 
 # --- Mail, text messages ----------------------------------------------------------------------------------------------

@@ -28,7 +28,6 @@ from apps.accounts.organisations import (
     register_organisation,
 )
 from apps.accounts.verification import (
-    EVIDENCE_LIMIT,
     VERIFICATION_LASTS,
     add_evidence,
     clear_verification,
@@ -41,7 +40,6 @@ from apps.accounts.verification import (
 
 # A new verb is listed here: mypy refuses to import a name from this module that is not.
 __all__ = [
-    "EVIDENCE_LIMIT",
     "VERIFICATION_LASTS",
     "add_evidence",
     "add_member",

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
+from apps.accounts import documents
 from apps.accounts.models import Evidence, Organisation, OrganisationState, User
 from apps.core import audit
 from apps.core.errors import RuleViolation
@@ -17,8 +18,8 @@ from apps.core.states import move
 
 # Registers are public and change: after a year a coordinator looks again.
 VERIFICATION_LASTS = dt.timedelta(days=365)
-# A photo of a licence from a phone fits; in bytes.
-EVIDENCE_LIMIT = 5 * 1024 * 1024
+# With it an organisation keeps at most 100 MB.
+MAX_DOCUMENTS: Final = 20
 NO_VERIFICATION: Final[dict[str, Any]] = {
     "verified_at": None,
     "verified_by": None,
@@ -29,16 +30,25 @@ NO_VERIFICATION: Final[dict[str, Any]] = {
 _DIGITS_OF_A_PHONE: Final = 5
 
 
-@transaction.atomic
 def add_evidence(organisation: Organisation, document: UploadedFile[bytes], *, by: User, note: str = "") -> Evidence:
-    """Keep a document that proves facts of the organisation. Raises `document_too_large` above 5 MB."""
-    if (document.size or 0) > EVIDENCE_LIMIT:
-        raise RuleViolation("document_too_large", _("The document is larger than 5 MB."), field="document")
-    evidence = Evidence(organisation=organisation, document=document, note=note, uploaded_by=by)
-    # Models check their validators only here: the kind of file is one of them.
-    evidence.full_clean()
-    evidence.save()
-    audit.record(by, "evidence.added", organisation, evidence=evidence.pk)
+    """Keep a document that proves facts of the organisation, cleaned.
+
+    Raises what `documents.cleaned` raises, and `too_many_documents`.
+    """
+    kept = documents.cleaned(document)  # before the transaction, because it may take seconds
+    with transaction.atomic():
+        # The lock makes two uploads at once count one after the other.
+        Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
+        if organisation.evidence.count() >= MAX_DOCUMENTS:
+            raise RuleViolation(
+                "too_many_documents",
+                _("An organisation keeps at most %(most)s documents.") % {"most": MAX_DOCUMENTS},
+                field="document",
+            )
+        evidence = Evidence(organisation=organisation, document=kept, note=note, uploaded_by=by)
+        evidence.full_clean()
+        evidence.save()
+        audit.record(by, "evidence.added", organisation, evidence=evidence.pk)
     return evidence
 
 
@@ -70,15 +80,15 @@ def verify_organisation(
     """Verify: a coordinator has seen the evidence. It lasts a year unless `until` says otherwise.
 
     `seen` is the `updated_at` that the coordinator looked at. A hospital needs a document, or the note of a `call_back`
-    to a number from a public register. Raises `state_changed` if the facts changed since, `four_eyes` for who has acted
-    for the organisation, `evidence_missing` and `call_back_vague`, and `identifier_taken` if another verified
-    organisation has the same registration number. Triggers hold the two rules of proof and four eyes too.
+    to a number from a public register. Raises `state_changed` if the facts changed since, `needs_other_eyes` (403) for
+    who has acted for the organisation, `evidence_missing` and `call_back_vague`, and `identifier_taken` if another
+    verified organisation has the same registration number. Triggers hold the rules of eyes and proof too.
     """
     now, call_back = now or timezone.now(), call_back.strip()
     _check_seen(organisation, seen)
     if has_acted_for(by, organisation):
         raise RuleViolation(
-            "four_eyes",
+            "needs_other_eyes",
             _("You registered this organisation, changed it or belonged to it: somebody else has to verify it."),
             status=403,
         )

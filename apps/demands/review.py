@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can, is_in_charge
-from apps.core import plausibility
+from apps.core import audit, plausibility
 from apps.core.errors import RuleViolation
 from apps.demands.models import Demand, DemandState
 from apps.policy.values import PolicyValues
@@ -52,8 +52,16 @@ def wants_approval(demand: Demand, policy: PolicyValues) -> bool:
     return phase.approval
 
 
-def is_coordinator_of(demand: Demand, user: User | None) -> bool:
-    """Whether the user coordinates the organisation's region or that of delivery. The desk shows the need to both."""
-    if user is None:
+def reviews(demand: Demand, user: User | None) -> bool:
+    """Whether the user may send the need out whatever is doubtful: a coordinator with eyes of their own.
+
+    That is none who posted it, changed the draft or belongs to the requester. The desk shows it to the coordinators of
+    the requester's region and to those of delivery.
+    """
+    if user is None or user.pk == demand.posted_by_id:
         return False
-    return can(user, Permission.COORDINATE, demand.organisation) or is_in_charge(user, demand.region)
+    if any(grant.organisation_id == demand.organisation_id for grant in user.grants):
+        return False
+    if not can(user, Permission.COORDINATE, demand.organisation) and not is_in_charge(user, demand.region):
+        return False
+    return demand.state != DemandState.DRAFT or not audit.has_done(user, "demand.amended", demand)

@@ -17,12 +17,12 @@ from apps.accounts.models import Organisation, User
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.plausibility import Plausibility
-from apps.core.posts import change_state, hold_for_review, return_to_owner
+from apps.core.posts import change_state, hold_for_review
 from apps.demands.lines import DemandLine, check_lines
 from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode
 from apps.demands.outcomes import LineOutcome, PostOutcome
 from apps.demands.quantities import sync_state
-from apps.demands.review import is_coordinator_of, judge_quantity, question_about, wants_approval
+from apps.demands.review import judge_quantity, question_about, reviews, wants_approval
 from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
@@ -154,7 +154,7 @@ def _may_go_out(demand: Demand, policy: PolicyValues, *, by: User | None, quanti
     if demand.item.is_unlisted:
         missing = RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
         return _GoingOut(PostOutcome.NEEDS_ITEM, missing)
-    if is_coordinator_of(demand, by):
+    if reviews(demand, by):
         return _GoingOut(PostOutcome.OPENED)
 
     judgement = judge_quantity(demand)
@@ -223,19 +223,6 @@ def _hold_back(
             # The time is part of the key, because a draft may wait for review several times.
             queue(event, coordinator, context, key=f"{event}:{demand.pk}:{now:%Y%m%d%H%M%S}")
     demand.refresh_from_db()
-    return demand
-
-
-@transaction.atomic
-def return_demand(demand: Demand, *, by: User, reason: str, now: dt.datetime | None = None) -> Demand:
-    """Return a draft that waits for review to its owner, who is told why and may send it out again."""
-    now = now or timezone.now()
-    if not reason.strip():
-        raise RuleViolation("reason_missing", _("Say what the requester should change."), field="reason")
-    return_to_owner(demand, reason=reason, changes={"escalates_at": None})
-    audit.record(by, "demand.returned", demand, reason=reason)
-    context = {**describe(demand), "reason": demand.state_note}
-    queue("demand.returned", demand.organisation, context, key=f"demand.returned:{demand.pk}:{now:%Y%m%d%H%M%S}")
     return demand
 
 

@@ -97,6 +97,12 @@ def _messages() -> Iterator[CheckMessage]:
             hint="Set SMS_GATEWAY_URL to an address that begins with https://.",
             id="ops.E012",
         )
+    if not settings.SECURITY_CONTACT.startswith(("mailto:", "https://")):
+        yield Warning(
+            "Nobody is named whom to tell of a hole in this site.",
+            hint="Set SECURITY_CONTACT to an address that begins with mailto: or https://.",
+            id="ops.W002",
+        )
     if settings.METRICS_TOKEN and len(settings.METRICS_TOKEN) < 20:
         yield Error(
             "METRICS_TOKEN can be guessed.",

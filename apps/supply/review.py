@@ -17,6 +17,7 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission, can, is_in_charge
 from apps.catalogue.identifiers import CertificateFault, fault_of_certificate
 from apps.catalogue.models import Item
+from apps.core import audit
 from apps.core.errors import RuleViolation, Text
 from apps.core.plausibility import PRICE, Band, Plausibility, band_for
 from apps.supply.models import Offer, OfferState, OfferStateCode
@@ -171,9 +172,14 @@ def doubts_now(offer: Offer, now: dt.datetime) -> list[OfferDoubt]:
 
 
 def reviews(offer: Offer, user: User | None) -> bool:
-    """Whether the user may send the offer out whatever is doubtful: a coordinator who neither posted it nor belongs."""
+    """Whether the user may send the offer out whatever is doubtful: a coordinator with eyes of their own.
+
+    That is none who posted it, changed the draft or belongs to the supplier.
+    """
     if user is None or user.pk == offer.posted_by_id:
         return False
     if any(grant.organisation_id == offer.organisation_id for grant in user.grants):
         return False
-    return can(user, Permission.COORDINATE, offer.organisation) or is_in_charge(user, offer.origin_region)
+    if not can(user, Permission.COORDINATE, offer.organisation) and not is_in_charge(user, offer.origin_region):
+        return False
+    return offer.state != OfferState.DRAFT or not audit.has_done(user, "offer.amended", offer)

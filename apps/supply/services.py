@@ -235,11 +235,11 @@ def _hold_back(offer: Offer, doubt: OfferDoubt, *, by: User | None, now: dt.date
 
 @transaction.atomic
 def approve_offer(offer: Offer, *, by: User, seen: dt.datetime | None = None, now: dt.datetime | None = None) -> Offer:
-    """Publish a doubtful draft after a look. Raises `needs_other_eyes` (403) for who posted it or belongs to it."""
+    """Publish a doubtful draft after a look. Raises `needs_other_eyes` (403) for who posted, changed or belongs."""
     if not reviews(offer, by):
         raise RuleViolation(
             "needs_other_eyes",
-            _("You posted this offer, or belong to its supplier: another coordinator has to look at it."),
+            _("You posted or changed this offer, or belong to its supplier: another coordinator has to look at it."),
             status=403,
         )
     return publish_offer(offer, by=by, seen=seen, now=now)

@@ -139,21 +139,21 @@ def test_who_registered_it_does_not_verify_it(coordinator: User, second: User) -
     caller = services.register_organisation(
         by=coordinator, joins=False, name="Caller", kind="community", region=region("420106")
     )
-    assert refusal(caller, coordinator) == "four_eyes"
+    assert refusal(caller, coordinator) == "needs_other_eyes"
     services.verify_organisation(caller, by=second)
 
 
 def test_who_belongs_or_has_belonged_does_not_verify_it(coordinator: User, second: User, clinic: Organisation) -> None:
     services.add_member(clinic, coordinator, role=Role.MEMBER, by=second)
-    assert refusal(clinic, coordinator) == "four_eyes"
+    assert refusal(clinic, coordinator) == "needs_other_eyes"
     services.leave_organisation(coordinator.memberships.get(organisation=clinic))
-    assert refusal(clinic, coordinator) == "four_eyes"
+    assert refusal(clinic, coordinator) == "needs_other_eyes"
     services.verify_organisation(clinic, by=second)
 
 
 def test_who_changed_the_contact_does_not_verify_it(coordinator: User, second: User, clinic: Organisation) -> None:
     services.amend_organisation(clinic, by=coordinator, contact_phone="my own number")
-    assert refusal(clinic, coordinator) == "four_eyes"
+    assert refusal(clinic, coordinator) == "needs_other_eyes"
 
     # Once somebody else has looked at all of it, the first may renew the verification.
     clinic.refresh_from_db()
@@ -164,7 +164,7 @@ def test_who_changed_the_contact_does_not_verify_it(coordinator: User, second: U
 
 def test_who_gave_the_document_does_not_verify_it(coordinator: User, clinic: Organisation) -> None:
     services.add_evidence(clinic, SimpleUploadedFile("licence.pdf", b"%PDF-1.4 x"), by=coordinator)
-    assert refusal(clinic, coordinator) == "four_eyes"
+    assert refusal(clinic, coordinator) == "needs_other_eyes"
 
 
 def test_the_desk_does_not_offer_what_its_coordinator_may_not_do(

@@ -16,6 +16,7 @@ from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import OrganisationKind, Role
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
+from apps.demands.decisions import return_demand
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, QuantityKind
 from apps.fulfilment import services as fulfilment
@@ -103,7 +104,7 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     [looked_at] = demands.post_demands(hospital, lines, by=buyer)
     demands.open_demand(looked_at, by=buyer, quantity_confirmed=True)
     escalation.escalate_due(now=now + dt.timedelta(hours=3))
-    demands.return_demand(looked_at, by=coordinator, reason="Which <b>size</b>?")
+    return_demand(looked_at, by=coordinator, reason="Which <b>size</b>?")
 
     clinic = OrganisationFactory.create(unverified=True, kind=OrganisationKind.HEALTH_FACILITY, identifier="X1")
     owner = member(clinic, email="clinic@example.org")

@@ -24,6 +24,7 @@ WELL: dict[str, Any] = {
     "SMS_GATEWAY_URL": "https://sms.example",
     "SMS_GATEWAY_TOKEN": "token",
     "METRICS_TOKEN": "m" * 20,
+    "SECURITY_CONTACT": "mailto:security@relief.example",
 }
 
 
@@ -45,6 +46,8 @@ WELL: dict[str, Any] = {
         ({"DEFAULT_FROM_EMAIL": "CosmoMatch <noreply@127.0.0.1>"}, ["ops.E010"]),
         ({"SMS_GATEWAY_TOKEN": ""}, ["ops.E011"]),
         ({"SMS_GATEWAY_URL": "http://sms.example"}, ["ops.E012"]),
+        ({"SECURITY_CONTACT": ""}, ["ops.W002"]),
+        ({"SECURITY_CONTACT": "security@relief.example"}, ["ops.W002"]),
         ({"METRICS_TOKEN": "short"}, ["ops.E013"]),
         ({"METRICS_TOKEN": ""}, []),
     ],

@@ -11,6 +11,7 @@ from apps.accounts.invitations import invite
 from apps.accounts.models import Organisation, User
 from apps.demands.models import Demand
 from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
+from tests.documents import PDF
 from tests.factories import DemandFactory, EscalationFactory, MatchFactory, OfferFactory, OrganisationFactory, member
 
 PUBLIC = ["/", "/promise/", "/login/", "/register/", "/account/password/reset/"]
@@ -25,7 +26,6 @@ PERSONAL = [
     "/account/password/change/",
     "/logout/",
 ]
-PDF = b"%PDF-1.7 licence"
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.services import add_evidence
 from apps.core.models import AuditEntry
 from apps.fulfilment.models import Order
+from tests.documents import PDF
 from tests.factories import PASSWORD, DemandFactory, MatchFactory, OfferFactory
 from tests.portal.conftest import Login
 
@@ -68,7 +69,7 @@ def test_a_wrong_code_is_noted_and_nobody_came_in(visitor: Client, buyer: User) 
 def test_evidence_that_is_opened_is_noted(
     log_in: Login, coordinator: User, hospital: Organisation, buyer: User
 ) -> None:
-    found = add_evidence(hospital, SimpleUploadedFile("licence.pdf", b"%PDF-1.4"), by=buyer, note="Licence")
+    found = add_evidence(hospital, SimpleUploadedFile("licence.pdf", PDF), by=buyer, note="Licence")
     log_in(coordinator).get(f"/organisation/{hospital.pk}/evidence/{found.pk}/")
 
     assert told("evidence.opened") == [(coordinator, str(hospital.pk), {"evidence": found.pk, "note": "Licence"})]

@@ -120,7 +120,7 @@ class OrganisationAdmin(KeptAdmin[Organisation]):
             if not form.cleaned_data["decision"]:
                 services.amend_organisation(kept, by=acting(request), **given)
             elif given:
-                raise RuleViolation("four_eyes", _("Save the changes first. Somebody else then decides."))
+                raise RuleViolation("needs_other_eyes", _("Save the changes first. Somebody else then decides."))
             else:
                 self._decide(kept, form.cleaned_data, by=acting(request))
             return

@@ -28,6 +28,7 @@ from apps.api.representation.requests import (
     InputSerializer,
     ModelInputSerializer,
     ReasonInputSerializer,
+    SeenInputSerializer,
 )
 from apps.api.representation.values import MAX_DAYS, StrictBooleanField
 from apps.catalogue.models import Region
@@ -49,7 +50,7 @@ class ConfirmField(StrictBooleanField):
         )
 
 
-class OfferPublicationSerializer(InputSerializer):
+class OfferPublicationSerializer(SeenInputSerializer):
     """How a draft is published."""
 
     confirm = ConfirmField()

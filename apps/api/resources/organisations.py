@@ -20,8 +20,8 @@ from apps.api.protocol.resource import ResourceViewSet
 from apps.api.representation.answers import FilledByViewSet, IdField, Rows, RowSerializer
 from apps.api.representation.filters import ChangedSinceFilter, RegionCodeFilter
 from apps.api.representation.references import PermittedRegionField
-from apps.api.representation.requests import EmptyInputSerializer, InputSerializer
-from apps.api.representation.values import InstantField, StrictCharField, StrictDateField
+from apps.api.representation.requests import EmptyInputSerializer, InputSerializer, SeenInputSerializer
+from apps.api.representation.values import StrictCharField, StrictDateField
 
 
 class OrganisationContactSerializer(FilledByViewSet, serializers.Serializer[Any]):
@@ -69,17 +69,7 @@ class OrganisationInputSerializer(InputSerializer):
     contact_email = serializers.EmailField(required=False, allow_blank=True, max_length=254)
 
 
-class DecisionSerializer(InputSerializer):
-    """What was seen of the organisation."""
-
-    updated_at = InstantField(
-        required=False,
-        source="seen",
-        help_text="The `updated_at` that you have seen. If the organisation has changed since, the answer is 409.",
-    )
-
-
-class VerificationSerializer(DecisionSerializer):
+class VerificationSerializer(SeenInputSerializer):
     """Until when the verification holds, and what it rests on."""
 
     EXAMPLE: ClassVar = {"until": "2027-11-30", "updated_at": "2026-11-30T08:15:42.031337Z"}
@@ -93,7 +83,7 @@ class VerificationSerializer(DecisionSerializer):
     )
 
 
-class RejectionSerializer(DecisionSerializer):
+class RejectionSerializer(SeenInputSerializer):
     """Why the organisation is not verified. It reads this."""
 
     EXAMPLE: ClassVar = {

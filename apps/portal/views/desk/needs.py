@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from apps.accounts.models import User
 from apps.core.errors import RuleViolation
 from apps.core.posts import last_return
-from apps.demands import review
+from apps.demands import decisions, review
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState
 from apps.matching.explanation.outlook import outlook
@@ -115,9 +115,9 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
 
 def _take(step: str, subject: Demand, user: User, *, reason: str = "", seen: dt.datetime | None = None) -> None:
     if step == "open":
-        demands.open_demand(subject, by=user, quantity_confirmed=True, seen=seen)
+        decisions.approve_demand(subject, by=user, seen=seen)
     elif step == "return":
-        demands.return_demand(subject, by=user, reason=reason)
+        decisions.return_demand(subject, by=user, reason=reason)
     elif step == "resume":
         demands.resume_demand(subject, by=user)
     elif step == "confirm":
