@@ -149,6 +149,7 @@ INSTALLED_APPS = [
     "apps.supply",
     "apps.matching",
     "apps.fulfilment",
+    "apps.duplicates",
     "apps.exports",
     "apps.api",
     "apps.portal",
