@@ -21,8 +21,8 @@ from apps.api.protocol.view import takes
 from apps.api.representation.answers import FilledByViewSet, IdField, RowSerializer
 from apps.api.representation.filters import RelatedIdFilter
 from apps.api.representation.requests import EmptyInputSerializer, InputSerializer
+from apps.api.representation.sheets import OfferSheetRowSerializer, OfferSheetSerializer, is_on, show_row
 from apps.api.representation.values import StrictBooleanField
-from apps.api.resources.offers import OfferSheetRowSerializer, OfferSheetSerializer, is_on, show_row
 from apps.notifications.tasks import wake
 from apps.supply import importing
 from apps.supply.models import ImportState, SheetImport

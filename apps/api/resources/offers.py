@@ -3,15 +3,12 @@
 from typing import Any, ClassVar
 
 import django_filters as filters
-from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
-from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import Throttled, ValidationError
+from rest_framework.exceptions import Throttled
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,11 +22,11 @@ from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, R
 from apps.api.representation.references import OrganisationField, RegionCodeField
 from apps.api.representation.requests import (
     EmptyInputSerializer,
-    InputSerializer,
     ModelInputSerializer,
     ReasonInputSerializer,
     SeenInputSerializer,
 )
+from apps.api.representation.sheets import OfferSheetRowSerializer, OfferSheetSerializer, is_on, show_row
 from apps.api.representation.values import MAX_DAYS, StrictBooleanField
 from apps.catalogue.models import Region
 from apps.exports.datasets import OFFERS
@@ -105,32 +102,6 @@ class NewOfferSerializer(OfferChangeSerializer):
     )
     publish = StrictBooleanField(required=False, help_text="Put it to work at once instead of leaving a draft.")
     confirm = ConfirmField()
-
-
-class OfferSheetSerializer(InputSerializer):
-    """A sheet of offers, one in each row."""
-
-    file = serializers.FileField(help_text="CSV or XLSX, at most 2,000 rows.")
-    organisation = OrganisationField(required=False)
-
-    def validate_file(self, file: UploadedFile[bytes]) -> UploadedFile[bytes]:
-        if (file.size or 0) > settings.UPLOAD_MAX_BYTES:
-            raise ValidationError(_("This file is too large."))
-        return file
-
-
-class OfferSheetRowSerializer(serializers.Serializer[Any]):
-    """How one row of a sheet was understood, and what is wrong with it."""
-
-    row = serializers.IntegerField(help_text="As a person counts: the header is row 1.")
-    item = serializers.CharField(allow_null=True)
-    quantity = serializers.IntegerField(allow_null=True)
-    errors = serializers.DictField(  # type: ignore[assignment]  # the metaclass takes it away
-        child=serializers.ListField(child=serializers.CharField())
-    )
-    doubts = serializers.ListField(
-        child=serializers.CharField(), help_text="What is unusual. A row that is too doubtful waits for a coordinator."
-    )
 
 
 class OfferSheetResultSerializer(serializers.Serializer[Any]):
@@ -271,15 +242,3 @@ class OfferViewSet(ResourceViewSet):
         offers = save_rows(organisation, sheet, by=self.user, publish=publish)
         body["offers"] = [str(offer.pk) for offer in offers]
         return Response(body, status=201)
-
-
-def show_row(described: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: described[name] for name in ("row", "item", "quantity", "errors")}
-    return {**shown, "doubts": [doubt["text"] for doubt in described["doubts"]]}
-
-
-def is_on(request: Request, name: str) -> bool:
-    value = request.query_params.get(name, "false").lower()
-    if value not in {"true", "false", "1", "0"}:
-        raise ValidationError({name: [_("Write true or false.")]})
-    return value in {"true", "1"}
