@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.forms import BaseForm
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.accounts import services
+from apps.accounts import limits, services
 from apps.accounts.models import Evidence, Organisation, User
 from apps.accounts.permissions import Permission, can
 from apps.core import audit
@@ -23,7 +24,7 @@ from apps.notifications.models import WebhookEndpoint
 from apps.notifications.tasks import wake_senders
 from apps.portal.entrance.adapter import warn
 from apps.portal.forms.organisation import EvidenceForm, InvitationForm, OrganisationForm, WebhookForm
-from apps.portal.web import blame, done, refused, require_password, status_of, user_of
+from apps.portal.web import blame, done, network_address, refused, require_password, status_of, user_of
 
 _DELIVERIES_SHOWN = 5
 
@@ -63,6 +64,7 @@ def create(request: HttpRequest) -> HttpResponse:
     form = OrganisationForm(request.POST or None, initial=mine)
     if request.method == "POST" and form.is_valid():
         try:
+            limits.count_organisation(network_address(request))
             organisation = services.register_organisation(by=user, **form.cleaned_data)
         except RuleViolation as violation:
             blame(form, violation)
@@ -75,6 +77,13 @@ def create(request: HttpRequest) -> HttpResponse:
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     organisation = visible(request, pk)
+    if organisation.merged_into_id:
+        survivor = Organisation.objects.visible_to(user_of(request)).filter(pk=organisation.merged_into_id).first()
+        if survivor is None:
+            return render(request, "portal/organisation/merged.html", {"organisation": organisation})
+        text = _("“%(name)s” was merged into this organisation.") % {"name": organisation.name}
+        messages.info(request, text)
+        return redirect("organisation", survivor.pk)
     note_look(user_of(request), organisation)
     return show(request, organisation)
 
