@@ -15,10 +15,12 @@ from apps.reports.models import AbuseReport
 from tests.documents import PDF
 from tests.factories import DemandFactory, EscalationFactory, MatchFactory, OfferFactory, OrganisationFactory, member
 
-PUBLIC = ["/", "/promise/", "/login/", "/register/", "/account/password/reset/"]
+PUBLIC = ["/", "/promise/", "/privacy/", "/login/", "/register/", "/account/password/reset/"]
 PERSONAL = [
     "/account/",
     "/account/tokens/",
+    "/account/data/",
+    "/account/close/",
     "/account/sessions/",
     "/notifications/",
     "/organisation/new/",
