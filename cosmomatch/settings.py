@@ -395,6 +395,7 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed": "30/m/ip,5/5m/key",
     "login_failed_anywhere": "100/h/key",
     "login_failed_known": "5/5m/key",
+    "factor_by_token": "5/5m/key",
 }
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True

@@ -1,12 +1,18 @@
 """Whoever sees or decides beyond one organisation needs more than a password. Each test is an attack with one."""
 
+import time
+from typing import Any
+
 import pytest
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
 
-from apps.accounts.models import User
+from apps.accounts.models import Organisation, User
 from apps.accounts.services import issue_token
+from tests.factories import OrganisationFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -65,3 +71,43 @@ def test_without_the_setting_a_password_is_enough(client: Client, coordinator: U
     client.force_login(coordinator)
 
     assert client.get("/desk/").status_code == 200
+
+
+SECRET = "JBSWY3DPEHPK3PXP"
+
+
+def code_of(user: User) -> str:
+    Authenticator.objects.get_or_create(user=user, type="totp", defaults={"data": {"secret": SECRET}})
+    return format_hotp_value(hotp_value(SECRET, int(time.time()) // 30))
+
+
+def decide(coordinator: User, clinic: Organisation, **said: str) -> Any:
+    _token, text = issue_token(coordinator, name="desk", scopes=["read", "write"])
+    path, headers = f"/api/v1/organisations/{clinic.pk}/verify/", {"authorization": f"Bearer {text}"}
+    return Client().post(path, said, "application/json", headers=headers)
+
+
+@pytest.fixture
+def clinic(db: None, settings: Settings) -> Organisation:
+    # A code may be made just before the half minute is over.
+    settings.MFA_TOTP_TOLERANCE = 1
+    cache.clear()
+    return OrganisationFactory.create(kind="health_facility", unverified=True)
+
+
+def test_a_token_verifies_only_with_a_code_and_each_code_once(coordinator: User, clinic: Organisation) -> None:
+    code = code_of(coordinator)
+    assert decide(coordinator, clinic).json()["code"] == "factor_code_required"
+    assert decide(coordinator, clinic, factor_code="000000").status_code == 403
+
+    assert decide(coordinator, clinic, factor_code=code).json()["state"] == "verified"
+    other = OrganisationFactory.create(kind="community", unverified=True)
+    assert decide(coordinator, other, factor_code=code).json()["code"] == "factor_code_required"
+
+
+def test_who_has_a_token_may_not_guess_codes_for_ever(coordinator: User, clinic: Organisation) -> None:
+    code = code_of(coordinator)
+    for _ in range(5):
+        decide(coordinator, clinic, factor_code="000000")
+    refused = decide(coordinator, clinic, factor_code=code)
+    assert (refused.status_code, refused["Retry-After"]) == (429, "300")
