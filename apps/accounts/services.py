@@ -30,6 +30,7 @@ from apps.accounts.organisations import (
 from apps.accounts.verification import (
     VERIFICATION_LASTS,
     add_evidence,
+    check_not_merged,
     clear_verification,
     expire_verifications,
     has_acted_for,
@@ -47,6 +48,7 @@ __all__ = [
     "amend_user",
     "change_role",
     "check_identifier",
+    "check_not_merged",
     "clear_verification",
     "end_access",
     "expire_verifications",

@@ -55,6 +55,7 @@ def add_evidence(organisation: Organisation, document: UploadedFile[bytes], *, b
 @transaction.atomic
 def submit_for_verification(organisation: Organisation, *, by: User) -> None:
     """Ask the coordinators to verify. Raises `evidence_missing` without an identifier or a document."""
+    check_not_merged(organisation)
     # An identifier can be looked up in its public register, so it is something to verify by itself.
     if not organisation.identifier and not organisation.evidence.exists():
         raise RuleViolation(
@@ -65,6 +66,16 @@ def submit_for_verification(organisation: Organisation, *, by: User) -> None:
     # The reason of an earlier rejection is gone: they say that they have mended it.
     move(organisation, OrganisationState.PENDING, state_reason="")
     audit.record(by, "organisation.submitted", organisation)
+
+
+def check_not_merged(organisation: Organisation) -> None:
+    """Raise `organisation_merged`: nobody acts for it any more, and what was its own is the survivor's."""
+    if organisation.merged_into_id is not None:
+        raise RuleViolation(
+            "organisation_merged",
+            _("“%(name)s” was merged into another organisation.") % {"name": organisation.name},
+            merged_into=str(organisation.merged_into_id),
+        )
 
 
 @transaction.atomic
@@ -80,12 +91,14 @@ def verify_organisation(
     """Verify: a coordinator has seen the evidence. It lasts a year unless `until` says otherwise.
 
     `seen` is the `updated_at` that the coordinator looked at. A hospital needs a document, or the note of a `call_back`
-    to a number from a public register. Raises `state_changed` if the facts changed since, `needs_other_eyes` (403) for
-    who has acted for the organisation, `evidence_missing` and `call_back_vague`, and `identifier_taken` if another
-    verified organisation has the same registration number. Triggers hold the rules of eyes and proof too.
+    to a number from a public register. Raises `state_changed` if the facts changed since, `organisation_merged`,
+    `needs_other_eyes` (403) for who has acted for the organisation, `evidence_missing` and `call_back_vague`, and
+    `identifier_taken` if another verified organisation has the same registration number. Triggers hold the rules of
+    eyes and proof too.
     """
     now, call_back = now or timezone.now(), call_back.strip()
     _check_seen(organisation, seen)
+    check_not_merged(organisation)
     if has_acted_for(by, organisation):
         raise RuleViolation(
             "needs_other_eyes",

@@ -227,9 +227,9 @@ def recheck_changed_offers(*, now: dt.datetime | None = None, limit: int = BATCH
         return done
     policy = Policy.objects.current().values
     held = Match.objects.held().filter(offer__in=offers)
-    if waiting := list(held.shown()):
+    if held.exists():
         rules = load_rules()
-        unfit = [match.pk for match in waiting if not _fits(match, rules, policy, now)]
+        unfit = [match.pk for match in held.shown() if not _fits(match, rules, policy, now)]
         done += _take_back_each(held.filter(pk__in=unfit), now, limit=len(unfit))
 
     live = [offer for offer in offers if offer.state == OfferState.PUBLISHED]

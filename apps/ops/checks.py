@@ -5,7 +5,7 @@ A bad value of one variable is refused when it is read (cosmomatch/settings.py).
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  Django's name
@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 
 @register(Tags.security, deploy=True)
 def check_deployment(**_: Any) -> list[CheckMessage]:
-    return [*_identity(), *_servers(), *_messages()]
+    return [*_identity(), *_servers(), *_connections(), *_messages()]
 
 
 def _identity() -> Iterator[CheckMessage]:
@@ -67,6 +67,27 @@ def _servers() -> Iterator[CheckMessage]:
             hint="Set TRUSTED_PROXY_COUNT to the number of proxies in front, usually 1.",
             id="ops.W001",
         )
+
+
+def _connections() -> Iterator[CheckMessage]:
+    """Servers on other machines: who listens between reads everything, and who stands between can pose as them."""
+    database = urlsplit(settings.DATABASE_URL)
+    mode = dict(parse_qsl(database.query)).get("sslmode", "")
+    if _is_elsewhere(database.hostname) and mode not in {"verify-full", "verify-ca"}:
+        yield Warning(
+            "The connection to the database is not surely encrypted, or nobody looks whose certificate it is.",
+            hint="Add ?sslmode=verify-full to DATABASE_URL, and sslrootcert unless the system knows the issuer.",
+            id="ops.W002",
+        )
+    redis = urlsplit(settings.REDIS_URL)
+    if redis.scheme == "redis" and _is_elsewhere(redis.hostname):
+        yield Warning(
+            "The connection to Redis is not encrypted.", hint="Let REDIS_URL begin with rediss://.", id="ops.W003"
+        )
+
+
+def _is_elsewhere(host: str | None) -> bool:
+    return bool(host) and host not in {"localhost", "127.0.0.1", "::1"}
 
 
 def _messages() -> Iterator[CheckMessage]:

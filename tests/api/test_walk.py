@@ -15,7 +15,8 @@ from apps.accounts.permissions import OrganisationKind, Role
 from apps.accounts.services import issue_token
 from apps.api.urls import router
 from apps.demands.models import Demand
-from apps.fulfilment.models import Order
+from apps.exports.datasets import DATASETS
+from apps.fulfilment.models import Delivery, Order, Shipment
 from apps.matching.models import Match
 from apps.notifications.models import WebhookEndpoint
 from apps.supply.models import Offer
@@ -67,7 +68,7 @@ def routes() -> Iterator[Route]:
 
 ROUTES = [pytest.param(route, id=str(route)) for route in routes()]
 PROTECTED = [param for param in ROUTES if param.values[0].basename not in PUBLIC]  # type: ignore[union-attr]  # ours
-EXPORTS = ["/exports/demands", "/exports/offers", "/exports/matches", "/exports/orders", "/exports/organisations"]
+EXPORTS = [f"/exports/{name}" for name in DATASETS]
 
 
 @dataclass
@@ -108,6 +109,8 @@ def make_world() -> World:
     offer = OfferFactory.create(organisation=maker)
     match = MatchFactory.create(demand=demand, offer=offer, state="accepted", responded_at=timezone.now())
     order = Order.objects.create(match=match, quantity=match.quantity)
+    shipment = Shipment.objects.create(order=order, quantity=1, shipped_at=timezone.now())
+    delivery = Delivery.objects.create(order=order, quantity_accepted=1, received_at=timezone.now())
     webhook = WebhookEndpoint.objects.create(organisation=hospital, url="https://example.org/hook", secret="whsec_x")
     token, _text = issue_token(users["buyer"], name="theirs", scopes=["read"])
     ids = {
@@ -119,6 +122,8 @@ def make_world() -> World:
         "offer": str(offer.pk),
         "match": str(match.pk),
         "order": str(order.pk),
+        "shipment": str(shipment.pk),
+        "delivery": str(delivery.pk),
         "organisation": str(hospital.pk),
         "webhook": str(webhook.pk),
         "token": token.token_key,
@@ -191,7 +196,8 @@ def test_exports_show_them_nothing_of_it(call: Callable[..., Caller], world: Wor
     answer = call(world.users[who]).get(f"{path}?format=jsonl")
 
     lines = b"".join(answer).decode().splitlines()
-    named = path.removeprefix("/exports/").removesuffix("s").replace("matche", "match")
+    named = DATASETS[path.removeprefix("/exports/")].model._meta.model_name
+    assert named is not None
     assert not any(f'"id":"{world.ids[named]}"' in line for line in lines)
 
 

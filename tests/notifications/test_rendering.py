@@ -19,6 +19,7 @@ from apps.demands import services as demands
 from apps.demands.decisions import return_demand
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, QuantityKind
+from apps.duplicates.merging import merge_organisations, undo_merge
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, Side
 from apps.matching import escalation, notices
@@ -140,6 +141,10 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     # Of the maker, the only one left is told that nobody manages it.
     member(maker, Role.MEMBER)
     accounts.leave_organisation(supplier.memberships.get(), goes_dormant=True)
+    twin = OrganisationFactory.create(name="Wuchang <Hospital>", unverified=True)
+    member(twin, email="twin@example.org")
+    undo_merge(merge_organisations(twin, hospital, by=desk, with_people=False), by=desk)
+    merge_organisations(twin, hospital, by=desk, with_people=True)
     queue_pending_notices()
 
 

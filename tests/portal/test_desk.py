@@ -13,6 +13,7 @@ from apps.accounts.permissions import OrganisationKind
 from apps.core.models import AuditEntry
 from apps.demands.amending import amend_demand
 from apps.demands.models import DemandState
+from apps.duplicates.models import DuplicateProposal
 from apps.notifications.models import Channel, Message, MessageState
 from apps.supply.models import OfferState
 from tests.factories import DemandFactory, EscalationFactory, OfferFactory, OrganisationFactory, member, region
@@ -217,11 +218,13 @@ def test_the_desk_takes_as_many_queries_whatever_waits(
             event="x.happened", key=str(stuck.pk), channel=Channel.EMAIL, address="a@example.org",
             organisation=stuck.organisation, state=MessageState.FAILED,
         )  # fmt: skip
+        first, second = OrganisationFactory.create_batch(2)
+        DuplicateProposal.objects.create(first=first, second=second, score=9, findings={"name": "same"})
     desk.get("/desk/")  # the names of places are remembered
 
-    with django_assert_num_queries(12):  # session, user, memberships; seven queues and their escalations; unread
+    with django_assert_num_queries(13):  # session, user, memberships; eight queues and their escalations; unread
         page = desk.get("/desk/").text
-    assert page.count("<article") == 7 * size
+    assert page.count("<article") == 8 * size
 
 
 def test_a_need_that_changed_since_the_page_was_shown_is_not_sent_out(

@@ -32,7 +32,11 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
-        return self.filter(user.visibility("pk", "region"))
+        seen = user.visibility("pk", "region")
+        if user.region_limit is None:
+            # What was merged into one's own organisation, so that its old address leads on.
+            seen |= models.Q(merged_into__in=[grant.organisation_id for grant in user.grants])
+        return self.filter(seen)
 
     def verified(self) -> Self:
         return self.filter(state=OrganisationState.VERIFIED)
@@ -98,6 +102,11 @@ class Organisation(TimeStamped):
     # state was changed.
     announced_state = models.CharField(max_length=12, default=OrganisationState.UNVERIFIED, editable=False)
 
+    # Set while the organisation is taken for another one: its needs and offers are there, and nobody acts for it here.
+    merged_into = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, editable=False, related_name="+", verbose_name=_("merged into")
+    )
+
     source = models.CharField(_("imported from"), max_length=60, blank=True)
     source_key = models.CharField(_("key there"), max_length=200, blank=True)
 
@@ -137,6 +146,11 @@ class Organisation(TimeStamped):
             models.CheckConstraint(
                 condition=~models.Q(state=OrganisationState.REJECTED) | ~models.Q(state_reason=""),
                 name="organisation_rejected_with_reason",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(merged_into=None)
+                | (models.Q(state=OrganisationState.UNVERIFIED) & ~models.Q(merged_into=models.F("id"))),
+                name="organisation_merged_is_unverified",
             ),
             models.UniqueConstraint(
                 fields=["source", "source_key"],
@@ -204,7 +218,7 @@ class Organisation(TimeStamped):
 
     @property
     def can_be_verified(self) -> bool:
-        return may_move(self, OrganisationState.VERIFIED)
+        return may_move(self, OrganisationState.VERIFIED) and not self.is_merged
 
     @property
     def can_be_rejected(self) -> bool:
@@ -212,10 +226,16 @@ class Organisation(TimeStamped):
         return may_move(self, OrganisationState.REJECTED)
 
     @property
+    def is_merged(self) -> bool:
+        """Whether it stands here as a duplicate of another one."""
+        return self.merged_into_id is not None
+
+    @property
     def is_dormant(self) -> bool:
         """Whether it was verified when its last manager left. It is not matched until somebody manages it again."""
         # A verification that is cleared loses its facts, and one that only rests keeps them.
-        return self.state == OrganisationState.UNVERIFIED and self.verified_at is not None
+        rests = self.state == OrganisationState.UNVERIFIED and self.verified_at is not None
+        return rests and not self.is_merged
 
     @property
     def can_request(self) -> bool:

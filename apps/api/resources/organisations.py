@@ -49,6 +49,11 @@ class OrganisationSerializer(RowSerializer):
     verified_until = serializers.DateField(allow_null=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+    merged_into = IdField(
+        source="merged_into_id",
+        allow_null=True,
+        help_text="Set if this was a duplicate: the needs and offers are of that organisation now.",
+    )
 
 
 class OrganisationInputSerializer(InputSerializer):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.functional import Promise
@@ -16,6 +17,7 @@ from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.demands.models import Demand
+from apps.duplicates.models import DuplicateProposal, OrganisationMerge
 from apps.portal.forms.desk import RejectForm, VerifyForm
 from apps.portal.forms.organisation import OrganisationForm
 from apps.portal.forms.seen import seeing
@@ -25,7 +27,9 @@ from apps.supply.models import Offer
 
 
 def _organisation(user: User, pk: int) -> Organisation:
-    rows = Organisation.objects.filter(in_charge_of(user, "region")).select_related("region", "verified_by")
+    rows = Organisation.objects.filter(in_charge_of(user, "region")).select_related(
+        "region", "verified_by", "merged_into"
+    )
     return get_object_or_404(rows, pk=pk)
 
 
@@ -64,8 +68,11 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _organisation_page(request: HttpRequest, subject: Organisation, **more: Any) -> HttpResponse:
+    merges = OrganisationMerge.objects.filter(Q(merged=subject) | Q(survivor=subject))
     context = {
         "organisation": subject,
+        "duplicates": DuplicateProposal.objects.about(subject).shown().order_by("-score")[:10],
+        "merges": merges.select_related("merged", "survivor", "merged_by", "undone_by").order_by("-pk")[:10],
         "says": _identifier_says(subject),
         "evidence": subject.evidence.select_related("uploaded_by").order_by("-pk"),
         "members": subject.memberships.select_related("user").order_by("pk")[:20],
