@@ -19,7 +19,8 @@ from apps.exports.datasets import DATASETS
 from apps.fulfilment.models import Delivery, Order, Shipment
 from apps.matching.models import Match
 from apps.notifications.models import WebhookEndpoint
-from apps.supply.models import Offer
+from apps.supply.importing import request_import
+from apps.supply.models import Offer, SheetImport
 from tests.api.conftest import ROOT, Caller, rows_for_a_module
 from tests.factories import (
     DemandFactory,
@@ -125,6 +126,7 @@ def make_world() -> World:
         "shipment": str(shipment.pk),
         "delivery": str(delivery.pk),
         "organisation": str(hospital.pk),
+        "import": str(request_import(maker, b"", by=member(maker), language="en").pk),
         "webhook": str(webhook.pk),
         "token": token.token_key,
     }
@@ -134,7 +136,7 @@ def make_world() -> World:
 def state() -> list[Any]:
     return [
         list(model._default_manager.order_by("pk").values_list())
-        for model in (Demand, Offer, Match, Order, Organisation, WebhookEndpoint)
+        for model in (Demand, Offer, Match, Order, Organisation, SheetImport, WebhookEndpoint)
     ]
 
 
@@ -211,7 +213,7 @@ def test_a_partner_of_the_region_sees_it_and_may_do_nothing_with_it(
     before = state()
     answer = call(world.users["partner"])(route.method.upper(), world.path(route), {})
 
-    if route.basename in {"offer", "webhook", "token"}:
+    if route.basename in {"offer", "import", "webhook", "token"}:
         assert answer.status_code == 404  # the offer ships from elsewhere, the others are private
     else:
         assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
@@ -226,7 +228,7 @@ def test_a_viewer_of_the_hospital_changes_nothing(call: Callable[..., Caller], w
     before = state()
     answer = call(world.users["colleague"])(route.method.upper(), world.path(route), {})
 
-    assert answer.status_code == (404 if route.basename in {"offer", "token"} else 403)
+    assert answer.status_code == (404 if route.basename in {"offer", "import", "token"} else 403)
     assert state() == before
 
 
