@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import django_filters as filters
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -30,6 +31,7 @@ from apps.api.representation.requests import (
 )
 from apps.api.representation.values import MAX_DAYS, StrictBooleanField
 from apps.catalogue.models import Region
+from apps.core.posts import check_not_repeated
 from apps.exports.datasets import OFFERS
 from apps.matching import services as matching
 from apps.supply import services
@@ -39,7 +41,7 @@ from apps.supply.reading import ReadRow, read_rows, save_rows
 
 
 class ConfirmField(StrictBooleanField):
-    """The caller's answer to `quantity_unusual`, `price_unusual` or `certificate_doubtful`."""
+    """The caller's answer to `quantity_unusual`, `price_unusual`, `certificate_doubtful` or `duplicate_likely`."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -123,6 +125,9 @@ class OfferSheetRowSerializer(serializers.Serializer[Any]):
     doubts = serializers.ListField(
         child=serializers.CharField(), help_text="What is unusual. A row that is too doubtful waits for a coordinator."
     )
+    duplicate_of = serializers.CharField(
+        allow_null=True, help_text="An offer of the last days that says the same, if this one is to be published."
+    )
 
 
 class OfferSheetResultSerializer(serializers.Serializer[Any]):
@@ -181,6 +186,8 @@ class OfferViewSet(ResourceViewSet):
         posted = services.post_offer(organisation, by=self.user, **facts)
         if posted.violation is not None:
             raise posted.violation  # which takes the draft back, too
+        if facts.get("publish") and not facts.get("confirmed"):
+            check_not_repeated(posted.offer, timezone.now())
         return self.answer(posted.offer.pk, status=201)
 
     @extend_schema(request=OfferAmendmentSerializer, responses=OfferSerializer)
@@ -195,10 +202,14 @@ class OfferViewSet(ResourceViewSet):
     def publish(self, _request: Request, **_kwargs: Any) -> Response:
         """Publish a draft, paused or stale offer: from now on it is matched.
 
-        A draft that is doubtful is `409` until it is confirmed, and may then wait as a draft for a coordinator.
+        A draft that is doubtful, or repeats an offer of the last days, is `409` until it is confirmed. A doubtful one
+        may then wait as a draft for a coordinator.
         """
         offer = self.mine()
-        services.publish_offer(offer, by=self.user, **self.taken(OfferPublicationSerializer))
+        said = self.taken(OfferPublicationSerializer)
+        if offer.state == OfferState.DRAFT and not said.get("confirmed"):
+            check_not_repeated(offer, timezone.now())
+        services.publish_offer(offer, by=self.user, **said)
         return self.answer(offer.pk)
 
     @extend_schema(request=ReasonInputSerializer, responses=OfferSerializer)
@@ -267,6 +278,7 @@ def _show(row: ReadRow) -> dict[str, Any]:
         "quantity": row.facts.get("quantity"),
         "errors": {column: [str(text) for text in texts] for column, texts in row.errors.items()},
         "doubts": [str(doubt.text) for doubt in row.doubts],
+        "duplicate_of": str(row.duplicate_of) if row.duplicate_of else None,
     }
 
 
