@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts import services
+from apps.accounts import limits, services
 from apps.accounts.models import IdentifierKind, Organisation, OrganisationState, TokenScope
 from apps.accounts.permissions import OrganisationKind, Permission
 from apps.api.protocol.authentication import has_scope
@@ -139,6 +139,7 @@ class OrganisationViewSet(ResourceViewSet):
     @extend_schema(request=OrganisationInputSerializer, responses={201: OrganisationSerializer})
     def create(self, _request: Request) -> Response:
         """Register an organisation. You become its manager."""
+        limits.count_organisation(self.network)
         organisation = services.register_organisation(by=self.user, **self.taken(OrganisationInputSerializer))
         return self.answer(organisation.pk, status=201)
 
