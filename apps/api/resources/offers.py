@@ -50,6 +50,8 @@ class ConfirmField(StrictBooleanField):
 class OfferPublicationSerializer(SeenInputSerializer):
     """How a draft is published."""
 
+    EXAMPLE: ClassVar = {"confirm": True}
+
     confirm = ConfirmField()
 
 
