@@ -17,6 +17,7 @@ from apps.portal.views import (
     public,
     sheets,
     supply,
+    trail,
 )
 from apps.portal.views.desk import needs as desk_needs
 from apps.portal.views.desk import organisations as desk_organisations
@@ -88,6 +89,7 @@ work: list[URLPattern | URLResolver] = [
     *orders.urlpatterns,
     *answers.urlpatterns,
     *policy.urlpatterns,
+    *trail.urlpatterns,
 ]
 
 urlpatterns = [*everybody, *organisations, *coordinators, *partners, *work]
