@@ -112,10 +112,9 @@ class Line:
 
 def lines_of(entries: Sequence[AuditEntry], *, insiders: Collection[int] | None) -> list[Line]:
     """Entries in words. People in `insiders` (all, where it is None) are named, of others only their organisation."""
-    mentioned = {entry.actor_id for entry in entries} | {entry.data.get("user_id") for entry in entries}
+    mentioned = {key for entry in entries for key in (entry.actor_id, entry.data.get("user_id")) if key}
     people = {
-        one.pk: one
-        for one in User.objects.filter(pk__in=mentioned - {None}).prefetch_related("memberships__organisation")
+        one.pk: one for one in User.objects.filter(pk__in=mentioned).prefetch_related("memberships__organisation")
     }
     return [
         Line(
