@@ -5,13 +5,18 @@ DEV = @$(PYTHON) apps/local/bootstrap.py dev
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
 TEMPLATES = git ls-files templates | grep 'html$$'
 
-.PHONY: run test lint format check bench lock messages
+.PHONY: run test long lint format check bench lock messages
 
 run:  ## everything, on http://127.0.0.1:8000
 	$(BASE) manage.py run
 
-test:  ## every test
-	$(DEV) -m pytest -n 2 --dist worksteal
+test:  ## every test, with few random cases
+	$(DEV) -m pytest -n 2 --dist worksteal -m "not long"
+
+long check: export HYPOTHESIS_PROFILE ?= ci
+
+long:  ## what `test` leaves out: the long runs, and a hundred random cases of each property
+	$(DEV) -m pytest -n 2 --dist worksteal -m "long or hypothesis"
 
 lint:  ## everything of `check` but the tests
 	$(DEV) -m ruff format --check .
@@ -23,6 +28,7 @@ lint:  ## everything of `check` but the tests
 	$(DEV) -c "from importlinter.cli import lint_imports_command as lint; lint()"
 	$(DEV) manage.py makemigrations --check
 	$(DEV) manage.py messages --check
+	$(DEV) -m tests.audit
 	@set -a; . ./.env.example; SECRET_KEY=only-for-this-check-$$$$-0123456789-abcdefghijklmnopqrstuvwxyz; \
 		$(PYTHON) apps/local/bootstrap.py dev manage.py check --deploy --fail-level WARNING
 
@@ -31,7 +37,7 @@ format:  ## Python and templates, as `lint` wants them
 	@$(TEMPLATES) | xargs .venv/bin/djade --target-version 5.2
 	@$(TEMPLATES) | xargs .venv/bin/djangofmt
 
-check: lint  ## all of CI: `lint`, then every test with the branches counted (half as long again as `test`)
+check: lint  ## all of CI: `lint`, then every test, long runs too, with the branches counted
 	$(DEV) -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 bench:  ## the benchmarks

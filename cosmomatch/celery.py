@@ -48,6 +48,8 @@ app.conf.beat_schedule = {
     "send text messages": every(5, "apps.notifications.tasks.send_texts"),
     "send webhooks": every(5, "apps.notifications.tasks.send_webhooks"),
     "forget what was sent long ago": every(3600, "apps.notifications.tasks.purge"),
+    "look for organisations that stand here twice": every(60, "apps.duplicates.tasks.look"),
+    "move what was posted for a merged organisation": every(60, "apps.duplicates.tasks.follow"),
     "age demands": every(60, "apps.demands.tasks.sweep"),
     "age offers": every(60, "apps.supply.tasks.sweep"),
     "forget answers kept for repeats": every(3600, "apps.api.tasks.forget_old_keys"),

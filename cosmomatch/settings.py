@@ -149,6 +149,7 @@ INSTALLED_APPS = [
     "apps.supply",
     "apps.matching",
     "apps.fulfilment",
+    "apps.duplicates",
     "apps.exports",
     "apps.api",
     "apps.portal",
@@ -186,9 +187,11 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "apps.ops.middleware.request_id_middleware",
     "apps.ops.middleware.CompressionMiddleware",
+    "apps.ops.middleware.safety_headers_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.ops.middleware.no_store_middleware",
+    "apps.api.protocol.encryption.encryption_middleware",
     "apps.ops.middleware.body_limit_middleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -368,7 +371,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "apps.accounts.passwords.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "apps.accounts.passwords.CommonPasswordValidator"},
     {"NAME": "apps.accounts.passwords.NumericPasswordValidator"},
+    {"NAME": "apps.accounts.passwords.ContextValidator"},
 ]
+PASSWORD_RESET_TIMEOUT = 3600  # in seconds; the mail goes out within seconds
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
@@ -409,6 +414,7 @@ SHARED_SESSION_HOURS = whole("SHARED_SESSION_HOURS", 8, least=1, most=10_000)
 REQUIRE_SECOND_FACTOR = flag("REQUIRE_SECOND_FACTOR", default=PRODUCTION)
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_TOTP_ISSUER = "CosmoMatch"
+MFA_ADAPTER = "apps.accounts.sealing.SealingAdapter"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION  # browsers allow passkeys on http://localhost
 
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105  the name of a model
@@ -474,21 +480,27 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 
 HTTPS = SITE_URL.startswith("https://")
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes speak plain HTTP to the process itself
+# Probes speak plain HTTP to the process itself. Programs are refused, not led on: apps/api/protocol/encryption.py.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^api/(?!v1/docs/$)"]
 # Without a proxy of our own anybody could send this header and pass for HTTPS.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 SECURE_HSTS_SECONDS = whole("HSTS_SECONDS", 31_536_000 if HTTPS else 0, least=0, most=63_072_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = flag("HSTS_SUBDOMAINS", default=True)
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
+# A browser takes a cookie of such a name from this host alone, over HTTPS: no other host of the domain can set one.
+COOKIE_PREFIX = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
+LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}django_language"
 SESSION_COOKIE_AGE = SESSION_HOURS * 3600
 X_FRAME_OPTIONS = "DENY"
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # the address is unique whatever its case: a constraint on Lower("email")
-    "security.W005",  # HSTS for subdomains: for the owner of the domain to decide, at the proxy
-    "security.W021",  # HSTS preload: the same
+    "security.W021",  # HSTS preload: for the owner of the domain to decide, at the proxy
 ]
 
 CONTENT_SECURITY_POLICY = {
@@ -510,6 +522,10 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 UPLOAD_MAX_BYTES = 10_000_000
 FILE_UPLOAD_PERMISSIONS = 0o640
 MEDIA_ROOT = VAR_DIR / "media"
+# ClamAV's daemon, which looks at each document: tcp://host:3310 or unix:///run/clamd.sock. Empty: none does.
+CLAMAV_URL = address("CLAMAV_URL", "", ("tcp", "unix"))
+# Where somebody tells of a hole in this site: an address that begins with mailto: or https://. It is published.
+SECURITY_CONTACT = text("SECURITY_CONTACT")
 
 
 # --- Mail, text messages ----------------------------------------------------------------------------------------------

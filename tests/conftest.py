@@ -16,10 +16,11 @@ from apps.catalogue.services import load_reference
 from tests import template
 from tests.factories import OrganisationFactory, SupplierFactory, UserFactory, member, region
 
-# The machine may be busy, so no example has a deadline. `HYPOTHESIS_PROFILE=thorough` looks for longer.
+# The machine may be busy, so no example has a deadline. `make test` tries a few cases, CI a hundred of each property.
+hypothesis.settings.register_profile("quick", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=100, deadline=None)
 hypothesis.settings.register_profile("thorough", max_examples=3000, deadline=None)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 _SOME_PLACES = ["420106", "429004", "110102", "440300", "650000", "IT-25"]
 

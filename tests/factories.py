@@ -117,6 +117,10 @@ class UserFactory(DjangoModelFactory[User]):
     password = factory.django.Password(PASSWORD)
 
 
+# The note of a call that proves a hospital without a document.
+CALL_BACK = "Register of hospitals 027-5550 0101, Dr Li"
+
+
 class OrganisationFactory(DjangoModelFactory[Organisation]):
     class Meta:
         model = Organisation

@@ -8,6 +8,7 @@ of its own here.
 import atexit
 import contextlib
 import fcntl
+import gc
 import os
 import shutil
 import tempfile
@@ -71,3 +72,13 @@ def pytest_configure() -> None:
     from tests import emptying
 
     emptying.install()
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector pass over what is there for good: all modules and all collected tests.
+
+    They are some 300,000 objects. Looking through them again and again took a fifteenth of the time of the tests.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)

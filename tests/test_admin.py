@@ -15,6 +15,7 @@ from django.urls import reverse
 from apps.accounts import invitations
 from apps.accounts import services as accounts
 from apps.accounts.admin import KeptAdmin
+from apps.accounts.admin.organisations import OrganisationAdminForm
 from apps.accounts.models import ApiToken, Invitation, Membership, Organisation, OrganisationState, User
 from apps.accounts.permissions import OrganisationKind, Role
 from apps.core.models import AuditEntry
@@ -188,17 +189,46 @@ def test_who_may_only_look_has_no_actions(client: Client) -> None:
     assert (Demand.objects.get().state, Demand.objects.get().state_reason) == (DemandState.CANCELLED, "Double")
 
 
-def test_organisations_are_verified_and_rejected_with_a_reason(office: Client, root: User) -> None:
-    organisation = OrganisationFactory.create(unverified=True, state=OrganisationState.PENDING)
+def decide(office: Client, organisation: Organisation, decision: str, **said: str) -> str:
+    """Send the form of an organisation back as it was shown, with a decision. Gives the page that follows."""
+    address = page(Organisation, "change", organisation.pk)
+    form = office.get(address).context["adminform"].form
+    facts = {name: form[name].value() or "" for name in (*OrganisationAdminForm.Meta.fields, "seen")}
+    inlines = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
+    inlines |= {"evidence-TOTAL_FORMS": 0, "evidence-INITIAL_FORMS": 0}
+    return office.post(address, facts | inlines | {"decision": decision} | said, follow=True).text
 
-    assert act(office, "reject", organisation) == [f"{organisation}: Say why, so that they can correct it."]
-    assert act(office, "reject", organisation, "No stamp") == ["1 row: done."]
+
+def test_organisations_are_verified_and_rejected_with_a_reason(office: Client, root: User) -> None:
+    organisation = OrganisationFactory.create(unverified=True, state=OrganisationState.PENDING, identifier_kind="other")
+
+    assert "Say why, so that they can correct it." in decide(office, organisation, "reject")
+    decide(office, organisation, "reject", reason="No stamp")
     organisation.refresh_from_db()
     assert (organisation.state, organisation.state_reason) == (OrganisationState.REJECTED, "No stamp")
 
-    act(office, "verify", organisation)
+    assert "A hospital needs a document" in decide(office, organisation, "verify")
+    decide(office, organisation, "verify", noted_call="Register 027-5550 0101")
     organisation.refresh_from_db()
     assert (organisation.state, organisation.verified_by) == (OrganisationState.VERIFIED, root)
+    assert organisation.call_back == "Register 027-5550 0101"
+
+
+@pytest.mark.parametrize("seen", ["", "2026-11-30T08:15:42.031337+00:00"])
+def test_the_back_office_decides_on_what_was_seen(office: Client, seen: str) -> None:
+    organisation = OrganisationFactory.create(kind="community", unverified=True, identifier_kind="other")
+    assert "has just changed" in decide(office, organisation, "verify", seen=seen)
+    assert "Save the changes first" in decide(office, organisation, "verify", name="Another")
+    organisation.refresh_from_db()
+    assert (organisation.state, organisation.name == "Another") == (OrganisationState.UNVERIFIED, False)
+
+
+def test_staff_do_not_verify_what_they_have_set_up(office: Client, root: User) -> None:
+    desk = OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, unverified=True, identifier_kind="other")
+    AuditEntry.objects.create(
+        actor=root, event="organisation.registered", target_type="accounts.organisation", target_id=str(desk.pk)
+    )
+    assert "somebody else has to verify it" in decide(office, desk, "verify")
 
 
 def test_editing_verified_facts_in_the_admin_clears_the_verification(office: Client, hospital: Organisation) -> None:

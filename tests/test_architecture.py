@@ -62,8 +62,10 @@ def test_core_is_closed() -> None:
     assert {path.name for path in (ROOT / "apps/core").glob("*.py")} - {"apps.py"} == {
         "__init__.py",
         "audit.py",
+        "disclosure.py",
         "errors.py",
         "models.py",
+        "plausibility.py",
         "posts.py",
         "quantities.py",
         "sql.py",

@@ -218,3 +218,11 @@ def test_the_log_holds_no_link_that_acts_and_nothing_that_was_searched_for(reque
 def test_a_deployment_confirms_addresses_and_the_demo_does_not(read: Any) -> None:
     assert read(**production())["ACCOUNT_EMAIL_VERIFICATION"] == "mandatory"
     assert read()["ACCOUNT_EMAIL_VERIFICATION"] == "optional"
+
+
+def test_cookies_of_a_site_with_https_are_of_this_host_alone(read: Any) -> None:
+    names = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "LANGUAGE_COOKIE_NAME")
+    over_https = read(SITE_URL="https://relief.example")
+    assert all(over_https[name].startswith("__Host-") for name in names)
+    assert over_https["SESSION_COOKIE_SECURE"]
+    assert not any(read(SITE_URL="http://localhost:8000")[name].startswith("__Host-") for name in names)

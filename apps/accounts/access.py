@@ -29,6 +29,7 @@ def amend_user(user: User, **changes: Any) -> User:
         raise RuleViolation("not_a_member", _("You do not belong to this organisation."), field="default_organisation")
     for name, value in changes.items():
         setattr(user, name, value)
+    # Only what was named is written: two pages that are open at once do not undo each other's changes.
     user.save(update_fields=list(changes))
     return user
 

@@ -17,6 +17,7 @@ from apps.accounts.membership import add_member, keep_default_organisation
 from apps.accounts.models import Invitation, InvitationState, Language, Membership, Organisation, User
 from apps.accounts.notices import tell
 from apps.accounts.permissions import Role, check_manages
+from apps.accounts.verification import check_not_merged
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.states import move
@@ -240,6 +241,8 @@ def _check_invited(invitation: Invitation, user: User | None, now: dt.datetime) 
         )
     if invitation.state != InvitationState.OPEN or invitation.expires_at <= now or not invitation.invited_by.is_active:
         raise _over()
+    # It stays open: after an undo it can be answered.
+    check_not_merged(invitation.organisation)
 
 
 def _answer(invitation: Invitation, answer: InvitationState) -> None:

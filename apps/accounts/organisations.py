@@ -66,7 +66,8 @@ def import_organisation(
 ) -> tuple[Organisation, bool]:
     """Get or create the organisation that another system knows by `source_key`; also returns whether it is new.
 
-    A new one has no members and is unverified. An existing one is left alone, as people may have corrected it since.
+    A new one has no members and is unverified. An existing one is left alone, as people may have corrected it since;
+    for one that was merged it is the survivor.
     """
     if kind not in OPEN_KINDS:
         raise RuleViolation("kind_closed", _("Coordinators are set up in the back office."), field="kind")
@@ -77,7 +78,7 @@ def import_organisation(
     )
     if made:
         audit.record(by, "organisation.imported", organisation, source=source)
-    return organisation, made
+    return organisation.merged_into or organisation, made
 
 
 @transaction.atomic

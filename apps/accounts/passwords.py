@@ -1,7 +1,24 @@
 """Django’s rules for passwords in our words: its Chinese says 你, not 您, and says one fault in English."""
 
+import re
+from typing import Any, Final
+
+from django.conf import settings
 from django.contrib.auth import password_validation
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+
+# Words that whoever knows this place tries first; docs/asvs.md has the list. The name of the host comes on top.
+# fmt: off
+WORDS_OF_THIS_PLACE: Final = [
+    "cosmomatch", "cosmo", "match", "hospital", "clinic", "ward", "nurse", "doctor", "supplier", "supply", "relief",
+    "emergency", "epidemic", "virus", "covid", "corona", "mask", "masks", "glove", "gloves", "ventilator", "wuhan",
+    "hubei", "china", "beijing", "shanghai", "password", "welcome", "admin", "login", "yiyuan", "kouzhao", "wuzi",
+    "jiuyuan", "医院", "口罩", "物资", "救援", "疫情", "武汉", "湖北", "中国", "北京", "密码",
+]
+# fmt: on
+# Letters that must be left beside such words, so that “masks for every ward” is a sentence and “Mask2026!!” is not.
+LETTERS_OF_ONES_OWN: Final = 5
 
 
 class MinimumLengthValidator(password_validation.MinimumLengthValidator):
@@ -21,6 +38,12 @@ class UserAttributeSimilarityValidator(password_validation.UserAttributeSimilari
 
 
 class CommonPasswordValidator(password_validation.CommonPasswordValidator):
+    """Django’s list of the 20,000 most frequent passwords that became known, with digits and marks around each too."""
+
+    def validate(self, password: str, user: Any = None) -> None:
+        super().validate(password, user)
+        super().validate(re.sub(r"^[\W\d_]+|[\W\d_]+$", "", password), user)
+
     def get_error_message(self) -> str:
         return _("Many people use this password: it is guessed first.")
 
@@ -34,3 +57,21 @@ class NumericPasswordValidator(password_validation.NumericPasswordValidator):
 
     def get_help_text(self) -> str:
         return _("Not of digits only.")
+
+
+class ContextValidator:
+    """Refuse a password that is made of words of this place, and little else."""
+
+    def validate(self, password: str, user: Any = None) -> None:
+        left = password.lower()
+        names = [name for name in settings.SITE_HOST.lower().split(".") if name.isalpha()]
+        # The longest first: “cosmo” would leave “match” of “cosmomatch”.
+        for word in sorted([*WORDS_OF_THIS_PLACE, *names], key=len, reverse=True):
+            left = left.replace(word, "")
+        if left != password.lower() and sum(one.isalpha() for one in left) < LETTERS_OF_ONES_OWN:
+            raise ValidationError(
+                _("This password is made of words that are guessed first here."), code="of_this_place"
+            )
+
+    def get_help_text(self) -> str:
+        return _("Not of words such as “hospital” or the name of this site alone.")

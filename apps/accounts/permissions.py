@@ -114,6 +114,8 @@ def can(user: "User | AnonymousUser", permission: Permission, organisation: "Org
         # Another one in a coordinator's region: whatever that organisation could do itself, for a caller without
         # a computer.
         elif Permission.COORDINATE in grant.permissions and organisation.region.is_within(grant.organisation.region):
+            if organisation.is_merged:
+                return permission in REGIONAL | {Permission.VIEW}
             # `REGIONAL` comes on top, because watching and verifying are not what an organisation does for itself.
             allowed = (KINDS[organisation.kind] | REGIONAL) - NATIONAL
             return permission in (allowed - {Permission.MANAGE_ORGANISATION} if is_office(organisation) else allowed)
@@ -125,4 +127,5 @@ def is_in_charge(user: "User | AnonymousUser", region: "Region") -> bool:
     """Whether `user` is a coordinator of this region or of one that contains it."""
     if not user.is_authenticated or not user.is_active:
         return False
+    # By region and not by organisation: a post may be for another place than that of its owner.
     return any(region.is_within(one.region) for one in user.organisations_with(Permission.COORDINATE))

@@ -28,11 +28,12 @@ from apps.accounts.organisations import (
     register_organisation,
 )
 from apps.accounts.verification import (
-    EVIDENCE_LIMIT,
     VERIFICATION_LASTS,
     add_evidence,
+    check_not_merged,
     clear_verification,
     expire_verifications,
+    has_acted_for,
     reject_organisation,
     submit_for_verification,
     verify_organisation,
@@ -40,7 +41,6 @@ from apps.accounts.verification import (
 
 # A new verb is listed here: mypy refuses to import a name from this module that is not.
 __all__ = [
-    "EVIDENCE_LIMIT",
     "VERIFICATION_LASTS",
     "add_evidence",
     "add_member",
@@ -48,10 +48,12 @@ __all__ = [
     "amend_user",
     "change_role",
     "check_identifier",
+    "check_not_merged",
     "clear_verification",
     "end_access",
     "expire_verifications",
     "freeze_account",
+    "has_acted_for",
     "import_organisation",
     "issue_token",
     "keep_default_organisation",

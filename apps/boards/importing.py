@@ -86,13 +86,15 @@ def catalogue_vocabulary() -> Vocabulary:
     )
 
 
-def import_board(folder: Path, *, open_lines: bool = False, coordinator: User | None = None) -> ImportOutcome:
+def import_board(
+    folder: Path, *, open_lines: bool = False, coordinator: User | None = None, call_back: str = ""
+) -> ImportOutcome:
     """Import a board: its rows become organisations, draft demands and draft offers.
 
     Rows that an earlier import brought in are left as they are. With `open_lines`, the demands of verified
     organisations are opened, and their offers of known capacity are published. A `coordinator` first verifies the
-    organisations of its region, trusting the board. Each party has a transaction of its own, so a refusal affects only
-    that party or line; it is reported.
+    organisations of its region, trusting the board; `call_back` notes how the hospitals were called. Each party has a
+    transaction of its own, so a refusal affects only that party or line; it is reported.
     """
     # Everything is read and mapped before the first write, so a broken file costs no half an import.
     board = read_board(folder, catalogue_vocabulary())
@@ -110,7 +112,7 @@ def import_board(folder: Path, *, open_lines: bool = False, coordinator: User | 
             continue
         if coordinator:
             # After the party's own transaction: a refused verification must not undo its rows.
-            _vouch(party, organisation, coordinator, outcome)
+            _vouch(party, organisation, coordinator, call_back, outcome)
         if open_lines:
             _put_to_work(party, organisation, coordinator, outcome)
     return outcome
@@ -212,7 +214,7 @@ def _offer(organisation: Organisation, lines: Iterable[BoardLine], existing: _Ex
     return create_offers(organisation, rows, by=None) if rows else []
 
 
-def _vouch(party: Party, organisation: Organisation, coordinator: User, outcome: ImportOutcome) -> None:
+def _vouch(party: Party, organisation: Organisation, coordinator: User, call_back: str, outcome: ImportOutcome) -> None:
     """Verify an organisation that nobody has judged yet, if it lies in the coordinator's region."""
     if organisation.state not in {OrganisationState.UNVERIFIED, OrganisationState.PENDING}:
         return
@@ -220,7 +222,7 @@ def _vouch(party: Party, organisation: Organisation, coordinator: User, outcome:
         outcome.refuse(party, RuleViolation("not_in_your_region", _("This is not in the coordinator's region.")))
         return
     try:
-        verify_organisation(organisation, by=coordinator)
+        verify_organisation(organisation, by=coordinator, call_back=call_back if organisation.needs_proof else "")
         outcome.verified += 1
     except RuleViolation as violation:
         outcome.refuse(party, violation)

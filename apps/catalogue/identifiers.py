@@ -1,6 +1,8 @@
 """Numbers that registers give out, and how to tell a wrong one from its form."""
 
+import datetime as dt
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -154,3 +156,57 @@ def parse_device_certificate(text: str) -> DeviceCertificate | None:
         category=match["category"],
         serial=match["serial"],
     )
+
+
+class CertificateFault(StrEnum):
+    """What is wrong with a certificate, by its number and last valid day alone."""
+
+    UNREADABLE = "unreadable"  # meant for the register of devices, and no number of it
+    UNKNOWN_FORM = "unknown_form"  # of no register that is known here
+    NOT_YET = "not_yet"
+    RUN_OUT = "run_out"
+    TOO_LONG = "too_long"
+    CLASS_TOO_LOW = "class_too_low"
+    OTHER_GOODS = "other_goods"
+
+
+# NIOSH approvals, notified bodies of the EU, 510(k) clearances of the FDA. Their numbers tell no class and no goods.
+_FOREIGN: Final = re.compile(r"TC-?\d{2}[A-Z]-?\d{4,5}|CE\d{4}|K\d{6}", re.IGNORECASE)
+# A registration is valid for five years (order 739 of the State Council, 2021, article 22). It may be renewed some
+# months before its end.
+_REGISTERED_FOR: Final = 5
+
+
+def fault_of_certificate(
+    number: str,
+    *,
+    valid_until: dt.date | None,
+    on: dt.date,
+    least_class: int | None,
+    categories: Collection[str] = (),
+) -> CertificateFault | None:
+    """What is wrong with a certificate of goods that are a device of `least_class` (None: no device) or a higher one.
+
+    None if nothing is known to be wrong. No number at all is no fault: the requester sees that there is none.
+    """
+    if not number.strip():
+        return None
+    certificate = parse_device_certificate(number)
+    if certificate is None:
+        if "械" in number:
+            return CertificateFault.UNREADABLE
+        is_known = _FOREIGN.fullmatch(re.sub(r"\s+", "", number)) is not None
+        return CertificateFault.UNKNOWN_FORM if (least_class or 0) > 1 and not is_known else None
+    if certificate.year > on.year:
+        return CertificateFault.NOT_YET
+    # A renewal keeps the year of the first registration, but gave numbers of the old form a new one.
+    if "药监械" in certificate.number and certificate.year + _REGISTERED_FOR < on.year:
+        return CertificateFault.RUN_OUT
+    is_registration = certificate.device_class > 1
+    if is_registration and valid_until is not None and valid_until.year > on.year + _REGISTERED_FOR + 1:
+        return CertificateFault.TOO_LONG
+    if least_class is not None and certificate.device_class < least_class:
+        return CertificateFault.CLASS_TOO_LOW
+    if categories and certificate.category and certificate.category not in categories:
+        return CertificateFault.OTHER_GOODS
+    return None

@@ -24,6 +24,8 @@ class ReferenceItem:
     category: str
     unit: str
     trial_lot: int
+    device_class: int | None
+    device_categories: tuple[str, ...]
     is_consumable: bool
     position: int
     # By language: the name first, then the aliases.
@@ -82,6 +84,8 @@ def items() -> list[ReferenceItem]:
             category=row["category"],
             unit=row["unit"],
             trial_lot=row["lot"],
+            device_class=row.get("device", {}).get("class"),
+            device_categories=tuple(row.get("device", {}).get("categories", ())),
             is_consumable=not row.get("durable", False),
             position=position,
             names={language: tuple(dict.fromkeys(row[language])) for language in ("zh", "en")},

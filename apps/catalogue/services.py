@@ -85,6 +85,8 @@ def _load_items() -> list[Loaded]:
                     name_en=row.names["en"][0],
                     unit_id=row.unit,
                     trial_lot=row.trial_lot,
+                    device_class=row.device_class,
+                    device_categories=list(row.device_categories),
                     is_consumable=row.is_consumable,
                     position=row.position,
                     codes=[dict(code) for code in row.codes],

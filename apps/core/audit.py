@@ -28,6 +28,12 @@ def record_each(actor: AbstractBaseUser, event: str, targets: Iterable[tuple[mod
     AuditEntry.objects.bulk_create([_entry(actor, event, target, data) for target, data in targets])
 
 
+def has_done(actor: AbstractBaseUser, event: str, target: models.Model) -> bool:
+    """Whether the trail says that `actor` did `event` to `target`."""
+    about = AuditEntry.objects.filter(target_type=target._meta.label_lower, target_id=str(target.pk))
+    return about.filter(actor_id=actor.pk, event=event).exists()
+
+
 def _entry(actor: AbstractBaseUser | None, event: str, target: models.Model, data: dict[str, Any]) -> AuditEntry:
     return AuditEntry(
         actor=actor if actor is not None and actor.pk else None,  # type: ignore[misc]  # AUTH_USER_MODEL lives above us

@@ -3,23 +3,38 @@
 A post is drafted, waits where somebody has to look at it first, is live, paused or stale, and ends. Its `state` says
 where it stands, `state_code` why, as a code of ours, and `state_note` what a person typed about it. The states
 themselves, their moves and the words of the codes are each model's own.
+
+A draft whose code is one of `REVIEWED` waits for a coordinator, who sends it out or returns it to its owner.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 from django.db import models
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.models import HourStamped, QueuedQuerySet
+from apps.core.errors import RuleViolation
+from apps.core.models import AuditEntry, HourStamped, QueuedQuerySet
 from apps.core.states import move
 
 PostRow = TypeVar("PostRow", bound="Post")
 
 # Forms warn of a live post for the same item that the organisation made within this time.
 LIKELY_DUPLICATE_WITHIN: Final = dt.timedelta(days=7)
+
+
+DRAFT: Final = "draft"
+# The codes of a draft that a coordinator returned to its owner; each model with reviews has them among its own.
+RETURNED: Final = "returned"
+RETURNED_AND_AMENDED: Final = "returned_and_amended"
+
+
+def awaits_review(codes: Collection[str]) -> Q:
+    """The condition that a coordinator has to look at a draft before it goes out, by the codes that say why."""
+    return Q(state=DRAFT, state_code__in=list(codes))
 
 
 class PostQuerySet(QueuedQuerySet[PostRow]):
@@ -30,6 +45,10 @@ class PostQuerySet(QueuedQuerySet[PostRow]):
     def alike(self, organisation: models.Model, item: models.Model, since: dt.datetime) -> Self:
         """Live posts of the same organisation for the same item since then, newest first: likely the same one."""
         return self.live().filter(organisation=organisation, item=item, created_at__gte=since).order_by("-pk")
+
+    def awaiting_review(self) -> Self:
+        """Drafts that a coordinator has to look at before they go out."""
+        return self.filter(awaits_review(self.model.REVIEWED))
 
     def shown(self) -> Self:
         """With what every page and export shows of a row, in one query."""
@@ -50,6 +69,11 @@ class Post(HourStamped):
     state_code: Any
     state_note = models.CharField(_("note on the state"), max_length=500, blank=True)
 
+    # Since when a coordinator has to look at it before it goes out.
+    review_requested_at = models.DateTimeField(
+        _("waits for a coordinator since"), null=True, blank=True, editable=False
+    )
+
     confirmed_at = models.DateTimeField(_("last confirmed"), null=True, blank=True, editable=False)
     # When its owner was asked whether it still holds; None after each confirmation.
     asked_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -64,6 +88,7 @@ class Post(HourStamped):
 
     LIVE: ClassVar[tuple[str, ...]]
     CODES: ClassVar[type[models.TextChoices]]
+    REVIEWED: ClassVar[tuple[str, ...]]
 
     class Meta(HourStamped.Meta):
         abstract = True
@@ -71,6 +96,16 @@ class Post(HourStamped):
     @property
     def is_live(self) -> bool:
         return self.state in self.LIVE
+
+    @property
+    def awaits_review(self) -> bool:
+        """Whether a coordinator has to look at it before it goes out; `state_code` says why."""
+        return self.state == DRAFT and self.state_code in self.REVIEWED
+
+    @property
+    def is_returned(self) -> bool:
+        """Whether a coordinator returned it to its owner, who has not sent it again."""
+        return self.state_code in {RETURNED, RETURNED_AND_AMENDED}
 
     @property
     def state_reason(self) -> str:
@@ -95,3 +130,46 @@ def change_state(
     Matching looks at it next: it may serve the post now, or has to take back what it asked of others for it.
     """
     move(post, to, state_code=code, state_note=note, match_requested_at=now, **(changes or {}))
+
+
+def hold_for_review(post: Post, code: Any, *, now: dt.datetime, changes: Mapping[str, Any] | None = None) -> bool:
+    """Leave a draft waiting for a coordinator. False if it waits already, and then keeps its place.
+
+    Raises `illegal_move` if it is not a draft any more.
+    """
+    if post.state != DRAFT:
+        raise RuleViolation("illegal_move", _("This is not a draft any more."))
+    drafts = type(post)._default_manager.filter(pk=post.pk, state=DRAFT).exclude(awaits_review(post.REVIEWED))
+    return drafts.update(review_requested_at=now, state_code=code, state_note="", **(changes or {})) == 1
+
+
+def return_to_owner(post: Post, *, reason: str, changes: Mapping[str, Any] | None = None) -> None:
+    """Take a draft out of review, back to its owner, with the reason in words. Raises `illegal_move`."""
+    waiting = type(post)._default_manager.filter(awaits_review(post.REVIEWED), pk=post.pk)
+    if not waiting.update(review_requested_at=None, state_code=RETURNED, state_note=reason.strip(), **(changes or {})):
+        raise RuleViolation("illegal_move", _("This is no longer waiting for a coordinator."))
+    post.refresh_from_db()
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The return of a draft to its owner by a coordinator."""
+
+    at: dt.datetime
+    by: str
+    reason: str
+    is_unchanged: bool  # since then
+
+
+def last_return(post: Post) -> Returned | None:
+    """The last return of a draft to its owner, for the desk to read; None if there was none. `state_code` decides."""
+    # From the audit trail, because a draft that is sent out again loses its code and its note.
+    if post.state != DRAFT:
+        return None
+    noun = post._meta.model_name
+    entries = AuditEntry.objects.filter(target_type=post._meta.label_lower, target_id=str(post.pk))
+    entry = entries.filter(event=f"{noun}.returned").select_related("actor").order_by("-pk").first()
+    if entry is None:
+        return None
+    is_unchanged = not entries.filter(event=f"{noun}.amended", pk__gt=entry.pk).exists()
+    return Returned(entry.at, str(entry.actor), entry.data["reason"], is_unchanged)

@@ -16,12 +16,12 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import User
 from apps.core import audit
 from apps.core.errors import RuleViolation
+from apps.core.plausibility import Plausibility
 from apps.demands import clocks
 from apps.demands.lines import check_line, check_quantity
 from apps.demands.models import URGENCY_RANK, Demand, DemandState, DemandStateCode, Urgency
-from apps.demands.plausibility import Plausibility
 from apps.demands.quantities import sync_state
-from apps.demands.review import is_coordinator_of, judge_quantity, question_about, wants_approval
+from apps.demands.review import judge_quantity, question_about, reviews, wants_approval
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 
@@ -68,7 +68,7 @@ def amend_demand(
     if not changed:
         return demand
     policy = Policy.objects.current().values
-    if demand.state != DemandState.DRAFT and not is_coordinator_of(demand, by):
+    if demand.state != DemandState.DRAFT and not reviews(demand, by):
         _check_needs_no_review(demand, before, policy, quantity_confirmed=quantity_confirmed)
     # The coordinator's note stays, and the code says that the owner has changed the need since.
     if demand.state_code == DemandStateCode.RETURNED:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
-from apps.core.posts import Post, PostQuerySet
+from apps.core.posts import Post, PostQuerySet, awaits_review
 from apps.core.quantities import DerivedQuantity
 from apps.core.states import may_move
 from apps.demands import clocks
@@ -62,11 +62,9 @@ class DemandStateCode(models.TextChoices):
     NOBODY_CONFIRMED = "nobody_confirmed", _("Nobody confirmed that this is still needed.")
 
 
+_REVIEWED: Final = (DemandStateCode.QUANTITY_UNUSUAL, DemandStateCode.APPROVAL_REQUIRED)
 # A draft that a coordinator has to look at before it goes out.
-AWAITS_REVIEW: Final = Q(
-    state=DemandState.DRAFT,
-    state_code__in=[DemandStateCode.QUANTITY_UNUSUAL, DemandStateCode.APPROVAL_REQUIRED],
-)
+AWAITS_REVIEW: Final = awaits_review(_REVIEWED)
 
 
 class DemandQuerySet(PostQuerySet["Demand"]):
@@ -81,9 +79,6 @@ class DemandQuerySet(PostQuerySet["Demand"]):
     def short(self) -> Self:
         """Needs of which something remains: asked for, not held and not accepted."""
         return self.alias(still_remaining=Demand.quantity_remaining.expression()).filter(still_remaining__gt=0)
-
-    def awaiting_review(self) -> Self:
-        return self.filter(AWAITS_REVIEW)
 
     def most_pressing_first(self) -> Self:
         """By urgency, then by how long they have waited for review."""
@@ -151,10 +146,6 @@ class Demand(Post):
         _("reason"), max_length=30, choices=DemandStateCode.choices, blank=True, editable=False
     )
     opened_at = models.DateTimeField(_("opened"), null=True, blank=True, editable=False)
-    review_requested_at = models.DateTimeField(
-        _("waits for a coordinator since"), null=True, blank=True, editable=False
-    )
-
     # Clocks. The services set them from the urgency, so that a sweep is one comparison with an index.
     escalates_at = models.DateTimeField(null=True, blank=True, editable=False)
     # When the clock of escalation started. After each new start the nearest coordinator is notified first again.
@@ -179,6 +170,7 @@ class Demand(Post):
 
     LIVE: ClassVar = (DemandState.OPEN, DemandState.MATCHED, DemandState.PAUSED, DemandState.STALE)
     CODES: ClassVar = DemandStateCode
+    REVIEWED: ClassVar = _REVIEWED
 
     MOVES: ClassVar = {
         DemandState.DRAFT: frozenset({DemandState.OPEN, DemandState.CANCELLED}),
@@ -274,12 +266,6 @@ class Demand(Post):
         return f"{self.reference} {self.item}"
 
     @property
-    def awaits_review(self) -> bool:
-        """Whether a coordinator has to look at it before it goes out; `state_code` says why."""
-        reasons = {DemandStateCode.QUANTITY_UNUSUAL, DemandStateCode.APPROVAL_REQUIRED}
-        return self.state == DemandState.DRAFT and self.state_code in reasons
-
-    @property
     def awaits_verification(self) -> bool:
         """Whether it goes out by itself once its organisation is verified."""
         # After the verification the draft may still be one, because a question about it is not answered.
@@ -306,11 +292,6 @@ class Demand(Post):
     @property
     def can_be_cancelled(self) -> bool:
         return may_move(self, DemandState.CANCELLED)
-
-    @property
-    def is_returned(self) -> bool:
-        """Whether a coordinator returned it to its owner, who has not sent it again."""
-        return self.state_code in {DemandStateCode.RETURNED, DemandStateCode.RETURNED_AND_AMENDED}
 
     @property
     def contact(self) -> dict[str, str]:

@@ -3,17 +3,14 @@
 Nothing is written here.
 """
 
-import datetime as dt
-from dataclasses import dataclass
 from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can, is_in_charge
+from apps.core import audit, plausibility
 from apps.core.errors import RuleViolation
-from apps.core.models import AuditEntry
-from apps.demands import plausibility
 from apps.demands.models import Demand, DemandState
 from apps.policy.values import PolicyValues
 
@@ -35,7 +32,7 @@ def judge_quantity(demand: Demand) -> plausibility.Judgement:
     return plausibility.judge_for(demand.organisation_id, demand.quantity, known)
 
 
-def question_about(demand: Demand, usual: int | None) -> RuleViolation:
+def question_about(demand: Demand, usual: float | None) -> RuleViolation:
     """The question to the owner about an unusual quantity, as a violation with the code `quantity_unusual`."""
     text = _("%(quantity)s is far from what such organisations ask for. Confirm the quantity, or correct it.")
     if usual is not None:
@@ -49,37 +46,22 @@ def question_about(demand: Demand, usual: int | None) -> RuleViolation:
     )
 
 
-@dataclass(frozen=True)
-class Returned:
-    """The return of a need to its owner by a coordinator."""
-
-    at: dt.datetime
-    by: str
-    reason: str
-    is_unchanged: bool  # since then
-
-
-def last_return(demand: Demand) -> Returned | None:
-    """The last return of a draft to its owner, for the desk to read; None if there was none. `state_code` decides."""
-    # From the audit trail, because a draft that is sent out again loses its code and its note.
-    if demand.state != DemandState.DRAFT:
-        return None
-    entries = AuditEntry.objects.filter(target_type=demand._meta.label_lower, target_id=str(demand.pk))
-    entry = entries.filter(event="demand.returned").select_related("actor").order_by("-pk").first()
-    if entry is None:
-        return None
-    is_unchanged = not entries.filter(event="demand.amended", pk__gt=entry.pk).exists()
-    return Returned(entry.at, str(entry.actor), entry.data["reason"], is_unchanged)
-
-
 def wants_approval(demand: Demand, policy: PolicyValues) -> bool:
     """Whether a coordinator looks at every need of its region."""
     _code, phase = policy.phase_of(demand.region.path)
     return phase.approval
 
 
-def is_coordinator_of(demand: Demand, user: User | None) -> bool:
-    """Whether the user coordinates the organisation's region or that of delivery. The desk shows the need to both."""
-    if user is None:
+def reviews(demand: Demand, user: User | None) -> bool:
+    """Whether the user may send the need out whatever is doubtful: a coordinator with eyes of their own.
+
+    That is none who posted it, changed the draft or belongs to the requester. The desk shows it to the coordinators of
+    the requester's region and to those of delivery.
+    """
+    if user is None or user.pk == demand.posted_by_id:
         return False
-    return can(user, Permission.COORDINATE, demand.organisation) or is_in_charge(user, demand.region)
+    if any(grant.organisation_id == demand.organisation_id for grant in user.grants):
+        return False
+    if not can(user, Permission.COORDINATE, demand.organisation) and not is_in_charge(user, demand.region):
+        return False
+    return demand.state != DemandState.DRAFT or not audit.has_done(user, "demand.amended", demand)

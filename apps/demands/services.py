@@ -16,13 +16,13 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.core import audit
 from apps.core.errors import RuleViolation
-from apps.core.posts import change_state
+from apps.core.plausibility import Plausibility
+from apps.core.posts import change_state, hold_for_review
 from apps.demands.lines import DemandLine, check_lines
 from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode
 from apps.demands.outcomes import LineOutcome, PostOutcome
-from apps.demands.plausibility import Plausibility
 from apps.demands.quantities import sync_state
-from apps.demands.review import is_coordinator_of, judge_quantity, question_about, wants_approval
+from apps.demands.review import judge_quantity, question_about, reviews, wants_approval
 from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
@@ -154,7 +154,7 @@ def _may_go_out(demand: Demand, policy: PolicyValues, *, by: User | None, quanti
     if demand.item.is_unlisted:
         missing = RuleViolation("item_unlisted", _("Choose an item from the catalogue first."), field="item")
         return _GoingOut(PostOutcome.NEEDS_ITEM, missing)
-    if is_coordinator_of(demand, by):
+    if reviews(demand, by):
         return _GoingOut(PostOutcome.OPENED)
 
     judgement = judge_quantity(demand)
@@ -174,7 +174,7 @@ class _GoingOut:
     outcome: PostOutcome
     violation: RuleViolation | None = None
     review: DemandStateCode | None = None
-    usual: int | None = None
+    usual: float | None = None
 
 
 def _put_to_work(
@@ -198,17 +198,20 @@ def _put_to_work(
 
 
 def _hold_back(
-    demand: Demand, code: DemandStateCode, policy: PolicyValues, *, by: User | None, now: dt.datetime, usual: int | None
+    demand: Demand,
+    code: DemandStateCode,
+    policy: PolicyValues,
+    *,
+    by: User | None,
+    now: dt.datetime,
+    usual: float | None,
 ) -> Demand:
     """Leave a draft waiting for the nearest coordinator, who is notified.
 
     If nobody looks in time, its clock escalates it to the next coordinator up. A draft that waits already keeps its
     place and its clock.
     """
-    if demand.state != DemandState.DRAFT:
-        raise RuleViolation("illegal_move", _("This need is not a draft any more."))
-    drafts = Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT).exclude(AWAITS_REVIEW)
-    if drafts.update(review_requested_at=now, state_code=code, state_note="", **demand.escalation_from(now, policy)):
+    if hold_for_review(demand, code, now=now, changes=demand.escalation_from(now, policy)):
         audit.record(by, "demand.held_for_review", demand, quantity=demand.quantity, usual=usual, why=code)
         # The nearest one is notified first (`coordinating` sorts them).
         coordinator = Organisation.objects.coordinating(demand.region).first()
@@ -220,27 +223,6 @@ def _hold_back(
             # The time is part of the key, because a draft may wait for review several times.
             queue(event, coordinator, context, key=f"{event}:{demand.pk}:{now:%Y%m%d%H%M%S}")
     demand.refresh_from_db()
-    return demand
-
-
-@transaction.atomic
-def return_demand(demand: Demand, *, by: User, reason: str, now: dt.datetime | None = None) -> Demand:
-    """Return a draft that waits for review to its owner, who is told why and may send it out again."""
-    now = now or timezone.now()
-    if not reason.strip():
-        raise RuleViolation("reason_missing", _("Say what the requester should change."), field="reason")
-    waiting = Demand.objects.awaiting_review().filter(pk=demand.pk)
-    if not waiting.update(
-        review_requested_at=None,
-        escalates_at=None,
-        state_code=DemandStateCode.RETURNED,
-        state_note=reason.strip(),
-    ):
-        raise RuleViolation("illegal_move", _("This need is no longer waiting for a coordinator."))
-    demand.refresh_from_db()
-    audit.record(by, "demand.returned", demand, reason=reason)
-    context = {**describe(demand), "reason": demand.state_note}
-    queue("demand.returned", demand.organisation, context, key=f"demand.returned:{demand.pk}:{now:%Y%m%d%H%M%S}")
     return demand
 
 

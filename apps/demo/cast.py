@@ -119,6 +119,8 @@ EVERYBODY: Final = (*DESKS, *MEMBERS, *NEWCOMERS.values())
 OFFERS: Final = tuple(read_offers(_load("offers.toml"), {member.login for member in EVERYBODY}))
 
 ADMIN: Final = f"admin@{DOMAIN}"
+# How the administrator made sure of the hospitals: the number of a register, and who answered.
+CALL_BACK: Final = "卫健委医疗机构名录 027-5550 0100，总机转院办接听"
 VIEWER: Final = f"hospital.viewer@{DOMAIN}"
 
 

@@ -17,7 +17,7 @@ from apps.accounts.permissions import Role
 from apps.core.states import move
 from apps.demands import services as demands
 from apps.demands.models import Urgency
-from apps.demo.cast import ADMIN, DESKS, MEMBERS, NEWCOMERS, OFFERS, VIEWER, licence
+from apps.demo.cast import ADMIN, CALL_BACK, DESKS, MEMBERS, NEWCOMERS, OFFERS, VIEWER, licence
 from apps.demo.stage import Stage
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, Side
@@ -37,7 +37,8 @@ def _set_up(stage: Stage) -> None:
     stage.users[ADMIN] = stage.user(ADMIN, "Administrator", language=Language.ENGLISH, is_staff=True, is_superuser=True)
     for serial, member in enumerate((*DESKS, *MEMBERS), start=1):
         organisation = stage.join(member, serial)
-        accounts.verify_organisation(organisation, by=stage.users[ADMIN], now=stage.now)
+        call = CALL_BACK if organisation.needs_proof else ""
+        accounts.verify_organisation(organisation, by=stage.users[ADMIN], call_back=call, now=stage.now)
     # Everybody acts with the organisation as it is now.
     for login, organisation in stage.organisations.items():
         organisation.refresh_from_db()

@@ -173,6 +173,7 @@ ORGANISATIONS: Final = ExportDataset(
         *columns_of(Organisation, "id", "name", "kind", "identifier_kind", "identifier", "region", "address"),
         *columns_of(Organisation, "state", "state_reason", "verified_at", "verified_until"),
         *columns_of(Organisation, "created_at", "updated_at"),
+        *columns_of(Organisation, "merged_into"),
     ),
     states=tuple(OrganisationState.values),
     item=None,

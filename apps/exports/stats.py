@@ -14,7 +14,7 @@ from django.db.models import Count, Func, IntegerField, QuerySet, Sum, TextField
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from apps.accounts.disclosure import LEAST_ORGANISATIONS
+from apps.core.disclosure import LEAST_ORGANISATIONS
 from apps.demands.models import Demand, DemandState
 from apps.supply.models import Offer
 

@@ -50,7 +50,7 @@ def accept_match(
 
 def _price_of(offer: Offer) -> dict[str, Any]:
     """The price at which an order of these goods is made now. The caller has locked the offer."""
-    return {"unit_price": offer.price, "currency": "" if offer.price is None else offer.currency}
+    return {"unit_price": offer.asking_price, "currency": "" if offer.asking_price is None else offer.currency}
 
 
 def _lock(order: Order) -> Order:

@@ -308,6 +308,7 @@ class Servers:
         if not self.durable:
             # Much faster, and a crash may leave the data unreadable: for tests only.
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+            options["jit"] = "off"  # compiling a statement costs more than it saves where tables have a few rows
         command = [
             str(binaries.path / "postgres"),
             *("-D", str(data)),

@@ -227,9 +227,9 @@ def recheck_changed_offers(*, now: dt.datetime | None = None, limit: int = BATCH
         return done
     policy = Policy.objects.current().values
     held = Match.objects.held().filter(offer__in=offers)
-    if waiting := list(held.shown()):
+    if held.exists():
         rules = load_rules()
-        unfit = [match.pk for match in waiting if not _fits(match, rules, policy, now)]
+        unfit = [match.pk for match in held.shown() if not _fits(match, rules, policy, now)]
         done += _take_back_each(held.filter(pk__in=unfit), now, limit=len(unfit))
 
     live = [offer for offer in offers if offer.state == OfferState.PUBLISHED]
@@ -325,7 +325,9 @@ def amend_demand(
 
 
 @transaction.atomic
-def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **changes: Any) -> Offer:
+def amend_offer(
+    offer: Offer, *, by: User, confirmed: bool = False, now: dt.datetime | None = None, **changes: Any
+) -> Offer:
     """Change an offer. If it has less now than is reserved, unanswered holds end until the rest fits.
 
     The lowest tier and the newest hold go first; accepted quantities stay. Raises as `supply.amending.amend_offer`.
@@ -342,7 +344,7 @@ def amend_offer(offer: Offer, *, by: User, now: dt.datetime | None = None, **cha
                 unmet.append(match)
                 too_much -= match.quantity
         take_back(unmet, MatchState.CANCELLED, now)
-    return amend_goods(offer, by=by, now=now, **changes)
+    return amend_goods(offer, by=by, confirmed=confirmed, now=now, **changes)
 
 
 def _outdated(held: MatchQuerySet, demand: Demand, changed: set[str], changes: Mapping[str, Any]) -> MatchQuerySet:

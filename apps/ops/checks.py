@@ -5,7 +5,7 @@ A bad value of one variable is refused when it is read (cosmomatch/settings.py).
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  Django's name
@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 
 @register(Tags.security, deploy=True)
 def check_deployment(**_: Any) -> list[CheckMessage]:
-    return [*_identity(), *_servers(), *_messages()]
+    return [*_identity(), *_servers(), *_connections(), *_messages()]
 
 
 def _identity() -> Iterator[CheckMessage]:
@@ -69,6 +69,27 @@ def _servers() -> Iterator[CheckMessage]:
         )
 
 
+def _connections() -> Iterator[CheckMessage]:
+    """Servers on other machines: who listens between reads everything, and who stands between can pose as them."""
+    database = urlsplit(settings.DATABASE_URL)
+    mode = dict(parse_qsl(database.query)).get("sslmode", "")
+    if _is_elsewhere(database.hostname) and mode not in {"verify-full", "verify-ca"}:
+        yield Warning(
+            "The connection to the database is not surely encrypted, or nobody looks whose certificate it is.",
+            hint="Add ?sslmode=verify-full to DATABASE_URL, and sslrootcert unless the system knows the issuer.",
+            id="ops.W002",
+        )
+    redis = urlsplit(settings.REDIS_URL)
+    if redis.scheme == "redis" and _is_elsewhere(redis.hostname):
+        yield Warning(
+            "The connection to Redis is not encrypted.", hint="Let REDIS_URL begin with rediss://.", id="ops.W003"
+        )
+
+
+def _is_elsewhere(host: str | None) -> bool:
+    return bool(host) and host not in {"localhost", "127.0.0.1", "::1"}
+
+
 def _messages() -> Iterator[CheckMessage]:
     if settings.EMAIL_IS_CAUGHT:
         yield Error("There is no mail server, so no message would be sent.", hint="Set EMAIL_HOST.", id="ops.E008")
@@ -96,6 +117,12 @@ def _messages() -> Iterator[CheckMessage]:
             "Phone numbers would be sent to the gateway in the clear.",
             hint="Set SMS_GATEWAY_URL to an address that begins with https://.",
             id="ops.E012",
+        )
+    if not settings.SECURITY_CONTACT.startswith(("mailto:", "https://")):
+        yield Warning(
+            "Nobody is named whom to tell of a hole in this site.",
+            hint="Set SECURITY_CONTACT to an address that begins with mailto: or https://.",
+            id="ops.W002",
         )
     if settings.METRICS_TOKEN and len(settings.METRICS_TOKEN) < 20:
         yield Error(

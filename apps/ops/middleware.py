@@ -51,6 +51,31 @@ class CompressionMiddleware(GZipMiddleware):
         return super().process_response(request, response)
 
 
+# Pages use no camera, place or sensor; passkeys and a full screen are all that they ask of the browser. Nothing of this
+# site is for pages of other sites.
+_UNUSED: Final = (
+    *("accelerometer", "bluetooth", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer"),
+    *("microphone", "midi", "payment", "serial", "usb"),
+)
+_USED: Final = ("fullscreen", "publickey-credentials-create", "publickey-credentials-get")
+_SAFETY: Final = {
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join([f"{name}=()" for name in _UNUSED] + [f"{name}=(self)" for name in _USED]),
+}
+
+
+def safety_headers_middleware(get_response: GetResponse) -> GetResponse:
+    """Tell browsers what no page of ours asks for, and who may load what we answer. Django writes the other headers."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        for name, value in _SAFETY.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    return middleware
+
+
 def body_limit_middleware(get_response: GetResponse) -> GetResponse:
     """Raise `RequestDataTooBig` for a body above the limit of its kind.
 

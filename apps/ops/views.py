@@ -1,18 +1,23 @@
 """Probes and metrics."""
 
+import datetime as dt
 import hmac
 import os
+from typing import Final
 
 import prometheus_client
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import multiprocess
 
 from apps.ops import health, metrics
 from apps.ops.callers import is_from_this_machine
+
+EXPIRES: Final = dt.timedelta(days=90)
 
 
 @require_safe
@@ -39,6 +44,23 @@ def readyz(_request: HttpRequest) -> HttpResponse:
     )
     response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001  Django's mark: not an error of ours
     return response
+
+
+@require_safe
+@login_not_required
+def security_txt(_request: HttpRequest) -> HttpResponse:
+    """Whom to tell of a hole in this site (RFC 9116); 404 if nobody is named."""
+    if not settings.SECURITY_CONTACT:
+        raise Http404
+    # The RFC wants a date of less than a year ahead, so that nobody trusts a file that was forgotten.
+    expires = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0) + EXPIRES
+    lines = (
+        f"Contact: {settings.SECURITY_CONTACT}",
+        f"Expires: {expires:%Y-%m-%dT%H:%M:%SZ}",
+        "Preferred-Languages: zh, en",
+        f"Canonical: {settings.SITE_URL}/.well-known/security.txt",
+    )
+    return HttpResponse("".join(f"{line}\n" for line in lines), content_type="text/plain; charset=utf-8")
 
 
 @require_safe

@@ -8,13 +8,14 @@ class PortalConfig(AppConfig):
 
     def ready(self) -> None:
         # allauth and Django tell these by signals only.
-        from allauth.account.signals import email_added, password_reset
+        from allauth.account.signals import authentication_step_completed, email_added, password_reset
         from allauth.mfa.signals import authentication_failed
         from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 
         from apps.portal.entrance import adapter, sessions, trail
 
         user_logged_in.connect(sessions.begin)
+        authentication_step_completed.connect(sessions.renew_key)
         user_logged_in.connect(trail.on_logged_in)
         user_logged_out.connect(trail.on_logged_out)
         user_login_failed.connect(trail.on_password_refused)

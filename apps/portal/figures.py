@@ -16,8 +16,8 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from apps.accounts.disclosure import LEAST_ORGANISATIONS
 from apps.catalogue.models import Item
+from apps.core.disclosure import LEAST_ORGANISATIONS
 from apps.demands.models import Demand, DemandState
 from apps.exports import stats
 from apps.exports.publishing import published_stats, rounded

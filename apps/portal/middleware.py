@@ -10,6 +10,7 @@ from django.shortcuts import redirect
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts.models import User
 from apps.portal.entrance.sessions import goes_on
 
 _WITHOUT_FACTOR = ("/account/", "/logout/", "/language/", "/api/", "/static/", "/healthz", "/readyz")
@@ -17,6 +18,8 @@ _WITHOUT_FACTOR = ("/account/", "/logout/", "/language/", "/api/", "/static/", "
 
 def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """End a session whose time is over. Speak the language and time zone of whoever is logged in.
+
+    Where a session ends, the browser is told to forget what it kept of this site: the next person may sit there.
 
     Others keep what cookie and browser say.
 
@@ -27,10 +30,17 @@ def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
         # Asking for the user reads the session; requests of programs are spared the query.
         if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.user.is_authenticated:
             return get_response(request)
+        response = personal(request)
+        if not request.user.is_authenticated:
+            response.headers["Clear-Site-Data"] = '"cache", "storage"'
+        return response
+
+    def personal(request: HttpRequest) -> HttpResponse:
         if not goes_on(request):
             return get_response(request)
 
         user = request.user
+        assert isinstance(user, User)
         # The API refuses by itself. Here remain the pages on which a factor is added, and the way out.
         if not request.path.startswith(_WITHOUT_FACTOR) and user.lacks_second_factor:
             messages.warning(request, _("Your account sees much, so it needs a second factor. Please add one now."))

@@ -19,7 +19,9 @@ from apps.portal.views import (
     supply,
     trail,
 )
+from apps.portal.views.desk import duplicates as desk_duplicates
 from apps.portal.views.desk import needs as desk_needs
+from apps.portal.views.desk import offers as desk_offers
 from apps.portal.views.desk import organisations as desk_organisations
 from apps.portal.views.desk import queues
 
@@ -72,8 +74,14 @@ coordinators = [
     path("desk/organisations/<int:pk>/contact/", desk_organisations.contact, name="desk-contact"),
     path("desk/organisations/<int:pk>/verify/", desk_organisations.verify, name="desk-verify"),
     path("desk/organisations/<int:pk>/reject/", desk_organisations.reject, name="desk-reject"),
+    path("desk/duplicates/<int:pk>/", desk_duplicates.detail, name="desk-duplicate"),
+    path("desk/duplicates/<int:pk>/merge/", desk_duplicates.merge, name="desk-merge"),
+    path("desk/duplicates/<int:pk>/dismiss/", desk_duplicates.dismiss, name="desk-dismiss"),
+    path("desk/merges/<int:pk>/undo/", desk_duplicates.undo, name="desk-merge-undo"),
     path("desk/needs/<int:pk>/", desk_needs.detail, name="desk-need"),
     path("desk/needs/<int:pk>/<slug:step>/", desk_needs.step_in, name="desk-step"),
+    path("desk/offers/<int:pk>/", desk_offers.detail, name="desk-offer"),
+    path("desk/offers/<int:pk>/<slug:step>/", desk_offers.step_in, name="desk-offer-step"),
     path("desk/messages/<int:pk>/retry/", queues.retry, name="desk-retry"),
 ]
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, Region, Standard
 from apps.catalogue.units import MAX_QUANTITY
-from apps.core.posts import Post, PostQuerySet
+from apps.core.posts import RETURNED, RETURNED_AND_AMENDED, Post, PostQuerySet, awaits_review
 from apps.core.quantities import DerivedQuantity
 from apps.core.states import may_move
 from apps.core.triggers import Trigger
@@ -31,12 +31,26 @@ class OfferState(models.TextChoices):
 
 
 class OfferStateCode(models.TextChoices):
-    """Why an offer is in its state, where nobody typed why."""
+    """Why an offer is in its state, where nobody typed why. For a draft, only the code tells what it waits for."""
 
+    QUANTITY_UNUSUAL = "quantity_unusual", _("This quantity is unusual. A coordinator will look at it.")
+    PRICE_UNUSUAL = "price_unusual", _("This price is unusual. A coordinator will look at it.")
+    CERTIFICATE_DOUBTFUL = (
+        "certificate_doubtful",
+        _("This certificate is doubtful. A coordinator will look at it."),
+    )
+    RETURNED = RETURNED, _("A coordinator returned it.")
+    RETURNED_AND_AMENDED = RETURNED_AND_AMENDED, _("A coordinator returned it; it was changed since.")
     NOBODY_CONFIRMED = "nobody_confirmed", _("Nobody confirmed that this is still there.")
     GOODS_GONE = "goods_gone", _("You said that the goods are gone.")
     CAPACITY_UNKNOWN = "capacity_unknown", _("The board does not say how much can be made in a day.")
 
+
+_REVIEWED: Final = (
+    OfferStateCode.QUANTITY_UNUSUAL,
+    OfferStateCode.PRICE_UNUSUAL,
+    OfferStateCode.CERTIFICATE_DOUBTFUL,
+)
 
 # The states from which goods can be ordered again. A pause only keeps new requests away. The goods of a stale offer may
 # be gone, so its supplier confirms it first.
@@ -154,6 +168,7 @@ class Offer(Post):
 
     LIVE: ClassVar = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
     CODES: ClassVar = OfferStateCode
+    REVIEWED: ClassVar = _REVIEWED
 
     # A withdrawn offer never comes back. A supplier that has the goods again makes a new one.
     MOVES: ClassVar = {
@@ -190,6 +205,10 @@ class Offer(Post):
             models.CheckConstraint(condition=Q(state__in=OfferState.values), name="offer_state_known"),
             models.CheckConstraint(
                 condition=Q(state_code__in=["", *OfferStateCode.values]), name="offer_state_code_known"
+            ),
+            models.CheckConstraint(
+                condition=~awaits_review(_REVIEWED) | Q(review_requested_at__isnull=False),
+                name="offer_review_has_a_beginning",
             ),
             models.CheckConstraint(
                 condition=Q(quantity__gte=0, quantity__lte=MAX_QUANTITY), name="offer_quantity_in_range"
@@ -229,6 +248,7 @@ class Offer(Post):
                 fields=["match_requested_at"], condition=Q(match_requested_at__isnull=False), name="offer_match_queue"
             ),
             models.Index(fields=["confirmed_at"], condition=Q(state=OfferState.PUBLISHED), name="offer_fresh_clock"),
+            models.Index(fields=["review_requested_at"], condition=awaits_review(_REVIEWED), name="offer_review_queue"),
             GinIndex(fields=["ships_to"], name="offer_by_destination"),
         ]
 
@@ -261,7 +281,7 @@ class Offer(Post):
         return self.state in REPEATABLE
 
     @property
-    def price(self) -> Decimal | None:
+    def asking_price(self) -> Decimal | None:
         """The price per unit: 0 for a donation, None where none is named."""
         return Decimal(0) if self.is_donation else self.unit_price
 

@@ -17,6 +17,7 @@ from apps.catalogue.standards import normalise
 from apps.core.errors import RuleViolation, Text
 from apps.supply import services, sheets
 from apps.supply.models import Offer
+from apps.supply.review import OfferDoubt, Usual, doubts_about
 
 # The most of one sheet: different places; places that are searched for with spelling mistakes; unknown items that are
 # compared with the whole catalogue.
@@ -44,6 +45,8 @@ class ReadRow:
     facts: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, list[Text]] = field(default_factory=dict)
     offer: Offer | None = None
+    # What is asked about before the row is published, and what a coordinator will look at.
+    doubts: list[OfferDoubt] = field(default_factory=list)
 
 
 @dataclass
@@ -64,8 +67,8 @@ class ReadSheet:
 def read_rows(organisation: Organisation, data: bytes, *, by: User | None, publish: bool = False) -> ReadSheet:
     """Read a CSV or XLSX sheet of offers and check each row. Nothing is written.
 
-    With `publish`, the rows are also checked for what would keep them from being published. Raises `sheet_unusable` and
-    `not_a_supplier`.
+    With `publish`, the rows are also checked for what would keep them from being published, or have them asked about.
+    Raises `sheet_unusable` and `not_a_supplier`.
     """
     try:
         sheet = sheets.read(data)
@@ -80,7 +83,18 @@ def read_rows(organisation: Organisation, data: bytes, *, by: User | None, publi
     references = services.References.of(row.facts for row in good)
     for row in good:
         _draft(organisation, row, references, by, publish=publish)
+    if publish:
+        _judge(organisation, good)
     return ReadSheet(rows, sheet.unknown_columns)
+
+
+def _judge(organisation: Organisation, rows: list[ReadRow]) -> None:
+    """Note what is doubtful about the rows that are without fault."""
+    usual = Usual.of(organisation, [row.offer.item for row in rows if row.offer is not None])
+    today = timezone.now().date()
+    for row in rows:
+        if row.offer is not None and not row.errors:
+            row.doubts = doubts_about(row.offer, usual, today)
 
 
 def save_rows(organisation: Organisation, sheet: ReadSheet, *, by: User | None, publish: bool = False) -> list[Offer]:

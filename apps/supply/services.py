@@ -14,10 +14,11 @@ from apps.catalogue.models import Item, ItemStandard, Region
 from apps.catalogue.units import MAX_QUANTITY
 from apps.core import audit
 from apps.core.errors import RuleViolation, Text
-from apps.core.posts import change_state
+from apps.core.posts import change_state, hold_for_review, return_to_owner
 from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.supply.models import Offer, OfferState, OfferStateCode
+from apps.supply.review import OfferDoubt, Usual, doubts_about, question_about, reviews
 
 
 @dataclass(frozen=True)
@@ -125,16 +126,18 @@ class OfferOutcome:
 
 
 @transaction.atomic
-def post_offer(organisation: Organisation, *, by: User, publish: bool = False, **facts: Any) -> OfferOutcome:
+def post_offer(
+    organisation: Organisation, *, by: User, publish: bool = False, confirmed: bool = False, **facts: Any
+) -> OfferOutcome:
     """Draft an offer (`create_offer`) and, if asked to, `publish` it: what became of it.
 
-    What may not be published yet is kept as a draft.
+    What may not be published yet is kept as a draft. `confirmed` as in `publish_offer`.
     """
     offer = create_offer(organisation, by=by, **facts)
     if not publish:
         return OfferOutcome(offer)
     try:
-        return OfferOutcome(publish_offer(offer, by=by))
+        return OfferOutcome(publish_offer(offer, by=by, confirmed=confirmed))
     except RuleViolation as violation:
         return OfferOutcome(offer, violation)
 
@@ -143,24 +146,46 @@ def post_offer(organisation: Organisation, *, by: User, publish: bool = False, *
 def create_offers(
     organisation: Organisation, rows: Sequence[Mapping[str, Any]], *, by: User | None, publish: bool = False
 ) -> list[Offer]:
-    """Draft many offers, all or none; publish them too if asked to."""
+    """Draft many offers, all or none; publish them too if asked to.
+
+    Whoever publishes many has seen the questions in the preview. What is gravely doubtful waits for a coordinator.
+    """
+    if publish:
+        # Read before the offers are there: they are no measure of themselves.
+        usual = Usual.of(organisation, [row["item"] for row in rows])
     # Each row is checked again as it is saved: the preview may be old.
     references = References.of(rows)
     offers = Offer.objects.bulk_create([draft_offer(organisation, by=by, references=references, **row) for row in rows])
     audit.record(by, "offers.imported", organisation, offers=[offer.pk for offer in offers])
     if publish:
         for offer in offers:
-            publish_offer(offer, by=by)
+            publish_offer(offer, by=by, confirmed=True, usual=usual)
     return offers
 
 
 @transaction.atomic
-def publish_offer(offer: Offer, *, by: User | None, now: dt.datetime | None = None) -> Offer:
+def publish_offer(
+    offer: Offer,
+    *,
+    by: User | None,
+    confirmed: bool = False,
+    usual: Usual | None = None,
+    seen: dt.datetime | None = None,
+    now: dt.datetime | None = None,
+) -> Offer:
     """Publish a draft, paused or stale offer: from this commit on it is matched.
 
-    Raises `organisation_unverified`, `item_unlisted`, `quantity_missing` and `certificate_expired`.
+    What is doubtful about a draft is asked about first; once `confirmed`, a draft with a grave doubt waits for a
+    coordinator, who publishes or returns it. Code that publishes many passes what is `usual`. `seen` is the
+    `updated_at` of the draft that a coordinator looked at. Raises `organisation_unverified`, `item_unlisted`,
+    `quantity_missing`, `certificate_expired`, `state_changed` if the draft changed since `seen`, and
+    `quantity_unusual`, `price_unusual` or `certificate_doubtful` unless confirmed.
     """
     now = now or timezone.now()
+    if seen is not None:
+        offer = Offer.objects.select_for_update(of=["self"], no_key=True).shown().get(pk=offer.pk)
+        if offer.updated_at != seen:
+            raise RuleViolation("state_changed", _("This offer has just changed. Check it and try again."))
     if not offer.organisation.is_verified:
         raise RuleViolation(
             "organisation_unverified",
@@ -168,13 +193,68 @@ def publish_offer(offer: Offer, *, by: User | None, now: dt.datetime | None = No
             % {"name": offer.organisation},
         )
     check_can_go_out(offer, now)
+    # What was published before was judged then, and when it was amended.
+    if offer.state == OfferState.DRAFT and not reviews(offer, by):
+        doubts = doubts_about(offer, usual or Usual.of(offer.organisation, [offer.item]), now.date())
+        if doubts and not confirmed:
+            raise question_about(doubts)
+        if doubts and doubts[0].is_grave:
+            return _hold_back(offer, doubts[0], by=by, now=now)
     change_state(
         offer,
         OfferState.PUBLISHED,
         now=now,
-        changes={"published_at": offer.published_at or now, "confirmed_at": now, "asked_at": None},
+        changes={
+            "published_at": offer.published_at or now,
+            "confirmed_at": now,
+            "asked_at": None,
+            "review_requested_at": None,
+        },
     )
     audit.record(by, "offer.published", offer)
+    return offer
+
+
+def _hold_back(offer: Offer, doubt: OfferDoubt, *, by: User | None, now: dt.datetime) -> Offer:
+    """Leave a draft waiting for the nearest coordinator, who is notified. One that waits already keeps its place."""
+    if hold_for_review(offer, doubt.code, now=now):
+        audit.record(by, "offer.held_for_review", offer, quantity=offer.quantity, why=doubt.code)
+        coordinator = Organisation.objects.coordinating(offer.origin_region).first()
+        if coordinator:
+            context = {**describe(offer), "why": doubt.code}
+            # The time is part of the key, because a draft may wait for review several times.
+            queue(
+                "offer.held_for_review",
+                coordinator,
+                context,
+                key=f"offer.held_for_review:{offer.pk}:{now:%Y%m%d%H%M%S}",
+            )
+    offer.refresh_from_db()
+    return offer
+
+
+@transaction.atomic
+def approve_offer(offer: Offer, *, by: User, seen: dt.datetime | None = None, now: dt.datetime | None = None) -> Offer:
+    """Publish a doubtful draft after a look. Raises `needs_other_eyes` (403) for who posted, changed or belongs."""
+    if not reviews(offer, by):
+        raise RuleViolation(
+            "needs_other_eyes",
+            _("You posted or changed this offer, or belong to its supplier: another coordinator has to look at it."),
+            status=403,
+        )
+    return publish_offer(offer, by=by, seen=seen, now=now)
+
+
+@transaction.atomic
+def return_offer(offer: Offer, *, by: User, reason: str, now: dt.datetime | None = None) -> Offer:
+    """Return a draft that waits for review to its supplier, who is told why and may publish it again."""
+    now = now or timezone.now()
+    if not reason.strip():
+        raise RuleViolation("reason_missing", _("Say what the supplier should change."), field="reason")
+    return_to_owner(offer, reason=reason)
+    audit.record(by, "offer.returned", offer, reason=reason)
+    context = {**describe(offer), "reason": offer.state_note}
+    queue("offer.returned", offer.organisation, context, key=f"offer.returned:{offer.pk}:{now:%Y%m%d%H%M%S}")
     return offer
 
 

@@ -13,7 +13,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_of_two_organisations_with_one_number_only_one_is_verified() -> None:
     person = UserFactory.create()
-    twins = [OrganisationFactory.create(identifier="91330100799655058B", unverified=True) for _i in range(6)]
+    twins = [
+        OrganisationFactory.create(identifier="91330100799655058B", unverified=True, kind="community")
+        for _i in range(6)
+    ]
 
     results = at_once(*[lambda twin=twin: services.verify_organisation(twin, by=person) for twin in twins])
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-PARTS = ("sweep", "burst", "paced", "export", "allocation", "backtest", "rough", "commits", "ranking")
+PARTS = ("sweep", "burst", "paced", "export", "allocation", "backtest", "rough", "commits", "ranking", "duplicates")
 
 
 def arguments() -> argparse.Namespace:
@@ -27,6 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hot", type=int, default=20, help="offers that commits are after (20; also try 1 and 1000)")
     parser.add_argument("--ranked", type=int, default=1_000_000, help="offers among which the best are found (1000000)")
     parser.add_argument("--asked", type=int, default=1_000, help="needs for which they are found (1000)")
+    parser.add_argument("--organisations", type=int, default=20_000, help="among which duplicates are found (20000)")
     parser.add_argument("--twins", type=int, default=150, help="of them those that score every offer (150)")
     parser.add_argument("--seed", type=int, default=2020)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the servers' data stays, and is used again")
@@ -83,10 +84,12 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import ranking
+    from tests.benchmarks import duplicates, ranking
 
-    if set(options.parts) != {"ranking"}:
+    if set(options.parts) - {"ranking", "duplicates"}:
         in_the_market(options, var, mail_port, began)
+    if "duplicates" in options.parts:
+        duplicates.run(options.organisations, options.seed)
     if "ranking" in options.parts:  # last: it begins by emptying the market
         ranking.run(offers=options.ranked, asked=options.asked, twins=options.twins, seed=options.seed)
 

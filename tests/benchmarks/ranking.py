@@ -45,8 +45,10 @@ _WORLD = """
 TRUNCATE matching_indexedoffer, matching_indexcell, matching_supplierrecord, matching_referenceprice, supply_offer,
     supply_offerchange, accounts_organisation CASCADE;
 DROP TABLE IF EXISTS bench_item, bench_county, bench_province, bench_home, bench_standard;
-INSERT INTO catalogue_item (key, name_zh, name_en, category_id, unit_id, trial_lot, is_consumable, position, codes)
-SELECT 'bench.' || n, '物 ' || n, 'Thing ' || n, (SELECT min(key) FROM catalogue_category), 'piece', 100, true, 0, '[]'
+INSERT INTO catalogue_item (key, name_zh, name_en, category_id, unit_id, trial_lot, is_consumable, position, codes,
+    device_categories)
+SELECT 'bench.' || n, '物 ' || n, 'Thing ' || n, (SELECT min(key) FROM catalogue_category), 'piece', 100, true, 0, '[]',
+    '{{}}'
 FROM generate_series(1, {items} - (SELECT count(*) FROM catalogue_item)) n ON CONFLICT DO NOTHING;
 CREATE TABLE bench_item AS
 SELECT row_number() OVER (ORDER BY md5(key)) AS n, id FROM catalogue_item ORDER BY 1 LIMIT {items};

@@ -18,6 +18,7 @@ from apps.boards.management.commands.import_board import REMARK_WORDS
 from apps.catalogue.models import Item
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.supply.models import Offer, OfferState
+from tests.factories import CALL_BACK
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("reference_data")]
 
@@ -144,7 +145,7 @@ def test_a_coordinator_puts_a_board_to_work(tmp_path: Path, coordinator: User) -
             ]}
         ],
     )  # fmt: skip
-    said = command(board, open=True, as_coordinator=coordinator.email.upper())
+    said = command(board, open=True, call_back=CALL_BACK, as_coordinator=coordinator.email.upper())
     assert "Put to work: 2 organisations verified, 1 demands, 1 offers." in said
 
     opened = Demand.objects.get(state=DemandState.OPEN)
@@ -162,14 +163,16 @@ def test_without_a_coordinator_only_the_verified_are_put_to_work(tmp_path: Path,
     command(board, open=True)
     assert Demand.objects.get().state == DemandState.DRAFT
 
-    command(board, open=True, as_coordinator=coordinator.email)
+    command(board, open=True, call_back=CALL_BACK, as_coordinator=coordinator.email)
     assert Demand.objects.get().state == DemandState.OPEN
 
 
 def test_a_coordinator_verifies_nobody_outside_the_own_region(tmp_path: Path, coordinator: User) -> None:
     desk = coordinator.memberships.get().organisation
     Organisation.objects.filter(pk=desk.pk).update(region="440000")
-    said = command(written(tmp_path, hospital({"key": "手术衣"})), open=True, as_coordinator=coordinator.email)
+    said = command(
+        written(tmp_path, hospital({"key": "手术衣"})), open=True, call_back=CALL_BACK, as_coordinator=coordinator.email
+    )
     assert "Refused: This is not in the coordinator's region. (rows 1)" in said
     assert Demand.objects.get().state == DemandState.DRAFT
 

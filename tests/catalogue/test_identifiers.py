@@ -1,3 +1,4 @@
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -5,8 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.catalogue import identifiers
-from apps.catalogue.identifiers import Sector, is_gln, is_plausible_for, is_uscc, parse_device_certificate
+from apps.catalogue import identifiers, reference
+from apps.catalogue.identifiers import (
+    CertificateFault,
+    Sector,
+    fault_of_certificate,
+    is_gln,
+    is_plausible_for,
+    is_uscc,
+    parse_device_certificate,
+)
 
 FACTORIES = Path(__file__).parents[1] / "data" / "wuhan2020" / "factories.json"
 
@@ -101,3 +110,55 @@ def test_a_certificate_is_taken_apart() -> None:
 )
 def test_what_cannot_be_a_certificate_is_none(text: str) -> None:
     assert parse_device_certificate(text) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "valid_until", "fault"),
+    [
+        ("", None, None),
+        ("国械注准20203140057", None, None),
+        ("国械注准 2020 364 0057", None, None),  # the category of 2002
+        ("国食药监械(准)字2014第3640057号", None, CertificateFault.RUN_OUT),
+        ("国械注准20273140057", None, CertificateFault.NOT_YET),
+        ("国械注准20203140057", dt.date(2031, 12, 31), None),
+        ("国械注准20203140057", dt.date(2040, 1, 1), CertificateFault.TOO_LONG),
+        ("苏械备20200001号", None, CertificateFault.CLASS_TOO_LOW),
+        ("国械注准20203070057", None, CertificateFault.OTHER_GOODS),
+        ("粤械注准20203140057", None, CertificateFault.UNREADABLE),  # class III is registered nationally
+        ("医疗器械证", None, CertificateFault.UNREADABLE),
+        ("12345", None, CertificateFault.UNKNOWN_FORM),
+        ("CE 2163", None, None),
+        ("TC-84A-9001", None, None),
+        ("K200001", None, None),
+    ],
+)
+def test_a_certificate_is_judged_by_its_number(
+    number: str, valid_until: dt.date | None, fault: CertificateFault | None
+) -> None:
+    on = dt.date(2026, 11, 30)
+    judged = fault_of_certificate(number, valid_until=valid_until, on=on, least_class=2, categories=["14", "64"])
+    assert judged == fault
+
+
+def test_the_number_of_goods_that_are_no_device_is_not_judged() -> None:
+    on = dt.date(2026, 11, 30)
+    for number in ("12345", "国械注准20203140057"):
+        assert fault_of_certificate(number, valid_until=None, on=on, least_class=None) is None
+
+
+def test_every_device_of_the_catalogue_takes_its_own_registration() -> None:
+    on = dt.date(2026, 11, 30)
+    devices = [item for item in reference.items() if item.device_categories]
+    assert len(devices) > 20
+    for item in devices:
+        for category in item.device_categories:
+            number = f"国械注准2020{max(2, item.device_class or 0)}{category}0001"
+            judged = fault_of_certificate(
+                number, valid_until=None, on=on, least_class=item.device_class, categories=item.device_categories
+            )
+            assert judged is None, item.key
+
+
+@given(st.text(), st.none() | st.dates(), st.none() | st.integers(1, 3))
+def test_any_certificate_is_judged_without_an_error(text: str, day: dt.date | None, least: int | None) -> None:
+    fault_of_certificate(text, valid_until=day, on=dt.date(2026, 11, 30), least_class=least, categories=["14"])

@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.accounts.models import Organisation, User
+from apps.core import plausibility
 from apps.core.errors import RuleViolation
+from apps.core.plausibility import Plausibility, judge
 from apps.core.posts import LIKELY_DUPLICATE_WITHIN
 from apps.core.states import may_move
-from apps.demands import plausibility, review, services
+from apps.demands import review, services
 from apps.demands.amending import amend_demand
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, DemandState, QuantityKind
 from apps.demands.outcomes import PostOutcome
-from apps.demands.plausibility import Plausibility, judge
 from apps.notifications.models import Notification
 from apps.policy.services import make_policy
 from tests.factories import DemandFactory, ItemFactory, OrganisationFactory, StandardFactory, SupplierFactory, region
@@ -168,6 +169,20 @@ def test_ten_times_what_is_usual_is_asked_about() -> None:
     """“5,000, not 500?”"""
     assert judge(5_000, [500] * plausibility.ENOUGH) == plausibility.Judgement(Plausibility.UNUSUAL, 500)
     assert judge(4_999, [500] * plausibility.ENOUGH).plausibility is Plausibility.PLAUSIBLE
+
+
+def test_where_quantities_differ_much_more_is_taken_for_usual() -> None:
+    alike, unlike = [1_000] * 9, [10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000]
+    assert judge(20_000, alike).plausibility is Plausibility.UNUSUAL
+    assert judge(20_000, unlike).plausibility is Plausibility.PLAUSIBLE
+    # But no more than a hundredfold, however much they differ.
+    assert judge(10**6, [10**power for power in range(9)]).plausibility is Plausibility.UNUSUAL
+
+
+def test_wrong_ones_among_the_past_do_not_move_what_is_usual() -> None:
+    past = [900, 1_000, 1_100, 1_000, 900, 1_100, 1_000]
+    for number in range(6):
+        assert judge(10_000_000, [*past, *[10**8] * number]).plausibility is Plausibility.ABSURD
 
 
 @pytest.mark.parametrize("asked", [40_000, 52_317, 199_999])

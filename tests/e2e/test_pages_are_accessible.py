@@ -16,7 +16,7 @@ from tests.e2e.conftest import CHROMIUM
 from tests.factories import PASSWORD, DemandFactory, EscalationFactory, MatchFactory, OfferFactory, OrganisationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WIDTHS = [360, 1280]
+WIDTHS = [360, pytest.param(1280, marks=pytest.mark.long)]
 
 
 @pytest.fixture(scope="module")

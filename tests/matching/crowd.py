@@ -26,6 +26,7 @@ from apps.notifications import sending
 from apps.supply import services as supply
 from apps.supply.amending import amend_offer
 from apps.supply.models import Offer, OfferState
+from tests.factories import CALL_BACK, UserFactory
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -39,6 +40,8 @@ class Member:
         kinds = ["hospital", "community", "enterprise"]
         self.requesters = list(Organisation.objects.filter(kind__in=kinds).order_by("pk"))
         self.person = User.objects.order_by("pk")[0]
+        # Somebody else verifies: `person` has changed the facts.
+        self.verifier = UserFactory.create()
         self.verbs: dict[Callable[[], object], int] = {
             self.post: 5,
             self.accept: 6,
@@ -92,7 +95,7 @@ class Member:
             accounts.amend_organisation(chosen, by=self.person, name=f"{chosen.pk} {self.chance.random()}")
             return
         for unverified in Organisation.objects.filter(state="unverified").order_by("pk"):
-            accounts.verify_organisation(unverified, by=self.person)
+            accounts.verify_organisation(unverified, by=self.verifier, call_back=CALL_BACK)
 
     def change_demand(self) -> None:
         demand = self.one_of(Demand.objects.live())

@@ -18,6 +18,7 @@ from apps.matching import services as matching
 from apps.matching.models import Escalation, Match, MatchState
 from apps.supply.models import Offer
 from tests.factories import (
+    CALL_BACK,
     ItemFactory,
     OfferFactory,
     region,
@@ -315,7 +316,7 @@ def test_a_requester_waits_while_it_is_not_verified(
     ]
     assert asked() == {(other.pk, offer.pk): 1000}
 
-    accounts.verify_organisation(Organisation.objects.get(pk=hospital.pk), by=coordinator)
+    accounts.verify_organisation(Organisation.objects.get(pk=hospital.pk), by=coordinator, call_back=CALL_BACK)
     news = sweep()
     assert ("organisation.verified", buyer.email) in news
     assert asked() == {(mine.pk, offer.pk): 1000}, "a hospital goes first again"

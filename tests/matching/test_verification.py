@@ -18,7 +18,15 @@ from apps.matching import services as matching
 from apps.matching.models import Match, MatchState
 from apps.matching.tasks import watch_verifications
 from apps.notifications.models import Message
-from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, OrganisationFactory, member
+from tests.factories import (
+    CALL_BACK,
+    DemandFactory,
+    ItemFactory,
+    MatchFactory,
+    OfferFactory,
+    OrganisationFactory,
+    member,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +44,7 @@ def test_a_need_is_matched_when_its_hospital_is_verified_again(
     matching.sweep()
     assert not Match.objects.exists()
 
-    accounts.verify_organisation(Organisation.objects.get(pk=hospital.pk), by=coordinator)
+    accounts.verify_organisation(Organisation.objects.get(pk=hospital.pk), by=coordinator, call_back=CALL_BACK)
     notices.announce_verifications()
     matching.sweep()
 
@@ -90,7 +98,7 @@ def test_a_post_goes_out_with_the_verification_and_a_draft_does_not(coordinator:
         demands.open_demand(posted, by=owner)
     demands.await_verification(posted, by=owner)
 
-    accounts.verify_organisation(clinic, by=coordinator)
+    accounts.verify_organisation(clinic, by=coordinator, call_back=CALL_BACK)
     notices.announce_verifications()
     matching.sweep()
 
@@ -109,7 +117,7 @@ def test_each_news_is_told_once_and_only_the_latest(hospital: Organisation, buye
     assert told() == {("organisation.submitted", coordinator.email)}
 
     accounts.reject_organisation(clinic, by=coordinator, reason="No stamp")
-    accounts.verify_organisation(clinic, by=coordinator)
+    accounts.verify_organisation(clinic, by=coordinator, call_back=CALL_BACK)
     assert notices.announce_verifications() == 1
     assert told() == {("organisation.submitted", coordinator.email), ("organisation.verified", owner.email)}
 

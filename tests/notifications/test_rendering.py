@@ -16,8 +16,10 @@ from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import OrganisationKind, Role
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
+from apps.demands.decisions import return_demand
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, QuantityKind
+from apps.duplicates.merging import merge_organisations, undo_merge
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, Side
 from apps.matching import escalation, notices
@@ -92,6 +94,10 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     [absurd] = demands.post_demands(hospital, [DemandLine(item=ItemFactory.create(), quantity=10**11)], by=buyer)
     demands.open_demand(absurd, by=buyer, quantity_confirmed=True)
 
+    rich = supply.create_offer(maker, item=ItemFactory.create(), by=supplier, quantity=10**11)
+    supply.publish_offer(rich, by=supplier, confirmed=True)
+    supply.return_offer(rich, by=coordinator, reason="How <b>many</b>?")
+
     province = OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("420000"))
     member(province, email="province@example.org")
     make_policy({"phases": {"420000": {"phase": "emergency", "approval": True}}}, note="Emergency", by=coordinator)
@@ -99,7 +105,7 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     [looked_at] = demands.post_demands(hospital, lines, by=buyer)
     demands.open_demand(looked_at, by=buyer, quantity_confirmed=True)
     escalation.escalate_due(now=now + dt.timedelta(hours=3))
-    demands.return_demand(looked_at, by=coordinator, reason="Which <b>size</b>?")
+    return_demand(looked_at, by=coordinator, reason="Which <b>size</b>?")
 
     clinic = OrganisationFactory.create(unverified=True, kind=OrganisationKind.HEALTH_FACILITY, identifier="X1")
     owner = member(clinic, email="clinic@example.org")
@@ -135,6 +141,10 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     # Of the maker, the only one left is told that nobody manages it.
     member(maker, Role.MEMBER)
     accounts.leave_organisation(supplier.memberships.get(), goes_dormant=True)
+    twin = OrganisationFactory.create(name="Wuchang <Hospital>", unverified=True)
+    member(twin, email="twin@example.org")
+    undo_merge(merge_organisations(twin, hospital, by=desk, with_people=False), by=desk)
+    merge_organisations(twin, hospital, by=desk, with_people=True)
     queue_pending_notices()
 
 

@@ -180,7 +180,16 @@ def test_in_production_no_address_of_our_own_network_is_connected_to(
         ("::ffff:8.8.8.8", True),
         ("64:ff9b::7f00:1", False),
         ("64:ff9b::808:808", True),
-        ("2002:7f00:1::", False),
+        ("2002:7f00:1::", False),  # 6to4
+        ("2002:808:808::1", False),
+        ("2001:0:7f00:1::", False),  # Teredo
+        ("::7f00:1", False),  # IPv4-compatible, given up long ago
+        ("fec0::1", False),  # site-local, the same
+        ("3fff::1", False),  # documentation
+        ("2001:db8::1", False),
+        ("5f00::1", False),  # segment routing
+        ("100::1", False),  # discard
+        ("4000::1", False),  # not given out
     ],
 )
 def test_which_addresses_are_public(address: str, public: bool) -> None:

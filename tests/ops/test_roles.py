@@ -53,7 +53,7 @@ def program() -> Iterator[Program]:
 )
 def test_the_program_is_refused(program: Program, attack: str) -> None:
     with pytest.raises(errors.InsufficientPrivilege):
-        program.execute(attack)  # type: ignore[arg-type]  # a text of the list above
+        program.execute(attack)
 
 
 def test_the_program_writes_rows_and_adds_to_the_trail(program: Program) -> None:

@@ -11,6 +11,7 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind
 from apps.core.errors import RuleViolation
 from apps.demands import services as demands
+from apps.demands.decisions import return_demand
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, DemandState
 from apps.matching import escalation
@@ -165,13 +166,13 @@ def test_a_need_is_returned_with_a_reason_and_sent_again(
     demand = demands.open_demand(posted(hospital), by=buyer)
 
     with pytest.raises(RuleViolation, match="what the requester should change"):
-        demands.return_demand(demand, by=province, reason=" ")
-    returned = demands.return_demand(demand, by=province, reason="Which size?")
+        return_demand(demand, by=province, reason=" ")
+    returned = return_demand(demand, by=province, reason="Which size?")
 
     assert (returned.state, returned.state_reason, returned.awaits_review) == ("draft", "Which size?", False)
     assert told(buyer) == ["demand.returned"]
     with pytest.raises(RuleViolation, match="no longer waiting"):
-        demands.return_demand(returned, by=province, reason="again")
+        return_demand(returned, by=province, reason="again")
     again = timezone.now() + dt.timedelta(minutes=1)
     assert demands.open_demand(returned, by=buyer, now=again).awaits_review
     assert told(province) == ["demand.awaits_approval"] * 2

@@ -13,12 +13,14 @@ from apps.accounts.permissions import OrganisationKind
 from apps.core.models import AuditEntry
 from apps.demands.amending import amend_demand
 from apps.demands.models import DemandState
+from apps.duplicates.models import DuplicateProposal
 from apps.notifications.models import Channel, Message, MessageState
 from apps.supply.models import OfferState
 from tests.factories import DemandFactory, EscalationFactory, OfferFactory, OrganisationFactory, member, region
 
 
 def waiting_body(**facts: object) -> Organisation:
+    facts = {"kind": OrganisationKind.HEALTH_FACILITY, **facts}
     return OrganisationFactory.create(unverified=True, state=OrganisationState.PENDING, **facts)
 
 
@@ -211,15 +213,18 @@ def test_the_desk_takes_as_many_queries_whatever_waits(
         EscalationFactory.create(demand=stuck, organisation=office, tried={"expired": 3})
         DemandFactory.create(escalates_at=now + dt.timedelta(minutes=5))
         OfferFactory.create(state=OfferState.STALE)
+        OfferFactory.create(state=OfferState.DRAFT, review_requested_at=now, state_code="quantity_unusual")
         Message.objects.create(
             event="x.happened", key=str(stuck.pk), channel=Channel.EMAIL, address="a@example.org",
             organisation=stuck.organisation, state=MessageState.FAILED,
         )  # fmt: skip
+        first, second = OrganisationFactory.create_batch(2)
+        DuplicateProposal.objects.create(first=first, second=second, score=9, findings={"name": "same"})
     desk.get("/desk/")  # the names of places are remembered
 
-    with django_assert_num_queries(11):  # session, user, memberships; six queues and their escalations; unread
+    with django_assert_num_queries(13):  # session, user, memberships; eight queues and their escalations; unread
         page = desk.get("/desk/").text
-    assert page.count("<article") == 6 * size
+    assert page.count("<article") == 8 * size
 
 
 def test_a_need_that_changed_since_the_page_was_shown_is_not_sent_out(

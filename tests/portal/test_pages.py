@@ -11,6 +11,7 @@ from apps.accounts.invitations import invite
 from apps.accounts.models import Organisation, User
 from apps.demands.models import Demand
 from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
+from tests.documents import PDF
 from tests.factories import DemandFactory, EscalationFactory, MatchFactory, OfferFactory, OrganisationFactory, member
 
 PUBLIC = ["/", "/promise/", "/login/", "/register/", "/account/password/reset/"]
@@ -25,7 +26,6 @@ PERSONAL = [
     "/account/password/change/",
     "/logout/",
 ]
-PDF = b"%PDF-1.7 licence"
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def world(hospital: Organisation, buyer: User, maker: Organisation) -> dict[str,
     document = services.add_evidence(hospital, SimpleUploadedFile("licence.pdf", PDF), by=buyer)
     endpoint = WebhookEndpoint.objects.create(organisation=hospital, url="https://example.org/hook", secret="whsec_x")
     demand = DemandFactory.create(organisation=hospital)
-    MatchFactory.create(demand=demand, offer=OfferFactory.create(organisation=maker))
+    match = MatchFactory.create(demand=demand, offer=OfferFactory.create(organisation=maker))
     message = Message.objects.create(
         event="match.proposed",
         key="m",
@@ -52,6 +52,7 @@ def world(hospital: Organisation, buyer: User, maker: Organisation) -> dict[str,
         "invitation": invite(hospital, "nurse@example.org", role="member", by=buyer).pk,
         "endpoint": endpoint.pk,
         "demand": demand.pk,
+        "offer": match.offer_id,
         "message": message.pk,
         "notification": notification.pk,
     }
@@ -78,11 +79,12 @@ DESK = [
     "/desk/",
     "/desk/search/?q=Wuchang",
     "/desk/caller/",
-    *(f"/desk/waiting/{name}/" for name in ("escalated", "review", "verify", "clock", "failed", "offers")),
+    *(f"/desk/waiting/{name}/" for name in ("escalated", "review", "verify", "clock", "failed", "offers", "doubted")),
     "/desk/organisations/{organisation}/",
     "/desk/needs/{demand}/",
     "/desk/needs/{demand}/pause/",
     "/desk/needs/{demand}/cancel/",
+    "/desk/offers/{offer}/",
 ]
 DESK_POSTS = [
     "/desk/organisations/{organisation}/contact/",

@@ -6,8 +6,8 @@ from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
+from apps.demands.decisions import return_demand
 from apps.demands.models import Demand, DemandState
-from apps.demands.services import return_demand
 from apps.policy.services import make_policy
 from tests.factories import DemandFactory
 from tests.portal.conftest import HUBEI_LOOKS, Login

@@ -2,6 +2,9 @@
 
 import pytest
 from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from allauth.mfa.utils import decrypt
 from django.test import Client
 from pytest_django import Settings
 
@@ -65,3 +68,29 @@ def test_without_the_setting_a_password_is_enough(client: Client, coordinator: U
     client.force_login(coordinator)
 
     assert client.get("/desk/").status_code == 200
+
+
+def test_the_secrets_of_factors_are_sealed_in_the_database(stranger: User, settings: Settings) -> None:
+    factor = TOTP.activate(stranger, "JBSWY3DPEHPK3PXP").instance
+    codes = RecoveryCodes.activate(stranger).instance
+
+    kept = str([factor.data, codes.data])
+    assert "JBSWY3DPEHPK3PXP" not in kept
+    assert decrypt(factor.data["secret"]) == "JBSWY3DPEHPK3PXP"
+    assert len(codes.wrap().get_unused_codes()) == 10
+
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", [settings.SECRET_KEY]
+    assert decrypt(factor.data["secret"]) == "JBSWY3DPEHPK3PXP", "while the key is changed, the old one still opens"
+
+
+def test_a_secret_from_before_the_seal_is_still_read() -> None:
+    assert decrypt("JBSWY3DPEHPK3PXP") == "JBSWY3DPEHPK3PXP"
+
+
+def test_a_code_works_once_and_half_a_minute(stranger: User) -> None:
+    factor = TOTP.activate(stranger, "JBSWY3DPEHPK3PXP")
+    counter = next(yield_hotp_counters_from_time())
+    of_now = format_hotp_value(hotp_value("JBSWY3DPEHPK3PXP", counter))
+    of_before = format_hotp_value(hotp_value("JBSWY3DPEHPK3PXP", counter - 1))
+
+    assert [factor.validate_code(code) for code in (of_before, of_now, of_now)] == [False, True, False]

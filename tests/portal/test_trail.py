@@ -15,6 +15,7 @@ from apps.accounts.permissions import Role
 from apps.accounts.services import add_evidence, change_role
 from apps.core.models import AuditEntry
 from apps.fulfilment.models import Order
+from tests.documents import PDF
 from tests.factories import PASSWORD, DemandFactory, MatchFactory, OfferFactory, region
 from tests.portal.conftest import Login, queries
 
@@ -69,7 +70,7 @@ def test_a_wrong_code_is_noted_and_nobody_came_in(visitor: Client, buyer: User) 
 def test_evidence_that_is_opened_is_noted(
     log_in: Login, coordinator: User, hospital: Organisation, buyer: User
 ) -> None:
-    found = add_evidence(hospital, SimpleUploadedFile("licence.pdf", b"%PDF-1.4"), by=buyer, note="Licence")
+    found = add_evidence(hospital, SimpleUploadedFile("licence.pdf", PDF), by=buyer, note="Licence")
     log_in(coordinator).get(f"/organisation/{hospital.pk}/evidence/{found.pk}/")
 
     assert told("evidence.opened") == [(coordinator, str(hospital.pk), {"evidence": found.pk, "note": "Licence"})]
@@ -138,7 +139,7 @@ def test_a_supplier_reads_which_organisation_saw_its_contact(
 def test_an_organisation_reads_who_changed_a_role_and_opened_a_document(
     log_in: Login, hospital: Organisation, buyer: User, colleague: User, coordinator: User
 ) -> None:
-    found = add_evidence(hospital, SimpleUploadedFile("licence.pdf", b"%PDF-1.4"), by=buyer, note="Licence")
+    found = add_evidence(hospital, SimpleUploadedFile("licence.pdf", PDF), by=buyer, note="Licence")
     log_in(coordinator).get(f"/organisation/{hospital.pk}/evidence/{found.pk}/")
     change_role(Membership.objects.get(user=colleague), Role.MEMBER, by=buyer)
 

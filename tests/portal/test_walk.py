@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.invitations import invite
 from apps.accounts.models import Evidence, Organisation, User
 from apps.accounts.services import issue_token
 from apps.core import audit
+from apps.duplicates.models import DuplicateProposal, OrganisationMerge
 from apps.fulfilment import services as fulfilment
 from apps.notifications.models import Message, Notification
 from apps.notifications.services import add_webhook
@@ -51,6 +53,10 @@ def world(
     evidence = Evidence.objects.create(organisation=hospital, document="evidence/1/x.pdf", uploaded_by=buyer)
     endpoint = add_webhook(hospital, url="https://hospital.example.org/hook", by=buyer)
     audit.acting(None)  # who acted last would be named for all that follows in the transaction of the test
+    first, second = sorted((hospital, maker), key=lambda one: one.pk)
+    merged = OrganisationMerge.objects.create(
+        survivor=hospital, merged=maker, with_people=False, merged_by=coordinator, undone_at=timezone.now()
+    )
     return {
         "needs": demand.pk,
         "supply": match.offer_id,
@@ -59,8 +65,11 @@ def world(
         "organisation": hospital.pk,
         "desk/organisations": hospital.pk,
         "desk/needs": demand.pk,
+        "desk/offers": match.offer_id,
         "desk/messages": Message.objects.earliest("pk").pk,
         "desk/policy/drafts": draft_policy({}, based_on=1, by=coordinator).pk,
+        "desk/duplicates": DuplicateProposal.objects.create(first=first, second=second, score=9, findings={}).pk,
+        "desk/merges": merged.pk,
         "notifications": Notification.objects.earliest("pk").pk,
         "evidence_pk": evidence.pk,
         "member_pk": buyer.memberships.get().pk,

@@ -171,6 +171,24 @@ def test_a_small_workbook_of_24_million_characters_is_given_up() -> None:
     assert problem.value.code == "too_long"
 
 
+def test_a_workbook_reads_no_other_file(tmp_path: Path) -> None:
+    """XML may name a file outside of it, which a careless parser puts into the text."""
+    secret = tmp_path / "secret"
+    secret.write_text("told", encoding="utf-8")
+    entity = f'<!DOCTYPE x [<!ENTITY e SYSTEM "file://{secret}">]>'.encode()
+    source, changed = io.BytesIO(xlsx(["item", "quantity"], ["mask.n95", 1])), io.BytesIO()
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            part = old.read(name)
+            if name == "xl/sharedStrings.xml":
+                part = entity + part.replace(b"mask.n95", b"&e;")
+                assert b"&e;" in part
+            new.writestr(name, part)
+
+    with contextlib.suppress(UnreadableError):
+        assert "told" not in str(sheets.read(changed.getvalue()))
+
+
 def test_the_process_that_reads_a_workbook_knows_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     told = tmp_path / "python"
     told.write_text("#!/bin/sh\ntest -z \"$SECRET_KEY\" && echo '[[]]'\n")

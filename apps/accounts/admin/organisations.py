@@ -1,22 +1,41 @@
 """Organisations in the back office."""
 
-from typing import Any
+import datetime as dt
+from typing import Any, Final
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts import services
 from apps.accounts.admin.membership import MembershipInline
-from apps.accounts.admin.pages import KeptAdmin, ReasonActionForm, WatchedInline, acting, do_each
-from apps.accounts.models import Evidence, IdentifierKind, Organisation
+from apps.accounts.admin.pages import KeptAdmin, WatchedInline, acting
+from apps.accounts.models import Evidence, IdentifierKind, Organisation, User
 from apps.core import audit
 from apps.core.errors import RuleViolation
 
 
 class OrganisationAdminForm(forms.ModelForm[Organisation]):
+    """The facts of an organisation, and what staff decide on the facts that they see."""
+
+    decision = forms.ChoiceField(
+        label=_("Decision"),
+        choices=[("", "–"), ("verify", _("Verify")), ("reject", _("Reject"))],
+        required=False,
+        help_text=_("On the facts above, as they are. Changes are saved first, and somebody else decides."),
+    )
+    noted_call = forms.CharField(
+        label=Organisation._meta.get_field("call_back").verbose_name,
+        max_length=300,
+        required=False,
+        help_text=_("For a hospital without a document: which number of which public register, and who answered."),
+    )
+    reason = forms.CharField(label=_("Reason of a rejection"), max_length=500, required=False)
+    seen = forms.DateTimeField(widget=forms.HiddenInput, required=False)
+
+    DECIDED: Final = ("decision", "noted_call", "reason", "seen")
+
     class Meta:
         model = Organisation
         fields = (
@@ -30,6 +49,12 @@ class OrganisationAdminForm(forms.ModelForm[Organisation]):
             "contact_phone",
             "contact_email",
         )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            # To the microsecond, which the widget of a time would cut off.
+            self.initial["seen"] = self.instance.updated_at.isoformat()
 
     def clean(self) -> dict[str, Any] | None:
         given = super().clean()
@@ -57,9 +82,7 @@ class OrganisationAdmin(KeptAdmin[Organisation]):
     """Coordinators are set up here. Editing facts that were verified clears the verification, as everywhere."""
 
     form = OrganisationAdminForm
-    action_form = ReasonActionForm
     shows_contact = True
-    actions = ("verify", "reject")
     inlines = (MembershipInline, EvidenceInline)
     list_display = ("name", "kind", "region", "state", "verified_until", "created_at")
     list_filter = ("state", "kind")
@@ -72,6 +95,7 @@ class OrganisationAdmin(KeptAdmin[Organisation]):
         "verified_at",
         "verified_by",
         "verified_until",
+        "call_back",
         "source",
         "source_key",
         "created_at",
@@ -79,21 +103,34 @@ class OrganisationAdmin(KeptAdmin[Organisation]):
     )
     fields = (*OrganisationAdminForm.Meta.fields, *readonly_fields)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Organisation | None = None) -> Any:
+        facts = super().get_fieldsets(request, obj)
+        if obj is None or not self.has_change_permission(request, obj):
+            return facts
+        return [*facts, (_("Verification"), {"fields": OrganisationAdminForm.DECIDED})]
+
     def save_model(self, request: HttpRequest, obj: Organisation, form: Any, change: bool) -> None:
         # The service clears the verification and writes the audit trail; the form's own save would do neither.
         if change:
             # Fields that were not touched are left out: they may have changed since the form was opened.
-            given = {name: form.cleaned_data[name] for name in form.changed_data}
-            services.amend_organisation(Organisation.objects.get(pk=obj.pk), by=acting(request), **given)
+            given = {
+                name: form.cleaned_data[name] for name in form.changed_data if name in OrganisationAdminForm.Meta.fields
+            }
+            kept = Organisation.objects.get(pk=obj.pk)
+            if not form.cleaned_data["decision"]:
+                services.amend_organisation(kept, by=acting(request), **given)
+            elif given:
+                raise RuleViolation("needs_other_eyes", _("Save the changes first. Somebody else then decides."))
+            else:
+                self._decide(kept, form.cleaned_data, by=acting(request))
             return
         super().save_model(request, obj, form, change)
         audit.record(acting(request), "organisation.registered", obj)
 
-    @admin.action(description=_("Verify"), permissions=["change"])
-    def verify(self, request: HttpRequest, rows: QuerySet[Organisation]) -> None:
-        do_each(self, request, rows, lambda row: services.verify_organisation(row, by=acting(request)))
-
-    @admin.action(description=_("Reject, with the reason given"), permissions=["change"])
-    def reject(self, request: HttpRequest, rows: QuerySet[Organisation]) -> None:
-        reason = request.POST.get("reason", "")
-        do_each(self, request, rows, lambda row: services.reject_organisation(row, by=acting(request), reason=reason))
+    def _decide(self, organisation: Organisation, said: dict[str, Any], *, by: User) -> None:
+        # A form without it was not made by the page.
+        seen = said["seen"] or dt.datetime.min.replace(tzinfo=dt.UTC)
+        if said["decision"] == "verify":
+            services.verify_organisation(organisation, by=by, call_back=said["noted_call"], seen=seen)
+        else:
+            services.reject_organisation(organisation, by=by, reason=said["reason"], seen=seen)

@@ -36,6 +36,7 @@ class UserAdmin(StockUserAdmin[User]):
     search_fields = ("email", "name")
     ordering = ("email",)
     inlines = (MembershipInline,)
+    actions = ("log_out_everywhere",)
     readonly_fields = ("date_joined", "last_login")
     fieldsets = (
         (None, {"fields": ("email", "password")}),
@@ -61,6 +62,10 @@ class UserAdmin(StockUserAdmin[User]):
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
+
+    @admin.action(description=_("End all sessions and tokens"), permissions=["change"])
+    def log_out_everywhere(self, request: HttpRequest, rows: QuerySet[User]) -> None:
+        do_each(self, request, rows, lambda row: services.end_access(row, by=acting(request)))
 
 
 @admin.register(ApiToken)

@@ -38,6 +38,9 @@ class Membership(TimeStamped):
         Regional ones need a verified organisation, and national ones also need its region to be a whole country.
         """
         allowed = ROLES[self.role] & KINDS[self.organisation.kind]
+        if self.organisation.is_merged:
+            # Who stayed behind sees what became of it.
+            return allowed & {Permission.VIEW}
         if not self.organisation.is_verified:
             return allowed - REGIONAL - NATIONAL
         # Only a country has no region above it.

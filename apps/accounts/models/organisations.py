@@ -1,6 +1,7 @@
 import datetime as dt
 from typing import ClassVar, Final, Self
 
+import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.core.validators import FileExtensionValidator
 from django.db import models
@@ -11,6 +12,7 @@ from apps.accounts.permissions import KINDS, OrganisationKind, Permission
 from apps.catalogue.models import Region
 from apps.core.models import TimeStamped
 from apps.core.states import may_move
+from apps.core.triggers import Trigger
 
 
 class OrganisationState(models.TextChoices):
@@ -30,7 +32,11 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         if not user.is_authenticated:
             return self.none()
-        return self.filter(user.visibility("pk", "region"))
+        seen = user.visibility("pk", "region")
+        if user.region_limit is None:
+            # What was merged into one's own organisation, so that its old address leads on.
+            seen |= models.Q(merged_into__in=[grant.organisation_id for grant in user.grants])
+        return self.filter(seen)
 
     def verified(self) -> Self:
         return self.filter(state=OrganisationState.VERIFIED)
@@ -54,6 +60,12 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
             .annotate(depth=models.functions.Length("region__path"))
             .order_by("-depth", "pk")
         )
+
+
+# A verification by a person, and not one that only rested and comes back.
+_VERIFIED_ANEW: Final = pgtrigger.Q(
+    new__state=OrganisationState.VERIFIED.value, new__verified_by__isnull=False
+) & pgtrigger.Q(old__verified_at__df=pgtrigger.F("new__verified_at"))
 
 
 class Organisation(TimeStamped):
@@ -80,9 +92,20 @@ class Organisation(TimeStamped):
         User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("verified by")
     )
     verified_until = models.DateField(_("verified until"), null=True, blank=True)
+    call_back = models.CharField(
+        _("call-back"),
+        max_length=300,
+        blank=True,
+        help_text=_("Which number of which public register was called, and who answered."),
+    )
     # The state that its people were told last. A row in which the two differ is a notice to be sent, whichever way the
     # state was changed.
     announced_state = models.CharField(max_length=12, default=OrganisationState.UNVERIFIED, editable=False)
+
+    # Set while the organisation is taken for another one: its needs and offers are there, and nobody acts for it here.
+    merged_into = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, editable=False, related_name="+", verbose_name=_("merged into")
+    )
 
     source = models.CharField(_("imported from"), max_length=60, blank=True)
     source_key = models.CharField(_("key there"), max_length=200, blank=True)
@@ -90,7 +113,11 @@ class Organisation(TimeStamped):
     objects = OrganisationQuerySet.as_manager()
 
     # A coordinator verified these facts, so a change of one of them clears the verification.
-    VERIFIED_FACTS: Final = ("name", "kind", "identifier_kind", "identifier", "region", "address")
+    # Those of contact too: whoever changes the phone number gets the goods.
+    VERIFIED_FACTS: Final = (
+        *("name", "kind", "identifier_kind", "identifier", "region", "address"),
+        *("contact_name", "contact_phone", "contact_email"),
+    )
 
     MOVES: ClassVar = {
         # Coordinators may verify without a submission, for example an organisation that they registered for a caller.
@@ -120,6 +147,11 @@ class Organisation(TimeStamped):
                 condition=~models.Q(state=OrganisationState.REJECTED) | ~models.Q(state_reason=""),
                 name="organisation_rejected_with_reason",
             ),
+            models.CheckConstraint(
+                condition=models.Q(merged_into=None)
+                | (models.Q(state=OrganisationState.UNVERIFIED) & ~models.Q(merged_into=models.F("id"))),
+                name="organisation_merged_is_unverified",
+            ),
             models.UniqueConstraint(
                 fields=["source", "source_key"],
                 condition=~models.Q(source=""),
@@ -130,6 +162,33 @@ class Organisation(TimeStamped):
                 fields=["identifier_kind", "identifier"],
                 condition=models.Q(state=OrganisationState.VERIFIED) & ~models.Q(identifier=""),
                 name="organisation_verified_identifier_once",
+            ),
+        ]
+        triggers: ClassVar = [
+            *TimeStamped.Meta.triggers,
+            Trigger(
+                name="verified_by_another",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=_VERIFIED_ANEW,
+                func="""
+                    IF accounts_acted_for(NEW.id, NEW.verified_by_id) THEN
+                        RAISE check_violation USING CONSTRAINT = 'organisation_verified_by_another';
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
+            Trigger(
+                name="verified_with_proof",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=_VERIFIED_ANEW & pgtrigger.Q(new__kind=OrganisationKind.HOSPITAL.value, new__call_back=""),
+                func="""
+                    IF NOT EXISTS (SELECT FROM accounts_evidence WHERE organisation_id = NEW.id) THEN
+                        RAISE check_violation USING CONSTRAINT = 'organisation_verified_with_proof';
+                    END IF;
+                    RETURN NEW;
+                """,
             ),
         ]
         indexes: ClassVar = [
@@ -149,12 +208,17 @@ class Organisation(TimeStamped):
         return self.name
 
     @property
+    def needs_proof(self) -> bool:
+        """Whether a document or a call-back must prove it. Hospitals come first everywhere (tier 1)."""
+        return self.kind == OrganisationKind.HOSPITAL
+
+    @property
     def is_verified(self) -> bool:
         return self.state == OrganisationState.VERIFIED
 
     @property
     def can_be_verified(self) -> bool:
-        return may_move(self, OrganisationState.VERIFIED)
+        return may_move(self, OrganisationState.VERIFIED) and not self.is_merged
 
     @property
     def can_be_rejected(self) -> bool:
@@ -162,10 +226,16 @@ class Organisation(TimeStamped):
         return may_move(self, OrganisationState.REJECTED)
 
     @property
+    def is_merged(self) -> bool:
+        """Whether it stands here as a duplicate of another one."""
+        return self.merged_into_id is not None
+
+    @property
     def is_dormant(self) -> bool:
         """Whether it was verified when its last manager left. It is not matched until somebody manages it again."""
         # A verification that is cleared loses its facts, and one that only rests keeps them.
-        return self.state == OrganisationState.UNVERIFIED and self.verified_at is not None
+        rests = self.state == OrganisationState.UNVERIFIED and self.verified_at is not None
+        return rests and not self.is_merged
 
     @property
     def can_request(self) -> bool:

@@ -167,25 +167,25 @@ def _is_ours(request: HttpRequest) -> bool:
     return request.path.startswith("/api/")
 
 
-def _plain(status_code: int, code: str, detail: Any) -> HttpResponse:
+def plain(status_code: int, code: str, detail: Any) -> HttpResponse:
     return JsonResponse(document(status_code, code, detail), status=status_code, content_type=MEDIA_TYPE)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_ours(request):
-        return _plain(400, "invalid", _("The request is too large or malformed."))
+        return plain(400, "invalid", _("The request is too large or malformed."))
     return defaults.bad_request(request, exception)
 
 
 def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_ours(request):
-        return _plain(403, "not_allowed", NotAllowedError.default_detail)
+        return plain(403, "not_allowed", NotAllowedError.default_detail)
     return defaults.permission_denied(request, exception)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_ours(request):
-        return _plain(404, "not_found", _("There is nothing here that you may see."))
+        return plain(404, "not_found", _("There is nothing here that you may see."))
     return defaults.page_not_found(request, exception)
 
 
@@ -194,12 +194,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if isinstance(sys.exc_info()[1], OperationalError):
         log.warning("database_unavailable", error=str(sys.exc_info()[1]))
         answer = (
-            _plain(503, UnavailableError.default_code, UnavailableError.default_detail)
+            plain(503, UnavailableError.default_code, UnavailableError.default_detail)
             if _is_ours(request)
             else HttpResponse(loader.render_to_string("503.html"), status=503)
         )
         answer["Retry-After"] = str(RETRY_AFTER)
         return answer
     if _is_ours(request):
-        return _plain(500, "error", _("Something went wrong on our side. The error has been recorded."))
+        return plain(500, "error", _("Something went wrong on our side. The error has been recorded."))
     return defaults.server_error(request)

@@ -18,6 +18,7 @@ from rest_framework.response import Response
 
 from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission, can
+from apps.accounts.services import check_not_merged
 from apps.api.models import IdempotencyKey
 from apps.api.protocol import idempotency, preconditions
 from apps.api.protocol.pagination import CursorPage
@@ -180,9 +181,12 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
     def organisation_for(self, permission: Permission, given: Organisation | None) -> Organisation:
         """On whose behalf the caller acts: the organisation that was named, else the only one or the chosen default.
 
-        Raises `NotAllowedError` if there is none, and `ValidationError` if there are several and none is the default.
+        Raises `organisation_merged`, `NotAllowedError` if there is none, and `ValidationError` if there are several and
+        none is the default.
         """
         if given is not None:
+            # In words of its own, and before the permission that nobody has for it any more.
+            check_not_merged(given)
             self.require(permission, given)
             return given
         # A token for one region acts only for organisations in it.

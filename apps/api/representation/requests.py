@@ -11,6 +11,7 @@ from rest_framework import serializers
 from apps.api.representation.references import CatalogueCodeField, ItemField, PermittedRegionField, StandardField
 from apps.api.representation.values import (
     DeadlineField,
+    InstantField,
     PriceField,
     QuantityField,
     StrictBooleanField,
@@ -53,6 +54,16 @@ class InputSerializer(serializers.Serializer[Any]):
 
 class EmptyInputSerializer(InputSerializer):
     """An object without members."""
+
+
+class SeenInputSerializer(InputSerializer):
+    """A decision, with what was seen of the row."""
+
+    updated_at = InstantField(
+        required=False,
+        source="seen",
+        help_text="The `updated_at` that you have seen. If the row has changed since, the answer is 409.",
+    )
 
 
 class ReasonInputSerializer(InputSerializer):

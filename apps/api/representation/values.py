@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.api.representation.times import parse_deadline
+from apps.api.representation.times import parse_deadline, parse_instant
 from apps.catalogue.units import MAX_QUANTITY
 
 # Ten years. A larger number of days is mistyped.
@@ -78,6 +78,24 @@ class DeadlineField(serializers.Field[Any, Any, Any, Any]):
         user = self.context["request"].user
         try:
             return parse_deadline(data, user.time_zone)
+        except (ValueError, TypeError, AttributeError, OverflowError):
+            self.fail("invalid")
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+@extend_schema_field({"type": "string", "format": "date-time"})
+class InstantField(serializers.Field[Any, Any, Any, Any]):
+    """A time with its offset, to the microsecond, as answers write it."""
+
+    default_error_messages: ClassVar = {
+        "invalid": gettext_lazy("Write a time with its offset, such as 2026-12-31T12:00:00Z.")
+    }
+
+    def to_internal_value(self, data: Any) -> dt.datetime:
+        try:
+            return parse_instant(data)
         except (ValueError, TypeError, AttributeError, OverflowError):
             self.fail("invalid")
 

@@ -32,9 +32,9 @@ from apps.api.representation.filters import (
 from apps.api.representation.references import OrganisationField
 from apps.api.representation.requests import (
     EmptyInputSerializer,
-    InputSerializer,
     ModelInputSerializer,
     ReasonInputSerializer,
+    SeenInputSerializer,
 )
 from apps.api.representation.values import MAX_DAYS, StrictBooleanField
 from apps.api.resources.matches import MatchFilterSet, MatchSerializer, fill_matches
@@ -92,7 +92,7 @@ class DemandLineSerializer(DemandChangeSerializer):
     open = StrictBooleanField(required=False, help_text="Put it to work at once instead of leaving a draft.")
 
 
-class DemandOpeningSerializer(InputSerializer):
+class DemandOpeningSerializer(SeenInputSerializer):
     """How a draft is opened."""
 
     EXAMPLE: ClassVar = {"confirm_quantity": True}
@@ -214,8 +214,9 @@ class DemandViewSet(ResourceViewSet):
     def open(self, _request: Request, **_kwargs: Any) -> Response:
         """Open a draft: from now on it is matched. If a coordinator reviews it first, it stays a draft that says so."""
         demand = self.mine()
-        confirmed = self.taken(DemandOpeningSerializer).get("confirm_quantity", False)
-        services.open_demand(demand, by=self.user, quantity_confirmed=confirmed)
+        said = self.taken(DemandOpeningSerializer)
+        confirmed = said.pop("confirm_quantity", False)
+        services.open_demand(demand, by=self.user, quantity_confirmed=confirmed, **said)
         return self.answer(demand.pk)
 
     @extend_schema(request=ReasonInputSerializer, responses=DemandSerializer)

@@ -26,6 +26,7 @@ from apps.api.representation.requests import (
     InputSerializer,
     ModelInputSerializer,
     ReasonInputSerializer,
+    SeenInputSerializer,
 )
 from apps.api.representation.values import MAX_DAYS, StrictBooleanField
 from apps.catalogue.models import Region
@@ -35,6 +36,21 @@ from apps.supply import services
 from apps.supply.fields import OFFER_FIELDS
 from apps.supply.models import Offer, OfferState
 from apps.supply.reading import ReadRow, read_rows, save_rows
+
+
+class ConfirmField(StrictBooleanField):
+    """The caller's answer to `quantity_unusual`, `price_unusual` or `certificate_doubtful`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            required=False, source="confirmed", help_text="What is unusual is right. What is too doubtful is reviewed."
+        )
+
+
+class OfferPublicationSerializer(SeenInputSerializer):
+    """How a draft is published."""
+
+    confirm = ConfirmField()
 
 
 class OfferChangeSerializer(ModelInputSerializer):
@@ -63,6 +79,12 @@ class OfferChangeSerializer(ModelInputSerializer):
         return list(dict.fromkeys(region.code for region in regions))
 
 
+class OfferAmendmentSerializer(OfferChangeSerializer):
+    """What is changed in an offer, and the answer to a question about it."""
+
+    confirm = ConfirmField()
+
+
 class NewOfferSerializer(OfferChangeSerializer):
     """A new offer, as a draft or to be published at once."""
 
@@ -79,6 +101,7 @@ class NewOfferSerializer(OfferChangeSerializer):
         required=False, help_text="Whose; needed only by somebody who acts for several and has no default."
     )
     publish = StrictBooleanField(required=False, help_text="Put it to work at once instead of leaving a draft.")
+    confirm = ConfirmField()
 
 
 class OfferSheetSerializer(InputSerializer):
@@ -96,6 +119,9 @@ class OfferSheetRowSerializer(serializers.Serializer[Any]):
     quantity = serializers.IntegerField(allow_null=True)
     errors = serializers.DictField(  # type: ignore[assignment]  # the metaclass takes it away
         child=serializers.ListField(child=serializers.CharField())
+    )
+    doubts = serializers.ListField(
+        child=serializers.CharField(), help_text="What is unusual. A row that is too doubtful waits for a coordinator."
     )
 
 
@@ -157,20 +183,22 @@ class OfferViewSet(ResourceViewSet):
             raise posted.violation  # which takes the draft back, too
         return self.answer(posted.offer.pk, status=201)
 
-    @extend_schema(request=OfferChangeSerializer, responses=OfferSerializer)
+    @extend_schema(request=OfferAmendmentSerializer, responses=OfferSerializer)
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
         """Change an offer. What is promised stays promised; requests without an answer are taken back."""
         offer = self.mine()
-        matching.amend_offer(offer, by=self.user, **self.taken(OfferChangeSerializer, partial=True))
+        matching.amend_offer(offer, by=self.user, **self.taken(OfferAmendmentSerializer, partial=True))
         return self.answer(offer.pk)
 
-    @extend_schema(request=EmptyInputSerializer, responses=OfferSerializer)
+    @extend_schema(request=OfferPublicationSerializer, responses=OfferSerializer)
     @action(detail=True, methods=["post"])
     def publish(self, _request: Request, **_kwargs: Any) -> Response:
-        """Publish a draft, paused or stale offer: from now on it is matched."""
+        """Publish a draft, paused or stale offer: from now on it is matched.
+
+        A draft that is doubtful is `409` until it is confirmed, and may then wait as a draft for a coordinator.
+        """
         offer = self.mine()
-        self.taken(EmptyInputSerializer)
-        services.publish_offer(offer, by=self.user)
+        services.publish_offer(offer, by=self.user, **self.taken(OfferPublicationSerializer))
         return self.answer(offer.pk)
 
     @extend_schema(request=ReasonInputSerializer, responses=OfferSerializer)
@@ -238,6 +266,7 @@ def _show(row: ReadRow) -> dict[str, Any]:
         "item": row.facts["item"].key if "item" in row.facts else None,
         "quantity": row.facts.get("quantity"),
         "errors": {column: [str(text) for text in texts] for column, texts in row.errors.items()},
+        "doubts": [str(doubt.text) for doubt in row.doubts],
     }
 
 

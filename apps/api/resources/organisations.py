@@ -20,7 +20,7 @@ from apps.api.protocol.resource import ResourceViewSet
 from apps.api.representation.answers import FilledByViewSet, IdField, Rows, RowSerializer
 from apps.api.representation.filters import ChangedSinceFilter, RegionCodeFilter
 from apps.api.representation.references import PermittedRegionField
-from apps.api.representation.requests import EmptyInputSerializer, InputSerializer
+from apps.api.representation.requests import EmptyInputSerializer, InputSerializer, SeenInputSerializer
 from apps.api.representation.values import StrictCharField, StrictDateField
 
 
@@ -49,6 +49,11 @@ class OrganisationSerializer(RowSerializer):
     verified_until = serializers.DateField(allow_null=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+    merged_into = IdField(
+        source="merged_into_id",
+        allow_null=True,
+        help_text="Set if this was a duplicate: the needs and offers are of that organisation now.",
+    )
 
 
 class OrganisationInputSerializer(InputSerializer):
@@ -69,18 +74,27 @@ class OrganisationInputSerializer(InputSerializer):
     contact_email = serializers.EmailField(required=False, allow_blank=True, max_length=254)
 
 
-class VerificationSerializer(InputSerializer):
-    """Until when the verification holds."""
+class VerificationSerializer(SeenInputSerializer):
+    """Until when the verification holds, and what it rests on."""
 
-    EXAMPLE: ClassVar = {"until": "2027-11-30"}
+    EXAMPLE: ClassVar = {"until": "2027-11-30", "updated_at": "2026-11-30T08:15:42.031337Z"}
 
     until = StrictDateField(required=False, allow_null=True, help_text="A year from now unless said otherwise.")
+    call_back = StrictCharField(
+        required=False,
+        allow_blank=True,
+        max_length=300,
+        help_text="For a hospital without a document: which number of which public register was called, who answered.",
+    )
 
 
-class RejectionSerializer(InputSerializer):
+class RejectionSerializer(SeenInputSerializer):
     """Why the organisation is not verified. It reads this."""
 
-    EXAMPLE: ClassVar = {"reason": "The licence on the photo cannot be read."}
+    EXAMPLE: ClassVar = {
+        "reason": "The licence on the photo cannot be read.",
+        "updated_at": "2026-11-30T08:15:42.031337Z",
+    }
 
     reason = StrictCharField(max_length=500)
 

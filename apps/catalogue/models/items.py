@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Coalesce, Greatest
 from django.utils.translation import gettext_lazy as _
@@ -96,6 +97,20 @@ class Item(Named):
     # anywhere.
     trial_lot = models.PositiveBigIntegerField(
         _("trial lot"), help_text=_("What to offer when the needed quantity is unknown, in base units.")
+    )
+    # What a certificate of the register of medical devices in China must be to cover it.
+    device_class = models.PositiveSmallIntegerField(
+        _("class of medical device"),
+        null=True,
+        blank=True,
+        help_text=_("The lowest that it is; empty for other goods."),
+    )
+    device_categories = ArrayField(
+        models.CharField(max_length=2),
+        default=list,
+        blank=True,
+        verbose_name=_("categories of medical device"),
+        help_text=_("Of its registration number, such as 14; empty means any."),
     )
     is_consumable = models.BooleanField(_("consumable"), default=True)
     position = models.PositiveSmallIntegerField(_("position"), default=0)

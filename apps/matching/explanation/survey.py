@@ -6,7 +6,7 @@ An offer may fail several checks at once. A way out counts only offers that fail
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from apps.accounts.disclosure import LEAST_ORGANISATIONS
+from apps.core.disclosure import LEAST_ORGANISATIONS
 from apps.matching.scoring.eligibility import Action, Reason, counted
 
 Reasons = frozenset[Reason]  # why an offer cannot serve a need: all of them at once

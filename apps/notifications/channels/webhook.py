@@ -107,18 +107,29 @@ def compose(message: Message, endpoint: WebhookEndpoint) -> tuple[bytes, dict[by
 
 
 def is_public(address: str) -> bool:
-    """Whether the address is public. An IPv6 address that carries an IPv4 address is judged by the latter."""
+    """Whether hosts of the public internet may have this address: an allow-list, so a new range of another use is
+    refused.
+
+    An IPv6 address that carries an IPv4 address for a gateway (mapped, NAT64) is judged by the latter.
+    """
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
-        if inner is None and ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        ip = inner or ip
-    return ip.is_global and not ip.is_multicast
+    if isinstance(ip, ipaddress.IPv6Address) and (inner := ip.ipv4_mapped or _inside_nat64(ip)):
+        ip = inner
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast
+    return ip in _GLOBAL_UNICAST and not any(ip in network for network in _NOT_OF_HOSTS)
+
+
+def _inside_nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
 
 
 # RFC 6052: IPv6 addresses that carry an IPv4 address in their last 32 bits.
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+# All that IANA has given out to hosts (its registry "IPv6 Global Unicast Address Space"), and what is set aside in it:
+# protocol assignments with Teredo, documentation twice, and 6to4.
+_GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")
+_NOT_OF_HOSTS: Final = [ipaddress.ip_network(name) for name in ("2001::/23", "2001:db8::/32", "3fff::/20", "2002::/16")]
 
 
 class _GuardedBackend(httpcore.NetworkBackend):

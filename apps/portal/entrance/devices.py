@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 
-COOKIE: Final = "device"
+COOKIE: Final = f"{settings.COOKIE_PREFIX}device"
 _SALT: Final = "apps.portal.entrance.devices"
 _LASTS: Final = dt.timedelta(days=365)
 # In characters. Longer input is refused before its signature is computed.

@@ -38,6 +38,15 @@ def begin(request: HttpRequest, **_kwargs: object) -> None:
     request.session["started_at"] = request.session["seen_at"] = time.time()
 
 
+def renew_key(request: HttpRequest, *, reauthenticated: bool = False, **_kwargs: object) -> None:
+    """Give the session a new key when its user proves again who they are. Who learned the old key is left behind."""
+    if not reauthenticated:
+        return  # a log-in, for which Django does the same
+    known = request.session.session_key
+    request.session.cycle_key()
+    UserSession.objects.filter(session_key=known).update(session_key=request.session.session_key)
+
+
 def is_over(session: Any, user: User, now: float) -> bool:
     """Whether this session of `user` has ended. `now` is in seconds since 1970, as all times in a session."""
     started_at, seen_at = session.get("started_at"), session.get("seen_at")

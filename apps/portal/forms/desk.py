@@ -1,9 +1,13 @@
 """What coordinators say."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from apps.portal.forms.seen import SeenForm
+from apps.accounts.models import Organisation
+from apps.portal.forms.seen import SeenField, SeenForm, seeing
 
 
 class VerifyForm(SeenForm):
@@ -12,6 +16,15 @@ class VerifyForm(SeenForm):
         required=False,
         help_text=_("A year from now, if left empty."),
         widget=forms.DateInput(attrs={"type": "date", "class": "short"}),
+    )
+    call_back = forms.CharField(
+        label=_("Call-back"),
+        max_length=300,
+        required=False,
+        help_text=_(
+            "A hospital without a document: call a number from a public register, not one that they gave. "
+            "Note the number, the register and who answered."
+        ),
     )
 
 
@@ -22,6 +35,10 @@ class RequiredReasonForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=_("The organisation reads it: say what it can do."),
     )
+
+
+class RejectForm(SeenForm, RequiredReasonForm):
+    """Why not, of what was seen."""
 
 
 class OptionalReasonForm(forms.Form):
@@ -41,3 +58,55 @@ class SearchForm(forms.Form):
         required=False,
         widget=forms.TextInput(attrs={"type": "search"}),
     )
+
+
+class DismissForm(forms.Form):
+    note = forms.CharField(
+        label=_("How do you know?"),
+        max_length=500,
+        required=False,
+        help_text=_("For other coordinators. The organisations do not read it."),
+    )
+
+
+class MergeForm(forms.Form):
+    """Which of two organisations stays, and who comes along."""
+
+    survivor = forms.ChoiceField(label=_("Which one stays?"), widget=forms.RadioSelect)
+    with_people = forms.BooleanField(
+        label=_("The people and webhooks of the other one come along"),
+        required=False,
+        help_text=_("They see and do in the one that stays what their role allows. Otherwise they must be invited."),
+    )
+    note = forms.CharField(
+        label=_("How do you know that they are one?"),
+        max_length=500,
+        help_text=_("For other coordinators. The organisations do not read it."),
+    )
+    # What the page showed of the first and the second.
+    seen_first = SeenField()
+    seen_second = SeenField()
+
+    def __init__(self, *args: Any, pair: Sequence[Organisation], **kwargs: Any) -> None:
+        shown = dict(zip(("seen_first", "seen_second"), (seeing(one.updated_at) for one in pair), strict=True))
+        # The verified one, else the older one.
+        likely = min(pair, key=lambda one: (not one.is_verified, one.pk))
+        other = pair[1] if likely == pair[0] else pair[0]
+        # Somebody may have registered a name in order to be merged into it, so unverified people stay out at first.
+        kwargs["initial"] = {"survivor": str(likely.pk), "with_people": other.is_verified, **shown}
+        super().__init__(*args, **kwargs)
+        self.pair = pair
+        field = self.fields["survivor"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [(str(one.pk), f"{one.name} ({one.get_state_display()}, {one.pk})") for one in pair]
+
+    def clean(self) -> dict[str, Any]:
+        """With `survivor` and `merged` as organisations, and what was seen of the two in the order of the verb."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        if "survivor" not in cleaned:
+            return cleaned
+        seen = {one.pk: cleaned.pop(name) for one, name in zip(self.pair, ("seen_first", "seen_second"), strict=True)}
+        survivor = next(one for one in self.pair if str(one.pk) == cleaned["survivor"])
+        merged = next(one for one in self.pair if one != survivor)
+        times = [seen[merged.pk], seen[survivor.pk]]
+        return {**cleaned, "survivor": survivor, "merged": merged, "seen": times if all(times) else []}

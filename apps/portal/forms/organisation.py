@@ -4,21 +4,11 @@ from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import IdentifierKind, Membership, Organisation
 from apps.accounts.permissions import OPEN_KINDS, OrganisationKind, Role
-from apps.accounts.services import EVIDENCE_LIMIT
 from apps.portal.forms.regions import RegionField
-
-# How a file of the kind begins: what it is called proves nothing.
-_BEGINNINGS: Final = {
-    "pdf": (b"%PDF-",),
-    "jpg": (b"\xff\xd8\xff",),
-    "jpeg": (b"\xff\xd8\xff",),
-    "png": (b"\x89PNG\r\n\x1a\n",),
-}
 
 
 class OrganisationForm(forms.Form):
@@ -83,20 +73,6 @@ class EvidenceForm(forms.Form):
     note = forms.CharField(
         label=_("What it shows"), max_length=200, required=False, help_text=_("For example: business licence, 2025.")
     )
-
-    def clean_document(self) -> "UploadedFile[Any]":
-        document: UploadedFile[Any] = self.cleaned_data["document"]
-        if (document.size or 0) > EVIDENCE_LIMIT:
-            raise ValidationError(_("The document is larger than 5 MB."), code="document_too_large")
-        suffix = (document.name or "").rsplit(".", 1)[-1].lower()
-        beginning = document.read(16)
-        # Whoever stores the file reads it from the beginning.
-        document.seek(0)
-        if suffix not in _BEGINNINGS or not beginning.startswith(_BEGINNINGS[suffix]):
-            raise ValidationError(
-                _("This is not a PDF, JPEG or PNG file, whatever its name says."), code="document_kind"
-            )
-        return document
 
 
 class InvitationForm(forms.Form):

@@ -17,12 +17,13 @@ from apps.catalogue import units
 from apps.catalogue.models import Item, Region
 from apps.demands.models import DemandState
 from apps.matching.models import MatchState
-from apps.portal import navigation, places, wording
+from apps.portal import likeness, navigation, places, wording
 
 register = template.Library()
 
 for write in (wording.grouped, wording.quantity, wording.sum_of, wording.asked):
     register.filter(write)
+register.filter("evidence", likeness.says)
 
 # The tone of a state's badge, by its value; the words always stand beside the colour.
 _TONES: Final = {
@@ -32,6 +33,7 @@ _TONES: Final = {
     "shipped": "warn", "delivered": "good", "closed": "done", "unverified": "warn", "pending": "active",
     "verified": "good", "rejected": "bad", "queued": "active", "sent": "good", "failed": "bad",
     "emergency": "bad", "urgent": "warn", "routine": "quiet", "in_force": "good", "discarded": "quiet",
+    "dismissed": "quiet", "merged": "done",
 }  # fmt: skip
 
 

@@ -97,7 +97,7 @@ def _detail(request: HttpRequest, user: User, order: Order, *, status: int = 200
         "left": left,
         "siblings": siblings,
         "newest": siblings[-1].pk,
-        "price_now": match.offer.price,
+        "price_now": match.offer.asking_price,
         "free": match.offer.quantity_free if match.offer.is_live else 0,
         "seen": seeing(order.updated_at),
         "ship_form": ShipForm(prefix="ship", initial={"quantity": left})

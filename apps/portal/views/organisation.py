@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.forms import BaseForm
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -75,6 +76,13 @@ def create(request: HttpRequest) -> HttpResponse:
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     organisation = visible(request, pk)
+    if organisation.merged_into_id:
+        survivor = Organisation.objects.visible_to(user_of(request)).filter(pk=organisation.merged_into_id).first()
+        if survivor is None:
+            return render(request, "portal/organisation/merged.html", {"organisation": organisation})
+        text = _("“%(name)s” was merged into this organisation.") % {"name": organisation.name}
+        messages.info(request, text)
+        return redirect("organisation", survivor.pk)
     note_look(user_of(request), organisation)
     return show(request, organisation)
 

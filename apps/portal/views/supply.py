@@ -32,6 +32,7 @@ from apps.portal.paging import newest_first
 from apps.portal.web import blame, done, refused, user_of
 from apps.supply import services
 from apps.supply.models import Offer, OfferState
+from apps.supply.review import QUESTIONS, doubts_now, facts_in_doubt
 
 WAITING_SHOWN: Final = 8
 
@@ -150,7 +151,8 @@ def _posted(request: HttpRequest, user: User, organisation: Organisation, item_c
         if already is None:
             raise
         return redirect("offer", already.pk)
-    if posted.violation is not None:
+    # A question stands on the offer's page, beside its buttons.
+    if posted.violation is not None and posted.violation.code not in QUESTIONS:
         messages.warning(request, str(posted.violation.message))
     is_out = posted.offer.state == OfferState.PUBLISHED
     text = _("Published. You are told by mail when somebody needs it.") if is_out else _("Saved as a draft.")
@@ -200,6 +202,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "goes_stale_at": offer.stale_at(Policy.objects.current().values),
         "is_mine": offer.organisation_id in {grant.organisation_id for grant in user.grants},
         "today": timezone.localdate(),
+        "doubts": doubts_now(offer, timezone.now()) if offer.organisation.is_verified else [],
+        "facts_in_doubt": facts_in_doubt(offer),
     }
     return render(request, "portal/supplier/offer.html", context)
 
@@ -213,21 +217,26 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
         return refused(request, RuleViolation("illegal_move", _("This offer is withdrawn.")), "offer", pk)
     item_choices = ItemChoices(offer.organisation, of=Offer)
     form = OfferForm(request.POST or None, organisation=offer.organisation, item_choices=item_choices, offer=offer)
-    status = 200
+    status, asked = 200, ""
     if request.method == "POST" and "search" in request.POST:
         form = OfferForm(
             organisation=offer.organisation, item_choices=item_choices, offer=offer, initial=typed(request, form)
         )
     elif request.method == "POST":
         if form.is_valid():
+            facts = form.facts()
+            confirmed = request.POST.get("confirmed") == facts_in_doubt(facts)
             try:
-                matching_services.amend_offer(offer, by=user, **form.facts())
+                matching_services.amend_offer(offer, by=user, confirmed=confirmed, **facts)
             except RuleViolation as violation:
                 blame(form, violation)
+                asked = facts_in_doubt(facts) if violation.code in QUESTIONS else ""
             else:
                 return done(request, "offer", _("Changed."), pk)
         status = 400
-    return render(request, "portal/supplier/offer_amend.html", {"form": form, "offer": offer}, status=status)
+    return render(
+        request, "portal/supplier/offer_amend.html", {"form": form, "offer": offer, "asked": asked}, status=status
+    )
 
 
 _BUTTONS: Final[dict[str, tuple[Callable[..., Offer], Any]]] = {
@@ -244,10 +253,13 @@ def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     user = user_of(request)
     offer = offer_for(user, pk, Permission.PUBLISH_OFFERS)
     service, text = _BUTTONS[verb]
+    answer = {"confirmed": request.POST.get("confirmed") == facts_in_doubt(offer)} if verb == "publish" else {}
     try:
-        service(offer, by=user)
+        changed = service(offer, by=user, **answer)
     except RuleViolation as violation:
         return refused(request, violation, "offer", pk)
+    if changed.awaits_review:
+        text = gettext_lazy("Saved. A coordinator looks at it first; you need not do anything.")
     return done(request, "offer", text, pk)
 
 

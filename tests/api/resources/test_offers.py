@@ -87,7 +87,7 @@ def test_a_sheet_is_previewed_then_imported(client: Client, supplier: User) -> N
     assert (preview.status_code, preview.json()) == (
         200,
         {
-            "rows": [{"row": 2, "item": "mask.surgical", "quantity": 1000, "errors": {}}],
+            "rows": [{"row": 2, "item": "mask.surgical", "quantity": 1000, "errors": {}, "doubts": []}],
             "faulty": 0,
             "unknown_columns": ["颜色"],
             "offers": [],
@@ -162,3 +162,32 @@ def test_a_file_that_is_no_sheet_is_refused(client: Client, supplier: User, data
 
 def test_only_a_supplier_imports(client: Client, buyer: User) -> None:
     assert sheet(client, buyer, b"item,quantity\nx,1\n").status_code == 403
+
+
+def test_a_doubtful_offer_is_asked_about_then_waits(call: Call, supplier: User) -> None:
+    ItemFactory.create()
+    mine = call(supplier)
+    facts = {"item": "mask.surgical", "quantity": 900_000_000_000, "publish": True}
+
+    asked = mine.post("/offers/", facts)
+    assert (asked.status_code, asked.json()["code"]) == (409, "quantity_unusual")
+    assert "900,000,000,000" in asked.json()["errors"]["quantity"][0]
+    assert not Offer.objects.exists()
+
+    waits = mine.post("/offers/", facts | {"confirm": True})
+    assert (waits.status_code, waits.json()["state"]) == (201, "draft")
+    assert waits.json()["state_reason"] == "This quantity is unusual. A coordinator will look at it."
+
+    draft = mine.post("/offers/", {"item": "mask.surgical", "quantity": 3_000_000}).json()["id"]
+    assert mine.post(f"/offers/{draft}/publish/").status_code == 409
+    assert mine.post(f"/offers/{draft}/publish/", {"confirm": True}).json()["state"] == "published"
+    more = mine.patch(f"/offers/{draft}/", {"quantity": 900_000_000_000, "confirm": True})
+    assert more.json()["code"] == "look_needed"
+
+
+def test_a_preview_says_which_rows_are_doubtful(client: Client, supplier: User) -> None:
+    ItemFactory.create()
+    rows = b"item,quantity\nmask.surgical,5\nmask.surgical,900000000000\n"
+    seen = sheet(client, supplier, rows, "?preview=true&publish=true").json()
+    assert [len(row["doubts"]) for row in seen["rows"]] == [0, 1]
+    assert seen["faulty"] == 0

@@ -7,11 +7,14 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import ApiToken, Organisation, User
+from apps.duplicates.merging import merge_organisations
 from apps.notifications.models import Message, WebhookEndpoint
 from tests.api.conftest import Caller
 from tests.factories import (
     DemandFactory,
     ItemFactory,
+    OrganisationFactory,
+    member,
     region,
 )
 
@@ -159,3 +162,18 @@ def test_a_session_works_with_csrf_and_not_without(buyer: User) -> None:
     assert client.get("/api/v1/demands/").status_code == 200
     refused = client.post("/api/v1/demands/", line, content_type="application/json")
     assert (refused.status_code, refused.json()["code"]) == (403, "csrf_failed")
+
+
+def test_a_merged_organisation_says_where_it_went(
+    hospital: Organisation, buyer: User, coordinator: User, call: Call
+) -> None:
+    twin = OrganisationFactory.create(name="Wuchang Hospital (2)")
+    member(twin, email="twin@example.org")
+    merge_organisations(twin, hospital, by=coordinator, with_people=False)
+    ItemFactory.create()
+    program = call(User.objects.get(pk=buyer.pk))
+    assert program.get(f"/organisations/{twin.pk}/").json()["merged_into"] == str(hospital.pk)
+    assert program.get(f"/organisations/{hospital.pk}/").json()["merged_into"] is None
+    refused = program.post("/demands/", {"organisation": str(twin.pk), "item": "mask.surgical", "quantity": 1})
+    assert (refused.status_code, refused.json()["code"]) == (409, "organisation_merged")
+    assert refused.json()["merged_into"] == str(hospital.pk)

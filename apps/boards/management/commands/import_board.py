@@ -69,6 +69,13 @@ class Command(BaseCommand):
             "--as-coordinator", metavar="EMAIL", help="with --open: first verify the organisations in your region"
         )
 
+        parser.add_argument(
+            "--call-back",
+            metavar="NOTE",
+            default="",
+            help="with --as-coordinator: which numbers of which public register the hospitals were called at",
+        )
+
     def handle(self, *_args: Any, folder: Path, verbosity: int, **options: Any) -> None:
         if not folder.is_dir():
             raise CommandError(_("%(folder)s is not a folder.") % {"folder": folder})
@@ -78,7 +85,12 @@ class Command(BaseCommand):
             raise CommandError(_("The reference data is missing: run `manage.py load_reference` first."))
 
         email = options["as_coordinator"]
-        outcome = import_board(folder, open_lines=options["open"], coordinator=coordinator(email) if email else None)
+        outcome = import_board(
+            folder,
+            open_lines=options["open"],
+            coordinator=coordinator(email) if email else None,
+            call_back=options["call_back"],
+        )
         # A folder without a single row is a wrong folder. A board that was imported before is not an error.
         if not any(outcome.board.rows.values()) and outcome.remarks:
             self.report_remarks(outcome.remarks, all_positions=True)

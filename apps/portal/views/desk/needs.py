@@ -14,7 +14,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.models import User
 from apps.core.errors import RuleViolation
-from apps.demands import review
+from apps.core.posts import last_return
+from apps.demands import decisions, review
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState
 from apps.matching.explanation.outlook import outlook
@@ -48,7 +49,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "escalations": subject.escalations.select_related("organisation").order_by("pk"),
         "outlook": outlook(subject, now=now) if is_short and not is_searching else None,
         "shortfall": None if is_searching else shortfall_of(subject),
-        "returned": review.last_return(subject),
+        "returned": last_return(subject),
         "judgement": review.judge_quantity(subject) if subject.state == DemandState.DRAFT else None,
     }
     return render(request, "portal/desk/need.html", context)
@@ -114,9 +115,9 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
 
 def _take(step: str, subject: Demand, user: User, *, reason: str = "", seen: dt.datetime | None = None) -> None:
     if step == "open":
-        demands.open_demand(subject, by=user, quantity_confirmed=True, seen=seen)
+        decisions.approve_demand(subject, by=user, seen=seen)
     elif step == "return":
-        demands.return_demand(subject, by=user, reason=reason)
+        decisions.return_demand(subject, by=user, reason=reason)
     elif step == "resume":
         demands.resume_demand(subject, by=user)
     elif step == "confirm":

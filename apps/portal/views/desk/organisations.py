@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.functional import Promise
@@ -16,16 +17,19 @@ from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.demands.models import Demand
-from apps.portal.forms.desk import RequiredReasonForm, VerifyForm
+from apps.duplicates.models import DuplicateProposal, OrganisationMerge
+from apps.portal.forms.desk import RejectForm, VerifyForm
 from apps.portal.forms.organisation import OrganisationForm
 from apps.portal.forms.seen import seeing
 from apps.portal.views.desk.charge import coordinator, in_charge_of, regions_of
-from apps.portal.web import blame, done, refused, status_of
+from apps.portal.web import blame, done, refused, status_of, user_of
 from apps.supply.models import Offer
 
 
 def _organisation(user: User, pk: int) -> Organisation:
-    rows = Organisation.objects.filter(in_charge_of(user, "region")).select_related("region", "verified_by")
+    rows = Organisation.objects.filter(in_charge_of(user, "region")).select_related(
+        "region", "verified_by", "merged_into"
+    )
     return get_object_or_404(rows, pk=pk)
 
 
@@ -64,15 +68,19 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _organisation_page(request: HttpRequest, subject: Organisation, **more: Any) -> HttpResponse:
+    merges = OrganisationMerge.objects.filter(Q(merged=subject) | Q(survivor=subject))
     context = {
         "organisation": subject,
+        "duplicates": DuplicateProposal.objects.about(subject).shown().order_by("-score")[:10],
+        "merges": merges.select_related("merged", "survivor", "merged_by", "undone_by").order_by("-pk")[:10],
         "says": _identifier_says(subject),
         "evidence": subject.evidence.select_related("uploaded_by").order_by("-pk"),
         "members": subject.memberships.select_related("user").order_by("pk")[:20],
         "needs": Demand.objects.filter(organisation=subject).shown().order_by("-pk")[:10],
         "offers": Offer.objects.filter(organisation=subject).shown().order_by("-pk")[:10],
         "verify_form": VerifyForm(prefix="verify", initial={"seen": seeing(subject.updated_at)}),
-        "reject_form": RequiredReasonForm(prefix="reject"),
+        "reject_form": RejectForm(prefix="reject", initial={"seen": seeing(subject.updated_at)}),
+        "has_acted": accounts.has_acted_for(user_of(request), subject),
         "contact": None,
         **more,
     }
@@ -105,6 +113,9 @@ def verify(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         accounts.verify_organisation(subject, by=user, **form.cleaned_data)
     except RuleViolation as violation:
+        if violation.errors:
+            blame(form, violation)
+            return _organisation_page(request, subject, verify_form=form)
         return refused(request, violation, "desk-organisation", subject.pk)
     return done(request, "desk-organisation", _("Verified. The organisation is told."), subject.pk)
 
@@ -114,11 +125,11 @@ def verify(request: HttpRequest, pk: int) -> HttpResponse:
 def reject(request: HttpRequest, pk: int) -> HttpResponse:
     user = coordinator(request)
     subject = _organisation(user, pk)
-    form = RequiredReasonForm(request.POST, prefix="reject")
+    form = RejectForm(request.POST, prefix="reject")
     if not form.is_valid():
         return _organisation_page(request, subject, reject_form=form)
     try:
-        accounts.reject_organisation(subject, by=user, reason=form.cleaned_data["reason"])
+        accounts.reject_organisation(subject, by=user, **form.cleaned_data)
     except RuleViolation as violation:
         return refused(request, violation, "desk-organisation", subject.pk)
     return done(request, "desk-organisation", _("Rejected. The organisation is told why."), subject.pk)

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
 from apps.demands.models import Demand
+from apps.duplicates.models import DuplicateProposal
 from apps.matching.models import Escalation
 from apps.notifications import services as outbox
 from apps.notifications.models import Message
@@ -69,6 +70,11 @@ def running_out(user: User, now: dt.datetime) -> QuerySet[Any]:
     )
 
 
+def duplicates(user: User, _now: dt.datetime) -> QuerySet[Any]:
+    both = in_charge_of(user, "first__region") & in_charge_of(user, "second__region")
+    return DuplicateProposal.objects.waiting().filter(both).shown().order_by("-score", "pk")
+
+
 def failed(user: User, _now: dt.datetime) -> QuerySet[Any]:
     return (
         Message.objects.failed()
@@ -76,6 +82,11 @@ def failed(user: User, _now: dt.datetime) -> QuerySet[Any]:
         .select_related("organisation", "user")
         .order_by("-pk")
     )
+
+
+def doubted(user: User, _now: dt.datetime) -> QuerySet[Any]:
+    rows = Offer.objects.awaiting_review().filter(in_charge_of(user, "origin_region"))
+    return rows.shown().order_by("review_requested_at", "pk")
 
 
 def unconfirmed(user: User, now: dt.datetime) -> QuerySet[Any]:
@@ -93,7 +104,9 @@ Queue = tuple[str | Promise, str | Promise, Callable[[User, dt.datetime], QueryS
 QUEUES: Final[dict[str, Queue]] = {
     "escalated": (_("Stuck needs"), _("No need is stuck."), escalated),
     "review": (_("Needs waiting for review"), _("No need is waiting for review."), to_review),
+    "doubted": (_("Offers waiting for review"), _("No offer is waiting for review."), doubted),
     "verify": (_("Organisations to verify"), _("No organisation is waiting."), to_verify),
+    "duplicates": (_("Organisations that may be one"), _("No two organisations look like one."), duplicates),
     "clock": (_("Needs that will be escalated within the hour"), _("No need is about to be escalated."), running_out),
     "failed": (_("Messages that failed"), _("No message has failed."), failed),
     "offers": (_("Offers that nobody confirmed"), _("All offers are confirmed."), unconfirmed),

@@ -1,0 +1,164 @@
+"""Documents of evidence: what is hidden in them does not come along, and what costs too much is given up."""
+
+import io
+import socket
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pikepdf
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from PIL import Image
+from pytest_django import Settings
+
+from apps.accounts import verification
+from apps.accounts.documents import cleaned
+from apps.accounts.models import Organisation, User
+from apps.core.errors import RuleViolation
+from tests.documents import PDF, image, pdf
+
+
+def clean(content: bytes, name: str = "licence.pdf") -> tuple[str, bytes]:
+    file = cleaned(SimpleUploadedFile(name, content))
+    return str(file.name), file.read()
+
+
+def refusal(content: bytes) -> str:
+    with pytest.raises(RuleViolation) as refused:
+        clean(content)
+    return refused.value.code
+
+
+def test_a_script_and_a_file_in_a_pdf_do_not_come_along() -> None:
+    script = pikepdf.Dictionary(S=pikepdf.Name.JavaScript, JS="app.alert('here')")
+    content = pdf(OpenAction=script, AA=pikepdf.Dictionary(WC=script))
+    with pikepdf.open(io.BytesIO(content)) as document:
+        document.attachments["hidden.exe"] = b"MZ a program"
+        document.save(file := io.BytesIO())
+    assert b"alert" in file.getvalue()
+
+    _name, kept = clean(file.getvalue())
+
+    assert b"alert" not in kept
+    with pikepdf.open(io.BytesIO(kept)) as document:
+        assert len(document.pages) == 1
+        assert not document.attachments
+        assert not {"/OpenAction", "/AA"} & set(document.Root.keys())
+
+
+def test_an_action_that_starts_a_program_is_taken_from_the_page() -> None:
+    with pikepdf.open(io.BytesIO(PDF)) as document:
+        launch = pikepdf.Dictionary(S=pikepdf.Name.Launch, F="cmd.exe")
+        link = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Link, Rect=[0, 0, 9, 9], A=launch)
+        document.pages[0].obj["/Annots"] = pikepdf.Array([document.make_indirect(link)])
+        document.save(file := io.BytesIO())
+
+    _name, kept = clean(file.getvalue())
+
+    with pikepdf.open(io.BytesIO(kept)) as document:
+        assert "cmd.exe" not in str([dict(one) for one in document.pages[0].obj.get("/Annots", [])])
+
+
+def test_a_photo_loses_its_place_and_what_is_behind_it() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "taken in the ward of Mrs Li"
+    content = image("JPEG", exif=exif) + b"PK\x03\x04 an archive behind the image"
+
+    name, kept = clean(content, "photo.pdf")
+
+    assert name == "document.jpg", "it is called after what it is"
+    assert b"Mrs Li" not in kept
+    assert b"PK" not in kept
+    assert Image.open(io.BytesIO(kept)).size == (40, 20)
+
+
+def test_a_photo_that_was_turned_stays_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it by a quarter
+    _name, kept = clean(image("JPEG", exif=exif))
+    assert Image.open(io.BytesIO(kept)).size == (20, 40)
+
+
+def bomb(side: int) -> bytes:
+    """A PNG of a few kilobytes with side × side pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack("!L", len(content)) + kind + content + struct.pack("!L", zlib.crc32(kind + content))
+
+    packer = zlib.compressobj(9)
+    row = b"\0" + b"\0" * (side // 8)
+    lines = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    head = struct.pack("!LLBBBBB", side, side, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"MZ\x90 a program", "document_kind"),
+        (b"%PDF-1.7 and nothing else", "document_kind"),
+        (b"\x89PNG\r\n\x1a\n and nothing else", "document_kind"),
+        (b"", "document_kind"),
+        (bomb(16_000), "document_too_costly"),
+        (PDF + b"0" * 5 * 1024 * 1024, "document_too_large"),
+    ],
+)
+def test_what_is_no_document_is_refused(content: bytes, code: str) -> None:
+    assert refusal(content) == code
+
+
+def test_a_locked_pdf_is_refused() -> None:
+    with pikepdf.open(io.BytesIO(PDF)) as document:
+        document.save(file := io.BytesIO(), encryption=pikepdf.Encryption(owner="a", user="b"))
+    assert refusal(file.getvalue()) == "document_kind"
+
+
+@contextmanager
+def scanner(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """A daemon that speaks as ClamAV's does; yields its address and what it was sent."""
+    received: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        connection, _address = listener.accept()
+        with connection, connection.makefile("rb") as sent:
+            assert sent.read(10) == b"zINSTREAM\0"
+            while length := struct.unpack("!L", sent.read(4))[0]:
+                received.append(sent.read(length))
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        yield f"tcp://127.0.0.1:{listener.getsockname()[1]}", received
+        thread.join(5)
+
+
+def test_a_scanner_is_asked_before_anything_reads_the_document(settings: Settings) -> None:
+    with scanner(b"stream: OK\0") as (settings.CLAMAV_URL, received):
+        assert clean(PDF)[0] == "document.pdf"
+    assert b"".join(received) == PDF
+
+    with scanner(b"stream: Eicar-Signature FOUND\0") as (settings.CLAMAV_URL, _received):
+        assert refusal(PDF) == "document_infected"
+
+
+def test_without_its_scanner_a_document_is_not_kept(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        settings.CLAMAV_URL = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
+    assert refusal(PDF) == "scanner_away"
+
+
+@pytest.mark.django_db
+def test_an_organisation_keeps_a_few_documents(
+    hospital: Organisation, buyer: User, monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: str
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    monkeypatch.setattr(verification, "MAX_DOCUMENTS", 1)
+    verification.add_evidence(hospital, SimpleUploadedFile("one.pdf", PDF), by=buyer)
+
+    with pytest.raises(RuleViolation) as refused:
+        verification.add_evidence(hospital, SimpleUploadedFile("two.pdf", PDF), by=buyer)
+    assert refused.value.code == "too_many_documents"
