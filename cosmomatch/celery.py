@@ -20,13 +20,14 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)  # binds the ids of the request that sent a task
 
-# Each channel of messages has a queue of its own, so that no slow one delays another or the matching. A worker that is
-# started without `-Q` takes them all.
-app.conf.task_queues = [Queue(name) for name in ("celery", "email", "sms", "webhook")]
+# Each channel of messages has a queue of its own, and so have imports, so that nothing slow delays another or the
+# matching. A worker that is started without `-Q` takes them all.
+app.conf.task_queues = [Queue(name) for name in ("celery", "email", "sms", "webhook", "imports")]
 app.conf.task_routes = {
     "apps.notifications.tasks.send_emails": {"queue": "email"},
     "apps.notifications.tasks.send_texts": {"queue": "sms"},
     "apps.notifications.tasks.send_webhooks": {"queue": "webhook"},
+    "apps.supply.tasks.import_sheets": {"queue": "imports"},
 }
 
 
@@ -53,6 +54,8 @@ app.conf.beat_schedule = {
     "age demands": every(60, "apps.demands.tasks.sweep"),
     "age offers": every(60, "apps.supply.tasks.sweep"),
     "forget answers kept for repeats": every(3600, "apps.api.tasks.forget_old_keys"),
+    "import sheets": every(15, "apps.supply.tasks.import_sheets"),
+    "forget old imports": every(3600, "apps.supply.tasks.purge_imports"),
     "prove that beat and worker live": every(10, "apps.ops.tasks.heartbeat"),
 }
 

@@ -399,6 +399,8 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed": "30/m/ip,5/5m/key",
     "login_failed_anywhere": "100/h/key",
     "login_failed_known": "5/5m/key",
+    "factor_by_token": "5/5m/key",
+    "registered": "50/d/key",  # of one network
 }
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True

@@ -160,8 +160,23 @@ def _rest_organisation(organisation: Organisation, *, by: User) -> None:
     if organisation.is_verified:
         move(organisation, OrganisationState.UNVERIFIED, state_reason=reason)
         audit.record(by, "organisation.dormant", organisation)
+        _tell_desk(organisation)
     elif organisation.state == OrganisationState.PENDING:
         clear_verification(organisation, by=by, reason=reason)
+
+
+def _tell_desk(organisation: Organisation) -> None:
+    """The nearest desk hears of it, so that it finds somebody who answers for the needs and offers."""
+    desk = Organisation.objects.coordinating(organisation.region).first()
+    if desk:
+        facts = {
+            "organisation_id": organisation.pk,
+            "organisation": organisation.name,
+            "region": organisation.region.full_names,
+        }
+        # The time is part of the key, because an organisation may go dormant several times.
+        key = f"organisation.dormant:{organisation.pk}:{timezone.now():%Y%m%d%H%M%S}"
+        tell("organisation.dormant", desk, facts, key=key)
 
 
 def _wake_organisation(organisation: Organisation, *, by: User) -> None:

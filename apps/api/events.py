@@ -69,6 +69,7 @@ EVENTS: Final = {
     "order.delivered": "The requester said what it received.",
     "order.repeated": "A requester ordered again.",
     "order.shipped": "Goods of an order have left.",
+    "organisation.dormant": "Nobody manages an organisation of your region any more.",
     "organisation.rejected": "Your organisation was not verified.",
     "organisation.submitted": "An organisation of your region asks to be verified.",
     "organisation.unverified": "Your organisation must be verified anew.",

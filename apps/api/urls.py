@@ -8,6 +8,7 @@ from apps.api.resources import (
     demands,
     description,
     exports,
+    imports,
     matches,
     offers,
     orders,
@@ -28,6 +29,7 @@ router.register("regions", catalogue.RegionViewSet, "region")
 router.register("units", catalogue.UnitViewSet, "unit")
 router.register("demands", demands.DemandViewSet, "demand")
 router.register("offers", offers.OfferViewSet, "offer")
+router.register("imports", imports.SheetImportViewSet, "import")
 router.register("matches", matches.MatchViewSet, "match")
 router.register("orders", orders.OrderViewSet, "order")
 router.register("organisations", organisations.OrganisationViewSet, "organisation")

@@ -17,6 +17,7 @@ from django.db.models.expressions import Combinable
 from django.utils import translation
 
 from apps.catalogue.models import Item, Standard
+from apps.exports.workbook import DAY_STYLE, TIME_STYLE
 
 # The column that names a row of reference data to partners. Other rows are named by their primary key: a region's is
 # its public code, an organisation's is its opaque id.
@@ -26,9 +27,12 @@ PUBLIC_NAMES: Final[dict[type[models.Model], str]] = {Item: "key", Standard: "co
 class ColumnKind(Enum):
     """What a column holds, as far as the formats write it differently."""
 
-    PLAIN = "plain"  # numbers, days, and codes that the program chose
-    ID = "id"  # an opaque id or a price: a string in JSON, so that no program rounds it
+    PLAIN = "plain"  # a code that the program chose
+    NUMBER = "number"
+    ID = "id"  # an opaque id: a string in JSON, so that no program rounds it
+    PRICE = "price"  # the same, but a number in a sheet
     TIME = "time"
+    DAY = "day"
     FLAG = "flag"
     TYPED = "typed"  # text that somebody typed
     CODES = "codes"  # several codes; CSV divides them by spaces
@@ -79,18 +83,23 @@ def _kind_of(field: Any) -> ColumnKind:
     if field.is_relation:
         # The ids of our own tables are numbers; codes of reference data are text already.
         return ColumnKind.ID if isinstance(field.target_field, models.AutoField) else ColumnKind.PLAIN
-    # JavaScript reads JSON numbers as doubles: an id above 2 ** 53, or a price, would be rounded.
-    if field.primary_key or isinstance(field, models.DecimalField):
+    if field.primary_key:
         return ColumnKind.ID
-    if isinstance(field, models.DateTimeField):
-        return ColumnKind.TIME
-    if isinstance(field, models.BooleanField):
-        return ColumnKind.FLAG
-    if isinstance(field, ArrayField):
-        return ColumnKind.CODES
     if isinstance(field, models.CharField | models.TextField) and not field.choices:
         return ColumnKind.TYPED
-    return ColumnKind.PLAIN
+    return next((kind for classes, kind in _KINDS if isinstance(field, classes)), ColumnKind.PLAIN)
+
+
+# The first class that fits decides: a `DateTimeField` is a `DateField` too. JavaScript reads JSON numbers as doubles:
+# an id above 2 ** 53, or a price, would be rounded.
+_KINDS: Final = (
+    (models.DecimalField, ColumnKind.PRICE),
+    (models.IntegerField | models.FloatField, ColumnKind.NUMBER),
+    (models.DateTimeField, ColumnKind.TIME),
+    (models.DateField, ColumnKind.DAY),
+    (models.BooleanField, ColumnKind.FLAG),
+    (ArrayField, ColumnKind.CODES),
+)
 
 
 def for_csv(column: ExportColumn) -> Any:
@@ -103,6 +112,15 @@ def for_json(column: ExportColumn) -> Any:
     """The expression whose value JSON Lines shows of a column."""
     write = _JSON.get(column.kind)
     return write(column.value) if write else column.value
+
+
+def for_sheet(column: ExportColumn) -> Any:
+    """The expression whose value is the cell of a column in a sheet of XLSX, as XML."""
+    if column.kind == ColumnKind.CODES:
+        return TextCell(SpaceSeparated(column.value))
+    if template := _CELLS.get(column.kind):
+        return ValueCell(column.value, template=template)
+    return TextCell(AsText(column.value))
 
 
 class UtcText(Func):
@@ -154,4 +172,46 @@ _CSV: Final[dict[ColumnKind, type[Func]]] = {
     ColumnKind.TYPED: HarmlessText,
 }
 # JSON has flags, lists and escapes of its own.
-_JSON: Final[dict[ColumnKind, type[Func]]] = {ColumnKind.TIME: UtcText, ColumnKind.ID: AsText}
+_JSON: Final[dict[ColumnKind, type[Func]]] = {
+    ColumnKind.TIME: UtcText,
+    ColumnKind.ID: AsText,
+    ColumnKind.PRICE: AsText,
+}
+
+
+class ValueCell(Func):
+    """A cell of a number, a flag, a day or a time. Without a value it is empty, and still there: cells go by place."""
+
+    output_field = TextField()
+
+
+class TextCell(Func):
+    """A cell of text, which no spreadsheet takes for a formula.
+
+    XML has no control characters, and SpreadsheetML writes them as `_x0007_`: text of that form is guarded.
+    """
+
+    template = (
+        'coalesce(\'<c t="inlineStr"><is><t xml:space="preserve">\' || regexp_replace(regexp_replace('
+        "replace(replace(replace(replace(replace(%(expressions)s, '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), "
+        "E'\\n', '&#10;'), E'\\r', '&#13;'), '_(?=x[0-9A-Fa-f]{4}_)', '_x005F_', 'g'), "
+        "'[\\u0001-\\u0008\\u000B\\u000C\\u000E-\\u001F\\uFFFE\\uFFFF]', '', 'g') || '</t></is></c>', '<c/>')"
+    )
+    output_field = TextField()
+
+
+def _value_cell(attributes: str, text: str) -> str:
+    return f"coalesce('<c{attributes}><v>' || {text} || '</v></c>', '<c/>')"
+
+
+# Spreadsheets count days from the end of 1899. A time is in UTC, as they know no zones.
+_CELLS: Final = {
+    ColumnKind.NUMBER: _value_cell("", "(%(expressions)s)::text"),
+    ColumnKind.PRICE: _value_cell("", "(%(expressions)s)::text"),
+    ColumnKind.FLAG: _value_cell(' t="b"', "(%(expressions)s)::int::text"),
+    ColumnKind.DAY: _value_cell(f' s="{DAY_STYLE}"', "(%(expressions)s - DATE '1899-12-30')::text"),
+    ColumnKind.TIME: _value_cell(
+        f' s="{TIME_STYLE}"',
+        "round(extract(epoch FROM %(expressions)s - TIMESTAMPTZ '1899-12-30 00:00:00+00') / 86400, 9)::text",
+    ),
+}

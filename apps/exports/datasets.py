@@ -16,7 +16,8 @@ from apps.core.models import TimeStamped
 from apps.demands.fields import DEMAND_FIELDS
 from apps.demands.models import Demand, DemandState
 from apps.exports.columns import ColumnKind, ExportColumn, columns_of
-from apps.fulfilment.models import Order, OrderState
+from apps.exports.models import Tombstone
+from apps.fulfilment.models import Delivery, Order, OrderState, Shipment
 from apps.matching.models import Match, MatchState
 from apps.supply.fields import OFFER_FIELDS
 from apps.supply.models import Offer, OfferState
@@ -29,7 +30,7 @@ class ExportDataset:
     name: str
     model: type[TimeStamped]
     columns: tuple[ExportColumn, ...]
-    states: tuple[str, ...]
+    states: tuple[str, ...]  # none where a row has none
     item: str | None  # the lookup of the row's item; None where a row has none
     regions: tuple[str, ...] = field(default=("region",))  # the lookups of the regions that the row lies in
     has_drafts: bool = False
@@ -44,6 +45,37 @@ class ExportDataset:
         updated_since: dt.datetime | None = None,
     ) -> QuerySet[Any]:
         """The rows that the user may see, in the order of change. A region stands for all within it."""
+        rows = self._within(user, region, item)
+        if states:
+            rows = rows.filter(state__in=states)
+        if updated_since is not None:
+            rows = rows.filter(self.model.changed_since(updated_since))
+        return rows.order_by(*self.model.BY_CHANGE)
+
+    def tombstones(
+        self,
+        user: User,
+        *,
+        region: Region | None = None,
+        item: Item | None = None,
+        states: tuple[str, ...] = (),
+        updated_since: dt.datetime,
+    ) -> list[tuple[str, QuerySet[Any]]]:
+        """What left these rows since, as (lookup of its id, rows with `updated_at`). Some were never among them.
+
+        First what changed and is in none of the states now, then what the user does not see there any more.
+        """
+        within = self._within(user, region, item)
+        changed = within.filter(self.model.changed_since(updated_since)).exclude(state__in=states) if states else None
+        gone = Tombstone.objects.visible_to(user).filter(dataset=self.name, updated_at__gte=updated_since)
+        gone = gone.exclude(row__in=within.values("pk")).order_by("row", "-updated_at").distinct("row")
+        return [
+            *([("pk", changed.order_by(*self.model.BY_CHANGE))] if changed is not None else []),
+            ("row", gone),
+        ]
+
+    def _within(self, user: User, region: Region | None, item: Item | None) -> QuerySet[Any]:
+        """The rows that the user may see, of an item and in a region, whatever their state."""
         # `visible_to` comes first and alone decides what a partner gets; all other filters only narrow it.
         rows: QuerySet[Any] = self.model._default_manager.visible_to(user)  # type: ignore[attr-defined]  # each has it
         if self.has_drafts:
@@ -58,11 +90,7 @@ class ExportDataset:
             rows = rows.filter(within)
         if item is not None and self.item:
             rows = rows.filter(**{self.item: item})
-        if states:
-            rows = rows.filter(state__in=states)
-        if updated_since is not None:
-            rows = rows.filter(self.model.changed_since(updated_since))
-        return rows.order_by(*self.model.BY_CHANGE)
+        return rows
 
 
 # Columns whose value stands in a related row, or which are text that nobody typed.
@@ -166,6 +194,43 @@ ORDERS: Final = ExportDataset(
     regions=("match__demand__region", "match__offer__origin_region"),
 )
 
+
+def _of_orders(model: type[Shipment | Delivery], *facts: str) -> tuple[ExportColumn, ...]:
+    """The columns of what belongs to an order: which one, between whom, of what, and these facts."""
+    return (
+        *columns_of(model, "id", "order"),
+        ExportColumn("match", "order__match_id", ColumnKind.ID),
+        ExportColumn("demand", "order__match__demand_id", ColumnKind.ID),
+        ExportColumn("reference", "order__match__demand__reference"),
+        ExportColumn("requester_id", "order__match__demand__organisation_id", ColumnKind.ID),
+        ExportColumn("requester", "order__match__demand__organisation__name", ColumnKind.TYPED),
+        ExportColumn("supplier_id", "order__match__offer__organisation_id", ColumnKind.ID),
+        ExportColumn("supplier", "order__match__offer__organisation__name", ColumnKind.TYPED),
+        ExportColumn("item", "order__match__offer__item__key"),
+        ExportColumn("unit", "order__match__offer__item__unit_id"),
+        ExportColumn("region", "order__match__demand__region_id"),
+        *columns_of(model, *facts, "created_at", "updated_at"),
+    )
+
+
+SHIPMENTS: Final = ExportDataset(
+    name="shipments",
+    model=Shipment,
+    columns=_of_orders(Shipment, "quantity", "carrier", "tracking_number", "expected_on", "shipped_at"),
+    states=(),
+    item="order__match__offer__item",
+    regions=("order__match__demand__region", "order__match__offer__origin_region"),
+)
+
+DELIVERIES: Final = ExportDataset(
+    name="deliveries",
+    model=Delivery,
+    columns=_of_orders(Delivery, "quantity_accepted", "quantity_rejected", "reason", "received_at"),
+    states=(),
+    item="order__match__offer__item",
+    regions=("order__match__demand__region", "order__match__offer__origin_region"),
+)
+
 ORGANISATIONS: Final = ExportDataset(
     name="organisations",
     model=Organisation,
@@ -179,4 +244,6 @@ ORGANISATIONS: Final = ExportDataset(
     item=None,
 )
 
-DATASETS: Final = {dataset.name: dataset for dataset in (DEMANDS, OFFERS, MATCHES, ORDERS, ORGANISATIONS)}
+DATASETS: Final = {
+    dataset.name: dataset for dataset in (DEMANDS, OFFERS, MATCHES, ORDERS, SHIPMENTS, DELIVERIES, ORGANISATIONS)
+}

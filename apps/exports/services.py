@@ -16,18 +16,23 @@ from typing import Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField, Value
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.catalogue.models import Item, Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
-from apps.exports.columns import ExportColumn, for_csv, for_json
+from apps.exports import workbook
+from apps.exports.columns import ColumnKind, ExportColumn, for_csv, for_json, for_sheet
 from apps.exports.datasets import ExportDataset
 from apps.exports.spool import BLOCK, ReaderLeft, Spool
 
 EXPORT_SECONDS: Final = 600  # the most that the database may take for one
+
+# PostgreSQL weighs plans by when the last row comes, and would sort all before the first. With these settings it reads
+# the index of changes, and nothing is compiled and no process started before the first row.
+FIRST_ROWS_AT_ONCE: Final = ("enable_sort = off", "jit = off", "max_parallel_workers_per_gather = 0")
 
 # A transaction that begins between reading the clock and reading the running transactions does not show yet.
 MARGIN: Final = dt.timedelta(milliseconds=100)
@@ -45,6 +50,7 @@ class ExportFormat(StrEnum):
 MEDIA_TYPES: Final = {
     ExportFormat.CSV: "text/csv; charset=utf-8; header=present",
     ExportFormat.JSONL: "application/jsonl",
+    ExportFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 
 
@@ -81,12 +87,12 @@ def pull(
     """The rows of `dataset` that `user` may see, changed at `updated_since` or later, in the order of change.
 
     With `excel`, CSV begins with a byte order mark: Excel takes a file without one for the code page of its system.
-    Raises `RuleViolation`: `format_not_available`, `state_unknown`, `item_not_possible`.
+    Raises `RuleViolation`: `format_not_available`, `state_unknown`, `item_not_possible`, `too_many_rows`.
     """
     if form not in MEDIA_TYPES:
         raise RuleViolation(
             "format_not_available",
-            _("The format “%(format)s” is not available. Take csv or jsonl.") % {"format": form[:20]},
+            _("The format “%(format)s” is not available. Take csv, jsonl or xlsx.") % {"format": form[:20]},
             field="format",
         )
     unknown = [state for state in states if state not in dataset.states]
@@ -100,7 +106,17 @@ def pull(
         raise RuleViolation("item_not_possible", _("This dataset cannot be narrowed to an item."), field="item")
 
     rows = dataset.rows(user, region=region, item=item, states=states, updated_since=updated_since)
-    statement, parameters = copy_statement(dataset, rows, form)
+    if form == ExportFormat.XLSX and rows.order_by()[workbook.MOST_ROWS :].exists():
+        raise RuleViolation(
+            "too_many_rows",
+            _("A sheet has at most %(most)s rows. Narrow it, or take csv.") % {"most": workbook.MOST_ROWS},
+            field="format",
+        )
+    parts = [(rows, (*dataset.columns, _removed(is_removed=False)))]
+    if updated_since is not None:
+        left = dataset.tombstones(user, region=region, item=item, states=states, updated_since=updated_since)
+        parts += [(rows, tombstone_columns(dataset, lookup)) for lookup, rows in left]
+    statements = [copy_statement(rows, columns, form, first=not index) for index, (rows, columns) in enumerate(parts)]
     # Before the query runs: a moment taken later could pass over rows that the query does not show yet.
     since = next_since()
     start = codecs.BOM_UTF8 if excel and form == ExportFormat.CSV else b""
@@ -111,7 +127,25 @@ def pull(
         "updated_since": updated_since and updated_since.isoformat(),
     }
     asked = {"dataset": dataset.name, "format": str(form), **{name: value for name, value in narrowed.items() if value}}
-    return ExportPull(_blocks(statement, parameters, start, user, asked), since)
+    blocks = _blocks(statements, start, user, asked)
+    if form == ExportFormat.XLSX:
+        blocks = workbook.packed(dataset.name, [column.name for column in parts[0][1]], blocks, BLOCK)
+    return ExportPull(blocks, since)
+
+
+def _removed(*, is_removed: bool) -> ExportColumn:
+    """The last column of every row: whether it says that a row of this id left."""
+    return ExportColumn("removed", lambda: Value(is_removed), ColumnKind.FLAG)
+
+
+def tombstone_columns(dataset: ExportDataset, id_lookup: str) -> tuple[ExportColumn, ...]:
+    """The columns of rows that left: their id and when, and nothing else of them."""
+    nothing = {column.name: ExportColumn(column.name, lambda: Value(None, TextField())) for column in dataset.columns}
+    told = {
+        "id": ExportColumn("id", id_lookup, ColumnKind.ID),
+        "updated_at": ExportColumn("updated_at", "updated_at", ColumnKind.TIME),
+    }
+    return (*{**nothing, **told}.values(), _removed(is_removed=True))
 
 
 def next_since() -> dt.datetime:
@@ -136,39 +170,53 @@ def next_since() -> dt.datetime:
     return moment - MARGIN  # type: ignore[no-any-return]  # a timestamptz
 
 
-def copy_statement(dataset: ExportDataset, rows: QuerySet[Any], form: str) -> tuple[str, tuple[Any, ...]]:
-    """The COPY that writes these rows in this format, and its parameters."""
-    return _csv(dataset, rows) if form == ExportFormat.CSV else _json_lines(dataset, rows)
+Statement = tuple[str, tuple[Any, ...]]
 
 
-def _csv(dataset: ExportDataset, rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
-    select, parameters = _select(rows, dataset, for_csv)
-    return f"COPY ({select}) TO STDOUT (FORMAT csv, HEADER)", parameters
+def copy_statement(
+    rows: QuerySet[Any], columns: tuple[ExportColumn, ...], form: str, *, first: bool = True
+) -> Statement:
+    """The COPY that writes these columns of rows in this format, and its parameters. The first one has the header."""
+    return _STATEMENTS[ExportFormat(form)](rows, columns, first)
 
 
-def _json_lines(dataset: ExportDataset, rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
-    select, parameters = _select(rows, dataset, for_json)
-    # JSON escapes every control character, so with these as delimiter and quote a line is written as it is.
-    options = r"FORMAT csv, DELIMITER E'\x02', QUOTE E'\x01'"
+def _csv(rows: QuerySet[Any], columns: tuple[ExportColumn, ...], first: bool) -> Statement:
+    select, parameters = _select(rows, columns, for_csv)
+    return f"COPY ({select}) TO STDOUT (FORMAT csv{', HEADER' if first else ''})", parameters
+
+
+def _json_lines(rows: QuerySet[Any], columns: tuple[ExportColumn, ...], _first: bool) -> Statement:
+    select, parameters = _select(rows, columns, for_json)
     lines = f"SELECT row_to_json(line) FROM ({select}) AS line"  # noqa: S608  # the names and expressions are ours
-    return f"COPY ({lines}) TO STDOUT ({options})", parameters
+    return f"COPY ({lines}) TO STDOUT ({_AS_IT_IS})", parameters
 
 
-def _select(
-    rows: QuerySet[Any], dataset: ExportDataset, write: Callable[[ExportColumn], Any]
-) -> tuple[str, tuple[Any, ...]]:
-    """The rows with the dataset's columns under their public names."""
-    query = rows.values_list(*(write(column) for column in dataset.columns)).query
+def _sheet_rows(rows: QuerySet[Any], columns: tuple[ExportColumn, ...], _first: bool) -> Statement:
+    select, parameters = _select(rows, columns, for_sheet)
+    cells = ", ".join(f'"{column.name}"' for column in columns)
+    lines = f"SELECT concat('<row>', {cells}, '</row>') FROM ({select}) AS line"  # noqa: S608  # the names are ours
+    return f"COPY ({lines}) TO STDOUT ({_AS_IT_IS})", parameters
+
+
+# Neither JSON nor XML holds a control character, so with these as delimiter and quote a line is written as it is.
+_AS_IT_IS: Final = r"FORMAT csv, DELIMITER E'\x02', QUOTE E'\x01'"
+
+_STATEMENTS: Final = {ExportFormat.CSV: _csv, ExportFormat.JSONL: _json_lines, ExportFormat.XLSX: _sheet_rows}
+
+
+def _select(rows: QuerySet[Any], columns: tuple[ExportColumn, ...], write: Callable[[ExportColumn], Any]) -> Statement:
+    """The rows with these columns under their public names."""
+    query = rows.values_list(*(write(column) for column in columns)).query
     # Somebody who may see nothing gets no rows; Django would not ask the database at all.
     select, parameters = query.get_compiler(connection=connection, elide_empty=False).as_sql()
-    names = ", ".join(f'"{column.name}"' for column in dataset.columns)
+    names = ", ".join(f'"{column.name}"' for column in columns)
     return f"SELECT * FROM ({select}) AS row ({names})", tuple(parameters)  # noqa: S608  # the names and expressions are ours
 
 
 def _blocks(
-    statement: str, parameters: tuple[Any, ...], start: bytes, user: User, asked: dict[str, Any]
+    statements: list[Statement], start: bytes, user: User, asked: dict[str, Any]
 ) -> Generator[bytes, None, None]:
-    """`start` and the output of a COPY, in blocks. Closing the generator cancels the query and ends its transaction.
+    """`start` and the output of COPYs, in blocks. Closing the generator cancels the query and ends its transaction.
 
     What was `asked` goes into the audit trail with the number of rows, which is null where the reader left before all
     were made.
@@ -179,7 +227,7 @@ def _blocks(
     database.ensure_connection()
     # The writer has the connection of this thread, which does not touch it before the writer has ended.
     database.inc_thread_sharing()
-    writer = Thread(target=_copy, args=(database, statement, parameters, spool), name="export", daemon=True)
+    writer = Thread(target=_copy, args=(database, statements, spool), name="export", daemon=True)
     writer.start()
     try:
         yield from spool.read()
@@ -191,7 +239,7 @@ def _blocks(
         audit.record(user, "export.pulled", user, **asked, rows=spool.rows)
 
 
-def _copy(database: BaseDatabaseWrapper, statement: str, parameters: tuple[Any, ...], spool: Spool) -> None:
+def _copy(database: BaseDatabaseWrapper, statements: list[Statement], spool: Spool) -> None:
     """Copy into the spool at full speed, end the transaction, and give the connection back to its pool."""
     error: BaseException | None = None
     try:
@@ -201,10 +249,15 @@ def _copy(database: BaseDatabaseWrapper, statement: str, parameters: tuple[Any, 
             session.execute("SET TRANSACTION READ ONLY")
             # It may take longer than a page may.
             session.execute(f"SET LOCAL statement_timeout = '{EXPORT_SECONDS}s'")
-            with session.cursor() as cursor:
-                with cursor.copy(statement, parameters) as copy:
-                    _write_blocks(copy, spool)
-                spool.rows = cursor.rowcount
+            for setting in FIRST_ROWS_AT_ONCE:
+                session.execute(f"SET LOCAL {setting}")
+            rows = 0
+            for statement, parameters in statements:
+                with session.cursor() as cursor:
+                    with cursor.copy(statement, parameters) as copy:
+                        _write_blocks(copy, spool)
+                    rows += cursor.rowcount
+            spool.rows = rows
     except ReaderLeft:
         pass
     except Exception as caught:  # noqa: BLE001  # whatever it is, the reader raises it

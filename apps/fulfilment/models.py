@@ -1,7 +1,7 @@
 """Orders and what became of them."""
 
 from decimal import Decimal
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
@@ -138,6 +138,23 @@ class Order(TimeStamped):
         return self.quantity_shipped - self.quantity_received - self.quantity_rejected
 
 
+Part = TypeVar("Part", bound=models.Model)
+
+
+class PartOfOrderQuerySet(models.QuerySet[Part]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Whoever sees the order sees what was sent and received of it."""
+        return self.filter(order__in=Order.objects.visible_to(user))
+
+
+class ShipmentQuerySet(PartOfOrderQuerySet["Shipment"]):
+    pass
+
+
+class DeliveryQuerySet(PartOfOrderQuerySet["Delivery"]):
+    pass
+
+
 class Shipment(TimeStamped):
     """A part of an order, or all of it, that has left the supplier."""
 
@@ -149,9 +166,13 @@ class Shipment(TimeStamped):
     shipped_at = models.DateTimeField(_("shipped"))
     shipped_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
 
+    objects = ShipmentQuerySet.as_manager()
+
     class Meta(TimeStamped.Meta):
         verbose_name = _("shipment")
         verbose_name_plural = _("shipments")
+        # Partners pull changes in this order.
+        indexes: ClassVar = [models.Index(fields=["updated_at", "id"], name="shipment_by_change")]
         constraints: ClassVar = [models.CheckConstraint(condition=Q(quantity__gt=0), name="shipment_quantity_positive")]
 
     def __str__(self) -> str:
@@ -177,9 +198,13 @@ class Delivery(TimeStamped):
     received_at = models.DateTimeField(_("received"))
     received_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
 
+    objects = DeliveryQuerySet.as_manager()
+
     class Meta(TimeStamped.Meta):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
+        # Partners pull changes in this order.
+        indexes: ClassVar = [models.Index(fields=["updated_at", "id"], name="delivery_by_change")]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(quantity_accepted__gte=0, quantity_rejected__gte=0)

@@ -118,11 +118,11 @@ def processes(
             [*worker, "-Q", "celery", f"--concurrency={workers}", "-n", "worker@%h"],
             of_worker,
         ),
-        # Messages wait for other people's servers, so they have a process of their own: a thread for each channel, and
-        # one to answer a second run of a channel at once.
+        # Messages wait for other people's servers, so they have a process of their own: a thread for each channel, one
+        # for imports, which may take a while too, and one to answer a second run at once.
         Process(
             "sender",
-            [*worker, "-Q", "email,sms,webhook", "--pool=threads", "--concurrency=4", "-n", "sender@%h"],
+            [*worker, "-Q", "email,sms,webhook,imports", "--pool=threads", "--concurrency=5", "-n", "sender@%h"],
             of_worker | {"PROCESS": "sender"},
         ),
         Process(

@@ -10,6 +10,7 @@ from apps.portal.views import (
     needs,
     orders,
     organisation,
+    own_data,
     partner,
     people,
     policy,
@@ -28,6 +29,7 @@ from apps.portal.views.desk import queues
 everybody = [
     path("", public.board, name="board"),
     path("promise/", public.promise, name="promise"),
+    path("privacy/", own_data.privacy, name="privacy"),
     path("language/", account.switch_language, name="language"),
     # Under allauth's own names too: reversing takes the pattern that was added last.
     path("login/", entrance.login, name="account_login"),
@@ -36,6 +38,8 @@ everybody = [
     path("register/", entrance.signup, name="account_signup"),
     path("register/", entrance.signup, name="register"),
     path("account/", account.profile, name="account"),
+    path("account/data/", own_data.download, name="own-data"),
+    path("account/close/", own_data.close, name="account-close"),
     path("account/tokens/", account.tokens, name="tokens"),
     path("account/tokens/<str:key>/revoke/", account.revoke_token, name="token-revoke"),
     path("notifications/", account.notifications, name="notifications"),

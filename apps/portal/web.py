@@ -2,6 +2,7 @@
 
 from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from allauth.core.exceptions import ReauthenticationRequired
+from allauth.core.internal.httpkit import get_client_ip
 from django.contrib import messages
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,6 +19,11 @@ def user_of(request: HttpRequest) -> User:
     """The user of a request that a login was demanded for."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def network_address(request: HttpRequest) -> str:
+    """From where a request came, behind the proxies that are trusted."""
+    return get_client_ip(request) or ""
 
 
 def require_password(request: HttpRequest) -> None:

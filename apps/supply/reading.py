@@ -1,7 +1,7 @@
 """Makes offers from the rows of a sheet: finds the item, standard and region of each name, and says every fault."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,6 +24,10 @@ from apps.supply.review import OfferDoubt, Usual, doubts_about
 _MOST_PLACES: Final = 5_000
 _MOST_SEARCHED: Final = 5
 _MOST_COMPARED: Final = 100
+# Of the time that a full sheet takes, when the file is read and when its names are found.
+_FILE_READ: Final = 0.4
+_NAMES_FOUND: Final = 0.8
+_TOLD_EVERY: Final = 500  # rows
 _FAULTS: Final[dict[str, Text]] = {
     "missing": _("This is missing."),
     "not_whole": _("“%(value)s” is not a whole number."),
@@ -64,12 +68,20 @@ class ReadSheet:
         return {f"{row.number}.{column}": messages for row in self.faulty for column, messages in row.errors.items()}
 
 
-def read_rows(organisation: Organisation, data: bytes, *, by: User | None, publish: bool = False) -> ReadSheet:
+def read_rows(
+    organisation: Organisation,
+    data: bytes,
+    *,
+    by: User | None,
+    publish: bool = False,
+    on_progress: Callable[[float], None] = lambda _share: None,
+) -> ReadSheet:
     """Read a CSV or XLSX sheet of offers and check each row. Nothing is written.
 
     With `publish`, the rows are also checked for what would keep them from being published, or have them asked about.
-    Raises `sheet_unusable` and `not_a_supplier`.
+    `on_progress` is told the share that is done, from 0 to 1. Raises `sheet_unusable` and `not_a_supplier`.
     """
+    on_progress(0)
     try:
         sheet = sheets.read(data)
     except sheets.UnreadableError as problem:
@@ -77,12 +89,16 @@ def read_rows(organisation: Organisation, data: bytes, *, by: User | None, publi
     if not organisation.can_supply:
         raise RuleViolation("not_a_supplier", _("This kind of organisation does not publish offers."))
 
+    on_progress(_FILE_READ)
     names = _Names(sheet.rows)
     rows = [_read_row(row, names) for row in sheet.rows]
+    on_progress(_NAMES_FOUND)
     good = [row for row in rows if not row.errors]
     references = services.References.of(row.facts for row in good)
-    for row in good:
+    for done, row in enumerate(good):
         _draft(organisation, row, references, by, publish=publish)
+        if done % _TOLD_EVERY == 0:
+            on_progress(_NAMES_FOUND + (1 - _NAMES_FOUND) * done / len(good))
     if publish:
         _judge(organisation, good)
     return ReadSheet(rows, sheet.unknown_columns)
@@ -104,6 +120,22 @@ def save_rows(organisation: Organisation, sheet: ReadSheet, *, by: User | None, 
             sheet.errors, _("Nothing was imported: some rows have faults."), code="rows_invalid"
         )
     return services.create_offers(organisation, [row.facts for row in sheet.rows], by=by, publish=publish)
+
+
+def describe(row: ReadRow) -> dict[str, Any]:
+    """How a row was understood, as JSON: names as codes, and its faults in the language that is active."""
+    item, standard = row.facts.get("item"), row.facts.get("standard")
+    return {
+        "row": row.number,
+        "item": item.key if item else None,
+        "quantity": row.facts.get("quantity"),
+        "standard": standard.code if standard else None,
+        "origin_region": row.offer.origin_region_id if row.offer else None,
+        "minimum_order": row.offer.minimum_order if row.offer else None,
+        "lead_time_days": row.offer.lead_time_days if row.offer else None,
+        "errors": {column: [str(text) for text in texts] for column, texts in row.errors.items()},
+        "doubts": [{"text": str(doubt.text), "is_grave": doubt.is_grave} for doubt in row.doubts],
+    }
 
 
 def _words_for(problem: sheets.UnreadableError) -> Text:
@@ -200,7 +232,7 @@ class _Names:
             codes = {name: places.find(name) for name in unknown}
             found = Region.objects.in_bulk({code for several in codes.values() for code in several})
             regions.update({name: {found[code] for code in several} for name, several in codes.items()})
-        # What may be misspelt costs a search each.
+        # Parts of “Wuchang, Wuhan” may be misspelt. That costs a search each.
         for name in [name for name in unknown if not regions[name]][:_MOST_SEARCHED]:
             regions[name] = set(find(name))
         return regions

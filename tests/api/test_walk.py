@@ -15,10 +15,12 @@ from apps.accounts.permissions import OrganisationKind, Role
 from apps.accounts.services import issue_token
 from apps.api.urls import router
 from apps.demands.models import Demand
-from apps.fulfilment.models import Order
+from apps.exports.datasets import DATASETS
+from apps.fulfilment.models import Delivery, Order, Shipment
 from apps.matching.models import Match
 from apps.notifications.models import WebhookEndpoint
-from apps.supply.models import Offer
+from apps.supply.importing import request_import
+from apps.supply.models import Offer, SheetImport
 from tests.api.conftest import ROOT, Caller, rows_for_a_module
 from tests.factories import (
     DemandFactory,
@@ -67,7 +69,7 @@ def routes() -> Iterator[Route]:
 
 ROUTES = [pytest.param(route, id=str(route)) for route in routes()]
 PROTECTED = [param for param in ROUTES if param.values[0].basename not in PUBLIC]  # type: ignore[union-attr]  # ours
-EXPORTS = ["/exports/demands", "/exports/offers", "/exports/matches", "/exports/orders", "/exports/organisations"]
+EXPORTS = [f"/exports/{name}" for name in DATASETS]
 
 
 @dataclass
@@ -108,6 +110,8 @@ def make_world() -> World:
     offer = OfferFactory.create(organisation=maker)
     match = MatchFactory.create(demand=demand, offer=offer, state="accepted", responded_at=timezone.now())
     order = Order.objects.create(match=match, quantity=match.quantity)
+    shipment = Shipment.objects.create(order=order, quantity=1, shipped_at=timezone.now())
+    delivery = Delivery.objects.create(order=order, quantity_accepted=1, received_at=timezone.now())
     webhook = WebhookEndpoint.objects.create(organisation=hospital, url="https://example.org/hook", secret="whsec_x")
     token, _text = issue_token(users["buyer"], name="theirs", scopes=["read"])
     ids = {
@@ -119,7 +123,10 @@ def make_world() -> World:
         "offer": str(offer.pk),
         "match": str(match.pk),
         "order": str(order.pk),
+        "shipment": str(shipment.pk),
+        "delivery": str(delivery.pk),
         "organisation": str(hospital.pk),
+        "import": str(request_import(maker, b"", by=member(maker), language="en").pk),
         "webhook": str(webhook.pk),
         "token": token.token_key,
     }
@@ -129,7 +136,7 @@ def make_world() -> World:
 def state() -> list[Any]:
     return [
         list(model._default_manager.order_by("pk").values_list())
-        for model in (Demand, Offer, Match, Order, Organisation, WebhookEndpoint)
+        for model in (Demand, Offer, Match, Order, Organisation, SheetImport, WebhookEndpoint)
     ]
 
 
@@ -191,7 +198,8 @@ def test_exports_show_them_nothing_of_it(call: Callable[..., Caller], world: Wor
     answer = call(world.users[who]).get(f"{path}?format=jsonl")
 
     lines = b"".join(answer).decode().splitlines()
-    named = path.removeprefix("/exports/").removesuffix("s").replace("matche", "match")
+    named = DATASETS[path.removeprefix("/exports/")].model._meta.model_name
+    assert named is not None
     assert not any(f'"id":"{world.ids[named]}"' in line for line in lines)
 
 
@@ -205,7 +213,7 @@ def test_a_partner_of_the_region_sees_it_and_may_do_nothing_with_it(
     before = state()
     answer = call(world.users["partner"])(route.method.upper(), world.path(route), {})
 
-    if route.basename in {"offer", "webhook", "token"}:
+    if route.basename in {"offer", "import", "webhook", "token"}:
         assert answer.status_code == 404  # the offer ships from elsewhere, the others are private
     else:
         assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
@@ -220,7 +228,7 @@ def test_a_viewer_of_the_hospital_changes_nothing(call: Callable[..., Caller], w
     before = state()
     answer = call(world.users["colleague"])(route.method.upper(), world.path(route), {})
 
-    assert answer.status_code == (404 if route.basename in {"offer", "token"} else 403)
+    assert answer.status_code == (404 if route.basename in {"offer", "import", "token"} else 403)
     assert state() == before
 
 

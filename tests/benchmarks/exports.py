@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from apps.accounts.models import User
 from apps.accounts.permissions import OrganisationKind
 from apps.demands.models import Demand, DemandState
 from apps.exports.datasets import DATASETS
-from apps.exports.services import _csv, pull
+from apps.exports.services import copy_statement, pull
 from tests.benchmarks.figures import median_time, quantile, row
 from tests.benchmarks.world import WANTED, Market, copy
 from tests.factories import OrganisationFactory, member, region
@@ -32,7 +33,7 @@ def run(market: Market, rows: int) -> None:
     partner = User.objects.get(pk=member(office).pk)
 
     dataset = DATASETS["demands"]
-    statement, parameters = _csv(dataset, dataset.rows(partner))
+    statement, parameters = copy_statement(dataset.rows(partner), dataset.columns, "csv")
     size = len(b"".join(pull(dataset, partner)))
     with connection.cursor():
         text = ClientCursor(connection.connection).mogrify(statement, parameters)
@@ -42,12 +43,25 @@ def run(market: Market, rows: int) -> None:
     }
     if psql := _psql():
         ways["psql, the same query, to a pipe"] = lambda: _run_psql(psql, text)
+    first = quantile([_first_byte(partner) for _ in range(ROUNDS)], 0.5)
+    row("ours, to the first row", f"{first * 1000:,.0f} ms")
     # In turns, so that a busy neighbour disturbs all of them.
     rounds = [{name: median_time(way, 1) for name, way in ways.items()} for _ in range(ROUNDS)]
     took = {name: quantile([times[name] for times in rounds], 0.5) for name in ways}
     floor = min(seconds for name, seconds in took.items() if not name.startswith("ours"))
     for name, seconds in took.items():
         row(name, f"{seconds:,.2f} s", f"{size / seconds / 1e6:,.0f} MB/s, {seconds / floor:.2f} times the floor")
+
+
+def _first_byte(partner: User) -> float:
+    """Seconds until the first block of rows is there."""
+    began = time.monotonic()
+    pulled = pull(DATASETS["demands"], partner)
+    try:
+        next(iter(pulled))
+        return time.monotonic() - began
+    finally:
+        pulled.close()
 
 
 def _demands(market: Market, rows: int) -> None:
@@ -83,6 +97,10 @@ def _demands(market: Market, rows: int) -> None:
 
     copy(Demand, made())
     with connection.cursor() as cursor:
+        # Changed at any time of the half year. The trigger would set the time of this statement.
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute("UPDATE demands_demand SET updated_at = now() - random() * interval '180 days'")
+        cursor.execute("RESET session_replication_role")
         cursor.execute("VACUUM ANALYZE demands_demand")
 
 

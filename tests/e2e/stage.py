@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
@@ -21,8 +22,12 @@ def work() -> None:
         send()
 
 
+# Without this, axe brings over every element that it finds right: half of its time.
+VIOLATIONS: Final = {"resultTypes": ["violations"]}
+
+
 def check_for_everybody(page: Page, name: str) -> None:
-    faults = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"]})
+    faults = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"], **VIOLATIONS})
     assert not faults.response["violations"], f"{name}: {faults.generate_report()}"
 
 

@@ -66,6 +66,14 @@ def give_password(client: Client, password: str = PASSWORD, then: str = "/") -> 
     return client.post("/account/reauthenticate/", {"password": password, "next": then})
 
 
+def log_in_after(sent: Any, user: User) -> None:
+    """What a browser sends from the login page that came in the way of a form (`apps/portal/kept.py`)."""
+    assert sent.status_code == 200
+    carried = {name: sent.context["form"][name].value() for name in ("typed", "typed_at")}
+    where = {"next": sent.wsgi_request.get_full_path(), "login": user.email, "password": PASSWORD}
+    assert sent.client.post("/login/", {**carried, **where})["Location"] == where["next"]
+
+
 def queries(client: Client, path: str) -> int:
     """How often a page asks the database, once the process remembers what it remembers."""
     client.get(path)

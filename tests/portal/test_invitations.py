@@ -271,6 +271,14 @@ def test_the_last_manager_hands_over_to_a_colleague(
     assert hospital.state == OrganisationState.VERIFIED
 
 
+def test_the_desk_is_told_of_an_organisation_without_a_manager(
+    log_in: Login, buyer: User, hospital: Organisation, coordinator: User
+) -> None:
+    log_in(buyer).post(f"/organisation/{hospital.pk}/leave/", {"successor": "nobody"})
+    queue_pending_notices()
+    assert Message.objects.get(event="organisation.dormant").address == coordinator.email
+
+
 def test_without_a_manager_the_organisation_rests_until_one_returns(
     log_in: Login, colleague: User, buyer: User, hospital: Organisation, coordinator: User
 ) -> None:

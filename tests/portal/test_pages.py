@@ -14,10 +14,12 @@ from apps.notifications.models import Channel, Message, MessageState, Notificati
 from tests.documents import PDF
 from tests.factories import DemandFactory, EscalationFactory, MatchFactory, OfferFactory, OrganisationFactory, member
 
-PUBLIC = ["/", "/promise/", "/login/", "/register/", "/account/password/reset/"]
+PUBLIC = ["/", "/promise/", "/privacy/", "/login/", "/register/", "/account/password/reset/"]
 PERSONAL = [
     "/account/",
     "/account/tokens/",
+    "/account/data/",
+    "/account/close/",
     "/account/sessions/",
     "/notifications/",
     "/organisation/new/",

@@ -11,10 +11,9 @@ from apps.policy.models import DraftState, Policy, PolicyDraft
 from apps.policy.services import amend_draft, draft_policy, make_policy
 from apps.policy.values import PolicyValues
 from tests.factories import (
-    PASSWORD,
     region,
 )
-from tests.portal.conftest import HUBEI_LOOKS, Login, queries
+from tests.portal.conftest import HUBEI_LOOKS, Login, log_in_after, queries
 
 pytestmark = pytest.mark.django_db
 
@@ -205,10 +204,7 @@ def test_what_was_typed_survives_a_login_that_has_ended(desk: Client, coordinato
     for path in ("/desk/policy/new/", f"/desk/policy/drafts/{draft.pk}/edit/"):
         data = typed(desk, path, **{"lateness_days": "21", "weights-price": "0", "phases-0-region": "420000"})
         client = Client(headers={"accept-language": "en"})
-        sent = client.post(path, data)
-        assert sent["Location"] == f"/login/?next={path}"
-
-        client.post(sent["Location"], {"login": coordinator.email, "password": PASSWORD})
+        log_in_after(client.post(path, data), coordinator)
 
         page = client.get(path)
         assert page.status_code == 200
@@ -290,9 +286,9 @@ def test_input_from_before_an_ended_login_undoes_no_later_change(desk: Client, c
     draft = draft_policy({"standbys": 5}, based_on=1, by=coordinator)
     page = f"/desk/policy/drafts/{draft.pk}/edit/"
     client = Client(headers={"accept-language": "en"})
-    client.post(page, typed(desk, page, lateness_days="21"))
+    sent = client.post(page, typed(desk, page, lateness_days="21"))
     amend_draft(draft, {"standbys": 6}, by=coordinator)
-    client.post(f"/login/?next={page}", {"login": coordinator.email, "password": PASSWORD})
+    log_in_after(sent, coordinator)
 
     kept = typed(client, page)
     assert client.post(page, kept).status_code == 400

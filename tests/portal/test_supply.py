@@ -9,16 +9,16 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
+from apps.accounts.permissions import Role
 from apps.catalogue.models import Item, Pack
 from apps.fulfilment import services as fulfilment
 from apps.matching.models import MatchState
-from apps.supply.models import Offer, OfferState
+from apps.supply.models import Offer, OfferState, SheetImport
+from apps.supply.tasks import import_sheets
 from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, SupplierFactory, member, standard_of
 from tests.portal.conftest import Login, queries
 
 pytestmark = pytest.mark.django_db
-
-CONFIRM = {"confirm": "1", "publish": "on"}
 
 
 def facts(item: Item, **more: Any) -> dict[str, Any]:
@@ -295,27 +295,67 @@ def test_the_pages_ask_the_database_as_often_for_much_as_for_little(
 GOOD = "item,quantity,note\nSurgical mask,1000,first\n医用外科口罩,2000,second\n"
 
 
+def send(client: Client, file: SimpleUploadedFile, publish: str = "on") -> str:
+    """Choose a sheet, and let the worker read it: the address of its page."""
+    sent = client.post("/supply/import/", {"file": file, "publish": publish} if publish else {"file": file})
+    assert sent.status_code == 302, sent.text
+    import_sheets()
+    address: str = sent["Location"]
+    return address
+
+
+def confirm(client: Client, page: str) -> str:
+    """Save a sheet that was checked: the page that says so."""
+    client.post(f"{page}confirm/", {"publish": "on"})
+    import_sheets()
+    return client.get(page).text
+
+
 def test_a_sheet_is_shown_before_it_is_saved_and_saved_once(log_in: Login, supplier: User, mask: Item) -> None:
     client = log_in(supplier)
 
-    preview = client.post("/supply/import/", {"file": csv_file(GOOD), "publish": "on"})
-    assert preview.status_code == 200
-    assert "2 offers will be saved." in preview.text
+    page = send(client, csv_file(GOOD))
+    assert "2 offers will be saved." in client.get(page).text
     assert not Offer.objects.exists()
 
-    again = {"content": preview.context["content"], "token": preview.context["token"], **CONFIRM}
-    client.post("/supply/import/", again)
-    client.post("/supply/import/", again)
+    assert "2 offers imported." in confirm(client, page)
+    confirm(client, page)
     offers = Offer.objects.order_by("pk").values_list("item", "quantity", "state", "note")
     assert list(offers) == [(mask.pk, 1000, "published", "first"), (mask.pk, 2000, "published", "second")]
 
 
+def test_the_page_of_a_sheet_shows_how_far_it_is_and_can_stop_it(log_in: Login, supplier: User, mask: Item) -> None:
+    client = log_in(supplier)
+    page = client.post("/supply/import/", {"file": csv_file(GOOD)})["Location"]
+    SheetImport.objects.update(state="running", progress=40)
+
+    shown = client.get(page).text
+    for text in ('<meta http-equiv="refresh"', 'value="40"', "40 % is done."):
+        assert text in shown
+    assert "See how far it is" in client.get("/supply/import/").text
+    assert "being read" in client.post("/supply/import/", {"file": csv_file(GOOD)}).text
+
+    stopped = client.post(f"{page}cancel/", follow=True).text
+    assert "The import was cancelled" in stopped
+    assert '<meta http-equiv="refresh"' not in stopped
+    assert "This is not possible any more" in client.post(f"{page}cancel/", follow=True).text
+
+
+def test_a_viewer_sees_a_sheet_and_neither_confirms_nor_cancels_it(
+    log_in: Login, maker: Organisation, supplier: User, mask: Item
+) -> None:
+    page = send(log_in(supplier), csv_file(GOOD))
+    viewer = log_in(member(maker, Role.VIEWER))
+
+    assert "Save them" not in viewer.get(page).text
+    assert [viewer.post(f"{page}{step}/").status_code for step in ("confirm", "cancel")] == [404, 404]
+
+
 def test_every_fault_is_named_by_the_number_of_its_row(log_in: Login, supplier: User, mask: Item) -> None:
     sheet = "item,quantity\nSurgical mask,1000\nUnicorn horn,5\nSurgical mask,many\n"
+    client = log_in(supplier)
 
-    response = log_in(supplier).post("/supply/import/", {"file": csv_file(sheet), **CONFIRM})
-
-    assert response.status_code == 400
+    page = send(client, csv_file(sheet))
     for text in (
         "Row 3",
         "There is no item “Unicorn horn”",
@@ -323,7 +363,9 @@ def test_every_fault_is_named_by_the_number_of_its_row(log_in: Login, supplier: 
         "“many” is not a whole number.",
         "Nothing was saved.",
     ):
-        assert text in response.text
+        assert text in client.get(page).text
+
+    assert "some rows have faults" in client.post(f"{page}confirm/", follow=True).text
     assert not Offer.objects.exists()
 
 
@@ -331,12 +373,11 @@ def test_an_unpublishable_row_is_named_before_anything_is_saved(log_in: Login, s
     sheet = "item,quantity,certificate valid until\nSurgical mask,1000,2999-01-01\nSurgical mask,5,2020-01-01\n"
     client = log_in(supplier)
 
-    refused = client.post("/supply/import/", {"file": csv_file(sheet), "publish": "on"})
-    assert refused.status_code == 400
+    refused = client.get(send(client, csv_file(sheet))).text
     for text in ("Row 3", "The certificate has expired.", "Nothing was saved."):
-        assert text in refused.text
+        assert text in refused
 
-    assert "2 offers will be saved." in client.post("/supply/import/", {"file": csv_file(sheet)}).text
+    assert "2 offers will be saved." in client.get(send(client, csv_file(sheet), publish="")).text
 
 
 def test_a_workbook_is_read_as_well(log_in: Login, supplier: User, mask: Item) -> None:
@@ -346,26 +387,19 @@ def test_a_workbook_is_read_as_well(log_in: Login, supplier: User, mask: Item) -
         sheet.append(row)
     data = io.BytesIO()
     book.save(data)
+    client = log_in(supplier)
 
-    response = log_in(supplier).post("/supply/import/", {"file": SimpleUploadedFile("a.xlsx", data.getvalue())})
-
-    assert response.status_code == 200
-    assert "3,000 pieces" in response.text
+    assert "3,000 pieces" in client.get(send(client, SimpleUploadedFile("a.xlsx", data.getvalue()))).text
 
 
 @pytest.mark.parametrize(
     ("data", "says"),
     [
         ({}, "Choose a file."),
-        ({"file": csv_file("")}, "There is no row with an offer in this file."),
-        ({"file": csv_file("a\0b,c\n1,2")}, "This file cannot be read as CSV or XLSX."),
-        ({"file": SimpleUploadedFile("x.xlsx", b"PK\x03\x04 broken")}, "This file cannot be read as CSV or XLSX."),
-        ({"file": csv_file("name,number\na,b\n")}, "These columns are missing"),
         ({"file": csv_file("item,quantity\n" + "x" * 1_600_000)}, "The file is too large"),
-        ({"content": "%%%"}, "The file did not come back whole."),
     ],
 )
-def test_a_file_that_cannot_be_used_is_said_in_words(
+def test_a_file_that_cannot_be_taken_is_refused_at_once(
     log_in: Login, supplier: User, mask: Item, data: dict[str, Any], says: str
 ) -> None:
     response = log_in(supplier).post("/supply/import/", data)
@@ -374,14 +408,40 @@ def test_a_file_that_cannot_be_used_is_said_in_words(
     assert says in response.text
 
 
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        (csv_file(""), "There is no row with an offer in this file."),
+        (csv_file("a\0b,c\n1,2"), "This file cannot be read as CSV or XLSX."),
+        (SimpleUploadedFile("x.xlsx", b"PK\x03\x04 broken"), "This file cannot be read as CSV or XLSX."),
+        (csv_file("name,number\na,b\n"), "These columns are missing"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_said_in_words(
+    log_in: Login, supplier: User, mask: Item, file: SimpleUploadedFile, says: str
+) -> None:
+    client = log_in(supplier)
+    page = client.get(send(client, file)).text
+
+    assert "This sheet was not imported" in page
+    assert says in page
+
+
 def test_a_supplier_that_is_not_verified_imports_drafts(log_in: Login, mask: Item) -> None:
     client = log_in(member(SupplierFactory.create(unverified=True)))
-    preview = client.post("/supply/import/", {"file": csv_file(GOOD), "publish": "on"})
 
-    page = client.post("/supply/import/", {"content": preview.context["content"], **CONFIRM}, follow=True).text
+    page = confirm(client, send(client, csv_file(GOOD)))
 
     assert set(Offer.objects.values_list("state", flat=True)) == {"draft"}
     assert "They are saved as drafts" in page
+
+
+def test_the_page_of_a_sheet_asks_as_often_for_many_rows_as_for_few(log_in: Login, supplier: User, mask: Item) -> None:
+    client = log_in(supplier)
+    few = queries(client, send(client, csv_file("item,quantity\n" + "Surgical mask,5\n" * 2)))
+    many = queries(client, send(client, csv_file("item,quantity\n" + "Surgical mask,5\n" * 40)))
+
+    assert many == few
 
 
 @pytest.mark.parametrize(("language", "heading"), [("en", "item,standard,quantity"), ("zh-hans", "物资,标准,数量")])
@@ -392,8 +452,7 @@ def test_the_sheet_to_fill_in_can_be_sent_back_as_it_is(
     client = log_in(supplier)
 
     sheet = client.get("/supply/import/template.csv")
-    response = client.post("/supply/import/", {"file": SimpleUploadedFile("again.csv", sheet.content)})
+    response = client.get(send(client, SimpleUploadedFile("again.csv", sheet.content)))
 
     assert sheet.content.decode("utf-8-sig").startswith(heading)
-    assert response.status_code == 200
-    assert [row.offer.item for row in response.context["rows"]] == [mask]
+    assert [row["item"] for row in response.context["rows"]] == [mask]

@@ -18,6 +18,7 @@ from apps.notifications.models import Message, Notification
 from apps.notifications.services import add_webhook
 from apps.policy.services import draft_policy
 from apps.portal import urls
+from apps.supply.importing import request_import
 from tests.factories import DemandFactory, MatchFactory, OfferFactory
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +72,7 @@ def world(
         "desk/duplicates": DuplicateProposal.objects.create(first=first, second=second, score=9, findings={}).pk,
         "desk/merges": merged.pk,
         "notifications": Notification.objects.earliest("pk").pk,
+        "supply/import": request_import(maker, b"", by=supplier, language="en").pk,
         "evidence_pk": evidence.pk,
         "member_pk": buyer.memberships.get().pk,
         "invitation_pk": invite(hospital, "nurse@example.org", role="member", by=buyer).pk,

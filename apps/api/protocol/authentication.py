@@ -4,6 +4,9 @@ import datetime as dt
 from typing import Any, Final
 
 from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
+from allauth.core.internal import ratelimit
+from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -19,6 +22,8 @@ from apps.accounts.models import ApiToken, TokenScope, User
 
 # A token that calls many times a second would otherwise write its row each time.
 NOTED_EVERY: Final = dt.timedelta(minutes=1)
+# For so long a wrong code of a second factor counts (`factor_by_token` of the settings).
+_GUESSES_COUNT: Final = dt.timedelta(minutes=5)
 
 
 class BearerAuthentication(TokenAuthentication):
@@ -95,6 +100,26 @@ def require_password(request: Request) -> None:
         raise exceptions.PermissionDenied(
             _("Give your password again on the page of your tokens, or use a token."), code="reauthentication_required"
         )
+
+
+def require_factor(request: Request, code: str) -> None:
+    """Raise `factor_code_required` for a token without a fresh `code` of its owner's authenticator app.
+
+    Somebody may have found the token in a file, so by itself it decides nothing. A session has given its factor. Wrong
+    codes are counted apart from those at the log-in: a thief of the token locks nobody out.
+    """
+    if not settings.REQUIRE_SECOND_FACTOR or not isinstance(request.auth, ApiToken):
+        return
+    guess = ratelimit.consume(request, app="allauth.account", action="factor_by_token", key=str(request.auth.user.pk))
+    if not guess:
+        raise exceptions.Throttled(wait=_GUESSES_COUNT.total_seconds())
+    factor = Authenticator.objects.filter(user=request.auth.user, type=Authenticator.Type.TOTP).first()
+    if factor is None or not factor.wrap().validate_code(code):
+        raise exceptions.PermissionDenied(
+            _("A decision by a token needs the present code of your authenticator app. Or decide on the site."),
+            code="factor_code_required",
+        )
+    guess.rollback()
 
 
 class HasScope(BasePermission):

@@ -27,6 +27,8 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 # Seconds after which something that is away is likely back.
 RETRY_AFTER: Final = 5
+# The same of a limit that counts by the day.
+LIMIT_OF_A_DAY: Final = 3_600
 
 TITLES: Final = {
     400: gettext_lazy("The request is not valid"),
@@ -97,7 +99,10 @@ def handle(error: Exception, _context: dict[str, Any]) -> Response | None:
     """DRF's exception handler. None for an error of our own, which then becomes a 500 (`server_error`)."""
     if isinstance(error, RuleViolation):
         body = document(error.status, error.code, error.message, error.errors, **error.params)
-        return _respond(body)
+        response = _respond(body)
+        if error.status == status.HTTP_429_TOO_MANY_REQUESTS:
+            response["Retry-After"] = str(LIMIT_OF_A_DAY)
+        return response
     # Before the other exceptions of DRF: this one has many messages, by field.
     if isinstance(error, exceptions.ValidationError):
         return _respond(document(400, "invalid", _("Some of the information is not valid."), flatten(error.detail)))

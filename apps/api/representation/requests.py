@@ -11,7 +11,7 @@ from rest_framework import serializers
 from apps.api.representation.references import CatalogueCodeField, ItemField, PermittedRegionField, StandardField
 from apps.api.representation.values import (
     DeadlineField,
-    InstantField,
+    ExactTimeField,
     PriceField,
     QuantityField,
     StrictBooleanField,
@@ -59,7 +59,7 @@ class EmptyInputSerializer(InputSerializer):
 class SeenInputSerializer(InputSerializer):
     """A decision, with what was seen of the row."""
 
-    updated_at = InstantField(
+    updated_at = ExactTimeField(
         required=False,
         source="seen",
         help_text="The `updated_at` that you have seen. If the row has changed since, the answer is 409.",

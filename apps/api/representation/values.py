@@ -86,11 +86,11 @@ class DeadlineField(serializers.Field[Any, Any, Any, Any]):
 
 
 @extend_schema_field({"type": "string", "format": "date-time"})
-class InstantField(serializers.Field[Any, Any, Any, Any]):
+class ExactTimeField(serializers.Field[Any, Any, Any, Any]):
     """A time with its offset, to the microsecond, as answers write it."""
 
     default_error_messages: ClassVar = {
-        "invalid": gettext_lazy("Write a time with its offset, such as 2026-12-31T12:00:00Z.")
+        "invalid": gettext_lazy("Write a time with its offset, such as 2026-11-30T12:00:00Z.")
     }
 
     def to_internal_value(self, data: Any) -> dt.datetime:

@@ -16,6 +16,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts import limits
 from apps.accounts.models import Organisation
 from apps.accounts.permissions import Permission
 from apps.api.protocol.resource import ResourceViewSet
@@ -163,6 +164,7 @@ class DemandViewSet(ResourceViewSet):
                 "organisation_unverified",
                 _("“%(name)s” is not verified yet. Post without “open” to save drafts.") % {"name": organisation},
             )
+        limits.count_drafts(organisation, self.network, len(lines))
         # The faults of several lines are named by their line already; the fault of a single one is not.
         with naming(0, many=many and len(lines) == 1):
             outcomes = services.post_needs(

@@ -69,10 +69,11 @@ class ExportView(ApiView):
         responses={
             (200, "text/csv"): OpenApiTypes.STR,
             (200, "application/jsonl"): OpenApiResponse(OpenApiTypes.STR),
+            (200, MEDIA_TYPES[ExportFormat.XLSX]): OpenApiTypes.BINARY,
         },
     )
     def get(self, request: Request, dataset: str) -> StreamingHttpResponse:
-        """Pull a dataset as CSV or JSON Lines, in the order of change. It holds no contacts."""
+        """Pull a dataset as CSV, JSON Lines or a workbook, in the order of change. It holds no contacts."""
         if dataset not in DATASETS:
             raise Http404
         assert isinstance(request.user, User)

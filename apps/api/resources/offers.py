@@ -3,18 +3,17 @@
 from typing import Any, ClassVar
 
 import django_filters as filters
-from django.conf import settings
 from django.db.models import QuerySet
-from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import Throttled
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts import limits
 from apps.accounts.permissions import Permission
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.protocol.view import takes
@@ -23,19 +22,20 @@ from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, R
 from apps.api.representation.references import OrganisationField, RegionCodeField
 from apps.api.representation.requests import (
     EmptyInputSerializer,
-    InputSerializer,
     ModelInputSerializer,
     ReasonInputSerializer,
     SeenInputSerializer,
 )
+from apps.api.representation.sheets import OfferSheetRowSerializer, OfferSheetSerializer, is_on, show_row
 from apps.api.representation.values import MAX_DAYS, StrictBooleanField
 from apps.catalogue.models import Region
 from apps.exports.datasets import OFFERS
 from apps.matching import services as matching
 from apps.supply import services
 from apps.supply.fields import OFFER_FIELDS
+from apps.supply.importing import take_turn
 from apps.supply.models import Offer, OfferState
-from apps.supply.reading import ReadRow, read_rows, save_rows
+from apps.supply.reading import describe, read_rows, save_rows
 
 
 class ConfirmField(StrictBooleanField):
@@ -49,6 +49,8 @@ class ConfirmField(StrictBooleanField):
 
 class OfferPublicationSerializer(SeenInputSerializer):
     """How a draft is published."""
+
+    EXAMPLE: ClassVar = {"confirm": True}
 
     confirm = ConfirmField()
 
@@ -104,27 +106,6 @@ class NewOfferSerializer(OfferChangeSerializer):
     confirm = ConfirmField()
 
 
-class OfferSheetSerializer(InputSerializer):
-    """A sheet of offers, one in each row."""
-
-    file = serializers.FileField(help_text="CSV or XLSX, at most 2,000 rows.")
-    organisation = OrganisationField(required=False)
-
-
-class OfferSheetRowSerializer(serializers.Serializer[Any]):
-    """How one row of a sheet was understood, and what is wrong with it."""
-
-    row = serializers.IntegerField(help_text="As a person counts: the header is row 1.")
-    item = serializers.CharField(allow_null=True)
-    quantity = serializers.IntegerField(allow_null=True)
-    errors = serializers.DictField(  # type: ignore[assignment]  # the metaclass takes it away
-        child=serializers.ListField(child=serializers.CharField())
-    )
-    doubts = serializers.ListField(
-        child=serializers.CharField(), help_text="What is unusual. A row that is too doubtful waits for a coordinator."
-    )
-
-
 class OfferSheetResultSerializer(serializers.Serializer[Any]):
     """How a sheet was understood. Without a preview and without faults, its offers are there."""
 
@@ -178,6 +159,7 @@ class OfferViewSet(ResourceViewSet):
         """Draft an offer, or publish it at once."""
         facts = self.taken(NewOfferSerializer)
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, facts.pop("organisation", None))
+        limits.count_drafts(organisation, self.network)
         posted = services.post_offer(organisation, by=self.user, **facts)
         if posted.violation is not None:
             raise posted.violation  # which takes the draft back, too
@@ -239,39 +221,26 @@ class OfferViewSet(ResourceViewSet):
     )
     @action(detail=False, methods=["post"], url_path="import", url_name="import", parser_classes=[MultiPartParser])
     def import_sheet(self, request: Request) -> Response:
-        """Import a sheet of offers, all rows or none. With `preview`, only show each row and its faults."""
+        """Import a sheet of offers, all rows or none. With `preview`, only show each row and its faults.
+
+        An organisation has one at a time; another answers 429. `imports/` does the same in the background.
+        """
         taken = self.taken(OfferSheetSerializer)
         file = taken["file"]
-        if file.size > settings.UPLOAD_MAX_BYTES:
-            raise ValidationError({"file": [_("This file is too large.")]})
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, taken.get("organisation"))
-        publish = _is_on(request, "publish")
+        publish = is_on(request, "publish")
+        if not take_turn(organisation):
+            raise Throttled(wait=5)
         sheet = read_rows(organisation, file.read(), by=self.user, publish=publish)
         body: dict[str, Any] = {
-            "rows": [_show(row) for row in sheet.rows],
+            "rows": [show_row(describe(row)) for row in sheet.rows],
             "faulty": len(sheet.faulty),
             "unknown_columns": sheet.unknown_columns,
             "offers": [],
         }
-        if _is_on(request, "preview"):
+        if is_on(request, "preview"):
             return Response(body)
+        limits.count_drafts(organisation, self.network, len(sheet.rows))
         offers = save_rows(organisation, sheet, by=self.user, publish=publish)
         body["offers"] = [str(offer.pk) for offer in offers]
         return Response(body, status=201)
-
-
-def _show(row: ReadRow) -> dict[str, Any]:
-    return {
-        "row": row.number,
-        "item": row.facts["item"].key if "item" in row.facts else None,
-        "quantity": row.facts.get("quantity"),
-        "errors": {column: [str(text) for text in texts] for column, texts in row.errors.items()},
-        "doubts": [str(doubt.text) for doubt in row.doubts],
-    }
-
-
-def _is_on(request: Request, name: str) -> bool:
-    value = request.query_params.get(name, "false").lower()
-    if value not in {"true", "false", "1", "0"}:
-        raise ValidationError({name: [_("Write true or false.")]})
-    return value in {"true", "1"}

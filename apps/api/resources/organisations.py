@@ -12,10 +12,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts import services
+from apps.accounts import limits, services
 from apps.accounts.models import IdentifierKind, Organisation, OrganisationState, TokenScope
 from apps.accounts.permissions import OrganisationKind, Permission
-from apps.api.protocol.authentication import has_scope
+from apps.api.protocol.authentication import has_scope, require_factor
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.representation.answers import FilledByViewSet, IdField, Rows, RowSerializer
 from apps.api.representation.filters import ChangedSinceFilter, RegionCodeFilter
@@ -74,7 +74,17 @@ class OrganisationInputSerializer(InputSerializer):
     contact_email = serializers.EmailField(required=False, allow_blank=True, max_length=254)
 
 
-class VerificationSerializer(SeenInputSerializer):
+class DecisionSerializer(SeenInputSerializer):
+    """What a coordinator decides on, and the proof that it is the coordinator."""
+
+    factor_code = StrictCharField(
+        required=False,
+        max_length=10,
+        help_text="With a token, where second factors are required: the present code of your authenticator app.",
+    )
+
+
+class VerificationSerializer(DecisionSerializer):
     """Until when the verification holds, and what it rests on."""
 
     EXAMPLE: ClassVar = {"until": "2027-11-30", "updated_at": "2026-11-30T08:15:42.031337Z"}
@@ -88,7 +98,7 @@ class VerificationSerializer(SeenInputSerializer):
     )
 
 
-class RejectionSerializer(SeenInputSerializer):
+class RejectionSerializer(DecisionSerializer):
     """Why the organisation is not verified. It reads this."""
 
     EXAMPLE: ClassVar = {
@@ -139,6 +149,7 @@ class OrganisationViewSet(ResourceViewSet):
     @extend_schema(request=OrganisationInputSerializer, responses={201: OrganisationSerializer})
     def create(self, _request: Request) -> Response:
         """Register an organisation. You become its manager."""
+        limits.count_organisation(self.network)
         organisation = services.register_organisation(by=self.user, **self.taken(OrganisationInputSerializer))
         return self.answer(organisation.pk, status=201)
 
@@ -167,7 +178,7 @@ class OrganisationViewSet(ResourceViewSet):
         """Verify an organisation whose evidence a coordinator has seen."""
         organisation = self.get_object()
         self.require(Permission.COORDINATE, organisation)
-        services.verify_organisation(organisation, by=self.user, **self.taken(VerificationSerializer))
+        services.verify_organisation(organisation, by=self.user, **self._decision(VerificationSerializer))
         return self.answer(organisation.pk)
 
     @extend_schema(request=RejectionSerializer, responses=OrganisationSerializer)
@@ -176,5 +187,10 @@ class OrganisationViewSet(ResourceViewSet):
         """Refuse to verify an organisation, and say why."""
         organisation = self.get_object()
         self.require(Permission.COORDINATE, organisation)
-        services.reject_organisation(organisation, by=self.user, **self.taken(RejectionSerializer))
+        services.reject_organisation(organisation, by=self.user, **self._decision(RejectionSerializer))
         return self.answer(organisation.pk)
+
+    def _decision(self, kind: type[DecisionSerializer]) -> dict[str, Any]:
+        said = self.taken(kind)
+        require_factor(self.request, said.pop("factor_code", ""))
+        return said

@@ -8,6 +8,7 @@ from allauth.core.internal import ratelimit
 from django.http import HttpRequest, HttpResponse
 
 from apps.accounts import services
+from apps.accounts.limits import network_of
 from apps.accounts.models import User
 from apps.notifications.services import warn_of_change
 from apps.notifications.tasks import wake_senders
@@ -59,7 +60,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """The counts in which an attempt counts: names of ACCOUNT_RATE_LIMITS, each with its key."""
         if device := devices.known(request, address):
             return [("login_failed_known", f"{address} {device}")]
-        network = devices.network_of(self.get_client_ip(request))
+        network = network_of(self.get_client_ip(request))
         return [("login_failed", f"{address} {network}"), ("login_failed_anywhere", address)]
 
     def _rollback_login_failed_rl_usage(self) -> None:

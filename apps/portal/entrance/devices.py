@@ -1,7 +1,6 @@
 """Browsers that somebody logged in with before, so that strangers who guess a password do not lock out its owner."""
 
 import datetime as dt
-import ipaddress
 import secrets
 from typing import Final
 
@@ -17,8 +16,6 @@ _SALT: Final = "apps.portal.entrance.devices"
 _LASTS: Final = dt.timedelta(days=365)
 # In characters. Longer input is refused before its signature is computed.
 _LONGEST: Final = 300
-# The bits that the addresses of one network share: what one line of a provider usually gets.
-_SHARED_BITS: Final = {4: 24, 6: 64}
 
 
 def remember(response: HttpResponse, user: User) -> None:
@@ -51,9 +48,3 @@ def known(request: HttpRequest, address: str) -> str:
     if user is None or (user.access_ended_at is not None and marked_at <= user.access_ended_at.timestamp()):
         return ""
     return str(name)
-
-
-def network_of(address: str) -> str:
-    """The network of an address, e.g. 203.0.113.0/24; guesses from all of it count together."""
-    found = ipaddress.ip_address(address)
-    return str(ipaddress.ip_network((found, _SHARED_BITS[found.version]), strict=False))

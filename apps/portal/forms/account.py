@@ -6,13 +6,18 @@ from typing import Any
 
 from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import SignupForm as AllauthSignupForm
+from allauth.core import context
+from allauth.core.internal import ratelimit
+from allauth.core.internal.httpkit import get_client_ip
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts.limits import network_of
 from apps.accounts.models import Language, Organisation, TokenScope, User
 from apps.accounts.services import amend_user
+from apps.portal import kept
 from apps.portal.forms.regions import RegionField
 
 
@@ -35,9 +40,14 @@ class LoginForm(AllauthLoginForm):
         help_text=_("You are logged out sooner, and when the browser closes."),
     )
 
+    # What was typed on a page that asked for this login: `apps/portal/kept.py`.
+    typed = forms.CharField(required=False, max_length=kept.LONGEST, strip=False, widget=forms.HiddenInput)
+    typed_at = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
+
     def login(self, request: HttpRequest, redirect_url: str | None = None) -> HttpResponse:
         # Before the log-in, which may go on on another page: it keeps what the session holds.
         request.session["shared"] = self.cleaned_data["shared"]
+        kept.put(request, typed=self.cleaned_data["typed"], path=self.cleaned_data["typed_at"])
         response: HttpResponse = super().login(request, redirect_url)
         if self.cleaned_data["shared"]:
             request.session.set_expiry(0)
@@ -59,6 +69,16 @@ class SignupForm(AllauthSignupForm):
         for field in self.fields.values():
             # Allauth repeats the label there. It vanishes while one types, and is too pale to read.
             field.widget.attrs.pop("placeholder", None)
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean()
+        request = context.request
+        # Counted when all else is right, so that typing errors cost nothing.
+        if not self.errors and not ratelimit.consume(
+            request, app="allauth.account", action="registered", key=network_of(get_client_ip(request) or "127.0.0.1")
+        ):
+            raise forms.ValidationError(_("Too many people registered from your network today. Try again tomorrow."))
+        return data
 
     def save(self, request: HttpRequest) -> User:
         user = super().save(request)

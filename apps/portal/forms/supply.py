@@ -1,7 +1,5 @@
 """Publishing offers, one by one or from a sheet."""
 
-import base64
-import binascii
 import datetime as dt
 from typing import Any, Final
 
@@ -198,7 +196,7 @@ class OffersFilter(forms.Form):
 
 
 class SheetForm(forms.Form):
-    """A sheet, uploaded, or sent back by the preview."""
+    """A sheet to be read."""
 
     file = forms.FileField(
         label=_("CSV or XLSX file"),
@@ -207,31 +205,10 @@ class SheetForm(forms.Form):
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,.xlsx"}),
         help_text=_("Up to 2,000 rows."),
     )
-    content = forms.CharField(required=False, widget=forms.HiddenInput)
     publish = forms.BooleanField(label=_("Publish them at once"), required=False, initial=True)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        # The preview sends the sheet itself back: no browser fills in a file field.
-        self.fields["file"].required = not self.data.get("content")
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or {}
-        upload: UploadedFile[bytes] | None = data.get("file")
-        content = data.get("content") or ""
-        if upload is not None:
-            if upload.size is not None and upload.size > MAX_SHEET_BYTES:
-                self.add_error("file", _("The file is too large: at most 1.5 MB. Divide it into several."))
-            else:
-                data["bytes"] = upload.read()
-        elif content:
-            try:
-                data["bytes"] = base64.b64decode(content, validate=True)
-            except (binascii.Error, ValueError):
-                self.add_error("file", _("The file did not come back whole. Choose it again."))
-        return data
-
-    @property
-    def encoded(self) -> str:
-        """The sheet as the preview sends it back."""
-        return base64.b64encode(self.cleaned_data.get("bytes", b"")).decode("ascii")
+    def clean_file(self) -> "UploadedFile[bytes]":
+        file: UploadedFile[bytes] = self.cleaned_data["file"]
+        if (file.size or 0) > MAX_SHEET_BYTES:
+            raise forms.ValidationError(_("The file is too large: at most 1.5 MB. Divide it into several."))
+        return file

@@ -42,6 +42,8 @@ _DATASETS: Final = {
     "offers": _("Offers"),
     "matches": _("Matches"),
     "orders": _("Orders"),
+    "shipments": _("Shipments"),
+    "deliveries": _("Deliveries"),
 }
 
 

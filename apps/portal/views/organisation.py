@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.accounts import services
+from apps.accounts import limits, services
 from apps.accounts.models import Evidence, Organisation, User
 from apps.accounts.permissions import Permission, can
 from apps.core import audit
@@ -24,7 +24,7 @@ from apps.notifications.models import WebhookEndpoint
 from apps.notifications.tasks import wake_senders
 from apps.portal.entrance.adapter import warn
 from apps.portal.forms.organisation import EvidenceForm, InvitationForm, OrganisationForm, WebhookForm
-from apps.portal.web import blame, done, refused, require_password, status_of, user_of
+from apps.portal.web import blame, done, network_address, refused, require_password, status_of, user_of
 
 _DELIVERIES_SHOWN = 5
 
@@ -64,6 +64,7 @@ def create(request: HttpRequest) -> HttpResponse:
     form = OrganisationForm(request.POST or None, initial=mine)
     if request.method == "POST" and form.is_valid():
         try:
+            limits.count_organisation(network_address(request))
             organisation = services.register_organisation(by=user, **form.cleaned_data)
         except RuleViolation as violation:
             blame(form, violation)

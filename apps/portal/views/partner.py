@@ -17,7 +17,7 @@ from apps.portal.views.account import own_tokens
 from apps.portal.web import user_of
 
 _STUCK_A_PAGE = 20
-DATASETS = ("demands", "offers", "matches", "orders")
+DATASETS = ("demands", "offers", "matches", "orders", "shipments", "deliveries")
 
 
 @login_required

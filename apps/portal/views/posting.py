@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
+from apps.accounts import limits
 from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission
 from apps.catalogue.models import Region
@@ -34,7 +35,7 @@ from apps.portal.forms.needs import (
     typed_lines,
 )
 from apps.portal.forms.regions import RegionWidget
-from apps.portal.web import blame, done, user_of
+from apps.portal.web import blame, done, network_address, user_of
 from apps.portal.wording import waits_because
 
 
@@ -82,6 +83,7 @@ def _posted(request: HttpRequest, user: User, organisation: Organisation, item_c
     if alike and "post_anyway" not in data:
         return _page(request, organisation, lines, details, alike=alike, ask_alike=True)
     try:
+        limits.count_drafts(organisation, network_address(request), len(lines.filled))
         posted = services.post_needs(
             organisation,
             lines_of(lines, details, token),

@@ -4,28 +4,25 @@ import csv
 import datetime as dt
 from typing import Any, Final
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import IntegrityError
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.accounts.models import Organisation, User
-from apps.accounts.permissions import Permission
-from apps.catalogue.models import Item
+from apps.accounts import limits
+from apps.accounts.permissions import Permission, can
+from apps.catalogue.models import Item, Region
 from apps.core.errors import RuleViolation
+from apps.notifications.tasks import wake
 from apps.portal.access import organisation_for
-from apps.portal.forms.needs import page_token
 from apps.portal.forms.supply import SheetForm
-from apps.portal.web import blame, done, refused, user_of
-from apps.supply import services
-from apps.supply.reading import ReadSheet, read_rows
+from apps.portal.web import blame, network_address, refused, status_of, user_of
+from apps.supply import importing
+from apps.supply.models import SheetImport
 from apps.supply.sheets import HEADERS
+from apps.supply.tasks import import_sheets
 
 # More than that, and the sheet as a whole is wrong.
 FAULTS_SHOWN: Final = 50
@@ -34,74 +31,103 @@ FAULTS_SHOWN: Final = 50
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def import_sheet(request: HttpRequest) -> HttpResponse:
-    """Upload, see every row as it was understood, then confirm: the same sheet comes back and is checked again."""
+    """Choose a sheet. A worker reads it, and its own page shows how far it is."""
     user = user_of(request)
     organisation = organisation_for(request, user, Permission.PUBLISH_OFFERS)
     if organisation is None:
         return render(request, "portal/requester/no_organisation.html", {"for_what": "offers"})
-    context: dict[str, Any] = {
+    form = SheetForm(request.POST, request.FILES) if request.method == "POST" else SheetForm()
+    if form.is_valid():
+        try:
+            limits.count_drafts(organisation, network_address(request), limits.DRAFTS_OF_A_SHEET)
+            asked = importing.request_import(
+                organisation,
+                form.cleaned_data["file"].read(),
+                by=user,
+                language=request.LANGUAGE_CODE,
+                publish=form.cleaned_data["publish"],
+            )
+        except RuleViolation as violation:
+            blame(form, violation)
+        else:
+            wake(import_sheets)
+            return redirect("supply-sheet", asked.pk)
+    context = {
         "organisation": organisation,
         "on_behalf": organisation.pk not in {grant.organisation_id for grant in user.grants},
-        "form": SheetForm(),
+        "form": form,
+        "under_way": SheetImport.objects.visible_to(user).under_way().filter(organisation=organisation).first(),
     }
-    if request.method != "POST":
-        return render(request, "portal/supplier/import.html", context)
+    return render(request, "portal/supplier/import.html", context, status=status_of(form))
 
-    context["form"] = form = SheetForm(request.POST, request.FILES)
-    if not form.is_valid():
-        return render(request, "portal/supplier/import.html", context, status=400)
+
+@login_required
+@require_safe
+def sheet(request: HttpRequest, pk: int) -> HttpResponse:
+    """One sheet on its way: how far it is, what was understood, what is wrong, what was saved."""
+    asked = get_object_or_404(SheetImport.objects.visible_to(user_of(request)).defer("data"), pk=pk)
+    good = [row for row in asked.rows if not row["errors"]]
+    context = {
+        "asked": asked,
+        "form": SheetForm(initial={"publish": asked.publish}),
+        "may_change": can(user_of(request), Permission.PUBLISH_OFFERS, asked.organisation),
+        "faults": _faults(asked.rows, is_chinese=request.LANGUAGE_CODE.startswith("zh"))[:FAULTS_SHOWN],
+        "rows": _with_names(good[:FAULTS_SHOWN]),
+        "good": len(good),
+        "more": max(0, len(good) - FAULTS_SHOWN),
+    }
+    return render(request, "portal/supplier/sheet.html", context)
+
+
+@login_required
+@require_POST
+def confirm_sheet(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have the offers of a checked sheet saved."""
     try:
-        sheet = read_rows(organisation, form.cleaned_data["bytes"], by=user, publish=form.cleaned_data["publish"])
+        importing.confirm_import(_mine(request, pk), by=user_of(request), publish="publish" in request.POST)
     except RuleViolation as violation:
-        blame(form, violation)
-        return render(request, "portal/supplier/import.html", context, status=400)
-
-    if "confirm" in request.POST and not sheet.faulty:
-        return _imported(request, user, organisation, sheet, publish=form.cleaned_data["publish"])
-    context |= {
-        "sheet": sheet,
-        "faulty": _faults(sheet, is_chinese=request.LANGUAGE_CODE.startswith("zh"))[:FAULTS_SHOWN],
-        "rows": [row for row in sheet.rows if not row.errors][:FAULTS_SHOWN],
-        "good": len(sheet.rows) - len(sheet.faulty),
-        "more": max(0, len(sheet.rows) - len(sheet.faulty) - FAULTS_SHOWN),
-        "content": form.encoded,
-        "token": page_token(request.POST.get("token")),
-    }
-    return render(request, "portal/supplier/import_preview.html", context, status=400 if sheet.faulty else 200)
+        return refused(request, violation, "supply-sheet", pk)
+    wake(import_sheets)
+    return redirect("supply-sheet", pk)
 
 
-def _faults(sheet: ReadSheet, *, is_chinese: bool) -> list[tuple[int, str, str]]:
+@login_required
+@require_POST
+def cancel_sheet(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop a sheet that is being read or waits to be confirmed."""
+    try:
+        importing.cancel_import(_mine(request, pk))
+    except RuleViolation as violation:
+        return refused(request, violation, "supply-sheet", pk)
+    return redirect("supply-sheet", pk)
+
+
+def _mine(request: HttpRequest, pk: int) -> SheetImport:
+    asked = get_object_or_404(SheetImport.objects.visible_to(user_of(request)), pk=pk)
+    if not can(user_of(request), Permission.PUBLISH_OFFERS, asked.organisation):
+        raise Http404
+    return asked
+
+
+def _faults(rows: list[dict[str, Any]], *, is_chinese: bool) -> list[tuple[int, str, str]]:
     """Every fault as (number of the row, name of the column as the reader would write it, words)."""
     return [
-        (row.number, _heading(HEADERS.get(column, (column,)), is_chinese=is_chinese), str(text))
-        for row in sheet.faulty
-        for column, texts in row.errors.items()
+        (row["row"], _heading(HEADERS.get(column, (column,)), is_chinese=is_chinese), text)
+        for row in rows
+        for column, texts in row["errors"].items()
         for text in texts
     ]
 
 
-def _imported(
-    request: HttpRequest, user: User, organisation: Organisation, sheet: ReadSheet, *, publish: bool
-) -> HttpResponse:
-    token = page_token(request.POST.get("token"))
-    # The token of the page, with the number of the row: the same page sent twice finds its own rows.
-    facts = [{**row.facts, "source": "portal", "source_key": f"{token}:{row.number}"} for row in sheet.rows]
-    # The rows of an unverified organisation are kept, not refused: a sheet is much work.
-    wants_publishing = publish and organisation.is_verified
-    try:
-        offers = services.create_offers(organisation, facts, by=user, publish=wants_publishing)
-    except IntegrityError:
-        messages.info(request, _("This sheet was imported already."))
-        return redirect("supply")
-    except RuleViolation as violation:
-        return refused(request, violation, "supply-import")
-    if publish and not wants_publishing:
-        messages.warning(
-            request,
-            _("They are saved as drafts: they can be published once “%(name)s” is verified.") % {"name": organisation},
-        )
-    text = ngettext("%(count)s offer imported.", "%(count)s offers imported.", len(offers)) % {"count": len(offers)}
-    return done(request, "supply", text)
+def _with_names(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with items and regions instead of their codes."""
+    items = Item.objects.select_related("unit").in_bulk([row["item"] for row in rows], field_name="key")
+    regions = Region.objects.in_bulk([row["origin_region"] for row in rows])
+    return [
+        {**row, "item": items[row["item"]], "origin_region": regions[row["origin_region"]]}
+        for row in rows
+        if row["item"] in items and row["origin_region"] in regions
+    ]
 
 
 @login_required
@@ -143,4 +169,7 @@ def _heading(names: tuple[str, ...], *, is_chinese: bool) -> str:
 urlpatterns = [
     path("supply/import/", import_sheet, name="supply-import"),
     path("supply/import/template.csv", template, name="supply-template"),
+    path("supply/import/<int:pk>/", sheet, name="supply-sheet"),
+    path("supply/import/<int:pk>/confirm/", confirm_sheet, name="supply-sheet-confirm"),
+    path("supply/import/<int:pk>/cancel/", cancel_sheet, name="supply-sheet-cancel"),
 ]

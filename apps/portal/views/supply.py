@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
+from apps.accounts import limits
 from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission, can
 from apps.catalogue.models import Item
@@ -29,7 +30,7 @@ from apps.portal.forms.needs import ReasonForm, page_token
 from apps.portal.forms.regions import RegionWidget
 from apps.portal.forms.supply import OfferForm, OffersFilter, destinations
 from apps.portal.paging import newest_first
-from apps.portal.web import blame, done, refused, user_of
+from apps.portal.web import blame, done, network_address, refused, user_of
 from apps.supply import services
 from apps.supply.models import Offer, OfferState
 from apps.supply.review import QUESTIONS, doubts_now, facts_in_doubt
@@ -139,6 +140,7 @@ def _posted(request: HttpRequest, user: User, organisation: Organisation, item_c
     if alike and "post_anyway" not in data:
         return _page(request, organisation, form, alike=alike, ask_alike=True)
     try:
+        limits.count_drafts(organisation, network_address(request))
         posted = services.post_offer(
             organisation, by=user, publish="draft" not in data, source="portal", source_key=token, **form.facts()
         )

@@ -35,6 +35,17 @@ def test_who_asks_too_much_is_told_when_to_come_back(
     assert theirs.get("/demands/").status_code == 200
 
 
+def test_the_tokens_of_a_user_share_one_allowance(
+    call: Callable[..., Caller], buyer: User, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.API_REQUESTS_PER_MINUTE = 3
+    monkeypatch.setattr("apps.api.protocol.throttling.time.time", lambda: 1_000_000.0)
+
+    answers = [call(buyer).get("/demands/").status_code for _number in range(5)]
+
+    assert answers == [200, 200, 200, 429, 429]
+
+
 def test_a_dead_redis_turns_nobody_away(call: Callable[..., Caller], buyer: User, settings: Any, tmp_path: Any) -> None:
     settings.API_REQUESTS_PER_MINUTE = 1
     location = f"unix://{tmp_path}/none.sock?db=0"
