@@ -20,7 +20,7 @@ _MARK: Final = "fernet:"
 _SEALED: Final = ("secret", "seed")
 
 
-class SealingAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth ships no types
+class SealingAdapter(DefaultMFAAdapter):
     """allauth's hook for what it keeps of factors."""
 
     def encrypt(self, text: str) -> str:

@@ -16,6 +16,10 @@ from apps.portal.entrance.sessions import goes_on
 _WITHOUT_FACTOR = ("/account/", "/logout/", "/language/", "/api/", "/static/", "/healthz", "/readyz")
 
 
+def _is_logged_in(request: HttpRequest) -> bool:
+    return request.user.is_authenticated
+
+
 def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """End a session whose time is over. Speak the language and time zone of whoever is logged in.
 
@@ -28,10 +32,10 @@ def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
 
     def middleware(request: HttpRequest) -> HttpResponse:
         # Asking for the user reads the session; requests of programs are spared the query.
-        if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.user.is_authenticated:
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or not _is_logged_in(request):
             return get_response(request)
         response = personal(request)
-        if not request.user.is_authenticated:
+        if not _is_logged_in(request):
             response.headers["Clear-Site-Data"] = '"cache", "storage"'
         return response
 

@@ -77,7 +77,7 @@ def test_the_secrets_of_factors_are_sealed_in_the_database(stranger: User, setti
     kept = str([factor.data, codes.data])
     assert "JBSWY3DPEHPK3PXP" not in kept
     assert decrypt(factor.data["secret"]) == "JBSWY3DPEHPK3PXP"
-    assert len(codes.wrap().get_unused_codes()) == 10
+    assert len(RecoveryCodes(codes).get_unused_codes()) == 10
 
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", [settings.SECRET_KEY]
     assert decrypt(factor.data["secret"]) == "JBSWY3DPEHPK3PXP", "while the key is changed, the old one still opens"
