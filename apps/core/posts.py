@@ -8,7 +8,7 @@ A draft whose code is one of `REVIEWED` waits for a coordinator, who sends it ou
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Self, TypeVar
 
@@ -46,6 +46,17 @@ class PostQuerySet(QueuedQuerySet[PostRow]):
         """Live posts of the same organisation for the same item since then, newest first: likely the same one."""
         return self.live().filter(organisation=organisation, item=item, created_at__gte=since).order_by("-pk")
 
+    def repeated_by(self, posts: Sequence[PostRow], since: dt.datetime) -> list[Any]:
+        """For each of these posts, the key of another live one of its organisation since then that says the same.
+
+        None where there is none. One query, however many they are; none of them need be saved.
+        """
+        columns = ("organisation_id", "item_id", *self.model.SAME)
+        live = self.live().filter(organisation__in={post.organisation_id for post in posts}, created_at__gte=since)
+        others = live.exclude(pk__in=[post.pk for post in posts if post.pk])
+        known = {row[:-1]: row[-1] for row in others.order_by("pk").values_list(*columns, "pk")}
+        return [known.get(tuple(getattr(post, column) for column in columns)) for post in posts]
+
     def awaiting_review(self) -> Self:
         """Drafts that a coordinator has to look at before they go out."""
         return self.filter(awaits_review(self.model.REVIEWED))
@@ -67,6 +78,7 @@ class Post(HourStamped):
     # A model adds `state` and `state_code` with its own choices.
     state: Any
     state_code: Any
+    organisation_id: Any
     state_note = models.CharField(_("note on the state"), max_length=500, blank=True)
 
     # Since when a coordinator has to look at it before it goes out.
@@ -87,6 +99,8 @@ class Post(HourStamped):
     source_key = models.CharField(_("key there"), max_length=200, blank=True, editable=False)
 
     LIVE: ClassVar[tuple[str, ...]]
+    # The columns that two posts of one organisation for one item have in common if one repeats the other.
+    SAME: ClassVar[tuple[str, ...]]
     CODES: ClassVar[type[models.TextChoices]]
     REVIEWED: ClassVar[tuple[str, ...]]
 
@@ -130,6 +144,18 @@ def change_state(
     Matching looks at it next: it may serve the post now, or has to take back what it asked of others for it.
     """
     move(post, to, state_code=code, state_note=note, match_requested_at=now, **(changes or {}))
+
+
+def check_not_repeated(post: Post, now: dt.datetime) -> None:
+    """Raise `duplicate_likely`, with the id of the other, if a live post of the last days says the same."""
+    [key] = type(post)._default_manager.repeated_by([post], now - LIKELY_DUPLICATE_WITHIN)  # type: ignore[attr-defined]  # each has it
+    if key is not None:
+        raise RuleViolation(
+            "duplicate_likely",
+            _("Is this the same as %(id)s, which you posted within the last days? Confirm it if you mean both.")
+            % {"id": key},
+            duplicate_of=str(key),
+        )
 
 
 def hold_for_review(post: Post, code: Any, *, now: dt.datetime, changes: Mapping[str, Any] | None = None) -> bool:

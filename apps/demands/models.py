@@ -168,6 +168,7 @@ class Demand(Post):
     # Accepted, and still to come.
     quantity_outstanding = DerivedQuantity(lambda of: of("quantity_matched") - of("quantity_received"))
 
+    SAME: ClassVar = ("standard_id", "quantity", "quantity_kind", "needed_by", "region_id")
     LIVE: ClassVar = (DemandState.OPEN, DemandState.MATCHED, DemandState.PAUSED, DemandState.STALE)
     CODES: ClassVar = DemandStateCode
     REVIEWED: ClassVar = _REVIEWED

@@ -58,6 +58,7 @@ STAYING: Final = {
     "accounts.Invitation.organisation": "the invited agree to one organisation; it can be answered after an undo",
     "accounts.Evidence.organisation": "a document proves the facts of the organisation that it was given for",
     "notifications.Message.organisation": "it is written already, to the addresses of that time",
+    "supply.SheetImport.organisation": "whoever sent a sheet sees it; the offers that it still saves follow",
     "matching.Escalation.organisation": "it went to a coordinator, and coordinators are not merged",
     "matching.SupplierRecord.organisation": "it is counted anew from matches every hour",
     "duplicates.OrganisationKey.organisation": "nobody looks for what is merged; an undo makes it anew",

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +30,9 @@ from apps.notifications.models import Channel, Message, MessageState, Notificati
 
 # How long sent messages are kept, for questions such as "I got no mail".
 KEEP_SENT: Final = dt.timedelta(days=90)
+# The same for messages that could not be sent, and for the notifications of the portal.
+KEEP_FAILED: Final = dt.timedelta(days=90)
+KEEP_NOTIFICATIONS: Final = dt.timedelta(days=180)
 # An organisation's systems; more endpoints would only multiply what it is sent.
 MAX_WEBHOOKS: Final = 10
 # An endpoint that has failed for so long is paused. Until then it is tried again and again.
@@ -311,14 +315,23 @@ def test_webhook(endpoint: WebhookEndpoint, *, by: User) -> Message:
 
 
 def purge(*, now: dt.datetime | None = None, limit: int = 10_000) -> dict[str, int]:
-    """Delete messages and used links that are older than they need to be kept, at most `limit` of each."""
+    """Delete messages, notifications and used links that need not be kept any more, at most `limit` of each."""
     now = now or timezone.now()
-    old = Message.objects.filter(state=MessageState.SENT, sent_at__lt=now - KEEP_SENT).order_by("pk")
+    sent = Message.objects.filter(state=MessageState.SENT, sent_at__lt=now - KEEP_SENT).order_by("pk")
+    failed = Message.objects.failed().filter(updated_at__lt=now - KEEP_FAILED).order_by("pk")
+    seen = Notification.objects.filter(created_at__lt=now - KEEP_NOTIFICATIONS).order_by("pk")
     used = UsedLink.objects.filter(used_at__lt=now - KEEP_USED_LINKS).order_by("used_at")
+    return {
+        "messages": _delete(sent, limit) + _delete(failed, limit),
+        "notifications": _delete(seen, limit),
+        "links": _delete(used, limit),
+    }
+
+
+def _delete(rows: QuerySet[Any], limit: int) -> int:
     # Keys first, as a DELETE has no LIMIT. The limit keeps the transaction short; the next run goes on.
-    messages, _by_model = Message.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:limit])).delete()
-    links, _by_model = UsedLink.objects.filter(pk__in=list(used.values_list("pk", flat=True)[:limit])).delete()
-    return {"messages": messages, "links": links}
+    keys = list(rows.values_list("pk", flat=True)[:limit])
+    return rows.model._default_manager.filter(pk__in=keys).delete()[0]
 
 
 def warn_of_change(user: User, change: str, *, address: str = "", network: str = "") -> None:

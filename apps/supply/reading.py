@@ -15,6 +15,7 @@ from apps.catalogue.naming import Places, Proposals, find
 from apps.catalogue.search import clean, nearest_items
 from apps.catalogue.standards import normalise
 from apps.core.errors import RuleViolation, Text
+from apps.core.posts import LIKELY_DUPLICATE_WITHIN
 from apps.supply import services, sheets
 from apps.supply.models import Offer
 from apps.supply.review import OfferDoubt, Usual, doubts_about
@@ -51,6 +52,8 @@ class ReadRow:
     offer: Offer | None = None
     # What is asked about before the row is published, and what a coordinator will look at.
     doubts: list[OfferDoubt] = field(default_factory=list)
+    # The key of a live offer of the last days that says the same.
+    duplicate_of: int | None = None
 
 
 @dataclass
@@ -107,10 +110,11 @@ def read_rows(
 def _judge(organisation: Organisation, rows: list[ReadRow]) -> None:
     """Note what is doubtful about the rows that are without fault."""
     usual = Usual.of(organisation, [row.offer.item for row in rows if row.offer is not None])
-    today = timezone.now().date()
-    for row in rows:
-        if row.offer is not None and not row.errors:
-            row.doubts = doubts_about(row.offer, usual, today)
+    now = timezone.now()
+    sound = [(row, row.offer) for row in rows if row.offer is not None and not row.errors]
+    repeated = Offer.objects.repeated_by([offer for _row, offer in sound], now - LIKELY_DUPLICATE_WITHIN)
+    for (row, offer), key in zip(sound, repeated, strict=True):
+        row.doubts, row.duplicate_of = doubts_about(offer, usual, now.date()), key
 
 
 def save_rows(organisation: Organisation, sheet: ReadSheet, *, by: User | None, publish: bool = False) -> list[Offer]:
@@ -135,6 +139,7 @@ def describe(row: ReadRow) -> dict[str, Any]:
         "lead_time_days": row.offer.lead_time_days if row.offer else None,
         "errors": {column: [str(text) for text in texts] for column, texts in row.errors.items()},
         "doubts": [{"text": str(doubt.text), "is_grave": doubt.is_grave} for doubt in row.doubts],
+        "duplicate_of": str(row.duplicate_of) if row.duplicate_of else None,
     }
 
 

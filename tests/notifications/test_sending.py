@@ -243,7 +243,7 @@ def test_what_was_sent_long_ago_is_forgotten(office: PostOffice, buyer: User) ->
     UsedLink.objects.create(digest="old", user=buyer, used_at=later(days=-61))
     UsedLink.objects.create(digest="new", user=buyer)
 
-    assert services.purge() == {"messages": 1, "links": 1}
+    assert services.purge() == {"messages": 1, "notifications": 0, "links": 1}
     assert list(Message.objects.order_by("pk").values_list("pk", flat=True)) == letter_ids[1:]
     assert UsedLink.objects.get().digest == "new"
 

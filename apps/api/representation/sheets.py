@@ -37,11 +37,15 @@ class OfferSheetRowSerializer(serializers.Serializer[Any]):
     doubts = serializers.ListField(
         child=serializers.CharField(), help_text="What is unusual. A row that is too doubtful waits for a coordinator."
     )
+    duplicate_of = serializers.CharField(
+        allow_null=True, help_text="An offer of the last days that says the same, if this one is to be published."
+    )
 
 
 def show_row(described: dict[str, Any]) -> dict[str, Any]:
     shown = {name: described[name] for name in ("row", "item", "quantity", "errors")}
-    return {**shown, "doubts": [doubt["text"] for doubt in described["doubts"]]}
+    doubts = [doubt["text"] for doubt in described["doubts"]]
+    return {**shown, "doubts": doubts, "duplicate_of": described.get("duplicate_of")}
 
 
 def is_on(request: Request, name: str) -> bool:

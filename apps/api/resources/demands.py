@@ -41,6 +41,7 @@ from apps.api.representation.values import MAX_DAYS, StrictBooleanField
 from apps.api.resources.matches import MatchFilterSet, MatchSerializer, fill_matches
 from apps.api.resources.outlook import OutlookSerializer, describe_outlook
 from apps.core.errors import RuleViolation
+from apps.core.posts import check_not_repeated
 from apps.demands import services
 from apps.demands.fields import CONTACT_FIELDS, DEMAND_FIELDS
 from apps.demands.lines import DemandLine
@@ -59,6 +60,13 @@ class ConfirmQuantityField(StrictBooleanField):
 
     def __init__(self) -> None:
         super().__init__(required=False, help_text="The quantity is unusual, and right.")
+
+
+class ConfirmDuplicateField(StrictBooleanField):
+    """The caller's answer to `duplicate_likely`."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, help_text="It says the same as another of the last days, and both are meant.")
 
 
 class DemandChangeSerializer(ModelInputSerializer):
@@ -91,6 +99,7 @@ class DemandLineSerializer(DemandChangeSerializer):
         required=False, help_text="For whom; needed only by somebody who acts for several and has no default."
     )
     open = StrictBooleanField(required=False, help_text="Put it to work at once instead of leaving a draft.")
+    confirm_duplicate = ConfirmDuplicateField()
 
 
 class DemandOpeningSerializer(SeenInputSerializer):
@@ -99,6 +108,7 @@ class DemandOpeningSerializer(SeenInputSerializer):
     EXAMPLE: ClassVar = {"confirm_quantity": True}
 
     confirm_quantity = ConfirmQuantityField()
+    confirm_duplicate = ConfirmDuplicateField()
 
 
 class DemandSerializer(ModelRowSerializer):
@@ -157,6 +167,7 @@ class DemandViewSet(ResourceViewSet):
         organisation = self._organisation_of(lines)
         open_now = [index for index, line in enumerate(lines) if line.pop("open", False)]
         confirmed = [index for index, line in enumerate(lines) if line.pop("confirm_quantity", False)]
+        meant = {index for index, line in enumerate(lines) if line.pop("confirm_duplicate", False)}
         # The portal keeps such a line as a draft that goes out later. A program gets an error, because it asked for an
         # open need and might not read the state of the answer.
         if open_now and not organisation.is_verified:
@@ -179,6 +190,9 @@ class DemandViewSet(ResourceViewSet):
                 # The transaction of the request takes the other lines back.
                 with naming(index, many=many):
                     raise outcome.violation
+        for index in sorted({*open_now} - meant):
+            with naming(index, many=many):
+                check_not_repeated(outcomes[index].demand, timezone.now())
         # Read back as any other answer: defaults and triggers have filled in columns.
         posted = self.get_queryset().filter(pk__in=[outcome.demand.pk for outcome in outcomes])
         rows = [row for _pk, row in DemandSerializer.read(posted.order_by("pk"))]
@@ -218,6 +232,8 @@ class DemandViewSet(ResourceViewSet):
         demand = self.mine()
         said = self.taken(DemandOpeningSerializer)
         confirmed = said.pop("confirm_quantity", False)
+        if not said.pop("confirm_duplicate", False) and demand.state == DemandState.DRAFT:
+            check_not_repeated(demand, timezone.now())
         services.open_demand(demand, by=self.user, quantity_confirmed=confirmed, **said)
         return self.answer(demand.pk)
 

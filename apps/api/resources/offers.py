@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import django_filters as filters
 from django.db.models import QuerySet
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -29,6 +30,7 @@ from apps.api.representation.requests import (
 from apps.api.representation.sheets import OfferSheetRowSerializer, OfferSheetSerializer, is_on, show_row
 from apps.api.representation.values import MAX_DAYS, StrictBooleanField
 from apps.catalogue.models import Region
+from apps.core.posts import check_not_repeated
 from apps.exports.datasets import OFFERS
 from apps.matching import services as matching
 from apps.supply import services
@@ -39,7 +41,7 @@ from apps.supply.reading import describe, read_rows, save_rows
 
 
 class ConfirmField(StrictBooleanField):
-    """The caller's answer to `quantity_unusual`, `price_unusual` or `certificate_doubtful`."""
+    """The caller's answer to `quantity_unusual`, `price_unusual`, `certificate_doubtful` or `duplicate_likely`."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -163,6 +165,8 @@ class OfferViewSet(ResourceViewSet):
         posted = services.post_offer(organisation, by=self.user, **facts)
         if posted.violation is not None:
             raise posted.violation  # which takes the draft back, too
+        if facts.get("publish") and not facts.get("confirmed"):
+            check_not_repeated(posted.offer, timezone.now())
         return self.answer(posted.offer.pk, status=201)
 
     @extend_schema(request=OfferAmendmentSerializer, responses=OfferSerializer)
@@ -177,10 +181,14 @@ class OfferViewSet(ResourceViewSet):
     def publish(self, _request: Request, **_kwargs: Any) -> Response:
         """Publish a draft, paused or stale offer: from now on it is matched.
 
-        A draft that is doubtful is `409` until it is confirmed, and may then wait as a draft for a coordinator.
+        A draft that is doubtful, or repeats an offer of the last days, is `409` until it is confirmed. A doubtful one
+        may then wait as a draft for a coordinator.
         """
         offer = self.mine()
-        services.publish_offer(offer, by=self.user, **self.taken(OfferPublicationSerializer))
+        said = self.taken(OfferPublicationSerializer)
+        if offer.state == OfferState.DRAFT and not said.get("confirmed"):
+            check_not_repeated(offer, timezone.now())
+        services.publish_offer(offer, by=self.user, **said)
         return self.answer(offer.pk)
 
     @extend_schema(request=ReasonInputSerializer, responses=OfferSerializer)

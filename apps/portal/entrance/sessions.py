@@ -1,5 +1,6 @@
 """How long a session lasts: until it was idle for too long, is too old, or its user logged out everywhere."""
 
+import datetime as dt
 import re
 import time
 from typing import Any, Final
@@ -7,7 +8,9 @@ from typing import Any, Final
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import logout
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest
+from django.utils import timezone
 
 from apps.accounts.models import User
 
@@ -72,6 +75,18 @@ def goes_on(request: HttpRequest) -> bool:
         request.session["seen_at"] = now
         UserSession.objects.create_from_request(request)
     return True
+
+
+def forget_ended(*, now: dt.datetime | None = None, limit: int = 10_000) -> int:
+    """Delete sessions that have run out, at most `limit`, and what was noted of their browsers. Returns how many."""
+    now = now or timezone.now()
+    ended = Session.objects.filter(expire_date__lt=now).values_list("pk", flat=True)[:limit]
+    deleted, _by_model = Session.objects.filter(pk__in=list(ended)).delete()
+    # Those who logged out, too: their session is gone at once. A new session may be noted before it is saved.
+    noted = UserSession.objects.filter(last_seen_at__lt=now - dt.timedelta(days=1))
+    gone = noted.exclude(session_key__in=Session.objects.values("pk")).values_list("pk", flat=True)[:limit]
+    UserSession.objects.filter(pk__in=list(gone)).delete()
+    return deleted
 
 
 def browser_of(user_agent: str) -> str:

@@ -166,6 +166,7 @@ class Offer(Post):
     # Offered and not reserved: it can still be promised.
     quantity_free = DerivedQuantity(lambda of: of("quantity") - of("quantity_reserved"))
 
+    SAME: ClassVar = ("standard_id", "quantity", "certificate_valid_until", "origin_region_id")
     LIVE: ClassVar = (OfferState.PUBLISHED, OfferState.PAUSED, OfferState.STALE)
     CODES: ClassVar = OfferStateCode
     REVIEWED: ClassVar = _REVIEWED

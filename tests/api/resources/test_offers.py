@@ -87,7 +87,16 @@ def test_a_sheet_is_previewed_then_imported(client: Client, supplier: User) -> N
     assert (preview.status_code, preview.json()) == (
         200,
         {
-            "rows": [{"row": 2, "item": "mask.surgical", "quantity": 1000, "errors": {}, "doubts": []}],
+            "rows": [
+                {
+                    "row": 2,
+                    "item": "mask.surgical",
+                    "quantity": 1000,
+                    "errors": {},
+                    "doubts": [],
+                    "duplicate_of": None,
+                }
+            ],
             "faulty": 0,
             "unknown_columns": ["颜色"],
             "offers": [],
