@@ -1,13 +1,14 @@
-"""What left an export: written by triggers, so that no path of the program can forget it.
+"""What left an export, written by triggers, so that no path of the program can forget it; and what was published.
 
 The other models are proxies. A trigger on a table of a lower app is declared here, where the exports are known.
 """
 
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import pgtrigger
 from django.db import models
 from django.db.models import Func
+from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.core.triggers import Trigger
@@ -162,3 +163,20 @@ class ExportedDelivery(Delivery):
     class Meta:
         proxy = True
         triggers: ClassVar = [buries_deleted("deliveries")]
+
+
+class Publication(models.Model):
+    """The public sums of one hour, as everybody read them. There is at most one an hour."""
+
+    hour = models.DateTimeField(_("hour"), unique=True)
+    sums: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("sums"))
+    # When numbers were published that were not renewed since, by side, item and region.
+    held: models.JSONField[dict[str, str], dict[str, str]] = models.JSONField(_("held back since"), default=dict)
+
+    class Meta:
+        verbose_name = _("publication")
+        verbose_name_plural = _("publications")
+        default_permissions: ClassVar = ()
+
+    def __str__(self) -> str:
+        return str(self.hour)

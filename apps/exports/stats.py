@@ -57,7 +57,7 @@ class Province(Func):
 
 
 def public_stats(*, now: dt.datetime | None = None) -> PublicStats:
-    """Sums over live rows of verified organisations, by four queries. Edges keep the answer for a minute."""
+    """Sums over live rows of verified organisations, by four queries. `publishing` says when others see them."""
     demands = Demand.objects.filter(state__in=[*Demand.LIVE, DemandState.FULFILLED], organisation__state="verified")
     needed = {
         "organisations": Count("organisation", distinct=True),

@@ -29,6 +29,7 @@ from typing import IO
 
 from apps.local.binaries import Binaries, postgres_binaries, refuse_other_version, valkey_binary, version_of
 from apps.local.processes import STOP_SECONDS, EndWithParent, ServerProblem, end_leftover, may_leave_root
+from apps.ops.roles import CREATE, PROGRAM
 
 USER = DATABASE = "cosmomatch"
 START_SECONDS = 60  # recovery after a crash may take long
@@ -48,6 +49,11 @@ def socket_directory(var: Path) -> Path:
 
 def database_url(var: Path) -> str:
     return f"postgresql://{USER}@/{DATABASE}?host={socket_directory(var)}"
+
+
+def program_url(var: Path) -> str:
+    """The same database as the role that web and workers use. Commands run as the owner of the tables."""
+    return f"postgresql://{PROGRAM}@/{DATABASE}?host={socket_directory(var)}"
 
 
 def redis_url(var: Path) -> str:
@@ -392,10 +398,12 @@ def _postgres_answers(sockets: Path) -> bool:
 
 
 def _prepare_database(sockets: Path) -> None:
-    """Our database, and the proof that a search in Chinese will find something."""
+    """Our database, the role of the program, and the proof that a search in Chinese will find something."""
     import psycopg
 
     with psycopg.connect(host=str(sockets), user=USER, dbname="postgres", autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [PROGRAM]).fetchone():
+            connection.execute(CREATE)
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
             connection.execute(f"CREATE DATABASE {DATABASE}")
     with psycopg.connect(host=str(sockets), user=USER, dbname=DATABASE, autocommit=True) as connection:

@@ -86,13 +86,20 @@ class Process:
             self.child.wait()
 
 
-def processes(listener: socket.socket, *, workers: int, mail_port: int | None, var: Path) -> list[Process]:
-    """The processes of the program in the order in which they start; they stop in the opposite one."""
+def processes(
+    listener: socket.socket, *, workers: int, mail_port: int | None, var: Path, database_url: str | None = None
+) -> list[Process]:
+    """The processes of the program in the order in which they start; they stop in the opposite one.
+
+    They use `database_url`, or the one of the environment.
+    """
     python = sys.executable
     metrics = var / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)  # counters of processes that are long gone
     metrics.mkdir(parents=True)
     environment = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), "PYTHONUNBUFFERED": "1"}
+    if database_url:
+        environment["DATABASE_URL"] = database_url
     if mail_port:
         environment["EMAIL_PORT"] = str(mail_port)
 

@@ -12,7 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from apps.ops import upkeep
+from apps.ops import roles, upkeep
 from apps.ops.tasks import BEAT_KEY, WORKER_KEY
 
 Probe = Callable[[], str]
@@ -77,6 +77,16 @@ def chinese_search() -> str:
     )
 
 
+def database_role() -> str:
+    """Only in production: elsewhere people run commands as the owner of the tables."""
+    if not settings.PRODUCTION:
+        return ""
+    with connection.cursor() as cursor:
+        cursor.execute(roles.TOO_STRONG)
+        (too_strong,) = cursor.fetchone()
+    return "The role of this connection could change the audit trail: use cosmomatch_program." if too_strong else ""
+
+
 def outbox() -> str:
     """Messages that should have been tried a while ago."""
     # By name, so that this module can be imported before the apps are loaded.
@@ -128,6 +138,7 @@ def static_files() -> str:
 READINESS: Mapping[str, Probe] = {"database": database, "redis": redis, "worker": worker, "beat": beat}
 HEALTH: Mapping[str, Probe] = {
     **READINESS,
+    "database role": database_role,
     "migrations": migrations,
     "chinese search": chinese_search,
     "outbox": outbox,

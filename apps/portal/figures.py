@@ -13,19 +13,21 @@ from typing import Any, Final
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import Count, F, Q, QuerySet, Sum
+from django.utils import timezone
 from redis.exceptions import RedisError
 
 from apps.catalogue.models import Item
 from apps.core.disclosure import LEAST_ORGANISATIONS
 from apps.demands.models import Demand, DemandState
 from apps.exports import stats
+from apps.exports.publishing import published_stats, rounded
 from apps.fulfilment.models import Order
 from apps.supply.models import Offer
 
-# Long enough for a crowd, short enough to find one's own need on the board after posting it.
-_REMEMBERED_SECONDS: Final = 15
+# Sums change once an hour (exports/publishing.py), and what stands beside them no oftener.
+_REMEMBERED_SECONDS: Final = 3600
 # The number grows with the shape of `PublicBoard`: the cache outlives an upgrade.
-_REMEMBERED_AS: Final = "portal.board:2"
+_REMEMBERED_AS: Final = "portal.board:3:%s"
 
 
 # --- For everybody ----------------------------------------------------------------------------------------------------
@@ -67,12 +69,13 @@ class PublicBoard:
 
 
 def board() -> PublicBoard:
-    """The public board, at most some seconds old."""
+    """The public board of this hour."""
+    name = _REMEMBERED_AS % timezone.now().strftime("%Y%m%d%H")
     try:
-        remembered: PublicBoard | None = cache.get(_REMEMBERED_AS)
+        remembered: PublicBoard | None = cache.get(name)
         if remembered is None:
             remembered = _board()
-            cache.set(_REMEMBERED_AS, remembered, _REMEMBERED_SECONDS)
+            cache.set(name, remembered, _REMEMBERED_SECONDS)
     # The board is the first page that people see. Without a cache it is slow, not gone.
     except (RedisError, OSError):
         return _board()
@@ -80,7 +83,7 @@ def board() -> PublicBoard:
 
 
 def _board() -> PublicBoard:
-    sums = stats.public_stats()
+    sums = published_stats()
     enough = LEAST_ORGANISATIONS
     items = _lines(sums.totals)
     told = {line.item for line in items if line.needed is not None}
@@ -114,7 +117,8 @@ def _headline() -> dict[str, int]:
     needs = Demand.objects.aggregate(
         open=Count("pk", filter=Q(state=DemandState.OPEN)), met=Count("pk", filter=Q(state=DemandState.FULFILLED))
     )
-    return {**needs, "offers": Offer.objects.published().count(), "orders": Order.objects.count()}
+    exact = {**needs, "offers": Offer.objects.published().count(), "orders": Order.objects.count()}
+    return {name: rounded(number) or 0 for name, number in exact.items()}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from apps.portal.views import (
     reports,
     sheets,
     supply,
+    trail,
 )
 from apps.portal.views.desk import duplicates as desk_duplicates
 from apps.portal.views.desk import needs as desk_needs
@@ -104,6 +105,7 @@ work: list[URLPattern | URLResolver] = [
     *reports.urlpatterns,
     *answers.urlpatterns,
     *policy.urlpatterns,
+    *trail.urlpatterns,
 ]
 
 urlpatterns = [*everybody, *organisations, *coordinators, *partners, *work]

@@ -10,13 +10,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts.models import Organisation, User
-from apps.accounts.services import add_evidence
+from apps.accounts.models import Membership, Organisation, User
+from apps.accounts.permissions import Role
+from apps.accounts.services import add_evidence, change_role
 from apps.core.models import AuditEntry
 from apps.fulfilment.models import Order
 from tests.documents import PDF
-from tests.factories import PASSWORD, DemandFactory, MatchFactory, OfferFactory
-from tests.portal.conftest import Login
+from tests.factories import PASSWORD, DemandFactory, MatchFactory, OfferFactory, region
+from tests.portal.conftest import Login, queries
 
 pytestmark = pytest.mark.django_db
 
@@ -108,3 +109,79 @@ def test_a_contact_opened_in_the_back_office_is_noted(client: Client, stranger: 
     client.get(reverse(page, args=[subject.pk]))
 
     assert [(actor, target) for actor, target, _data in told("contact.seen")] == [(stranger, str(subject.pk))]
+
+
+# --- In words ---------------------------------------------------------------------------------------------------------
+
+
+def lines(client: Client, path: str) -> list[tuple[str, str, str]]:
+    response = client.get(path)
+    assert response.status_code == 200, response.status_code
+    return [(line.who, line.what, line.details) for line in response.context["lines"]]
+
+
+def test_a_supplier_reads_which_organisation_saw_its_contact(
+    log_in: Login, order: Order, buyer: User, supplier: User
+) -> None:
+    log_in(buyer).get(f"/orders/{order.pk}/")
+    log_in(supplier).get(f"/orders/{order.pk}/")
+
+    assert lines(log_in(supplier), f"/orders/{order.pk}/trail/") == [
+        ("Supplier", "Saw the contact", ""),
+        ("Wuchang Hospital", "Saw the contact", ""),
+    ]
+    assert ("Shenzhen Maker", "Saw the contact", "") in lines(log_in(buyer), f"/needs/{order.match.demand_id}/trail/")
+    assert ("Wuchang Hospital", "Saw the contact", "") in lines(
+        log_in(supplier), f"/supply/{order.match.offer_id}/trail/"
+    )
+
+
+def test_an_organisation_reads_who_changed_a_role_and_opened_a_document(
+    log_in: Login, hospital: Organisation, buyer: User, colleague: User, coordinator: User
+) -> None:
+    found = add_evidence(hospital, SimpleUploadedFile("licence.pdf", PDF), by=buyer, note="Licence")
+    log_in(coordinator).get(f"/organisation/{hospital.pk}/evidence/{found.pk}/")
+    change_role(Membership.objects.get(user=colleague), Role.MEMBER, by=buyer)
+
+    assert lines(log_in(buyer), f"/organisation/{hospital.pk}/trail/")[:2] == [
+        ("Buyer", "Role changed", "Colleague · Viewer → Member"),
+        ("National desk", "Document opened", "Licence"),
+    ]
+
+
+def test_a_person_reads_who_was_refused_at_their_account(visitor: Client, log_in: Login, buyer: User) -> None:
+    visitor.post("/login/", {"login": buyer.email, "password": "a wrong guess of mine"})
+
+    assert lines(log_in(buyer), "/account/trail/")[0] == (
+        "Unknown",
+        "Wrong password",
+        "203.0.113.7 · Firefox, Windows",
+    )
+
+
+def test_a_coordinator_searches_and_takes_out_the_trail_of_its_region_only(
+    log_in: Login, order: Order, buyer: User, coordinator: User, far_partner: User
+) -> None:
+    log_in(buyer).get(f"/orders/{order.pk}/")
+    desk = log_in(coordinator)
+
+    assert ("Buyer (Wuchang Hospital)", "Saw the contact", "") in lines(
+        desk, "/desk/trail/?q=Wuchang&event=contact.seen"
+    )
+    assert lines(desk, f"/desk/trail/?q={order.match.demand.reference}&who=supplier@example.org") == []
+    file = desk.get("/desk/trail/?q=Wuchang&event=contact.seen&format=csv").text.splitlines()
+    assert file[0] == "at,actor,event,target_type,target_id,data"
+    assert "buyer@example.org,contact.seen,matching.match" in file[1]
+    assert told("trail.searched") == [(coordinator, str(coordinator.pk), {"note": "Wuchang", "rows": 1})]
+    Organisation.objects.filter(kind="coordinator").update(region=region("440300"))
+    assert lines(desk, "/desk/trail/?q=Wuchang") == []
+
+
+def test_the_trail_costs_the_same_queries_at_every_length(log_in: Login, order: Order, supplier: User) -> None:
+    reader = log_in(supplier)
+    reader.get(f"/orders/{order.pk}/")
+    few = queries(reader, f"/orders/{order.pk}/trail/")
+    for _look in range(10):
+        reader.get(f"/orders/{order.pk}/")
+
+    assert queries(reader, f"/orders/{order.pk}/trail/") == few

@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.accounts.invitations import invite
 from apps.accounts.models import Evidence, Organisation, User
 from apps.accounts.services import issue_token
+from apps.core import audit
 from apps.duplicates.models import DuplicateProposal, OrganisationMerge
 from apps.fulfilment import services as fulfilment
 from apps.notifications.models import Message, Notification
@@ -57,6 +58,7 @@ def world(
     subject = subject_for(supplier, "order", order.pk)
     assert subject is not None
     report = file_report(subject, by=supplier, reason="not_reachable", note="Nobody answers 13812345678.")
+    audit.acting(None)  # who acted last would be named for all that follows in the transaction of the test
     first, second = sorted((hospital, maker), key=lambda one: one.pk)
     merged = OrganisationMerge.objects.create(
         survivor=hospital, merged=maker, with_people=False, merged_by=coordinator, undone_at=timezone.now()

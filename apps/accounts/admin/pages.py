@@ -24,10 +24,19 @@ class KeptAdmin(admin.ModelAdmin[M]):
     show_full_result_count = False  # counting all rows makes large lists slow
     shows_contact = False  # whether the page of a row shows whom to call: then each look is noted
 
-    def render_change_form(self, request: HttpRequest, context: Any, **about: Any) -> HttpResponse:
-        if about.get("obj") is not None and self.shows_contact:
-            audit.record(acting(request), "contact.seen", about["obj"])
-        return super().render_change_form(request, context, **about)
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: M | None = None,
+    ) -> HttpResponse:
+        # Here and not where a row is fetched: actions and pop-ups fetch rows whose contact nobody sees.
+        if obj is not None and self.shows_contact:
+            audit.record(acting(request), "contact.seen", obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return False

@@ -42,6 +42,7 @@ class NotedFactor(Authenticator):
         triggers: ClassVar[list[Trigger]] = [notes_changes("factor", of=_PERSON, by="user_id", labels=("type",))]
 
 
+# Language, time zone and the like are nobody's concern, and each log-in writes `last_login`.
 pgtrigger.register(
     notes_changes(
         "user",
@@ -61,11 +62,13 @@ pgtrigger.register(
         columns=("user_id", "scopes", "region_id", "expiry"),
     )
 )(ApiToken)
+# A membership that moves to another organisation is noted at the new one, with both.
 pgtrigger.register(
     notes_changes(
         "member", of=_ORGANISATION, by="organisation_id", labels=("user_id",), columns=("role", "organisation_id")
     )
 )(Membership)
+# Services record why; here it is noted that it happened, also where no service did it. New rows are unverified.
 pgtrigger.register(
     notes_changes(
         "verification",

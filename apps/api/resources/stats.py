@@ -1,4 +1,4 @@
-"""`/stats/`: public sums, made once a minute."""
+"""`/stats/`: public sums, published once an hour."""
 
 from typing import Any, Final
 
@@ -13,14 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.protocol.view import ApiView
-from apps.exports.stats import public_stats
+from apps.exports.publishing import published_stats
 
 log = structlog.get_logger(__name__)
 
-# In seconds. The page is public, so the sums must not be made for each visitor.
+# In seconds. The page is public, so the sums must not be read for each visitor.
 KEPT_FOR: Final = 60
 # Raise the number when the shape of the answer changes: a cache may outlive an upgrade.
-KEY: Final = "public-stats:2"
+KEY: Final = "public-stats:3"
 
 
 class StatsCellSerializer(serializers.Serializer[Any]):
@@ -52,21 +52,20 @@ class StatsView(ApiView):
 
     @extend_schema(operation_id="stats_show", responses=StatsSerializer)
     def get(self, _request: Request) -> Response:
-        """Show what is needed, offered and received, with the time of counting."""
+        """Show what is needed, offered and received, with the time of counting. Rounded, and renewed once an hour."""
         response = Response(_kept())
         patch_cache_control(response, public=True, max_age=KEPT_FOR)
         return response
 
 
 def _kept() -> dict[str, Any]:
-    """The sums of the last minute, from the cache. Without Redis they are made anew, so that the page stays."""
+    """The sums of this hour, from the cache. Without Redis they come from the database, so that the page stays."""
     try:
         kept: dict[str, Any] | None = cache.get(KEY)
     except (RedisError, OSError) as error:
         log.warning("stats_without_redis", error=str(error))
-        return public_stats().as_json()
-    # Several processes may count at the same time after a minute. That is rare and harmless, so nothing locks.
+        return published_stats().as_json()
     if kept is None:
-        kept = public_stats().as_json()
+        kept = published_stats().as_json()
         cache.set(KEY, kept, KEPT_FOR)
     return kept

@@ -33,6 +33,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, no_demo: bool, **_options: Any) -> None:
         self.commands = FIRST_COMMANDS[: 1 if no_demo or settings.PRODUCTION else None]
         self.began = time.monotonic()
+        is_own = embedded.database_url(settings.VAR_DIR) == settings.DATABASE_URL
         try:
             with (
                 supervisor.stop_on_signals() as stop,
@@ -40,7 +41,7 @@ class Command(BaseCommand):
                 supervisor.take_port(settings.PORT) as listener,
                 embedded.use(
                     settings.VAR_DIR,
-                    postgres=embedded.database_url(settings.VAR_DIR) == settings.DATABASE_URL,
+                    postgres=is_own,
                     redis=embedded.redis_url(settings.VAR_DIR) == settings.REDIS_URL,
                     must_own=True,
                     say=self.say,
@@ -54,6 +55,8 @@ class Command(BaseCommand):
                         workers=settings.WORKER_PROCESSES,
                         mail_port=supervisor.free_port() if settings.EMAIL_IS_CAUGHT else None,
                         var=settings.VAR_DIR,
+                        # This process owns the tables, as it migrates. Those that answer the world do not.
+                        database_url=embedded.program_url(settings.VAR_DIR) if is_own else None,
                     ),
                     is_ready=lambda: supervisor.answers_ready(settings.PORT, settings.SITE_HOST),
                     when_ready=lambda: self.welcome(log_ins),
