@@ -17,6 +17,7 @@ from gunicorn.workers.base import Worker
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer, TcpWSGIServer, UnixWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
@@ -30,6 +31,18 @@ PACE: Final = 8_000  # bytes a second; slower clients are cut off
 HEADER_BYTES: Final = 32_768
 CONNECTIONS: Final = 1_000  # of one process
 AHEAD: Final = 4  # requests that a client may send on one connection without waiting for answers
+
+
+class Parser(HTTPRequestParser):
+    """Refuses a request that states its length twice: a proxy that goes by the other length sees another request.
+
+    RFC 9112, section 6.3, wants it handled as an error. waitress alone goes by the chunks and keeps the connection.
+    """
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("Content-Length and Transfer-Encoding are both given.")
 
 
 class Task(WSGITask):
@@ -47,6 +60,7 @@ class BufferedChannel(HTTPChannel):
     """One connection, with a deadline for whatever it is doing."""
 
     task_class = Task
+    parser_class = Parser
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.until_sent: list[Callable[[], object]] = []

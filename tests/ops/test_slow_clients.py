@@ -91,6 +91,19 @@ def test_what_is_too_large_is_refused_before_it_is_read(port: int, head: str, st
         assert client.recv(1000).split()[1] == str(status).encode()
 
 
+def test_a_request_with_two_lengths_is_refused_and_hides_no_other(port: int) -> None:
+    """A proxy that goes by the one length would let a second request through inside of the first."""
+    hidden = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    body = b"0\r\n\r\n" + hidden
+    head = f"POST /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\nTransfer-Encoding: chunked"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(head.encode() + b"\r\n\r\n" + body)
+        answer = b"".join(iter(lambda: client.recv(65_536), b""))
+
+    assert answer.split()[1] == b"400"
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
 def test_an_answer_that_is_being_read_survives_the_stop() -> None:
     number = free_port()
     command = ("-m", "gunicorn", "-c", "python:apps.ops.web", "cosmomatch.wsgi")
