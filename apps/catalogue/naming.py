@@ -101,7 +101,7 @@ def _written(text: str) -> list[Region]:
 
 
 def _named_within(text: str) -> list[Region]:
-    """Places whose names stand in a longer one, the longest first: 武汉 of a 武汉经济技术开发区."""
+    """RegionNames whose names stand in a longer one, the longest first: 武汉 of a 武汉经济技术开发区."""
     if not is_chinese(text):
         return []
     stems = [(stem(name), code) for code, name in Region.objects.places().values_list("code", "name")]
@@ -109,7 +109,7 @@ def _named_within(text: str) -> list[Region]:
     return sorted(Region.objects.filter(pk__in=within), key=lambda region: (-within[region.pk], region.path))
 
 
-class Places:
+class RegionNames:
     """All regions by what they are called: finds what many names mean with one query, where `find` searches for each.
 
     It understands what `find` does, except for misspelt parts of “Wuchang, Wuhan”.

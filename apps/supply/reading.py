@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item, ItemAlias, Region, Standard
-from apps.catalogue.naming import Places, Proposals, find
+from apps.catalogue.naming import Proposals, RegionNames, find
 from apps.catalogue.search import clean, nearest_items
 from apps.catalogue.standards import normalise
 from apps.core.errors import RuleViolation, Text
@@ -233,7 +233,7 @@ class _Names:
 
         unknown = [name for name in names if name not in regions]
         if unknown:
-            places = Places()
+            places = RegionNames()
             codes = {name: places.find(name) for name in unknown}
             found = Region.objects.in_bulk({code for several in codes.values() for code in several})
             regions.update({name: {found[code] for code in several} for name, several in codes.items()})

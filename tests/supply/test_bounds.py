@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import Organisation, User
-from apps.catalogue.naming import Places, find
+from apps.catalogue.naming import RegionNames, find
 from apps.core.errors import RuleViolation
 from apps.supply.reading import read_rows
 
@@ -66,4 +66,4 @@ def test_a_sheet_of_very_many_places_is_refused(maker: Organisation, supplier: U
     ],
 )
 def test_many_names_at_once_mean_what_each_means_alone(name: str) -> None:
-    assert sorted(Places().find(name)) == sorted(region.pk for region in find(name))
+    assert sorted(RegionNames().find(name)) == sorted(region.pk for region in find(name))
