@@ -2,30 +2,16 @@
 
 import inspect
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
 import pytest
 from django.core.management import call_command
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
 from django.test import Client
-from hypothesis import HealthCheck, given, settings
-from schemathesis import openapi
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
-from apps.accounts.models import Organisation, User
-from apps.accounts.services import issue_token
+from apps.accounts.models import User
 from apps.api.representation.answers import FilledByViewSet, ModelRowSerializer, RowSerializer
 from apps.api.representation.requests import InputSerializer, ModelInputSerializer
-from cosmomatch.wsgi import application
-from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, standard_of
 
 
 def test_the_schema_is_made_without_a_warning(tmp_path: Any) -> None:
@@ -148,56 +134,3 @@ def test_every_format_that_is_listed_can_be_pulled(described: dict[str, Any], cl
         answer = client.get(f"/api/v1/exports/demands?format={form}")
         assert (form, answer.status_code) == (form, 200)
         b"".join(answer)
-
-
-@pytest.fixture
-def _world(buyer: User, hospital: Organisation, maker: Organisation) -> None:
-    standard_of(ItemFactory.create())
-    MatchFactory.create(
-        demand=DemandFactory.create(organisation=hospital), offer=OfferFactory.create(organisation=maker)
-    )
-
-
-@pytest.fixture
-def _kept_open() -> Iterator[None]:
-    """Called by WSGI, every request would close the connection that holds the test's transaction."""
-    for signal in (request_started, request_finished):
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in (request_started, request_finished):
-        signal.connect(close_old_connections)
-
-
-@pytest.mark.django_db
-@pytest.mark.usefixtures("_world", "_kept_open")
-def test_it_behaves_as_described(buyer: User) -> None:
-    """Schemathesis makes up requests for every operation, right and wrong: few, so that it stays under a minute."""
-    _token, text = issue_token(buyer, name="fuzz", scopes=["read", "write", "exports", "contacts"])
-    schema = openapi.from_wsgi("/api/v1/schema/?format=json", application)
-    # The token is always sent: making up others, and cookies, takes a quarter of the time and tries nothing.
-    schema.config.generation.update(with_security_parameters=False)
-    checks = [
-        not_a_server_error,
-        status_code_conformance,
-        content_type_conformance,
-        response_schema_conformance,
-    ]
-    # The client of the tests does not decompress what it says it would take.
-    headers = {"Authorization": f"Bearer {text}", "Accept-Encoding": "identity"}
-    tried = 0
-    operations: Any = schema.get_all_operations()
-    for operation in operations:
-        one = operation.ok()
-        if one.path.endswith(("/schema/", "/docs/")):
-            continue
-
-        @given(case=one.as_strategy())
-        @settings(
-            max_examples=6, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-        )
-        def check(case: Any) -> None:
-            case.call_and_validate(headers=headers, checks=checks)
-
-        check()
-        tried += 1
-    assert tried > 50
