@@ -145,19 +145,25 @@ def test_a_database_url_is_taken_apart(read: Any) -> None:
     assert database["OPTIONS"]["pool"]["timeout"] == 5
 
 
+ORDERED = "-c join_collapse_limit=6"
+
+
 @pytest.mark.parametrize(
     ("environment", "options"),
     [
-        ({}, None),
+        ({}, ORDERED),
         (
             {"PROCESS": "web"},
-            "-c statement_timeout=20s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
+            f"-c statement_timeout=20s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s {ORDERED}",
         ),
-        ({"DATABASE_URL": "postgresql://me@host/name?options=-c%20x.y=z"}, "-c x.y=z"),
-        ({"PROCESS": "worker", "DATABASE_STATEMENT_SECONDS": "0", "DATABASE_IDLE_SECONDS": "0"}, "-c lock_timeout=60s"),
+        ({"DATABASE_URL": "postgresql://me@host/name?options=-c%20x.y=z"}, f"-c x.y=z {ORDERED}"),
+        (
+            {"PROCESS": "worker", "DATABASE_STATEMENT_SECONDS": "0", "DATABASE_IDLE_SECONDS": "0"},
+            f"-c lock_timeout=60s {ORDERED}",
+        ),
         (
             {"PROCESS": "sender", "DATABASE_STATEMENT_SECONDS": "0", "DATABASE_IDLE_SECONDS": "0"},
-            "-c lock_timeout=60s -c synchronous_commit=off",
+            f"-c lock_timeout=60s {ORDERED} -c synchronous_commit=off",
         ),
     ],
 )
