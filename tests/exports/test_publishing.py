@@ -53,7 +53,7 @@ def test_the_change_of_one_organisation_is_not_told_by_subtracting() -> None:
     assert pull(3) == {"420000": 6800, "": 6800}
 
 
-def test_the_change_of_one_province_is_not_told_by_the_others_and_the_total() -> None:
+def test_the_change_of_one_province_is_not_told_by_the_total() -> None:
     here = [need() for _number in range(3)]
     there = [need(where="440300") for _number in range(3)]
     pull(0)
