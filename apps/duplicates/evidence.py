@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Final
 
-from apps.duplicates.names import Places, ReadName
+from apps.duplicates.names import PlaceIndex, ReadName
 
 # Bits for each finding, by fact. What is not known says nothing.
 WEIGHTS: Final[Mapping[str, Mapping[str, float]]] = {
@@ -42,7 +42,7 @@ class ComparedFacts:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Likeness:
     """What was found for each fact that is known of both, and the sum."""
 
     findings: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Evidence:
         return self.score >= LIKELY
 
 
-def compare(one: ComparedFacts, other: ComparedFacts, places: Places) -> Evidence:
+def compare(one: ComparedFacts, other: ComparedFacts, places: PlaceIndex) -> Likeness:
     findings = {
         "code": _codes(one, other),
         "phone": _phones(one.phones, other.phones),
@@ -65,7 +65,7 @@ def compare(one: ComparedFacts, other: ComparedFacts, places: Places) -> Evidenc
         "address": _streets(one.street, other.street),
         "kind": "same" if one.kind == other.kind else "different",
     }
-    return Evidence({fact: finding for fact, finding in findings.items() if finding})
+    return Likeness({fact: finding for fact, finding in findings.items() if finding})
 
 
 def _codes(one: ComparedFacts, other: ComparedFacts) -> str:
@@ -101,7 +101,7 @@ def _names(one: ReadName, other: ReadName) -> str:
     return "contained" if is_contained else "different"
 
 
-def _places(one: ComparedFacts, other: ComparedFacts, places: Places) -> str:
+def _places(one: ComparedFacts, other: ComparedFacts, places: PlaceIndex) -> str:
     """Where the two are by their names, else by their regions and addresses."""
     named = [places.smallest(each.name.places) for each in (one, other)]
     if named[0] and named[1] and named[0] != named[1]:

@@ -68,7 +68,7 @@ def simplified(text: str) -> str:
     return str(_converter().convert(text)).casefold() if not text.isascii() else text.casefold()
 
 
-class Places:
+class PlaceIndex:
     """The names of all regions, to be found in names and addresses of organisations near by."""
 
     def __init__(self, regions: Iterable[tuple[str, str, str]]) -> None:
@@ -122,7 +122,7 @@ class Places:
         return level_of(code, self.depth(code))
 
 
-def read_name(name: str, region: str, places: Places) -> ReadName:
+def read_name(name: str, region: str, places: PlaceIndex) -> ReadName:
     """What the name of an organisation in this region says."""
     text = _SIGNS.sub("", _BRACKETS.sub("", simplified(name))) or _SIGNS.sub("", simplified(name))
     for written, meant in _SYNONYMS:
@@ -211,7 +211,7 @@ def phones_in(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def read_street(address: str, region: str, places: Places) -> str:
+def read_street(address: str, region: str, places: PlaceIndex) -> str:
     """The street and the number of an address, without the places before them; empty where it gives no number."""
     text = re.sub(r"[\s,，.。·]", "", simplified(address))
     text = _CHINESE_NUMBER.sub(lambda match: str(_NUMERALS.index(match[1]) + 1), text)
@@ -225,7 +225,7 @@ def read_street(address: str, region: str, places: Places) -> str:
     return f"{street}{match[2]}"
 
 
-def home_of(region: str, address: str, places: Places) -> str:
+def home_of(region: str, address: str, places: PlaceIndex) -> str:
     """The region, or the county in it that the address names: forms often give the city only."""
     if places.level(region) == "county":
         return region

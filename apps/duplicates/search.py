@@ -12,7 +12,7 @@ from apps.accounts.permissions import OrganisationKind
 from apps.catalogue.models import Region, Revision
 from apps.duplicates.evidence import ComparedFacts
 from apps.duplicates.models import OrganisationKey
-from apps.duplicates.names import Places, home_of, phones_in, read_name, read_street
+from apps.duplicates.names import PlaceIndex, home_of, phones_in, read_name, read_street
 
 # Members of these see or decide beyond their own organisation, so nobody becomes one by a merge.
 KEPT_APART: Final = (OrganisationKind.COORDINATOR, OrganisationKind.GOVERNMENT)
@@ -39,17 +39,17 @@ _CANDIDATES: Final = """
 """
 
 
-def load_places() -> Places:
+def load_places() -> PlaceIndex:
     """The names of all regions, kept until the catalogue changes: they take a third of a second to read."""
     return _places(Revision.objects.values_list("value", flat=True).first())
 
 
 @lru_cache(maxsize=1)
-def _places(_revision: UUID | None) -> Places:
-    return Places(Region.objects.order_by("path").values_list("code", "name", "path"))
+def _places(_revision: UUID | None) -> PlaceIndex:
+    return PlaceIndex(Region.objects.order_by("path").values_list("code", "name", "path"))
 
 
-def facts_of(organisation: Organisation, places: Places) -> ComparedFacts:
+def facts_of(organisation: Organisation, places: PlaceIndex) -> ComparedFacts:
     region = organisation.region_id
     return ComparedFacts(
         kind=organisation.kind,
@@ -62,7 +62,7 @@ def facts_of(organisation: Organisation, places: Places) -> ComparedFacts:
     )
 
 
-def key_of(organisation: Organisation, facts: ComparedFacts, places: Places) -> OrganisationKey:
+def key_of(organisation: Organisation, facts: ComparedFacts, places: PlaceIndex) -> OrganisationKey:
     return OrganisationKey(
         organisation=organisation,
         name=facts.name.core,
@@ -81,7 +81,7 @@ def write_keys(keys: Sequence[OrganisationKey]) -> None:
     )
 
 
-def candidates_of(key: OrganisationKey, places: Places) -> set[int]:
+def candidates_of(key: OrganisationKey, places: PlaceIndex) -> set[int]:
     """Keys of organisations to compare with that of `key`, in the transaction of the caller."""
     cities = places.paths[key.city].strip("/").split("/")
     with connection.cursor() as cursor:

@@ -12,7 +12,7 @@ from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.states import move
 from apps.duplicates import search
-from apps.duplicates.evidence import Evidence, compare
+from apps.duplicates.evidence import Likeness, compare
 from apps.duplicates.models import DuplicateProposal, OrganisationKey, ProposalState
 
 # The number of an advisory lock, "twins" in ASCII: of two searches at once, neither would see the keys of the other.
@@ -54,7 +54,7 @@ def _locked() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _propose(compared: dict[tuple[int, ...], Evidence], *, looked_at: list[int]) -> None:
+def _propose(compared: dict[tuple[int, ...], Likeness], *, looked_at: list[int]) -> None:
     """Propose the likely pairs. Open proposals about the organisations `looked_at` that are not likely any more go."""
     likely = {pair: evidence for pair, evidence in compared.items() if evidence.is_likely}
     known = {

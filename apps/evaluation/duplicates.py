@@ -16,10 +16,10 @@ from apps.accounts.models import Organisation
 from apps.catalogue.models import Region
 from apps.duplicates.evidence import WEIGHTS, ComparedFacts, compare
 from apps.duplicates.models import DuplicateProposal
-from apps.duplicates.names import Places
+from apps.duplicates.names import PlaceIndex
 from apps.duplicates.search import facts_of, load_places
 from apps.duplicates.services import look_for_duplicates
-from apps.evaluation.listings import Board, Listing, disturbed, read_listings
+from apps.evaluation.listings import LabelledBoard, Listing, disturbed, read_listings
 
 SEED: Final = 2020
 Pair = frozenset[int]
@@ -109,7 +109,7 @@ def _entered(listings: Sequence[Listing]) -> Iterator[list[Organisation]]:
         transaction.set_rollback(True)
 
 
-def _labels(board: Board, listings: Sequence[Listing]) -> tuple[set[Pair], set[Pair]]:
+def _labels(board: LabelledBoard, listings: Sequence[Listing]) -> tuple[set[Pair], set[Pair]]:
     """Pairs of one body; and pairs that count neither way, a hospital and its department."""
     by_body = defaultdict(list)
     for at, listing in enumerate(listings):
@@ -134,7 +134,7 @@ def _found(proposed: set[Pair], same: set[Pair], among: frozenset[int] | set[int
 
 
 def _fitted(
-    facts: Sequence[ComparedFacts], places: Places, same: set[Pair], unclear: set[Pair], among: frozenset[int]
+    facts: Sequence[ComparedFacts], places: PlaceIndex, same: set[Pair], unclear: set[Pair], among: frozenset[int]
 ) -> dict[str, dict[str, float]]:
     """log2(m / u) of each finding. `u` is counted in all pairs of two bodies in one city."""
     cities = defaultdict(list)

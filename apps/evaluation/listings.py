@@ -38,7 +38,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Board:
+class LabelledBoard:
     """The board's rows as listings, the pairs on it that were labelled by hand, and what is derived from them."""
 
     listings: list[Listing]
@@ -53,7 +53,7 @@ class Board:
         }
 
 
-def read_listings(folder: Path, places: Iterable[tuple[str, str, str]], *, seed: int) -> Board:
+def read_listings(folder: Path, places: Iterable[tuple[str, str, str]], *, seed: int) -> LabelledBoard:
     """The listings of a board, with made-up telephone and registration numbers. `places` are (code, name, path)."""
     chance = random.Random(seed)  # noqa: S311  a test set is not a secret
     gazetteer = Gazetteer(GazetteerEntry(*place) for place in places)
@@ -83,7 +83,7 @@ def read_listings(folder: Path, places: Iterable[tuple[str, str, str]], *, seed:
         _listing(row, kind, body[at], gazetteer, facts[body[at]] if body.count(body[at]) == 1 else ("", ""))
         for at, (row, kind) in enumerate(rows)
     ]
-    return Board(listings, labelled)
+    return LabelledBoard(listings, labelled)
 
 
 def _listing(row: Mapping[str, Any], kind: str, body: int, gazetteer: Gazetteer, facts: tuple[str, str]) -> Listing:
@@ -95,7 +95,7 @@ def _listing(row: Mapping[str, Any], kind: str, body: int, gazetteer: Gazetteer,
     return Listing(body, name, kind, found.code or "CN", " ".join((row.get("address") or "").split()), phone, code)
 
 
-def disturbed(board: Board, names: Mapping[str, str], *, seed: int) -> list[Listing]:
+def disturbed(board: LabelledBoard, names: Mapping[str, str], *, seed: int) -> list[Listing]:
     """The board's listings, `COPIES` disturbed ones of each, and one sibling of each. `names` are those of regions."""
     from opencc import OpenCC
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from apps.duplicates.names import Places, home_of, phones_in, read_name, read_street
+from apps.duplicates.names import PlaceIndex, home_of, phones_in, read_name, read_street
 
-PLACES = Places(
+PLACES = PlaceIndex(
     [
         ("CN", "中国", "CN/"),
         ("420000", "湖北省", "CN/420000/"),

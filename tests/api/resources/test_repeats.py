@@ -46,7 +46,7 @@ def test_a_need_that_repeats_one_of_the_last_days_is_asked_about(call: Call, buy
     assert program.post(path, {"confirm_duplicate": True}).status_code == 200
 
 
-def test_a_line_of_a_list_that_repeats_one_is_asked_about_and_none_is_posted(call: Call, buyer: User) -> None:
+def test_a_line_of_a_list_that_repeats_one_is_asked_about(call: Call, buyer: User) -> None:
     program = call(buyer)
     program.post("/demands/", NEED)
     assert program.post("/demands/", [{**NEED, "quantity": 900}, NEED]).json()["code"] == "duplicate_likely"
