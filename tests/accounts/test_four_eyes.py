@@ -16,6 +16,7 @@ from apps.accounts.permissions import OrganisationKind, Permission, Role, can
 from apps.accounts.services import issue_token
 from apps.core.errors import RuleViolation
 from apps.core.models import AuditEntry
+from tests.documents import PDF
 from tests.factories import CALL_BACK, OrganisationFactory, UserFactory, member, region
 
 pytestmark = pytest.mark.django_db
@@ -163,7 +164,7 @@ def test_who_changed_the_contact_does_not_verify_it(coordinator: User, second: U
 
 
 def test_who_gave_the_document_does_not_verify_it(coordinator: User, clinic: Organisation) -> None:
-    services.add_evidence(clinic, SimpleUploadedFile("licence.pdf", b"%PDF-1.4 x"), by=coordinator)
+    services.add_evidence(clinic, SimpleUploadedFile("licence.pdf", PDF), by=coordinator)
     assert refusal(clinic, coordinator) == "needs_other_eyes"
 
 
@@ -190,7 +191,7 @@ def test_a_hospital_needs_a_document_or_a_call_to_a_number_of_a_register(coordin
     assert AuditEntry.objects.get(event="organisation.verified").data["call_back"] == CALL_BACK
 
     documented = OrganisationFactory.create(unverified=True)
-    services.add_evidence(documented, SimpleUploadedFile("a.pdf", b"%PDF-1.4 x"), by=member(documented))
+    services.add_evidence(documented, SimpleUploadedFile("a.pdf", PDF), by=member(documented))
     services.verify_organisation(documented, by=coordinator)
 
 
