@@ -44,7 +44,9 @@ def test_a_sheet_is_sent_watched_and_imported(client: Client, call: Callable[...
     assert {name: done[name] for name in ("state", "progress", "rows", "faulty", "unknown_columns", "offers")} == {
         "state": "done",
         "progress": 100,
-        "rows": [{"row": 2, "item": "mask.surgical", "quantity": 1000, "errors": {}, "doubts": []}],
+        "rows": [
+            {"row": 2, "item": "mask.surgical", "quantity": 1000, "errors": {}, "doubts": [], "duplicate_of": None}
+        ],
         "faulty": 0,
         "unknown_columns": ["colour"],
         "offers": [str(Offer.objects.published().get().pk)],
