@@ -30,6 +30,7 @@ class Subject:
 
     model: type[TimeStamped]
     shown: type[RowSerializer]
+    # Adds what a row shows of other tables, for many rows at once.
     fill: Callable[[Rows], None] = lambda _rows: None
 
     @property
@@ -46,6 +47,8 @@ SUBJECTS: Final = {
     "organisation": Subject(Organisation, OrganisationSerializer, fill_contacts),
 }
 
+# What an organisation is told, for programmers; other events are told to persons only. What people read of an event
+# stands in `templates/notifications`.
 EVENTS: Final = {
     "demand.awaits_approval": "A need waits for your review, as every need of its region does.",
     "demand.escalated": "A need is stuck, and it is your turn to help.",
@@ -80,7 +83,6 @@ EVENTS: Final = {
     "webhook.paused": "A webhook of yours failed for a day and was paused.",
     "webhook.test": "You asked for a test.",
 }
-"""What an organisation is told, in words. Other events are told to persons only."""
 
 
 def data_of(event: str, facts: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +127,7 @@ def _operation(event: str, words: str) -> dict[str, Any]:
             "data": data,
         },
     }
+    # Whoever receives a webhook answers with any 2xx. What it says besides is not read.
     return {
         "operationId": event.replace(".", "_"),
         "summary": words.rstrip("."),

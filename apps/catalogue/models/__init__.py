@@ -1,7 +1,6 @@
 """The tables of this app: items, units, packs, standards and regions, with their searches."""
 
-# Standards know items; all know the base.
-from apps.catalogue.models.base import Named, Revision, bumps_revision, trigram_index
+# Standards know items; all know how they are named.
 from apps.catalogue.models.items import (
     UNLISTED_ITEM,
     AliasLanguage,
@@ -12,6 +11,7 @@ from apps.catalogue.models.items import (
     Pack,
     Unit,
 )
+from apps.catalogue.models.naming import Named, Revision, bumps_revision, trigram_index
 from apps.catalogue.models.regions import Region, RegionLevel, RegionQuerySet
 from apps.catalogue.models.standards import (
     ItemStandard,

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models.functions import Coalesce, Greatest
 from django.utils.translation import gettext_lazy as _
 
-from apps.catalogue.models.base import Named, bumps_revision, trigram_index
+from apps.catalogue.models.naming import Named, bumps_revision, trigram_index
 from apps.catalogue.search import clean, matches, rank
 
 # The key of the item that stands for "not in the catalogue, see the note". It can be drafted, but not published or

@@ -10,7 +10,7 @@ from django.db.models.functions import Concat, Greatest, Length
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from apps.catalogue.models.base import bumps_revision, trigram_index
+from apps.catalogue.models.naming import bumps_revision, trigram_index
 from apps.catalogue.regions import GROUPINGS
 from apps.catalogue.search import clean, is_chinese, matches, rank
 

@@ -9,8 +9,8 @@ from django.db.models.functions import Greatest
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from apps.catalogue.models.base import bumps_revision, trigram_index
 from apps.catalogue.models.items import Item
+from apps.catalogue.models.naming import bumps_revision, trigram_index
 from apps.catalogue.search import clean, matches, rank
 from apps.catalogue.standards import normalise
 
