@@ -331,7 +331,8 @@ def purge(*, now: dt.datetime | None = None, limit: int = 10_000) -> dict[str, i
 def _delete(rows: QuerySet[Any], limit: int) -> int:
     # Keys first, as a DELETE has no LIMIT. The limit keeps the transaction short; the next run goes on.
     keys = list(rows.values_list("pk", flat=True)[:limit])
-    return rows.model._default_manager.filter(pk__in=keys).delete()[0]
+    deleted, _by_table = rows.model._default_manager.filter(pk__in=keys).delete()
+    return int(deleted)
 
 
 def warn_of_change(user: User, change: str, *, address: str = "", network: str = "") -> None:
