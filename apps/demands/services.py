@@ -146,7 +146,13 @@ def open_demand(
 
 
 def _may_go_out(demand: Demand, policy: PolicyValues, *, by: User | None, quantity_confirmed: bool) -> "_GoingOut":
-    """Whether a draft may go out now. A draft that a coordinator sends out counts as reviewed."""
+    """Whether a draft may go out now. A draft that a coordinator sends out counts as reviewed.
+
+    Raises `illegal_move` for what is no draft: `MOVES` lets other states go back to open, by verbs with checks of their
+    own.
+    """
+    if demand.state != DemandState.DRAFT:
+        raise RuleViolation("illegal_move", _("This is not a draft any more."))
     # First what nobody can change here, then what the owner can answer, then what a coordinator decides.
     if not demand.organisation.is_verified:
         text = _("“%(name)s” is not verified yet. Nothing goes out until it is.") % {"name": demand.organisation}

@@ -153,9 +153,11 @@ def test_a_fake_need_is_blocked(match: Match, supplier: User, buyer: User, coord
     services.decide_report(report, by=coordinator, measure=Measure.POST, decision="There is no such ward.")
     demand = Demand.objects.get(pk=match.demand_id)
     assert (demand.state, demand.is_blocked) == ("paused", True)
-    for verb in (demands.resume_demand, demands.confirm_demand):
+    for verb in (demands.resume_demand, demands.confirm_demand, demands.open_demand, demands.send_out):
         with pytest.raises(RuleViolation):
             verb(demand, by=buyer)
+        demand.refresh_from_db()
+        assert demand.is_blocked
 
 
 def test_an_appeal_is_decided_by_another_and_gives_the_offer_back(
