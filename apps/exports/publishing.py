@@ -24,10 +24,10 @@ from apps.supply.models import Offer
 KEPT: Final = dt.timedelta(days=2)
 DIGITS: Final = 2
 
-# The numbers that change together, and where they come from.
+# The numbers that change together, where they come from, and when a row first counted among them.
 _SIDES: Final = {
-    "needs": (("needs", "quantity_needed", "quantity_matched", "quantity_received"), Demand, "region__path"),
-    "offers": (("offers", "quantity_offered"), Offer, "origin_region__path"),
+    "needs": (("needs", "quantity_needed", "quantity_matched", "quantity_received"), Demand, "region__path", "opened_at"),
+    "offers": (("offers", "quantity_offered"), Offer, "origin_region__path", "published_at"),
 }
 
 _Cells = dict[tuple[str, str], StatsCell]
@@ -94,12 +94,13 @@ def _name(side: str, item: str, region: str) -> str:
 
 def _organisations_that_changed(side: str, since: dict[str, str]) -> dict[tuple[str, str], int]:
     """How many organisations changed something behind each number since it was published, by item and region."""
-    _fields, model, path = _SIDES[side]
+    _fields, model, path, first_counted = _SIDES[side]
     oldest = min(since.values())
     # A verification that came or ended changes what counts, and no row of a need or an offer.
     touched = Q(updated_at__gte=oldest) | Q(organisation__updated_at__gte=oldest)
     rows = (
-        model._default_manager.filter(touched)
+        # A draft changes no number, and anybody may write some to have others' changes told.
+        model._default_manager.filter(touched, **{f"{first_counted}__isnull": False})
         .annotate(cell_region=Province(path))
         .order_by()
         .values_list("item__key", "cell_region", "organisation")

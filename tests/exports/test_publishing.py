@@ -53,6 +53,17 @@ def test_the_change_of_one_organisation_is_not_told_by_subtracting() -> None:
     assert pull(3) == {"420000": 6800, "": 6800}
 
 
+def test_drafts_of_others_do_not_have_a_change_told() -> None:
+    one, *_others = (need() for _number in range(4))
+    first = pull(0)
+    change(one, at=0.5)
+    for _number in range(3):
+        draft = DemandFactory.create(draft=True, organisation=OrganisationFactory.create(unverified=True))
+        change(draft, at=0.5)
+
+    assert pull(1) == first
+
+
 def test_the_change_of_one_province_is_not_told_by_the_total() -> None:
     here = [need() for _number in range(3)]
     there = [need(where="440300") for _number in range(3)]
