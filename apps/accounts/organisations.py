@@ -17,10 +17,13 @@ from apps.core.errors import RuleViolation
 
 
 def check_identifier(kind: str, identifier: str) -> str:
-    """The identifier in its normal form. Raises `identifier_invalid` if its check character is wrong."""
+    """The identifier in its normal form. Raises `identifier_invalid`: too long, or a wrong check character."""
     identifier = identifier.strip().upper()
     if not identifier:
         return ""
+    # Capitals may be longer than what was typed: ŉ becomes two signs.
+    if len(identifier) > (Organisation._meta.get_field("identifier").max_length or 0):
+        raise RuleViolation("identifier_invalid", _("This is too long."), field="identifier")
     if kind == IdentifierKind.USCC and not identifiers.is_uscc(identifier):
         raise RuleViolation(
             "identifier_invalid",

@@ -65,8 +65,9 @@ def facts_of(organisation: Organisation, places: PlaceIndex) -> ComparedFacts:
 def key_of(organisation: Organisation, facts: ComparedFacts, places: PlaceIndex) -> OrganisationKey:
     return OrganisationKey(
         organisation=organisation,
-        name=facts.name.core,
-        code=facts.code,
+        # As wide as the columns: simplifying may write one sign as several (㍿ is 株式会社).
+        name=facts.name.core[:200],
+        code=facts.code[:40],
         phones=list(facts.phones),
         city=places.city_of(facts.region),
         street=facts.street[:80],

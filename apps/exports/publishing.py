@@ -26,7 +26,12 @@ DIGITS: Final = 2
 
 # The numbers that change together, where they come from, and when a row first counted among them.
 _SIDES: Final = {
-    "needs": (("needs", "quantity_needed", "quantity_matched", "quantity_received"), Demand, "region__path", "opened_at"),
+    "needs": (
+        ("needs", "quantity_needed", "quantity_matched", "quantity_received"),
+        Demand,
+        "region__path",
+        "opened_at",
+    ),
     "offers": (("offers", "quantity_offered"), Offer, "origin_region__path", "published_at"),
 }
 

@@ -34,6 +34,19 @@ def test_anyone_may_register_and_becomes_the_manager(stranger: User) -> None:
     assert AuditEntry.objects.filter(event="organisation.registered", actor=stranger).exists()
 
 
+def test_a_number_that_grows_in_capitals_is_refused_in_words(stranger: User) -> None:
+    with pytest.raises(RuleViolation) as caught:
+        services.register_organisation(
+            by=stranger,
+            name="X",
+            kind="hospital",
+            region=region("420106"),
+            identifier_kind="other",
+            identifier="ŉ" * 40,
+        )
+    assert list(caught.value.errors) == ["identifier"]
+
+
 @pytest.mark.parametrize("identifier", ["91330100799655058A", "123", "91330100799655058BB", "９１３"])
 def test_a_wrong_check_character_is_refused_in_words(stranger: User, identifier: str) -> None:
     with pytest.raises(RuleViolation) as caught:

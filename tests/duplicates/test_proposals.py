@@ -28,6 +28,11 @@ def proposed() -> list[tuple[str, str]]:
     return list(DuplicateProposal.objects.order_by("pk").values_list("first__name", "second__name"))
 
 
+def test_a_name_that_grows_when_it_is_simplified_stops_nobody() -> None:
+    body("㍿" * 200, identifier="ŉ" * 40)
+    assert look_for_duplicates() == 1
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
