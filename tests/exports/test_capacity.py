@@ -79,6 +79,15 @@ def test_the_second_export_of_a_token_is_told_when_to_come_back(pull: Callable[.
 
 
 @pytest.mark.django_db
+def test_more_tokens_do_not_give_more_places(pull: Callable[..., Any], partner: User) -> None:
+    first = pull()
+    _token, text = issue_token(partner, name="y", scopes=["exports"])
+    other = Client().get("/api/v1/exports/demands", headers={"Authorization": f"Bearer {text}"})
+    assert (other.status_code, other.json()["code"]) == (429, "exports_busy")
+    first.close()
+
+
+@pytest.mark.django_db
 def test_an_export_counts_until_the_server_has_sent_it(pull: Callable[..., Any]) -> None:
     until_sent: list[Callable[[], None]] = []
     b"".join(pull(**{KEEP_UNTIL_SENT: until_sent.append}).streaming_content)
