@@ -61,6 +61,7 @@ STAYING: Final = {
     "supply.SheetImport.organisation": "whoever sent a sheet sees it; the offers that it still saves follow",
     "matching.Escalation.organisation": "it went to a coordinator, and coordinators are not merged",
     "matching.SupplierRecord.organisation": "it is counted anew from matches every hour",
+    "reports.AbuseReport.accused": "it is about what that organisation did; an appeal is made after an undo",
     "duplicates.OrganisationKey.organisation": "nobody looks for what is merged; an undo makes it anew",
     "duplicates.DuplicateProposal.first": "it is about the pair",
     "duplicates.DuplicateProposal.second": "it is about the pair",

@@ -121,14 +121,18 @@ class ExportedOrganisation(Organisation):
                 condition=pgtrigger.AnyChange("region_id"),
                 func=f"{_BURY} dataset = 'organisations' AND id = OLD.id; RETURN NEW;",
             ),
-            # Its name stands in every row of its needs, its offers and what follows them.
+            # Its name stands in every row of its needs, its offers and what follows them. Rows are locked in the order
+            # of their keys, as everywhere (decision 0006): a sweep that takes the same rows waits, and no two wait for
+            # each other.
             Trigger(
                 name="touch_named",
                 when=pgtrigger.After,
                 operation=pgtrigger.UpdateOf("name"),  # type: ignore[no-untyped-call]  # has no types
                 condition=pgtrigger.AnyChange("name"),
                 func="""
+                    PERFORM id FROM demands_demand WHERE organisation_id = NEW.id ORDER BY id FOR NO KEY UPDATE;
                     UPDATE demands_demand SET updated_at = clock_timestamp() WHERE organisation_id = NEW.id;
+                    PERFORM id FROM supply_offer WHERE organisation_id = NEW.id ORDER BY id FOR NO KEY UPDATE;
                     UPDATE supply_offer SET updated_at = clock_timestamp() WHERE organisation_id = NEW.id;
                     PERFORM exports_touch(ARRAY(
                         SELECT id FROM matching_match

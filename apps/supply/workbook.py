@@ -73,8 +73,9 @@ def _cells(data: bytes, most_lines: int, most_columns: int) -> list[list[Any]]:
         if sum(entry.file_size for entry in archive.infolist()) > UNPACKED_BYTES:
             raise WorkbookError("too_long")
 
-    # openpyxl looks for it, and it would take most of the memory.
-    sys.modules["numpy"] = None  # type: ignore[assignment]  # an import of it fails
+    # openpyxl looks for these two. One would take most of the memory; the other has limits of its own, and its error
+    # for them is that of a broken file.
+    sys.modules |= {"numpy": None, "lxml": None}  # type: ignore[dict-item]  # an import of them fails
     import openpyxl
 
     load: Any = openpyxl.load_workbook  # ships no types

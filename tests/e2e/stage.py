@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 from apps.accounts.models import User
 from apps.matching.tasks import sweep
 from apps.notifications.tasks import SENDERS
+from apps.supply.tasks import import_sheets
 
 DOMAIN = "demo.cosmomatch.example"
 WIDTHS = (360, 1280)
@@ -18,6 +19,7 @@ WIDTHS = (360, 1280)
 def work() -> None:
     """What the worker does within seconds."""
     sweep()
+    import_sheets()
     for send in SENDERS:
         send()
 

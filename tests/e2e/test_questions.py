@@ -7,7 +7,7 @@ from apps.catalogue.models import Item
 from apps.demands.models import Demand
 from apps.supply.models import Offer
 from tests.e2e.conftest import LogIn
-from tests.e2e.stage import look
+from tests.e2e.stage import look, work
 from tests.factories import DemandFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -78,6 +78,8 @@ def test_a_supplier_mends_its_sheet_and_imports_it(log_in: LogIn) -> None:
     look(maker, "34-sheet-understood", again=False, scripts=False)
     assert Offer.objects.count() == before
     maker.get_by_role("button", name="Save them").click()
+    expect(maker.get_by_role("button", name="Cancel the import")).to_be_visible()
+    work()
 
     expect(maker.get_by_text("2 offers imported.")).to_be_visible()
     assert list(Offer.objects.order_by("pk").values_list("quantity", "state")[before:]) == [

@@ -26,7 +26,7 @@ from apps.notifications import sending
 from apps.supply import services as supply
 from apps.supply.amending import amend_offer
 from apps.supply.models import Offer, OfferState
-from tests.factories import CALL_BACK, UserFactory
+from tests.factories import CALL_BACK
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -39,9 +39,8 @@ class Member:
         self.items = list(Item.objects.order_by("pk"))
         kinds = ["hospital", "community", "enterprise"]
         self.requesters = list(Organisation.objects.filter(kind__in=kinds).order_by("pk"))
-        self.person = User.objects.order_by("pk")[0]
-        # Somebody else verifies: `person` has changed the facts.
-        self.verifier = UserFactory.create()
+        # Somebody else verifies than who has changed the facts.
+        self.person, self.verifier = User.objects.order_by("pk")[:2]
         self.verbs: dict[Callable[[], object], int] = {
             self.post: 5,
             self.accept: 6,

@@ -46,7 +46,7 @@ def start(role: Role, seed: int, seconds: float) -> BaseProcess:
 
 @pytest.fixture
 def market() -> User:
-    person = UserFactory.create()
+    person, _verifier = UserFactory.create_batch(2)
     places = ("420106", "110102", "440300", "650000")
     items = [ItemFactory.create(key=f"item.{number}", trial_lot=100) for number in range(3)]
     for kind in ("hospital", "community", "enterprise"):

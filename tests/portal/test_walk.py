@@ -108,6 +108,9 @@ def is_turned_away(client: Client, method: str, path: str, arguments: list[str])
         return True
     if response.status_code == 302 and "/login/" in response["Location"]:
         return True
+    # The page to log in itself, which keeps what was typed.
+    if any(template.name == "account/login.html" for template in response.templates):
+        return True
     if arguments:
         return False
     body = b"".join(response) if response.streaming else response.content

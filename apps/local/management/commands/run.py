@@ -83,6 +83,7 @@ class Command(BaseCommand):
             raise supervisor.CannotRun(f"Redis does not answer: {error}") from error
         # From here on this process only supervises, and needs no connection.
         connections.close_all()
+        connection.close_pool()  # type: ignore[attr-defined]  # of PostgreSQL alone; it would keep what was closed
         return log_ins
 
     def load_once(self) -> str:
