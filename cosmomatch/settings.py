@@ -162,6 +162,7 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",  # allauth's page of passkeys says when each was used
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.sessions",

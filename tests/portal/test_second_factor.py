@@ -94,3 +94,10 @@ def test_a_code_works_once_and_half_a_minute(stranger: User) -> None:
     of_before = format_hotp_value(hotp_value("JBSWY3DPEHPK3PXP", counter - 1))
 
     assert [factor.validate_code(code) for code in (of_before, of_now, of_now)] == [False, True, False]
+
+
+def test_the_page_of_passkeys_opens(client: Client, settings: Settings, buyer: User) -> None:
+    settings.REQUIRE_SECOND_FACTOR = False
+    client.force_login(buyer)
+
+    assert client.get("/account/2fa/webauthn/").status_code == 200
