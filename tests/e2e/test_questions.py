@@ -69,6 +69,8 @@ def test_a_supplier_mends_its_sheet_and_imports_it(log_in: LogIn) -> None:
         file = {"name": "offers.csv", "mimeType": "text/csv", "buffer": text.encode()}
         maker.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]  # a FilePayload
         maker.get_by_role("button", name="Look at it").click()
+        expect(maker.get_by_role("button", name="Cancel the import")).to_be_visible()
+        work()
 
     upload("物资名称,数量,执行标准\n医用外科口罩,很多,YY 0469-2011\n独角兽,5,\n额温枪,300,\n")
     expect(maker.get_by_text("2 rows need correcting")).to_be_visible()
