@@ -69,12 +69,12 @@ class CursorPage(BasePagination):
             way, value = json.loads(base64.urlsafe_b64decode(text.encode("ascii")))
         except (ValueError, TypeError, binascii.Error, UnicodeError, RecursionError):
             way, value = None, None
-        # `type(…) is`, because `true` would pass as an integer. Integers must fit a bigint, and texts hold no NUL.
+        # `type(…) is`, because `true` would pass as an integer. Integers must fit a bigint. PostgreSQL takes no NUL and no lone surrogate.
         good = way in {"n", "p"} and type(value) is self.kind
         if (
             not good
             or (isinstance(value, int) and not 0 <= value < 2**63)
-            or (isinstance(value, str) and "\0" in value)
+            or (isinstance(value, str) and not value.isprintable())
         ):
             raise ValidationError({"cursor": [_("Take the cursor from “next” or “previous” of a page.")]})
         return way == "p", value
