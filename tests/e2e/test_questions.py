@@ -63,9 +63,9 @@ def test_a_nurse_posts_two_lines_and_answers_what_is_asked_back(log_in: LogIn) -
 def test_a_supplier_mends_its_sheet_and_imports_it(log_in: LogIn) -> None:
     before = Offer.objects.count()
     maker = log_in("supplier", scripts=False)
-    maker.goto("/supply/import/")
 
     def upload(text: str) -> None:
+        maker.goto("/supply/import/")
         file = {"name": "offers.csv", "mimeType": "text/csv", "buffer": text.encode()}
         maker.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]  # a FilePayload
         maker.get_by_role("button", name="Look at it").click()

@@ -7,6 +7,7 @@ rows that are added meanwhile shift nothing, and nothing is ever counted.
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -23,6 +24,8 @@ DEFAULT_SIZE: Final = 100
 LARGEST: Final = 500
 # The query parameters of every list.
 PARAMETERS: Final = ("page_size", "cursor")
+# What no column of PostgreSQL holds: NUL, and half of a pair of surrogates.
+_NOT_STORED: Final = re.compile("[\0\ud800-\udfff]")
 
 
 class CursorPage(BasePagination):
@@ -69,12 +72,12 @@ class CursorPage(BasePagination):
             way, value = json.loads(base64.urlsafe_b64decode(text.encode("ascii")))
         except (ValueError, TypeError, binascii.Error, UnicodeError, RecursionError):
             way, value = None, None
-        # `type(…) is`, because `true` would pass as an integer. Integers must fit a bigint. PostgreSQL takes no NUL and no lone surrogate.
+        # `type(…) is`, because `true` would pass as an integer. Integers must fit a bigint.
         good = way in {"n", "p"} and type(value) is self.kind
         if (
             not good
             or (isinstance(value, int) and not 0 <= value < 2**63)
-            or (isinstance(value, str) and not value.isprintable())
+            or (isinstance(value, str) and _NOT_STORED.search(value))
         ):
             raise ValidationError({"cursor": [_("Take the cursor from “next” or “previous” of a page.")]})
         return way == "p", value
