@@ -152,7 +152,7 @@ def _may_go_out(demand: Demand, policy: PolicyValues, *, by: User | None, quanti
     own.
     """
     if demand.state != DemandState.DRAFT:
-        raise RuleViolation("illegal_move", _("This is not a draft any more."))
+        raise RuleViolation("illegal_move", _("This is not a draft any more."), state=demand.state)
     # First what nobody can change here, then what the owner can answer, then what a coordinator decides.
     if not demand.organisation.is_verified:
         text = _("“%(name)s” is not verified yet. Nothing goes out until it is.") % {"name": demand.organisation}
