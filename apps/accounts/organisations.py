@@ -105,7 +105,7 @@ def amend_organisation(organisation: Organisation, *, by: User, **changes: Any) 
 
     touched = sorted(set(changed) & set(Organisation.VERIFIED_FACTS))
     looked_at = organisation.state in {OrganisationState.VERIFIED, OrganisationState.PENDING}
-    if touched and organisation.is_dormant:
+    if touched and organisation.has_resting_verification:
         # What rests is the verification of the old facts.
         Organisation.objects.filter(pk=organisation.pk).update(**NO_VERIFICATION)
     elif touched and looked_at:

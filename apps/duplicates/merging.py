@@ -22,7 +22,7 @@ from apps.core.errors import RuleViolation
 from apps.core.posts import Post
 from apps.core.states import move
 from apps.demands import services as demands
-from apps.demands.models import Demand
+from apps.demands.models import Demand, DemandState, DemandStateCode
 from apps.duplicates.models import DuplicateProposal, OrganisationKey, OrganisationMerge, ProposalState
 from apps.duplicates.search import KEPT_APART
 from apps.duplicates.services import check_not_own
@@ -85,9 +85,10 @@ def merge_organisations(
 ) -> OrganisationMerge:
     """Take `merged` for `survivor`: its needs and offers move, and with `with_people` its members and webhooks.
 
-    Both sides are told. `seen` are the `updated_at` of the two, in this order, that the coordinator looked at. Raises
-    `own_organisation` and `not_in_charge` (403), `organisation_merged`, `kinds_differ`, `survivor_unverified`,
-    `organisations_trade` and `state_changed`.
+    Drafts that waited for its verification go out only with its people. Both sides are told. `seen` are the
+    `updated_at` of the two, in this order, that the coordinator looked at. Raises `own_organisation` and
+    `not_in_charge` (403), `organisation_merged`, `kinds_differ`, `survivor_unverified`, `organisations_trade` and
+    `state_changed`.
     """
     now = now or timezone.now()
     check_not_own((merged, survivor), by)
@@ -124,7 +125,9 @@ def merge_organisations(
     )
     OrganisationKey.objects.filter(organisation=merged).delete()
     _settle_proposals(merged, survivor, by)
-    if survivor.is_verified:
+    if not with_people:
+        _keep_drafts(merge.moved["demands"])
+    elif survivor.is_verified:
         demands.open_awaiting([survivor], now=now)
     for organisation, other in ((merged, survivor), (survivor, merged)):
         audit.record(by, "organisation.merged", organisation, merge=merge.pk, other=other.pk, note=merge.note)
@@ -179,6 +182,8 @@ def follow_merges(*, now: dt.datetime | None = None) -> int:
         for relation in posts:
             keys = _move(_rows_of(relation, merged, survivor), relation, survivor, now)
             merge.moved.setdefault(relation.name, []).extend(keys)
+            if relation.model is Demand and not merge.with_people:
+                _keep_drafts(keys)
             followed += len(keys)
         merge.save(update_fields=["moved"])
     return followed
@@ -237,6 +242,15 @@ def _move(rows: models.QuerySet[Any], relation: OwnedRelation, to: Organisation,
         # The survivor may be verified where the other was not, and has offers of its own that must not serve its needs.
         moved.filter(state__in=relation.model.LIVE).update(match_requested_at=now)
     return keys
+
+
+def _keep_drafts(keys: list[int]) -> None:
+    """Leave it to the survivor's people which of these drafts go out, now or when it is verified next.
+
+    Whoever registered its name may have posted them, to an address of their own.
+    """
+    waiting = Demand.objects.filter(pk__in=keys, state=DemandState.DRAFT)
+    waiting.filter(state_code=DemandStateCode.ORGANISATION_UNVERIFIED).update(state_code="")
 
 
 def _restore(merged: Organisation, before: dict[str, Any]) -> None:
