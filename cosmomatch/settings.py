@@ -387,6 +387,7 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_ADAPTER = "apps.portal.entrance.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
+    "change_password": "apps.portal.forms.account.ChangePasswordForm",
     "login": "apps.portal.forms.account.LoginForm",
     "signup": "apps.portal.forms.account.SignupForm",
 }
