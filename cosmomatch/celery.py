@@ -40,6 +40,7 @@ def every(seconds: float, task: str) -> dict[str, Any]:
 app.conf.beat_schedule = {
     "match what waits": every(5, "apps.matching.tasks.sweep"),
     "solve together what is contested": every(60, "apps.matching.tasks.reallocate"),
+    "check that no hold is invalid": every(3600, "apps.matching.tasks.check_holds"),
     "index new and changed offers": every(5, "apps.matching.tasks.index_offers"),
     "refresh statistics of suppliers": every(3600, "apps.matching.tasks.refresh_supplier_statistics"),
     "replay drafts of the policy": every(15, "apps.matching.tasks.replay_drafts"),

@@ -29,7 +29,7 @@ def escalate_due(*, now: dt.datetime | None = None, limit: int = 200) -> Done:
     """
     now = now or timezone.now()
     done = Done()
-    pks = list(Demand.objects.escalation_due(now).order_by("pk").values_list("pk", flat=True)[:limit])
+    pks = list(Demand.objects.escalation_due(now).order_by("escalates_at").values_list("pk", flat=True)[:limit])
     policy = Policy.objects.current().values if pks else None
     for pk in pks:
         with transaction.atomic():

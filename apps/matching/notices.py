@@ -99,16 +99,25 @@ def announce_verifications(*, now: dt.datetime | None = None, limit: int = 200) 
     """Notify organisations of their verification, and coordinators of who asks for one. Returns how many notices.
 
     This stands here because accounts is below the outbox and cannot notify anybody. Needs that a newly verified
-    organisation posted meanwhile open, and what it has open is matched: matching passed over it until then.
+    organisation posted meanwhile open, and what it has open is matched: matching passed over it until then. Of one that
+    is not verified any more, what is held is queued, and matching takes it back.
     """
     now = now or timezone.now()
     organisations = accounts_services.take_unannounced(limit)
     verified = [organisation for organisation in organisations if organisation.is_verified]
     demands_services.open_awaiting(verified, now=now)
-    needs = Demand.objects.open().filter(organisation__in=verified)
-    demands_services.request_matching(list(needs.values_list("pk", flat=True)), now=now)
-    offers = Offer.objects.published().filter(organisation__in=verified)
-    supply_services.request_matching(list(offers.values_list("pk", flat=True)), now=now)
+    others = [organisation for organisation in organisations if not organisation.is_verified]
+    held = Match.objects.held()
+    needs = [
+        *Demand.objects.open().filter(organisation__in=verified).values_list("pk", flat=True),
+        *held.filter(demand__organisation__in=others).values_list("demand", flat=True),
+    ]
+    demands_services.request_matching(needs, now=now)
+    offers = [
+        *Offer.objects.published().filter(organisation__in=verified).values_list("pk", flat=True),
+        *held.filter(offer__organisation__in=others).values_list("offer", flat=True),
+    ]
+    supply_services.request_matching(offers, now=now)
     return sum(_announce(organisation, now) for organisation in organisations)
 
 

@@ -8,6 +8,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -78,8 +79,7 @@ def sweep(*, now: dt.datetime | None = None, limit: int = 1000) -> Done:
     So one sweep makes up for everything that happened before it, and a second one would change nothing.
     """
     notices.announce_verifications(now=now)
-    # Invalid holds end before overdue ones: a supplier whose request became invalid has not broken its promise.
-    done = _all(take_back_invalid, now) + _all(expire_holds, now)
+    done = _all(expire_holds, now)
     while done.demands < limit:
         step = recheck_changed_offers(now=now) + match_due(now=now)
         done += step
@@ -120,6 +120,7 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
             done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
             shortfalls.note_plan(plan, shortages, demands, policy, now)
     if closed := [demand.pk for demand in claimed if demand not in open_ones]:
+        done += _all(partial(take_back_invalid, Match.objects.filter(demand__in=closed)), now)
         retire_backups(Match.objects.filter(demand__in=closed))
         shortfalls.forget(closed)
     notices.notify_nobody_left(open_ones)
@@ -173,10 +174,23 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() > end
 
 
-def take_back_invalid(*, now: dt.datetime | None = None) -> Done:
-    """End unanswered holds that became invalid: need not open, offer or certificate gone, a side not verified."""
+def take_back_invalid(among: MatchQuerySet | None = None, *, now: dt.datetime | None = None) -> Done:
+    """End unanswered holds that became invalid: need not open, offer or certificate gone, a side not verified.
+
+    Whatever makes a hold invalid queues its need or its offer, so a sweep looks only `among` the matches of these. The
+    last day of a certificate limits the time to answer (`holds.plans`).
+    """
     now = now or timezone.now()
-    return _take_back_each(Match.objects.invalid(now.date()), now, HOLDS_AT_ONCE)
+    holds = Match.objects.all() if among is None else among
+    return _take_back_each(holds.invalid(now.date()).order_by("pk"), now, HOLDS_AT_ONCE)
+
+
+def check_holds(*, now: dt.datetime | None = None) -> Done:
+    """Look at all holds for invalid ones. There are none, unless rows were changed past the services."""
+    done = _all(take_back_invalid, now)
+    if done:
+        log.warning("invalid_holds_found", taken_back=done.taken_back)
+    return done
 
 
 def _take_back_each(holds: MatchQuerySet, now: dt.datetime, limit: int) -> Done:
@@ -186,22 +200,31 @@ def _take_back_each(holds: MatchQuerySet, now: dt.datetime, limit: int) -> Done:
 def expire_holds(*, now: dt.datetime | None = None) -> Done:
     """End holds that were not answered in time. The next matching asks a backup."""
     now = now or timezone.now()
+    done = Done()
 
     def expire(matches: Sequence[Match]) -> None:
-        end_holds(matches, MatchState.EXPIRED, now)
+        # A supplier whose request became invalid meanwhile has not broken its promise.
+        gone = set(Match.objects.invalid(now.date()).filter(pk__in=[match.pk for match in matches]))
+        take_back([match for match in matches if match in gone], MatchState.CANCELLED, now)
+        late = [match for match in matches if match not in gone]
+        end_holds(late, MatchState.EXPIRED, now)
         queue_all(
             [
                 News("match.expired", match.offer.organisation, describe(match), key=f"match.expired:{match.pk}")
-                for match in matches
+                for match in late
             ]
         )
+        done.taken_back += len(gone)
+        done.expired += len(late)
 
-    return Done(expired=_end(Match.objects.overdue(now), HOLDS_AT_ONCE, expire))
+    # By their deadline, the order of the index that has only holds. By key, all matches would be read.
+    _end(Match.objects.overdue(now).order_by("respond_by"), HOLDS_AT_ONCE, expire)
+    return done
 
 
 def _end(due: MatchQuerySet, limit: int, act: Callable[[Sequence[Match]], None]) -> int:
     """Lock the needs and offers of due holds in batches, and act on the holds that are still due. Returns how many."""
-    found = list(due.order_by("pk").values_list("pk", "demand_id", "offer_id")[:limit])
+    found = list(due.values_list("pk", "demand_id", "offer_id")[:limit])
     ended = 0
     for start in range(0, len(found), BATCH):
         # The first query only finds candidates. What is acted on is read again under the locks.
@@ -228,6 +251,7 @@ def recheck_changed_offers(*, now: dt.datetime | None = None, limit: int = BATCH
     policy = Policy.objects.current().values
     held = Match.objects.held().filter(offer__in=offers)
     if held.exists():
+        done += _all(partial(take_back_invalid, held), now)
         rules = load_rules()
         unfit = [match.pk for match in held.shown() if not _fits(match, rules, policy, now)]
         done += _take_back_each(held.filter(pk__in=unfit), now, limit=len(unfit))

@@ -39,6 +39,12 @@ def reallocate() -> dict[str, int]:
 
 
 @shared_task
+def check_holds() -> dict[str, int]:
+    """Take back invalid holds that no event named, once an hour."""
+    return asdict(services.check_holds())
+
+
+@shared_task
 def index_offers() -> int:
     """Enter new and changed offers into the offer index."""
     return offer_index.index_offers()

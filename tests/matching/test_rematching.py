@@ -396,7 +396,7 @@ def test_more_holds_than_are_taken_back_at_once_are_all_taken_back(
     assert len(asked()) == 5
     monkeypatch.setattr(matching, "HOLDS_AT_ONCE", 2)
 
-    Organisation.objects.filter(offers__in=offers).update(state="unverified", announced_state="unverified")
+    Organisation.objects.filter(offers__in=offers).update(state="unverified")
 
     assert sweep() == [nobody_left(demand), *sorted(withdrawn(offer) for offer in offers)]
     assert asked() == {}

@@ -300,15 +300,51 @@ def test_an_offer_that_is_off_is_next_in_line_no_more(sweep: Sweep) -> None:
 
 
 def test_a_certificate_that_runs_out_takes_the_request_to_somebody_else(sweep: Sweep) -> None:
-    tomorrow = timezone.now() + dt.timedelta(days=1)
-    near = offer_in(WUHAN, certificate_valid_until=timezone.now().date())
+    today = timezone.now().date()
+    near = offer_in(WUHAN, certificate_valid_until=today)
     far = offer_in(SHENZHEN)
     demand = need(urgency="routine")
     sweep()
-    Match.objects.held().update(respond_by=tomorrow + dt.timedelta(days=1))
-    [match] = Match.objects.held()
-    with pytest.raises(RuleViolation, match="certificate"):
-        fulfilment.accept_match(match, by=None, now=tomorrow)
+    tomorrow = dt.datetime.combine(today + dt.timedelta(days=1), dt.time.min, tzinfo=dt.UTC)
+    assert Match.objects.held().get().respond_by == tomorrow
 
+    # No promise was broken: the request is withdrawn and does not expire.
     assert sweep(tomorrow) == [suppliers_asked(demand), proposed(far), withdrawn(near)]
     assert asked() == {(demand.pk, far.pk): 1000}
+
+
+def test_goods_without_a_valid_certificate_are_not_promised(sweep: Sweep) -> None:
+    offer_in(WUHAN, certificate_valid_until=timezone.now().date())
+    need(urgency="routine")
+    sweep()
+    later = timezone.now() + dt.timedelta(days=1)
+    [match] = Match.objects.held()
+    Match.objects.update(respond_by=later + dt.timedelta(days=1))
+
+    with pytest.raises(RuleViolation, match="certificate"):
+        fulfilment.accept_match(match, by=None, now=later)
+
+
+def test_a_request_that_became_invalid_is_withdrawn_and_does_not_expire(sweep: Sweep) -> None:
+    near = offer_in(WUHAN)
+    need()
+    sweep()
+    match = Match.objects.held().get()
+    # Time runs out between two sweeps, and only then the pause is seen.
+    supply.pause_offer(near, by=person_of(match.demand))
+
+    sweep(match.respond_by)
+
+    match.refresh_from_db()
+    assert match.state == MatchState.CANCELLED
+
+
+def test_the_hourly_check_finds_what_no_service_changed(sweep: Sweep) -> None:
+    near = offer_in(WUHAN)
+    need()
+    sweep()
+    Offer.objects.filter(pk=near.pk).update(state="paused")
+    assert not matching.sweep()
+
+    assert matching.check_holds().taken_back == 1
+    assert not Match.objects.held().exists()

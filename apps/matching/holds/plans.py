@@ -146,7 +146,7 @@ def _carry_out(
             confirmed_at=hold.candidate.source.confirmed_at,
             quantity=hold.quantity,
             rank=hold.rank,
-            respond_by=now + policy.values.hold(demands[hold.need_id].urgency),
+            respond_by=_respond_by(demands[hold.need_id], offers[hold.candidate.source.id], policy, now),
             **_facts(hold.candidate, demands[hold.need_id], policy, now),
         )
         for hold in plan.holds
@@ -174,6 +174,15 @@ def _carry_out(
         ]
     )
     return Done(held=len(made), standby=len(backups))
+
+
+def _respond_by(demand: Demand, offer: Offer, policy: Policy, now: dt.datetime) -> dt.datetime:
+    """When the supplier must have answered: not later than the last day of the certificate ends."""
+    by_urgency = now + policy.values.hold(demand.urgency)
+    if offer.certificate_valid_until is None:
+        return by_urgency
+    day_after = offer.certificate_valid_until + dt.timedelta(days=1)
+    return min(by_urgency, dt.datetime.combine(day_after, dt.time.min, tzinfo=dt.UTC))
 
 
 def _match(pk: int, request: HoldRequest, demand: Demand, offer: Offer) -> Match:
