@@ -162,7 +162,6 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.humanize",  # allauth's page of passkeys says when each was used
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.sessions",
@@ -422,6 +421,11 @@ REQUIRE_SECOND_FACTOR = flag("REQUIRE_SECOND_FACTOR", default=PRODUCTION)
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_TOTP_ISSUER = "CosmoMatch"
 MFA_ADAPTER = "apps.accounts.sealing.SealingAdapter"
+MFA_FORMS = {
+    "authenticate": "apps.portal.forms.account.AuthenticateForm",
+    "add_webauthn": "apps.portal.forms.account.AddPasskeyForm",
+    "edit_webauthn": "apps.portal.forms.account.EditPasskeyForm",
+}
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION  # browsers allow passkeys on http://localhost
 
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105  the name of a model

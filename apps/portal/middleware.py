@@ -48,7 +48,7 @@ def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
         # The API refuses by itself. Here remain the pages on which a factor is added, and the way out.
         if not request.path.startswith(_WITHOUT_FACTOR) and user.lacks_second_factor:
             messages.warning(request, _("Your account sees much, so it needs a second factor. Please add one now."))
-            return redirect("mfa_activate_totp")
+            return redirect("mfa_index")
         if user.language in dict(settings.LANGUAGES):
             translation.activate(user.language)
             request.LANGUAGE_CODE = translation.get_language()
