@@ -74,7 +74,7 @@ PLACES: Final = [
     Place("desk/reports/{pk}", "report", "desk", "desk"),
     Place("desk/messages/{pk}", "message", "desk", "desk"),
     Place("desk/policy/versions/{number}", "=1", "desk watcher", ""),
-    Place("desk/policy/drafts/{pk}", "draft", "", ""),  # of who coordinates the country
+    Place("desk/policy/drafts/{pk}", "draft", "desk", ""),  # who coordinates the country changes it
     Place("desk/waiting/{name}", "=verify", "desk", "desk"),
     Place("api/v1/demands/{pk}", "demand", REQUESTER + WATCHING, "manager member desk"),
     Place("api/v1/offers/{pk}", "offer", "supplier " + WATCHING, "supplier desk"),
