@@ -35,7 +35,7 @@ KEPT: Final = {
     "demands.Demand": "reference",
     "duplicates.DuplicateProposal": "findings",
     "duplicates.OrganisationMerge": "moved",
-    "exports.Publication": "sums held",
+    "exports.Publication": "sums behind",
     "exports.Tombstone": "dataset region",
     "fulfilment.Order": "currency",
     "matching.Escalation": "tried",
