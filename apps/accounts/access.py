@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import ApiToken, Invitation, InvitationState, Membership, User
+from apps.accounts.organisations import seen_name
 from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
@@ -27,6 +28,8 @@ def amend_user(user: User, **changes: Any) -> User:
     chosen = changes.get("default_organisation")
     if chosen and not Membership.objects.filter(user=user, organisation=chosen).exists():
         raise RuleViolation("not_a_member", _("You do not belong to this organisation."), field="default_organisation")
+    if "name" in changes:
+        changes["name"] = seen_name(changes["name"])
     for name, value in changes.items():
         setattr(user, name, value)
     # Only what was named is written: two pages that are open at once do not undo each other's changes.
