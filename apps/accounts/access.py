@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -17,6 +17,9 @@ from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.models import AuditEntry
+
+# Their owner reads so long that a token has ended, and why a program is refused.
+KEEP_ENDED_TOKENS: Final = dt.timedelta(days=30)
 
 
 @transaction.atomic
@@ -67,6 +70,13 @@ def revoke_token(token: ApiToken, *, by: User) -> None:
     """Delete the token. Requests with it are refused from now on."""
     audit.acting(by)
     token.delete()
+
+
+@transaction.atomic
+def forget_ended_tokens(*, now: dt.datetime | None = None, limit: int = 1_000) -> int:
+    """Delete up to `limit` tokens that ended longer ago than `KEEP_ENDED_TOKENS`. Returns how many."""
+    ended = ApiToken.objects.filter(expiry__lt=(now or timezone.now()) - KEEP_ENDED_TOKENS).order_by("pk")
+    return ApiToken.objects.filter(pk__in=list(ended.values_list("pk", flat=True)[:limit])).delete()[0]
 
 
 @transaction.atomic
