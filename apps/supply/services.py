@@ -1,9 +1,9 @@
 """The verbs of supply: with `quantities.py` and `amending.py` the only writer of this app's tables."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from django.db import transaction
 from django.utils import timezone
@@ -19,6 +19,9 @@ from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.supply.models import Offer, OfferState, OfferStateCode
 from apps.supply.review import OfferDoubt, Usual, doubts_about, question_about, reviews
+
+# Offers that are published between two words on progress.
+_TOLD_EVERY: Final = 50
 
 
 @dataclass(frozen=True)
@@ -144,11 +147,17 @@ def post_offer(
 
 @transaction.atomic
 def create_offers(
-    organisation: Organisation, rows: Sequence[Mapping[str, Any]], *, by: User | None, publish: bool = False
+    organisation: Organisation,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    by: User | None,
+    publish: bool = False,
+    on_progress: Callable[[int], None] = lambda _done: None,
 ) -> list[Offer]:
     """Draft many offers, all or none; publish them too if asked to.
 
     Whoever publishes many has seen the questions in the preview. What is gravely doubtful waits for a coordinator.
+    `on_progress` is told now and then how many are done.
     """
     if publish:
         # Read before the offers are there: they are no measure of themselves.
@@ -158,7 +167,9 @@ def create_offers(
     offers = Offer.objects.bulk_create([draft_offer(organisation, by=by, references=references, **row) for row in rows])
     audit.record(by, "offers.imported", organisation, offers=[offer.pk for offer in offers])
     if publish:
-        for offer in offers:
+        for done, offer in enumerate(offers):
+            if done % _TOLD_EVERY == 0:
+                on_progress(done)
             publish_offer(offer, by=by, confirmed=True, usual=usual)
     return offers
 
