@@ -472,6 +472,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "OrderState": "apps.fulfilment.models.OrderState",
         "OrganisationState": "apps.accounts.models.OrganisationState",
         "DeclineReason": "apps.matching.models.DeclineReason",
+        "KindEnum": "apps.accounts.permissions.OrganisationKind",
+        "ReportState": "apps.reports.models.ReportState",
+        "ReportReason": "apps.reports.models.ReportReason",
+        "SubjectKind": "apps.reports.models.SubjectKind",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
