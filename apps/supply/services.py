@@ -222,6 +222,7 @@ def publish_offer(
             "confirmed_at": now,
             "asked_at": None,
             "review_requested_at": None,
+            "escalates_at": None,
         },
     )
     audit.record(by, "offer.published", offer)
@@ -229,9 +230,14 @@ def publish_offer(
 
 
 def _hold_back(offer: Offer, doubt: OfferDoubt, *, by: User | None, now: dt.datetime) -> Offer:
-    """Leave a draft waiting for the nearest coordinator, who is notified. One that waits already keeps its place."""
+    """Leave a draft waiting for the nearest coordinator, who is notified.
+
+    If nobody looks in time, its clock escalates it to the next coordinator up. A draft that waits already keeps its
+    place and its clock.
+    """
+    clock = {"escalates_at": now + Policy.objects.current().values.offer_escalates_after}
     # Asked again while it waits, it is not announced again.
-    if hold_for_review(offer, doubt.code, now=now):
+    if hold_for_review(offer, doubt.code, now=now, changes=clock):
         audit.record(by, "offer.held_for_review", offer, quantity=offer.quantity, why=doubt.code)
         coordinator = Organisation.objects.coordinating(offer.origin_region).first()
         if coordinator:
@@ -265,7 +271,7 @@ def return_offer(offer: Offer, *, by: User, reason: str, now: dt.datetime | None
     now = now or timezone.now()
     if not reason.strip():
         raise RuleViolation("reason_missing", _("Say what the supplier should change."), field="reason")
-    return_to_owner(offer, reason=reason)
+    return_to_owner(offer, reason=reason, changes={"escalates_at": None})
     audit.record(by, "offer.returned", offer, reason=reason)
     context = {**describe(offer), "reason": offer.state_note}
     queue("offer.returned", offer.organisation, context, key=f"offer.returned:{offer.pk}:{now:%Y%m%d%H%M%S}")
@@ -390,6 +396,11 @@ def request_matching(offer_ids: Collection[int], *, now: dt.datetime) -> int:
 def finish_matching(offers: Sequence[Offer], *, again: Collection[int] = (), at: dt.datetime | None = None) -> None:
     """Take claimed offers off the queue, unless they changed again. Those in `again` are queued anew for `at`."""
     Offer.objects.finish(offers, again=again, at=at)
+
+
+def set_escalation(offer_id: int, at: dt.datetime | None) -> None:
+    """Set the time of the next escalation, or None if there is no coordinator further up."""
+    Offer.objects.filter(pk=offer_id).update(escalates_at=at)
 
 
 def describe(offer: Offer) -> dict[str, Any]:
