@@ -61,7 +61,7 @@ REPLACED: Final = {
     "auth.Group": "name",
     "core.AuditEntry": "data",
     "demands.Demand": "state_note source source_key address contact_name contact_phone note",
-    "duplicates.DuplicateProposal": "note",
+    "duplicates.DuplicateProposal": "note reason",
     "duplicates.OrganisationMerge": "note before",
     "fulfilment.Delivery": "reason",
     "fulfilment.Order": "state_reason",
