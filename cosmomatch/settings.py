@@ -386,6 +386,7 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_ADAPTER = "apps.portal.entrance.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
+    "change_password": "apps.portal.forms.account.ChangePasswordForm",
     "login": "apps.portal.forms.account.LoginForm",
     "signup": "apps.portal.forms.account.SignupForm",
 }
@@ -475,6 +476,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "OrderState": "apps.fulfilment.models.OrderState",
         "OrganisationState": "apps.accounts.models.OrganisationState",
         "DeclineReason": "apps.matching.models.DeclineReason",
+        "KindEnum": "apps.accounts.permissions.OrganisationKind",
+        "ReportState": "apps.reports.models.ReportState",
+        "ReportReason": "apps.reports.models.ReportReason",
+        "SubjectKind": "apps.reports.models.SubjectKind",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -82,6 +82,7 @@ PLACES: Final = [
     Place("api/v1/matches/{pk}", "match", REQUESTER + "supplier " + WATCHING, "supplier desk"),
     Place("api/v1/orders/{pk}", "order", REQUESTER + "supplier " + WATCHING, "manager member supplier desk"),
     Place("api/v1/organisations/{pk}", "organisation", REQUESTER + WATCHING, "manager desk"),
+    Place("api/v1/reports/{pk}", "report", "self desk", "desk"),
     Place("api/v1/tokens/{id}", "token", "self", "self"),
     Place("api/v1/webhooks/{pk}", "webhook", REQUESTER, "manager"),
     Place("admin/{object_id}", "row", "superuser", "superuser"),

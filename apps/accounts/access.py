@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -11,11 +11,15 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.models import ApiToken, Membership, User
+from apps.accounts.models import ApiToken, Invitation, InvitationState, Membership, User
+from apps.accounts.organisations import seen_name
 from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.models import AuditEntry
+
+# Their owner reads so long that a token has ended, and why a program is refused.
+KEEP_ENDED_TOKENS: Final = dt.timedelta(days=30)
 
 
 @transaction.atomic
@@ -27,6 +31,8 @@ def amend_user(user: User, **changes: Any) -> User:
     chosen = changes.get("default_organisation")
     if chosen and not Membership.objects.filter(user=user, organisation=chosen).exists():
         raise RuleViolation("not_a_member", _("You do not belong to this organisation."), field="default_organisation")
+    if "name" in changes:
+        changes["name"] = seen_name(changes["name"])
     for name, value in changes.items():
         setattr(user, name, value)
     # Only what was named is written: two pages that are open at once do not undo each other's changes.
@@ -67,6 +73,13 @@ def revoke_token(token: ApiToken, *, by: User) -> None:
 
 
 @transaction.atomic
+def forget_ended_tokens(*, now: dt.datetime | None = None, limit: int = 1_000) -> int:
+    """Delete up to `limit` tokens that ended longer ago than `KEEP_ENDED_TOKENS`. Returns how many."""
+    ended = ApiToken.objects.filter(expiry__lt=(now or timezone.now()) - KEEP_ENDED_TOKENS).order_by("pk")
+    return ApiToken.objects.filter(pk__in=list(ended.values_list("pk", flat=True)[:limit])).delete()[0]
+
+
+@transaction.atomic
 def end_access(user: User, *, by: User | None, now: dt.datetime | None = None) -> None:
     """End all sessions of the user, and delete all their tokens."""
     # Sessions are not rows that name their user. The middleware ends those that began before this time.
@@ -88,13 +101,16 @@ def remove_factor(factor: Authenticator, *, by: User) -> None:
 def freeze_account(user: User, *, address: str, since: dt.datetime, now: dt.datetime | None = None) -> bool:
     """Give the account back to the owner of `address`, who says that a change after `since` was not theirs.
 
-    All access ends, factors that were added after `since` go, and the password opens nothing until it is reset by mail
-    to `address`. Returns False if another account has the address by now; then nobody may log in to this one.
+    All access ends, factors and open invitations that were made after `since` go, and the password opens nothing until
+    it is reset by mail to `address`. Returns False if another account has the address by now; then nobody may log in to
+    this one.
     """
     end_access(user, by=None, now=now)
     user.set_unusable_password()
     EmailAddress.objects.filter(user=user).delete()
     Authenticator.objects.filter(user=user, created_at__gte=since).delete()
+    invited = Invitation.objects.filter(invited_by=user, created_at__gte=since, state=InvitationState.OPEN)
+    invited.update(state=InvitationState.WITHDRAWN)
     user.is_active = is_free = not User.objects.with_address(address).exclude(pk=user.pk).exists()
     if is_free:
         user.email = address

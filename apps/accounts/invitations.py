@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.membership import add_member, keep_default_organisation
 from apps.accounts.models import Invitation, InvitationState, Language, Membership, Organisation, User
 from apps.accounts.notices import tell
-from apps.accounts.permissions import Role, check_manages
+from apps.accounts.permissions import Permission, Role, can, check_manages
 from apps.accounts.verification import check_not_merged
 from apps.core import audit
 from apps.core.errors import RuleViolation
@@ -29,6 +29,8 @@ OPEN_LIMIT: Final = 20
 DAILY_LIMIT: Final = 20
 # In 14 days, one organisation asks one address so often at most, and after a no not at all.
 TIMES_SENT: Final = 3
+# After the last day on which it could be answered. No limit looks further back.
+KEEP: Final = dt.timedelta(days=90)
 
 _SALT: Final = "apps.accounts.invitations"
 # In characters. Longer input is refused before its signature is computed.
@@ -91,7 +93,10 @@ def invite(
 
 @transaction.atomic
 def resend_invitation(invitation: Invitation, *, by: User, now: dt.datetime | None = None) -> None:
-    """Send the mail again, for another 14 days. Raises `invitation_over` and `invitations_too_many`."""
+    """Send the mail again, for another 14 days: from now on `by` invites.
+
+    Raises `invitation_over` and `invitations_too_many`.
+    """
     check_manages(by, invitation.organisation)
     now = now or timezone.now()
     _check_limits(invitation.organisation, now, more_open=0)
@@ -100,10 +105,10 @@ def resend_invitation(invitation: Invitation, *, by: User, now: dt.datetime | No
         raise _over()
     # A conditional UPDATE: of two clicks at once each counts, and an answer in between is not undone.
     if not open_still.filter(times_sent__lt=TIMES_SENT).update(
-        times_sent=F("times_sent") + 1, sent_at=now, expires_at=now + LASTS
+        times_sent=F("times_sent") + 1, sent_at=now, expires_at=now + LASTS, invited_by=by
     ):
         raise _asked_enough()
-    invitation.refresh_from_db(fields=["times_sent", "sent_at", "expires_at"])
+    invitation.refresh_from_db(fields=["times_sent", "sent_at", "expires_at", "invited_by"])
     _send(invitation)
     audit.record(by, "member.invited", invitation.organisation, invitation=invitation.pk, times=invitation.times_sent)
 
@@ -155,6 +160,13 @@ def decline_invitation(invitation: Invitation, *, by: User, now: dt.datetime | N
         key=f"invitation.declined:{invitation.pk}",
     )
     audit.record(by, "invitation.declined", invitation.organisation, invitation=invitation.pk)
+
+
+@transaction.atomic
+def forget_old(*, now: dt.datetime | None = None, limit: int = 1_000) -> int:
+    """Delete up to `limit` invitations, answered or not, that ran out longer ago than `KEEP`. Returns how many."""
+    old = Invitation.objects.filter(expires_at__lt=(now or timezone.now()) - KEEP).order_by("pk")
+    return Invitation.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:limit])).delete()[0]
 
 
 def check_answerable(invitation: Invitation, *, by: User | None, now: dt.datetime | None = None) -> None:
@@ -239,10 +251,21 @@ def _check_invited(invitation: Invitation, user: User | None, now: dt.datetime) 
         raise RuleViolation(
             "invitation_own", _("You have sent this invitation yourself: somebody else has to invite you."), status=403
         )
-    if invitation.state != InvitationState.OPEN or invitation.expires_at <= now or not invitation.invited_by.is_active:
+    if invitation.state != InvitationState.OPEN or invitation.expires_at <= now:
         raise _over()
     # It stays open: after an undo it can be answered.
     check_not_merged(invitation.organisation)
+    if not _may_invite(invitation.invited_by, invitation.organisation):
+        raise _over()
+
+
+def _may_invite(user: User, organisation: Organisation) -> bool:
+    """Whether the user manages the organisation, for itself or from the desk, or invites in the back office.
+
+    Asked again when the invitation is answered: who lost the right meanwhile has nobody join.
+    """
+    is_clerk = user.is_staff and user.has_perm("accounts.add_invitation")
+    return is_clerk or can(user, Permission.MANAGE_ORGANISATION, organisation)
 
 
 def _answer(invitation: Invitation, answer: InvitationState) -> None:

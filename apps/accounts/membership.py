@@ -68,7 +68,6 @@ def remove_member(membership: Membership, *, by: User) -> None:
     """Take a person out of an organisation, and tell the person; its last manager stays."""
     check_manages(by, membership.organisation)
     _keep_a_manager(membership.organisation, membership.user_id)
-    _end_invitations_by(membership)
     tell("member.removed", membership.user, _about(membership), key=f"member.removed:{membership.pk}")
     audit.acting(by)
     _end(membership)
@@ -134,6 +133,7 @@ def _about(membership: Membership) -> dict[str, Any]:
 
 
 def _end(membership: Membership) -> None:
+    _end_invitations_by(membership)
     User.objects.filter(pk=membership.user_id, default_organisation=membership.organisation_id).update(
         default_organisation=None
     )
@@ -147,7 +147,7 @@ def _forget_grants(user: User) -> None:
 
 
 def _end_invitations_by(membership: Membership) -> None:
-    """Who is taken out, or manages no longer, has nobody join by an invitation that is still open."""
+    """Who is taken out, leaves, or manages no longer, has nobody join by an invitation that is still open."""
     sent = Invitation.objects.filter(
         organisation=membership.organisation_id, invited_by=membership.user_id, state=InvitationState.OPEN
     )

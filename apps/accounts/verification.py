@@ -182,9 +182,16 @@ def _changed() -> RuleViolation:
 def reject_organisation(organisation: Organisation, *, by: User, reason: str, seen: dt.datetime | None = None) -> None:
     """Reject, with a reason. The organisation may correct its facts and submit again.
 
-    Raises `reason_missing`, and `state_changed` if the facts changed since the coordinator had `seen` them.
+    Raises `reason_missing`, `illegal_move` where there is nothing to reject, and `state_changed` if the facts changed
+    since the coordinator had `seen` them.
     """
     _check_seen(organisation, seen)
+    if not organisation.can_be_rejected:
+        raise RuleViolation(
+            "illegal_move",
+            _("This is not possible any more: it is “%(state)s”.") % {"state": organisation.get_state_display()},
+            state=organisation.state,
+        )
     if not reason.strip():
         raise RuleViolation("reason_missing", _("Say why, so that they can correct it."), field="reason")
     # What was verified goes with it. If it is verified again, a coordinator has looked at it anew.

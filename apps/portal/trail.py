@@ -40,6 +40,7 @@ WORDS: Final[dict[str, str | Promise]] = {
     "demand.resumed": _("Need resumed"),
     "demand.returned": _("Need returned to its owner"),
     "demand.unblocked": _("Need no longer blocked"),
+    "duplicate.proposed": _("Proposed as a duplicate"),
     "duplicate.dismissed": _("Found not to be a duplicate"),
     "evidence.added": _("Document added"),
     "evidence.opened": _("Document opened"),
@@ -107,6 +108,8 @@ WORDS: Final[dict[str, str | Promise]] = {
 _DETAILS: Final = (
     "reason", "note", "email", "type", "name", "dataset", "region", "item", "states", "rows", "network", "browser",
 )  # fmt: skip
+# Events whose note is for coordinators alone.
+_NOTES_OF_THE_DESK: Final = {"duplicate.dismissed", "organisation.merged"}
 # Columns whose change is shown, with the words of their values.
 _CHANGES: Final[dict[str, dict[str, Any]]] = {
     "role": dict(Role.choices), "email": {}, "state": dict(OrganisationState.choices), "scopes": {},
@@ -134,7 +137,7 @@ def lines_of(entries: Sequence[AuditEntry], *, insiders: Collection[int] | None)
             entry.at,
             _who(entry, people, insiders),
             str(WORDS.get(entry.event, entry.event)),
-            _details(entry, people),
+            _details(entry, people, for_desk=insiders is None),
         )
         for entry in entries
     ]
@@ -153,8 +156,10 @@ def _who(entry: AuditEntry, people: dict[int, User], insiders: Collection[int] |
     return bodies or gettext("Somebody from outside")
 
 
-def _details(entry: AuditEntry, people: dict[int, User]) -> str:
+def _details(entry: AuditEntry, people: dict[int, User], *, for_desk: bool) -> str:
     data = entry.data
+    if entry.event in _NOTES_OF_THE_DESK and not for_desk:
+        data = {**data, "note": ""}
     said = [str(people[data["user_id"]])] if data.get("user_id") in people else []
     # The organisation that looked is who did it.
     named = [name for name in _DETAILS if data.get(name) and not (name == "name" and entry.event == "contact.seen")]

@@ -73,7 +73,7 @@ def test_a_member_is_not_invited_and_keeps_the_role(hospital: Organisation, buye
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("end", ["removed", "demoted", "locked out"])
+@pytest.mark.parametrize("end", ["removed", "demoted", "left", "locked out"])
 def test_nobody_joins_by_an_invitation_of_who_was_taken_out(hospital: Organisation, buyer: User, end: str) -> None:
     rogue = member(hospital, Role.MANAGER)
     accomplice = UserFactory.create()
@@ -82,6 +82,8 @@ def test_nobody_joins_by_an_invitation_of_who_was_taken_out(hospital: Organisati
         services.remove_member(rogue.memberships.get(), by=buyer)
     elif end == "demoted":
         services.change_role(rogue.memberships.get(), Role.VIEWER, by=buyer)
+    elif end == "left":
+        services.leave_organisation(rogue.memberships.get())
     else:
         User.objects.filter(pk=rogue.pk).update(is_active=False)
 
@@ -89,6 +91,24 @@ def test_nobody_joins_by_an_invitation_of_who_was_taken_out(hospital: Organisati
     with pytest.raises(RuleViolation) as refused:
         invitations.accept_invitation(invitation, by=accomplice)
     assert refused.value.code == "invitation_over"
+
+
+@pytest.mark.django_db
+def test_an_invitation_of_the_desk_ends_with_the_seat_there(hospital: Organisation, coordinator: User) -> None:
+    accomplice = UserFactory.create()
+    invite(hospital, accomplice.email, coordinator)
+    desk = coordinator.memberships.get()
+    boss = member(desk.organisation, Role.MANAGER)
+    services.remove_member(desk, by=boss)
+
+    invitation = Invitation.objects.get()
+    with pytest.raises(RuleViolation) as refused:
+        invitations.accept_invitation(invitation, by=accomplice)
+    assert refused.value.code == "invitation_over"
+
+    # Somebody who may invite stands for it by sending it again.
+    invitations.resend_invitation(invitation, by=member(hospital, Role.MANAGER))
+    assert invitations.accept_invitation(Invitation.objects.get(), by=accomplice).organisation == hospital
 
 
 @pytest.mark.django_db

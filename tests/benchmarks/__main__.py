@@ -10,7 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-PARTS = ("sweep", "burst", "paced", "export", "allocation", "backtest", "rough", "commits", "ranking", "duplicates")
+PARTS = (
+    "sweep",
+    "burst",
+    "paced",
+    "export",
+    "allocation",
+    "backtest",
+    "rough",
+    "commits",
+    "ranking",
+    "duplicates",
+    "aged",
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -29,6 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--asked", type=int, default=1_000, help="needs for which they are found (1000)")
     parser.add_argument("--organisations", type=int, default=20_000, help="among which duplicates are found (20000)")
     parser.add_argument("--twins", type=int, default=150, help="of them those that score every offer (150)")
+    parser.add_argument("--aged", type=int, default=300_000, help="needs of the aged market (300000)")
     parser.add_argument("--seed", type=int, default=2020)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the servers' data stays, and is used again")
     parser.add_argument("--profile", action="store_true", help="print where Python spends the sweep's time")
@@ -84,9 +97,11 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import duplicates, ranking
+    from tests.benchmarks import aged, duplicates, ranking
 
-    if set(options.parts) - {"ranking", "duplicates"}:
+    if "aged" in options.parts:  # first: its worlds are copies of a database that has only reference data
+        aged.run(needs=options.aged, posts=options.sweep_posts, seed=options.seed, explain=options.profile)
+    if set(options.parts) - {"ranking", "duplicates", "aged"}:
         in_the_market(options, var, mail_port, began)
     if "duplicates" in options.parts:
         duplicates.run(options.organisations, options.seed)

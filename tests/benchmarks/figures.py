@@ -37,6 +37,7 @@ class Queries:
     """What the database was asked while it was watched."""
 
     asked: list[tuple[str, float]] = field(default_factory=list)
+    parameters: list[Any] = field(default_factory=list)
     _kept: int = 0
 
     @property
@@ -59,7 +60,7 @@ class Queries:
 
     def forget(self) -> None:
         """What was asked since the last `keep` is not part of what is measured."""
-        del self.asked[self._kept :]
+        del self.asked[self._kept :], self.parameters[self._kept :]
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         began = time.perf_counter()
@@ -67,6 +68,7 @@ class Queries:
             return execute(sql, params, many, context)
         finally:
             self.asked.append((sql, time.perf_counter() - began))
+            self.parameters.append(params)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from apps.matching.search import offer_index
 from apps.matching.search.best import BEST, SPARE, arguments, as_json, load_shortlists
 from apps.policy.models import Policy
 from apps.supply.models import Offer
+from tests.benchmarks import databases
 from tests.benchmarks.allocation import against
 from tests.benchmarks.figures import quantile
 
@@ -241,19 +242,9 @@ def _world(offers: int, *, skewed: bool, seed: int, to_change: bool = False) -> 
     make otherwise since, it does not have. A copy of it `to_change`.
     """
     distribution = SKEWED if skewed else UNIFORM
-    settings = connection.settings_dict
-    market, name = settings["NAME"], f"bench_{distribution}_{offers}_{seed}"
-    where = psycopg.conninfo.make_conninfo(host=settings["HOST"], user=settings["USER"], dbname="postgres")
-    _leave()
-    with psycopg.connect(where, autocommit=True) as server:
-        template = market
-        if to_change:
-            template, name = name, "bench_changed"
-            server.execute("DROP DATABASE IF EXISTS bench_changed")
-        if not server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
-            server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    settings["NAME"] = name
-    try:
+    name = f"bench_{distribution}_{offers}_{seed}"
+    whole_world = databases.use("bench_changed", template=name, anew=True) if to_change else databases.use(name)
+    with whole_world:
         with connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass('bench_whole') IS NOT NULL")
             [(whole,)] = cursor.fetchall()
@@ -267,14 +258,6 @@ def _world(offers: int, *, skewed: bool, seed: int, to_change: bool = False) -> 
         made = "as kept" if whole else f"made in {time.monotonic() - began:.0f} s"
         print(f"\n{offers:,} offers, {distribution}; {made}; load {os.getloadavg()[0]:.1f}")
         yield
-    finally:
-        _leave()
-        settings["NAME"] = market
-
-
-def _leave() -> None:
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]  # of the PostgreSQL wrapper
 
 
 def measure(asked: int, twins: int, *, skewed: bool, seed: int) -> dict[str, Way]:

@@ -15,7 +15,7 @@ from apps.core.errors import RuleViolation
 from apps.core.models import AuditEntry
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, DemandState
-from apps.demands.services import post_demands
+from apps.demands.services import open_awaiting, post_demands
 from apps.duplicates.merging import RELATIONS, STAYING, follow_merges, merge_organisations, undo_merge
 from apps.duplicates.models import DuplicateProposal, OrganisationMerge, ProposalState
 from apps.duplicates.services import look_for_duplicates
@@ -290,9 +290,34 @@ def test_drafts_that_waited_for_verification_go_out_with_the_survivor(
 ) -> None:
     twin = OrganisationFactory.create(unverified=True)
     waiting = DemandFactory.create(organisation=twin, draft=True, state_code="organisation_unverified")
-    merge_organisations(twin, hospital, by=coordinator, with_people=False)
+    merge_organisations(twin, hospital, by=coordinator, with_people=True)
     waiting.refresh_from_db()
     assert (waiting.organisation, waiting.state) == (hospital, DemandState.OPEN)
+
+
+def test_nothing_goes_out_for_people_who_stay_behind(hospital: Organisation, coordinator: User) -> None:
+    # An impostor: the name of the hospital, and the goods to another door.
+    twin = OrganisationFactory.create(unverified=True, name=hospital.name)
+    facts: dict[str, Any] = {"draft": True, "state_code": "organisation_unverified", "address": "7 Thief Road"}
+    waiting = DemandFactory.create(organisation=twin, **facts)
+    merge_organisations(twin, hospital, by=coordinator, with_people=False)
+    late = DemandFactory.create(organisation=twin, **facts)
+    follow_merges()
+    # The next verification of the hospital is about the hospital.
+    open_awaiting([hospital], now=timezone.now())
+    for need in (waiting, late):
+        need.refresh_from_db()
+        assert (need.organisation, need.state) == (hospital, DemandState.DRAFT)
+
+
+def test_facts_that_change_during_a_merge_are_verified_anew(
+    maker: Organisation, twin: Organisation, coordinator: User
+) -> None:
+    merge = merge_organisations(twin, maker, by=coordinator, with_people=False)
+    accounts.amend_organisation(twin, by=UserFactory.create(is_staff=True), name="Ministry of Masks")
+    undo_merge(merge, by=coordinator)
+    twin.refresh_from_db()
+    assert (twin.name, twin.state) == ("Ministry of Masks", OrganisationState.UNVERIFIED)
 
 
 def test_what_is_posted_for_a_merged_one_follows(

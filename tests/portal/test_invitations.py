@@ -12,7 +12,7 @@ from apps.accounts.permissions import Role
 from apps.notifications.models import Message
 from apps.notifications.services import queue_pending_notices
 from tests.factories import ItemFactory, OrganisationFactory, UserFactory, member
-from tests.portal.conftest import Login
+from tests.portal.conftest import Login, give_password
 
 pytestmark = pytest.mark.django_db
 
@@ -23,6 +23,7 @@ def confirm(*people: User) -> None:
 
 
 def send(client: Client, organisation: Organisation, email: str, role: str = "member") -> str:
+    give_password(client)
     data = {"member-email": email, "member-role": role}
     return client.post(f"/organisation/{organisation.pk}/members/", data, follow=True).text
 
@@ -287,8 +288,9 @@ def test_without_a_manager_the_organisation_rests_until_one_returns(
     assert (hospital.state, hospital.is_dormant) == (OrganisationState.UNVERIFIED, True)
     assert "Nobody manages this organisation any more" in log_in(colleague).get(f"/organisation/{hospital.pk}/").text
 
-    path = f"/organisation/{hospital.pk}/members/{colleague.memberships.get().pk}/"
-    log_in(coordinator).post(path, {"change": "1", "role": "manager"})
+    path, desk = f"/organisation/{hospital.pk}/members/{colleague.memberships.get().pk}/", log_in(coordinator)
+    give_password(desk)
+    desk.post(path, {"change": "1", "role": "manager"})
 
     hospital.refresh_from_db()
     assert (hospital.state, hospital.is_dormant) == (OrganisationState.VERIFIED, False)

@@ -124,6 +124,7 @@ def test_changing_what_was_verified_clears_the_verification(client: Client, page
 def test_a_person_is_given_another_role_and_taken_out(
     client: Client, page: str, hospital: Organisation, buyer: User
 ) -> None:
+    give_password(client)
     person = member(hospital, Role.MEMBER)
     membership = Membership.objects.get(user=person)
 
@@ -138,6 +139,7 @@ def test_a_person_is_given_another_role_and_taken_out(
 
 
 def test_the_last_manager_stays_one(client: Client, page: str, buyer: User) -> None:
+    give_password(client)
     membership = buyer.memberships.get()
 
     text = client.post(f"{page}members/{membership.pk}/", {"change": "1", "role": "viewer"}, follow=True).text

@@ -12,7 +12,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from apps.accounts.models import ApiToken, Organisation, User
+from apps.accounts.invitations import invite
+from apps.accounts.models import ApiToken, Invitation, Membership, Organisation, User
 from apps.accounts.services import issue_token
 from apps.notifications.models import Message, WebhookEndpoint
 from apps.notifications.rendering import render_mail
@@ -100,6 +101,33 @@ def test_no_webhook_is_added_without_the_password(found: Client, hospital: Organ
 
     assert through_api.status_code == 403
     assert not WebhookEndpoint.objects.exists()
+
+
+def test_nobody_is_let_in_or_taken_out_without_the_password(
+    found: Client, hospital: Organisation, colleague: User
+) -> None:
+    people = f"/organisation/{hospital.pk}/members/"
+    before = list(Membership.objects.values_list("user", "role"))
+
+    found.post(people, {"member-email": EVIL, "member-role": "manager"})
+    found.post(f"{people}{colleague.memberships.get().pk}/", {"change": "1", "role": "manager"})
+    found.post(f"{people}{colleague.memberships.get().pk}/", {"remove": "1"})
+
+    assert not Invitation.objects.exists()
+    assert list(Membership.objects.values_list("user", "role")) == before
+    assert give_password(found, then=people).status_code in {302, 404, 405}
+
+
+def test_a_freeze_takes_back_the_invitations_of_the_thief(found: Client, hospital: Organisation, owner: User) -> None:
+    before = invite(hospital, "nurse@example.org", role="member", by=owner)
+    Invitation.objects.update(created_at=timezone.now() - dt.timedelta(days=1))
+    take_over(found)
+    after = invite(hospital, "accomplice@example.org", role="manager", by=owner)
+
+    Client().post(freeze_link(notices("address")[0]))
+
+    states = dict(Invitation.objects.values_list("email", "state"))
+    assert states == {before.email: "open", after.email: "withdrawn"}
 
 
 def test_no_second_factor_is_added_without_the_password(found: Client) -> None:

@@ -9,14 +9,18 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
 from apps.accounts.models import Membership, Organisation, User
 from apps.accounts.permissions import Role
 from apps.accounts.services import add_evidence, change_role
 from apps.core.models import AuditEntry
+from apps.duplicates.merging import merge_organisations
+from apps.duplicates.models import DuplicateProposal
+from apps.duplicates.services import dismiss_proposal
 from apps.fulfilment.models import Order
 from tests.documents import PDF
-from tests.factories import PASSWORD, DemandFactory, MatchFactory, OfferFactory, region
+from tests.factories import PASSWORD, DemandFactory, MatchFactory, OfferFactory, OrganisationFactory, region
 from tests.portal.conftest import Login, queries
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +60,19 @@ def test_a_wrong_password_at_a_change_is_noted(visitor: Client, buyer: User) -> 
     visitor.post("/account/reauthenticate/", {"password": "a wrong guess of mine"})
 
     assert told("password.refused") == [(None, str(buyer.pk), HERE)]
+
+
+def test_a_wrong_password_at_its_change_is_noted_and_counted(visitor: Client, buyer: User, settings: Settings) -> None:
+    # allauth's own limit of this page lets 300 guesses an hour pass.
+    settings.ACCOUNT_RATE_LIMITS = settings.ACCOUNT_RATE_LIMITS | {"change_password": "50/m/user"}
+    visitor.force_login(buyer)
+    new = "another long sentence of words"
+    for guess in ("a wrong guess of mine", *["another wrong guess"] * 7, PASSWORD):
+        visitor.post("/account/password/change/", {"oldpassword": guess, "password1": new, "password2": new})
+
+    assert told("password.refused")[0] == (None, str(buyer.pk), HERE)
+    buyer.refresh_from_db()
+    assert buyer.check_password(PASSWORD), "who guesses is stopped even with the right one"
 
 
 def test_a_wrong_code_is_noted_and_nobody_came_in(visitor: Client, buyer: User) -> None:
@@ -147,6 +164,22 @@ def test_an_organisation_reads_who_changed_a_role_and_opened_a_document(
         ("Buyer", "Role changed", "Colleague · Viewer → Member"),
         ("National desk", "Document opened", "Licence"),
     ]
+
+
+def test_a_note_for_coordinators_is_read_by_coordinators_alone(
+    log_in: Login, hospital: Organisation, buyer: User, coordinator: User
+) -> None:
+    twin, other = OrganisationFactory.create(unverified=True), OrganisationFactory.create()
+    merge_organisations(twin, hospital, by=coordinator, with_people=False, note="Their clerk told me.")
+    proposal = DuplicateProposal.objects.create(first=hospital, second=other, score=9)
+    dismiss_proposal(proposal, by=coordinator, note="Their rival told me.")
+    page = f"/organisation/{hospital.pk}/trail/"
+
+    told = {what: details for _who, what, details in lines(log_in(buyer), page)}
+    assert (told["Organisations merged"], told["Found not to be a duplicate"]) == ("", "")
+    told = {what: details for _who, what, details in lines(log_in(coordinator), page)}
+    assert told["Organisations merged"] == "Their clerk told me."
+    assert told["Found not to be a duplicate"] == "Their rival told me."
 
 
 def test_a_person_reads_who_was_refused_at_their_account(visitor: Client, log_in: Login, buyer: User) -> None:

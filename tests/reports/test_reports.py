@@ -208,6 +208,20 @@ def test_a_suspended_organisation_is_out_until_the_appeal(
     assert (maker.is_verified, maker.verified_until) == (True, until)
 
 
+def test_who_goes_dormant_does_not_pass_over_a_suspension(
+    match: Match, buyer: User, supplier: User, maker: Organisation, coordinator: User
+) -> None:
+    clerk = member(maker, "member")
+    report = filed(buyer, "organisation", maker.pk)
+    accounts.leave_organisation(supplier.memberships.get(), goes_dormant=True)
+    services.decide_report(report, by=coordinator, measure=Measure.ORGANISATION, decision="A front.")
+
+    accounts.change_role(clerk.memberships.get(), "manager", by=clerk)
+
+    maker.refresh_from_db()
+    assert (maker.is_verified, maker.is_dormant, maker.state_reason) == (False, False, "A front.")
+
+
 def test_a_lifted_suspension_does_not_verify_facts_that_changed_since(
     match: Match, buyer: User, supplier: User, maker: Organisation, coordinator: User, other_desk: User
 ) -> None:

@@ -121,7 +121,10 @@ class Organisation(TimeStamped):
 
     MOVES: ClassVar = {
         # Coordinators may verify without a submission, for example an organisation that they registered for a caller.
-        OrganisationState.UNVERIFIED: frozenset({OrganisationState.PENDING, OrganisationState.VERIFIED}),
+        # One that is dormant may be rejected, or it would pass over a suspension by resting for a while.
+        OrganisationState.UNVERIFIED: frozenset(
+            {OrganisationState.PENDING, OrganisationState.VERIFIED, OrganisationState.REJECTED}
+        ),
         OrganisationState.PENDING: frozenset(
             {OrganisationState.VERIFIED, OrganisationState.REJECTED, OrganisationState.UNVERIFIED}
         ),
@@ -222,8 +225,9 @@ class Organisation(TimeStamped):
 
     @property
     def can_be_rejected(self) -> bool:
-        """Whether a coordinator can say no, or take the verification back."""
-        return may_move(self, OrganisationState.REJECTED)
+        """Whether a coordinator can say no, or take the verification back, be it one that rests."""
+        may = may_move(self, OrganisationState.REJECTED)
+        return may and (self.is_dormant or self.state != OrganisationState.UNVERIFIED)
 
     @property
     def is_merged(self) -> bool:
@@ -233,9 +237,13 @@ class Organisation(TimeStamped):
     @property
     def is_dormant(self) -> bool:
         """Whether it was verified when its last manager left. It is not matched until somebody manages it again."""
+        return self.has_resting_verification and not self.is_merged
+
+    @property
+    def has_resting_verification(self) -> bool:
+        """Whether it would be verified again with a manager, or after the undo of a merge."""
         # A verification that is cleared loses its facts, and one that only rests keeps them.
-        rests = self.state == OrganisationState.UNVERIFIED and self.verified_at is not None
-        return rests and not self.is_merged
+        return self.state == OrganisationState.UNVERIFIED and self.verified_at is not None
 
     @property
     def can_request(self) -> bool:

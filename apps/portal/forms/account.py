@@ -4,6 +4,8 @@ import zoneinfo
 from functools import cache
 from typing import Any
 
+from allauth.account.adapter import get_adapter
+from allauth.account.forms import ChangePasswordForm as AllauthChangePasswordForm
 from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import SignupForm as AllauthSignupForm
 from allauth.core import context
@@ -110,6 +112,16 @@ class AddPasskeyForm(AddWebAuthnForm):
 
 class EditPasskeyForm(EditWebAuthnForm):
     name = forms.CharField(label=_("Name"), max_length=100)
+
+
+class ChangePasswordForm(AllauthChangePasswordForm):
+    """The old password and the new one. A wrong old one counts as it does at the log-in, and is noted."""
+
+    def clean_oldpassword(self) -> str:
+        adapter, password = get_adapter(), str(self.cleaned_data["oldpassword"])
+        if adapter.authenticate(context.request, email=self.user.email, password=password) != self.user:
+            raise adapter.validation_error("enter_current_password")
+        return password
 
 
 class ProfileForm(forms.ModelForm[User]):

@@ -12,13 +12,15 @@ from apps.core.errors import RuleViolation
 from apps.notifications.tasks import wake_senders
 from apps.portal.forms.organisation import InvitationForm, LeaveForm, RoleForm
 from apps.portal.views.organisation import managed, show
-from apps.portal.web import blame, done, refused, status_of, user_of
+from apps.portal.web import blame, done, refused, require_password, status_of, user_of
 
 
 @login_required
 @require_POST
 def invite(request: HttpRequest, pk: int) -> HttpResponse:
     organisation = managed(request, pk)
+    # Whoever sits before an open session could otherwise make themselves a manager, and stay one.
+    require_password(request)
     form = InvitationForm(request.POST, prefix="member")
     if form.is_valid():
         try:
@@ -96,6 +98,7 @@ def member(request: HttpRequest, pk: int, member_pk: int) -> HttpResponse:
     )
     form = RoleForm(request.POST if "change" in request.POST else None, initial={"role": membership.role})
     if request.method == "POST":
+        require_password(request)
         try:
             if "remove" in request.POST and membership.user_id == user_of(request).pk:
                 return redirect("organisation-leave", organisation.pk)

@@ -1,0 +1,35 @@
+"""Databases beside that of the market: each world of a benchmark has its own, and all stand in one server."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from django.db import connection
+
+
+@contextmanager
+def use(name: str, *, template: str | None = None, anew: bool = False) -> Iterator[None]:
+    """Work in the database of this name, and go back to the market's.
+
+    It is made as a copy of `template`, or of the market. Made `anew`, it is deleted first.
+    """
+    settings = connection.settings_dict
+    market = settings["NAME"]
+    where = psycopg.conninfo.make_conninfo(host=settings["HOST"], user=settings["USER"], dbname="postgres")
+    _leave()
+    with psycopg.connect(where, autocommit=True) as server:
+        if anew:
+            server.execute(f"DROP DATABASE IF EXISTS {name}")
+        if not server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
+            server.execute(f"CREATE DATABASE {name} TEMPLATE {template or market}")
+    settings["NAME"] = name
+    try:
+        yield
+    finally:
+        _leave()
+        settings["NAME"] = market
+
+
+def _leave() -> None:
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]  # of the PostgreSQL wrapper
