@@ -194,6 +194,7 @@ MIDDLEWARE = [
     "apps.ops.middleware.no_store_middleware",
     "apps.api.protocol.encryption.encryption_middleware",
     "apps.ops.middleware.body_limit_middleware",
+    "apps.ops.middleware.charset_middleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
