@@ -57,6 +57,7 @@ app.conf.beat_schedule = {
     "forget answers kept for repeats": every(3600, "apps.api.tasks.forget_old_keys"),
     "import sheets": every(15, "apps.supply.tasks.import_sheets"),
     "forget ended sessions": every(3600, "apps.portal.tasks.forget_ended_sessions"),
+    "forget tokens and invitations that ended": every(3600, "apps.accounts.tasks.purge"),
     "forget old imports": every(3600, "apps.supply.tasks.purge_imports"),
     "prove that beat and worker live": every(10, "apps.ops.tasks.heartbeat"),
 }

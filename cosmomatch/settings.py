@@ -162,7 +162,6 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.humanize",  # allauth's page of passkeys says when each was used
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.sessions",
@@ -195,6 +194,7 @@ MIDDLEWARE = [
     "apps.ops.middleware.no_store_middleware",
     "apps.api.protocol.encryption.encryption_middleware",
     "apps.ops.middleware.body_limit_middleware",
+    "apps.ops.middleware.charset_middleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -423,6 +423,11 @@ REQUIRE_SECOND_FACTOR = flag("REQUIRE_SECOND_FACTOR", default=PRODUCTION)
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_TOTP_ISSUER = "CosmoMatch"
 MFA_ADAPTER = "apps.accounts.sealing.SealingAdapter"
+MFA_FORMS = {
+    "authenticate": "apps.portal.forms.account.AuthenticateForm",
+    "add_webauthn": "apps.portal.forms.account.AddPasskeyForm",
+    "edit_webauthn": "apps.portal.forms.account.EditPasskeyForm",
+}
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION  # browsers allow passkeys on http://localhost
 
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105  the name of a model
@@ -472,6 +477,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "OrderState": "apps.fulfilment.models.OrderState",
         "OrganisationState": "apps.accounts.models.OrganisationState",
         "DeclineReason": "apps.matching.models.DeclineReason",
+        "KindEnum": "apps.accounts.permissions.OrganisationKind",
+        "ReportState": "apps.reports.models.ReportState",
+        "ReportReason": "apps.reports.models.ReportReason",
+        "SubjectKind": "apps.reports.models.SubjectKind",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

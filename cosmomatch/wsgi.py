@@ -4,6 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from apps.ops.charsets import understands_charset
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cosmomatch.settings")
 
-application = get_wsgi_application()
+application = understands_charset(get_wsgi_application())

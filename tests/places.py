@@ -74,7 +74,7 @@ PLACES: Final = [
     Place("desk/reports/{pk}", "report", "desk", "desk"),
     Place("desk/messages/{pk}", "message", "desk", "desk"),
     Place("desk/policy/versions/{number}", "=1", "desk watcher", ""),
-    Place("desk/policy/drafts/{pk}", "draft", "", ""),  # of who coordinates the country
+    Place("desk/policy/drafts/{pk}", "draft", "desk", ""),  # who coordinates the country changes it
     Place("desk/waiting/{name}", "=verify", "desk", "desk"),
     Place("api/v1/demands/{pk}", "demand", REQUESTER + WATCHING, "manager member desk"),
     Place("api/v1/offers/{pk}", "offer", "supplier " + WATCHING, "supplier desk"),
@@ -82,6 +82,7 @@ PLACES: Final = [
     Place("api/v1/matches/{pk}", "match", REQUESTER + "supplier " + WATCHING, "supplier desk"),
     Place("api/v1/orders/{pk}", "order", REQUESTER + "supplier " + WATCHING, "manager member supplier desk"),
     Place("api/v1/organisations/{pk}", "organisation", REQUESTER + WATCHING, "manager desk"),
+    Place("api/v1/reports/{pk}", "report", "self desk", "desk"),
     Place("api/v1/tokens/{id}", "token", "self", "self"),
     Place("api/v1/webhooks/{pk}", "webhook", REQUESTER, "manager"),
     Place("admin/{object_id}", "row", "superuser", "superuser"),

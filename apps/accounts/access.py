@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -12,10 +12,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import ApiToken, Invitation, InvitationState, Membership, User
+from apps.accounts.organisations import seen_name
 from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.models import AuditEntry
+
+# Their owner reads so long that a token has ended, and why a program is refused.
+KEEP_ENDED_TOKENS: Final = dt.timedelta(days=30)
 
 
 @transaction.atomic
@@ -27,6 +31,8 @@ def amend_user(user: User, **changes: Any) -> User:
     chosen = changes.get("default_organisation")
     if chosen and not Membership.objects.filter(user=user, organisation=chosen).exists():
         raise RuleViolation("not_a_member", _("You do not belong to this organisation."), field="default_organisation")
+    if "name" in changes:
+        changes["name"] = seen_name(changes["name"])
     for name, value in changes.items():
         setattr(user, name, value)
     # Only what was named is written: two pages that are open at once do not undo each other's changes.
@@ -64,6 +70,13 @@ def revoke_token(token: ApiToken, *, by: User) -> None:
     """Delete the token. Requests with it are refused from now on."""
     audit.acting(by)
     token.delete()
+
+
+@transaction.atomic
+def forget_ended_tokens(*, now: dt.datetime | None = None, limit: int = 1_000) -> int:
+    """Delete up to `limit` tokens that ended longer ago than `KEEP_ENDED_TOKENS`. Returns how many."""
+    ended = ApiToken.objects.filter(expiry__lt=(now or timezone.now()) - KEEP_ENDED_TOKENS).order_by("pk")
+    return ApiToken.objects.filter(pk__in=list(ended.values_list("pk", flat=True)[:limit])).delete()[0]
 
 
 @transaction.atomic

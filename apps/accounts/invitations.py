@@ -29,6 +29,8 @@ OPEN_LIMIT: Final = 20
 DAILY_LIMIT: Final = 20
 # In 14 days, one organisation asks one address so often at most, and after a no not at all.
 TIMES_SENT: Final = 3
+# After the last day on which it could be answered. No limit looks further back.
+KEEP: Final = dt.timedelta(days=90)
 
 _SALT: Final = "apps.accounts.invitations"
 # In characters. Longer input is refused before its signature is computed.
@@ -158,6 +160,13 @@ def decline_invitation(invitation: Invitation, *, by: User, now: dt.datetime | N
         key=f"invitation.declined:{invitation.pk}",
     )
     audit.record(by, "invitation.declined", invitation.organisation, invitation=invitation.pk)
+
+
+@transaction.atomic
+def forget_old(*, now: dt.datetime | None = None, limit: int = 1_000) -> int:
+    """Delete up to `limit` invitations, answered or not, that ran out longer ago than `KEEP`. Returns how many."""
+    old = Invitation.objects.filter(expires_at__lt=(now or timezone.now()) - KEEP).order_by("pk")
+    return Invitation.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:limit])).delete()[0]
 
 
 def check_answerable(invitation: Invitation, *, by: User | None, now: dt.datetime | None = None) -> None:

@@ -1,6 +1,7 @@
 """Registering organisations, importing them, and changing their facts."""
 
-from typing import Any
+import unicodedata
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +15,10 @@ from apps.catalogue import identifiers
 from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
+
+# Categories of Unicode: what controls, and what formats without being seen. Some scripts need the two joiners.
+_UNSEEN: Final = {"Cc", "Cf"}
+_JOINERS: Final = "\u200c\u200d"
 
 
 def check_identifier(kind: str, identifier: str) -> str:
@@ -39,6 +44,20 @@ def check_identifier(kind: str, identifier: str) -> str:
     return identifier
 
 
+def seen_name(name: str) -> str:
+    """The name on one line, as it is seen: without control characters and signs that hide, or turn what follows."""
+    line = " ".join(name.split())
+    return "".join(sign for sign in line if unicodedata.category(sign) not in _UNSEEN or sign in _JOINERS).strip()
+
+
+def _check_name(name: str) -> str:
+    """The name as it is seen. Raises `name_invalid` for one without a letter or digit."""
+    name = seen_name(name)
+    if not any(sign.isalnum() for sign in name):
+        raise RuleViolation("name_invalid", _("Some of the information is not valid."), field="name")
+    return name
+
+
 @transaction.atomic
 def register_organisation(
     *, by: User, name: str, kind: str, region: Region, joins: bool = True, **facts: Any
@@ -46,7 +65,7 @@ def register_organisation(
     """Register an unverified organisation: anyone may, and may draft needs and offers with it.
 
     `by` becomes its manager, unless a coordinator registers it for a caller (`joins=False`). `facts` are the other
-    fields that people fill in. Raises `kind_closed` and `identifier_invalid`.
+    fields that people fill in. Raises `kind_closed`, `name_invalid` and `identifier_invalid`.
     """
     # Coordinators decide about others, so nobody makes a coordinator of themselves.
     if kind not in OPEN_KINDS:
@@ -55,7 +74,7 @@ def register_organisation(
     facts["identifier"] = check_identifier(
         facts.get("identifier_kind", IdentifierKind.USCC), facts.get("identifier", "")
     )
-    organisation = Organisation.objects.create(name=name.strip(), kind=kind, region=region, **facts)
+    organisation = Organisation.objects.create(name=_check_name(name), kind=kind, region=region, **facts)
     if joins:
         keep_default_organisation(by)
         add_member(organisation, by, role=Role.MANAGER, by=by)
@@ -95,6 +114,8 @@ def amend_organisation(organisation: Organisation, *, by: User, **changes: Any) 
             changes.get("identifier_kind", organisation.identifier_kind),
             changes.get("identifier", organisation.identifier),
         )
+    if "name" in changes:
+        changes["name"] = _check_name(changes["name"])
     if "kind" in changes and changes["kind"] not in OPEN_KINDS | {organisation.kind}:
         raise RuleViolation("kind_closed", _("Coordinators are set up in the back office."), field="kind")
 

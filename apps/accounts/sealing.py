@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext_lazy as _
 
 _MARK: Final = "fernet:"
 # The members of a factor's data that allauth seals. Passkeys keep a public key only.
@@ -21,7 +22,11 @@ _SEALED: Final = ("secret", "seed")
 
 
 class SealingAdapter(DefaultMFAAdapter):
-    """allauth's hook for what it keeps of factors."""
+    """allauth's hook for what it keeps of factors, and for what it says of one that is refused."""
+
+    error_messages: Final = DefaultMFAAdapter.error_messages | {
+        "incorrect_code": _("That is not right, or was used already. Please try again."),
+    }
 
     def encrypt(self, text: str) -> str:
         return _MARK + _seal().encrypt(text.encode()).decode()

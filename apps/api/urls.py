@@ -13,6 +13,7 @@ from apps.api.resources import (
     offers,
     orders,
     organisations,
+    reports,
     stats,
     tokens,
     webhooks,
@@ -33,6 +34,7 @@ router.register("imports", imports.SheetImportViewSet, "import")
 router.register("matches", matches.MatchViewSet, "match")
 router.register("orders", orders.OrderViewSet, "order")
 router.register("organisations", organisations.OrganisationViewSet, "organisation")
+router.register("reports", reports.ReportViewSet, "report")
 router.register("tokens", tokens.TokenViewSet, "token")
 router.register("webhooks", webhooks.WebhookViewSet, "webhook")
 

@@ -21,7 +21,7 @@ from apps.demands import clocks
 from apps.demands.lines import check_line, check_quantity
 from apps.demands.models import URGENCY_RANK, Demand, DemandState, DemandStateCode, Urgency
 from apps.demands.quantities import sync_state
-from apps.demands.review import judge_quantity, question_about, reviews, wants_approval
+from apps.demands.review import judge_quantity, look_needed, question_about, reviews, wants_approval
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 
@@ -120,14 +120,7 @@ def _check_approved(demand: Demand, before: Demand) -> None:
     burdens, reviewed = _burden(demand), _burden(before)
     for field, burden in burdens.items():
         if burden > reviewed[field]:
-            raise RuleViolation(
-                "look_needed",
-                _(
-                    "In this region a coordinator reviews every need before it goes out. Ask your coordinator to make "
-                    "this need larger or more urgent, or post the rest as a separate need."
-                ),
-                field=field,
-            )
+            raise look_needed(field)
 
 
 def _burden(demand: Demand) -> dict[str, float]:

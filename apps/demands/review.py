@@ -52,6 +52,18 @@ def wants_approval(demand: Demand, policy: PolicyValues) -> bool:
     return phase.approval
 
 
+def look_needed(field: str) -> RuleViolation:
+    """That a need which was approved takes more than a coordinator has seen, as a violation with this code."""
+    return RuleViolation(
+        "look_needed",
+        _(
+            "In this region a coordinator reviews every need before it goes out. Ask your coordinator to make "
+            "this need larger or more urgent, or post the rest as a separate need."
+        ),
+        field=field,
+    )
+
+
 def reviews(demand: Demand, user: User | None) -> bool:
     """Whether the user may send the need out whatever is doubtful: a coordinator with eyes of their own.
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Membership, Organisation, OrganisationState, PendingNotice, User
-from apps.accounts.permissions import KINDS, Permission, can
+from apps.accounts.permissions import KINDS
 from apps.accounts.verification import NO_VERIFICATION
 from apps.core import audit
 from apps.core.errors import RuleViolation
@@ -25,7 +25,7 @@ from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState, DemandStateCode
 from apps.duplicates.models import DuplicateProposal, OrganisationKey, OrganisationMerge, ProposalState
 from apps.duplicates.search import KEPT_APART
-from apps.duplicates.services import check_not_own
+from apps.duplicates.services import check_in_charge, check_not_own
 from apps.matching.models import Match, MatchState
 from apps.notifications.models import WebhookEndpoint
 from apps.notifications.services import MAX_WEBHOOKS, queue
@@ -86,14 +86,15 @@ def merge_organisations(
     """Take `merged` for `survivor`: its needs and offers move, and with `with_people` its members and webhooks.
 
     Drafts that waited for its verification go out only with its people. Both sides are told. `seen` are the
-    `updated_at` of the two, in this order, that the coordinator looked at. Raises `own_organisation` and
-    `not_in_charge` (403), `organisation_merged`, `kinds_differ`, `survivor_unverified`, `organisations_trade` and
-    `state_changed`.
+    `updated_at` of the two, in this order, that the coordinator looked at. Raises `own_organisation`,
+    `not_in_charge` and `needs_other_eyes` (403), `organisation_merged`, `kinds_differ`, `survivor_unverified`,
+    `organisations_trade` and `state_changed`.
     """
     now = now or timezone.now()
     check_not_own((merged, survivor), by)
     merged, survivor = _locked(merged, survivor)
-    _check_in_charge((merged, survivor), by)
+    check_in_charge((merged, survivor), by)
+    _check_other_eyes(merged, survivor, by)
     _check_can_be_one(merged, survivor)
     if (times := list(seen)) and times != [merged.updated_at, survivor.updated_at]:
         raise RuleViolation("state_changed", _("One of the two has just changed. Check them and try again."))
@@ -144,7 +145,7 @@ def undo_merge(merge: OrganisationMerge, *, by: User, now: dt.datetime | None = 
     now = now or timezone.now()
     check_not_own((merge.merged, merge.survivor), by)
     merged, survivor = _locked(merge.merged, merge.survivor)
-    _check_in_charge((merged, survivor), by)
+    check_in_charge((merged, survivor), by)
     if not OrganisationMerge.objects.in_force().filter(pk=merge.pk).update(undone_at=now, undone_by=by):
         raise RuleViolation("merge_undone", _("This merge was undone already."))
     if merged.merged_into_id != survivor.pk or survivor.is_merged:
@@ -200,9 +201,12 @@ def _locked(*organisations: Organisation) -> list[Organisation]:
     return [found[pk] for pk in keys]
 
 
-def _check_in_charge(organisations: Iterable[Organisation], by: User) -> None:
-    if not all(can(by, Permission.COORDINATE, organisation) for organisation in organisations):
-        raise RuleViolation("not_in_charge", _("Both must be in a region that you coordinate."), status=403)
+def _check_other_eyes(merged: Organisation, survivor: Organisation, by: User) -> None:
+    pair = DuplicateProposal.objects.about(merged).about(survivor)
+    if pair.filter(proposed_by=by, state=ProposalState.OPEN).exists():
+        raise RuleViolation(
+            "needs_other_eyes", _("You proposed that these are one: another coordinator decides."), status=403
+        )
 
 
 def _check_can_be_one(merged: Organisation, survivor: Organisation) -> None:

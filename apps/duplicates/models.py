@@ -55,17 +55,25 @@ class DuplicateProposalQuerySet(models.QuerySet["DuplicateProposal"]):
 
     def shown(self) -> Self:
         """With what the desk shows of a pair, in one query."""
-        return self.select_related("first__region", "second__region", "decided_by")
+        return self.select_related("first__region", "second__region", "proposed_by", "decided_by")
 
 
 class DuplicateProposal(TimeStamped):
-    """Two organisations that are likely one. A pair is proposed once: a no is remembered."""
+    """Two organisations that are likely one. The search proposes a pair once: a no is remembered.
+
+    A coordinator may propose any pair by hand, also after a no. Then another one decides.
+    """
 
     first = models.ForeignKey(Organisation, models.CASCADE, related_name="+", verbose_name=_("one organisation"))
     second = models.ForeignKey(Organisation, models.CASCADE, related_name="+", verbose_name=_("the other"))
     score = models.FloatField(_("evidence in bits"))
     # By fact, what was found: `evidence.WEIGHTS` has all facts and findings.
     findings: models.JSONField[dict[str, str], dict[str, str]] = models.JSONField(_("evidence"), default=dict)
+    # Who proposed it by hand, and why; both are empty for a pair that was found.
+    proposed_by = models.ForeignKey(
+        User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("proposed by")
+    )
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
     state = models.CharField(_("state"), max_length=10, choices=ProposalState.choices, default=ProposalState.OPEN)
     note = models.CharField(_("note"), max_length=500, blank=True)
     decided_by = models.ForeignKey(
@@ -88,6 +96,10 @@ class DuplicateProposal(TimeStamped):
             # The lower key first, so that a pair has one row.
             models.CheckConstraint(condition=Q(first__lt=F("second")), name="proposal_in_order"),
             models.UniqueConstraint(fields=["first", "second"], name="proposal_once"),
+            models.CheckConstraint(
+                condition=Q(proposed_by=None, reason="") | Q(proposed_by__isnull=False) & ~Q(reason=""),
+                name="proposal_by_hand_has_a_reason",
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["-score", "id"], condition=Q(state="open"), name="proposal_waiting"),

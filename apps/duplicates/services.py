@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
+from apps.accounts.permissions import Permission, can
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.states import move
@@ -55,7 +56,10 @@ def _locked() -> bool:
 
 
 def _propose(compared: dict[tuple[int, ...], Likeness], *, looked_at: list[int]) -> None:
-    """Propose the likely pairs. Open proposals about the organisations `looked_at` that are not likely any more go."""
+    """Propose the likely pairs. Open proposals about the organisations `looked_at` that are not likely any more go.
+
+    What a coordinator proposed by hand stays, with the evidence as it is now.
+    """
     likely = {pair: evidence for pair, evidence in compared.items() if evidence.is_likely}
     known = {
         (row.first_id, row.second_id): row
@@ -71,11 +75,40 @@ def _propose(compared: dict[tuple[int, ...], Likeness], *, looked_at: list[int])
         # What a coordinator has decided keeps the evidence that it was decided on.
         if row.state != ProposalState.OPEN:
             continue
-        if pair not in likely:
+        if row.proposed_by_id is None and pair not in likely:
             row.delete()
-        elif row.findings != likely[pair].findings:
-            row.score, row.findings = likely[pair].score, dict(likely[pair].findings)
+        elif pair in compared and row.findings != compared[pair].findings:
+            row.score, row.findings = compared[pair].score, dict(compared[pair].findings)
             row.save(update_fields=["score", "findings"])
+
+
+@transaction.atomic
+def propose_pair(one: Organisation, other: Organisation, *, by: User, reason: str) -> DuplicateProposal:
+    """Put two organisations before the desk as one, with the evidence that there is. Another coordinator decides.
+
+    A pair that waits for a decision already stays as it is. Raises `own_organisation` and `not_in_charge` (403),
+    `reason_missing`, `organisation_merged` and `kinds_differ`.
+    """
+    check_not_own((one, other), by)
+    check_in_charge((one, other), by)
+    if not reason.strip():
+        raise RuleViolation("reason_missing", _("Say how you know that they are one."), field="reason")
+    if one.pk == other.pk or one.is_merged or other.is_merged:
+        raise RuleViolation("organisation_merged", _("Name two organisations that stand here side by side."))
+    if {one.kind, other.kind} & set(search.KEPT_APART):
+        raise RuleViolation("kinds_differ", _("Desks and government departments are not merged."))
+    first, second = sorted((one, other), key=lambda organisation: organisation.pk)
+    places = search.load_places()
+    found = compare(search.facts_of(first, places), search.facts_of(second, places), places)
+    facts = {"score": found.score, "findings": dict(found.findings), "proposed_by": by, "reason": reason.strip()}
+    proposal, is_new = DuplicateProposal.objects.get_or_create(first=first, second=second, defaults=facts)
+    if not is_new:
+        if proposal.state == ProposalState.OPEN:
+            return proposal
+        move(proposal, ProposalState.OPEN, decided_by=None, note="", **facts)
+    for organisation in (first, second):
+        audit.record(by, "duplicate.proposed", organisation, proposal=proposal.pk, reason=proposal.reason)
+    return proposal
 
 
 @transaction.atomic
@@ -85,6 +118,12 @@ def dismiss_proposal(proposal: DuplicateProposal, *, by: User, note: str = "") -
     move(proposal, ProposalState.DISMISSED, decided_by=by, note=note.strip())
     for organisation in (proposal.first, proposal.second):
         audit.record(by, "duplicate.dismissed", organisation, proposal=proposal.pk, note=note.strip())
+
+
+def check_in_charge(organisations: Iterable[Organisation], by: User) -> None:
+    """Raise `not_in_charge` unless all of these are in regions that the user coordinates."""
+    if not all(can(by, Permission.COORDINATE, organisation) for organisation in organisations):
+        raise RuleViolation("not_in_charge", _("Both must be in a region that you coordinate."), status=403)
 
 
 def check_not_own(organisations: Iterable[Organisation], by: User) -> None:

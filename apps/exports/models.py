@@ -170,12 +170,13 @@ class ExportedDelivery(Delivery):
 
 
 class Publication(models.Model):
-    """The public sums of one hour, as everybody read them. There is at most one an hour."""
+    """The public sums of one hour, as everybody reads them. The next one replaces it."""
 
     hour = models.DateTimeField(_("hour"), unique=True)
     sums: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("sums"))
-    # When numbers were published that were not renewed since, by side, item and region.
-    held: models.JSONField[dict[str, str], dict[str, str]] = models.JSONField(_("held back since"), default=dict)
+    # What organisations contributed to each number that was told, by number and item (`renewal.ToldNumbers`). For
+    # comparison alone: nobody is shown it.
+    behind: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("contributions"), default=dict)
 
     class Meta:
         verbose_name = _("publication")

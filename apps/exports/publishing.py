@@ -1,54 +1,39 @@
-"""When public sums are published: once an hour, rounded, and none from which a single change could be told.
+"""The public sums: published once an hour, rounded, and renewed only as `renewal` allows.
 
-Hiding cells of few organisations does not help against somebody who pulls twice and subtracts: where one organisation
-changed something in between, the difference is what it changed. So a number is renewed only when at least three
-organisations changed something behind it since it was published. Until then the old number stays. The smallest change
-that is told is thus one of three, just as the smallest sum is.
+Each number of the cells (needs, quantity needed, …) is told and renewed by itself.
 """
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
-from django.db.models import Max, Q
-from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from apps.demands.models import Demand
 from apps.exports.models import Publication
-from apps.exports.stats import Province, PublicStats, StatsCell, public_stats, too_few
-from apps.supply.models import Offer
+from apps.exports.renewal import ToldNumbers, renewed
+from apps.exports.stats import NUMBERS, ByItem, PublicStats, StatsCell, contributions
 
-KEPT: Final = dt.timedelta(days=2)
 DIGITS: Final = 2
 
-# The numbers that change together, where they come from, and when a row first counted among them.
-_SIDES: Final = {
-    "needs": (
-        ("needs", "quantity_needed", "quantity_matched", "quantity_received"),
-        Demand,
-        "region__path",
-        "opened_at",
-    ),
-    "offers": (("offers", "quantity_offered"), Offer, "origin_region__path", "published_at"),
-}
-
-_Cells = dict[tuple[str, str], StatsCell]
+# What was told, by number and item.
+_Told = dict[str, dict[str, ToldNumbers]]
 
 
 def published_stats(*, now: dt.datetime | None = None) -> PublicStats:
     """The public sums of this hour. Whoever asks first has them counted."""
     now = now or timezone.now()
     hour = now.replace(minute=0, second=0, microsecond=0)
-    last = Publication.objects.order_by("-hour").first()
-    if last is None or last.hour < hour:
+    newest_first = Publication.objects.order_by("-hour")
+    shown = newest_first.values("hour", "sums").first()
+    if shown is None or shown["hour"] < hour:
         # Several may count at once. The first to write decides what everybody reads.
-        Publication.objects.bulk_create([_next(last, hour, now)], ignore_conflicts=True)
-        Publication.objects.filter(hour__lt=hour - KEPT).delete()
-        last = Publication.objects.order_by("-hour")[0]
-    return _read(last)
+        Publication.objects.bulk_create([_next(newest_first.first(), hour, now)], ignore_conflicts=True)
+        Publication.objects.filter(hour__lt=hour).delete()
+        shown = newest_first.values("hour", "sums")[0]
+    sums = shown["sums"]
+    as_of = parse_datetime(sums["as_of"])
+    assert as_of is not None
+    return PublicStats(as_of, *([StatsCell(**cell) for cell in sums[part]] for part in ("cells", "totals")))
 
 
 def rounded(number: int | None) -> int | None:
@@ -59,87 +44,65 @@ def rounded(number: int | None) -> int | None:
     return (number + step // 2) // step * step
 
 
-def _read(publication: Publication) -> PublicStats:
-    sums = publication.sums
-    as_of = parse_datetime(sums["as_of"])
-    assert as_of is not None
-    return PublicStats(as_of, *([StatsCell(**cell) for cell in sums[part]] for part in ("cells", "totals")))
-
-
 def _next(last: Publication | None, hour: dt.datetime, now: dt.datetime) -> Publication:
-    counted = public_stats(now=now)
-    fresh = {name: _rounded(cells) for name, cells in (("cells", counted.cells), ("totals", counted.totals))}
-    held: dict[str, str] = {}
-    if last is not None:
-        before = _read(last)
-        since = {**last.held, "": last.sums["as_of"]}
-        for side in _SIDES:
-            changed = _organisations_that_changed(side, since)
-            for name, cells in (("cells", before.cells), ("totals", before.totals)):
-                held |= _hold(side, fresh[name], {(cell.item, cell.region): cell for cell in cells}, changed, since)
-    sums = {"as_of": now.isoformat(), **{name: [vars(cell) for cell in fresh[name].values()] for name in fresh}}
-    return Publication(hour=hour, sums=sums, held=held)
+    counted, units = contributions()
+    before = _read(last.behind) if last else {}
+    told: _Told = {}
+    for name, items in counted.items():
+        numbers = before.get(name, {})
+        told[name] = {}
+        for item in {*items, *numbers}:
+            number = renewed(numbers.get(item), items.get(item, {}), int(hour.timestamp()) // 3600)
+            if number is not None:
+                told[name][item] = number
+
+    if last:
+        units = {cell["item"]: cell["unit"] for part in ("cells", "totals") for cell in last.sums[part]} | units
+    cells = [cell for item in sorted(units) for cell in _cells(item, units[item], told, counted)]
+    sums = {
+        "as_of": now.isoformat(),
+        "cells": [vars(cell) for cell in cells if cell.region],
+        "totals": [vars(cell) for cell in cells if not cell.region],
+    }
+    return Publication(hour=hour, sums=sums, behind=_written(told))
 
 
-def _rounded(cells: Iterable[StatsCell]) -> _Cells:
+def _cells(item: str, unit: str, told: _Told, counted: dict[str, ByItem]) -> list[StatsCell]:
+    """The total of an item (its region is ""), and its regions of which a number is told."""
+    regions = {region for numbers in told.values() if item in numbers for region in numbers[item].shown}
+    found = []
+    for region in ("", *sorted(regions)):
+        numbers: dict[str, int | None] = {}
+        for rows, *quantities in NUMBERS:
+            count = told[rows][item].number(region) if item in told[rows] else None
+            if count:
+                numbers[rows] = count
+                numbers |= {name: _quantity(item, region, told[name], counted[name]) for name in quantities}
+        if numbers:
+            found.append(StatsCell(item, region, unit, **{name: rounded(number) for name, number in numbers.items()}))
+    return found
+
+
+def _quantity(item: str, region: str, told: dict[str, ToldNumbers], counted: ByItem) -> int | None:
+    """What is told of an item in a region: nought where nobody contributes, None where too few do."""
+    number = told[item].number(region) if item in told else None
+    if number is not None:
+        return number
+    now = counted.get(item, {})
+    contributes_now = any(now.values()) if not region else region in now
+    contributed = item in told and bool(told[item].contributions(region))
+    return None if contributes_now or contributed else 0
+
+
+def _read(behind: dict[str, Any]) -> _Told:
     return {
-        (cell.item, cell.region): StatsCell(
-            cell.item,
-            cell.region,
-            cell.unit,
-            **{name: rounded(getattr(cell, name)) for names, *_where in _SIDES.values() for name in names},
-        )
-        for cell in cells
+        name: {item: ToldNumbers(frozenset(numbers["shown"]), numbers["history"]) for item, numbers in by_item.items()}
+        for name, by_item in behind.items()
     }
 
 
-def _name(side: str, item: str, region: str) -> str:
-    return f"{side} {item} {region}"
-
-
-def _organisations_that_changed(side: str, since: dict[str, str]) -> dict[tuple[str, str], int]:
-    """How many organisations changed something behind each number since it was published, by item and region."""
-    _fields, model, path, first_counted = _SIDES[side]
-    oldest = min(since.values())
-    # A verification that came or ended changes what counts, and no row of a need or an offer.
-    touched = Q(updated_at__gte=oldest) | Q(organisation__updated_at__gte=oldest)
-    rows = (
-        # A draft changes no number, and anybody may write some to have others' changes told.
-        model._default_manager.filter(touched, **{f"{first_counted}__isnull": False})
-        .annotate(cell_region=Province(path))
-        .order_by()
-        .values_list("item__key", "cell_region", "organisation")
-        .annotate(at=Greatest(Max("updated_at"), Max("organisation__updated_at")))
-    )
-    found: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-    for item, cell_region, organisation, at in rows:
-        for region in (cell_region, ""):
-            published = parse_datetime(since.get(_name(side, item, region), since[""]))
-            assert published is not None
-            if at >= published:
-                found[item, region].add(organisation)
-    return {key: len(organisations) for key, organisations in found.items()}
-
-
-def _hold(
-    side: str, fresh: _Cells, before: _Cells, changed: dict[tuple[str, str], int], since: dict[str, str]
-) -> dict[str, str]:
-    """Put the old numbers back where too few organisations changed something. Returns since when they stand."""
-    fields = _SIDES[side][0]
-    by_item: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for key, cell in fresh.items():
-        old = before.get(key)
-        # What was hidden has no number to subtract.
-        if old is None or getattr(old, fields[0]) is None or getattr(cell, fields[0]) is None:
-            continue
-        if any(getattr(old, name) != getattr(cell, name) for name in fields):
-            # A row that moved to another region is no change of a row here, and yet it is one organisation's.
-            by_item[key[0]][key[1]] = max(1, changed.get(key, 0))
-    held = {}
-    for item, counts in by_item.items():
-        for region in too_few(counts):
-            cell, old = fresh[item, region], before[item, region]
-            fresh[item, region] = StatsCell(**{**vars(cell), **{name: getattr(old, name) for name in fields}})
-            name = _name(side, item, region)
-            held[name] = since.get(name, since[""])
-    return held
+def _written(told: _Told) -> dict[str, Any]:
+    return {
+        name: {item: {"shown": sorted(numbers.shown), "history": numbers.history} for item, numbers in by_item.items()}
+        for name, by_item in told.items()
+    }

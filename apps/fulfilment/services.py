@@ -19,11 +19,13 @@ from apps.core.errors import RuleViolation
 from apps.core.states import move
 from apps.demands import quantities as demands_quantities
 from apps.demands.models import Demand
+from apps.demands.review import look_needed, reviews, wants_approval
 from apps.fulfilment.models import ContactReveal, Delivery, Order, OrderState, Shipment, Side
 from apps.matching.holds import acceptance
 from apps.matching.holds.plans import describe as describe_match
 from apps.matching.models import Match
 from apps.notifications.services import queue
+from apps.policy.models import Policy
 from apps.supply import quantities as supply_quantities
 from apps.supply.models import Offer
 
@@ -275,7 +277,8 @@ def repeat_order(
 ) -> Order:
     """Order a proven match again, in any quantity that the supplier still has free. The need grows by as much.
 
-    Raises as `check_repeatable` does, and for a quantity that the supplier does not send or does not have.
+    Raises as `check_repeatable` does, for a quantity that the supplier does not send or does not have, and
+    `look_needed` where a coordinator approves each need.
     `newest_seen` is the key of the newest order of the match when this was decided. Raises `state_changed` if there is
     a newer one, so that a form that is sent twice does not order twice.
     """
@@ -285,6 +288,9 @@ def repeat_order(
     if newest_seen is not None and match.orders.filter(pk__gt=newest_seen).exists():
         raise RuleViolation("state_changed", _("More has just been ordered, perhaps by you. Check it and try again."))
     check_repeatable(order, now)
+    # An approval holds for a quantity, whether the need is changed or ordered again.
+    if wants_approval(match.demand, Policy.objects.current().values) and not reviews(match.demand, by):
+        raise look_needed("quantity")
     if quantity <= 0:
         raise RuleViolation("quantity_out_of_range", _("Order at least 1."), field="quantity")
     if quantity < match.offer.minimum_order:

@@ -19,9 +19,9 @@ class MatchAdmin(WatchedAdmin[Match]):
 
 @admin.register(Escalation)
 class EscalationAdmin(WatchedAdmin[Escalation]):
-    list_display = ("created_at", "demand", "organisation", "level", "tried")
+    list_display = ("created_at", "demand", "offer", "organisation", "level", "tried")
     list_filter = ("level",)
-    list_select_related = ("demand__item", "organisation")
+    list_select_related = ("demand__item", "offer__item", "offer__organisation", "organisation")
     search_fields = ("=demand__reference", "organisation__name")
     ordering: ClassVar = ("-pk",)
 

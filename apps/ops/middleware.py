@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Final
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import BadRequest, RequestDataTooBig
 from django.db import connection
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 
 from apps.core import audit
+from apps.ops.charsets import NOT_UNDERSTOOD
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -90,6 +91,17 @@ def body_limit_middleware(get_response: GetResponse) -> GetResponse:
         most = settings.UPLOAD_MAX_BYTES if is_upload else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if not length.isdigit() or int(length) > most:
             raise RequestDataTooBig(f"The body has more than {most} bytes.")
+        return get_response(request)
+
+    return middleware
+
+
+def charset_middleware(get_response: GetResponse) -> GetResponse:
+    """Raise `BadRequest` for a request whose charset `understands_charset` has replaced."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if request.content_params and request.content_params.get("charset") == NOT_UNDERSTOOD:
+            raise BadRequest("The type of the body, or its charset, is not understood.")
         return get_response(request)
 
     return middleware

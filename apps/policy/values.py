@@ -81,7 +81,9 @@ class PolicyValues:
     # the need is suspended.
     ask_hours: Mapping[str, int] = by_key({"emergency": 54, "urgent": 126, "routine": 252}, least=1, most=8_760)
     stale_hours: Mapping[str, int] = by_key({"emergency": 72, "urgent": 168, "routine": 336}, least=1, most=8_760)
-    # The same two clocks of an offer.
+    # The time after which an offer that waits for a coordinator's review is escalated to the next one up.
+    offer_escalation_hours: int = limited(10, least=1, most=8_760)
+    # The same two clocks of freshness of an offer.
     offer_ask_hours: int = limited(240, least=1, most=8_760)
     offer_stale_hours: int = limited(336, least=1, most=8_760)
     # Waiting this long lifts a need by one tier, and again after the same time. So a low tier is late, but not
@@ -224,6 +226,10 @@ class PolicyValues:
 
     def stale_after(self, urgency: str) -> dt.timedelta:
         return dt.timedelta(hours=self.stale_hours[urgency])
+
+    @property
+    def offer_escalates_after(self) -> dt.timedelta:
+        return dt.timedelta(hours=self.offer_escalation_hours)
 
     @property
     def offer_asks_after(self) -> dt.timedelta:

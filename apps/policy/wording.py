@@ -153,6 +153,12 @@ WORDS: Final[dict[str, SettingWords]] = {
         SettingUnit.HOURS,
         Section.CLOCKS,
     ),
+    "offer_escalation_hours": SettingWords(
+        gettext_lazy("A doubtful offer goes to the next coordinator after"),
+        gettext_lazy("An offer that nobody has reviewed by then is escalated to the next coordinator."),
+        SettingUnit.HOURS,
+        Section.CLOCKS,
+    ),
     "offer_ask_hours": SettingWords(
         gettext_lazy("Suppliers are asked whether goods are still available after"),
         gettext_lazy("The supplier is then asked, with one click, whether the goods are still available."),

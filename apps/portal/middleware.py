@@ -3,8 +3,10 @@
 import zoneinfo
 from collections.abc import Callable
 
+from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone, translation
@@ -48,7 +50,7 @@ def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
         # The API refuses by itself. Here remain the pages on which a factor is added, and the way out.
         if not request.path.startswith(_WITHOUT_FACTOR) and user.lacks_second_factor:
             messages.warning(request, _("Your account sees much, so it needs a second factor. Please add one now."))
-            return redirect("mfa_activate_totp")
+            return redirect("mfa_index")
         if user.language in dict(settings.LANGUAGES):
             translation.activate(user.language)
             request.LANGUAGE_CODE = translation.get_language()
@@ -64,4 +66,15 @@ def personal_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
                 response.render()
             return response
 
+    middleware.process_exception = ask_strangers_to_log_in  # type: ignore[attr-defined]  # as Django looks for it
     return middleware
+
+
+def ask_strangers_to_log_in(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+    """Lead a stranger from what needs the password again to the log-in.
+
+    allauth would keep the request in a session until then: anybody could fill the table of sessions.
+    """
+    if isinstance(exception, ReauthenticationRequired) and not _is_logged_in(request):
+        return redirect_to_login(request.get_full_path())
+    return None

@@ -40,6 +40,7 @@ WORDS: Final[dict[str, str | Promise]] = {
     "demand.resumed": _("Need resumed"),
     "demand.returned": _("Need returned to its owner"),
     "demand.unblocked": _("Need no longer blocked"),
+    "duplicate.proposed": _("Proposed as a duplicate"),
     "duplicate.dismissed": _("Found not to be a duplicate"),
     "evidence.added": _("Document added"),
     "evidence.opened": _("Document opened"),

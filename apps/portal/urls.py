@@ -80,6 +80,7 @@ coordinators = [
     path("desk/organisations/<int:pk>/contact/", desk_organisations.contact, name="desk-contact"),
     path("desk/organisations/<int:pk>/verify/", desk_organisations.verify, name="desk-verify"),
     path("desk/organisations/<int:pk>/reject/", desk_organisations.reject, name="desk-reject"),
+    path("desk/duplicates/new/", desk_duplicates.propose, name="desk-duplicate-new"),
     path("desk/duplicates/<int:pk>/", desk_duplicates.detail, name="desk-duplicate"),
     path("desk/duplicates/<int:pk>/merge/", desk_duplicates.merge, name="desk-merge"),
     path("desk/duplicates/<int:pk>/dismiss/", desk_duplicates.dismiss, name="desk-dismiss"),

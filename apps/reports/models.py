@@ -4,10 +4,11 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Q
+from django.db.models import ExpressionWrapper, Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
+from apps.accounts.permissions import Permission
 from apps.core.models import TimeStamped
 
 
@@ -48,13 +49,45 @@ class Measure(models.TextChoices):
 WAITING = (ReportState.OPEN, ReportState.APPEALED)
 
 
+def _concerns(user: User) -> Q:
+    own = [grant.organisation_id for grant in user.grants]
+    return Q(reported_by=user) | Q(accused__in=own) & ~Q(state=ReportState.OPEN) & _within_limit(user)
+
+
+def _is_at_desk_of(user: User) -> Q:
+    regions = Q(pk__in=[])  # true of no row
+    for desk in user.organisations_with(Permission.COORDINATE):
+        regions |= Q(accused__region__path__startswith=desk.region.path)
+    own = [grant.organisation_id for grant in user.grants]
+    return regions & ~Q(accused__in=own) & _within_limit(user)
+
+
+def _within_limit(user: User) -> Q:
+    """A token for one region shows reports about organisations in it, beside those of its user."""
+    return Q(accused__region__path__startswith=user.region_limit.path) if user.region_limit else Q()
+
+
 class ReportQuerySet(models.QuerySet["AbuseReport"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
+        return self.filter(_concerns(user) | _is_at_desk_of(user)) if user.is_authenticated else self.none()
+
+    def concerning(self, user: User) -> Self:
         """One's own reports, and those about one's organisations once they are decided."""
-        if not user.is_authenticated:
-            return self.none()
-        own = [grant.organisation_id for grant in user.grants]
-        return self.filter(Q(reported_by=user) | Q(accused__in=own) & ~Q(state=ReportState.OPEN))
+        return self.filter(_concerns(user))
+
+    def at_desk_of(self, user: User) -> Self:
+        """The cases of a coordinator's regions, without those about organisations of their own.
+
+        A case says who reported, which the accused never learns.
+        """
+        return self.filter(_is_at_desk_of(user))
+
+    def with_sides(self, user: User) -> Self:
+        """With `is_mine`, whether the user reported it, and `is_at_desk`, as in `at_desk_of`."""
+        return self.annotate(
+            is_mine=ExpressionWrapper(Q(reported_by=user), models.BooleanField()),
+            is_at_desk=ExpressionWrapper(_is_at_desk_of(user), models.BooleanField()),
+        )
 
     def waiting(self) -> Self:
         return self.filter(state__in=WAITING)

@@ -62,11 +62,27 @@ def may_decide(report: AbuseReport, user: User) -> bool:
     return user.pk not in {report.reported_by_id, report.decided_by_id}
 
 
+def may_appeal(report: AbuseReport, user: User) -> bool:
+    """Whether the user may object to what is decided on it: a manager of the accused itself, and no coordinator."""
+    return any(
+        grant.organisation_id == report.accused_id and Permission.MANAGE_ORGANISATION in grant.permissions
+        for grant in user.grants
+    )
+
+
 def _check_may_decide(report: AbuseReport, user: User) -> None:
     if not may_decide(report, user):
         raise RuleViolation(
             "needs_other_eyes", _("You have a part in this: another coordinator has to decide."), status=403
         )
+
+
+def _locked(report: AbuseReport, seen: dt.datetime | None) -> AbuseReport:
+    """The report as it is now, for the rest of the transaction. Raises `state_changed` if that is not as `seen`."""
+    current = AbuseReport.objects.select_for_update(of=["self"]).select_related("accused__region").get(pk=report.pk)
+    if seen is not None and current.updated_at != seen:
+        raise RuleViolation("state_changed", _("This report has just changed. Read it and try again."))
+    return current
 
 
 def _check_reason(decision: str) -> None:
@@ -76,14 +92,21 @@ def _check_reason(decision: str) -> None:
 
 @transaction.atomic
 def decide_report(
-    report: AbuseReport, *, by: User, measure: str | None, decision: str, now: dt.datetime | None = None
+    report: AbuseReport,
+    *,
+    by: User,
+    measure: str | None,
+    decision: str,
+    seen: dt.datetime | None = None,
+    now: dt.datetime | None = None,
 ) -> AbuseReport:
     """Dismiss a report (`measure` None) or uphold it with a measure. Both sides are told, with the reason.
 
-    Raises `needs_other_eyes`, `reason_missing`, `illegal_move`, and as the verbs that block and suspend do.
+    `seen` is the `updated_at` that the coordinator looked at. Raises `needs_other_eyes`, `reason_missing`,
+    `state_changed`, `illegal_move`, and as the verbs that block and suspend do.
     """
     now = now or timezone.now()
-    report = AbuseReport.objects.select_for_update(of=["self"]).select_related("accused__region").get(pk=report.pk)
+    report = _locked(report, seen)
     _check_may_decide(report, by)
     _check_reason(decision)
     was = {}
@@ -132,11 +155,17 @@ def appeal_report(report: AbuseReport, *, by: User, appeal: str, now: dt.datetim
 
 @transaction.atomic
 def decide_appeal(
-    report: AbuseReport, *, by: User, lift: bool, decision: str, now: dt.datetime | None = None
+    report: AbuseReport,
+    *,
+    by: User,
+    lift: bool,
+    decision: str,
+    seen: dt.datetime | None = None,
+    now: dt.datetime | None = None,
 ) -> AbuseReport:
     """Confirm a measure, or lift it. Both sides are told, with the reason. Raises as `decide_report` does."""
     now = now or timezone.now()
-    report = AbuseReport.objects.select_for_update(of=["self"]).select_related("accused__region").get(pk=report.pk)
+    report = _locked(report, seen)
     _check_may_decide(report, by)
     _check_reason(decision)
     move(

@@ -1,9 +1,9 @@
 """The verbs of supply: with `quantities.py` and `amending.py` the only writer of this app's tables."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from django.db import transaction
 from django.utils import timezone
@@ -19,6 +19,9 @@ from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.supply.models import Offer, OfferState, OfferStateCode
 from apps.supply.review import OfferDoubt, Usual, doubts_about, question_about, reviews
+
+# Offers that are published between two words on progress.
+_TOLD_EVERY: Final = 50
 
 
 @dataclass(frozen=True)
@@ -144,11 +147,17 @@ def post_offer(
 
 @transaction.atomic
 def create_offers(
-    organisation: Organisation, rows: Sequence[Mapping[str, Any]], *, by: User | None, publish: bool = False
+    organisation: Organisation,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    by: User | None,
+    publish: bool = False,
+    on_progress: Callable[[int], None] = lambda _done: None,
 ) -> list[Offer]:
     """Draft many offers, all or none; publish them too if asked to.
 
     Whoever publishes many has seen the questions in the preview. What is gravely doubtful waits for a coordinator.
+    `on_progress` is told now and then how many are done.
     """
     if publish:
         # Read before the offers are there: they are no measure of themselves.
@@ -158,7 +167,9 @@ def create_offers(
     offers = Offer.objects.bulk_create([draft_offer(organisation, by=by, references=references, **row) for row in rows])
     audit.record(by, "offers.imported", organisation, offers=[offer.pk for offer in offers])
     if publish:
-        for offer in offers:
+        for done, offer in enumerate(offers):
+            if done % _TOLD_EVERY == 0:
+                on_progress(done)
             publish_offer(offer, by=by, confirmed=True, usual=usual)
     return offers
 
@@ -211,6 +222,7 @@ def publish_offer(
             "confirmed_at": now,
             "asked_at": None,
             "review_requested_at": None,
+            "escalates_at": None,
         },
     )
     audit.record(by, "offer.published", offer)
@@ -218,9 +230,14 @@ def publish_offer(
 
 
 def _hold_back(offer: Offer, doubt: OfferDoubt, *, by: User | None, now: dt.datetime) -> Offer:
-    """Leave a draft waiting for the nearest coordinator, who is notified. One that waits already keeps its place."""
+    """Leave a draft waiting for the nearest coordinator, who is notified.
+
+    If nobody looks in time, its clock escalates it to the next coordinator up. A draft that waits already keeps its
+    place and its clock.
+    """
+    clock = {"escalates_at": now + Policy.objects.current().values.offer_escalates_after}
     # Asked again while it waits, it is not announced again.
-    if hold_for_review(offer, doubt.code, now=now):
+    if hold_for_review(offer, doubt.code, now=now, changes=clock):
         audit.record(by, "offer.held_for_review", offer, quantity=offer.quantity, why=doubt.code)
         coordinator = Organisation.objects.coordinating(offer.origin_region).first()
         if coordinator:
@@ -254,7 +271,7 @@ def return_offer(offer: Offer, *, by: User, reason: str, now: dt.datetime | None
     now = now or timezone.now()
     if not reason.strip():
         raise RuleViolation("reason_missing", _("Say what the supplier should change."), field="reason")
-    return_to_owner(offer, reason=reason)
+    return_to_owner(offer, reason=reason, changes={"escalates_at": None})
     audit.record(by, "offer.returned", offer, reason=reason)
     context = {**describe(offer), "reason": offer.state_note}
     queue("offer.returned", offer.organisation, context, key=f"offer.returned:{offer.pk}:{now:%Y%m%d%H%M%S}")
@@ -379,6 +396,11 @@ def request_matching(offer_ids: Collection[int], *, now: dt.datetime) -> int:
 def finish_matching(offers: Sequence[Offer], *, again: Collection[int] = (), at: dt.datetime | None = None) -> None:
     """Take claimed offers off the queue, unless they changed again. Those in `again` are queued anew for `at`."""
     Offer.objects.finish(offers, again=again, at=at)
+
+
+def set_escalation(offer_id: int, at: dt.datetime | None) -> None:
+    """Set the time of the next escalation, or None if there is no coordinator further up."""
+    Offer.objects.filter(pk=offer_id).update(escalates_at=at)
 
 
 def describe(offer: Offer) -> dict[str, Any]:

@@ -34,6 +34,20 @@ def test_anyone_may_register_and_becomes_the_manager(stranger: User) -> None:
     assert AuditEntry.objects.filter(event="organisation.registered", actor=stranger).exists()
 
 
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [("Wuhan\u200b\ufeff Hospital", "Wuhan Hospital"), ("武汉\u202e医院\u2066", "武汉医院"), ("A\nB\u2028C", "A B C")],
+)
+def test_a_name_is_what_is_seen_of_it(stranger: User, typed: str, kept: str) -> None:
+    made = services.register_organisation(by=stranger, name=typed, kind="hospital", region=region("420106"))
+    assert made.name == kept
+    assert services.amend_organisation(made, by=stranger, name=f"{typed}!").name == f"{kept}!"
+    assert services.amend_user(stranger, name=typed).name == kept
+    with pytest.raises(RuleViolation) as refused:
+        services.amend_organisation(made, by=stranger, name="\u200b\u202e-")
+    assert refused.value.code == "name_invalid"
+
+
 def test_a_number_that_grows_in_capitals_is_refused_in_words(stranger: User) -> None:
     with pytest.raises(RuleViolation) as caught:
         services.register_organisation(

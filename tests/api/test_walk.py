@@ -19,6 +19,9 @@ from apps.exports.datasets import DATASETS
 from apps.fulfilment.models import Delivery, Order, Shipment
 from apps.matching.models import Match
 from apps.notifications.models import WebhookEndpoint
+from apps.reports.models import AbuseReport
+from apps.reports.services import file_report
+from apps.reports.subjects import subject_for
 from apps.supply.importing import request_import
 from apps.supply.models import Offer, SheetImport
 from tests.api.conftest import ROOT, Caller, rows_for_a_module
@@ -114,6 +117,8 @@ def make_world() -> World:
     delivery = Delivery.objects.create(order=order, quantity_accepted=1, received_at=timezone.now())
     webhook = WebhookEndpoint.objects.create(organisation=hospital, url="https://example.org/hook", secret="whsec_x")
     token, _text = issue_token(users["buyer"], name="theirs", scopes=["read"])
+    subject = subject_for(users["buyer"], "order", order.pk)
+    assert subject is not None
     ids = {
         "item": demand.item.key,
         "standard": standard_of(demand.item).code,
@@ -128,6 +133,7 @@ def make_world() -> World:
         "organisation": str(hospital.pk),
         "import": str(request_import(maker, b"", by=member(maker), language="en").pk),
         "webhook": str(webhook.pk),
+        "report": str(file_report(subject, by=users["buyer"], reason="price", note="x").pk),
         "token": token.token_key,
     }
     return World(ids, users)
@@ -136,7 +142,7 @@ def make_world() -> World:
 def state() -> list[Any]:
     return [
         list(model._default_manager.order_by("pk").values_list())
-        for model in (Demand, Offer, Match, Order, Organisation, SheetImport, WebhookEndpoint)
+        for model in (Demand, Offer, Match, Order, Organisation, SheetImport, WebhookEndpoint, AbuseReport)
     ]
 
 
@@ -213,7 +219,7 @@ def test_a_partner_of_the_region_sees_it_and_may_do_nothing_with_it(
     before = state()
     answer = call(world.users["partner"])(route.method.upper(), world.path(route), {})
 
-    if route.basename in {"offer", "import", "webhook", "token"}:
+    if route.basename in {"offer", "import", "webhook", "token", "report"}:
         assert answer.status_code == 404  # the offer ships from elsewhere, the others are private
     else:
         assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
@@ -228,7 +234,7 @@ def test_a_viewer_of_the_hospital_changes_nothing(call: Callable[..., Caller], w
     before = state()
     answer = call(world.users["colleague"])(route.method.upper(), world.path(route), {})
 
-    assert answer.status_code == (404 if route.basename in {"offer", "import", "token"} else 403)
+    assert answer.status_code == (404 if route.basename in {"offer", "import", "token", "report"} else 403)
     assert state() == before
 
 

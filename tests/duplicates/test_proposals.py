@@ -10,9 +10,10 @@ from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind
 from apps.core.errors import RuleViolation
 from apps.core.models import AuditEntry
+from apps.duplicates.merging import merge_organisations
 from apps.duplicates.models import DuplicateProposal, OrganisationKey, ProposalState
-from apps.duplicates.services import dismiss_proposal, look_for_duplicates
-from tests.factories import MembershipFactory, OrganisationFactory, region
+from apps.duplicates.services import dismiss_proposal, look_for_duplicates, propose_pair
+from tests.factories import MembershipFactory, OrganisationFactory, member, region
 
 pytestmark = pytest.mark.django_db
 
@@ -118,3 +119,74 @@ def test_looking_at_a_few_takes_few_queries_however_many_there_are(size: int, mo
     with CaptureQueriesContext(connection) as captured:
         assert look_for_duplicates() == most
     assert len(captured) <= 12
+
+
+# Pairs that a coordinator proposes by hand
+
+
+@pytest.fixture
+def pair(db: None) -> tuple[Organisation, Organisation]:
+    """Two names that nothing but knowledge connects: the search finds no likely pair."""
+    return body("武汉协和医院"), body("华中科技大学附属医院")
+
+
+def test_a_pair_that_no_search_finds_is_proposed_by_hand_and_stays(
+    pair: tuple[Organisation, Organisation], coordinator: User
+) -> None:
+    proposal = propose_pair(*reversed(pair), by=coordinator, reason=" One licence. ")
+    assert (proposal.first, proposal.second) == pair
+    assert (proposal.proposed_by, proposal.reason, proposal.findings["name"]) == (
+        coordinator, "One licence.", "different"
+    )  # fmt: skip
+    assert proposed() == [(pair[0].name, pair[1].name)]
+    Organisation.objects.filter(pk=pair[1].pk).update(contact_phone="138-1234-5678")
+    assert len(proposed()) == 1
+    assert AuditEntry.objects.filter(event="duplicate.proposed").count() == 2
+
+
+def test_who_proposed_a_pair_does_not_merge_it(pair: tuple[Organisation, Organisation], coordinator: User) -> None:
+    propose_pair(*pair, by=coordinator, reason="One licence.")
+    with pytest.raises(RuleViolation) as caught:
+        merge_organisations(pair[1], pair[0], by=coordinator, with_people=False)
+    assert caught.value.code == "needs_other_eyes"
+
+    other = member(coordinator.grants[0].organisation, email="second@example.org")
+    assert merge_organisations(pair[1], pair[0], by=other, with_people=False).survivor == pair[0]
+
+
+def test_a_pair_that_was_kept_apart_is_proposed_again_by_hand_alone(
+    pair: tuple[Organisation, Organisation], coordinator: User
+) -> None:
+    proposal = propose_pair(*pair, by=coordinator, reason="One licence.")
+    dismiss_proposal(proposal, by=coordinator, note="Two licences.")
+    again = propose_pair(*pair, by=coordinator, reason="The second ran out.")
+    assert (again.pk, again.state, again.reason, again.note) == (proposal.pk, "open", "The second ran out.", "")
+
+
+def test_a_pair_that_waits_already_is_not_taken_over(coordinator: User) -> None:
+    pair = body("武昌医院"), body("武汉市武昌医院")
+    proposed()
+    proposal = propose_pair(*pair, by=coordinator, reason="One licence.")
+    assert (proposal.proposed_by, proposal.reason) == (None, "")
+    merge_organisations(pair[1], pair[0], by=coordinator, with_people=False)
+
+
+def test_what_cannot_be_merged_is_not_proposed_by_hand(
+    pair: tuple[Organisation, Organisation], coordinator: User
+) -> None:
+    one, other = pair
+    desk = OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("420106"))
+    insider = member(coordinator.grants[0].organisation, email="insider@example.org")
+    MembershipFactory.create(user=insider, organisation=one)
+    far = member(OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("440300")))
+    for first, second, by, reason, code in [
+        (one, one, coordinator, "x", "organisation_merged"),
+        (one, desk, coordinator, "x", "kinds_differ"),
+        (one, other, coordinator, " ", "reason_missing"),
+        (one, other, insider, "x", "own_organisation"),
+        (one, other, far, "x", "not_in_charge"),
+    ]:
+        with pytest.raises(RuleViolation) as caught:
+            propose_pair(first, second, by=by, reason=reason)
+        assert caught.value.code == code
+    assert not DuplicateProposal.objects.exists()

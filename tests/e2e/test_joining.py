@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.db import connections
 from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
@@ -26,6 +27,7 @@ def page(live_server: LiveServer, settings: Settings, monkeypatch: pytest.Monkey
         browser: Browser = playwright.chromium.launch(executable_path=CHROMIUM, args=args)
         yield browser.new_context(base_url=live_server.url, locale="en-GB").new_page()
         browser.close()
+        connections.close_all()  # as in conftest.py
 
 
 def log_in(page: Page, user: User) -> None:

@@ -7,14 +7,12 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.demands.models import Demand
-from apps.exports import publishing
 from apps.exports.models import Publication
 from apps.exports.publishing import published_stats, rounded
 from tests.factories import DemandFactory, OrganisationFactory, region
 
 pytestmark = pytest.mark.django_db
 
-# All that is made here is older than the first publication; changes say when they were.
 START = timezone.now().replace(minute=0, second=0, microsecond=0) + dt.timedelta(hours=2)
 
 
@@ -28,15 +26,15 @@ def need(quantity: int = 1000, *, where: str = "420106") -> Demand:
     return DemandFactory.create(organisation=OrganisationFactory.create(region=region(where)), quantity=quantity)
 
 
-def change(*needs: Demand, at: float, by: int = 700) -> None:
+def change(*needs: Demand, by: int = 700) -> None:
     for one in needs:
-        Demand.objects.filter(pk=one.pk).update(quantity=F("quantity") + by, updated_at=START + dt.timedelta(hours=at))
+        Demand.objects.filter(pk=one.pk).update(quantity=F("quantity") + by)
 
 
 def test_two_pulls_within_an_hour_are_the_same() -> None:
     needs = [need() for _number in range(3)]
     first = pull(0.1)
-    change(*needs, at=0.5)
+    change(*needs)
 
     assert first == {"420000": 3000, "": 3000}
     assert pull(0.9) == first
@@ -45,21 +43,21 @@ def test_two_pulls_within_an_hour_are_the_same() -> None:
 def test_the_change_of_one_organisation_is_not_told_by_subtracting() -> None:
     one, two, three, _four = (need() for _number in range(4))
     first = pull(0)
-    change(one, at=0.5)
+    change(one)
     assert pull(1) == first
-    change(one, two, at=1.5)
+    change(one, two)
     assert pull(2) == first, "two could tell each other's"
-    change(three, at=2.5)
+    change(three)
     assert pull(3) == {"420000": 6800, "": 6800}
 
 
 def test_drafts_of_others_do_not_have_a_change_told() -> None:
     one, *_others = (need() for _number in range(4))
     first = pull(0)
-    change(one, at=0.5)
+    change(one)
     for _number in range(3):
         draft = DemandFactory.create(draft=True, organisation=OrganisationFactory.create(unverified=True))
-        change(draft, at=0.5)
+        change(draft)
 
     assert pull(1) == first
 
@@ -67,11 +65,77 @@ def test_drafts_of_others_do_not_have_a_change_told() -> None:
 def test_the_change_of_one_province_is_not_told_by_the_total() -> None:
     here = [need() for _number in range(3)]
     there = [need(where="440300") for _number in range(3)]
-    pull(0)
-    change(*here[:2], there[0], at=0.5)
+    first = pull(0)
+    change(*here[:2], there[0])
+    assert pull(1) == first == {"420000": 3000, "440000": 3000, "": 6000}
 
-    # The total is of three organisations. With the cells of either province, it would tell the other's.
-    assert pull(1) == {"420000": 3000, "440000": 3000, "": 8100}
+    change(here[2])
+    assert pull(2) == {"420000": 5100, "440000": 3000, "": 8100}, "the total is what is told of its provinces"
+
+
+def test_one_change_among_rows_that_were_only_touched_is_not_told() -> None:
+    needs = [need() for _number in range(4)]
+    first = pull(0)
+    change(needs[0])
+    for one in needs:  # a sweep, a rename, a confirmation
+        change(one, by=0)
+
+    assert pull(1) == first
+
+
+def test_one_change_among_changes_of_other_numbers_is_not_told() -> None:
+    needs = [need() for _number in range(4)]
+    first = pull(0)
+    change(needs[0])
+    for one in needs[1:]:
+        Demand.objects.filter(pk=one.pk).update(quantity_matched=500)
+
+    assert pull(1) == first
+
+
+def test_a_hidden_change_is_not_told_by_the_total_less_what_is_shown() -> None:
+    """The cell and the total are renewed, each for three changes. Their difference would be one hidden need's."""
+    here = [need() for _number in range(3)]
+    hidden = [need(where=where) for where in ("440300", "110102", "110102")]
+    first = pull(0)
+    assert first == {"420000": 3000, "": 6000}
+    change(hidden[0])
+    change(*here)
+
+    assert pull(1) == {"420000": 5100, "": 8100}, "the total less what is shown is as it was"
+
+
+def test_two_who_are_back_where_they_were_hide_nobody() -> None:
+    """Each pull differs from the one before by three organisations, and the third from the first by two."""
+    one, two, three, four = (need() for _number in range(4))
+    pull(0)
+    change(one, two, three)
+    second = pull(1)
+    change(one, two, by=-700)
+    change(four)
+
+    assert pull(2) == second
+
+
+def test_who_moves_between_provinces_hides_nobody() -> None:
+    """Two leave one province for the other: in the sum of both, only those who changed beside them are left."""
+    here, there = [need() for _number in range(6)], [need(where="440300") for _number in range(6)]
+    first = pull(0)
+    assert first == {"420000": 6000, "440000": 6000, "": 12000}
+    for one in here[:2]:
+        Demand.objects.filter(pk=one.pk).update(region=region("440300"))
+    change(here[2], there[2])
+
+    assert pull(1) == first
+
+
+def test_a_number_of_one_organisation_among_three_needs_is_not_told() -> None:
+    needs = [need() for _number in range(3)]
+    Demand.objects.filter(pk=needs[0].pk).update(quantity_matched=500)
+
+    sums = published_stats(now=START)
+
+    assert [(cell.needs, cell.quantity_matched, cell.quantity_received) for cell in sums.cells] == [(3, None, 0)]
 
 
 def test_a_need_that_ends_is_not_told_by_subtracting() -> None:
@@ -102,4 +166,3 @@ def test_of_an_hour_there_is_one_publication_and_old_ones_go() -> None:
         pull(hours)
 
     assert Publication.objects.count() == 1
-    assert dt.timedelta(hours=59) > publishing.KEPT

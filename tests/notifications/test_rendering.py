@@ -104,8 +104,10 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     second = member(coordinator.grants[0].organisation, email="second@example.org")
     reports.decide_appeal(report, by=second, lift=True, decision="It is not.")
 
+    OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("440300"))
     rich = supply.create_offer(maker, item=ItemFactory.create(), by=supplier, quantity=10**11)
     supply.publish_offer(rich, by=supplier, confirmed=True)
+    escalation.escalate_due(now=now + dt.timedelta(hours=11))
     supply.return_offer(rich, by=coordinator, reason="How <b>many</b>?")
 
     province = OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("420000"))

@@ -14,6 +14,7 @@ from apps.demands import services as demands
 from apps.demands.decisions import return_demand
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, DemandState
+from apps.fulfilment.services import accept_match, repeat_order
 from apps.matching import escalation
 from apps.matching import services as matching
 from apps.matching.models import Escalation, Match
@@ -21,7 +22,7 @@ from apps.notifications.models import Notification
 from apps.policy.services import make_policy
 from apps.supply import services as supply
 from apps.supply.models import Offer, OfferState
-from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, member, region
+from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, OrganisationFactory, member, region
 
 pytestmark = pytest.mark.django_db
 HUBEI_LOOKS = {"phases": {"420000": {"phase": "emergency", "approval": True}}}
@@ -147,6 +148,19 @@ def test_where_approval_is_required_a_coordinator_is_told_of_the_need(
 
     opened = demands.open_demand(demand, by=province)
     assert (opened.state, opened.state_reason, opened.review_requested_at) == (DemandState.OPEN, "", None)
+
+
+def test_an_approved_need_does_not_grow_by_ordering_again(
+    hospital: Organisation, buyer: User, province: User, coordinator: User
+) -> None:
+    make_policy(HUBEI_LOOKS, note="Emergency", by=coordinator)
+    need, offer = DemandFactory.create(organisation=hospital, quantity=100), OfferFactory.create(quantity=1_000_000)
+    order = accept_match(MatchFactory.create(demand=need, offer=offer, quantity=100), by=None)
+
+    with pytest.raises(RuleViolation) as refused:
+        repeat_order(order, by=buyer, quantity=900_000)
+    assert refused.value.code == "look_needed"
+    assert repeat_order(order, by=province, quantity=200).quantity == 200
 
 
 def test_where_no_region_requires_approval_needs_go_out_at_once(hospital: Organisation, coordinator: User) -> None:

@@ -127,8 +127,8 @@ def test_the_board_takes_as_many_queries_whatever_its_size(
     _rows(size)
 
     with django_assert_num_queries(
-        14
-    ):  # four sums and their publication (4), what else is needed, three of the headline, waits, items
+        13
+    ):  # two sums and their publication (5), what else is needed, three of the headline, waits, items
         assert client.get("/").status_code == 200
 
 
@@ -138,7 +138,7 @@ def test_the_page_of_an_item_takes_as_many_queries_whatever_its_size(
 ) -> None:
     _rows(size)
 
-    with django_assert_num_queries(15):  # and the names of places
+    with django_assert_num_queries(14):  # and the names of places
         assert client.get(f"/?item=item.0.{size}").status_code == 200
 
 

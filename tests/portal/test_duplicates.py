@@ -118,3 +118,47 @@ def test_the_address_of_a_merged_organisation_leads_on(
     at_desk = desk.get(f"/desk/organisations/{twin.pk}/").text
     assert "Merged into" in at_desk
     assert "Verified until" not in at_desk
+
+
+def test_a_coordinator_proposes_a_pair_and_another_merges_it(
+    desk: Client, log_in: Login, coordinator: User, maker: Organisation
+) -> None:
+    twin = SupplierFactory.create(name="Pearl River Works", unverified=True)
+    assert 'name="propose-other"' in desk.get("/desk/waiting/duplicates/").text
+    page = desk.get(f"/desk/organisations/{twin.pk}/")
+    assert page.context["propose_form"]["one"].value() == str(twin.pk)
+
+    sent = {"propose-one": str(twin.pk), "propose-other": "shenzhen maker", "propose-reason": "One licence."}
+    answer = desk.post("/desk/duplicates/new/", sent, follow=True)
+    proposal = DuplicateProposal.objects.get()
+    assert answer.redirect_chain[-1][0] == f"/desk/duplicates/{proposal.pk}/"
+    assert "Proposed by Coordinator: One licence." in answer.text
+    assert "another coordinator decides" in answer.text
+    assert "merge-survivor" not in answer.text
+    path = f"/desk/duplicates/{proposal.pk}/"
+    refused = desk.post(f"{path}merge/", merging(answer), follow=True)
+    assert "another coordinator decides" in refused.text
+
+    other = log_in(member(coordinator.grants[0].organisation, email="second@example.org"))
+    other.post(f"{path}merge/", merging(other.get(path)))
+    assert OrganisationMerge.objects.get().survivor == maker
+
+
+def test_a_pair_is_named_exactly_and_within_ones_region(desk: Client, log_in: Login, maker: Organisation) -> None:
+    twins = [SupplierFactory.create(name="Twin", identifier=number) for number in ("T1", "T2")]
+
+    def propose(client: Client, other: str) -> str:
+        sent = {"propose-one": str(maker.pk), "propose-other": other, "propose-reason": "x"}
+        answer = client.post("/desk/duplicates/new/", sent)
+        assert answer.status_code in {302, 400}
+        return "" if answer.status_code == 302 else answer.text
+
+    numbers = ", ".join(str(twin.pk) for twin in twins)
+    assert f"Several are named so. Write the number: {numbers}." in propose(desk, "twin")
+    assert "No organisation of your region is named so." in propose(desk, "Nobody")
+    assert "side by side" in propose(desk, str(maker.pk))
+    wuhan = log_in(member(OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("420100"))))
+    assert "No organisation of your region is named so." in propose(wuhan, "T2")
+    assert not DuplicateProposal.objects.exists()
+    assert propose(desk, "t2") == ""
+    assert DuplicateProposal.objects.get().second == twins[1]

@@ -5,6 +5,7 @@ import re
 import pytest
 from allauth.mfa.models import Authenticator
 from django.conf import settings as configured
+from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.core import mail
 from django.test import Client
 
@@ -44,6 +45,16 @@ def test_words_of_this_place_do_not_make_a_password(password: str) -> None:
 
 @pytest.mark.parametrize("password", ["sunshine2026", "!!password1!!", "Qwerty-20201231"])
 def test_a_common_word_with_digits_around_it_is_common(password: str) -> None:
+    assert not is_taken(password)
+
+
+@pytest.mark.parametrize(
+    "password", ["letmeinplease", "WoAiZhongGuo", "zhangwei1985", "trustno1trustno1", "ilovechina2026!!", "wodemima123"]
+)
+def test_a_password_that_became_known_is_refused(password: str) -> None:
+    """None of them is among the 20,000 of Django."""
+    CommonPasswordValidator().validate(password)
+
     assert not is_taken(password)
 
 

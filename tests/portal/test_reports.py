@@ -115,6 +115,16 @@ def test_a_coordinator_of_another_place_sees_no_report(
     assert filed.state == ReportState.OPEN
 
 
+def test_the_desk_shows_no_case_to_who_belongs_to_the_accused(
+    log_in: Login, buyer: User, coordinator: User, maker: Organisation, match: Match
+) -> None:
+    filed = report(log_in(buyer), match)
+    maker.memberships.create(user=coordinator, role="member")
+    desk = log_in(coordinator)
+    assert desk.get(f"/desk/reports/{filed.pk}/").status_code == 404
+    assert f"/desk/reports/{filed.pk}/" not in desk.get("/desk/waiting/reports/").text
+
+
 def test_a_list_of_reports_asks_no_more_than_a_short_one(log_in: Login, buyer: User, maker: Organisation) -> None:
     def some(number: int) -> None:
         for _number in range(number):

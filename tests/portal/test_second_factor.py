@@ -34,9 +34,9 @@ def test_a_password_alone_opens_no_desk(
     user = request.getfixturevalue(who)
     client.force_login(user)
 
-    assert client.get(page)["Location"] == "/account/2fa/totp/activate/"
+    assert client.get(page)["Location"] == "/account/2fa/"
     assert client.get("/api/v1/demands/").json()["code"] == "second_factor_required"
-    assert client.get("/account/2fa/totp/activate/", follow=True).status_code == 200
+    assert client.get("/account/2fa/", follow=True).status_code == 200
     Authenticator.objects.create(user=user, type="totp", data={"secret": "JBSWY3DPEHPK3PXP"})
     assert client.get(page).status_code == 200
 

@@ -332,6 +332,10 @@ def test_the_page_of_a_sheet_shows_how_far_it_is_and_can_stop_it(log_in: Login, 
     shown = client.get(page).text
     for text in ('<meta http-equiv="refresh"', 'value="40"', "40 % is done."):
         assert text in shown
+    SheetImport.objects.update(progress=77, saved=1_200, to_save=2_000)
+    saving = client.get(page).text
+    for text in ('value="77"', "Saving 1,200 of 2,000 rows."):
+        assert text in saving
     assert "See how far it is" in client.get("/supply/import/").text
     assert "being read" in client.post("/supply/import/", {"file": csv_file(GOOD)}).text
 

@@ -183,6 +183,37 @@ def test_the_bar_moves_while_a_sheet_is_read(maker: Organisation, supplier: User
     assert seen.progress[-1] == 100
 
 
+@pytest.mark.django_db(transaction=True)
+def test_others_see_how_many_rows_are_saved_before_the_last_one_is(maker: Organisation, supplier: User) -> None:
+    asked = request(maker, supplier, b"item,quantity\n" + b"mask.surgical,5\n" * 130, confirmed=True, publish=True)
+    others = Others()
+    try:
+        with connection.execute_wrapper(others):
+            import_due()
+    finally:
+        others.connection.close()
+
+    assert others.saw == [(50, 130, 0), (67, 130, 50), (84, 130, 100), (100, 130, 130)]
+    assert len(now_of(asked).offers) == 130
+
+
+class Others:
+    """Looks from another connection, after each statement, at the progress and at how many offers are there."""
+
+    def __init__(self) -> None:
+        self.connection = connection.copy()
+        self.saw: list[tuple[int, ...]] = []
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT progress, to_save, saved FROM supply_sheetimport WHERE to_save > 0")
+            seen = cursor.fetchone()
+        if seen is not None and seen not in self.saw:
+            self.saw.append(seen)
+        return result
+
+
 class Seen:
     """Notes the progress that each statement writes."""
 

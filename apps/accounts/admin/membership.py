@@ -6,10 +6,11 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts import invitations, services
-from apps.accounts.admin.pages import KeptAdmin, WatchedInline, acting, do_each
+from apps.accounts.admin.pages import KeptAdmin, WatchedInline, acting, asks_password, do_each
 from apps.accounts.models import Invitation, Membership, User
 from apps.core.errors import RuleViolation
 
@@ -20,6 +21,7 @@ class MembershipInline(WatchedInline):
 
 
 @admin.register(Membership)
+@method_decorator(asks_password, name="changeform_view")
 class MembershipAdmin(KeptAdmin[Membership]):
     """Roles and endings. Nobody is added here: a membership begins when the person accepts an invitation."""
 
@@ -65,6 +67,7 @@ class InvitationAdminForm(forms.ModelForm[Invitation]):
 
 
 @admin.register(Invitation)
+@method_decorator(asks_password, name="changeform_view")
 class InvitationAdmin(KeptAdmin[Invitation]):
     """Staff invite here, and withdraw. Nothing of an invitation can be changed."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from allauth.account.decorators import reauthentication_required
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
@@ -16,6 +17,9 @@ from apps.core import audit
 from apps.core.errors import RuleViolation
 
 M = TypeVar("M", bound=models.Model)
+
+# Who can log in, and who acts for whom, is not changed by whoever finds the session of one of the staff open.
+asks_password = reauthentication_required(allow_get=True, app="allauth.account")
 
 
 class KeptAdmin(admin.ModelAdmin[M]):

@@ -2,21 +2,27 @@
 
 from typing import Any, ClassVar
 
+from allauth.core import context
+from allauth.core.internal.httpkit import get_client_ip
 from allauth.mfa import admin as _of_factors  # noqa: F401  registers its page, which is replaced below
 from allauth.mfa.models import Authenticator
 from allauth.usersessions import admin as _of_sessions  # noqa: F401  registers its page, which is replaced below
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as StockUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts import services
 from apps.accounts.admin.membership import MembershipInline
-from apps.accounts.admin.pages import WatchedAdmin, acting, do_each
+from apps.accounts.admin.pages import WatchedAdmin, acting, asks_password, do_each
 from apps.accounts.models import ApiToken, User
+from apps.accounts.permissions import is_office
 from apps.core.models import AuditEntry
 
 
@@ -26,11 +32,25 @@ class NewUserForm(AdminUserCreationForm[User]):
         fields = ("email", "name", "language")
 
 
+class SetPasswordForm(AdminPasswordChangeForm):
+    """A password that staff set. Its owner is told, with a link to take the account back."""
+
+    def save(self, commit: bool = True) -> User:
+        user: User = super().save(commit)
+        network = get_client_ip(context.request) or ""
+        facts = {"change": "password", "network": network, "changed_at": timezone.now().isoformat()}
+        services.tell("account.changed", user, facts, key=f"account.changed:{get_random_string(16)}")
+        return user
+
+
 @admin.register(User)
+@method_decorator(asks_password, name="changeform_view")
+@method_decorator(asks_password, name="user_change_password")
 class UserAdmin(StockUserAdmin[User]):
     """Users are never deleted: those who leave may not log in any more, and the audit trail still names them."""
 
     add_form = NewUserForm
+    change_password_form = SetPasswordForm
     list_display = ("email", "name", "language", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff", "language")
     search_fields = ("email", "name")
@@ -49,15 +69,15 @@ class UserAdmin(StockUserAdmin[User]):
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Only superusers may give rights to others."""
+        """Only superusers may give rights to others, or an account to another address."""
         fields = super().get_readonly_fields(request, obj)
         if request.user.is_superuser:
             return fields
-        return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
+        return (*fields, *(["email"] if obj else []), "is_staff", "is_superuser", "groups", "user_permissions")
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Staff cannot change users with more rights: by setting their password they would take over those rights."""
-        beyond = obj is not None and (obj.is_superuser or obj.is_staff) and obj != request.user
+        beyond = obj is not None and obj != request.user and (obj.is_superuser or obj.is_staff or _has_office(obj))
         return super().has_change_permission(request, obj) and (request.user.is_superuser or not beyond)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
@@ -66,6 +86,11 @@ class UserAdmin(StockUserAdmin[User]):
     @admin.action(description=_("End all sessions and tokens"), permissions=["change"])
     def log_out_everywhere(self, request: HttpRequest, rows: QuerySet[User]) -> None:
         do_each(self, request, rows, lambda row: services.end_access(row, by=acting(request)))
+
+
+def _has_office(user: User) -> bool:
+    """Whether the user belongs to a desk or a government department."""
+    return any(is_office(grant.organisation) for grant in user.grants)
 
 
 @admin.register(ApiToken)

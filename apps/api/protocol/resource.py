@@ -21,12 +21,13 @@ from apps.accounts.permissions import Permission, can
 from apps.accounts.services import check_not_merged
 from apps.api.models import IdempotencyKey
 from apps.api.protocol import idempotency, preconditions
+from apps.api.protocol.authentication import require_factor
 from apps.api.protocol.pagination import CursorPage
 from apps.api.protocol.problems import LengthRequiredError, NotAllowedError
 from apps.api.protocol.view import ApiView
 from apps.api.representation.answers import KeyedRows, Rows, RowSerializer
 from apps.api.representation.references import as_id
-from apps.api.representation.requests import InputSerializer
+from apps.api.representation.requests import DecisionInputSerializer, InputSerializer
 from apps.matching.tasks import sweep
 from apps.notifications.tasks import wake, wake_senders
 
@@ -165,6 +166,12 @@ class ResourceViewSet(TransactionalView, viewsets.GenericViewSet[Any]):
         serializer = kind(data=self.request.data, partial=partial, context=self.get_serializer_context())
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
+
+    def decided(self, kind: type[DecisionInputSerializer]) -> dict[str, Any]:
+        """`taken` for a decision of a coordinator. Raises `factor_code_required` too (`require_factor`)."""
+        said = self.taken(kind)
+        require_factor(self.request, said.pop("factor_code", ""))
+        return said
 
     def require(self, permission: Permission, organisation: Organisation) -> None:
         """Raise `NotAllowedError` unless the caller may do this for this organisation.

@@ -66,6 +66,16 @@ class SeenInputSerializer(InputSerializer):
     )
 
 
+class DecisionInputSerializer(SeenInputSerializer):
+    """What a coordinator decides on, and the proof that it is the coordinator."""
+
+    factor_code = StrictCharField(
+        required=False,
+        max_length=10,
+        help_text="With a token, where second factors are required: the present code of your authenticator app.",
+    )
+
+
 class ReasonInputSerializer(InputSerializer):
     """Why, in the caller's own words."""
 

@@ -40,6 +40,8 @@ class SheetImportSerializer(RowSerializer):
     organisation = IdField(source="organisation_id")
     state = serializers.ChoiceField(choices=ImportState.choices)
     progress = serializers.IntegerField(help_text="Per cent of the work that is done.")
+    saved = serializers.IntegerField(help_text="While it is saved: how many of the rows `to_save` are done; else 0.")
+    to_save = serializers.IntegerField(help_text="How many rows are being saved; 0 while the sheet is read.")
     publish = serializers.BooleanField(
         help_text="Whether its offers are published. Those of an organisation that is not verified stay drafts."
     )

@@ -15,12 +15,12 @@ from rest_framework.response import Response
 from apps.accounts import limits, services
 from apps.accounts.models import IdentifierKind, Organisation, OrganisationState, TokenScope
 from apps.accounts.permissions import OrganisationKind, Permission
-from apps.api.protocol.authentication import has_scope, require_factor
+from apps.api.protocol.authentication import has_scope
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.representation.answers import FilledByViewSet, IdField, Rows, RowSerializer
 from apps.api.representation.filters import ChangedSinceFilter, RegionCodeFilter
 from apps.api.representation.references import PermittedRegionField
-from apps.api.representation.requests import EmptyInputSerializer, InputSerializer, SeenInputSerializer
+from apps.api.representation.requests import DecisionInputSerializer, EmptyInputSerializer, InputSerializer
 from apps.api.representation.values import StrictCharField, StrictDateField
 
 
@@ -74,17 +74,7 @@ class OrganisationInputSerializer(InputSerializer):
     contact_email = serializers.EmailField(required=False, allow_blank=True, max_length=254)
 
 
-class DecisionSerializer(SeenInputSerializer):
-    """What a coordinator decides on, and the proof that it is the coordinator."""
-
-    factor_code = StrictCharField(
-        required=False,
-        max_length=10,
-        help_text="With a token, where second factors are required: the present code of your authenticator app.",
-    )
-
-
-class VerificationSerializer(DecisionSerializer):
+class VerificationSerializer(DecisionInputSerializer):
     """Until when the verification holds, and what it rests on."""
 
     EXAMPLE: ClassVar = {"until": "2027-11-30", "updated_at": "2026-11-30T08:15:42.031337Z"}
@@ -98,7 +88,7 @@ class VerificationSerializer(DecisionSerializer):
     )
 
 
-class RejectionSerializer(DecisionSerializer):
+class RejectionSerializer(DecisionInputSerializer):
     """Why the organisation is not verified. It reads this."""
 
     EXAMPLE: ClassVar = {
@@ -178,7 +168,7 @@ class OrganisationViewSet(ResourceViewSet):
         """Verify an organisation whose evidence a coordinator has seen."""
         organisation = self.get_object()
         self.require(Permission.COORDINATE, organisation)
-        services.verify_organisation(organisation, by=self.user, **self._decision(VerificationSerializer))
+        services.verify_organisation(organisation, by=self.user, **self.decided(VerificationSerializer))
         return self.answer(organisation.pk)
 
     @extend_schema(request=RejectionSerializer, responses=OrganisationSerializer)
@@ -187,10 +177,5 @@ class OrganisationViewSet(ResourceViewSet):
         """Refuse to verify an organisation, and say why."""
         organisation = self.get_object()
         self.require(Permission.COORDINATE, organisation)
-        services.reject_organisation(organisation, by=self.user, **self._decision(RejectionSerializer))
+        services.reject_organisation(organisation, by=self.user, **self.decided(RejectionSerializer))
         return self.answer(organisation.pk)
-
-    def _decision(self, kind: type[DecisionSerializer]) -> dict[str, Any]:
-        said = self.taken(kind)
-        require_factor(self.request, said.pop("factor_code", ""))
-        return said

@@ -1,4 +1,4 @@
-"""Needs that were not covered: who was told, and why nobody served them."""
+"""Needs that were not covered: who was told, and why nobody served them. Who was told of an offer stands here too."""
 
 from typing import ClassVar, Self
 
@@ -12,6 +12,7 @@ from apps.core.models import TimeStamped
 from apps.demands.models import Demand
 from apps.matching.allocation.shortage import Shortage
 from apps.matching.scoring.eligibility import OF_SHORTAGES, Reason
+from apps.supply.models import Offer
 
 
 class EscalationQuerySet(models.QuerySet["Escalation"]):
@@ -28,16 +29,21 @@ class EscalationQuerySet(models.QuerySet["Escalation"]):
 
 
 class Escalation(TimeStamped):
-    """A need whose clock ran out, put before a coordinator with all that was tried; or one that nobody looked at in
-    time (`for_approval`), put before the coordinator above those who were asked to.
+    """A need whose clock ran out, put before a coordinator with all that was tried; or a need or an offer that nobody
+    looked at in time (`for_approval`), put before the coordinator above those who were asked to.
     """
 
-    demand = models.ForeignKey(Demand, models.PROTECT, related_name="escalations", verbose_name=_("need"))
+    demand = models.ForeignKey(
+        Demand, models.PROTECT, null=True, blank=True, related_name="escalations", verbose_name=_("need")
+    )
+    offer = models.ForeignKey(
+        Offer, models.PROTECT, null=True, blank=True, related_name="escalations", verbose_name=_("offer")
+    )
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="+", verbose_name=_("coordinator"))
     level = models.PositiveSmallIntegerField(_("level"), help_text=_("1 is the nearest coordinator."))
     tried: models.JSONField[dict[str, int], dict[str, int]] = models.JSONField(_("what was tried"), default=dict)
     for_approval = models.BooleanField(_("awaits review"), default=False)
-    # Which run of the clock of the need this belongs to: `Demand.escalating_since` at the time.
+    # Which run of the clock this belongs to: `Demand.escalating_since`, or `Offer.review_requested_at`, at the time.
     since = models.DateTimeField(editable=False)
 
     objects = EscalationQuerySet.as_manager()
@@ -46,11 +52,16 @@ class Escalation(TimeStamped):
         verbose_name = _("escalation")
         verbose_name_plural = _("escalations")
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["demand", "organisation", "for_approval", "since"], name="escalation_once")
+            models.UniqueConstraint(fields=["demand", "organisation", "for_approval", "since"], name="escalation_once"),
+            models.UniqueConstraint(fields=["offer", "organisation", "since"], name="escalation_of_offer_once"),
+            models.CheckConstraint(
+                condition=Q(demand__isnull=False, offer=None) | Q(demand=None, offer__isnull=False, for_approval=True),
+                name="escalation_of_one",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.demand} → {self.organisation}"
+        return f"{self.demand or self.offer} → {self.organisation}"
 
 
 class Shortfall(models.Model):

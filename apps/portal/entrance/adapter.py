@@ -6,6 +6,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.core.internal import ratelimit
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 from apps.accounts import services
 from apps.accounts.limits import network_of
@@ -28,6 +29,13 @@ _CHANGES: Final = {
     "mfa/email/recovery_codes_generated": "codes",
 }
 
+# allauth's ways to prove again who one is.
+_WAYS: Final = {
+    "reauthenticate": _("Use your password"),
+    "mfa_reauthenticate": _("Use a code"),
+    "mfa_reauthenticate:webauthn": _("Use your passkey"),
+}
+
 
 class AccountAdapter(DefaultAccountAdapter):
     """allauth with our outbox: a warning is kept and retried, and it has a link that takes the account back."""
@@ -36,6 +44,10 @@ class AccountAdapter(DefaultAccountAdapter):
         self, template_prefix: str, user: Any, context: dict[str, Any] | None = None, email: str | None = None
     ) -> None:
         warn(self.request, user, _CHANGES[template_prefix], address=email or "")
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        ways: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        return [way | {"description": _WAYS[way["id"]]} for way in ways]
 
     def post_login(self, request: HttpRequest, user: Any, **more: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **more)

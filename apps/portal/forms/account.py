@@ -11,6 +11,8 @@ from allauth.account.forms import SignupForm as AllauthSignupForm
 from allauth.core import context
 from allauth.core.internal import ratelimit
 from allauth.core.internal.httpkit import get_client_ip
+from allauth.mfa.base.forms import AuthenticateForm as AllauthAuthenticateForm
+from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language, gettext
@@ -20,6 +22,7 @@ from apps.accounts.limits import network_of
 from apps.accounts.models import Language, Organisation, TokenScope, User
 from apps.accounts.services import amend_user
 from apps.portal import kept
+from apps.portal.entrance.sessions import browser_of
 from apps.portal.forms.regions import RegionField
 
 
@@ -86,6 +89,29 @@ class SignupForm(AllauthSignupForm):
         user = super().save(request)
         assert isinstance(user, User)
         return amend_user(user, name=self.cleaned_data["name"], language=self.cleaned_data["language"])
+
+
+class AuthenticateForm(AllauthAuthenticateForm):
+    code = forms.CharField(
+        label=_("Code of your app, or a recovery code"),
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
+    )
+
+
+class AddPasskeyForm(AddWebAuthnForm):
+    """The device has answered before this is sent, so a name that is missing refuses nothing."""
+
+    name = forms.CharField(
+        label=_("Name"), max_length=100, required=False, help_text=_("By which you know it again, e.g. “my phone”.")
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["name"] = browser_of(context.request.headers.get("User-Agent", ""))
+
+
+class EditPasskeyForm(EditWebAuthnForm):
+    name = forms.CharField(label=_("Name"), max_length=100)
 
 
 class ChangePasswordForm(AllauthChangePasswordForm):

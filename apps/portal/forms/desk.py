@@ -1,13 +1,17 @@
 """What coordinators say."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from django import forms
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation
 from apps.portal.forms.seen import SeenField, SeenForm, seeing
+
+# Of those that are named so, the numbers of these are told.
+_NAMED: Final = 5
 
 
 class VerifyForm(SeenForm):
@@ -67,6 +71,47 @@ class DismissForm(forms.Form):
         required=False,
         help_text=_("For other coordinators. The organisations do not read it."),
     )
+
+
+class ProposePairForm(forms.Form):
+    """Two organisations that a coordinator takes for one, each by its name, registration number or number here."""
+
+    one = forms.CharField(label=_("One organisation"), max_length=200)
+    other = forms.CharField(
+        label=_("The same as"),
+        max_length=200,
+        help_text=_("Its whole name, its registration number, or the number in the address of its page."),
+    )
+    reason = forms.CharField(
+        label=_("How do you know that they are one?"),
+        max_length=500,
+        help_text=_("Another coordinator reads it and decides."),
+    )
+
+    def __init__(self, *args: Any, among: QuerySet[Organisation], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.among = among
+
+    def clean_one(self) -> Organisation:
+        return self._found("one")
+
+    def clean_other(self) -> Organisation:
+        return self._found("other")
+
+    def _found(self, name: str) -> Organisation:
+        text = self.cleaned_data[name].strip()
+        named = Q(name__iexact=text) | Q(identifier__iexact=text)
+        if text.isascii() and text.isdigit() and len(text) < 18:
+            named |= Q(pk=int(text))
+        found = list(self.among.filter(named).order_by("pk")[:_NAMED])
+        if not found:
+            raise forms.ValidationError(_("No organisation of your region is named so."))
+        if len(found) > 1:
+            numbers = ", ".join(str(one.pk) for one in found)
+            raise forms.ValidationError(
+                _("Several are named so. Write the number: %(numbers)s.") % {"numbers": numbers}
+            )
+        return found[0]
 
 
 class MergeForm(forms.Form):

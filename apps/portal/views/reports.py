@@ -7,7 +7,6 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from apps.accounts.models import User
 from apps.accounts.permissions import Permission, can
 from apps.core.errors import RuleViolation
 from apps.portal.forms.reports import AppealForm, ReportForm
@@ -42,15 +41,8 @@ def new(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
 @require_GET
 def listing(request: HttpRequest) -> HttpResponse:
     """What one has reported, and what was decided about one's organisations."""
-    rows = AbuseReport.objects.visible_to(user_of(request)).select_related("accused")
+    rows = AbuseReport.objects.concerning(user_of(request)).select_related("accused")
     return render(request, "portal/reports/reports.html", {"page": newest_first(request, rows)})
-
-
-def _may_appeal(user: User, report: AbuseReport) -> bool:
-    return report.can_be_appealed and any(
-        grant.organisation_id == report.accused_id and Permission.MANAGE_ORGANISATION in grant.permissions
-        for grant in user.grants
-    )
 
 
 @login_required
@@ -58,8 +50,9 @@ def _may_appeal(user: User, report: AbuseReport) -> bool:
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One report as its side sees it; a manager of the accused can object here."""
     user = user_of(request)
-    report = get_object_or_404(AbuseReport.objects.visible_to(user).select_related("accused__region"), pk=pk)
-    form = AppealForm(request.POST or None) if _may_appeal(user, report) else None
+    report = get_object_or_404(AbuseReport.objects.concerning(user).select_related("accused__region"), pk=pk)
+    may_appeal = report.can_be_appealed and services.may_appeal(report, user)
+    form = AppealForm(request.POST or None) if may_appeal else None
     if request.method == "POST" and form is None:
         raise Http404
     if request.method == "POST" and form is not None and form.is_valid():

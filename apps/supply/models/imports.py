@@ -70,6 +70,9 @@ class SheetImport(TimeStamped):
         _("state"), max_length=10, choices=ImportState.choices, default=ImportState.WAITING, editable=False
     )
     progress = models.PositiveSmallIntegerField(_("progress"), default=0, editable=False, help_text=_("Per cent."))
+    # While its offers are saved: how many of how many. Both are 0 before.
+    saved = models.PositiveIntegerField(_("saved rows"), default=0, editable=False)
+    to_save = models.PositiveIntegerField(_("rows to save"), default=0, editable=False)
     # How each row was understood (`reading.describe`), and the names of columns that were left out.
     rows: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(
         _("rows"), default=list, editable=False

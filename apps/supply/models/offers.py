@@ -109,6 +109,10 @@ class OfferQuerySet(PostQuerySet["Offer"]):
             confirmed_at__lte=now - policy.offer_stale_after, asked_at__lte=now - policy.offer_answer_within
         )
 
+    def escalation_due(self, now: dt.datetime) -> Self:
+        """Drafts that nobody has reviewed by the time of their clock."""
+        return self.awaiting_review().filter(escalates_at__lte=now)
+
     def shown(self) -> Self:
         """With what every page and export shows of an offer, in one query."""
         return self.select_related("organisation", "item__unit", "standard", "origin_region")
@@ -161,6 +165,8 @@ class Offer(Post):
         _("reason"), max_length=30, choices=OfferStateCode.choices, blank=True, editable=False
     )
     published_at = models.DateTimeField(_("published"), null=True, blank=True, editable=False)
+    # When the next coordinator up is told, if nobody has reviewed it. The clock runs since `review_requested_at`.
+    escalates_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = OfferQuerySet.as_manager()
 
@@ -251,6 +257,7 @@ class Offer(Post):
             ),
             models.Index(fields=["confirmed_at"], condition=Q(state=OfferState.PUBLISHED), name="offer_fresh_clock"),
             models.Index(fields=["review_requested_at"], condition=awaits_review(_REVIEWED), name="offer_review_queue"),
+            models.Index(fields=["escalates_at"], condition=awaits_review(_REVIEWED), name="offer_review_clock"),
             GinIndex(fields=["ships_to"], name="offer_by_destination"),
         ]
 

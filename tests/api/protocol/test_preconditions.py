@@ -1,8 +1,11 @@
 """`If-Match`: a change is for the row as it was read, and for no other."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection, connections, transaction
 
 from apps.accounts.models import Organisation, User
 from apps.demands.models import Demand
@@ -60,3 +63,39 @@ def test_what_is_new_has_a_tag_and_what_is_not_seen_stays_unseen(
 
     assert made["ETag"] == mine.get(f"/demands/{made.json()['id']}/")["ETag"]
     assert call(rival).patch(f"/demands/{need.pk}/", {}, If_Match='"x"').status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_at_once_for_the_same_state_exactly_one_wins(call: Call, need: Demand, buyer: User) -> None:
+    callers, path = [call(buyer), call(buyer)], f"/demands/{need.pk}/"
+    read = callers[0].get(path)["ETag"]
+
+    def patch(number: int) -> tuple[int, str]:
+        try:
+            note = f"Gate {number}"
+            return callers[number].patch(path, {"note": note}, If_Match=read).status_code, note
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        with transaction.atomic():
+            Demand.objects.select_for_update().get(pk=need.pk)
+            answers = [pool.submit(patch, number) for number in range(2)]
+            while waiting_for_locks() < 2 and not any(answer.done() for answer in answers):
+                time.sleep(0.01)
+        found = sorted(answer.result() for answer in answers)
+
+    assert [status for status, _note in found] == [200, 412]
+    need.refresh_from_db()
+    assert need.note == found[0][1]
+
+
+def waiting_for_locks() -> int:
+    with connection.cursor() as cursor:
+        # PostgreSQL would otherwise show the transaction what it read of its first look.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        (count,) = cursor.fetchone()
+    return int(count)

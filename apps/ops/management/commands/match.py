@@ -22,7 +22,7 @@ def in_words(done: Done) -> list[str]:
         "yielded": "unanswered requests that gave way to others",
         "held": "suppliers asked, their stock held",
         "standby": "backups kept, in case a supplier declines",
-        "escalated": "needs escalated to a coordinator",
+        "escalated": "needs and offers escalated to a coordinator",
     }
     did = asdict(done)
     return [f"{did[name]:>6} {line}" for name, line in lines.items() if did[name]] or ["There was nothing to do."]

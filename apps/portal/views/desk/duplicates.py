@@ -14,10 +14,10 @@ from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
 from apps.duplicates import merging, services
 from apps.duplicates.models import DuplicateProposal, OrganisationMerge
-from apps.portal.forms.desk import DismissForm, MergeForm
+from apps.portal.forms.desk import DismissForm, MergeForm, ProposePairForm
 from apps.portal.likeness import says
 from apps.portal.views.desk.charge import coordinator, in_charge_of
-from apps.portal.web import done, refused, status_of, user_of
+from apps.portal.web import blame, done, refused, status_of, user_of
 
 
 def _proposal(user: User, pk: int) -> DuplicateProposal:
@@ -27,6 +27,33 @@ def _proposal(user: User, pk: int) -> DuplicateProposal:
         ),
         pk=pk,
     )
+
+
+def propose_form(user: User, typed: Any = None, one: Organisation | None = None) -> ProposePairForm:
+    """The form by which a coordinator says that two organisations are one; `one` is filled in."""
+    return ProposePairForm(
+        typed,
+        prefix="propose",
+        among=Organisation.objects.filter(in_charge_of(user, "region"), merged_into=None).select_related("region"),
+        initial={"one": str(one.pk)} if one else None,
+    )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def propose(request: HttpRequest) -> HttpResponse:
+    """Put two organisations before another coordinator as one."""
+    user = coordinator(request)
+    form = propose_form(user, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            proposal = services.propose_pair(**form.cleaned_data, by=user)
+        except RuleViolation as violation:
+            blame(form, violation)
+        else:
+            return done(request, "desk-duplicate", _("Proposed. Another coordinator decides."), proposal.pk)
+    context = {"propose_form": form}
+    return render(request, "portal/desk/duplicates/new.html", context, status=status_of(form))
 
 
 @login_required
@@ -47,6 +74,7 @@ def _page(request: HttpRequest, proposal: DuplicateProposal, **forms: Any) -> Ht
         "proposal": proposal,
         "says": says(proposal),
         "pair": [(one, counts[one.pk]) for one in pair],
+        "is_mine": proposal.proposed_by_id == user_of(request).pk,
         "is_own": any(grant.organisation_id in counts for grant in user_of(request).grants),
         "merge_form": MergeForm(pair=pair, prefix="merge"),
         "dismiss_form": DismissForm(prefix="dismiss"),

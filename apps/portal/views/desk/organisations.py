@@ -22,6 +22,7 @@ from apps.portal.forms.desk import RejectForm, VerifyForm
 from apps.portal.forms.organisation import OrganisationForm
 from apps.portal.forms.seen import seeing
 from apps.portal.views.desk.charge import coordinator, in_charge_of, regions_of
+from apps.portal.views.desk.duplicates import propose_form
 from apps.portal.web import blame, done, refused, status_of, user_of
 from apps.supply.models import Offer
 
@@ -72,6 +73,7 @@ def _organisation_page(request: HttpRequest, subject: Organisation, **more: Any)
     context = {
         "organisation": subject,
         "duplicates": DuplicateProposal.objects.about(subject).shown().order_by("-score")[:10],
+        "propose_form": propose_form(user_of(request), one=subject),
         "merges": merges.select_related("merged", "survivor", "merged_by", "undone_by").order_by("-pk")[:10],
         "says": _identifier_says(subject),
         "evidence": subject.evidence.select_related("uploaded_by").order_by("-pk"),

@@ -24,6 +24,7 @@ from apps.notifications.models import Message
 from apps.notifications.tasks import wake_senders
 from apps.portal.forms.desk import SearchForm
 from apps.portal.views.desk.charge import coordinator, in_charge_of, regions_of
+from apps.portal.views.desk.duplicates import propose_form
 from apps.portal.web import done, refused
 from apps.reports.models import AbuseReport
 from apps.supply.models import Offer, OfferState
@@ -91,8 +92,7 @@ def doubted(user: User, _now: dt.datetime) -> QuerySet[Any]:
 
 
 def reported(user: User, _now: dt.datetime) -> QuerySet[Any]:
-    rows = AbuseReport.objects.waiting().filter(in_charge_of(user, "accused__region"))
-    return rows.select_related("accused").order_by("pk")
+    return AbuseReport.objects.waiting().at_desk_of(user).select_related("accused").order_by("pk")
 
 
 def unconfirmed(user: User, now: dt.datetime) -> QuerySet[Any]:
@@ -147,7 +147,10 @@ def waiting(request: HttpRequest, name: str) -> HttpResponse:
     title, nothing, rows = QUEUES[name]
     page = Paginator(rows(user, now), _A_PAGE).get_page(request.GET.get("page"))
     queue = {"name": name, "title": title, "nothing": nothing, "rows": page.object_list, "count": page.paginator.count}
-    return render(request, "portal/desk/waiting.html", {"queue": queue, "page": page, "now": now})
+    context: dict[str, Any] = {"queue": queue, "page": page, "now": now}
+    if name == "duplicates":
+        context["propose_form"] = propose_form(user)
+    return render(request, "portal/desk/waiting.html", context)
 
 
 @login_required

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 from apps.accounts.models import User
 from apps.core.errors import RuleViolation
 from apps.portal.forms.reports import AppealDecisionForm, DecideForm
-from apps.portal.views.desk.charge import coordinator, in_charge_of
+from apps.portal.views.desk.charge import coordinator
 from apps.portal.web import blame, done, status_of
 from apps.reports import services
 from apps.reports.models import AbuseReport, ReportState
@@ -35,8 +35,8 @@ def _form(request: HttpRequest, report: AbuseReport, subject: ReportSubject, use
 @require_http_methods(["GET", "HEAD", "POST"])
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     user = coordinator(request)
-    reports = AbuseReport.objects.filter(in_charge_of(user, "accused__region"))
-    report = get_object_or_404(reports.select_related("accused__region", "reported_by", "decided_by"), pk=pk)
+    reports = AbuseReport.objects.at_desk_of(user).select_related("accused__region", "reported_by", "decided_by")
+    report = get_object_or_404(reports, pk=pk)
     subject = subject_of(report)
     form = _form(request, report, subject, user)
     if request.method == "POST" and form is not None and form.is_valid():
