@@ -3,8 +3,10 @@
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Model, Q
 
 from apps.accounts.access import end_access
 from apps.accounts.membership import leave_organisation
@@ -21,6 +23,7 @@ def close_account(user: User, *, by: User | None) -> None:
     """
     audit.acting(by)
     address = user.email.lower()
+    _forget_in_office(user, *user.memberships.all(), *Invitation.objects.filter(email=address))
     for membership in user.memberships.select_related("user", "organisation").order_by("pk"):
         leave_organisation(membership, goes_dormant=True)
     Invitation.objects.filter(invited_by=user, state=InvitationState.OPEN).update(state=InvitationState.WITHDRAWN)
@@ -42,6 +45,13 @@ def close_account(user: User, *, by: User | None) -> None:
     user.set_unusable_password()
     user.save()
     audit.record(by, "account.closed", user)
+
+
+def _forget_in_office(*rows: Model) -> None:
+    """Take the names of these rows out of the log of the back office, which keeps them beside each change."""
+    for row in rows:
+        kind = ContentType.objects.get_for_model(row)
+        LogEntry.objects.filter(content_type=kind, object_id=str(row.pk)).update(object_repr="")
 
 
 def organisations_naming(address: str) -> list[Organisation]:

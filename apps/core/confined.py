@@ -8,10 +8,14 @@ import resource
 import runpy
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Final
 
 WALL_SECONDS: Final = 20  # on a machine that is busy
+# Of one process of the program, which has four threads: the others are left to pages.
+AT_ONCE: Final = 2
+_places: Final = threading.BoundedSemaphore(AT_ONCE)
 
 
 class TooCostlyError(Exception):
@@ -25,8 +29,24 @@ class BrokenError(Exception):
 def run(script: Path, data: bytes, *arguments: str, cpu_seconds: int, memory_bytes: int) -> bytes:
     """What the script writes to its standard output about `data`. Raises `TooCostlyError` and `BrokenError`.
 
-    `memory_bytes` is of addresses; Python alone takes some 40 MB. The script can import packages, and nothing of ours.
+    Raises `busy` (503) while other threads wait for as many files as may be. `memory_bytes` is of addresses; Python
+    alone takes some 40 MB. The script can import packages, and nothing of ours.
     """
+    # Not at the head, which the process of its own runs without the program.
+    from django.utils.translation import gettext_lazy as _
+
+    from apps.core.errors import RuleViolation
+
+    # It does not wait for a place: a thread that waits is taken from the pages, too.
+    if not _places.acquire(blocking=False):
+        raise RuleViolation("busy", _("Try again in a moment."), status=503)
+    try:
+        return _run(script, data, *arguments, cpu_seconds=cpu_seconds, memory_bytes=memory_bytes)
+    finally:
+        _places.release()
+
+
+def _run(script: Path, data: bytes, *arguments: str, cpu_seconds: int, memory_bytes: int) -> bytes:
     command = [sys.executable, "-I", __file__, str(cpu_seconds), str(memory_bytes), str(script), *arguments]
     try:
         # Without the environment, which holds the secrets of the program.

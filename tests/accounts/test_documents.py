@@ -4,9 +4,11 @@ import io
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pikepdf
 import pytest
@@ -17,6 +19,7 @@ from pytest_django import Settings
 from apps.accounts import verification
 from apps.accounts.documents import cleaned
 from apps.accounts.models import Organisation, User
+from apps.core import confined
 from apps.core.errors import RuleViolation
 from tests.documents import PDF, image, pdf
 
@@ -30,6 +33,22 @@ def refusal(content: bytes) -> str:
     with pytest.raises(RuleViolation) as refused:
         clean(content)
     return refused.value.code
+
+
+def test_files_that_take_long_leave_threads_for_the_pages(tmp_path: Path) -> None:
+    # A process has four threads. Each may wait 20 s for a file that a stranger made to be slow.
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time; time.sleep(3)")
+    limits = {"cpu_seconds": 5, "memory_bytes": 600_000_000}
+    threads = [threading.Thread(target=lambda: confined.run(slow, b"", **limits)) for _number in range(2)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+
+    assert refusal(PDF) == "busy"
+    for thread in threads:
+        thread.join()
+    assert clean(PDF)[0] == "document.pdf"
 
 
 def test_a_script_and_a_file_in_a_pdf_do_not_come_along() -> None:

@@ -5,6 +5,8 @@ import io
 import pytest
 from allauth.account.models import EmailAddress
 from django.apps import apps
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core import serializers
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -28,6 +30,12 @@ def person(hospital: Organisation, buyer: User) -> User:
     person = member(hospital, "manager", name=NAME, email=ADDRESS, phone=PHONE)
     EmailAddress.objects.create(user=person, email=ADDRESS, primary=True, verified=True)
     issue_token(person, name="pull", scopes=["read"])
+    for row in (person, person.memberships.get()):
+        # What the back office notes of a change made there.
+        kind = ContentType.objects.get_for_model(row)
+        LogEntry.objects.create(
+            user=buyer, content_type=kind, object_id=str(row.pk), object_repr=str(row), action_flag=CHANGE
+        )
     queue("account.changed", person, {"change": "password"}, key="x")
     elsewhere = OrganisationFactory.create(name="Hankou Clinic")
     invite(elsewhere, ADDRESS, role="member", by=member(elsewhere))

@@ -32,7 +32,7 @@ class NewUserForm(AdminUserCreationForm[User]):
         fields = ("email", "name", "language")
 
 
-class SetPasswordForm(AdminPasswordChangeForm):
+class SetPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # Django's takes no argument
     """A password that staff set. Its owner is told, with a link to take the account back."""
 
     def save(self, commit: bool = True) -> User:

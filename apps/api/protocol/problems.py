@@ -102,6 +102,8 @@ def handle(error: Exception, _context: dict[str, Any]) -> Response | None:
         response = _respond(body)
         if error.status == status.HTTP_429_TOO_MANY_REQUESTS:
             response["Retry-After"] = str(LIMIT_OF_A_DAY)
+        if error.status == status.HTTP_503_SERVICE_UNAVAILABLE:
+            response["Retry-After"] = str(RETRY_AFTER)
         return response
     # Before the other exceptions of DRF: this one has many messages, by field.
     if isinstance(error, exceptions.ValidationError):

@@ -118,6 +118,7 @@ class ChangePasswordForm(AllauthChangePasswordForm):
     """The old password and the new one. A wrong old one counts as it does at the log-in, and is noted."""
 
     def clean_oldpassword(self) -> str:
+        assert isinstance(self.user, User)
         adapter, password = get_adapter(), str(self.cleaned_data["oldpassword"])
         if adapter.authenticate(context.request, email=self.user.email, password=password) != self.user:
             raise adapter.validation_error("enter_current_password")
