@@ -50,5 +50,6 @@ def take_unannounced(limit: int = 200) -> list[Organisation]:
     """
     due = Organisation.objects.unannounced().select_related("region").order_by("pk")
     organisations = list(due.select_for_update(of=["self"], skip_locked=True, no_key=True)[:limit])
-    Organisation.objects.filter(pk__in=[one.pk for one in organisations]).update(announced_state=F("state"))
+    if organisations:
+        Organisation.objects.filter(pk__in=[one.pk for one in organisations]).update(announced_state=F("state"))
     return organisations

@@ -7,6 +7,7 @@ import datetime as dt
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from django.db import transaction
@@ -27,6 +28,8 @@ from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 
+# Needs that are looked through for each that is claimed, for more of the same items.
+LOOK_AHEAD: Final = 10
 # Without I, L, O and U: a reference is read out over the phone.
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -350,17 +353,24 @@ def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
 
 @transaction.atomic
 def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> list[Demand]:
-    """Claim the need that waits longest, and others that want the same item, for `lease`.
+    """Claim up to `limit` needs for `lease`: those of the item that waits longest, then those of the next item.
 
-    Needs of one item are decided together: its offers are read once, and two workers do not compete for the same goods.
-    If the worker dies, the next sweep after the lease finds them.
+    Needs of one item are decided together, so that hospitals come first among them. If the worker dies, a sweep after
+    the lease finds them. Any of them may have been the cause, so each is then claimed alone.
     """
-    due = Demand.objects.next_to_match(now)
-    first = due.only("item_id").first()
-    if first is None:
-        return []
-    claimed = list(due.filter(item=first.item_id).shown()[:limit])
-    Demand.objects.claim(claimed, until=now + lease)
+    waiting = Demand.objects.awaiting_match(now).order_by("match_requested_at", "pk")
+    by_item: dict[int, list[int]] = {}
+    for pk, item, claimed_until in waiting.values_list("pk", "item_id", "match_claimed_until")[: limit * LOOK_AHEAD]:
+        if claimed_until and by_item:
+            break
+        by_item.setdefault(item, []).append(pk)
+        if claimed_until:
+            break
+    chosen = list(chain.from_iterable(by_item.values()))[:limit]
+    # Another worker may have claimed some since they were read.
+    claimed = list(Demand.objects.next_to_match(now).filter(pk__in=chosen).shown()) if chosen else []
+    if claimed:
+        Demand.objects.claim(claimed, until=now + lease)
     return claimed
 
 

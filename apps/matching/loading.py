@@ -103,6 +103,23 @@ def items_for(demands: Iterable[Demand], rules: Rules) -> dict[int, set[int]]:
     return wanted
 
 
+def apart(items: Mapping[int, set[int]]) -> list[dict[int, set[int]]]:
+    """The items of `items_for` in groups. No offer may serve two items of a group, so they can be decided side by side.
+
+    The second group is decided when the first is written, and sees what that left.
+    """
+    groups: list[tuple[dict[int, set[int]], set[int]]] = []
+    for item, offered in items.items():
+        for group, in_use in groups:
+            if in_use.isdisjoint(offered):
+                group[item] = offered
+                in_use.update(offered)
+                break
+        else:
+            groups.append(({item: offered}, set(offered)))
+    return [group for group, _taken in groups]
+
+
 # Written out, because Django takes longer to make these two statements than the database to answer them for a few
 # offers. An item may have twenty thousand: as plain as psycopg reads them, which makes numbers four times as fast as
 # times. A double holds microseconds until the year 2255. For the same reason what is free is subtracted here by hand;

@@ -63,7 +63,11 @@ def notify_nobody_left(claimed: Sequence[Demand]) -> None:
 
     A need that was queued again since it was `claimed` is left out, because it is about to be decided once more.
     """
-    left = Demand.objects.open().short().unasked_since(claimed).filter(quantity_held=0).shown().order_by("pk")
+    left = Demand.objects.open().short().unasked_since(claimed).filter(quantity_held=0).order_by("pk")
+    keys = list(left.values_list("pk", flat=True))
+    if not keys:  # most needs had somebody asked, and what is shown of one takes long to plan
+        return
+    left = left.filter(pk__in=keys).shown()
     asked = Match.objects.filter(WAS_ASKED, demand__in=[demand.pk for demand in left])
     # The last supplier that was asked is part of the key: a need that asks more suppliers may come here again.
     last = dict(asked.values_list("demand_id").annotate(last=Max("pk")))
@@ -104,6 +108,8 @@ def announce_verifications(*, now: dt.datetime | None = None, limit: int = 200) 
     """
     now = now or timezone.now()
     organisations = accounts_services.take_unannounced(limit)
+    if not organisations:  # most looks end here
+        return 0
     verified = [organisation for organisation in organisations if organisation.is_verified]
     demands_services.open_awaiting(verified, now=now)
     others = [organisation for organisation in organisations if not organisation.is_verified]

@@ -28,11 +28,13 @@ from apps.demands.amending import amend_demand as amend_need
 from apps.demands.models import Demand
 from apps.matching import escalation, notices
 from apps.matching.allocation.sequential import Plan, decide
+from apps.matching.allocation.shortage import Shortage
 from apps.matching.explanation import shortfalls
 from apps.matching.holds.acceptance import still_held
 from apps.matching.holds.plans import Done, describe, write_difference, write_plan
 from apps.matching.holds.release import end_holds, lock, retire_backups, take_back
 from apps.matching.loading import (
+    apart,
     contested_items,
     items_for,
     load_contest,
@@ -50,7 +52,7 @@ from apps.matching.models import (
 )
 from apps.matching.scoring.eligibility import Reason, why_not
 from apps.matching.scoring.facts import Need, Rules
-from apps.matching.scoring.ranking import BeyondRanking
+from apps.matching.scoring.ranking import BeyondRanking, Ranked
 from apps.matching.search.best import load_shortlists
 from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
@@ -97,28 +99,27 @@ def _all(step: Callable[..., Done], now: dt.datetime | None) -> Done:
     return done
 
 
+def count_due(*, up_to: int, now: dt.datetime | None = None) -> int:
+    """How many needs wait to be matched; not counted beyond `up_to`."""
+    return Demand.objects.awaiting_match(now or timezone.now())[:up_to].count()
+
+
 def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
-    """Claim up to `limit` needs of the queue, decide item by item, and carry out the plans.
+    """Claim up to `limit` needs of the queue, decide item by item, and carry out the plans together.
 
     Safe to run twice and side by side: a claim is a lease, and commits drop what changed meanwhile.
     """
     now = now or timezone.now()
     claimed = demands_services.claim_for_matching(now=now, lease=LEASE, limit=limit)
     done = Done(demands=len(claimed))
+    if not claimed:
+        return done
     # A claim takes whatever is queued. A need that is not open or not verified any more is only taken off.
     open_ones = [demand for demand in claimed if demand.state == "open" and demand.organisation.is_verified]
     if open_ones:
-        rules = load_rules()
-        policy = Policy.objects.current()
-        for item_id, offered in items_for(open_ones, rules).items():
-            demands = [demand for demand in open_ones if demand.item_id == item_id]
-            needs = load_needs(demands, policy.values)
-            plan = _decide(needs, offered, rules, policy, now)
-            # Before the plan is written, because each hold stores among its reasons why its need got no more.
-            shortages = shortfalls.judge(plan, needs, demands, policy, now)
-            plan.explain(shortages)
-            done += write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
-            shortfalls.note_plan(plan, shortages, demands, policy, now)
+        rules, policy = load_rules(), Policy.objects.current()
+        for items in apart(items_for(open_ones, rules)):
+            done += _match([demand for demand in open_ones if demand.item_id in items], items, rules, policy, now)
     if closed := [demand.pk for demand in claimed if demand not in open_ones]:
         done += _all(partial(take_back_invalid, Match.objects.filter(demand__in=closed)), now)
         retire_backups(Match.objects.filter(demand__in=closed))
@@ -128,9 +129,36 @@ def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:
     return done
 
 
-def _decide(needs: Sequence[Need], item_ids: set[int], rules: Rules, policy: Policy, now: dt.datetime) -> Plan:
-    """Decide by the best few offers of each need, or by all where these do not suffice: the plan is the same."""
+def _match(
+    demands: Sequence[Demand], items: Mapping[int, set[int]], rules: Rules, policy: Policy, now: dt.datetime
+) -> Done:
+    """Decide item by item, and carry out all plans at once. `items`, as of `items_for`, share no offers."""
+    needs = load_needs(demands, policy.values)
+    # The best few offers of each need. Where these do not suffice, all offers are read: the plan is the same.
     shortlists = load_shortlists(needs, rules, policy, now)
+    plan = Plan()
+    shortages: dict[int, Shortage] = {}
+    for item_id, offered in items.items():
+        own = [need for need in needs if need.item_id == item_id]
+        part = _decide(own, offered, {need.id: shortlists[need.id] for need in own}, rules, policy, now)
+        # Before the plan is written, because each hold stores among its reasons why its need got no more.
+        why = shortfalls.judge(part, own, demands, policy, now)
+        part.explain(why)
+        plan.add(part)
+        shortages |= why
+    done = write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
+    shortfalls.note_plan(plan, shortages, demands, policy, now)
+    return done
+
+
+def _decide(
+    needs: Sequence[Need],
+    item_ids: set[int],
+    shortlists: Mapping[int, Ranked],
+    rules: Rules,
+    policy: Policy,
+    now: dt.datetime,
+) -> Plan:
     few = {source.id: source for one in shortlists.values() for source in one.candidates.known_sources()}
     try:
         return decide(needs, list(few.values()), rules, policy=policy.values, now=now, shortlists=shortlists)

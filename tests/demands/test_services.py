@@ -279,6 +279,26 @@ def test_a_request_to_match_that_comes_during_matching_is_not_lost(hospital: Org
     assert services.claim_for_matching(now=now, lease=dt.timedelta(minutes=1), limit=10) == [demand]
 
 
+def test_needs_of_several_items_are_claimed_at_once_each_item_whole(hospital: Organisation) -> None:
+    cap = ItemFactory.create(key="cap")
+    first, other = (DemandFactory.create(organisation=hospital, queued=True, **item) for item in ({}, {"item": cap}))
+    same, last = (DemandFactory.create(organisation=hospital, queued=True, **item) for item in ({}, {"item": cap}))
+    claimed = services.claim_for_matching(now=timezone.now(), lease=dt.timedelta(minutes=1), limit=3)
+    assert {demand.pk for demand in claimed} == {first.pk, same.pk, other.pk}, "the item that waits longest comes whole"
+    rest = services.claim_for_matching(now=timezone.now(), lease=dt.timedelta(minutes=1), limit=3)
+    assert [demand.pk for demand in rest] == [last.pk]
+
+
+def test_what_a_dead_worker_had_claimed_is_claimed_one_by_one(hospital: Organisation) -> None:
+    needs = DemandFactory.create_batch(3, organisation=hospital, queued=True)
+    now, lease = timezone.now(), dt.timedelta(minutes=1)
+    assert len(services.claim_for_matching(now=now, lease=lease, limit=10)) == 3
+    fresh = DemandFactory.create(organisation=hospital, queued=True)
+    later = now + 2 * lease
+    turns = [services.claim_for_matching(now=later, lease=lease, limit=10) for _ in range(4)]
+    assert [[demand.pk for demand in turn] for turn in turns] == [[one.pk] for one in (*needs, fresh)]
+
+
 def test_suppliers_may_need_things_too() -> None:
     maker = SupplierFactory.create()
     [demand] = services.post_demands(maker, [line(quantity_kind=QuantityKind.AT_LEAST)], by=None)

@@ -7,6 +7,8 @@ sweeps again: nothing more may happen.
 import datetime as dt
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts import services as accounts
@@ -211,6 +213,29 @@ def test_substitutes_are_asked_once_accepted_and_taken_back_after(sweep: Sweep) 
     matching.amend_demand(demand, by=person_of(demand), accepts_substitutes=False)
     assert sweep() == [withdrawn(other)]
     assert asked() == {(demand.pk, exact.pk): 400}
+
+
+def test_two_items_served_by_the_same_offer_share_it_in_one_sweep(sweep: Sweep) -> None:
+    mask, better = ItemFactory.create(), ItemFactory.create(key="respirator.n95")
+    Substitution.objects.create(offered=better, demanded=mask)
+    offer = offer_in(WUHAN, 1000, item=better)
+    first, second = need(item=mask, quantity=700, accepts_substitutes=True), need(item=better, quantity=700)
+    sweep()
+    assert asked() == {(first.pk, offer.pk): 700, (second.pk, offer.pk): 300}
+
+
+def test_an_item_more_takes_few_queries_more() -> None:
+    def queries(items: int) -> int:
+        for n in range(items):
+            item = ItemFactory.create(key=f"item.{items}.{n}")
+            offer_in(WUHAN, item=item)
+            need(item=item)
+        matching.recheck_changed_offers()
+        with CaptureQueriesContext(connection) as caught:
+            assert matching.match_due().held == items
+        return len(caught)
+
+    assert queries(8) <= queries(2) + 6 * 2  # the search for each need, and nothing else
 
 
 def test_a_new_note_or_urgency_bothers_no_supplier(sweep: Sweep) -> None:

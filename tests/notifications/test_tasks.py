@@ -8,9 +8,10 @@ from django.core.cache import cache
 from django.db import connections, transaction
 from kombu import Connection
 
+from apps.matching.tasks import TURN, sweep
 from apps.notifications.tasks import clear_wake_mark, send_emails, wake, wake_senders
 from cosmomatch.celery import app
-from tests.factories import UserFactory
+from tests.factories import DemandFactory, OrganisationFactory, UserFactory
 from tests.notifications.receivers import PostOffice
 from tests.notifications.test_sending import letters
 
@@ -99,3 +100,16 @@ def run() -> int:
         return send_emails()
     finally:
         connections.close_all()
+
+
+def test_more_than_a_turn_calls_another_worker_for_help() -> None:
+    wake(sweep)
+    DemandFactory.create(queued=True)
+    sweep()
+    wake(sweep)
+    assert waiting("celery") == 2, "after a sweep, the next need wakes the next one"
+
+    DemandFactory.create_batch(TURN + 1, queued=True, organisation=OrganisationFactory.create())
+    app.control.purge()
+    sweep()
+    assert waiting("celery") == 2, "another worker helps at once, and one goes on with what is left"

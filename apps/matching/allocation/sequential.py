@@ -47,6 +47,13 @@ class Plan:
     yielding: list[int] = field(default_factory=list)
     ranked: dict[int, Ranked] = field(default_factory=dict)
 
+    def add(self, other: "Plan") -> None:
+        """Take in the plan of other needs."""
+        self.holds += other.holds
+        self.backups += other.backups
+        self.yielding += other.yielding
+        self.ranked |= other.ranked
+
     def explain(self, shortages: Mapping[int, Shortage]) -> None:
         """Add to each hold why its need got no more; `shortages` are by need id."""
         self.holds = [
