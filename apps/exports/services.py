@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet, TextField, Value
+from django.db.models import Exists, OuterRef, QuerySet, TextField, Value
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
@@ -26,6 +27,7 @@ from apps.core.errors import RuleViolation
 from apps.exports import workbook
 from apps.exports.columns import ColumnKind, ExportColumn, for_csv, for_json, for_sheet
 from apps.exports.datasets import ExportDataset
+from apps.exports.models import Tombstone
 from apps.exports.spool import BLOCK, ReaderLeft, Spool
 
 EXPORT_SECONDS: Final = 600  # the most that the database may take for one
@@ -36,6 +38,11 @@ FIRST_ROWS_AT_ONCE: Final = ("enable_sort = off", "jit = off", "max_parallel_wor
 
 # A transaction that begins between reading the clock and reading the running transactions does not show yet.
 MARGIN: Final = dt.timedelta(milliseconds=100)
+
+
+KEEP_TOMBSTONES: Final = dt.timedelta(days=180)
+# A pull that was just in time is not overtaken by the deletion.
+_LATER: Final = dt.timedelta(days=1)
 
 
 class ExportFormat(StrEnum):
@@ -87,7 +94,8 @@ def pull(
     """The rows of `dataset` that `user` may see, changed at `updated_since` or later, in the order of change.
 
     With `excel`, CSV begins with a byte order mark: Excel takes a file without one for the code page of its system.
-    Raises `RuleViolation`: `format_not_available`, `state_unknown`, `item_not_possible`, `too_many_rows`.
+    Raises `RuleViolation`: `format_not_available`, `state_unknown`, `item_not_possible`, `too_many_rows`,
+    `delta_too_old`.
     """
     if form not in MEDIA_TYPES:
         raise RuleViolation(
@@ -114,6 +122,7 @@ def pull(
         )
     parts = [(rows, (*dataset.columns, _removed(is_removed=False)))]
     if updated_since is not None:
+        _refuse_what_is_forgotten(dataset, updated_since)
         left = dataset.tombstones(user, region=region, item=item, states=states, updated_since=updated_since)
         parts += [(rows, tombstone_columns(dataset, lookup)) for lookup, rows in left]
     statements = [copy_statement(rows, columns, form, first=not index) for index, (rows, columns) in enumerate(parts)]
@@ -131,6 +140,31 @@ def pull(
     if form == ExportFormat.XLSX:
         blocks = workbook.packed(dataset.name, [column.name for column in parts[0][1]], blocks, BLOCK)
     return ExportPull(blocks, since)
+
+
+def _refuse_what_is_forgotten(dataset: ExportDataset, since: dt.datetime) -> None:
+    """Raise `delta_too_old` where a tombstone since then may be deleted: the copy would keep a row that left."""
+    kept_from = timezone.now() - KEEP_TOMBSTONES
+    old = Tombstone.objects.filter(dataset=dataset.name, updated_at__gte=since, updated_at__lt=kept_from)
+    if since < kept_from and old.exists():
+        raise RuleViolation(
+            "delta_too_old",
+            _("It is not known any more what left since then. Pull everything anew, without updated_since."),
+            status=410,
+        )
+
+
+def forget_tombstones(*, now: dt.datetime | None = None, limit: int = 10_000) -> int:
+    """Delete tombstones that are older than they are kept, at most `limit`; returns how many.
+
+    The newest of these stays in each dataset. It tells whether anything was deleted, so a site where nothing left for
+    long refuses nobody.
+    """
+    old = Tombstone.objects.filter(updated_at__lt=(now or timezone.now()) - KEEP_TOMBSTONES - _LATER)
+    newer = old.filter(dataset=OuterRef("dataset"), updated_at__gt=OuterRef("updated_at"))
+    keys = list(old.filter(Exists(newer)).order_by("updated_at").values_list("pk", flat=True)[:limit])
+    deleted, _by_table = Tombstone.objects.filter(pk__in=keys).delete()
+    return deleted
 
 
 def _removed(*, is_removed: bool) -> ExportColumn:

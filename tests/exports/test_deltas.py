@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
@@ -193,3 +194,45 @@ def test_an_amended_need_moves_through_its_service_too(partner: User, hospital: 
     matching.amend_demand(need, by=buyer, region=region("110102"))
 
     assert [row["removed"] for row in copy.pull()] == [True]
+
+
+def far_back(days: float, need: Demand) -> dt.datetime:
+    """When a need that moved out of the partner's region did so, so many days ago."""
+    moment = timezone.now() - dt.timedelta(days=days)
+    Demand.objects.filter(pk=need.pk).update(region=region("110102"))
+    Tombstone.objects.filter(row=need.pk).update(updated_at=moment)
+    return moment
+
+
+def test_who_asks_from_before_what_is_forgotten_is_told(client: Client, partner: User) -> None:
+    first, second, third = (far_back(days, DemandFactory.create()) for days in (200, 190, 100))
+    assert services.forget_tombstones() == 1
+    assert list(Tombstone.objects.values_list("updated_at", flat=True).order_by("updated_at")) == [second, third]
+
+    client.force_login(partner)
+
+    def asked(dataset: str, since: dt.datetime) -> int:
+        answer = client.get(f"/api/v1/exports/{dataset}", {"updated_since": since.isoformat()})
+        if answer.status_code == 410:
+            assert answer.json()["code"] == "delta_too_old"
+        b"".join(answer)  # gives its place back
+        return int(answer.status_code)
+
+    later = second + dt.timedelta(seconds=1)
+    assert [asked("demands", since) for since in (first, second, later, third)] == [410, 410, 200, 200]
+    assert asked("offers", first) == 200, "no offer ever left"
+
+
+def test_who_asks_in_time_hears_of_all_that_left(partner: User) -> None:
+    need = DemandFactory.create()
+    since = far_back(179, need)
+    services.forget_tombstones()
+
+    assert [row["id"] for row in lines(partner, updated_since=since)] == [str(need.pk)]
+
+
+def test_forgetting_goes_on_where_it_stopped() -> None:
+    for days in (300, 290, 280):
+        far_back(days, DemandFactory.create())
+
+    assert [services.forget_tombstones(limit=1) for _run in range(3)] == [1, 1, 0]

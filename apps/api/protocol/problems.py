@@ -38,6 +38,7 @@ TITLES: Final = {
     405: gettext_lazy("This method is not possible here"),
     406: gettext_lazy("This form of answer is not available"),
     409: gettext_lazy("Not possible in the current state"),
+    410: gettext_lazy("Not kept any more"),
     411: gettext_lazy("The length is missing"),
     412: gettext_lazy("It is not as you read it"),
     413: gettext_lazy("The request is too large"),
