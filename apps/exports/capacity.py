@@ -3,11 +3,14 @@
 An export is *made* while the database writes it, and *on its way* until the client has read it. Making costs the
 database, so a node makes few at once. An answer on its way costs room on the disk, so each caller has one, and a node a
 few dozen. Nodes that share `VAR_DIR` share these places.
+
+Many accounts must not take all of them from the others. So an organisation has few, all that nobody verified have few
+together, and half are for partners: who watches a region.
 """
 
 import fcntl
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import IO, TYPE_CHECKING, Final
 
 from django.conf import settings
@@ -17,6 +20,11 @@ if TYPE_CHECKING:  # the web server reads this file before Django is ready for m
 
 
 ON_THEIR_WAY: Final = 20
+FOR_PARTNERS: Final = 10
+"""Of these, how many nobody else gets."""
+
+OF_ONE_ORGANISATION: Final = 2
+OF_ONE_PARTNER: Final = 5
 
 KEEP_UNTIL_SENT: Final = "cosmomatch.keep_until_sent"
 """The name in the WSGI environment of a function. What it is given is called when the client has the whole answer."""
@@ -29,13 +37,17 @@ class CapacityReached(Exception):
 class ExportPlace:
     """The places that one export holds."""
 
-    def __init__(self, caller: str) -> None:
-        """Raises `CapacityReached`. `caller` names a token or a user."""
+    def __init__(self, caller: str, organisations: Collection[str], *, is_partner: bool = False) -> None:
+        """Raises `CapacityReached`. `caller` names a user, and `organisations` the verified ones that it acts for."""
         self._locks: dict[str, IO[bytes]] = {}
         name = hashlib.sha256(caller.encode()).hexdigest()[:16]
         try:
             self._take("caller", [f"caller-{name}"])
-            self._take("sending", [f"sending-{number}" for number in range(ON_THEIR_WAY)])
+            few = range(OF_ONE_PARTNER if is_partner else OF_ONE_ORGANISATION)
+            self._take("organisation", [f"of-{one}-{number}" for one in organisations or ["nobody"] for number in few])
+            # Partners begin with their own.
+            sending = range(ON_THEIR_WAY) if is_partner else range(FOR_PARTNERS, ON_THEIR_WAY)
+            self._take("sending", [f"sending-{number}" for number in sending])
             self._take("making", [f"making-{number}" for number in range(settings.EXPORTS_AT_ONCE)])
         except CapacityReached:
             self.leave()

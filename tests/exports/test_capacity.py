@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,31 +19,78 @@ HOLD = """
 import sys, time, django
 django.setup()
 from apps.exports.capacity import ExportPlace
-place = ExportPlace(sys.argv[1])
+place = ExportPlace(sys.argv[1], [])
 print("held", flush=True)
 time.sleep(60)
 """
 
 
 def test_a_node_makes_two_at_once_and_a_made_one_makes_room() -> None:
-    first, second = ExportPlace("a"), ExportPlace("b")
+    first, second = ExportPlace("a", ["a"]), ExportPlace("b", ["b"])
     with pytest.raises(CapacityReached, match="making"):
-        ExportPlace("c")
+        ExportPlace("c", ["c"])
 
     first.made()
-    third = ExportPlace("c")
+    third = ExportPlace("c", ["c"])
     for place in (first, second, third):
         place.leave()
 
 
 def test_a_caller_has_one_until_it_is_sent() -> None:
-    first = ExportPlace("a")
+    first = ExportPlace("a", ["a"])
     first.made()
     with pytest.raises(CapacityReached, match="caller"):
-        ExportPlace("a")
+        ExportPlace("a", ["a"])
 
     first.leave()
-    ExportPlace("a").leave()
+    ExportPlace("a", ["a"]).leave()
+
+
+@pytest.fixture
+def take(settings: Any) -> Iterator[Callable[..., bool]]:
+    """A function that says whether there is a place for one more caller, who keeps it."""
+    settings.EXPORTS_AT_ONCE = 100
+    kept: list[ExportPlace] = []
+
+    def take(*organisations: str, **options: bool) -> bool:
+        try:
+            kept.append(ExportPlace(f"caller {len(kept)}", organisations, **options))
+        except CapacityReached:
+            return False
+        return True
+
+    yield take
+    for place in kept:
+        place.leave()
+
+
+def test_many_accounts_do_not_take_all_places(take: Callable[..., bool]) -> None:
+    assert [take() for _account in range(3)] == [True, True, False], "of organisations that nobody verified"
+    assert [take("a") for _account in range(3)] == [True, True, False]
+    assert [take(name) for name in "bcdefgh"] == [True] * 6 + [False], "half of the places are for partners"
+    assert take("a", "z") is False
+    assert [take("office", is_partner=True) for _account in range(6)] == [True] * 5 + [False]
+    assert [take(name, is_partner=True) for name in "uvwxyz"] == [True] * 5 + [False]
+
+
+def test_partners_leave_the_places_of_others_for_last(take: Callable[..., bool]) -> None:
+    assert [take(str(number), is_partner=True) for number in range(10)] == [True] * 10
+    assert [take(str(number)) for number in range(100, 111)] == [True] * 10 + [False]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("who", "status"), [("partner", 200), ("coordinator", 200), ("buyer", 429)])
+def test_who_watches_a_region_has_a_place_when_others_have_none(
+    take: Callable[..., bool], request: pytest.FixtureRequest, who: str, status: int
+) -> None:
+    assert all(take(str(number)) for number in range(100, 110))
+    client = Client()
+    client.force_login(request.getfixturevalue(who))
+
+    answer = client.get("/api/v1/exports/demands")
+    assert answer.status_code == status
+    if status == 200:
+        b"".join(answer)
 
 
 def test_a_killed_process_frees_its_place() -> None:
@@ -54,9 +101,9 @@ def test_a_killed_process_frees_its_place() -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(CapacityReached, match="caller"):
-            ExportPlace("a")
+            ExportPlace("a", ["a"])
         holder.send_signal(signal.SIGKILL)
-    ExportPlace("a").leave()
+    ExportPlace("a", ["a"]).leave()
 
 
 @pytest.fixture

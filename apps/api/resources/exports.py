@@ -99,9 +99,12 @@ class ExportView(ApiView):
 
 def _place(request: Request) -> ExportPlace:
     """A place for this export. Raises `Throttled` when there is none, or the caller has one already."""
+    user = request.user
+    assert isinstance(user, User)
+    verified = [str(one.organisation_id) for one in user.grants if one.organisation.is_verified]
     try:
         # By user and not by token: whoever may make tokens could otherwise take all places.
-        return ExportPlace(f"user {request.user.pk}")
+        return ExportPlace(f"user {user.pk}", verified, is_partner=bool(user.watched_regions))
     except CapacityReached as reached:
         raise Throttled(
             wait=BUSY_SECONDS,
