@@ -13,8 +13,11 @@ class OpsConfig(AppConfig):
     name = "apps.ops"
 
     def ready(self) -> None:
-        from apps.ops import checks  # noqa: F401  importing registers them
+        from django_structlog.signals import bind_extra_request_metadata
 
+        from apps.ops import callers, checks  # noqa: F401  importing the checks registers them
+
+        bind_extra_request_metadata.connect(callers.note_address)
         # Sent once for each app with tables, when all tables are there. This app has none.
         post_migrate.connect(grant_rights, sender=apps.get_app_config("core"))
 

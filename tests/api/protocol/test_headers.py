@@ -28,6 +28,15 @@ def test_an_answer_has_the_id_of_its_request_and_so_has_the_log(call: Callable[.
     assert {line["request_id"] for line in lines if line["event"] == "request_finished"} == {"erp-2026:0042"}
 
 
+def test_the_log_believes_no_address_that_a_caller_wrote(client: Client) -> None:
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Real-IP": "203.0.113.9"}
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        client.get("/api/v1/stats/", headers=forged)
+
+    [line] = [line for line in lines if line["event"] == "request_finished"]
+    assert line["ip"] == "127.0.0.1"
+
+
 @pytest.mark.parametrize("given", ["", "a b", "x" * 101, "a\tb", "<script>", "ключ"])
 def test_an_id_that_cannot_stand_in_a_log_is_replaced(client: Client, given: str) -> None:
     answers = [client.get("/api/v1/nowhere/", headers={"X-Request-Id": given}) for _number in range(2)]
