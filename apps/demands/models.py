@@ -1,7 +1,8 @@
 """What is needed: one row is one line of a post."""
 
 import datetime as dt
-from typing import ClassVar, Final, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Self
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
@@ -304,6 +305,12 @@ class Demand(Post):
             "phone": self.contact_phone or contact["phone"],
             "email": contact["email"],
         }
+
+    def leads_elsewhere(self, changes: Mapping[str, Any]) -> bool:
+        """Whether these changes would send goods that a supplier has promised to another place or person."""
+        where = ("region", "address", "contact_name", "contact_phone")
+        changed = any(name in changes and changes[name] != getattr(self, name) for name in where)
+        return changed and self.quantity_outstanding > 0
 
     def escalation_from(self, now: dt.datetime, policy: PolicyValues) -> dict[str, dt.datetime]:
         """The fields of the escalation clock, if it starts at `now`."""

@@ -230,7 +230,13 @@ def test_amending_below_what_is_promised_is_refused_and_keeps_the_input(
 
     response = log_in(buyer).post(
         f"/needs/{demand.pk}/amend/",
-        {"quantity": "123", "quantity_kind": "exact", "urgency": "urgent", "region": "420106"},
+        {
+            "quantity": "123",
+            "quantity_kind": "exact",
+            "urgency": "urgent",
+            "region": "420106",
+            "address": demand.address,
+        },
     )
 
     assert response.status_code == 400

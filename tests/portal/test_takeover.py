@@ -15,9 +15,10 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from apps.accounts.invitations import invite
 from apps.accounts.models import ApiToken, Invitation, Membership, Organisation, User
 from apps.accounts.services import issue_token
+from apps.fulfilment.services import accept_match
 from apps.notifications.models import Message, WebhookEndpoint
 from apps.notifications.rendering import render_mail
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, DemandFactory, MatchFactory
 from tests.portal.conftest import give_password
 
 pytestmark = pytest.mark.django_db
@@ -128,6 +129,24 @@ def test_a_freeze_takes_back_the_invitations_of_the_thief(found: Client, hospita
 
     states = dict(Invitation.objects.values_list("email", "state"))
     assert states == {before.email: "open", after.email: "withdrawn"}
+
+
+def test_promised_goods_go_nowhere_else_without_the_password(found: Client, hospital: Organisation) -> None:
+    need = DemandFactory.create(organisation=hospital, quantity=100, address="1 Hospital Road")
+    accept_match(MatchFactory.create(demand=need, quantity=100), by=None)
+    elsewhere = {"address": "7 Thief Road", "contact_phone": "13800000000"}
+    typed = {"quantity": "100", "quantity_kind": "exact", "urgency": "urgent", "region": need.region_id, **elsewhere}
+
+    found.post(f"/needs/{need.pk}/amend/", typed)
+    through_api = found.patch(f"/api/v1/demands/{need.pk}/", json.dumps(elsewhere), content_type="application/json")
+
+    assert (through_api.status_code, through_api.json()["code"]) == (403, "reauthentication_required")
+    need.refresh_from_db()
+    assert (need.address, need.contact_phone) == ("1 Hospital Road", "")
+    give_password(found)
+    assert found.post(f"/needs/{need.pk}/amend/", typed)["Location"] == f"/needs/{need.pk}/"
+    need.refresh_from_db()
+    assert need.address == "7 Thief Road"
 
 
 def test_no_second_factor_is_added_without_the_password(found: Client) -> None:

@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from apps.accounts import limits
 from apps.accounts.models import Organisation
 from apps.accounts.permissions import Permission
+from apps.api.protocol.authentication import require_password
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.protocol.schema import one_or_many
 from apps.api.protocol.view import takes
@@ -222,6 +223,8 @@ class DemandViewSet(ResourceViewSet):
         # Through matching, which takes back what suppliers have been asked. import-linter forbids the way around it.
         changes = self.taken(DemandChangeSerializer, partial=True)
         confirmed = changes.pop("confirm_quantity", False)
+        if demand.leads_elsewhere(changes):
+            require_password(self.request)
         matching.amend_demand(demand, by=self.user, quantity_confirmed=confirmed, **changes)
         return self.answer(demand.pk)
 

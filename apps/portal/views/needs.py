@@ -37,7 +37,7 @@ from apps.portal.forms.needs import (
 from apps.portal.forms.regions import RegionWidget
 from apps.portal.paging import newest_first
 from apps.portal.views.posting import say_what_became
-from apps.portal.web import blame, done, refused, user_of
+from apps.portal.web import blame, done, refused, require_password, user_of
 
 # On a phone the list itself must still be in sight.
 WAITING_SHOWN: Final = 8
@@ -210,8 +210,11 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
         form = AmendForm(demand=demand, item_choices=item_choices, initial=typed)
     elif request.method == "POST":
         if form.is_valid():
+            changes = form.changes()
+            if demand.leads_elsewhere(changes):
+                require_password(request)
             try:
-                matching_services.amend_demand(demand, by=user, quantity_confirmed=form.is_confirmed, **form.changes())
+                matching_services.amend_demand(demand, by=user, quantity_confirmed=form.is_confirmed, **changes)
             except RuleViolation as violation:
                 # A question and not a fault: the page asks it above the form, with a button for yes.
                 if violation.code == "quantity_unusual":
