@@ -25,7 +25,7 @@ from apps.fulfilment.models import Order, OrderState
 from apps.matching.models import Match, MatchState
 from apps.matching.simulation.previews import request_replay
 from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
-from apps.notifications.services import add_webhook, queue, queue_pending_notices
+from apps.notifications.services import add_webhook, queue
 from apps.policy.models import Policy
 from apps.policy.services import draft_policy
 from apps.supply.models import Offer, OfferState
@@ -52,16 +52,10 @@ def root(db: None) -> User:
 
 
 @pytest.fixture
-def found(client: Client, root: User) -> Client:
-    """The browser of a superuser, left open for a while."""
+def office(client: Client, root: User) -> Client:
     client.force_login(root)
+    client.post("/account/reauthenticate/", {"password": PASSWORD})
     return client
-
-
-@pytest.fixture
-def office(found: Client) -> Client:
-    found.post("/account/reauthenticate/", {"password": PASSWORD})
-    return found
 
 
 def clerk(*rights: str) -> User:
@@ -332,53 +326,6 @@ def test_staff_cannot_take_the_rights_of_others(client: Client, root: User) -> N
     )  # fmt: skip
     helper.refresh_from_db()
     assert (helper.name, helper.is_superuser) == ("N", False)
-
-
-def take(client: Client, owner: User) -> bool:
-    """Set another password and address on the pages of a user. Whether either was set."""
-    new = "another long sentence of words"
-    path = reverse("admin:auth_user_password_change", args=[owner.pk])
-    client.post(path, {"password1": new, "password2": new, "usable_password": "true"})
-    client.post(
-        page(User, "change", owner.pk),
-        {
-            "email": "evil@example.org", "name": "N", "language": "en", "time_zone": "UTC", "is_active": "on",
-            "is_superuser": "on", "is_staff": "on", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0,
-        },
-    )  # fmt: skip
-    before, owner = owner.email, User.objects.get(pk=owner.pk)
-    return owner.email != before or not owner.check_password(PASSWORD)
-
-
-def test_staff_take_no_desk_by_setting_its_password(client: Client, coordinator: User, partner: User) -> None:
-    client.force_login(clerk("view_user", "change_user"))
-    client.post("/account/reauthenticate/", {"password": PASSWORD})
-    assert [take(client, owner) for owner in (coordinator, partner)] == [False, False]
-
-
-def test_an_open_session_of_staff_takes_no_account(found: Client, root: User, buyer: User) -> None:
-    assert [take(found, owner) for owner in (root, buyer)] == [False, False]
-    found.post(
-        page(Invitation, "add"),
-        {"organisation": buyer.grants[0].organisation_id, "email": "a@b.example", "role": "manager"},
-    )
-    assert not Invitation.objects.exists()
-
-    new = "another long sentence of words"
-    found.post(reverse("admin:password_change"), {"old_password": PASSWORD, "new_password1": new, "new_password2": new})
-    root.refresh_from_db()
-    assert root.check_password(PASSWORD), "the page of the account counts guesses and tells the owner"
-
-
-def test_who_has_a_password_set_by_staff_is_told(office: Client, root: User, buyer: User) -> None:
-    new = "another long sentence of words"
-    path = reverse("admin:auth_user_password_change", args=[buyer.pk])
-    office.post(path, {"password1": new, "password2": new, "usable_password": "true"})
-    buyer.refresh_from_db()
-    assert buyer.check_password(new)
-    queue_pending_notices()
-    [told] = Message.objects.filter(event="account.changed")
-    assert (told.address, told.context["change"]) == (buyer.email, "password")
 
 
 def test_offers_orders_messages_keys_and_endpoints_have_their_actions(
