@@ -24,7 +24,7 @@ _SEALED: Final = ("secret", "seed")
 class SealingAdapter(DefaultMFAAdapter):
     """allauth's hook for what it keeps of factors, and for what it says of one that is refused."""
 
-    error_messages: Final = DefaultMFAAdapter.error_messages | {
+    error_messages = DefaultMFAAdapter.error_messages | {
         "incorrect_code": _("That is not right, or was used already. Please try again."),
     }
 
