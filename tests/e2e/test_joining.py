@@ -52,6 +52,8 @@ def test_a_person_is_invited_joins_and_the_manager_leaves(page: Page, hospital: 
     page.get_by_text("Invite a person").click()
     page.fill("[name=member-email]", nurse.email)
     page.get_by_role("button", name="Invite", exact=True).click()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
     assert page.get_by_text("Invited. The person gets a mail").is_visible()
     look(page, "organisation")
 
