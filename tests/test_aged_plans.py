@@ -4,10 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connection
+from django.db.models import Count
+from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
-from apps.accounts.models import Organisation
+from apps.accounts.models import Membership, Organisation, User
+from apps.accounts.permissions import OrganisationKind
+from apps.fulfilment.models import Order
 from apps.matching import services as matching
+from apps.matching.models import Match
+from apps.portal import navigation
 from tests.benchmarks import aged_world
 from tests.plans import rows_read
 
@@ -27,3 +34,43 @@ def world(reference_data: None, django_db_blocker: DjangoDbBlocker) -> Iterator[
 def test_a_sweep_with_nothing_to_do_reads_next_to_nothing() -> None:
     # So few organisations are read as a whole. Their queue is a partial index.
     assert rows_read(matching.sweep) < Organisation.objects.count() + 10
+
+
+def person(kind: str) -> User:
+    """A manager of an organisation of this kind that is neither the largest nor the smallest."""
+    of_kind = Organisation.objects.verified().filter(kind=kind).order_by("pk")
+    return Membership.objects.get(organisation=of_kind[of_kind.count() // 3], role="manager").user
+
+
+@pytest.mark.parametrize("kind", [OrganisationKind.HOSPITAL, OrganisationKind.SUPPLIER])
+@pytest.mark.parametrize("model", [Order, Match])
+def test_lists_of_ones_own_show_what_may_be_seen_and_read_little_else(
+    kind: str, model: type[Order] | type[Match]
+) -> None:
+    user = person(kind)
+    seen = set(model.objects.visible_to(user))
+    assert 0 < len(seen) < model.objects.count() / 10
+
+    assert set(model.objects.listed_for(user)) == seen
+    assert rows_read(lambda: list(model.objects.listed_for(user).order_by("-pk")[:26])) < 10 * len(seen) + 100
+
+
+@pytest.mark.parametrize("kind", [OrganisationKind.HOSPITAL, OrganisationKind.SUPPLIER])
+def test_the_page_of_orders_reads_the_orders_of_one_organisation(client: Client, kind: str) -> None:
+    user = person(kind)
+    client.force_login(user)
+    own = Order.objects.visible_to(user).count()
+
+    assert rows_read(lambda: client.get("/orders/")) < 40 * own + 300
+
+
+def test_what_waits_is_counted_on_every_page_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    suppliers = Match.objects.awaiting_answer(timezone.now()).values("offer__organisation")
+    largest = suppliers.annotate(number=Count("pk")).order_by("-number")[0]
+    user = Membership.objects.get(organisation=largest["offer__organisation"], role="manager").user
+    assert navigation.waiting_matches(user) == largest["number"] > 4
+
+    monkeypatch.setattr(navigation, "MOST_COUNTED", 3)
+    waiting = navigation.waiting_matches(user)
+    assert waiting == 4
+    assert navigation.Link("To answer", "/inbox/", waiting).badge == "3+"

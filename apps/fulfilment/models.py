@@ -1,5 +1,6 @@
 """Orders and what became of them."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import ClassVar, Self, TypeVar
 
@@ -9,7 +10,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
-from apps.core.models import TimeStamped
+from apps.core.models import TimeStamped, found_by_either
 from apps.core.quantities import DerivedQuantity
 from apps.matching.models import Match
 
@@ -30,15 +31,32 @@ class Side(models.TextChoices):
     COORDINATOR = "coordinator", _("Neither side: the coordinators")
 
 
+def _sight(user: User) -> tuple[Q, Q]:
+    """The conditions that the user sees an order as its requester, or as its supplier."""
+    return (
+        user.visibility("match__demand__organisation", "match__demand__region"),
+        user.visibility("match__offer__organisation", "match__offer__origin_region"),
+    )
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Both sides see an order, and who watches the region of either."""
         if not user.is_authenticated:
             return self.none()
-        return self.filter(
-            user.visibility("match__demand__organisation", "match__demand__region")
-            | user.visibility("match__offer__organisation", "match__offer__origin_region")
-        )
+        requester, supplier = _sight(user)
+        return self.filter(requester | supplier)
+
+    def listed_for(self, user: User | AnonymousUser) -> Self:
+        """All that `visible_to` gives, for lists: whoever watches no region has few of all orders."""
+        if not user.is_authenticated or user.watched_regions:
+            return self.visible_to(user)
+        return found_by_either(self, *_sight(user))
+
+    def of(self, organisations: Iterable[int]) -> Self:
+        """Orders of which one side is among these, by key."""
+        own = list(organisations)
+        return found_by_either(self, Q(match__demand__organisation__in=own), Q(match__offer__organisation__in=own))
 
     def shown(self) -> Self:
         """Fetch what every page and export shows of an order, in two queries."""

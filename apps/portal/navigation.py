@@ -1,6 +1,7 @@
 """Which pages a person is shown the way to, and what waits there."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -13,6 +14,9 @@ from apps.accounts.permissions import Permission
 from apps.matching.models import Match
 from apps.notifications.models import Notification
 
+# More than that wait on a list anyway, and every page would count them.
+MOST_COUNTED: Final = 99
+
 
 @dataclass(frozen=True)
 class Link:
@@ -20,6 +24,10 @@ class Link:
     url: str
     count: int = 0
     is_current: bool = False
+
+    @property
+    def badge(self) -> str:
+        return str(self.count) if self.count <= MOST_COUNTED else f"{MOST_COUNTED}+"
 
 
 def links_for(request: HttpRequest) -> list[Link]:
@@ -41,7 +49,7 @@ def links_for(request: HttpRequest) -> list[Link]:
             entries.append((_("Desk"), "desk", 0))
         if Permission.WATCH_REGION in allowed:
             entries.append((_("Region"), "partner", 0))
-        unread = Notification.objects.visible_to(user).unread().count()
+        unread = Notification.objects.visible_to(user).unread()[: MOST_COUNTED + 1].count()
         entries.append((_("Messages"), "notifications", unread))
 
     # Every address begins with “/”, which is the board's own.
@@ -52,6 +60,6 @@ def links_for(request: HttpRequest) -> list[Link]:
 
 
 def waiting_matches(user: User) -> int:
-    """How many matches wait for an answer of the user's own organisations."""
+    """How many matches wait for an answer of the user's own organisations, as far as they are counted, and one more."""
     suppliers = user.organisations_with(Permission.PUBLISH_OFFERS)
-    return Match.objects.awaiting_answer(timezone.now()).for_suppliers(suppliers).count()
+    return Match.objects.awaiting_answer(timezone.now()).for_suppliers(suppliers)[: MOST_COUNTED + 1].count()

@@ -27,20 +27,32 @@ class Slice(Generic[Row]):
 
 
 def newest_first(
-    request: HttpRequest, rows: QuerySet[Row], *, size: int = SIZE, parameter: str = PARAMETER
+    request: HttpRequest,
+    rows: QuerySet[Row],
+    *,
+    size: int = SIZE,
+    parameter: str = PARAMETER,
+    shown: QuerySet[Row] | None = None,
 ) -> Slice[Row]:
-    """A page by descending key; whatever else stands in the address stays there."""
+    """A page by descending key; whatever else stands in the address stays there.
+
+    With `shown`, `rows` only gives the keys of the page, and its rows come from there: what is joined to show a row is
+    not joined to find it.
+    """
     raw = request.GET.get(parameter, "")
     # Whatever somebody types into the address is no cursor, not an error.
     after = int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 19 else None
     if after is not None:
         rows = rows.filter(pk__lt=after)
     # One row more than is shown tells whether there is a next page, without a count over the whole list.
-    found = list(rows.order_by("-pk")[: size + 1])
-    shown = found[:size]
+    page = rows.order_by("-pk")
+    if shown is not None:
+        page = shown.filter(pk__in=list(page.values_list("pk", flat=True)[: size + 1])).order_by("-pk")
+    found = list(page[: size + 1])
+    on_page = found[:size]
     return Slice(
-        rows=shown,
-        next_url=_url(request, parameter, str(shown[-1].pk)) if len(found) > size else "",
+        rows=on_page,
+        next_url=_url(request, parameter, str(on_page[-1].pk)) if len(found) > size else "",
         first_url=_url(request, parameter, None) if after is not None else "",
     )
 

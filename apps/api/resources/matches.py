@@ -146,6 +146,8 @@ class MatchViewSet(ResourceViewSet):
     filterset_class = MatchFilterSet
 
     def get_queryset(self) -> QuerySet[Match]:
+        if self.action == "list":
+            return Match.objects.listed_for(self.request.user)
         return Match.objects.visible_to(self.request.user)
 
     def complete(self, rows: Rows) -> None:

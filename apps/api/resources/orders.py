@@ -139,6 +139,8 @@ class OrderViewSet(ResourceViewSet):
     filterset_class = OrderFilterSet
 
     def get_queryset(self) -> QuerySet[Order]:
+        if self.action == "list":
+            return Order.objects.listed_for(self.request.user)
         return Order.objects.visible_to(self.request.user)
 
     def complete(self, rows: Rows) -> None:

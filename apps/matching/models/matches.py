@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
-from apps.core.models import OrderedUpdateQuerySet, TimeStamped
+from apps.core.models import OrderedUpdateQuerySet, TimeStamped, found_by_either
 from apps.demands.models import Demand
 from apps.supply.models import Offer
 
@@ -75,6 +75,12 @@ def _is_invalid(on: dt.date) -> Q:
     )
 
 
+def _sight(user: User) -> tuple[Q, Q]:
+    """The conditions that the user sees a match as its requester, or as its supplier, who was asked."""
+    asked = user.visibility("offer__organisation", "offer__origin_region") & WAS_ASKED
+    return user.visibility("demand__organisation", "demand__region"), asked
+
+
 class MatchQuerySet(OrderedUpdateQuerySet["Match"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Both sides see a match, and so does who watches the region of the need.
@@ -83,8 +89,14 @@ class MatchQuerySet(OrderedUpdateQuerySet["Match"]):
         """
         if not user.is_authenticated:
             return self.none()
-        asked = user.visibility("offer__organisation", "offer__origin_region") & WAS_ASKED
-        return self.filter(user.visibility("demand__organisation", "demand__region") | asked)
+        requester, supplier = _sight(user)
+        return self.filter(requester | supplier)
+
+    def listed_for(self, user: User | AnonymousUser) -> Self:
+        """All that `visible_to` gives, for lists: whoever watches no region has few of all matches."""
+        if not user.is_authenticated or user.watched_regions:
+            return self.visible_to(user)
+        return found_by_either(self, *_sight(user))
 
     def held(self) -> Self:
         return self.filter(state=MatchState.HELD)

@@ -112,7 +112,7 @@ def waiting_for(needs: Any) -> list[Demand]:
 def arriving_for(user: User) -> list[Order]:
     """Shipped orders whose receipt the user can confirm."""
     own = user.organisations_with(Permission.POST_DEMANDS)
-    orders = Order.objects.visible_to(user).filter(state=OrderState.SHIPPED, match__demand__organisation__in=own)
+    orders = Order.objects.filter(state=OrderState.SHIPPED, match__demand__organisation__in=own)
     return list(orders.shown().order_by("pk")[:WAITING_SHOWN])
 
 

@@ -49,9 +49,9 @@ def listing(request: HttpRequest) -> HttpResponse:
     organisation = named_organisation(request, user)
     # Both sides: a hospital with a laboratory may be requester and supplier.
     own = [organisation.pk] if organisation else [grant.organisation_id for grant in user.grants]
-    rows = Order.objects.visible_to(user).filter(
-        Q(match__demand__organisation__in=own) | Q(match__offer__organisation__in=own)
-    )
+    rows = Order.objects.of(own)
+    if organisation:  # whoever watches its region need not see both sides
+        rows = rows.visible_to(user)
     form = OrdersFilter(request.GET)
     is_filtered = False
     if form.is_valid():
@@ -62,7 +62,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             rows = rows.filter(Q(match__demand__reference__iexact=text) | Q(match__demand__item__in=named))
             is_filtered = True
     context = {
-        "page": newest_first(request, rows.shown()),
+        "page": newest_first(request, rows, shown=Order.objects.shown()),
         "form": form,
         "is_filtered": is_filtered,
         "of_organisation": organisation,
