@@ -153,6 +153,17 @@ def test_changes_are_pulled_to_the_microsecond_and_in_their_order(partner: User)
         assert found == [str(one.pk) for one in needs[index:]]
 
 
+def test_a_pull_of_two_parts_has_each_row_once_and_in_order(partner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    hours = [dt.datetime(2026, 11, 25, hour, tzinfo=dt.UTC) for hour in (5, 4, 3, 2)]
+    needs = [DemandFactory.create(updated_at=hour) for hour in hours for _need in range(2)]
+    expected = [str(need.pk) for need in sorted(needs, key=lambda need: (need.updated_at, need.pk))]
+
+    for first in range(len(needs) + 2):
+        monkeypatch.setattr(services, "FIRST_ROWS", first)
+        assert [row["id"] for row in rows(partner)] == expected
+        assert [row["id"] for row in lines(partner, updated_since=hours[2])] == expected[2:]
+
+
 def test_no_dataset_holds_a_contact(partner: User) -> None:
     hospital = OrganisationFactory.create(contact_name="Dr Secret", contact_phone="555-0100", contact_email="s@e.org")
     need = DemandFactory.create(organisation=hospital, contact_name="Nurse Secret", contact_phone="555-0101")
@@ -191,7 +202,7 @@ def test_a_pull_costs_the_same_queries_at_every_size(
     fill(1)
     rows(partner, dataset)  # reads the memberships once in the life of the user
     for more in (1, 5):
-        with django_assert_num_queries(2):  # the clock and the trail; what the COPY needs is not counted
+        with django_assert_num_queries(3):  # where to divide, the clock and the trail; the COPY itself is not counted
             rows(partner, dataset)
         fill(more)
 
@@ -435,8 +446,8 @@ def test_no_dataset_is_sorted_as_a_whole_before_its_first_row(partner: User, nam
     statement, parameters = services.copy_statement(dataset.rows(partner), dataset.columns, "csv")
     select = statement.removeprefix("COPY (").partition(") TO STDOUT")[0]
     with transaction.atomic(), connection.cursor() as cursor:
-        for setting in services.FIRST_ROWS_AT_ONCE:
-            cursor.execute(f"SET LOCAL {setting}")
+        for setting, value in services.FIRST_ROWS_AT_ONCE.items():
+            cursor.execute(f"SET LOCAL {setting} TO {value}")
         cursor.execute(f"EXPLAIN {select}", parameters)
         plan = [line for (line,) in cursor.fetchall()]
 
