@@ -294,14 +294,15 @@ def _copy(database: BaseDatabaseWrapper, statements: list[Statement], spool: Spo
             session.execute("SET TRANSACTION READ ONLY")
             # It may take longer than a page may.
             session.execute(f"SET LOCAL statement_timeout = '{EXPORT_SECONDS}s'")
-            rows = 0
+            rows, rest = 0, bytearray()
             for index, (statement, parameters) in enumerate(statements):
                 for name, value in FIRST_ROWS_AT_ONCE.items():
                     session.execute(f"SET LOCAL {name} TO {'DEFAULT' if index else value}")
                 with session.cursor() as cursor:
                     with cursor.copy(statement, parameters) as copy:
-                        _write_blocks(copy, spool)
+                        _write_blocks(copy, spool, rest)
                     rows += cursor.rowcount
+            spool.write(bytes(rest))
             spool.rows = rows
     except ReaderLeft:
         pass
@@ -313,12 +314,13 @@ def _copy(database: BaseDatabaseWrapper, statements: list[Statement], spool: Spo
         spool.end(error)
 
 
-def _write_blocks(copy: Iterable[bytes | bytearray | memoryview], spool: Spool) -> None:
-    """Regroup: psycopg yields a row or so at a time, and passing on each by itself would cost eight times as long."""
-    block = bytearray()
+def _write_blocks(copy: Iterable[bytes | bytearray | memoryview], spool: Spool, rest: bytearray) -> None:
+    """Regroup: psycopg yields a row or so at a time, and passing on each by itself would cost eight times as long.
+
+    `rest` holds what is no whole block yet, before and after.
+    """
     for row in copy:
-        block += row
-        while len(block) >= BLOCK:
-            spool.write(bytes(block[:BLOCK]))
-            del block[:BLOCK]
-    spool.write(bytes(block))
+        rest += row
+        while len(rest) >= BLOCK:
+            spool.write(bytes(rest[:BLOCK]))
+            del rest[:BLOCK]
