@@ -123,14 +123,21 @@ class ExportedOrganisation(Organisation):
             ),
             # Its name stands in every row of its needs, its offers and what follows them. Rows are locked in the order
             # of their keys, as everywhere (decision 0006): a sweep that takes the same rows waits, and no two wait for
-            # each other.
+            # each other. Needs that its offers may still serve come first: a sweep locks a match before its offer, an
+            # answer does the opposite, and both have the need.
             Trigger(
                 name="touch_named",
                 when=pgtrigger.After,
                 operation=pgtrigger.UpdateOf("name"),  # type: ignore[no-untyped-call]  # has no types
                 condition=pgtrigger.AnyChange("name"),
                 func="""
-                    PERFORM id FROM demands_demand WHERE organisation_id = NEW.id ORDER BY id FOR NO KEY UPDATE;
+                    PERFORM id FROM demands_demand
+                    WHERE organisation_id = NEW.id OR id IN (
+                        SELECT demand_id FROM matching_match
+                        WHERE state IN ('held', 'standby')
+                        AND offer_id IN (SELECT id FROM supply_offer WHERE organisation_id = NEW.id)
+                    )
+                    ORDER BY id FOR NO KEY UPDATE;
                     UPDATE demands_demand SET updated_at = clock_timestamp() WHERE organisation_id = NEW.id;
                     PERFORM id FROM supply_offer WHERE organisation_id = NEW.id ORDER BY id FOR NO KEY UPDATE;
                     UPDATE supply_offer SET updated_at = clock_timestamp() WHERE organisation_id = NEW.id;

@@ -108,6 +108,7 @@ def headers_of(*users: User) -> list[dict[str, str]]:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("_lived_in", "_kept_open")
+@pytest.mark.long
 def test_it_behaves_as_described(
     buyer: User, colleague: User, supplier: User, coordinator: User, partner: User, stranger: User
 ) -> None:

@@ -33,6 +33,7 @@ def test_the_eight_hospitals_that_stand_twice_are_found(measured: Measurement) -
 
 
 @pytest.mark.usefixtures("reference_data")
+@pytest.mark.long
 def test_the_command_prints_the_figures_and_leaves_nothing_behind() -> None:
     out = StringIO()
     call_command("measure_duplicates", "--fit", stdout=out)

@@ -60,6 +60,7 @@ def test_it_installs_again_for_a_new_lock_and_repairs_what_was_interrupted(check
 
 
 @pytest.mark.parametrize("with_uv", [True, False])
+@pytest.mark.long
 def test_without_a_network_it_says_so_in_one_sentence(checkout: Path, with_uv: bool) -> None:
     (checkout / "requirements/base.txt").write_text(f"django==5.2.19 --hash=sha256:{'0' * 64}\n")
     nowhere = "http://127.0.0.1:9/simple"

@@ -42,6 +42,7 @@ def second_start(var: Path, port: int) -> tuple[int, str]:
     return said.returncode, said.stderr.strip()
 
 
+@pytest.mark.long
 def test_the_group_runs_survives_kill_9_and_stops_as_one(tmp_path: Path) -> None:
     var, log, port = tmp_path / "a path with spaces" / "var", tmp_path / "log", free_port()
     command = ("manage.py", "run", "--no-demo")

@@ -82,7 +82,7 @@ def deadlocks() -> int:
         return int(cursor.fetchone()[0])
 
 
-@pytest.mark.parametrize("seconds", [25, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [15, pytest.param(60, marks=pytest.mark.long)])
 def test_a_crowd_that_is_killed_at_random_breaks_no_promise(market: User, letterbox: Path, seconds: int) -> None:
     chance = random.Random(7)
     before = deadlocks()

@@ -36,7 +36,7 @@ def _with_arguments(pattern: Any) -> str:
 ADDRESSES = sorted({address for address in addresses(get_resolver().url_patterns) if "/static/" not in address})
 
 
-@pytest.mark.parametrize("who", ["nobody", "coordinator"])
+@pytest.mark.parametrize("who", ["nobody", pytest.param("coordinator", marks=pytest.mark.long)])
 def test_no_answer_is_kept_but_what_everybody_may_know(
     client: Client, who: str, request: pytest.FixtureRequest, hospital: Organisation, maker: Organisation
 ) -> None:

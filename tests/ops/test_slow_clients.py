@@ -72,6 +72,7 @@ def test_the_site_answers_beside_thirty_slow_clients(port: int, kind: str) -> No
         assert max(seconds_of(port, "/healthz") for _ in range(10)) < 5
 
 
+@pytest.mark.long
 def test_a_header_that_does_not_end_is_cut_off(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=HEADER_SECONDS + 20) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n")

@@ -14,7 +14,8 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-
 # Set by the program, or said about the post and not about the goods.
 OF_THE_PROGRAM = """
     id organisation posted_by quantity_reserved state state_code state_note published_at confirmed_at asked_at
-    review_requested_at match_requested_at match_claimed_until source source_key created_at updated_at updated_hour
+    escalates_at review_requested_at match_requested_at match_claimed_until source source_key
+    created_at updated_at updated_hour
 """
 
 

@@ -177,6 +177,7 @@ while True:
 
 
 @pytest.mark.servers
+@pytest.mark.long
 def test_a_worker_killed_while_it_matches_loses_and_doubles_nothing() -> None:
     hospital = OrganisationFactory.create()
     member(hospital)
@@ -212,6 +213,7 @@ def test_a_worker_killed_while_it_matches_loses_and_doubles_nothing() -> None:
 
 
 @pytest.mark.servers
+@pytest.mark.long
 def test_redis_flushed_between_commit_and_task_costs_seconds_and_no_match(hospital: Organisation) -> None:
     import redis
     from django.conf import settings
