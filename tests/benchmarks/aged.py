@@ -184,7 +184,7 @@ def pages() -> Table:
 
             def ask(path: str = path, headers: Mapping[str, str] = headers, client: Client = client) -> int:
                 response = client.get(f"/{path}", headers=headers)
-                b"".join(response.streaming_content) if response.streaming else response.content
+                b"".join(response)  # an export is made while it is read
                 return response.status_code
 
             if ask() == 200:
@@ -268,10 +268,12 @@ def run(*, needs: int, posts: int, seed: int, explain: bool) -> None:
         speed["young"] = needs_a_second(seed, posts)
     _compare("Tasks with nothing to do", of_tasks)
     _compare("Pages, lists and exports", of_pages, at_most=MOST_MILLISECONDS)
-    share = speed["B"] / speed["young"]
+    of_young = speed["B"] / speed["young"]
     print("\nMatching, needs a second: " + ", ".join(f"{name} {value:.1f}" for name, value in speed.items()))
     row(
-        f"B as a share of young, at least {LEAST_OF_YOUNG}", f"{share:.2f}", "" if share >= LEAST_OF_YOUNG else "MISSED"
+        f"B as a share of young, at least {LEAST_OF_YOUNG}",
+        f"{of_young:.2f}",
+        "" if of_young >= LEAST_OF_YOUNG else "MISSED",
     )
 
 

@@ -81,7 +81,7 @@ def _alter(change: str, named: list[tuple[type[models.Model], models.Field[objec
     with connection.cursor() as cursor:
         for model, field, value in named:
             table, column = sql.Identifier(model._meta.db_table), sql.Identifier(str(field.column))
-            made = sql.SQL("ALTER TABLE {table} " + change)  # type: ignore[arg-type]  # ours
+            made = sql.SQL("ALTER TABLE {table} " + change)
             cursor.execute(made.format(table=table, column=column, value=sql.Literal(value)))
 
 

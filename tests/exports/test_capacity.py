@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,13 @@ place = ExportPlace(sys.argv[1], [])
 print("held", flush=True)
 time.sleep(60)
 """
+
+
+@pytest.fixture(autouse=True)
+def places(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Places of this test alone: other tests pull exports at the same time."""
+    settings.VAR_DIR = tmp_path
+    monkeypatch.setenv("VAR_DIR", str(tmp_path))
 
 
 def test_a_node_makes_two_at_once_and_a_made_one_makes_room() -> None:
