@@ -1,6 +1,7 @@
 import datetime as dt
 import threading
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -473,7 +474,7 @@ def test_a_need_whose_day_is_over_can_still_be_amended(log_in: Login, buyer: Use
         "quantity_kind": "exact",
         "urgency": demand.urgency,
         "region": demand.region_id,
-        "needed_by": timezone.localdate(demand.needed_by).isoformat(),
+        "needed_by": timezone.localdate(demand.needed_by, ZoneInfo(buyer.time_zone)).isoformat(),
     }
 
     response = log_in(buyer).post(f"/needs/{demand.pk}/amend/", form)
