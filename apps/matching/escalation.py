@@ -44,9 +44,11 @@ def escalate_due(*, now: dt.datetime | None = None, limit: int = 200) -> Done:
 
 
 def _escalate_each(
-    due: PostQuerySet[PostRow], escalate: Callable[[PostRow, PolicyValues, dt.datetime], int], now: dt.datetime,
+    due: PostQuerySet[PostRow],
+    escalate: Callable[[PostRow, PolicyValues, dt.datetime], int],
+    now: dt.datetime,
     limit: int,
-) -> int:  # fmt: skip
+) -> int:
     pks = list(due.order_by("escalates_at").values_list("pk", flat=True)[:limit])
     if not pks:
         return 0

@@ -99,9 +99,12 @@ def _all(step: Callable[..., Done], now: dt.datetime | None) -> Done:
     return done
 
 
+@transaction.atomic
 def count_due(*, up_to: int, now: dt.datetime | None = None) -> int:
-    """How many needs wait to be matched; not counted beyond `up_to`."""
-    return Demand.objects.awaiting_match(now or timezone.now())[:up_to].count()
+    """How many needs wait to be matched and could be claimed; not counted beyond `up_to`."""
+    # Locked rows are passed over as in a claim. A need that somebody keeps locked would otherwise be waited for in a
+    # loop of empty sweeps.
+    return len(Demand.objects.next_to_match(now or timezone.now()).values_list("pk")[:up_to])
 
 
 def match_due(*, now: dt.datetime | None = None, limit: int = BATCH) -> Done:

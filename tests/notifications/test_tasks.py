@@ -8,6 +8,7 @@ from django.core.cache import cache
 from django.db import connections, transaction
 from kombu import Connection
 
+from apps.demands.models import Demand
 from apps.matching.tasks import TURN, sweep
 from apps.notifications.tasks import clear_wake_mark, send_emails, wake, wake_senders
 from cosmomatch.celery import app
@@ -113,3 +114,18 @@ def test_more_than_a_turn_calls_another_worker_for_help() -> None:
     app.control.purge()
     sweep()
     assert waiting("celery") == 2, "another worker helps at once, and one goes on with what is left"
+
+
+def test_a_need_that_somebody_keeps_locked_is_not_swept_for_in_a_loop() -> None:
+    demand = DemandFactory.create(queued=True)
+    with transaction.atomic(), ThreadPoolExecutor(1) as other:
+        Demand.objects.select_for_update(no_key=True).get(pk=demand.pk)
+        other.submit(_sweep_on_its_own).result()
+    assert waiting("celery") == 0
+
+
+def _sweep_on_its_own() -> None:
+    try:
+        sweep()
+    finally:
+        connections.close_all()
