@@ -113,7 +113,7 @@ def _claim(due: MessageQuerySet, now: dt.datetime, *, most: int) -> list[Message
     """Take the first messages of `due` for the time of the lease."""
     # Two steps, because a query with a window takes no locks.
     places = {pk: place for place, pk in enumerate(due.values_list("pk", flat=True)[:most])}
-    free = Message.objects.due(now).filter(pk__in=places).select_related("user", "endpoint")
+    free = Message.objects.due(now).filter(pk__in=places).select_related("user", "endpoint__organisation")
     # Several workers claim side by side: each skips the rows that another one has locked.
     batch = list(free.select_for_update(of=["self"], skip_locked=True, no_key=True))
     # What was tried before comes last, so that a message that kills its sender does so when the others are sent.
