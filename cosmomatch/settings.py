@@ -236,6 +236,8 @@ WEB_THREADS = whole("WEB_THREADS", 4, least=1, most=64)
 WORKER_PROCESSES = whole("WORKER_PROCESSES", 2, least=1, most=64)
 # What this process is. The web server says so by itself (apps/ops/web.py); a command is what says nothing.
 PROCESS = one_of("PROCESS", "command", "web", "worker", "sender")
+# Here the loops of workers and beat each touch a file. Who looks at it from outside ends a process that is silent.
+HEARTBEAT_DIR = text("HEARTBEAT_DIR")
 # How many exports one node makes at once; they share the threads and the database with the pages.
 EXPORTS_AT_ONCE = whole("EXPORTS_AT_ONCE", 2, least=1, most=64)
 
@@ -343,9 +345,14 @@ CACHES = {
 
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# An error that Redis answers with counts as a lost connection, too. Read-only after a failover, or out of memory, it
+# passes, and without this the worker would end or hang.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_WORKER_CONSUMER = "apps.ops.consumer:WatchedConsumer"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 300,  # a task of a killed worker is given to another after this; no task may take longer
     "socket_connect_timeout": 2,
+    "socket_timeout": 5,  # a server that hangs; the loop itself asks for one second at a time
     "socket_keepalive": True,
     "max_retries": 0,  # publishing a wake-up must not hold up a request: the sweep will find the rows
 }
