@@ -23,6 +23,8 @@ from django.utils.translation import gettext_lazy as _
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from apps.core.postgresql.connections import bounded
+
 django_stubs_ext.monkeypatch()  # lets `models.Field[str, str]` and `ModelAdmin[User]` be written
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -290,7 +292,7 @@ def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any
     if any(said):
         options["options"] = " ".join(filter(None, said))
     settings: dict[str, Any] = {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "apps.core.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
@@ -301,8 +303,17 @@ def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any
         "OPTIONS": {"connect_timeout": "5", **options},
     }
     if pool_size:
-        # The pool's own 30 s would stall every command while the database is away.
-        settings["OPTIONS"]["pool"] = {"min_size": 0, "max_size": pool_size, "timeout": 5, "max_idle": 60}
+        settings["OPTIONS"]["pool"] = {
+            "min_size": 0,
+            "max_size": pool_size,
+            "max_idle": 60,
+            # The pool's own 30 s would stall every command while the database is away, and its five minutes of trying
+            # again, later and later, would last longer than what ended.
+            "timeout": 5,
+            "reconnect_timeout": 5,
+            # A little later than PostgreSQL itself ends a statement.
+            "connection_class": bounded(STATEMENT_SECONDS + 5 if STATEMENT_SECONDS else None),
+        }
     return settings
 
 

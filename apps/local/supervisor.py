@@ -7,6 +7,7 @@ again, later and later while it keeps dying. One that hangs is ended first: its 
 import contextlib
 import fcntl
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -277,8 +278,8 @@ def answers_ready(port: int, host: str) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
     try:
         connection.request("GET", "/readyz", headers={"Host": host})
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
+        return set(json.load(connection.getresponse())["checks"].values()) == {"ok"}
+    except (OSError, http.client.HTTPException, ValueError):
         return False
     finally:
         connection.close()

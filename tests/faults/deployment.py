@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
+import threading
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -92,11 +96,14 @@ class Deployment:
             eventually(lambda: self.ask("/healthz").status == 200, "the web server")
             yield process
 
-    def ask(self, path: str, body: Any = None, *, seconds: float = 30, **headers: str) -> Answer:
+    def ask(
+        self, path: str, body: Any = None, headers: Mapping[str, str] = MappingProxyType({}), *, seconds: float = 30
+    ) -> Answer:
         """What the site answers; status 0 if there is no answer in time."""
         url = f"http://127.0.0.1:{self.port}{path}"
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(url, data, {"Content-Type": "application/json"} | headers)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        form = {} if body is None else {"Content-Type": "application/json"}
+        request = urllib.request.Request(url, data, form | dict(headers))
         try:
             with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310  the same
                 return Answer(answer.status, answer.headers, answer.read().decode())
@@ -104,6 +111,14 @@ class Deployment:
             return Answer(error.code, error.headers, error.read().decode())
         except OSError as error:
             return Answer(0, {}, str(error))
+
+    def post_form(self, path: str, **fields: str) -> Answer:
+        """Send the form of a page, as a browser does that has just opened it."""
+        page = self.ask(path)
+        token = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page.body)[0]
+        cookie = page.headers["Set-Cookie"].split(";")[0]
+        data = urllib.parse.urlencode(fields | {"csrfmiddlewaretoken": token}).encode()
+        return self.ask(path, data, {"Content-Type": "application/x-www-form-urlencoded", "Cookie": cookie})
 
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
@@ -130,9 +145,27 @@ class Deployment:
                 stack.callback(self.sql, "ALTER SYSTEM RESET default_transaction_read_only")
                 self.sql("SELECT pg_reload_conf()")
             if "Redis" in names:
-                self.redis.execute_command("REPLICAOF", "127.0.0.1", "1")
-                stack.callback(self.redis.execute_command, "REPLICAOF", "NO", "ONE")
+                replica_of: Any = self.redis.replicaof
+                replica_of("127.0.0.1", 1)
+                stack.callback(replica_of, "NO", "ONE")
             yield
+
+    @contextmanager
+    def emptied(self) -> Iterator[None]:
+        """Somebody empties Redis again and again."""
+        stop = threading.Event()
+
+        def empty() -> None:
+            while not stop.wait(0.001):
+                self.redis.flushall()
+
+        thread = threading.Thread(target=empty)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     @contextmanager
     def full_memory(self) -> Iterator[None]:
@@ -159,5 +192,5 @@ def copy_of_tables(**connected: Any) -> bytes:
 
 
 def restore(dump: bytes, url: str) -> None:
-    command = [postgres_binaries(None).path / "pg_restore", "--no-owner", "--exit-on-error", f"--dbname={url}"]
+    command = [str(postgres_binaries(None).path / "pg_restore"), "--no-owner", "--exit-on-error", f"--dbname={url}"]
     subprocess.run(command, input=dump, check=True)
