@@ -388,10 +388,17 @@ def amend_offer(
     The lowest tier and the newest hold go first; accepted quantities stay. Raises as `supply.amending.amend_offer`.
     """
     now = now or timezone.now()
+    held = Match.objects.held().filter(offer=offer)
+    asking: list[int] = []
     if changes.get("quantity") is not None:
-        held = Match.objects.held().filter(offer=offer)
-        asking = list(held.values_list("demand_id", flat=True))
+        asking += held.values_list("demand_id", flat=True)
+    if "origin_region" in changes:
+        # Its matches show the region, so they are touched after the offer. A need that asks its backup has the match
+        # first, and then waits for the offer.
+        asking += Match.objects.filter(offer=offer, state=MatchState.STANDBY).values_list("demand_id", flat=True)
+    if asking:
         lock(asking, [offer.pk])
+    if changes.get("quantity") is not None:
         too_much = Offer.objects.get(pk=offer.pk).quantity_reserved - changes["quantity"]
         unmet = []
         for match in held.filter(demand__in=asking).shown().order_by("-tier", "-pk"):
