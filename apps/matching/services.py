@@ -54,6 +54,7 @@ from apps.matching.scoring.eligibility import Reason, why_not
 from apps.matching.scoring.facts import Need, Rules
 from apps.matching.scoring.ranking import BeyondRanking, Ranked
 from apps.matching.search.best import load_shortlists
+from apps.notifications.promises import Promise, observe
 from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
@@ -150,8 +151,16 @@ def _match(
         plan.add(part)
         shortages |= why
     done = write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
+    _count_waits(plan, demands)
     shortfalls.note_plan(plan, shortages, demands, policy, now)
     return done
+
+
+def _count_waits(plan: Plan, demands: Sequence[Demand]) -> None:
+    """Count how long the needs waited for which somebody was asked."""
+    served, moment = {hold.need_id for hold in plan.holds}, timezone.now()
+    since = [demand.match_requested_at for demand in demands if demand.pk in served]
+    observe(Promise.POST_TO_ASKED, [(moment - queued).total_seconds() for queued in since if queued])
 
 
 def _decide(

@@ -14,7 +14,8 @@ An organisation has at most one of them at a time, so its slow endpoints cost on
 import datetime as dt
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import Final
@@ -27,6 +28,7 @@ from django.utils import timezone
 from apps.notifications import backoff, services
 from apps.notifications.channels import DeliveryError, EndpointGoneError, RouteDownError, Sender, email, sms, webhook
 from apps.notifications.models import Channel, Message, MessageQuerySet, MessageState
+from apps.notifications.promises import Promise, observe
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +40,8 @@ LEASE: Final = dt.timedelta(seconds=30)
 RUN_SECONDS: Final = 60
 # How soon a batch is tried again when its server is down. The server is asked by one message of each batch.
 ROUTE_DOWN: Final = dt.timedelta(seconds=20)
+# What is promised within seconds: that a supplier is asked, and that the other side hears of an answer.
+PROMISED: Final = {"match.proposed": Promise.ASKED_TO_TOLD, "match.accepted": Promise.ANSWER_TO_TOLD}
 # Webhooks under way at once, each to another organisation.
 LANES: Final = 8
 # While webhooks are under way and lanes are free, how often is looked for new ones.
@@ -74,6 +78,7 @@ def _send_one_by_one(channel: str, sender: Callable[[], Sender], now: dt.datetim
                 break
             connection = connection or stack.enter_context(sender())
             handed_over, is_up = _send_batch(batch, connection, until, now)
+            _count_promises(batch)
             sent += handed_over
     return sent
 
@@ -163,6 +168,16 @@ def _send_batch(batch: Sequence[Message], channel: Sender, until: float, now: dt
     return sent, True
 
 
+def _count_promises(batch: Iterable[Message]) -> None:
+    """Count how long those of these messages waited that were handed over and are promised within seconds."""
+    waited: dict[Promise, list[float]] = defaultdict(list)
+    for message in batch:
+        if message.sent_at and (promise := PROMISED.get(message.event)):
+            waited[promise].append((message.sent_at - message.created_at).total_seconds())
+    for promise, seconds in waited.items():
+        observe(promise, seconds)
+
+
 def _may_try(message: Message, now: dt.datetime) -> bool:
     """False for a message that is given up here, because the attempts that were counted ended their processes."""
     if message.attempts <= backoff.MAX_ATTEMPTS:
@@ -220,6 +235,7 @@ def _mark(message: Message, error: BaseException | None, now: dt.datetime) -> in
 
 
 def _mark_sent(message: Message, now: dt.datetime) -> int:
+    message.sent_at = now
     return _own([message], state=MessageState.SENT, sent_at=now, error="")
 
 
