@@ -80,6 +80,7 @@ def metrics_page(request: HttpRequest) -> HttpResponse:
     # In a registry of its own, because these figures are the database's: adding up processes would multiply them.
     work = prometheus_client.CollectorRegistry()
     work.register(metrics.WorkCollector())
+    work.register(metrics.PromiseCollector())
     return HttpResponse(
         prometheus_client.generate_latest(registry) + prometheus_client.generate_latest(work),
         content_type=prometheus_client.CONTENT_TYPE_LATEST,
