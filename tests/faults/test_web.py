@@ -10,7 +10,8 @@ import pytest
 from tests.faults.deployment import Answer, Deployment
 from tests.local.processes import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.long]
+# Without the mark no test database is made, and there would be no tables to copy.
+pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.django_db]
 
 READS = ("/", "/login/", "/api/v1/items/", "/api/v1/stats/")
 

@@ -15,7 +15,8 @@ from cosmomatch import celery_app
 from tests.faults.deployment import CELERY, Deployment
 from tests.local.processes import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.long]
+# Without the mark no test database is made, and there would be no tables to copy.
+pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.django_db]
 
 TROUBLES: dict[str, Callable[[Deployment], AbstractContextManager[None]]] = {
     "read-only": lambda deployment: deployment.read_only("PostgreSQL", "Redis"),
