@@ -44,12 +44,18 @@ def observe(promise: Promise, seconds: Iterable[float]) -> None:
     added["milliseconds"] = round(sum(taken) * 1000)
     try:
         for name, number in added.items():
-            key = _key(promise, name)
-            # `incr` is atomic but wants a value to begin with, and only the first `add` of all processes sets it.
-            cache.add(key, 0, timeout=None)
-            cache.incr(key, number)
-    except (RedisError, ValueError) as error:  # a ValueError: emptied between the two
+            _add(_key(promise, name), number)
+    except (RedisError, ValueError) as error:
         log.warning("promise_not_counted", promise=promise, error=str(error))
+
+
+def _add(key: str, number: int) -> None:
+    """Add to a counter. Raises `RedisError`, and `ValueError` if Redis is emptied this moment."""
+    try:
+        cache.incr(key, number)
+    except ValueError:  # there is none yet; of all processes, the first `add` sets it
+        cache.add(key, 0, timeout=None)
+        cache.incr(key, number)
 
 
 def histograms() -> dict[Promise, Histogram]:

@@ -124,7 +124,7 @@ def test_a_backup_that_is_asked_while_its_offer_moves_waits_in_one_order() -> No
     assert Offer.objects.get(pk=backup.offer_id).origin_region_id == "110000"
 
 
-@pytest.mark.parametrize("round_", range(3))
+@pytest.mark.parametrize("round_", [0, *(pytest.param(number, marks=pytest.mark.long) for number in (1, 2))])
 def test_an_answer_a_deadline_a_pause_and_a_hospital_at_once_agree(round_: int) -> None:
     offer = OfferFactory.create(quantity=1000)
     poor = DemandFactory.create(organisation=OrganisationFactory.create(kind="enterprise"), quantity=1000)
