@@ -40,7 +40,8 @@ class PerMinuteThrottle(BaseThrottle):
         self.left = WINDOW - now % WINDOW
         try:
             count = self._count(f"throttle:{caller}:{int(now // WINDOW)}")
-        except (RedisError, OSError) as error:
+        # ValueError: what was counted was deleted meanwhile.
+        except (RedisError, OSError, ValueError) as error:
             log.warning("throttling_without_redis", error=str(error))
             PerMinuteThrottle.resting_until = time.monotonic() + REST_AFTER_FAILURE
             return True

@@ -62,10 +62,10 @@ def _kept() -> dict[str, Any]:
     """The sums of this hour, from the cache. Without Redis they come from the database, so that the page stays."""
     try:
         kept: dict[str, Any] | None = cache.get(KEY)
+        if kept is None:
+            kept = published_stats().as_json()
+            cache.set(KEY, kept, KEPT_FOR)
     except (RedisError, OSError) as error:
         log.warning("stats_without_redis", error=str(error))
         return published_stats().as_json()
-    if kept is None:
-        kept = published_stats().as_json()
-        cache.set(KEY, kept, KEPT_FOR)
     return kept
