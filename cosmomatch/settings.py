@@ -20,8 +20,6 @@ import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from apps.core.postgresql.connections import bounded
 
@@ -347,10 +345,10 @@ def redis_databases(url: str) -> tuple[str, str]:
 CELERY_BROKER_URL, CACHE_URL = redis_databases(REDIS_URL)
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "cosmomatch.cache.RestingRedisCache",
         "LOCATION": CACHE_URL,
-        # By default redis-py tries a dead server ten times: 3.4 s a call.
-        "OPTIONS": {"retry": Retry(NoBackoff(), 0), "socket_connect_timeout": 2, "socket_timeout": 2},
+        # A post does without the cache, so it may cost one time-out.
+        "OPTIONS": {"socket_connect_timeout": 0.8, "socket_timeout": 0.8},
     }
 }
 

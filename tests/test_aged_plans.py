@@ -81,7 +81,9 @@ def test_what_waits_is_counted_on_every_page_only_so_far(monkeypatch: pytest.Mon
     ("name", "place", "index"), [("escalated", "420000", "demand_escalated"), ("offers", "CN", "offer_unanswered")]
 )
 def test_a_queue_of_the_desk_is_read_by_its_index(name: str, place: str, index: str) -> None:
-    user = Membership.objects.filter(organisation__kind="coordinator", organisation__region=place).order_by("pk")[0].user
+    user = (
+        Membership.objects.filter(organisation__kind="coordinator", organisation__region=place).order_by("pk")[0].user
+    )
     rows = QUEUES[name].rows(user, timezone.now())
 
     def read() -> int:
