@@ -28,6 +28,7 @@ app.conf.task_routes = {
     "apps.notifications.tasks.send_texts": {"queue": "sms"},
     "apps.notifications.tasks.send_webhooks": {"queue": "webhook"},
     "apps.supply.tasks.import_sheets": {"queue": "imports"},
+    "apps.exports.tasks.count_regions": {"queue": "imports"},
 }
 
 
@@ -55,6 +56,7 @@ app.conf.beat_schedule = {
     "age demands": every(60, "apps.demands.tasks.sweep"),
     "age offers": every(60, "apps.supply.tasks.sweep"),
     "forget answers kept for repeats": every(3600, "apps.api.tasks.forget_old_keys"),
+    "count what partners found too old": every(60, "apps.exports.tasks.count_regions"),
     "forget old tombstones": every(3600, "apps.exports.tasks.forget_tombstones"),
     "import sheets": every(15, "apps.supply.tasks.import_sheets"),
     "forget ended sessions": every(3600, "apps.portal.tasks.forget_ended_sessions"),

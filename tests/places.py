@@ -135,6 +135,7 @@ ANYBODYS: Final = {
     "usersessions_usersession",
     "django_admin_log",
     "exports_publication",
+    "exports_regionsums",
     "fulfilment_contactreveal",
 }
 # What a person writes without being anything to the organisation that the body names.

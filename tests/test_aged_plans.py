@@ -11,6 +11,7 @@ from pytest_django import DjangoDbBlocker
 
 from apps.accounts.models import Membership, Organisation, User
 from apps.accounts.permissions import OrganisationKind
+from apps.demands.models import Demand
 from apps.fulfilment.models import Order
 from apps.matching import services as matching
 from apps.matching.models import Match
@@ -94,3 +95,13 @@ def test_a_queue_of_the_desk_is_read_by_its_index(name: str, place: str, index: 
     with connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {index}")
     assert by_index * 2 < read()
+
+
+def test_a_partners_page_reads_kept_sums_and_the_first_that_are_stuck(client: Client) -> None:
+    user = Membership.objects.get(organisation__kind="government", organisation__region="420000", role="manager").user
+    client.force_login(user)
+    first = client.get("/partner/")  # counts
+    assert first.context["stuck"].next_url
+
+    # What is counted is every need with its matches and orders.
+    assert rows_read(lambda: client.get("/partner/")) < Demand.objects.count()

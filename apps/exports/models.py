@@ -192,3 +192,21 @@ class Publication(models.Model):
 
     def __str__(self) -> str:
         return str(self.hour)
+
+
+class RegionSums(models.Model):
+    """What is needed, offered and received in one region, as it was last counted (`exports.region_sums`)."""
+
+    path = models.CharField(_("path"), max_length=50, primary_key=True)
+    counted_at = models.DateTimeField(_("counted"))
+    # When a reader found them too old: the queue of what is to be counted anew.
+    asked_at = models.DateTimeField(null=True, blank=True)
+    sums: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("sums"))
+
+    class Meta:
+        verbose_name = _("sums of a region")
+        verbose_name_plural = _("sums of regions")
+        default_permissions: ClassVar = ()
+
+    def __str__(self) -> str:
+        return self.path

@@ -2,10 +2,18 @@
 
 from celery import shared_task
 
-from apps.exports import services
+from apps.exports import region_sums, services
+from apps.notifications.tasks import clear_wake_mark
 
 
 @shared_task
 def forget_tombstones() -> int:
     """Delete tombstones that are older than they are kept; returns how many."""
     return services.forget_tombstones()
+
+
+@shared_task
+def count_regions() -> int:
+    """Count the sums of regions that readers found too old; returns of how many."""
+    clear_wake_mark(count_regions)
+    return region_sums.count_asked()

@@ -36,6 +36,7 @@ KEPT: Final = {
     "duplicates.DuplicateProposal": "findings",
     "duplicates.OrganisationMerge": "moved",
     "exports.Publication": "sums behind",
+    "exports.RegionSums": "sums",
     "exports.Tombstone": "dataset region",
     "fulfilment.Order": "currency",
     "matching.Escalation": "tried",

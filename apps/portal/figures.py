@@ -4,15 +4,12 @@ Nothing here names an organisation. The public sums, and what of them is shown, 
 """
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 from django.core.cache import cache
-from django.db import connection
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, Q
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -21,6 +18,8 @@ from apps.core.disclosure import LEAST_ORGANISATIONS
 from apps.demands.models import Demand, DemandState
 from apps.exports import stats
 from apps.exports.publishing import published_stats, rounded
+from apps.exports.region_sums import Row
+from apps.exports.waits import Wait, waits
 from apps.fulfilment.models import Order
 from apps.supply.models import Offer
 
@@ -61,7 +60,7 @@ class PublicBoard:
     places: list[SumByName]
     also_needed: list[str]
     headline: dict[str, int]
-    waits: dict[str, "Wait"]
+    waits: dict[str, Wait]
 
     @property
     def median_wait(self) -> dt.timedelta | None:
@@ -121,80 +120,7 @@ def _headline() -> dict[str, int]:
     return {name: rounded(number) or 0 for name, number in exact.items()}
 
 
-@dataclass(frozen=True)
-class Wait:
-    median: dt.timedelta
-    needs: int
-    organisations: int
-
-
-def waits(within: str = "") -> dict[str, Wait]:
-    """How long needs waited from being posted to the contact, by province; "" is all together.
-
-    The contact is there when the first order is: both come with the acceptance.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH first AS (
-                SELECT d.id, d.organisation_id, split_part(r.path, '/', 2) AS province,
-                       min(o.created_at) - d.opened_at AS wait
-                FROM demands_demand d
-                JOIN catalogue_region r ON r.code = d.region_id
-                JOIN matching_match m ON m.demand_id = d.id
-                JOIN fulfilment_order o ON o.match_id = m.id
-                WHERE d.opened_at IS NOT NULL AND starts_with(r.path, %s)
-                GROUP BY d.id, r.path
-            )
-            SELECT coalesce(province, ''), percentile_cont(0.5) WITHIN GROUP (ORDER BY greatest(wait, interval '0')),
-                   count(*), count(DISTINCT organisation_id)
-            FROM first
-            GROUP BY GROUPING SETS ((province), ())
-            HAVING count(*) > 0
-            """,
-            [within],
-        )
-        return {province: Wait(median, needs, bodies) for province, median, needs, bodies in cursor.fetchall()}
-
-
 # --- For who may see everything of a region ---------------------------------------------------------------------------
-
-MEASURES: Final = ("needed", "offered", "matched", "delivered")
-Row = dict[str, int]
-"""Base units by measure."""
-
-
-def in_region(paths: Sequence[str]) -> dict[str, Row]:
-    """By item key: still needed, of that promised, delivered so far; and what is free of the region's own offers.
-
-    Two queries for each path. An item of which there is nothing at all is left out.
-    """
-    rows: defaultdict[str, Row] = defaultdict(lambda: dict.fromkeys(MEASURES, 0))
-    for path in outermost(paths):
-        needs = Demand.objects.filter(region__path__startswith=path).alias(
-            to_come=Demand.target.expression() - F("quantity_received")
-        )
-        of_needs = {
-            "needed": Sum("to_come", filter=Q(state__in=[DemandState.OPEN, DemandState.MATCHED], to_come__gt=0)),
-            "matched": Sum(Demand.quantity_outstanding.expression()),
-            "delivered": Sum("quantity_received"),
-        }
-        offers = Offer.objects.published().filter(origin_region__path__startswith=path)
-        of_offers = {"offered": Sum(Offer.quantity_free.expression())}
-        by_item: tuple[QuerySet[Any, Any], ...] = (
-            needs.order_by().values("item__key").annotate(**of_needs),
-            offers.order_by().values("item__key").annotate(**of_offers),
-        )
-        for sums in chain.from_iterable(by_item):
-            for measure in MEASURES:
-                if quantity := sums.get(measure):
-                    rows[sums["item__key"]][measure] += int(quantity)
-    return dict(rows)
-
-
-def outermost(paths: Sequence[str]) -> list[str]:
-    """Without those that lie in another of them: nothing is counted twice."""
-    return sorted({path for path in paths if not any(path != other and path.startswith(other) for other in paths)})
 
 
 def items_of(keys: Iterable[str]) -> dict[str, Item]:

@@ -9,12 +9,13 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import User
 from apps.catalogue.models import Item, Region
 from apps.demands.models import Demand
+from apps.exports.region_sums import outermost
 from apps.matching.explanation.outlook_wording import listed
 from apps.matching.models import Replay, ReplayedNeed
 from apps.matching.simulation import previews
 from apps.matching.simulation.replay import Total
 from apps.policy.values import PolicyValues
-from apps.portal import figures, places, policies
+from apps.portal import places, policies
 from apps.supply.models import Offer
 
 
@@ -74,7 +75,7 @@ def sums(replay: Replay, user: User) -> Sums | None:
     before, after = (replay.totals.get(side, {}) for side in ("before", "after"))
     if "kinds" in before:
         return None
-    watched = figures.outermost(user.watched_regions)
+    watched = outermost(user.watched_regions)
     for code, path in Region.objects.filter(pk__in=list(before)).values_list("pk", "path"):
         root = next((root for root in watched if path.startswith(root)), None)
         # A replay covers the whole country. Its readers see the sums of what they watch.

@@ -140,17 +140,3 @@ def test_the_page_of_an_item_takes_as_many_queries_whatever_its_size(
 
     with django_assert_num_queries(14):  # and the names of places
         assert client.get(f"/?item=item.0.{size}").status_code == 200
-
-
-def test_the_sums_of_a_region_are_of_its_own_needs_and_offers() -> None:
-    item = ItemFactory.create(key="gloves", trial_lot=30)
-    DemandFactory.create(item=item, quantity=1000, quantity_matched=300, quantity_received=100)
-    DemandFactory.create(item=item, quantity=None, quantity_kind="unspecified")
-    DemandFactory.create(item=item, quantity=70, state=DemandState.CANCELLED, quantity_matched=50, quantity_received=50)
-    OfferFactory.create(item=item, origin_region=region("420106"), quantity=500, quantity_reserved=200)
-    OfferFactory.create(item=item, origin_region=region("440300"), quantity=9)
-    DemandFactory.create(item=item, region=region("110102"), quantity=8)
-    OfferFactory.create(item=ItemFactory.create(key="full"), quantity=60, quantity_reserved=60)
-
-    in_hubei = {"needed": 930, "matched": 200, "delivered": 150, "offered": 300}
-    assert figures.in_region(["CN/420000/", "CN/420000/420100/"]) == {"gloves": in_hubei}

@@ -1,18 +1,24 @@
 """What a government department sees of its region: everything but contacts."""
 
 import datetime as dt
+from functools import reduce
+from operator import or_
 
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
-from django.db.models import Count, Q
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.accounts.permissions import Permission, can
-from apps.demands.models import Demand, DemandState
+from apps.catalogue.models import Region
+from apps.demands.models import Demand
+from apps.exports import region_sums
+from apps.exports.tasks import count_regions
+from apps.notifications.tasks import wake
 from apps.portal import figures, places
+from apps.portal.paging import in_order
 from apps.portal.views.account import own_tokens
 from apps.portal.web import user_of
 
@@ -23,44 +29,31 @@ DATASETS = ("demands", "offers", "matches", "orders", "shipments", "deliveries")
 @login_required
 @require_GET
 def dashboard(request: HttpRequest) -> HttpResponse:
-    user = user_of(request)
+    user, now = user_of(request), timezone.now()
     if not can(user, Permission.WATCH_REGION):
         raise Http404
-    paths = user.watched_regions
-    rows = figures.in_region(paths)
-    items = figures.items_of(rows)
-    ordered = sorted(rows.items(), key=lambda one: (one[1]["needed"], one[1]["offered"]), reverse=True)
+    watched, is_old = region_sums.sums_of(user.watched_regions, now=now)
+    if is_old:
+        wake(count_regions)
+    items = figures.items_of(watched.items)
+    ordered = sorted(watched.items.items(), key=lambda one: (one[1]["needed"], one[1]["offered"]), reverse=True)
 
-    now = timezone.now()
-    mine = Q()
-    for path in paths:
-        mine |= Q(region__path__startswith=path)
-    visibility = Demand.objects.filter(mine)
+    within = Region.objects.filter(reduce(or_, (Q(path__startswith=path) for path in user.watched_regions)))
     stuck = (
-        visibility.open()
-        .filter(
-            Q(escalations__for_approval=False) | Q(escalates_at__lte=now) | Q(opened_at__lte=now - dt.timedelta(days=1))
-        )
-        .distinct()
-        .shown()
-        .annotate(times_escalated=Count("escalations", filter=Q(escalations__for_approval=False)))
+        Demand.objects.open()
+        .filter(region__in=within.values("pk"))
+        .filter(Q(escalation_level__gt=0) | Q(opened_at__lte=now - dt.timedelta(days=1)))
         .order_by("opened_at", "pk")
     )
-    waits: dict[str, figures.Wait] = {}
-    for path in figures.outermost(paths):
-        waits |= figures.waits(path)
+    waits = dict(watched.waits)
     overall = waits.pop("", None)
     names = places.names_of(waits)
     context = {
         "regions": [organisation.region for organisation in user.organisations_with(Permission.WATCH_REGION)],
         "rows": [(items[key], row, figures.bars(row)) for key, row in ordered if key in items],
-        "stuck": Paginator(stuck, _STUCK_A_PAGE).get_page(request.GET.get("page")),
-        "counts": visibility.aggregate(
-            open=Count("pk", filter=Q(state=DemandState.OPEN)),
-            matched=Count("pk", filter=Q(state=DemandState.MATCHED)),
-            fulfilled=Count("pk", filter=Q(state=DemandState.FULFILLED)),
-            stale=Count("pk", filter=Q(state=DemandState.STALE)),
-        ),
+        "stuck": in_order(request, stuck, size=_STUCK_A_PAGE, shown=Demand.objects.shown()),
+        "counts": watched.needs,
+        "as_of": watched.as_of,
         "overall": overall,
         "waits": [(places.in_words(names.get(code)), wait) for code, wait in sorted(waits.items())],
         "datasets": DATASETS,

@@ -1,0 +1,127 @@
+"""The sums of regions for those who watch them, kept with their moment: one process counts while others read.
+
+Nothing here is hidden or rounded: whoever watches a region may see every row behind it.
+"""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.utils import timezone
+
+from apps.demands.models import Demand, DemandState
+from apps.exports.models import RegionSums
+from apps.exports.waits import Wait, waits
+from apps.supply.models import Offer
+
+# What is older is counted anew, and shown until that is done.
+FRESH: Final = dt.timedelta(minutes=10)
+COUNTED: Final = (DemandState.OPEN, DemandState.MATCHED, DemandState.FULFILLED, DemandState.STALE)
+MEASURES: Final = ("needed", "offered", "matched", "delivered")
+Row = dict[str, int]
+"""Base units by measure."""
+
+
+def in_region(paths: Sequence[str]) -> dict[str, Row]:
+    """By item key: still needed, of that promised, delivered so far; and what is free of the region's own offers.
+
+    Two queries for each path. An item of which there is nothing at all is left out.
+    """
+    rows: defaultdict[str, Row] = defaultdict(lambda: dict.fromkeys(MEASURES, 0))
+    for path in outermost(paths):
+        needs = Demand.objects.filter(region__path__startswith=path).alias(
+            to_come=Demand.target.expression() - F("quantity_received")
+        )
+        of_needs = {
+            "needed": Sum("to_come", filter=Q(state__in=[DemandState.OPEN, DemandState.MATCHED], to_come__gt=0)),
+            "matched": Sum(Demand.quantity_outstanding.expression()),
+            "delivered": Sum("quantity_received"),
+        }
+        offers = Offer.objects.published().filter(origin_region__path__startswith=path)
+        of_offers = {"offered": Sum(Offer.quantity_free.expression())}
+        by_item: tuple[QuerySet[Any, Any], ...] = (
+            needs.order_by().values("item__key").annotate(**of_needs),
+            offers.order_by().values("item__key").annotate(**of_offers),
+        )
+        for sums in chain.from_iterable(by_item):
+            for measure in MEASURES:
+                if quantity := sums.get(measure):
+                    rows[sums["item__key"]][measure] += int(quantity)
+    return dict(rows)
+
+
+def outermost(paths: Sequence[str]) -> list[str]:
+    """Without those that lie in another of them: nothing is counted twice."""
+    return sorted({path for path in paths if not any(path != other and path.startswith(other) for other in paths)})
+
+
+@dataclass(frozen=True)
+class WatchedSums:
+    """Sums over some regions as of the oldest count: items (`in_region`), needs by state, waits by province."""
+
+    as_of: dt.datetime
+    items: dict[str, Row]
+    needs: dict[str, int]
+    waits: dict[str, Wait]
+
+
+def sums_of(paths: Sequence[str], *, now: dt.datetime | None = None) -> tuple[WatchedSums, bool]:
+    """The kept sums of the regions with these paths, and whether some were queued to be counted anew.
+
+    A region that nobody has looked at before is counted while its first reader waits.
+    """
+    now = now or timezone.now()
+    wanted = outermost(paths)
+    kept = {row.path: row for row in RegionSums.objects.filter(pk__in=wanted)}
+    if missing := [path for path in wanted if path not in kept]:
+        made = [RegionSums(path=path, counted_at=now, sums=_count(path)) for path in missing]
+        # Two may be first at once: they count the same.
+        RegionSums.objects.bulk_create(made, ignore_conflicts=True)
+        kept |= {row.path: row for row in made}
+    old = [path for path, row in kept.items() if row.counted_at <= now - FRESH]
+    asked = bool(old) and RegionSums.objects.filter(pk__in=old, asked_at=None).update(asked_at=now) > 0
+    return _together([kept[path] for path in wanted], now), asked
+
+
+def count_asked() -> int:
+    """Count the sums that readers found too old, the longest waiting first. Safe to run side by side."""
+    counted = 0
+    while True:
+        with transaction.atomic():
+            asked = RegionSums.objects.filter(asked_at__isnull=False).order_by("asked_at", "pk")
+            row = asked.select_for_update(skip_locked=True).first()
+            if row is None:
+                return counted
+            row.counted_at, row.asked_at, row.sums = timezone.now(), None, _count(row.path)
+            row.save()
+            counted += 1
+
+
+def _count(path: str) -> dict[str, Any]:
+    by_state = {state.value: Count("pk", filter=Q(state=state)) for state in COUNTED}
+    return {
+        "items": in_region([path]),
+        "needs": Demand.objects.filter(region__path__startswith=path).aggregate(**by_state),
+        "waits": {
+            place: [wait.median.total_seconds(), wait.needs, wait.organisations] for place, wait in waits(path).items()
+        },
+    }
+
+
+def _together(rows: Sequence[RegionSums], now: dt.datetime) -> WatchedSums:
+    found = WatchedSums(min([now, *(row.counted_at for row in rows)]), {}, dict.fromkeys(COUNTED, 0), {})
+    for row in rows:
+        for key, of_item in row.sums["items"].items():
+            sums = found.items.setdefault(key, dict.fromkeys(MEASURES, 0))
+            for measure in MEASURES:
+                sums[measure] += of_item[measure]
+        for state in COUNTED:
+            found.needs[state] += row.sums["needs"][state]
+        for place, (seconds, needs, organisations) in row.sums["waits"].items():
+            found.waits[place] = Wait(dt.timedelta(seconds=seconds), needs, organisations)
+    return found
