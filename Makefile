@@ -15,8 +15,8 @@ test:  ## every test, with few random cases
 
 long check: export HYPOTHESIS_PROFILE ?= ci
 
-long:  ## what `test` leaves out: the long runs, and a hundred random cases of each property
-	$(DEV) -m pytest -n 2 --dist worksteal -m "long or hypothesis"
+long:  ## what `test` leaves out or shortens: long runs, journeys with axe, a hundred random cases of each property
+	$(DEV) -m pytest -n 2 --dist worksteal -m "long or hypothesis or e2e"
 
 lint:  ## everything of `check` but the tests
 	$(DEV) -m ruff format --check .

@@ -20,8 +20,8 @@ import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+
+from apps.core.postgresql.connections import bounded
 
 django_stubs_ext.monkeypatch()  # lets `models.Field[str, str]` and `ModelAdmin[User]` be written
 
@@ -237,6 +237,8 @@ WEB_THREADS = whole("WEB_THREADS", 4, least=1, most=64)
 WORKER_PROCESSES = whole("WORKER_PROCESSES", 2, least=1, most=64)
 # What this process is. The web server says so by itself (apps/ops/web.py); a command is what says nothing.
 PROCESS = one_of("PROCESS", "command", "web", "worker", "sender")
+# Here the loops of workers and beat each touch a file. Who looks at it from outside ends a process that is silent.
+HEARTBEAT_DIR = text("HEARTBEAT_DIR")
 # How many exports one node makes at once; they share the threads and the database with the pages.
 EXPORTS_AT_ONCE = whole("EXPORTS_AT_ONCE", 2, least=1, most=64)
 
@@ -289,7 +291,7 @@ def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any
     if any(said):
         options["options"] = " ".join(filter(None, said))
     settings: dict[str, Any] = {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "apps.core.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
@@ -300,8 +302,17 @@ def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any
         "OPTIONS": {"connect_timeout": "5", **options},
     }
     if pool_size:
-        # The pool's own 30 s would stall every command while the database is away.
-        settings["OPTIONS"]["pool"] = {"min_size": 0, "max_size": pool_size, "timeout": 5, "max_idle": 60}
+        settings["OPTIONS"]["pool"] = {
+            "min_size": 0,
+            "max_size": pool_size,
+            "max_idle": 60,
+            # The pool's own 30 s would stall every command while the database is away, and its five minutes of trying
+            # again, later and later, would last longer than what ended.
+            "timeout": 5,
+            "reconnect_timeout": 5,
+            # A little later than PostgreSQL itself ends a statement.
+            "connection_class": bounded(STATEMENT_SECONDS + 5 if STATEMENT_SECONDS else None),
+        }
     return settings
 
 
@@ -335,18 +346,23 @@ def redis_databases(url: str) -> tuple[str, str]:
 CELERY_BROKER_URL, CACHE_URL = redis_databases(REDIS_URL)
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "cosmomatch.cache.RestingRedisCache",
         "LOCATION": CACHE_URL,
-        # By default redis-py tries a dead server ten times: 3.4 s a call.
-        "OPTIONS": {"retry": Retry(NoBackoff(), 0), "socket_connect_timeout": 2, "socket_timeout": 2},
+        # A post does without the cache, so it may cost one time-out.
+        "OPTIONS": {"socket_connect_timeout": 0.8, "socket_timeout": 0.8},
     }
 }
 
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# An error that Redis answers with counts as a lost connection, too. Read-only after a failover, or out of memory, it
+# passes, and without this the worker would end or hang.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_WORKER_CONSUMER = "apps.ops.consumer:WatchedConsumer"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 300,  # a task of a killed worker is given to another after this; no task may take longer
     "socket_connect_timeout": 2,
+    "socket_timeout": 5,  # a server that hangs; the loop itself asks for one second at a time
     "socket_keepalive": True,
     "max_retries": 0,  # publishing a wake-up must not hold up a request: the sweep will find the rows
 }

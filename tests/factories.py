@@ -35,19 +35,30 @@ REGIONS = {
 
 
 def region(code: str) -> Region:
-    """One of the regions in `REGIONS`, made with its ancestors if it is not there yet."""
-    found = Region.objects.filter(pk=code).first()
-    if found:
-        return found
-    name, name_en, level, parent_code, latitude, longitude = REGIONS[code]
-    parent = region(parent_code) if parent_code else None
-    return Region.objects.create(
+    """One of the regions in `REGIONS`, made with its ancestors if it is not there yet: two statements at most."""
+    found = Region.objects.in_bulk(_lineage(code))
+    if code not in found:
+        made = Region.objects.bulk_create(_region(one) for one in _lineage(code) if one not in found)
+        found |= {row.pk: row for row in made}
+    return found[code]
+
+
+def _lineage(code: str) -> list[str]:
+    """Its ancestors, the highest first, and itself."""
+    above = REGIONS[code][3] if code in REGIONS else None
+    return [*(_lineage(above) if above else []), code]
+
+
+def _region(code: str) -> Region:
+    name, name_en, level, parent, latitude, longitude = REGIONS[code]
+    path = "".join(f"{one}/" for one in _lineage(code))
+    return Region(
         code=code,
         name=name,
         name_en=name_en,
         level=level,
-        parent=parent,
-        path=f"{parent.path if parent else ''}{code}/",
+        parent_id=parent,
+        path=path,
         latitude=latitude,
         longitude=longitude,
     )

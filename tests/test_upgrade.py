@@ -45,6 +45,7 @@ def empty_database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) ->
                 server.execute(f"DROP DATABASE {NAME}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("version", releases.all_versions())
 def test_a_released_version_comes_up_to_date(
     version: str, empty_database: dict[str, Any], settings: Settings, tmp_path: Path

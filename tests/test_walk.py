@@ -3,7 +3,7 @@
 The addresses come from the URL configuration, so a new page is walked by itself. One with an argument fails
 `test_every_address_is_filled` until `places.py` says which object it is about, who sees that, and who changes it. Each
 request meets the same rows: what it changed is taken back. Of the steps that can act, `make test` takes one in 50, and
-all on pages of those who must get nowhere; `make long` takes one in ten.
+all on pages as a rival; `make long` takes one in ten, and all on pages of those who must get nowhere.
 """
 
 import os
@@ -287,7 +287,9 @@ def test_nobody_does_in_five_times_as_many_steps(world: World, role: str) -> Non
     assert [fault for step in steps for fault in walk.take(step)] == []
 
 
-@pytest.mark.parametrize("role", ["nobody", "stranger", "rival", "far_partner"])
+@pytest.mark.parametrize(
+    "role", ["rival", *(pytest.param(role, marks=pytest.mark.long) for role in ("nobody", "stranger", "far_partner"))]
+)
 def test_no_page_gives_anything_of_others_away(world: World, role: str) -> None:
     """Every page, none left out."""
     walk = Walk(world, role)

@@ -7,11 +7,13 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Model, Q
+from django.db.models.functions import Lower
 
 from apps.accounts.access import end_access
 from apps.accounts.membership import leave_organisation
 from apps.accounts.models import Invitation, InvitationState, Organisation, User
 from apps.core import audit
+from apps.core.models import AuditEntry
 
 
 @transaction.atomic
@@ -22,12 +24,12 @@ def close_account(user: User, *, by: User | None) -> None:
     managed goes dormant.
     """
     audit.acting(by)
-    address = user.email.lower()
-    _forget_in_office(user, *user.memberships.all(), *Invitation.objects.filter(email=address))
+    invited = Invitation.objects.filter(email__in=addresses_of(user))
+    _forget_in_office(user, *user.memberships.all(), *invited)
     for membership in user.memberships.select_related("user", "organisation").order_by("pk"):
         leave_organisation(membership, goes_dormant=True)
     Invitation.objects.filter(invited_by=user, state=InvitationState.OPEN).update(state=InvitationState.WITHDRAWN)
-    Invitation.objects.filter(email=address).delete()
+    invited.delete()
 
     audit.acting(by)
     end_access(user, by=by)
@@ -45,6 +47,18 @@ def close_account(user: User, *, by: User | None) -> None:
     user.set_unusable_password()
     user.save()
     audit.record(by, "account.closed", user)
+
+
+def addresses_of(user: User) -> set[str]:
+    """All addresses of the person, today's and earlier ones, in small letters. Without what is another's by now."""
+    entries = AuditEntry.objects.filter(target_type=user._meta.label_lower, target_id=str(user.pk))
+    changes = entries.filter(event="user.changed", data__from__has_key="email").values_list(
+        "data__from__email", flat=True
+    )
+    confirmed = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
+    own = {address.lower() for address in (user.email, *changes, *confirmed)}
+    others = User.objects.exclude(pk=user.pk).alias(address=Lower("email")).filter(address__in=own)
+    return own - {address.lower() for address in others.values_list("email", flat=True)}
 
 
 def _forget_in_office(*rows: Model) -> None:

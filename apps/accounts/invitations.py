@@ -142,7 +142,7 @@ def accept_invitation(invitation: Invitation, *, by: User, now: dt.datetime | No
         raise RuleViolation("member_already", _("You belong to this organisation already."))
     _answer(invitation, InvitationState.ACCEPTED)
     keep_default_organisation(by)
-    membership = add_member(invitation.organisation, by, role=invitation.role, by=by)
+    membership = add_member(invitation.organisation, by, role=invitation.role, by=by, invitation=invitation)
     facts = {**describe(invitation), "person": str(by)}
     tell("invitation.accepted", invitation.organisation, facts, key=f"invitation.accepted:{invitation.pk}")
     tell("member.joined", by, facts, key=f"member.joined:{invitation.pk}")

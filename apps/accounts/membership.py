@@ -1,5 +1,6 @@
 """Who belongs to an organisation: roles, leaving, and the rest that follows when nobody manages it any more."""
 
+import datetime as dt
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -28,7 +29,9 @@ def keep_default_organisation(user: User) -> None:
 
 
 @transaction.atomic
-def add_member(organisation: Organisation, user: User, *, role: str, by: User) -> Membership:
+def add_member(
+    organisation: Organisation, user: User, *, role: str, by: User, invitation: Invitation | None = None
+) -> Membership:
     """Give `user` a role in the organisation, or another role than before; its last manager stays one.
 
     This asks nobody. Edges call `invitations.invite`, and `change_role` for those who belong to it already.
@@ -38,7 +41,10 @@ def add_member(organisation: Organisation, user: User, *, role: str, by: User) -
     audit.acting(by)
     # A second call changes the role, so a person never has two roles in one organisation.
     membership, _made = Membership.objects.update_or_create(
-        user=user, organisation=organisation, defaults={"role": role}
+        user=user,
+        organisation=organisation,
+        defaults={"role": role},
+        create_defaults={"role": role, "invitation": invitation},
     )
     _forget_grants(user)
     if role == Role.MANAGER:
@@ -68,6 +74,28 @@ def remove_member(membership: Membership, *, by: User) -> None:
     """Take a person out of an organisation, and tell the person; its last manager stays."""
     check_manages(by, membership.organisation)
     _keep_a_manager(membership.organisation, membership.user_id)
+    _take_out(membership, by=by)
+
+
+@transaction.atomic
+def take_out_invited(by: User, *, since: dt.datetime, owner: User, organisation: Organisation | None = None) -> None:
+    """Take out whom `by` has let in by an invitation since then, and in turn whom those have let in there.
+
+    The `owner` of the account that somebody else had stays. The organisation may go dormant by it.
+    """
+    joined = Membership.objects.filter(invitation__invited_by=by, invitation__sent_at__gte=since).exclude(user=owner)
+    if organisation:
+        joined = joined.filter(organisation=organisation)
+    for membership in joined.select_related("user", "organisation__region").order_by("pk"):
+        last = _is_last_manager(membership.organisation, membership.user_id)
+        # Before those whom it let in are looked at: two that invited each other end here.
+        _take_out(membership, by=owner)
+        if last:
+            _rest_organisation(membership.organisation, by=owner)
+        take_out_invited(membership.user, since=since, owner=owner, organisation=membership.organisation)
+
+
+def _take_out(membership: Membership, *, by: User) -> None:
     tell("member.removed", membership.user, _about(membership), key=f"member.removed:{membership.pk}")
     audit.acting(by)
     _end(membership)

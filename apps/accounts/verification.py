@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 
 from apps.accounts import documents
 from apps.accounts.models import Evidence, Organisation, OrganisationState, User
-from apps.core import audit
+from apps.core import audit, confined
 from apps.core.errors import RuleViolation
 from apps.core.states import move
 
@@ -33,9 +33,11 @@ _DIGITS_OF_A_PHONE: Final = 5
 def add_evidence(organisation: Organisation, document: UploadedFile[bytes], *, by: User, note: str = "") -> Evidence:
     """Keep a document that proves facts of the organisation, cleaned.
 
-    Raises what `documents.cleaned` raises, and `too_many_documents`.
+    Raises what `documents.cleaned` raises, `too_many_documents`, and `busy` (503).
     """
-    kept = documents.cleaned(document)  # before the transaction, because it may take seconds
+    # Before the transaction, because it may take seconds.
+    with confined.place(organisation.pk):
+        kept = documents.cleaned(document)
     with transaction.atomic():
         # The lock makes two uploads at once count one after the other.
         Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)

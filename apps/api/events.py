@@ -74,6 +74,7 @@ EVENTS: Final = {
     "order.closed": "An order was closed before all of it came.",
     "order.confirmed": "Your acceptance made an order.",
     "order.delivered": "The requester said what it received.",
+    "order.redirected": "The requester changed where goods of an open order go, or whom to call.",
     "order.repeated": "A requester ordered again.",
     "order.shipped": "Goods of an order have left.",
     "organisation.dormant": "Nobody manages an organisation of your region any more.",

@@ -13,13 +13,14 @@ from typing import Any, Final
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Membership, Organisation, OrganisationState, PendingNotice, User
-from apps.accounts.permissions import KINDS
-from apps.accounts.verification import NO_VERIFICATION
+from apps.accounts.permissions import KINDS, Role
+from apps.accounts.verification import NO_VERIFICATION, clear_verification
 from apps.core import audit
 from apps.core.errors import RuleViolation
-from apps.core.posts import Post
+from apps.core.posts import STALE, Post
 from apps.core.states import move
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState, DemandStateCode
@@ -29,7 +30,7 @@ from apps.duplicates.services import check_in_charge, check_not_own
 from apps.matching.models import Match, MatchState
 from apps.notifications.models import WebhookEndpoint
 from apps.notifications.services import MAX_WEBHOOKS, queue
-from apps.supply.models import Offer
+from apps.supply.models import Offer, OfferState
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ STAYING: Final = {
     "duplicates.OrganisationMerge.survivor": "history",
     "duplicates.OrganisationMerge.merged": "history",
 }
+# The posts that are matched, and the code of those that wait for somebody to confirm them.
+_OPEN: Final = (("demands", Demand, DemandState.OPEN), ("offers", Offer, OfferState.PUBLISHED))
+_UNCONFIRMED: Final = DemandStateCode.NOBODY_CONFIRMED
 # The columns of the merged organisation that a merge changes.
 _CHANGED: Final = ("state", "state_reason", "announced_state")
 
@@ -85,7 +89,8 @@ def merge_organisations(
 ) -> OrganisationMerge:
     """Take `merged` for `survivor`: its needs and offers move, and with `with_people` its members and webhooks.
 
-    Drafts that waited for its verification go out only with its people. Both sides are told. `seen` are the
+    Without its people nothing goes on unseen: drafts that waited for its verification stay drafts, and what is open is
+    suspended until the survivor's people confirm it, with its address. Both sides are told. `seen` are the
     `updated_at` of the two, in this order, that the coordinator looked at. Raises `own_organisation`,
     `not_in_charge` and `needs_other_eyes` (403), `organisation_merged`, `kinds_differ`, `survivor_unverified`,
     `organisations_trade` and `state_changed`.
@@ -106,16 +111,16 @@ def merge_organisations(
         with_people=with_people,
         note=note.strip(),
         before={name: getattr(merged, name) for name in _CHANGED},
+        was_managed=_is_managed(merged),
     )
     # Before anybody moves: each side is told through its own people, and a member of both once, by the key.
     for organisation in (merged, survivor):
-        queue("organisation.merged", organisation, describe(merge), key=f"organisation.merged:{merge.pk}")
+        _tell("organisation.merged", organisation, merge)
     merge.moved = {
         relation.name: _move(_rows_of(relation, merged, survivor), relation, survivor, now)
         for relation in RELATIONS
         if with_people or not relation.with_people
     }
-    merge.save(update_fields=["moved"])
     Organisation.objects.filter(pk=merged.pk).update(
         merged_into=survivor,
         # Its verification rests, as that of a dormant one: an undo brings it back without verifying anew.
@@ -127,9 +132,10 @@ def merge_organisations(
     OrganisationKey.objects.filter(organisation=merged).delete()
     _settle_proposals(merged, survivor, by)
     if not with_people:
-        _keep_drafts(merge.moved["demands"])
+        _leave_to_survivor(merge, merge.moved, now)
     elif survivor.is_verified:
         demands.open_awaiting([survivor], now=now)
+    merge.save(update_fields=["moved", "suspended"])
     for organisation, other in ((merged, survivor), (survivor, merged)):
         audit.record(by, "organisation.merged", organisation, merge=merge.pk, other=other.pk, note=merge.note)
     return merge
@@ -139,7 +145,8 @@ def merge_organisations(
 def undo_merge(merge: OrganisationMerge, *, by: User, now: dt.datetime | None = None) -> None:
     """Take a merge back: what it moved, and is the survivor's still, is the merged organisation's again.
 
-    Both sides are told. Raises `own_organisation`, `not_in_charge`, and `merge_undone` where it was undone already, or
+    One that nobody manages any more is to be verified again. Both sides are told. Raises `own_organisation`,
+    `not_in_charge`, and `merge_undone` where it was undone already, or
     where the survivor itself was merged since.
     """
     now = now or timezone.now()
@@ -158,11 +165,15 @@ def undo_merge(merge: OrganisationMerge, *, by: User, now: dt.datetime | None = 
             pk__in=merge.moved.get(relation.name, ()), **{relation.field: survivor}
         )
         _move(rows, relation, merged, now)
+    _go_on(merge, now)
+    merged.refresh_from_db()
+    if merge.was_managed and merged.is_verified and not _is_managed(merged):
+        clear_verification(merged, by=by, reason=gettext_noop("Nobody manages this organisation any more."))
     proposals = DuplicateProposal.objects.about(merged).about(survivor)
     proposals.filter(state=ProposalState.MERGED).update(state=ProposalState.OPEN, decided_by=None)
     # After the people are back, so that each side is told through its own.
     for organisation in (merged, survivor):
-        queue("organisation.merge_undone", organisation, describe(merge), key=f"organisation.merge_undone:{merge.pk}")
+        _tell("organisation.merge_undone", organisation, merge)
     for organisation, other in ((merged, survivor), (survivor, merged)):
         audit.record(by, "organisation.merge_undone", organisation, merge=merge.pk, other=other.pk)
 
@@ -180,13 +191,15 @@ def follow_merges(*, now: dt.datetime | None = None) -> int:
     for merge in OrganisationMerge.objects.in_force().filter(merged__in=late).order_by("pk"):
         merged, survivor = _locked(merge.merged, merge.survivor)
         # A survivor that was merged itself has all that follows in its own merge.
-        for relation in posts:
-            keys = _move(_rows_of(relation, merged, survivor), relation, survivor, now)
-            merge.moved.setdefault(relation.name, []).extend(keys)
-            if relation.model is Demand and not merge.with_people:
-                _keep_drafts(keys)
+        late_keys = {
+            relation.name: _move(_rows_of(relation, merged, survivor), relation, survivor, now) for relation in posts
+        }
+        if not merge.with_people:
+            _leave_to_survivor(merge, late_keys, now)
+        for name, keys in late_keys.items():
+            merge.moved.setdefault(name, []).extend(keys)
             followed += len(keys)
-        merge.save(update_fields=["moved"])
+        merge.save(update_fields=["moved", "suspended"])
     return followed
 
 
@@ -248,13 +261,29 @@ def _move(rows: models.QuerySet[Any], relation: OwnedRelation, to: Organisation,
     return keys
 
 
-def _keep_drafts(keys: list[int]) -> None:
-    """Leave it to the survivor's people which of these drafts go out, now or when it is verified next.
+def _leave_to_survivor(merge: OrganisationMerge, moved: dict[str, list[int]], now: dt.datetime) -> None:
+    """Leave it to the survivor's people which of these posts go on: address and contact are those of the others.
 
-    Whoever registered its name may have posted them, to an address of their own.
+    Whoever registered its name may have posted them, with an address of their own.
     """
-    waiting = Demand.objects.filter(pk__in=keys, state=DemandState.DRAFT)
-    waiting.filter(state_code=DemandStateCode.ORGANISATION_UNVERIFIED).update(state_code="")
+    drafts = Demand.objects.filter(pk__in=moved["demands"], state=DemandState.DRAFT)
+    drafts.filter(state_code=DemandStateCode.ORGANISATION_UNVERIFIED).update(state_code="")
+    for name, model, state in _OPEN:
+        posts = model._default_manager.filter(pk__in=moved[name], state=state)
+        merge.suspended.setdefault(name, []).extend(posts.order_by("pk").values_list("pk", flat=True))
+        posts.update(state=STALE, state_code=_UNCONFIRMED, state_note="", match_requested_at=now)
+
+
+def _go_on(merge: OrganisationMerge, now: dt.datetime) -> None:
+    """Open again what the merge suspended and nobody has confirmed, or ended, since."""
+    for name, model, state in _OPEN:
+        suspended = model._default_manager.filter(pk__in=merge.suspended.get(name, ()), organisation=merge.merged)
+        waiting = suspended.filter(state=STALE, state_code=_UNCONFIRMED)
+        waiting.update(state=state, state_code="", match_requested_at=now)
+
+
+def _is_managed(organisation: Organisation) -> bool:
+    return organisation.memberships.filter(role=Role.MANAGER).exists()
 
 
 def _restore(merged: Organisation, before: dict[str, Any]) -> None:
@@ -277,13 +306,14 @@ def _settle_proposals(merged: Organisation, survivor: Organisation, by: User) ->
     about.waiting().delete()
 
 
-def describe(merge: OrganisationMerge) -> dict[str, Any]:
-    """The facts of a merge for messages."""
-    return {
+def _tell(event: str, organisation: Organisation, merge: OrganisationMerge) -> None:
+    """Tell one side. Each is told of its own row: its people may not see the other one's facts."""
+    facts = {
         "merge_id": merge.pk,
-        "organisation_id": merge.survivor_id,
+        "organisation_id": organisation.pk,
         "survivor": merge.survivor.name,
         "merged_id": merge.merged_id,
         "merged": merge.merged.name,
         "with_people": merge.with_people,
     }
+    queue(event, organisation, facts, key=f"{event}:{merge.pk}")

@@ -125,6 +125,11 @@ class OrganisationMerge(TimeStamped):
     moved: models.JSONField[dict[str, list[int]], dict[str, list[int]]] = models.JSONField(default=dict, editable=False)
     # The columns of the merged organisation that a merge changes, as they were.
     before: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict, editable=False)
+    # Primary keys of the posts that the merge suspended, in the same form.
+    suspended: models.JSONField[dict[str, list[int]], dict[str, list[int]]] = models.JSONField(
+        default=dict, editable=False
+    )
+    was_managed = models.BooleanField(default=False, editable=False)
     merged_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("merged by"))
     undone_at = models.DateTimeField(_("undone at"), null=True, blank=True)
     undone_by = models.ForeignKey(

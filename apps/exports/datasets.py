@@ -186,7 +186,7 @@ ORDERS: Final = ExportDataset(
         *columns_of(Order, "created_at", "updated_at"),
         ExportColumn("requester_id", "match__demand__organisation_id", ColumnKind.ID),
         ExportColumn("supplier_id", "match__offer__organisation_id", ColumnKind.ID),
-        *columns_of(Order, "unit_price", "currency"),
+        *columns_of(Order, "unit_price", "currency", "redirected_at"),
     ),
     states=tuple(OrderState.values),
     item="match__offer__item",

@@ -24,6 +24,7 @@ from apps.accounts.models import User
 from apps.catalogue.models import Item, Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
+from apps.core.postgresql.connections import waiting_at_most
 from apps.core.retention import SECONDS, delete_in_batches
 from apps.exports import workbook
 from apps.exports.columns import ColumnKind, ExportColumn, for_csv, for_json, for_sheet
@@ -292,7 +293,7 @@ def _copy(database: BaseDatabaseWrapper, statements: list[Statement], spool: Spo
     error: BaseException | None = None
     try:
         session = database.connection
-        with session.transaction():
+        with waiting_at_most(session, EXPORT_SECONDS + 10), session.transaction():
             # An export can write nothing, whatever its query is made of.
             session.execute("SET TRANSACTION READ ONLY")
             # It may take longer than a page may.

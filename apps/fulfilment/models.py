@@ -91,6 +91,8 @@ class Order(TimeStamped):
         _("price per unit"), max_digits=14, decimal_places=4, null=True, blank=True, editable=False
     )
     currency = models.CharField(_("currency"), max_length=3, blank=True, editable=False)
+    # When the requester last changed where the goods go or whom to call; empty if it is as the supplier accepted it.
+    redirected_at = models.DateTimeField(_("goes elsewhere since"), null=True, blank=True, editable=False)
     state = models.CharField(_("state"), max_length=10, choices=OrderState.choices, default=OrderState.CONFIRMED)
     state_reason = models.CharField(_("reason"), max_length=500, blank=True)
 

@@ -1,12 +1,13 @@
 """`make run`: the servers, then the program's processes, in one group that stops as one.
 
 Children are bound to this process: whatever ends it, even `kill -9`, ends them. One that dies by itself is started
-again, later and later while it keeps dying.
+again, later and later while it keeps dying. One that hangs is ended first: its heartbeat file tells.
 """
 
 import contextlib
 import fcntl
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ from apps.local.processes import bound_to_us
 STOP_SECONDS = 20  # all processes together have this long to end by themselves; then they are killed
 LONGEST_PAUSE = 30.0  # seconds between two starts of a process that keeps dying
 STEADY_SECONDS = 60  # a process that lived this long did not die of its start
+SILENT_SECONDS = 60  # a process that has not touched its heartbeat file for this long hangs
 
 
 class CannotRun(Exception):
@@ -40,6 +42,8 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[int] = ()
     child: subprocess.Popen[bytes] | None = None
+    touched: int = 0
+    heard_at: float = 0
     started_at: float = 0
     pause: float = 0
     again_at: float = 0
@@ -53,14 +57,29 @@ class Process:
             process_group=0,  # Ctrl-C is for us: we stop them in order
             preexec_fn=bound_to_us(),  # noqa: PLW1509  one thread
         )
-        self.started_at = now
+        self.started_at = self.heard_at = now
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it has stopped to touch its file. Workers and beat have one, when their loops have begun."""
+        folder = {**os.environ, **self.environment}.get("HEARTBEAT_DIR", "")
+        try:
+            touched = Path(folder, str(self.child and self.child.pid)).stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        # Changes are watched and not the time that the file bears: that clock may be set, or a laptop may sleep.
+        if touched != self.touched:
+            self.touched, self.heard_at = touched, now
+        return now - self.heard_at > SILENT_SECONDS
 
     def mend(self, now: float, say: Callable[[str], None]) -> None:
-        """Start it again if it is dead and its pause is over."""
+        """End it if it hangs, and start it again if it is dead and its pause is over."""
         if self.child is None:
             if now >= self.again_at:
                 self.start(now)
             return
+        if self.child.poll() is None and self.is_silent(now):
+            say(f"{self.name} has not been heard for {SILENT_SECONDS} s")
+            self.kill()
         if (status := self.child.poll()) is None:
             return
         self.child = None
@@ -80,10 +99,14 @@ class Process:
         try:
             self.child.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                # The whole group, because Celery and gunicorn have children of their own.
-                os.killpg(self.child.pid, signal.SIGKILL)
-            self.child.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        assert self.child is not None
+        with contextlib.suppress(ProcessLookupError):
+            # The whole group, because Celery and gunicorn have children of their own.
+            os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
 
 
 def processes(
@@ -97,7 +120,10 @@ def processes(
     metrics = var / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)  # counters of processes that are long gone
     metrics.mkdir(parents=True)
-    environment = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), "PYTHONUNBUFFERED": "1"}
+    heartbeats = var / "heartbeats"
+    shutil.rmtree(heartbeats, ignore_errors=True)  # of processes that are gone
+    heartbeats.mkdir()
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), "PYTHONUNBUFFERED": "1", "HEARTBEAT_DIR": str(heartbeats)}
     if database_url:
         environment["DATABASE_URL"] = database_url
     if mail_port:
@@ -247,13 +273,13 @@ def take_port(port: int) -> socket.socket:
 
 
 def answers_ready(port: int, host: str) -> bool:
-    """Whether `/readyz` says that web, database, Redis, worker and beat all work."""
+    """Whether `/readyz` says that database, Redis, worker and beat all work."""
     # By the address of the loopback, with the public name as host: the name may not resolve on this machine.
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
     try:
         connection.request("GET", "/readyz", headers={"Host": host})
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
+        return set(json.load(connection.getresponse())["checks"].values()) == {"ok"}
+    except (OSError, http.client.HTTPException, ValueError):
         return False
     finally:
         connection.close()

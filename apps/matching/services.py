@@ -54,6 +54,7 @@ from apps.matching.scoring.eligibility import Reason, why_not
 from apps.matching.scoring.facts import Need, Rules
 from apps.matching.scoring.ranking import BeyondRanking, Ranked
 from apps.matching.search.best import load_shortlists
+from apps.notifications.promises import Promise, observe
 from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
@@ -150,8 +151,16 @@ def _match(
         plan.add(part)
         shortages |= why
     done = write_plan(plan, {demand.pk: demand for demand in demands}, policy, now)
+    _count_waits(plan, demands)
     shortfalls.note_plan(plan, shortages, demands, policy, now)
     return done
+
+
+def _count_waits(plan: Plan, demands: Sequence[Demand]) -> None:
+    """Count how long the needs waited for which somebody was asked."""
+    served, moment = {hold.need_id for hold in plan.holds}, timezone.now()
+    since = [demand.match_requested_at for demand in demands if demand.pk in served]
+    observe(Promise.POST_TO_ASKED, [(moment - queued).total_seconds() for queued in since if queued])
 
 
 def _decide(
@@ -388,10 +397,17 @@ def amend_offer(
     The lowest tier and the newest hold go first; accepted quantities stay. Raises as `supply.amending.amend_offer`.
     """
     now = now or timezone.now()
+    held = Match.objects.held().filter(offer=offer)
+    asking: list[int] = []
     if changes.get("quantity") is not None:
-        held = Match.objects.held().filter(offer=offer)
-        asking = list(held.values_list("demand_id", flat=True))
+        asking += held.values_list("demand_id", flat=True)
+    if "origin_region" in changes:
+        # Its matches show the region, so they are touched after the offer. A need that asks its backup has the match
+        # first, and then waits for the offer.
+        asking += Match.objects.filter(offer=offer, state=MatchState.STANDBY).values_list("demand_id", flat=True)
+    if asking:
         lock(asking, [offer.pk])
+    if changes.get("quantity") is not None:
         too_much = Offer.objects.get(pk=offer.pk).quantity_reserved - changes["quantity"]
         unmet = []
         for match in held.filter(demand__in=asking).shown().order_by("-tier", "-pk"):

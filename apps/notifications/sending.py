@@ -2,7 +2,10 @@
 
 Delivery is at least once. If a worker dies after handing a message over and before marking it, the message is sent
 again when the lease ends, with the same id. `due_at` is both lease and back-off. The end of a lease also says whose a
-message is, so a slow worker marks nothing that another one has claimed since.
+message is, so a slow worker marks nothing that another one has claimed since. Leases are short, so that a dead worker's
+messages wait no longer than half a minute, and are renewed while a batch goes on.
+
+A claim counts an attempt before it is made. So a message that kills each sender is given up in the end.
 
 Recipients take turns, so a crowd of messages to one organisation delays no other. Webhooks are sent by a few threads.
 An organisation has at most one of them at a time, so its slow endpoints cost only its own messages time.
@@ -11,8 +14,10 @@ An organisation has at most one of them at a time, so its slow endpoints cost on
 import datetime as dt
 import random
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from typing import Final
 
 import structlog
@@ -21,20 +26,22 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.notifications import backoff, services
-from apps.notifications.channels import DeliveryError, EndpointGoneError, Sender, email, sms, webhook
+from apps.notifications.channels import DeliveryError, EndpointGoneError, RouteDownError, Sender, email, sms, webhook
 from apps.notifications.models import Channel, Message, MessageQuerySet, MessageState
+from apps.notifications.promises import Promise, observe
 
 log = structlog.get_logger(__name__)
 
 # Messages that are claimed at once and sent through one connection.
 BATCH: Final = 50
-# Longer than the slowest batch, which stops taking up messages after BATCH_SECONDS.
-LEASE: Final = dt.timedelta(seconds=120)
-BATCH_SECONDS: Final = 60
-# One task runs no longer than this; the next wake-up or beat goes on.
+# Longer than one message takes; a batch that takes longer renews it after a third of it.
+LEASE: Final = dt.timedelta(seconds=30)
+# One task takes up messages no longer than this; the next wake-up or beat goes on.
 RUN_SECONDS: Final = 60
-# How soon the rest of a batch is tried again when its server is down.
+# How soon a batch is tried again when its server is down. The server is asked by one message of each batch.
 ROUTE_DOWN: Final = dt.timedelta(seconds=20)
+# What is promised within seconds: that a supplier is asked, and that the other side hears of an answer.
+PROMISED: Final = {"match.proposed": Promise.ASKED_TO_TOLD, "match.accepted": Promise.ANSWER_TO_TOLD}
 # Webhooks under way at once, each to another organisation.
 LANES: Final = 8
 # While webhooks are under way and lanes are free, how often is looked for new ones.
@@ -62,13 +69,17 @@ def _send_one_by_one(channel: str, sender: Callable[[], Sender], now: dt.datetim
     until = time.monotonic() + RUN_SECONDS
     sent = 0
     is_up = True
-    while is_up and time.monotonic() < until:
-        moment = now or timezone.now()
-        batch = _claim(Message.objects.due(moment).filter(channel=channel).in_turns(), moment, most=BATCH)
-        if not batch:
-            break
-        handed_over, is_up = _send_batch(batch, sender, now)
-        sent += handed_over
+    with ExitStack() as stack:
+        connection: Sender | None = None
+        while is_up and time.monotonic() < until:
+            moment = now or timezone.now()
+            batch = _claim(Message.objects.due(moment).filter(channel=channel).in_turns(), moment, most=BATCH)
+            if not batch:
+                break
+            connection = connection or stack.enter_context(sender())
+            handed_over, is_up = _send_batch(batch, connection, until, now)
+            _count_promises(batch)
+            sent += handed_over
     return sent
 
 
@@ -89,7 +100,7 @@ def _send_webhooks(now: dt.datetime | None) -> int:
                     batch = _claim_webhooks(busy, now, free)
             for message in batch:
                 had_their_turn.add(message.organisation_id or 0)
-                if _begin(message, now or timezone.now()) and _fill(message, now or timezone.now()):
+                if _may_try(message, now or timezone.now()) and _fill(message, now or timezone.now()):
                     under_way[lanes.submit(channel.send, message)] = message
 
             # Threads only talk to the other side. The tables are written here, through one connection.
@@ -113,51 +124,68 @@ def _claim(due: MessageQuerySet, now: dt.datetime, *, most: int) -> list[Message
     """Take the first messages of `due` for the time of the lease."""
     # Two steps, because a query with a window takes no locks.
     places = {pk: place for place, pk in enumerate(due.values_list("pk", flat=True)[:most])}
-    free = Message.objects.due(now).filter(pk__in=places).select_related("user", "endpoint")
+    free = Message.objects.due(now).filter(pk__in=places).select_related("user", "endpoint__organisation")
     # Several workers claim side by side: each skips the rows that another one has locked.
     batch = list(free.select_for_update(of=["self"], skip_locked=True, no_key=True))
-    # What was tried before comes last, so that a message that kills its sender does so when the others are sent.
+    # What was tried before is claimed last and alone. So a message that kills its sender takes no others with it again.
     batch.sort(key=lambda message: (message.attempts, places[message.pk]))
+    alone = [message for message in batch if message.attempts == 0] or batch[:1]
     lease_ends = now + LEASE
-    Message.objects.filter(pk__in=[message.pk for message in batch]).update(due_at=lease_ends)
-    for message in batch:
+    Message.objects.filter(pk__in=[message.pk for message in alone]).update(
+        due_at=lease_ends, attempts=F("attempts") + 1
+    )
+    for message in alone:
         message.due_at = lease_ends
-    return batch
+        message.attempts += 1
+    return alone
 
 
-def _send_batch(batch: list[Message], sender: Callable[[], Sender], now: dt.datetime | None) -> tuple[int, bool]:
+def _send_batch(batch: Sequence[Message], channel: Sender, until: float, now: dt.datetime | None) -> tuple[int, bool]:
     """How many were handed over, and whether the channel is up."""
-    # Past this time the rest of the batch is put back, so that no message outlives its lease while it waits.
-    until = time.monotonic() + BATCH_SECONDS
-    is_up = True
     sent = 0
-    with sender() as channel:
-        for message in batch:
-            if not is_up or time.monotonic() > until:
-                _put_back(message, now or timezone.now())
-                continue
-            if not _begin(message, now or timezone.now()):
-                continue
-            error: Exception | None = None
-            try:
-                channel.send(message)
-            except Exception as caught:  # noqa: BLE001  # one message that cannot be rendered must not hold up the others
-                error = caught
-            sent += _mark(message, error, now or timezone.now())
-            is_up = not (isinstance(error, DeliveryError) and error.unreachable)
-    return sent, is_up
+    for index, message in enumerate(batch):
+        moment = now or timezone.now()
+        if time.monotonic() > until:
+            _put_back(batch[index:], moment)
+            break
+        if message.due_at - moment < LEASE * 2 / 3 and not _renew(batch[index:], moment):
+            break  # This process was away for longer than its lease, and others send the rest.
+        if not _may_try(message, moment):
+            continue
+        error: Exception | None = None
+        try:
+            channel.send(message)
+        except RouteDownError as caught:
+            log.warning("route_down", channel=message.channel, reason=_reason(caught))
+            _put_back(batch[index:], (now or timezone.now()) + ROUTE_DOWN, _reason(caught))
+            return sent, False
+        except Exception as caught:  # noqa: BLE001  # one message that cannot be rendered must not hold up the others
+            error = caught
+        sent += _mark(message, error, now or timezone.now())
+        if isinstance(error, DeliveryError) and error.unreachable:
+            _put_back(batch[index + 1 :], (now or timezone.now()) + ROUTE_DOWN)
+            return sent, False
+    return sent, True
 
 
-def _begin(message: Message, now: dt.datetime) -> bool:
-    """Count an attempt before it is made; false if it is not to be made.
+def _count_promises(batch: Iterable[Message]) -> None:
+    """Count how long those of these messages waited that were handed over and are promised within seconds."""
+    waited: dict[Promise, list[float]] = defaultdict(list)
+    for message in batch:
+        if message.sent_at and (promise := PROMISED.get(message.event)):
+            waited[promise].append((message.sent_at - message.created_at).total_seconds())
+    for promise, seconds in waited.items():
+        observe(promise, seconds)
 
-    An attempt that ends its process is counted, too. So a message that kills each sender is given up in the end.
-    """
-    if message.attempts >= backoff.MAX_ATTEMPTS:
-        _mark_failure(message, DeliveryError("Each sender ended while it sent this message.", permanent=True), now)
-        return False
-    message.attempts += 1
-    return bool(_own(message, attempts=F("attempts") + 1))
+
+def _may_try(message: Message, now: dt.datetime) -> bool:
+    """False for a message that is given up here, because the attempts that were counted ended their processes."""
+    if message.attempts <= backoff.MAX_ATTEMPTS:
+        return True
+    message.attempts = backoff.MAX_ATTEMPTS
+    _own([message], attempts=backoff.MAX_ATTEMPTS)
+    _mark_failure(message, DeliveryError("Each sender ended while it sent this message.", permanent=True), now)
+    return False
 
 
 def _fill(message: Message, now: dt.datetime) -> bool:
@@ -170,11 +198,20 @@ def _fill(message: Message, now: dt.datetime) -> bool:
     return True
 
 
-def _own(message: Message, **changes: object) -> int:
-    """Change the message if its lease is still ours."""
+def _own(messages: Sequence[Message], **changes: object) -> int:
+    """Change messages of one claim if their lease is still ours."""
     # A message is claimed again only after its lease, so the end of the lease names the claim.
-    mine = Message.objects.filter(pk=message.pk, state=MessageState.QUEUED, due_at=message.due_at)
-    return mine.update(**changes)
+    keys, lease_ends = [message.pk for message in messages], messages[0].due_at
+    return Message.objects.filter(pk__in=keys, state=MessageState.QUEUED, due_at=lease_ends).update(**changes)
+
+
+def _renew(batch: Sequence[Message], now: dt.datetime) -> bool:
+    """Whether the lease was still ours; it is longer now."""
+    lease_ends = now + LEASE
+    ours = _own(batch, due_at=lease_ends) == len(batch)
+    for message in batch:
+        message.due_at = lease_ends
+    return ours
 
 
 def _mark(message: Message, error: BaseException | None, now: dt.datetime) -> int:
@@ -198,12 +235,14 @@ def _mark(message: Message, error: BaseException | None, now: dt.datetime) -> in
 
 
 def _mark_sent(message: Message, now: dt.datetime) -> int:
-    return _own(message, state=MessageState.SENT, sent_at=now, error="")
+    message.sent_at = now
+    return _own([message], state=MessageState.SENT, sent_at=now, error="")
 
 
-def _put_back(message: Message, now: dt.datetime) -> None:
-    """Release a message that was not tried."""
-    _own(message, due_at=now + ROUTE_DOWN)
+def _put_back(messages: Sequence[Message], due_at: dt.datetime, reason: str = "") -> None:
+    """Release messages that were not handed over; this was no attempt of theirs."""
+    if messages:
+        _own(messages, due_at=due_at, attempts=F("attempts") - 1, error=reason)
 
 
 def _mark_failure(message: Message, error: DeliveryError, now: dt.datetime) -> None:
@@ -217,10 +256,10 @@ def _mark_failure(message: Message, error: DeliveryError, now: dt.datetime) -> N
         reason=_reason(error),
     )
     if for_good:
-        _own(message, state=MessageState.FAILED, error=_reason(error))
+        _own([message], state=MessageState.FAILED, error=_reason(error))
     else:
         due_at = now + backoff.wait(message.attempts, random.random())  # noqa: S311  # jitter is no secret
-        _own(message, due_at=due_at, error=_reason(error))
+        _own([message], due_at=due_at, error=_reason(error))
 
 
 def _reason(error: DeliveryError) -> str:

@@ -9,7 +9,7 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from django.conf import settings
@@ -30,6 +30,7 @@ PACE: Final = 8_000  # bytes a second; slower clients are cut off
 
 HEADER_BYTES: Final = 32_768
 CONNECTIONS: Final = 1_000  # of one process
+PROBES: Final = ("/healthz", "/readyz")
 AHEAD: Final = 4  # requests that a client may send on one connection without waiting for answers
 
 
@@ -134,7 +135,12 @@ class Listener(BaseWSGIServer):
 
     channel_class = BufferedChannel
     active_channels: dict[int, BufferedChannel]  # type: ignore[assignment]  # the stubs have the type of one channel
+    probes: Mapping[str, ThreadedTaskDispatcher]
     _map: dict[int, Any]
+
+    def add_task(self, task: Any) -> None:
+        # All threads of pages may wait for a database that hangs. The process lives, and says so.
+        self.probes.get(task.requests[0].path, self.task_dispatcher).add_task(task)
 
     def maintenance(self, now: float) -> None:
         for channel in list(self.active_channels.values()):
@@ -171,8 +177,11 @@ class BufferingWorker(Worker):
         connections: dict[int, Any] = {}
         threads = ThreadedTaskDispatcher()
         threads.set_thread_count(self.cfg.threads)
+        probes = {path: ThreadedTaskDispatcher() for path in PROBES}
+        for thread in probes.values():
+            thread.set_thread_count(1)
         wrapped: Any = self.sockets  # gunicorn's own class around each; the stubs say otherwise
-        listeners = [self._listen(each.sock, connections, threads) for each in wrapped]
+        listeners = [self._listen(each.sock, connections, threads, probes) for each in wrapped]
         # A worker whose gunicorn was killed ends, or it would go on to serve beside the one that is started next.
         while self.alive and os.getppid() == self.ppid:
             self._turn(connections, 0.5)
@@ -185,13 +194,20 @@ class BufferingWorker(Worker):
             channel.is_busy() for listener in listeners for channel in listener.active_channels.values()
         ):
             self._turn(connections, 0.1)
-        threads.shutdown(cancel_pending=True, timeout=1)
+        for each in (threads, *probes.values()):
+            each.shutdown(cancel_pending=True, timeout=1)
 
     def _turn(self, connections: dict[int, Any], seconds: float) -> None:
         self.notify()  # gunicorn kills a process that has said nothing for 30 s
         wasyncore.loop(timeout=seconds, use_poll=True, map=connections, count=1)
 
-    def _listen(self, sock: socket.socket, connections: dict[int, Any], threads: ThreadedTaskDispatcher) -> Listener:
+    def _listen(
+        self,
+        sock: socket.socket,
+        connections: dict[int, Any],
+        threads: ThreadedTaskDispatcher,
+        probes: Mapping[str, ThreadedTaskDispatcher],
+    ) -> Listener:
         sock.setblocking(False)  # several processes listen on it: another one may take the connection
         limits = Adjustments(
             sockets=[sock],
@@ -208,7 +224,7 @@ class BufferingWorker(Worker):
             log_socket_errors=False,
         )
         make = UnixListener if sock.family == socket.AF_UNIX else TcpListener
-        return make(
+        listener = make(
             self.wsgi,  # type: ignore[arg-type]  # two ways of writing what PEP 3333 says
             connections,
             _sock=sock,
@@ -217,3 +233,5 @@ class BufferingWorker(Worker):
             sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
             bind_socket=False,
         )
+        listener.probes = probes
+        return listener

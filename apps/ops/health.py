@@ -1,7 +1,8 @@
 """What is wrong with this deployment. Each probe answers with nothing, or with a sentence for the operator."""
 
+import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 
 from django.apps import apps
@@ -24,14 +25,23 @@ MATCHING_LATE = timedelta(minutes=2)
 INDEXING_LATE = timedelta(minutes=10)
 # No transaction of the program waits for a network, and the longest sweep takes less.
 TRANSACTION_LONG = timedelta(minutes=15)
+LEAST_FREE_BYTES = 50_000_000
 # More dead rows than this, and more than live ones: PostgreSQL does not get to clear the queue.
 DEAD_ROWS = 50_000
 
 
 def database() -> str:
+    """Whether it can be written to: a node that was told to be a replica answers, and takes nothing."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return ""
+        cursor.execute("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'")
+        (read_only,) = cursor.fetchone()
+    return "The database can only be read." if read_only else ""
+
+
+def disk() -> str:
+    """Room for what people upload, and for long answers."""
+    free = shutil.disk_usage(settings.VAR_DIR).free
+    return f"The disk that holds VAR_DIR is full: {free // 1_000_000} MB are free." if free < LEAST_FREE_BYTES else ""
 
 
 def redis() -> str:
@@ -133,9 +143,18 @@ def static_files() -> str:
     return ""
 
 
-# Readiness is what a load balancer asks every few seconds: whether requests can be served now. Health is for operators,
-# and its probes may read tables.
-READINESS: Mapping[str, Probe] = {"database": database, "redis": redis, "worker": worker, "beat": beat}
+# Readiness is what a load balancer asks every few seconds. Health is for operators, and its probes may read tables.
+READINESS: Mapping[str, Probe] = {
+    "database": database,
+    "disk": disk,
+    "redis": redis,
+    "worker": worker,
+    "beat": beat,
+}
+# This node can take a request and keep what it says while these are well. The others are told and do not count: without
+# them what is written waits in its rows, and no other node would do better.
+KEPT_IN_REDIS: Collection[str] = {"worker", "beat"}
+NEEDED: Collection[str] = {"database", "disk"}
 HEALTH: Mapping[str, Probe] = {
     **READINESS,
     "database role": database_role,
@@ -152,7 +171,11 @@ HEALTH: Mapping[str, Probe] = {
 
 def run(probes: Mapping[str, Probe]) -> dict[str, str]:
     """Run the probes. By name: a sentence for a problem, else an empty text. A probe that fails reports that."""
-    return {name: _ask(probe) for name, probe in probes.items()}
+    found: dict[str, str] = {}
+    for name, probe in probes.items():
+        # A Redis that hangs costs its time-out once and not three times.
+        found[name] = found["redis"] if name in KEPT_IN_REDIS and found.get("redis") else _ask(probe)
+    return found
 
 
 def _ask(probe: Probe) -> str:

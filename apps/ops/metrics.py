@@ -1,14 +1,17 @@
 """Facts about the work itself, counted in the database when scraped. Requests are counted by django_prometheus."""
 
+import itertools
 from collections.abc import Iterator
 
 from django.apps import apps
 from django.db import DatabaseError
 from django.db.models import Count
 from django.utils import timezone
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
 
+from apps.notifications import promises
 from apps.ops import upkeep
 
 COUNTED = {
@@ -66,3 +69,20 @@ class WorkCollector(Collector):
         for table, rows in upkeep.queues().items():
             dead.add_metric([table], rows.dead)
         yield dead
+
+
+class PromiseCollector(Collector):
+    def describe(self) -> list[Metric]:
+        return []  # as above
+
+    def collect(self) -> Iterator[Metric]:
+        family = HistogramMetricFamily("cosmomatch_promise_seconds", "How long each promise took", labels=["promise"])
+        try:
+            counted = promises.histograms()
+        except RedisError:
+            return  # an absent family says that nothing is known
+        limits = [*map(str, promises.LIMITS), "+Inf"]
+        for promise, histogram in counted.items():
+            up_to = itertools.accumulate(histogram.counts)
+            family.add_metric([promise], list(zip(limits, up_to, strict=True)), histogram.sum)
+        yield family

@@ -1,10 +1,18 @@
-"""The heartbeat: beat notes that it sent one, the worker that it took it, each in the cache."""
+"""The heartbeats of beat and worker: notes in the cache for probes, and a file for whoever watches the process.
 
+The file is looked at from outside (`make run`, the health check of a container), because a process that hangs cannot
+end itself.
+"""
+
+import contextlib
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 from celery import shared_task
 from celery.signals import beat_init, before_task_publish
+from django.conf import settings
 from django.core.cache import cache
 
 BEAT_KEY, WORKER_KEY = "ops:beat", "ops:worker"
@@ -25,4 +33,14 @@ def _note_beat(**_: Any) -> None:
 @beat_init.connect
 def _beat_at_once(**_: Any) -> None:
     """A start is ready when the first heartbeat has been all the way round; it need not wait for the first interval."""
+    # Whatever beat sends, and whether or not Redis takes it, shows that beat turns.
+    before_task_publish.connect(touch_heartbeat_file)
     heartbeat.delay()
+
+
+def touch_heartbeat_file(**_: Any) -> None:
+    """Show whoever watches this process, by its id, that its loop turns."""
+    if settings.HEARTBEAT_DIR:
+        # The file is there from the start. A disk that fills up later is no reason to end the process.
+        with contextlib.suppress(OSError):
+            Path(settings.HEARTBEAT_DIR, str(os.getpid())).touch()

@@ -32,9 +32,9 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_not_required
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """Readiness: each part by name, with `ok` or a sentence that says what is wrong; 503 if anything is."""
+    """Readiness: each part by name, with `ok` or a sentence; 503 if this node cannot write what it is told."""
     found = health.run(health.READINESS)
-    ready = not any(found.values())
+    ready = not any(found[name] for name in health.NEEDED)
     response = JsonResponse(
         {
             "status": "ready" if ready else "unready",
@@ -80,6 +80,7 @@ def metrics_page(request: HttpRequest) -> HttpResponse:
     # In a registry of its own, because these figures are the database's: adding up processes would multiply them.
     work = prometheus_client.CollectorRegistry()
     work.register(metrics.WorkCollector())
+    work.register(metrics.PromiseCollector())
     return HttpResponse(
         prometheus_client.generate_latest(registry) + prometheus_client.generate_latest(work),
         content_type=prometheus_client.CONTENT_TYPE_LATEST,

@@ -71,6 +71,7 @@ WORDS: Final[dict[str, str | Promise]] = {
     "order.cancelled": _("Order cancelled"),
     "order.closed": _("Order closed"),
     "order.delivered": _("Receipt confirmed"),
+    "order.redirected": _("Delivery address or contact changed"),
     "order.repeated": _("Ordered again"),
     "order.shipped": _("Order shipped"),
     "organisation.amended": _("Facts changed"),

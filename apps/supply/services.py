@@ -383,6 +383,9 @@ def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
 @transaction.atomic
 def claim_for_matching(*, now: dt.datetime, lease: dt.timedelta, limit: int) -> list[Offer]:
     """Claim changed offers for `lease`. If the worker dies, the next sweep after the lease finds them."""
+    # Each sweep asks twice, and mostly there is none: without joins this costs a fifth.
+    if not Offer.objects.awaiting_match(now).exists():
+        return []
     claimed = list(Offer.objects.next_to_match(now).shown()[:limit])
     Offer.objects.claim(claimed, until=now + lease)
     return claimed

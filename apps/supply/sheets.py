@@ -54,8 +54,12 @@ class UnreadableError(Exception):
 
 def read(data: bytes) -> Sheet:
     """A CSV or XLSX file, told apart by its first bytes."""
-    lines = _read_xlsx(data) if data.startswith(b"PK\x03\x04") else _read_csv(data)
-    return _rows(lines)
+    return _rows(_read_xlsx(data) if is_workbook(data) else _read_csv(data))
+
+
+def is_workbook(data: bytes) -> bool:
+    """Whether it is an XLSX file, which begins as every zip does."""
+    return data.startswith(b"PK\x03\x04")
 
 
 def _read_csv(data: bytes) -> Iterator[list[Any]]:

@@ -8,7 +8,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
 import pikepdf
 import pytest
@@ -23,10 +23,25 @@ from apps.core import confined
 from apps.core.errors import RuleViolation
 from tests.documents import PDF, image, pdf
 
+# As bytes that a test can look into.
+PLAIN: Any = {
+    "compress_streams": False,
+    "object_stream_mode": pikepdf.ObjectStreamMode.disable,
+    "stream_decode_level": pikepdf.StreamDecodeLevel.generalized,
+}
+
 
 def clean(content: bytes, name: str = "licence.pdf") -> tuple[str, bytes]:
     file = cleaned(SimpleUploadedFile(name, content))
     return str(file.name), file.read()
+
+
+def refused_a_place(owner: int) -> str:
+    try:
+        with confined.place(owner):
+            return ""
+    except RuleViolation as violation:
+        return violation.code
 
 
 def refusal(content: bytes) -> str:
@@ -35,20 +50,37 @@ def refusal(content: bytes) -> str:
     return refused.value.code
 
 
-def test_files_that_take_long_leave_threads_for_the_pages(tmp_path: Path) -> None:
+def test_files_that_take_long_leave_threads_for_the_pages() -> None:
     # A process has four threads. Each may wait 20 s for a file that a stranger made to be slow.
-    slow = tmp_path / "slow.py"
-    slow.write_text("import time; time.sleep(3)")
-    limits = {"cpu_seconds": 5, "memory_bytes": 600_000_000}
-    threads = [threading.Thread(target=lambda: confined.run(slow, b"", **limits)) for _number in range(2)]
+    taken, done = threading.Barrier(3), threading.Event()
+
+    def read(owner: int) -> None:
+        with confined.place(owner):
+            taken.wait()
+            done.wait()
+
+    threads = [threading.Thread(target=read, args=[owner]) for owner in (1, 2)]
     for thread in threads:
         thread.start()
-    time.sleep(0.5)
+    taken.wait()
 
-    assert refusal(PDF) == "busy"
+    assert [refused_a_place(owner) for owner in (1, 3)] == ["busy", "busy"]
+    done.set()
     for thread in threads:
         thread.join()
-    assert clean(PDF)[0] == "document.pdf"
+    assert [refused_a_place(owner) for owner in (1, 3)] == ["", ""]
+
+
+def test_one_organisation_does_not_keep_the_others_out_by_slow_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confined, "USUAL_SECONDS", 0)
+    with confined.place(1):
+        assert refused_a_place(1) == "busy", "a second file of the same waits"
+        assert refused_a_place(2) == "", "the second place is for others"
+        time.sleep(0.1)
+    # After a dear file its sender rests ten times as long.
+    assert refused_a_place(1) == "busy"
+    time.sleep(1.1)
+    assert refused_a_place(1) == ""
 
 
 def test_a_script_and_a_file_in_a_pdf_do_not_come_along() -> None:
@@ -66,6 +98,47 @@ def test_a_script_and_a_file_in_a_pdf_do_not_come_along() -> None:
         assert len(document.pages) == 1
         assert not document.attachments
         assert not {"/OpenAction", "/AA"} & set(document.Root.keys())
+
+
+@pytest.mark.parametrize("filters", [pikepdf.Name.DCTDecode, pikepdf.Array([pikepdf.Name.DCTDecode])])
+def test_a_pdf_tells_neither_its_author_nor_the_place_of_its_photo(filters: pikepdf.Object) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Unmistakable Phone"
+    with pikepdf.open(io.BytesIO(PDF)) as document:
+        with document.open_metadata() as metadata:
+            metadata["dc:creator"] = ["Li Unmistakable"]
+        document.docinfo["/Author"] = "Li Unmistakable"
+        facts = {"Subtype": pikepdf.Name.Image, "Width": 40, "Height": 20, "BitsPerComponent": 8}
+        photo = pikepdf.Stream(document, image("JPEG", exif=exif), ColorSpace=pikepdf.Name.DeviceRGB, **facts)
+        photo["/Filter"] = filters
+        # A page may call its photo so.
+        document.pages[0].obj["/Resources"] = pikepdf.Dictionary(XObject=pikepdf.Dictionary(AF=photo))
+        document.save(file := io.BytesIO(), **PLAIN)
+    assert file.getvalue().count(b"Unmistakable") == 3
+
+    _name, kept = clean(file.getvalue())
+
+    with pikepdf.open(io.BytesIO(kept)) as document:
+        assert pikepdf.PdfImage(document.pages[0].obj["/Resources"]["/XObject"]["/AF"]).as_pil_image().size == (40, 20)
+        document.save(file := io.BytesIO(), **PLAIN)
+    assert b"Unmistakable" not in file.getvalue()
+
+
+def test_what_hangs_on_a_link_does_not_come_along() -> None:
+    with pikepdf.open(io.BytesIO(PDF)) as document:
+        program = pikepdf.Dictionary(F=document.make_stream(b"MZ a program"))
+        file_of_it = pikepdf.Dictionary(Type=pikepdf.Name.Filespec, F="x.exe", EF=program)
+        away = pikepdf.Dictionary(S=pikepdf.Name.URI, URI="https://evil.example/")
+        link = pikepdf.Dictionary(Subtype=pikepdf.Name.Link, Rect=[0, 0, 9, 9], PA=away, AF=[file_of_it])
+        document.pages[0].obj["/Annots"] = pikepdf.Array([link])
+        document.save(file := io.BytesIO(), **PLAIN)
+
+    _name, kept = clean(file.getvalue())
+
+    with pikepdf.open(io.BytesIO(kept)) as document:
+        assert set(document.pages[0].obj["/Annots"][0].keys()) == {"/Rect", "/Subtype"}
+        document.save(file := io.BytesIO(), **PLAIN)
+    assert not [word for word in (b"evil", b"a program") if word in file.getvalue()]
 
 
 def test_an_action_that_starts_a_program_is_taken_from_the_page() -> None:

@@ -70,9 +70,9 @@ CREATE TABLE bench_home AS
 SELECT n, (1 + floor(random() * (SELECT count(*) FROM bench_county)))::int AS county
 FROM generate_series(1, {suppliers}) n;
 INSERT INTO accounts_organisation (id, name, kind, identifier_kind, identifier, address, contact_name, contact_phone,
-    contact_email, state, state_reason, verified_at, source, source_key, region_id, announced_state)
+    contact_email, state, state_reason, verified_at, source, source_key, region_id, announced_state, call_back)
 SELECT home.n, '机构 ' || home.n, 'supplier', 'other', 'R' || home.n, '', '', '', '', 'verified', '', now(), '', '',
-    county.code, 'verified'
+    county.code, 'verified', ''
 FROM bench_home home JOIN bench_county county ON county.n = home.county;
 INSERT INTO matching_supplierrecord
 SELECT n, floor(-ln(1 - random()) * 6)::int, floor(-ln(1 - random()) * 1.5)::int, now()

@@ -54,6 +54,7 @@ def command(folder: Path, **options: Any) -> str:
     return out.getvalue()
 
 
+@pytest.mark.long
 def test_the_real_board_comes_in_whole_and_repeating_it_changes_nothing(tmp_path: Path) -> None:
     said = command(WUHAN)
     assert "New: 201 organisations, 1473 demands, 24 offers." in said

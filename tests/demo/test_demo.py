@@ -20,6 +20,7 @@ from apps.matching.models import Escalation, Match, MatchState, Replay, ReplaySt
 from apps.notifications.models import Message
 from apps.policy.models import DraftState, Policy
 from apps.supply.models import Offer, OfferState
+from tests.emergency import have
 from tests.invariants import broken_invariants, untold
 
 
@@ -31,10 +32,9 @@ def run() -> str:
 
 @pytest.fixture(scope="module")
 def emergency(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """The demo on real reference data, made once for this file and rolled back after it."""
+    """Had once for this file, and rolled back after it."""
     with django_db_blocker.unblock(), transaction.atomic():
-        call_command("load_reference", stdout=io.StringIO())
-        yield run()
+        yield have()
         transaction.set_rollback(True)
 
 

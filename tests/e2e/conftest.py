@@ -1,12 +1,10 @@
 """Journeys in a real browser: Debian's Chromium, or no journey."""
 
-import io
 import shutil
 from collections.abc import Iterator
 from typing import Protocol
 
 import pytest
-from django.core.management import call_command
 from django.db import connections
 from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django import Settings
@@ -14,7 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import User
 from apps.demo.cast import PASSWORD
-from tests import snapshots
+from tests import emergency, snapshots
 from tests.e2e.stage import DOMAIN, work
 from tests.notifications.receivers import PostOffice, post_office
 
@@ -65,8 +63,7 @@ def site(
     if demo_rows and snapshots.can_put_back():
         snapshots.put_back(demo_rows)
     else:
-        call_command("load_reference", stdout=io.StringIO())
-        call_command("demo", stdout=io.StringIO())
+        emergency.have()
         work()
         office.mails.clear()
         User.objects.update(language="en")

@@ -8,6 +8,7 @@ from tests.e2e.conftest import CHROMIUM
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.long
 def test_the_documentation_shows_every_resource_and_nothing_is_blocked(live_server: LiveServer) -> None:
     complaints: list[str] = []
 

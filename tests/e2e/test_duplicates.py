@@ -14,6 +14,7 @@ from tests.factories import OfferFactory, OrganisationFactory, SupplierFactory, 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.long
 def test_two_that_are_one_are_merged_and_parted_again(page: Page, coordinator: User) -> None:  # noqa: F811  the fixture
     kept = SupplierFactory.create(
         name="深圳市康泰防护用品有限公司", address="深圳市红荔路12号", contact_phone="13812345678"

@@ -32,6 +32,7 @@ def device(page: Page) -> tuple[CDPSession, dict[str, Any]]:  # noqa: F811  the 
     return session, session.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
 
 
+@pytest.mark.long
 def test_a_coordinator_logs_in_with_a_passkey_until_it_is_removed(
     page: Page,  # noqa: F811  the fixture
     device: tuple[CDPSession, dict[str, Any]],

@@ -60,6 +60,7 @@ def test_a_nurse_posts_two_lines_and_answers_what_is_asked_back(log_in: LogIn) -
     )
 
 
+@pytest.mark.long
 def test_a_supplier_mends_its_sheet_and_imports_it(log_in: LogIn) -> None:
     before = Offer.objects.count()
     maker = log_in("supplier", scripts=False)

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from apps.accounts.models import Organisation
 from apps.evaluation.duplicates import Measurement, measure
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 BOARD = Path(__file__).parents[1] / "data" / "wuhan2020"
 
@@ -33,7 +33,6 @@ def test_the_eight_hospitals_that_stand_twice_are_found(measured: Measurement) -
 
 
 @pytest.mark.usefixtures("reference_data")
-@pytest.mark.long
 def test_the_command_prints_the_figures_and_leaves_nothing_behind() -> None:
     out = StringIO()
     call_command("measure_duplicates", "--fit", stdout=out)

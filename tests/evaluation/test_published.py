@@ -13,6 +13,8 @@ from apps.policy.values import PolicyValues
 
 pytest.importorskip("ppe_match")
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def part(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.evaluation.bounds import bounds
@@ -102,7 +102,6 @@ def sums(sent: Shipments, side: str) -> dict[tuple[int, int], int]:
 
 
 @given(small_sets, st.sampled_from(SETTINGS), st.sampled_from([1, 7]))
-@settings(max_examples=60, deadline=None)
 def test_no_replay_ships_twice_or_too_much_or_beats_a_bound(whole: Dataset, setting: Any, every: float) -> None:
     sent = replay(whole, CurrentMatching(whole, setting.policy), every=every)
     limits, found = bounds(whole, every), measure(whole, sent)
@@ -122,7 +121,6 @@ def test_no_replay_ships_twice_or_too_much_or_beats_a_bound(whole: Dataset, sett
 
 
 @given(small_sets)
-@settings(max_examples=20, deadline=None)
 def test_the_same_replay_gives_the_same_again(whole: Dataset) -> None:
     assert rows(replay(whole, CurrentMatching(whole, PolicyValues()))) == rows(
         replay(whole, CurrentMatching(whole, PolicyValues()))

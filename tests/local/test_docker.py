@@ -1,6 +1,10 @@
 """No engine runs where these tests do; what can be read off the files is."""
 
+import os
 import re
+import shutil
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +56,32 @@ def test_what_the_image_copies_exists_and_is_let_through() -> None:
     for source in re.findall(r"^COPY (?:--chmod=\d+ )?([^-\s]\S*) ", DOCKERFILE, re.MULTILINE):
         assert source in let_through
         assert (ROOT / source).exists(), source
+
+
+NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare")
+    or subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode != 0,
+    reason="needs a namespace of processes, as a container has",
+)
+@pytest.mark.parametrize(("age", "status"), [(None, b"0"), (10, b"0"), (120, b"137")])
+def test_the_health_check_ends_a_program_that_is_silent(tmp_path: Path, age: int | None, status: bytes) -> None:
+    if age is not None:
+        (tmp_path / "7").touch()
+        os.utime(tmp_path / "7", (time.time() - age,) * 2)
+    script = f"sleep 2 & sh {ROOT}/docker/entrypoint beating; wait $!; echo $?"
+
+    said = subprocess.run(
+        [*NAMESPACE, "sh", "-c", script],
+        env=os.environ | {"HEARTBEAT_DIR": str(tmp_path)},
+        capture_output=True,
+        check=False,
+    )
+
+    assert said.stdout.strip() == status
+
+
+def test_whoever_ends_the_program_of_a_container_is_not_its_first_process(services: dict[str, Any]) -> None:
+    assert all(service["init"] for service in ours(services).values())

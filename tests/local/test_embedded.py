@@ -60,6 +60,7 @@ def test_committed_data_survives_kill_9_and_no_orphan_is_left(var: Path, tmp_pat
         assert sql(var, "SELECT number FROM kept") == [(7,)]
 
 
+@pytest.mark.long
 def test_servers_end_with_an_owner_that_is_killed(var: Path, tmp_path: Path, job: Path) -> None:
     log = tmp_path / "log"
     with program(log, "-c", HOLD, str(var), str(job)) as owner:
@@ -70,6 +71,7 @@ def test_servers_end_with_an_owner_that_is_killed(var: Path, tmp_path: Path, job
         eventually(lambda: not alive(servers), "their end")
 
 
+@pytest.mark.long
 def test_leftovers_of_a_crash_do_not_stop_a_start(var: Path) -> None:
     with embedded.use(var, redis=False, durable=False):
         pass
@@ -84,6 +86,7 @@ def test_leftovers_of_a_crash_do_not_stop_a_start(var: Path) -> None:
         assert sql(var, "SELECT 1") == [(1,)]
 
 
+@pytest.mark.long
 def test_an_owner_that_ends_waits_for_the_others(var: Path, tmp_path: Path, job: Path) -> None:
     log, other_log, other_job = tmp_path / "log", tmp_path / "other", tmp_path / "other job"
     other_job.touch()
@@ -102,6 +105,7 @@ def test_an_owner_that_ends_waits_for_the_others(var: Path, tmp_path: Path, job:
     assert not embedded.socket_directory(var).exists()
 
 
+@pytest.mark.long
 def test_a_server_that_dies_under_its_owner_is_started_again(var: Path) -> None:
     with embedded.use(var, durable=False) as servers:
         for child in servers.children.values():

@@ -54,7 +54,7 @@ def test_the_group_runs_survives_kill_9_and_stops_as_one(tmp_path: Path) -> None
         assert group.poll() is None, log.read_text()
         assert json.loads(get(port, "/readyz")[1]) == {
             "status": "ready",
-            "checks": {"database": "ok", "redis": "ok", "worker": "ok", "beat": "ok"},
+            "checks": {"database": "ok", "disk": "ok", "redis": "ok", "worker": "ok", "beat": "ok"},
         }
         assert b"django_http_requests" in get(port, "/metrics")[1]
 

@@ -54,13 +54,13 @@ def test_slow_endpoints_of_one_organisation_hold_back_no_other(
 def test_a_flood_to_one_organisation_lets_the_next_mail_of_another_through(
     office: PostOffice, hospital: Organisation, maker: Organisation
 ) -> None:
-    letters(200)
+    letters(60)
     Message.objects.update(organisation=maker)
-    Message.objects.filter(key="order.cancelled:199").update(organisation=hospital)
+    Message.objects.filter(key="order.cancelled:59").update(organisation=hospital)
 
     sending.send_due(Channel.EMAIL)
 
-    assert "person199@example.org" in [mail["To"] for mail in office.mails[:2]]
+    assert "person59@example.org" in [mail["To"] for mail in office.mails[:2]]
 
 
 @pytest.mark.parametrize("channel", [Channel.EMAIL, Channel.SMS, Channel.WEBHOOK])
@@ -92,7 +92,8 @@ def test_a_message_that_kills_its_sender_is_given_up(office: PostOffice, setting
     assert (deadly.state, deadly.attempts) == (MessageState.FAILED, backoff.MAX_ATTEMPTS)
     assert "ended" in deadly.error
     others = Message.objects.exclude(pk=deadly.pk)
-    assert set(others.values_list("state", "attempts")) == {(MessageState.SENT, 1)}
+    assert set(others.values_list("state", flat=True)) == {MessageState.SENT}
+    assert max(others.values_list("attempts", flat=True)) == 2, "claimed with the deadly one once, and then no more"
 
 
 @pytest.mark.parametrize("status", [302, 400, 404, 429, 500])
@@ -107,7 +108,7 @@ def test_an_endpoint_that_refuses_for_a_day_is_paused_and_its_owner_told(
 
     while endpoint.is_active:
         sending.send_due(Channel.WEBHOOK, now=moment)
-        moment += dt.timedelta(minutes=30)
+        moment += dt.timedelta(hours=2)
         endpoint.refresh_from_db()
         assert moment < began + dt.timedelta(days=3)
 

@@ -92,10 +92,11 @@ def test_a_mail_server_that_refuses_then_accepts_gets_every_mail_once(office: Po
     office.close()
 
     assert sending.send_due() == 0
-    tried = Message.objects.filter(attempts=1)
     assert states() == {MessageState.QUEUED: 60}
-    assert tried.count() == 1, "one connection is enough to see that nobody is there"
-    assert "cannot be reached" in tried.get().error
+    waiting = Message.objects.exclude(error="")
+    assert waiting.count() == sending.BATCH, "one connection is enough to see that nobody is there"
+    assert "cannot be reached" in waiting[0].error
+    assert set(Message.objects.values_list("attempts", flat=True)) == {0}, "nothing was tried"
 
     office.open()
     assert sending.send_due(now=later(minutes=5)) == 60
@@ -116,7 +117,40 @@ def test_a_dead_mail_server_holds_up_nobody_else(
     assert sending.send_due() == 3
     assert time.monotonic() - began < 10
     assert len(partner_system.requests) == 3
-    assert Message.objects.filter(channel=Channel.EMAIL, attempts__gt=0).count() == 1
+    assert not Message.objects.filter(channel=Channel.EMAIL, attempts__gt=0).exists()
+
+
+def test_an_outage_of_hours_delays_no_mail_by_more_than_its_route_rests(office: PostOffice) -> None:
+    letters(3)
+    office.close()
+    moment = timezone.now()
+    for _minute in range(3 * 60):
+        sending.send_due(now=moment)
+        moment += dt.timedelta(minutes=1)
+
+    office.open()
+    assert sending.send_due(now=moment + sending.ROUTE_DOWN) == 3
+
+
+def test_a_renewed_lease_keeps_its_messages() -> None:
+    letters(3)
+    now = timezone.now()
+    batch = sending._claim(Message.objects.due(now), now, most=9)
+
+    assert sending._renew(batch, now + sending.LEASE * 0.9)
+    ended = now + sending.LEASE
+    assert sending._claim(Message.objects.due(ended), ended, most=9) == []
+    assert [sending._mark_sent(message, ended) for message in batch] == [1, 1, 1]
+
+
+def test_what_failed_before_is_claimed_alone_and_last() -> None:
+    letters(4)
+    Message.objects.filter(key__in=["order.cancelled:0", "order.cancelled:1"]).update(attempts=1)
+    now = timezone.now()
+
+    claims = [sending._claim(Message.objects.due(now), now, most=9) for _turn in range(4)]
+
+    assert [[message.key[-1] for message in batch] for batch in claims] == [["2", "3"], ["0"], ["1"], []]
 
 
 def test_a_rejected_recipient_is_given_up_and_the_others_get_their_mail(office: PostOffice) -> None:
@@ -214,9 +248,9 @@ def test_who_lost_the_lease_marks_nothing() -> None:
     [quick] = sending._claim(Message.objects.due(later_on), later_on, most=9)
 
     assert sending._mark_sent(slow, now) == 0
-    assert not sending._begin(slow, now)
-    sending._put_back(slow, now)
-    assert Message.objects.get().attempts == 0
+    assert not sending._renew([slow], now)
+    sending._put_back([slow], now)
+    assert Message.objects.get().attempts == 2
     assert sending._mark_sent(quick, now) == 1
 
 

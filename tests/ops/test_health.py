@@ -52,19 +52,20 @@ def test_ready_when_database_redis_worker_and_beat_are(client: Client) -> None:
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()) == (
         200,
-        {"status": "ready", "checks": {"database": "ok", "redis": "ok", "worker": "ok", "beat": "ok"}},
+        {"status": "ready", "checks": {"database": "ok", "disk": "ok", "redis": "ok", "worker": "ok", "beat": "ok"}},
     )
 
 
 @pytest.mark.usefixtures("heard")
-def test_a_silent_worker_is_named(client: Client) -> None:
+def test_a_silent_worker_is_named_and_this_node_is_ready(client: Client) -> None:
     cache.set(WORKER_KEY, time.time() - 90)
     answer = client.get("/readyz")
-    assert answer.status_code == 503
+    assert answer.status_code == 200
     assert answer.json() == {
-        "status": "unready",
+        "status": "ready",
         "checks": {
             "database": "ok",
+            "disk": "ok",
             "redis": "ok",
             "worker": "The worker was last heard from 90 seconds ago.",
             "beat": "ok",
@@ -76,14 +77,32 @@ def test_a_dead_redis_is_named_quickly(client: Client, settings: Settings, tmp_p
     dead_redis(settings, tmp_path)
     began = time.monotonic()
     answer = client.get("/readyz")
-    assert answer.status_code == 503
+    assert answer.status_code == 200
     assert answer.json()["checks"] == {
         "database": "ok",
+        "disk": "ok",
         "redis": "Redis does not answer.",
         "worker": "Redis does not answer.",
         "beat": "Redis does not answer.",
     }
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_database_that_can_only_be_read_is_not_ready(client: Client) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL transaction_read_only = on")
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["database"] == "The database can only be read."
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_full_disk_is_not_ready(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "LEAST_FREE_BYTES", 10**18)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["disk"].startswith("The disk that holds VAR_DIR is full: ")
 
 
 def test_the_heartbeat_marks_the_worker() -> None:

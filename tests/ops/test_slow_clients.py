@@ -33,9 +33,9 @@ def python(*arguments: str, **environment: str) -> Iterator["subprocess.Popen[by
         child.wait()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """The site as it is served, on a port of its own."""
+    """The site as it is served, on a port of its own; each test finds it well after the one before."""
     number = free_port()
     command = ("-m", "gunicorn", "-c", "python:apps.ops.web", "cosmomatch.wsgi")
     with python(*command, WEB_BIND=f"127.0.0.1:{number}", WEB_PROCESSES="1", WEB_THREADS="2"):
@@ -66,7 +66,9 @@ def slow_clients(port: int, *, headers: int = 0, bodies: int = 0, readers: int =
         yield
 
 
-@pytest.mark.parametrize("kind", ["headers", "bodies", "readers"])
+@pytest.mark.parametrize(
+    "kind", ["headers", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("bodies", "readers"))]
+)
 def test_the_site_answers_beside_thirty_slow_clients(port: int, kind: str) -> None:
     with slow_clients(port, **{kind: 30}):
         assert max(seconds_of(port, "/healthz") for _ in range(10)) < 5

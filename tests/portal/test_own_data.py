@@ -12,11 +12,12 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from apps.accounts.invitations import invite
-from apps.accounts.models import ApiToken, Organisation, User
+from apps.accounts.models import ApiToken, Invitation, Organisation, User
 from apps.accounts.services import issue_token
 from apps.demands.models import Demand
-from apps.notifications.services import queue
-from tests.factories import PASSWORD, DemandFactory, OrganisationFactory, member
+from apps.notifications.models import Message
+from apps.notifications.services import queue, queue_pending_notices
+from tests.factories import PASSWORD, DemandFactory, OrganisationFactory, UserFactory, member
 from tests.portal.conftest import give_password
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +40,7 @@ def person(hospital: Organisation, buyer: User) -> User:
     queue("account.changed", person, {"change": "password"}, key="x")
     elsewhere = OrganisationFactory.create(name="Hankou Clinic")
     invite(elsewhere, ADDRESS, role="member", by=member(elsewhere))
+    queue_pending_notices()
     DemandFactory.create(organisation=hospital, posted_by=person)
     return person
 
@@ -118,6 +120,19 @@ def test_an_operator_forgets_a_person_after_reading_what_it_means(person: User, 
     assert not User.objects.filter(email=ADDRESS).exists()
     with pytest.raises(CommandError):
         call_command("forget", ADDRESS, "--yes", stdout=said)
+
+
+def test_who_is_forgotten_is_so_by_earlier_addresses_too(person: User, hospital: Organisation) -> None:
+    for address in ("li.today@example.org", "li.later@example.org"):
+        User.objects.filter(pk=person.pk).update(email=address)
+    # Somebody else has one of them by now.
+    UserFactory.create(email="li.today@example.org")
+    invite(OrganisationFactory.create(), "li.today@example.org", role="member", by=member(hospital))
+
+    call_command("forget", "li.later@example.org", "--yes", stdout=io.StringIO())
+
+    assert list(Invitation.objects.values_list("email", flat=True)) == ["li.today@example.org"]
+    assert ADDRESS not in str(list(Message.objects.values_list("address", flat=True)))
 
 
 def test_who_was_forgotten_may_register_again(client: Client, person: User) -> None:

@@ -1,19 +1,32 @@
 """Every page of everybody, coordinators and partners: as anonymous, as a stranger, as who it is for."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from pytest_django import DjangoDbBlocker
 
 from apps.accounts import services
 from apps.accounts.invitations import invite
 from apps.accounts.models import Organisation, User
+from apps.accounts.permissions import Role
 from apps.demands.models import Demand
 from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
 from apps.reports.models import AbuseReport
+from tests.api.conftest import rows_for_a_module
 from tests.documents import PDF
-from tests.factories import DemandFactory, EscalationFactory, MatchFactory, OfferFactory, OrganisationFactory, member
+from tests.factories import (
+    DemandFactory,
+    EscalationFactory,
+    ItemFactory,
+    MatchFactory,
+    OfferFactory,
+    OrganisationFactory,
+    SupplierFactory,
+    member,
+)
 
 PUBLIC = ["/", "/promise/", "/privacy/", "/login/", "/register/", "/account/password/reset/"]
 PERSONAL = [
@@ -31,7 +44,31 @@ PERSONAL = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def kept_rows(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    with rows_for_a_module(django_db_blocker):
+        yield
+
+
+# The hospital, its manager and the maker of the cast, made once for all tests of this file.
+
+
+@pytest.fixture(scope="module")
+def hospital(kept_rows: None) -> Organisation:
+    return OrganisationFactory.create(name="Wuchang Hospital")
+
+
+@pytest.fixture(scope="module")
+def buyer(hospital: Organisation) -> User:
+    return member(hospital, Role.MANAGER, email="buyer@example.org", name="Buyer")
+
+
+@pytest.fixture(scope="module")
+def maker(kept_rows: None) -> Organisation:
+    return SupplierFactory.create(name="Shenzhen Maker")
+
+
+@pytest.fixture(scope="module")
 def world(hospital: Organisation, buyer: User, maker: Organisation) -> dict[str, int]:
     """Something of everything that belongs to the hospital; ids by name."""
     document = services.add_evidence(hospital, SimpleUploadedFile("licence.pdf", PDF), by=buyer)
@@ -282,7 +319,9 @@ def test_a_partner_sees_the_sums_and_the_stuck_needs_of_their_region_only(
 
     from django.utils import timezone
 
-    DemandFactory.create(organisation=hospital, quantity=4321, opened_at=timezone.now() - dt.timedelta(days=2))
+    gown = ItemFactory.create(key="gown")
+    long_ago = timezone.now() - dt.timedelta(days=2)
+    DemandFactory.create(organisation=hospital, item=gown, quantity=4321, opened_at=long_ago)
 
     client.force_login(partner)
     assert client.get("/partner/").text.count("4,321") == 2

@@ -12,13 +12,13 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from apps.accounts.invitations import invite
-from apps.accounts.models import ApiToken, Invitation, Membership, Organisation, User
+from apps.accounts.invitations import accept_invitation, invite
+from apps.accounts.models import ApiToken, Invitation, Membership, Organisation, PendingNotice, User
 from apps.accounts.services import issue_token
 from apps.fulfilment.services import accept_match
 from apps.notifications.models import Message, WebhookEndpoint
 from apps.notifications.rendering import render_mail
-from tests.factories import PASSWORD, DemandFactory, MatchFactory
+from tests.factories import PASSWORD, DemandFactory, MatchFactory, UserFactory
 from tests.portal.conftest import give_password
 
 pytestmark = pytest.mark.django_db
@@ -121,7 +121,7 @@ def test_nobody_is_let_in_or_taken_out_without_the_password(
 
 def test_a_freeze_takes_back_the_invitations_of_the_thief(found: Client, hospital: Organisation, owner: User) -> None:
     before = invite(hospital, "nurse@example.org", role="member", by=owner)
-    Invitation.objects.update(created_at=timezone.now() - dt.timedelta(days=1))
+    Invitation.objects.update(sent_at=timezone.now() - dt.timedelta(days=1))
     take_over(found)
     after = invite(hospital, "accomplice@example.org", role="manager", by=owner)
 
@@ -129,6 +129,34 @@ def test_a_freeze_takes_back_the_invitations_of_the_thief(found: Client, hospita
 
     states = dict(Invitation.objects.values_list("email", "state"))
     assert states == {before.email: "open", after.email: "withdrawn"}
+
+
+def test_a_freeze_takes_out_whom_the_thief_let_in(
+    found: Client, hospital: Organisation, owner: User, colleague: User
+) -> None:
+    def join(email: str, *, by: User) -> User:
+        person = UserFactory.create(email=email)
+        accept_invitation(invite(hospital, email, role="manager", by=by), by=person)
+        return person
+
+    join("nurse@example.org", by=owner)
+    Invitation.objects.update(sent_at=timezone.now() - dt.timedelta(days=1))
+    take_over(found)
+    accomplice = join("accomplice@example.org", by=owner)
+    # Who hides behind another address, and has let in a friend.
+    friend = join("friend@example.org", by=accomplice)
+    User.objects.filter(pk=accomplice.pk).update(email="other@example.org")
+    invite(hospital, "third@example.org", role="manager", by=friend)
+
+    Client().post(freeze_link(notices("address")[0]))
+
+    left = set(hospital.memberships.values_list("user__email", flat=True))
+    assert left == {owner.email, colleague.email, "nurse@example.org"}
+    assert not Invitation.objects.filter(state="open").exists()
+    assert set(PendingNotice.objects.filter(event="member.removed").values_list("user", flat=True)) == {
+        accomplice.pk,
+        friend.pk,
+    }
 
 
 def test_promised_goods_go_nowhere_else_without_the_password(found: Client, hospital: Organisation) -> None:

@@ -19,6 +19,10 @@ class Membership(TimeStamped):
         Organisation, models.CASCADE, related_name="memberships", verbose_name=_("organisation")
     )
     role = models.CharField(_("role"), max_length=10, choices=Role.choices, default=Role.MEMBER)
+    # By which the person joined; empty for who registered the organisation, and once the invitation is forgotten.
+    invitation = models.ForeignKey(
+        "Invitation", models.SET_NULL, null=True, blank=True, related_name="+", editable=False
+    )
 
     class Meta(TimeStamped.Meta):
         verbose_name = _("membership")

@@ -8,12 +8,14 @@ key: it may be corrected and sent again. The header follows the IETF draft "The 
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -27,12 +29,21 @@ KEPT_FOR: Final = dt.timedelta(hours=48)
 
 
 class ReplayedError(Exception):
-    """This request was answered before; `response` is that answer."""
+    """This request was answered before; `record` has that answer."""
 
     def __init__(self, record: IdempotencyKey) -> None:
         super().__init__(record.key)
-        self.response = HttpResponse(record.body, status=record.status, content_type="application/json")
-        self.response["Idempotent-Replayed"] = "true"
+        self.record = record
+
+    def answer(self, complete: Callable[[dict[str, Any]], None]) -> HttpResponse:
+        """The kept answer. `complete` fills in what is looked up anew, if the answer is one row."""
+        row = json.loads(self.record.body or "null")
+        if isinstance(row, dict):
+            complete(row)
+        body = b"" if row is None else JSONRenderer().render(row)
+        response = HttpResponse(body, status=self.record.status, content_type="application/json")
+        response["Idempotent-Replayed"] = "true"
+        return response
 
 
 def claim(request: Request) -> IdempotencyKey | None:

@@ -3,6 +3,7 @@
 Codes are stable and for programs. Texts are for people, in the language of the request.
 """
 
+import errno
 import math
 import sys
 from collections.abc import Mapping
@@ -10,12 +11,14 @@ from typing import Any, Final
 
 import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.template import loader
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views import defaults
+from psycopg import errors as postgres
+from redis.exceptions import RedisError
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -65,7 +68,7 @@ class LengthRequiredError(exceptions.APIException):
 
 
 class UnavailableError(exceptions.APIException):
-    """The database is away or took too long; the answer says when to try again."""
+    """The database, Redis or a disk is away, full or read-only, or took too long. The answer says when to try again."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
@@ -140,10 +143,20 @@ def _translated(error: Exception) -> Exception:
         return NotAllowedError()
     if isinstance(error, SuspiciousOperation | UnreadablePostError):
         return exceptions.ParseError(_("The request is too large or malformed."))
-    if isinstance(error, OperationalError):
-        log.warning("database_unavailable", error=str(error))
-        return UnavailableError()
-    return error
+    return UnavailableError() if passes(error) else error
+
+
+def passes(error: BaseException | None) -> bool:
+    """Whether it is no fault of the program: something is away, full, read-only or too slow, and will come back."""
+    if isinstance(error, InternalError):
+        found = isinstance(error.__cause__, postgres.ReadOnlySqlTransaction | postgres.IdleInTransactionSessionTimeout)
+    elif isinstance(error, OSError):
+        found = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+    else:
+        found = isinstance(error, OperationalError | InterfaceError | RedisError)
+    if found:
+        log.warning("unavailable", error=str(error), kind=type(error).__name__)
+    return found
 
 
 def _respond(body: dict[str, Any]) -> Response:
@@ -198,9 +211,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    # The database may be away, or a statement ran out of time. That passes, so the answer says when to try again.
-    if isinstance(sys.exc_info()[1], OperationalError):
-        log.warning("database_unavailable", error=str(sys.exc_info()[1]))
+    if passes(sys.exc_info()[1]):
         answer = (
             plain(503, UnavailableError.default_code, UnavailableError.default_detail)
             if _is_ours(request)

@@ -48,7 +48,7 @@ from apps.demands.fields import CONTACT_FIELDS, DEMAND_FIELDS
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, DemandState, Urgency
 from apps.exports.datasets import DEMANDS
-from apps.matching import services as matching
+from apps.fulfilment import destinations
 from apps.matching.explanation.outlook import outlook
 from apps.matching.explanation.shortfalls import shortfall_of
 from apps.matching.models import Match
@@ -220,12 +220,12 @@ class DemandViewSet(ResourceViewSet):
     def partial_update(self, _request: Request, **_kwargs: Any) -> Response:
         """Change a need. Requests that suppliers have not answered are taken back, and made anew."""
         demand = self.mine()
-        # Through matching, which takes back what suppliers have been asked. import-linter forbids the way around it.
+        # Requests are taken back, and suppliers told. import-linter forbids a way around it.
         changes = self.taken(DemandChangeSerializer, partial=True)
         confirmed = changes.pop("confirm_quantity", False)
         if demand.leads_elsewhere(changes):
             require_password(self.request)
-        matching.amend_demand(demand, by=self.user, quantity_confirmed=confirmed, **changes)
+        destinations.amend_demand(demand, by=self.user, quantity_confirmed=confirmed, **changes)
         return self.answer(demand.pk)
 
     @extend_schema(request=DemandOpeningSerializer, responses=DemandSerializer)

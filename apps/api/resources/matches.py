@@ -159,6 +159,9 @@ class MatchViewSet(ResourceViewSet):
             match = Match.objects.shown().get(pk=row["id"])
             row["contact"] = fulfilment.reveal_contact(match, to=self.user)
 
+    # A repeat of an acceptance shows the contact again: that is a look, by somebody who may have left since.
+    complete_repeat = complete_one
+
     def asked(self) -> Match:
         """The match, if the caller may answer it."""
         match: Match = self.get_object()

@@ -1,5 +1,6 @@
 """`/offers/`: what suppliers have."""
 
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import django_filters as filters
@@ -30,10 +31,11 @@ from apps.api.representation.requests import (
 from apps.api.representation.sheets import OfferSheetRowSerializer, OfferSheetSerializer, is_on, show_row
 from apps.api.representation.values import MAX_DAYS, StrictBooleanField
 from apps.catalogue.models import Region
+from apps.core import confined
 from apps.core.posts import check_not_repeated
 from apps.exports.datasets import OFFERS
 from apps.matching import services as matching
-from apps.supply import services
+from apps.supply import services, sheets
 from apps.supply.fields import OFFER_FIELDS
 from apps.supply.importing import take_turn
 from apps.supply.models import Offer, OfferState
@@ -239,7 +241,10 @@ class OfferViewSet(ResourceViewSet):
         publish = is_on(request, "publish")
         if not take_turn(organisation):
             raise Throttled(wait=5)
-        sheet = read_rows(organisation, file.read(), by=self.user, publish=publish)
+        data = file.read()
+        # A process of its own reads a workbook, and there are places for few.
+        with confined.place(organisation.pk) if sheets.is_workbook(data) else nullcontext():
+            sheet = read_rows(organisation, data, by=self.user, publish=publish)
         body: dict[str, Any] = {
             "rows": [show_row(describe(row)) for row in sheet.rows],
             "faulty": len(sheet.faulty),

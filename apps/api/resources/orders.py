@@ -66,6 +66,9 @@ class OrderSerializer(RowSerializer):
         help_text="Agreed when the order was made; 0 for a donation, null where the offer named none.",
     )
     currency = serializers.CharField(help_text="Of the price; empty without one.")
+    redirected_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the requester last changed where the goods go or whom to call, if ever."
+    )
 
 
 class NewShipmentSerializer(InputSerializer):

@@ -22,6 +22,7 @@ from apps.api.representation.filters import ChangedSinceFilter, RegionCodeFilter
 from apps.api.representation.references import PermittedRegionField
 from apps.api.representation.requests import DecisionInputSerializer, EmptyInputSerializer, InputSerializer
 from apps.api.representation.values import StrictCharField, StrictDateField
+from apps.fulfilment import destinations
 
 
 class OrganisationContactSerializer(FilledByViewSet, serializers.Serializer[Any]):
@@ -148,7 +149,8 @@ class OrganisationViewSet(ResourceViewSet):
         """Change what the organisation says of itself. Changing a verified fact clears the verification."""
         organisation = self.get_object()
         self.require(Permission.MANAGE_ORGANISATION, organisation)
-        services.amend_organisation(organisation, by=self.user, **self.taken(OrganisationInputSerializer, partial=True))
+        changes = self.taken(OrganisationInputSerializer, partial=True)
+        destinations.amend_organisation(organisation, by=self.user, **changes)
         self.user.__dict__.pop("grants", None)  # cached, with the organisation as it was before
         return self.answer(organisation.pk)
 

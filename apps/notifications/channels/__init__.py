@@ -19,6 +19,13 @@ class DeliveryError(Exception):
         self.unreachable = unreachable
 
 
+class RouteDownError(DeliveryError):
+    """There is no way to the other side, so nothing was tried: no attempt of the message, and none of the next ones."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, unreachable=True)
+
+
 class EndpointGoneError(DeliveryError):
     """The receiver has asked for no more messages (HTTP 410)."""
 
@@ -36,4 +43,4 @@ class Sender(Protocol):
     ) -> None: ...
 
     def send(self, message: Message) -> None:
-        """Hand the message over, or raise `DeliveryError`."""
+        """Hand the message over, or raise `DeliveryError`, or `RouteDownError` where one server takes all messages."""

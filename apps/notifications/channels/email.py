@@ -8,7 +8,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 
-from apps.notifications.channels import DeliveryError
+from apps.notifications.channels import DeliveryError, RouteDownError
 from apps.notifications.models import Message
 from apps.notifications.rendering import render_mail
 
@@ -62,7 +62,7 @@ class EmailSender:
             self._connection.open()
         except OSError as error:
             self._close()
-            raise DeliveryError(f"The mail server cannot be reached: {error}", unreachable=True) from error
+            raise RouteDownError(f"The mail server cannot be reached: {error}") from error
 
     def _answered(self, code: int, reason: bytes | str) -> DeliveryError:
         """What the server said about this message; with 421 it says good-bye to all of them."""

@@ -6,7 +6,7 @@ from typing import Self
 import httpx
 from django.conf import settings
 
-from apps.notifications.channels import DeliveryError
+from apps.notifications.channels import DeliveryError, RouteDownError
 from apps.notifications.models import Message
 from apps.notifications.rendering import render_sms
 
@@ -36,8 +36,10 @@ class SmsSender:
                 json={"to": message.address, "text": render_sms(message), "id": str(message.uid)},
                 headers={"Authorization": f"Bearer {settings.SMS_GATEWAY_TOKEN}"},
             )
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise RouteDownError(f"The gateway cannot be reached: {error!r}") from error
         except httpx.HTTPError as error:
-            raise DeliveryError(f"The gateway cannot be reached: {error!r}", unreachable=True) from error
+            raise DeliveryError(f"The gateway broke off: {error!r}", unreachable=True) from error
         if response.is_success:
             return
         # Any other 4xx is about the message itself, such as a number that does not exist: no use in trying again.

@@ -52,6 +52,9 @@ class WebhookSender:
         endpoint = message.endpoint
         if endpoint is None or not endpoint.is_active:
             raise DeliveryError("The endpoint has been switched off.", permanent=True)
+        # What was its own is another's now. It is told only that it was merged.
+        if endpoint.organisation.is_merged and message.event != "organisation.merged":
+            raise DeliveryError("The organisation was merged into another one.", permanent=True)
 
         body, headers = compose(message, endpoint)
         self._backend.deadline = time.monotonic() + PATIENCE

@@ -20,9 +20,9 @@ from apps.core.errors import RuleViolation
 from apps.demands import services
 from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode, QuantityKind, Urgency
 from apps.demands.outcomes import PostOutcome
+from apps.fulfilment import destinations
 from apps.fulfilment.models import Order, OrderState
 from apps.fulfilment.services import reveal_contacts
-from apps.matching import services as matching_services
 from apps.matching.explanation.outlook import outlook
 from apps.matching.explanation.shortfalls import shortfall_of
 from apps.matching.models import Escalation, Match
@@ -214,7 +214,7 @@ def amend(request: HttpRequest, pk: int) -> HttpResponse:
             if demand.leads_elsewhere(changes):
                 require_password(request)
             try:
-                matching_services.amend_demand(demand, by=user, quantity_confirmed=form.is_confirmed, **changes)
+                destinations.amend_demand(demand, by=user, quantity_confirmed=form.is_confirmed, **changes)
             except RuleViolation as violation:
                 # A question and not a fault: the page asks it above the form, with a button for yes.
                 if violation.code == "quantity_unusual":

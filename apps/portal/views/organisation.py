@@ -19,6 +19,7 @@ from apps.accounts.models import Evidence, Organisation, User
 from apps.accounts.permissions import Permission, can
 from apps.core import audit
 from apps.core.errors import RuleViolation
+from apps.fulfilment import destinations
 from apps.notifications import services as outbox
 from apps.notifications.models import WebhookEndpoint
 from apps.notifications.tasks import wake_senders
@@ -124,7 +125,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     form = OrganisationForm(request.POST or None, organisation=organisation)
     if request.method == "POST" and form.is_valid():
         try:
-            services.amend_organisation(organisation, by=user_of(request), **form.cleaned_data)
+            destinations.amend_organisation(organisation, by=user_of(request), **form.cleaned_data)
         except RuleViolation as violation:
             blame(form, violation)
         else:

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
+from apps.core.models import AuditEntry
 from apps.fulfilment.models import ContactReveal, Order
 from apps.matching.models import Match
 from tests.api.conftest import Caller
@@ -40,6 +41,21 @@ def test_contacts_are_revealed_one_at_a_time_and_noted(call: Call, accepted: Mat
 
     assert contact["supplier"] == accepted.offer.organisation.contact
     assert ContactReveal.objects.filter(match=accepted, user=buyer).count() == 1
+
+
+def test_a_repeat_that_shows_a_contact_again_is_a_look(call: Call, supplier: User, maker: Organisation) -> None:
+    match = MatchFactory.create(offer=OfferFactory.create(organisation=maker))
+    path, mine = f"/matches/{match.pk}/accept/", call(supplier)
+    looks = AuditEntry.objects.filter(event="contact.seen", actor=supplier)
+
+    first = mine.post(path, Idempotency_Key="a")
+    again = mine.post(path, Idempotency_Key="a")
+    assert (again.content, again["Idempotent-Replayed"], looks.count()) == (first.content, "true", 2)
+
+    # Who has left the organisation since looks at nothing.
+    supplier.memberships.all().delete()
+    assert mine.post(path, Idempotency_Key="a").json() == {**first.json(), "contact": None}
+    assert looks.count() == 2
 
 
 def test_contacts_stay_hidden(call: Call, accepted: Match, buyer: User, partner: User, hospital: Organisation) -> None:

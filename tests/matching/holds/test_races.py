@@ -100,7 +100,31 @@ def test_one_match_answered_ten_times_at_once_is_answered_once() -> None:
     assert broken_invariants() == {}
 
 
-@pytest.mark.parametrize("round_", range(3))
+def test_a_backup_that_is_asked_while_its_offer_moves_waits_in_one_order() -> None:
+    backup = MatchFactory.create(state=MatchState.STANDBY, rank=1)
+    person = member(backup.offer.organisation)
+    has_the_match, offer_is_wanted = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        with transaction.atomic():
+            Demand.objects.select_for_update(no_key=True).get(pk=backup.demand_id)
+            Match.objects.select_for_update(no_key=True, of=["self"]).get(pk=backup.pk)
+            has_the_match.set()
+            offer_is_wanted.wait(2)
+            time.sleep(0.3)  # until the other one waits, too
+            Offer.objects.select_for_update(no_key=True).get(pk=backup.offer_id)
+
+    def move() -> None:
+        has_the_match.wait(10)
+        offer_is_wanted.set()
+        matching.amend_offer(backup.offer, by=person, origin_region=region("110000"))
+
+    at_once(ask, move)  # a deadlock would be raised here
+
+    assert Offer.objects.get(pk=backup.offer_id).origin_region_id == "110000"
+
+
+@pytest.mark.parametrize("round_", [0, *(pytest.param(number, marks=pytest.mark.long) for number in (1, 2))])
 def test_an_answer_a_deadline_a_pause_and_a_hospital_at_once_agree(round_: int) -> None:
     offer = OfferFactory.create(quantity=1000)
     poor = DemandFactory.create(organisation=OrganisationFactory.create(kind="enterprise"), quantity=1000)

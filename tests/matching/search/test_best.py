@@ -40,7 +40,10 @@ PLACES = ("110102", "420100", "420106", "429004", "440300", "650000", "420000", 
 NOW = timezone.now()
 
 
-@pytest.fixture(autouse=True, params=[0, 12], ids=["none to spare", "some to spare"])
+SPARE = (0, 12)
+
+
+@pytest.fixture(autouse=True, params=SPARE, ids=["none to spare", "some to spare"])
 def spare(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """With none to spare, whatever does not serve the need has more asked for."""
     monkeypatch.setattr(best, "SPARE", request.param)
@@ -207,10 +210,18 @@ POLICIES: tuple[dict[str, object], ...] = (
 )  # fmt: skip
 
 
+def short_of(seeds: int, among: int) -> pytest.MarkDecorator:
+    """All of `among` seeds with both numbers to spare; in the short form fewer seeds, each with one of them."""
+    cases = [
+        pytest.param(seed, spare, marks=[] if seed < seeds and spare == SPARE[seed % 2] else pytest.mark.long)
+        for seed in range(among)
+        for spare in SPARE
+    ]
+    return pytest.mark.parametrize(("seed", "spare"), cases, indirect=["spare"])
+
+
 # The first four differ in their policy.
-@pytest.mark.parametrize(
-    "seed", [*range(4), pytest.param(4, marks=pytest.mark.long), pytest.param(5, marks=pytest.mark.long)]
-)
+@short_of(4, among=6)
 def test_the_list_is_the_one_that_scoring_every_offer_gives(seed: int) -> None:
     world = World(seed)
     policy = Policy.objects.current()
@@ -240,9 +251,7 @@ def test_the_list_is_the_one_that_scoring_every_offer_gives(seed: int) -> None:
     assert cases == {"gift too far", "gift", "certificate ends today", "only by taking over", "supplier refused"}
 
 
-@pytest.mark.parametrize(
-    "seed", [0, 1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)]
-)
+@short_of(2, among=4)
 def test_the_plan_is_the_one_that_all_offers_lead_to(seed: int) -> None:
     world = World(seed + 100)
     rules, policy = load_rules(), Policy.objects.current()
