@@ -18,6 +18,7 @@ from apps.notifications import services as notifications
 from apps.notifications.models import Message, Notification
 from apps.notifications.services import KEEP_NOTIFICATIONS, KEEP_SENT
 from apps.portal import navigation
+from apps.portal.views.desk.queues import QUEUES
 from tests.benchmarks import aged_world
 from tests.plans import rows_read
 
@@ -87,3 +88,22 @@ def test_what_waits_is_counted_on_every_page_only_so_far(monkeypatch: pytest.Mon
     waiting = navigation.waiting_matches(user)
     assert waiting == 4
     assert navigation.Link("To answer", "/inbox/", waiting).badge == "3+"
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "index"), [("escalated", "420000", "demand_escalated"), ("offers", "CN", "offer_unanswered")]
+)
+def test_a_queue_of_the_desk_is_read_by_its_index(name: str, place: str, index: str) -> None:
+    user = (
+        Membership.objects.filter(organisation__kind="coordinator", organisation__region=place).order_by("pk")[0].user
+    )
+    rows = QUEUES[name].rows(user, timezone.now())
+
+    def read() -> int:
+        return rows_read(lambda: list(rows.values_list("pk")[:26]))
+
+    assert rows.count() > 0
+    by_index = read()
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX {index}")
+    assert by_index * 2 < read()

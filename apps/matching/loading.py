@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from apps.accounts.models import OrganisationState
 from apps.catalogue.models import Satisfaction, Substitution
-from apps.demands.models import URGENCY_RANK, Demand, Urgency
+from apps.demands.models import Demand, Urgency
 from apps.matching.exclusions import location_of, not_to_be_asked
 from apps.matching.models import Match
 from apps.matching.scoring.eligibility import Reason
@@ -64,7 +64,7 @@ def need_of(
         target=demand.target,
         remaining=remaining,
         tier=policy.tier(demand.organisation.kind),
-        urgency_rank=URGENCY_RANK[demand.urgency],  # type: ignore[index]  # a TextChoices member is its value
+        urgency_rank=demand.urgency_rank,
         days_of_supply=demand.days_of_supply,
         waiting_since=demand.opened_at or demand.created_at,
         needed_by=demand.needed_by,
