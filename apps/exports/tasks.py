@@ -1,8 +1,8 @@
-"""Celery's way into what is kept for exports."""
+"""Celery's way into what is kept for exports, and what is published."""
 
 from celery import shared_task
 
-from apps.exports import region_sums, services
+from apps.exports import publishing, region_sums, services
 from apps.notifications.tasks import clear_wake_mark
 
 
@@ -10,6 +10,12 @@ from apps.notifications.tasks import clear_wake_mark
 def forget_tombstones() -> int:
     """Delete tombstones that are older than they are kept; returns how many."""
     return services.forget_tombstones()
+
+
+@shared_task
+def publish() -> bool:
+    """Count the public sums of this hour, unless they are there."""
+    return publishing.publish()
 
 
 @shared_task

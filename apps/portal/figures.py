@@ -6,28 +6,11 @@ Nothing here names an organisation. The public sums, and what of them is shown, 
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
-
-from django.core.cache import cache
-from django.db.models import Count, Q
-from django.utils import timezone
-from redis.exceptions import RedisError
 
 from apps.catalogue.models import Item
-from apps.core.disclosure import LEAST_ORGANISATIONS
-from apps.demands.models import Demand, DemandState
-from apps.exports import stats
-from apps.exports.publishing import published_stats, rounded
+from apps.exports import publishing, stats
 from apps.exports.region_sums import Row
-from apps.exports.waits import Wait, waits
-from apps.fulfilment.models import Order
-from apps.supply.models import Offer
-
-# Sums change once an hour (exports/publishing.py), and what stands beside them no oftener.
-_REMEMBERED_SECONDS: Final = 3600
-# The number grows with the shape of `PublicBoard`: the cache outlives an upgrade.
-_REMEMBERED_AS: Final = "portal.board:3:%s"
-
+from apps.exports.waits import Wait
 
 # --- For everybody ----------------------------------------------------------------------------------------------------
 
@@ -69,31 +52,19 @@ class PublicBoard:
 
 def board() -> PublicBoard:
     """The public board of this hour."""
-    name = _REMEMBERED_AS % timezone.now().strftime("%Y%m%d%H")
-    try:
-        remembered: PublicBoard | None = cache.get(name)
-        if remembered is None:
-            remembered = _board()
-            cache.set(name, remembered, _REMEMBERED_SECONDS)
-    # The board is the first page that people see. Without a cache it is slow, not gone.
-    except (RedisError, OSError):
-        return _board()
-    return remembered
-
-
-def _board() -> PublicBoard:
-    sums = published_stats()
-    enough = LEAST_ORGANISATIONS
+    published = publishing.published()
+    sums = publishing.stats_of(published)
     items = _lines(sums.totals)
     told = {line.item for line in items if line.needed is not None}
-    open_now = Demand.objects.open().filter(organisation__state="verified").order_by()
+    # A version before wrote neither these nor the headline; its sums last an hour at most.
+    also_needed = [item for item in published.get("needed", ()) if item not in told]
     return PublicBoard(
         as_of=sums.as_of,
         items=items,
-        also_needed=sorted(set(open_now.values_list("item__key", flat=True).distinct()) - told),
         places=_lines(sums.cells),
-        headline=_headline(),
-        waits={place: wait for place, wait in waits().items() if wait.organisations >= enough},
+        also_needed=also_needed,
+        headline=published.get("headline", {}),
+        waits=publishing.waits_of(published),
     )
 
 
@@ -110,14 +81,6 @@ def _lines(cells: Iterable[stats.StatsCell]) -> list[SumByName]:
         for cell in cells
     )
     return sorted(lines, key=lambda line: line.weight, reverse=True)
-
-
-def _headline() -> dict[str, int]:
-    needs = Demand.objects.aggregate(
-        open=Count("pk", filter=Q(state=DemandState.OPEN)), met=Count("pk", filter=Q(state=DemandState.FULFILLED))
-    )
-    exact = {**needs, "offers": Offer.objects.published().count(), "orders": Order.objects.count()}
-    return {name: rounded(number) or 0 for name, number in exact.items()}
 
 
 # --- For who may see everything of a region ---------------------------------------------------------------------------
