@@ -67,8 +67,9 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
-# A worker that dies loses what it claimed after this long.
-LEASE: Final = dt.timedelta(seconds=60)
+# A worker that dies loses what it claimed after this long. A slow one may lose it, too, and then loses only its work:
+# commits drop what changed meanwhile.
+LEASE: Final = dt.timedelta(seconds=25)
 # Holds that end in one transaction: few enough that their locks are short.
 HOLDS_AT_ONCE = 500
 # Needs, offers or holds that are claimed or locked together. More would keep others waiting for the same locks.
