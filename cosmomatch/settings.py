@@ -385,6 +385,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 2000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "apps.ops.beat:LeasedScheduler"
 
 
 # --- People -----------------------------------------------------------------------------------------------------------
