@@ -55,6 +55,7 @@ app.conf.beat_schedule = {
     "age demands": every(60, "apps.demands.tasks.sweep"),
     "age offers": every(60, "apps.supply.tasks.sweep"),
     "forget answers kept for repeats": every(3600, "apps.api.tasks.forget_old_keys"),
+    "publish the sums of the hour": every(60, "apps.exports.tasks.publish"),
     "forget old tombstones": every(3600, "apps.exports.tasks.forget_tombstones"),
     "import sheets": every(15, "apps.supply.tasks.import_sheets"),
     "forget ended sessions": every(3600, "apps.portal.tasks.forget_ended_sessions"),

@@ -20,8 +20,6 @@ import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from apps.core.postgresql.connections import bounded
 
@@ -197,9 +195,10 @@ MIDDLEWARE = [
     "apps.api.protocol.encryption.encryption_middleware",
     "apps.ops.middleware.body_limit_middleware",
     "apps.ops.middleware.charset_middleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "apps.ops.copies.copies_middleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -260,8 +259,9 @@ DATABASE_POOL_SIZE = whole("DATABASE_POOL_SIZE", 8, least=0, most=200)
 # A page must not hold a thread, and a task ends by itself before `CELERY_TASK_TIME_LIMIT`. Commands migrate and load.
 STATEMENT_SECONDS, LOCK_SECONDS, IDLE_SECONDS = {
     "web": (20, 5, 30),
-    "worker": (200, 60, 240),
-    "sender": (200, 60, 240),
+    # No task computes while its transaction has locks. One that is frozen is ended soon, and others get its rows.
+    "worker": (200, 60, 15),
+    "sender": (200, 60, 15),
     "command": (0, 0, 0),
 }[PROCESS]
 DATABASE_SECONDS = {
@@ -277,6 +277,10 @@ if PROCESS == "sender":
     # It commits twice for each message. If the power fails, the last commits may be lost, and these messages are sent
     # again, as "at least once" allows.
     DATABASE_SESSION["synchronous_commit"] = "off"
+
+
+# A machine that is gone is noticed within half a minute, and not in the two hours of the kernel's own.
+ALIVE = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "25000"}
 
 
 def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any]:
@@ -300,7 +304,7 @@ def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,  # the pool keeps connections; keeping them twice would leak them
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": "5", **options},
+        "OPTIONS": {"connect_timeout": "5", **ALIVE, **options},
     }
     if pool_size:
         settings["OPTIONS"]["pool"] = {
@@ -347,10 +351,10 @@ def redis_databases(url: str) -> tuple[str, str]:
 CELERY_BROKER_URL, CACHE_URL = redis_databases(REDIS_URL)
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "cosmomatch.cache.RestingRedisCache",
         "LOCATION": CACHE_URL,
-        # By default redis-py tries a dead server ten times: 3.4 s a call.
-        "OPTIONS": {"retry": Retry(NoBackoff(), 0), "socket_connect_timeout": 2, "socket_timeout": 2},
+        # A post does without the cache, so it may cost one time-out.
+        "OPTIONS": {"socket_connect_timeout": 0.8, "socket_timeout": 0.8},
     }
 }
 

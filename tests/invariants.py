@@ -47,6 +47,11 @@ INVARIANTS = {
     "a demand is fulfilled only when all of it is received": """
         SELECT d.id FROM demands_demand d
         WHERE d.state = 'fulfilled' AND (d.quantity IS NULL OR d.quantity_received < d.quantity)""",
+    "the level of a need is how many coordinators were told since its clock began": """
+        SELECT d.id FROM demands_demand d
+        WHERE d.escalation_level <>
+              coalesce((SELECT max(e.level) FROM matching_escalation e
+                        WHERE e.demand_id = d.id AND NOT e.for_approval AND e.since = d.escalating_since), 0)""",
     # Grouped by the match or order and not by the key, because one event under two keys would send two mails.
     "nobody is told the same event of a match twice": """
         SELECT min(n.id) FROM notifications_message n WHERE n.event LIKE 'match.%'

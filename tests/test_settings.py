@@ -145,6 +145,11 @@ def test_a_database_url_is_taken_apart(read: Any) -> None:
     assert database["OPTIONS"]["pool"]["timeout"] == 5
 
 
+def test_a_connection_notices_that_the_other_machine_is_gone(read: Any) -> None:
+    options = read(DATABASE_URL="postgresql://me@host/name?tcp_user_timeout=9000")["DATABASES"]["default"]["OPTIONS"]
+    assert (options["keepalives_idle"], options["tcp_user_timeout"]) == ("10", "9000")
+
+
 ORDERED = "-c join_collapse_limit=6"
 
 

@@ -70,18 +70,17 @@ def _strip(found: Any) -> None:
     """Take out of an object, and of what stands in it, what pikepdf's sanitizer leaves or does not reach."""
     import pikepdf
 
-    parts: list[Any]
     if isinstance(found, pikepdf.Array):
-        parts = list(found)
+        parts: list[Any] = list(found)  # numbers and texts come as Python's own
     elif isinstance(found, pikepdf.Dictionary | pikepdf.Stream):
         for name in _HIDDEN:
             if name in found and _is_hidden(name, found[name]):
                 del found[name]
         jpeg = pikepdf.Name.DCTDecode
-        filters: Any = found.get("/Filter")
-        options: Any = found.get("/DecodeParms")
-        if isinstance(found, pikepdf.Stream) and filters in (jpeg, pikepdf.Array([jpeg])):
-            found.write(_without_notes(found.read_raw_bytes()), filter=filters, decode_parms=options)
+        if isinstance(found, pikepdf.Stream) and found.get("/Filter") in (jpeg, pikepdf.Array([jpeg])):
+            photo = _without_notes(found.read_raw_bytes())
+            how: Any = {"filter": found["/Filter"], "decode_parms": found.get("/DecodeParms")}  # as they were
+            found.write(photo, **how)
         parts = [found[name] for name in found.keys()]  # noqa: SIM118  # a stream is no mapping
     else:
         return

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Self
 
+import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Case, F, Q, When
@@ -16,6 +17,7 @@ from apps.catalogue.units import MAX_QUANTITY
 from apps.core.posts import BLOCKED, RETURNED, RETURNED_AND_AMENDED, Post, PostQuerySet, awaits_review
 from apps.core.quantities import DerivedQuantity
 from apps.core.states import may_move
+from apps.core.triggers import Trigger
 from apps.demands import clocks
 from apps.policy.values import PolicyValues
 
@@ -84,8 +86,12 @@ class DemandQuerySet(PostQuerySet["Demand"]):
 
     def most_pressing_first(self) -> Self:
         """By urgency, then by how long they have waited for review."""
-        pressing = Case(*(When(urgency=urgency, then=rank) for urgency, rank in URGENCY_RANK.items()))
-        return self.order_by(pressing, "review_requested_at", "pk")
+        rank = Case(*(When(urgency=urgency, then=rank) for urgency, rank in URGENCY_RANK.items()))
+        return self.alias(urgency_rank=rank).order_by("urgency_rank", "review_requested_at", "pk")
+
+    def escalated(self) -> Self:
+        """Open needs that suppliers did not cover in time, and of which a coordinator was told."""
+        return self.open().filter(escalation_level__gt=0)
 
     def escalation_due(self, now: dt.datetime) -> Self:
         """Needs whose time ran out before they were covered, or before a coordinator reviewed them."""
@@ -152,6 +158,8 @@ class Demand(Post):
     escalates_at = models.DateTimeField(null=True, blank=True, editable=False)
     # When the clock of escalation started. After each new start the nearest coordinator is notified first again.
     escalating_since = models.DateTimeField(null=True, blank=True, editable=False)
+    # How many coordinators were told since then that suppliers did not cover it. A trigger of matching counts them.
+    escalation_level = models.PositiveSmallIntegerField(_("coordinators told"), db_default=0, editable=False)
     ask_at = models.DateTimeField(null=True, blank=True, editable=False)
     stale_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -199,6 +207,16 @@ class Demand(Post):
     class Meta(Post.Meta):
         verbose_name = _("need")
         verbose_name_plural = _("needs")
+        triggers: ClassVar = [
+            *Post.Meta.triggers,
+            Trigger(
+                name="restart_escalation",
+                when=pgtrigger.Before,
+                operation=pgtrigger.UpdateOf("escalating_since"),  # type: ignore[no-untyped-call]  # has no types
+                condition=pgtrigger.AnyChange("escalating_since"),
+                func="NEW.escalation_level = 0; RETURN NEW;",
+            ),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(state__in=DemandState.values), name="demand_state_known"),
             models.CheckConstraint(
@@ -259,6 +277,13 @@ class Demand(Post):
             # Two partial indexes, because `escalation_due` asks for open needs or for drafts that wait for review.
             models.Index(fields=["escalates_at"], condition=Q(state=DemandState.OPEN), name="demand_escalation_clock"),
             models.Index(fields=["escalates_at"], condition=AWAITS_REVIEW, name="demand_review_clock"),
+            # The longest open first: of one region those that were escalated, and of all regions every one.
+            models.Index(
+                fields=["region", "opened_at", "id"],
+                condition=Q(state=DemandState.OPEN, escalation_level__gt=0),
+                name="demand_escalated",
+            ),
+            models.Index(fields=["opened_at", "id"], condition=Q(state=DemandState.OPEN), name="demand_by_age"),
             models.Index(fields=["stale_at"], condition=Q(state=DemandState.OPEN), name="demand_stale_clock"),
             models.Index(
                 fields=["ask_at"], condition=Q(state=DemandState.OPEN, asked_at=None), name="demand_question_clock"
@@ -267,6 +292,11 @@ class Demand(Post):
 
     def __str__(self) -> str:
         return f"{self.reference} {self.item}"
+
+    @property
+    def urgency_rank(self) -> int:
+        """0 is the most urgent."""
+        return URGENCY_RANK[Urgency(self.urgency)]
 
     @property
     def awaits_verification(self) -> bool:

@@ -13,6 +13,8 @@ from apps.notifications.tasks import clear_wake_mark, wake, wake_senders
 
 # Needs matched before the sender gets a turn: a crowd of posts must not delay the first notices.
 TURN: Final = 50
+# Seconds between two runs of the micro-batch (`cosmomatch/celery.py`).
+EVERY_MINUTE: Final = 60
 
 
 @shared_task
@@ -35,12 +37,22 @@ def sweep() -> dict[str, int]:
 
 
 @shared_task
-def reallocate() -> dict[str, int]:
-    """Allocate contested items as a whole, once a minute."""
-    done = services.reallocate()
+def reallocate() -> int:
+    """Look for what is contested, once a minute, and send one task for each group that waits; returns how many."""
+    groups = services.note_contested()
+    for _group in range(groups):
+        # What no worker has begun within the minute is sent again by the next run, and does not pile up.
+        allocate_next.apply_async(expires=EVERY_MINUTE, retry=False, ignore_result=True)
+    return groups
+
+
+@shared_task
+def allocate_next() -> dict[str, int]:
+    """Allocate the contested group that waits longest. As many of these run side by side as there are workers."""
+    done = services.allocate_next()
     if done:
         wake_senders()
-    return asdict(done)
+    return asdict(done) if done is not None else {}
 
 
 @shared_task

@@ -1,8 +1,9 @@
 """Which pages a person is shown the way to, and what waits there."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -27,7 +28,7 @@ class Link:
 
     @property
     def badge(self) -> str:
-        return str(self.count) if self.count <= MOST_COUNTED else f"{MOST_COUNTED}+"
+        return as_badge(self.count)
 
 
 def links_for(request: HttpRequest) -> list[Link]:
@@ -49,8 +50,7 @@ def links_for(request: HttpRequest) -> list[Link]:
             entries.append((_("Desk"), "desk", 0))
         if Permission.WATCH_REGION in allowed:
             entries.append((_("Region"), "partner", 0))
-        unread = Notification.objects.visible_to(user).unread()[: MOST_COUNTED + 1].count()
-        entries.append((_("Messages"), "notifications", unread))
+        entries.append((_("Messages"), "notifications", capped(Notification.objects.visible_to(user).unread())))
 
     # Every address begins with “/”, which is the board's own.
     return [
@@ -60,6 +60,16 @@ def links_for(request: HttpRequest) -> list[Link]:
 
 
 def waiting_matches(user: User) -> int:
-    """How many matches wait for an answer of the user's own organisations, as far as they are counted, and one more."""
+    """How many matches wait for an answer of the user's own organisations (`capped`)."""
     suppliers = user.organisations_with(Permission.PUBLISH_OFFERS)
-    return Match.objects.awaiting_answer(timezone.now()).for_suppliers(suppliers)[: MOST_COUNTED + 1].count()
+    return capped(Match.objects.awaiting_answer(timezone.now()).for_suppliers(suppliers))
+
+
+def capped(rows: QuerySet[Any]) -> int:
+    """How many rows there are, as far as they are counted, or one more."""
+    return rows.order_by()[: MOST_COUNTED + 1].count()
+
+
+def as_badge(count: int) -> str:
+    """What is shown of a number that is `capped`."""
+    return str(count) if count <= MOST_COUNTED else f"{MOST_COUNTED}+"

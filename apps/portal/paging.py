@@ -1,12 +1,10 @@
 """Long lists page by the key of the last row: as fast on the last page as on the first, and nothing is shown twice."""
 
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
-
-from apps.matching.models import Match
 
 SIZE: Final = 25
 PARAMETER: Final = "after"
@@ -34,21 +32,29 @@ def newest_first(
     parameter: str = PARAMETER,
     shown: QuerySet[Row] | None = None,
 ) -> Slice[Row]:
-    """A page by descending key; whatever else stands in the address stays there.
+    """A page by descending key (`in_order`)."""
+    return in_order(request, rows.order_by("-pk"), size=size, parameter=parameter, shown=shown)
 
-    With `shown`, `rows` only gives the keys of the page, and its rows come from there: what is joined to show a row is
-    not joined to find it.
+
+def in_order(
+    request: HttpRequest,
+    rows: QuerySet[Row],
+    *,
+    size: int = SIZE,
+    parameter: str = PARAMETER,
+    shown: QuerySet[Row] | None = None,
+) -> Slice[Row]:
+    """A page in the order of `rows`, which ends with the key; whatever else stands in the address stays there.
+
+    `shown`: see `first_of`.
     """
     raw = request.GET.get(parameter, "")
     # Whatever somebody types into the address is no cursor, not an error.
     after = int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 19 else None
     if after is not None:
-        rows = rows.filter(pk__lt=after)
+        rows = rows.filter(_beyond(rows, after))
     # One row more than is shown tells whether there is a next page, without a count over the whole list.
-    page = rows.order_by("-pk")
-    if shown is not None:
-        page = shown.filter(pk__in=list(page.values_list("pk", flat=True)[: size + 1])).order_by("-pk")
-    found = list(page[: size + 1])
+    found = first_of(rows, size + 1, shown)
     on_page = found[:size]
     return Slice(
         rows=on_page,
@@ -57,23 +63,36 @@ def newest_first(
     )
 
 
-def soonest_first(
-    request: HttpRequest, matches: QuerySet[Match], *, size: int = SIZE, parameter: str = PARAMETER
-) -> Slice[Match]:
-    """A page of requests by the time to answer; the cursor is the key of the last one shown."""
-    raw = request.GET.get(parameter, "")
-    if raw.isascii() and raw.isdigit() and len(raw) < 19:
-        last = Match.objects.filter(pk=int(raw)).values_list("respond_by", flat=True).first()
-        if last is not None:
-            # Ties by key, or requests that are due at the same second would be shown twice or never.
-            matches = matches.filter(Q(respond_by__gt=last) | Q(respond_by=last, pk__gt=int(raw)))
-    found = list(matches.order_by("respond_by", "pk")[: size + 1])
-    shown = found[:size]
-    return Slice(
-        rows=shown,
-        next_url=_url(request, parameter, str(shown[-1].pk)) if len(found) > size else "",
-        first_url=_url(request, parameter, None) if raw else "",
-    )
+def first_of(rows: QuerySet[Row], number: int, shown: QuerySet[Row] | None = None) -> list[Row]:
+    """The first rows. With `shown`, `rows` only gives their keys, and they come from there: what is joined to show a
+    row is not joined to find it.
+    """
+    if shown is None:
+        return list(rows[:number])
+    return with_keys(shown, list(rows.values_list("pk", flat=True)[:number]))
+
+
+def with_keys(shown: QuerySet[Row], keys: list[Any]) -> list[Row]:
+    """The rows with these keys, in this order, without those that went meanwhile."""
+    found = shown.in_bulk(keys) if keys else {}
+    return [found[key] for key in keys if key in found]
+
+
+def _beyond(rows: QuerySet[Any], after: int) -> Q:
+    """The condition that a row comes later in its order than the one with this key; true of all if that is gone."""
+    order = [str(name) for name in rows.query.order_by]
+    # Of the key alone nothing has to be looked up.
+    last = rows.model(pk=after) if len(order) == 1 else rows.model._default_manager.filter(pk=after).first()
+    later = Q()
+    for name in reversed(order):
+        field = name.removeprefix("-")
+        value = getattr(last, field, None)
+        if value is None:
+            return Q()
+        further = f"{field}__{'lt' if name.startswith('-') else 'gt'}"
+        # In this form the index begins at the value: `further` alone, OR the same value, would read all before it.
+        later = Q(**{f"{further}e": value}) & (Q(**{further: value}) | later) if later else Q(**{further: value})
+    return later
 
 
 def _url(request: HttpRequest, parameter: str, value: str | None) -> str:

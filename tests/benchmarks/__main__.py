@@ -18,6 +18,7 @@ PARTS = (
     "allocation",
     "backtest",
     "rough",
+    "board",
     "commits",
     "ranking",
     "duplicates",
@@ -110,7 +111,7 @@ def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) ->
 
 
 def in_the_market(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import allocation, backtest, commits, exports, flow, rough, sweep, world
+    from tests.benchmarks import allocation, backtest, board, commits, exports, flow, rough, sweep, world
 
     size = world.Size(options.offers, options.suppliers, options.hospitals)
     market, hospitals = world.build(size, options.seed)
@@ -133,8 +134,8 @@ def in_the_market(options: argparse.Namespace, var: Path, mail_port: int, began:
         backtest.run()
     if "export" in options.parts:
         exports.run(market, options.rows)
-    if "rough" in options.parts:
-        rough.run(var, mail_port)
+    for part in (one for name, one in {"rough": rough, "board": board}.items() if name in options.parts):
+        part.run(var, mail_port)
     if "commits" in options.parts:  # last: it empties the matches
         commits.run(market, hospitals, hot=options.hot)
 

@@ -306,6 +306,7 @@ SELECT need.id, desk.id, CASE WHEN desk.region_id = 'CN' THEN 2 ELSE 1 END, '{}'
 FROM need JOIN accounts_organisation desk ON desk.kind = 'coordinator'
     AND (desk.region_id = left(need.region_id, 2) || '0000' OR desk.region_id = 'CN' AND need.id % 2 = 0)
 WHERE need.id IN (SELECT id FROM stuck);
+UPDATE demands_demand SET escalation_level = 1 + (id + 1) % 2 WHERE id IN (SELECT demand_id FROM matching_escalation);
 
 -- What was told whom. Messages and notifications are kept for a time, so only what happened since is here.
 CREATE TEMP TABLE news AS

@@ -1,4 +1,4 @@
-"""Offers that nobody reviews go up to the next coordinator, as needs do."""
+"""Offers that nobody reviews go up to the next coordinator, as needs do; and a need knows how far it went."""
 
 import datetime as dt
 
@@ -7,13 +7,23 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
+from apps.demands import services as demands
+from apps.demands.models import Demand
 from apps.matching import escalation
 from apps.matching.models import Escalation
 from apps.notifications.models import Notification
 from apps.policy.services import make_policy
 from apps.supply import services as supply
 from apps.supply.models import Offer
-from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, member, region
+from tests.factories import (
+    DemandFactory,
+    EscalationFactory,
+    ItemFactory,
+    OfferFactory,
+    OrganisationFactory,
+    member,
+    region,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -111,3 +121,24 @@ def test_an_escalation_is_of_a_need_or_of_an_offer(coordinator: User) -> None:
     ):
         with pytest.raises(IntegrityError), transaction.atomic():
             Escalation.objects.create(**facts, **wrong)
+
+
+def test_a_need_knows_how_many_coordinators_were_told_of_it(
+    hospital: Organisation, buyer: User, coordinator: User
+) -> None:
+    desk_of("420100")
+    now = timezone.now()
+    demand = DemandFactory.create(organisation=hospital, escalates_at=now)
+    assert demand not in Demand.objects.escalated()
+
+    for level in (1, 2):
+        Demand.objects.update(escalates_at=now)
+        escalation.escalate_due(now=now)
+        assert list(Demand.objects.escalated().values_list("escalation_level", flat=True)) == [level]
+
+    demands.pause_demand(demand, by=buyer)
+    demands.resume_demand(Demand.objects.get(), by=buyer, now=now + dt.timedelta(hours=1))
+    assert not Demand.objects.escalated().exists()
+    # What was told in an earlier run of the clock does not count.
+    EscalationFactory.create(demand=demand, organisation=coordinator.grants[0].organisation, since=now, level=5)
+    assert not Demand.objects.escalated().exists()

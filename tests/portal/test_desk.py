@@ -15,6 +15,8 @@ from apps.demands.amending import amend_demand
 from apps.demands.models import DemandState
 from apps.duplicates.models import DuplicateProposal
 from apps.notifications.models import Channel, Message, MessageState
+from apps.portal import navigation
+from apps.portal.views.desk import queues
 from apps.reports.models import AbuseReport
 from apps.supply.models import OfferState
 from tests.factories import DemandFactory, EscalationFactory, OfferFactory, OrganisationFactory, member, region
@@ -227,7 +229,7 @@ def test_the_desk_takes_as_many_queries_whatever_waits(
         DuplicateProposal.objects.create(first=first, second=second, score=9, findings={"name": "same"})
     desk.get("/desk/")  # the names of places are remembered
 
-    with django_assert_num_queries(14):  # session, user, memberships; nine queues and their escalations; unread
+    with django_assert_num_queries(23):  # session, user, memberships; keys and rows of nine queues; escalations; unread
         page = desk.get("/desk/").text
     assert page.count("<article") == 9 * size
 
@@ -253,3 +255,26 @@ def test_a_need_that_changed_since_the_page_was_shown_is_not_sent_out(
     client.post(f"/desk/needs/{demand.pk}/open/", {"seen": page.split('name="seen" value="')[1].split('"')[0]})
     demand.refresh_from_db()
     assert demand.state == DemandState.OPEN
+
+
+def test_a_long_queue_is_counted_so_far_and_paged_in_its_order(
+    desk: Client, monkeypatch: pytest.MonkeyPatch, coordinator: User
+) -> None:
+    monkeypatch.setattr(navigation, "MOST_COUNTED", 6)
+    monkeypatch.setattr(queues, "MOST_COUNTED", 6)
+    office, now = coordinator.grants[0].organisation, timezone.now()
+    # Two each are as old as each other, and the newest was posted first.
+    stuck = [DemandFactory.create(opened_at=now - dt.timedelta(hours=number // 2)) for number in range(7)]
+    for demand in stuck:
+        EscalationFactory.create(demand=demand, organisation=office)
+    in_order = sorted(stuck, key=lambda demand: (demand.opened_at, demand.pk))
+
+    assert "<strong>6+</strong>" in desk.get("/desk/").text
+    first = desk.get("/desk/waiting/escalated/")
+    assert "(6+)" in first.text
+    assert first.context["page"].rows == in_order
+
+    after = desk.get(f"/desk/waiting/escalated/?after={in_order[3].pk}").context["page"]
+    assert after.rows == in_order[4:]
+    # Whoever typed something else sees the first page.
+    assert desk.get("/desk/waiting/escalated/?after=0").context["page"].rows == in_order

@@ -18,22 +18,17 @@ from rest_framework.throttling import BaseThrottle
 log = structlog.get_logger(__name__)
 
 WINDOW: Final = 60  # seconds
-# Seconds without asking Redis after it failed: a server that hangs would cost every request its time-out.
-REST_AFTER_FAILURE: Final = 10.0
 
 
 class PerMinuteThrottle(BaseThrottle):
     """Fixed windows of a minute, for each user whatever the token, else each address. A rate of 0 limits nothing."""
-
-    # Of the class, not of an object: DRF makes a new object for each request.
-    resting_until = 0.0
 
     def __init__(self) -> None:
         self.left = 1.0
 
     def allow_request(self, request: Request, _view: Any) -> bool:
         caller, rate = self._caller(request)
-        if not rate or time.monotonic() < PerMinuteThrottle.resting_until:
+        if not rate:
             return True
 
         now = time.time()
@@ -43,7 +38,6 @@ class PerMinuteThrottle(BaseThrottle):
         # ValueError: what was counted was deleted meanwhile.
         except (RedisError, OSError, ValueError) as error:
             log.warning("throttling_without_redis", error=str(error))
-            PerMinuteThrottle.resting_until = time.monotonic() + REST_AFTER_FAILURE
             return True
         request.rate_limit_headers = {  # type: ignore[attr-defined]  # `ApiView` sends them
             "RateLimit-Policy": f'"minute";q={rate};w={WINDOW}',

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Self
 
+import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import F, Q
@@ -9,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.core.models import TimeStamped
+from apps.core.triggers import Trigger
 from apps.demands.models import Demand
 from apps.matching.allocation.shortage import Shortage
 from apps.matching.scoring.eligibility import OF_SHORTAGES, Reason
@@ -51,6 +53,20 @@ class Escalation(TimeStamped):
     class Meta(TimeStamped.Meta):
         verbose_name = _("escalation")
         verbose_name_plural = _("escalations")
+        triggers: ClassVar = [
+            *TimeStamped.Meta.triggers,
+            Trigger(
+                name="raise_level",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert,
+                condition=pgtrigger.Q(new__for_approval=False),
+                func="""
+                    UPDATE demands_demand SET escalation_level = NEW.level
+                    WHERE id = NEW.demand_id AND escalating_since = NEW.since AND escalation_level < NEW.level;
+                    RETURN NULL;
+                """,
+            ),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["demand", "organisation", "for_approval", "since"], name="escalation_once"),
             models.UniqueConstraint(fields=["offer", "organisation", "since"], name="escalation_of_offer_once"),

@@ -19,7 +19,7 @@ from apps.matching.explanation.wording import why_not_to_answer
 from apps.matching.models import Match, MatchState
 from apps.portal.access import suppliers_of
 from apps.portal.forms.orders import AcceptForm, DeclineForm
-from apps.portal.paging import newest_first, soonest_first
+from apps.portal.paging import in_order, newest_first
 from apps.portal.web import blame, done, refused, user_of
 
 
@@ -43,7 +43,7 @@ def listing(request: HttpRequest) -> HttpResponse:
         request,
         "portal/supplier/inbox.html",
         {
-            "waiting": soonest_first(request, waiting.shown(), parameter="waiting_after"),
+            "waiting": in_order(request, waiting.shown().order_by("respond_by", "pk"), parameter="waiting_after"),
             "answered": newest_first(request, answered.shown()),
             "of_organisation": organisation,
             "is_supplier": bool(suppliers),

@@ -53,6 +53,9 @@ _REVIEWED: Final = (
     OfferStateCode.CERTIFICATE_DOUBTFUL,
 )
 
+# The offers of which `unanswered` finds those that were asked long ago.
+_ASKED_OR_STALE: Final = Q(state=OfferState.STALE) | Q(state=OfferState.PUBLISHED, asked_at__isnull=False)
+
 # The states from which goods can be ordered again. A pause only keeps new requests away. The goods of a stale offer may
 # be gone, so its supplier confirms it first.
 REPEATABLE: Final = (OfferState.PUBLISHED, OfferState.PAUSED)
@@ -108,6 +111,10 @@ class OfferQuerySet(PostQuerySet["Offer"]):
         return self.published().filter(
             confirmed_at__lte=now - policy.offer_stale_after, asked_at__lte=now - policy.offer_answer_within
         )
+
+    def unanswered(self, asked_before: dt.datetime) -> Self:
+        """Offers that nobody confirmed: those that were suspended, and those whose suppliers were asked before then."""
+        return self.filter(Q(state=OfferState.STALE) | Q(state=OfferState.PUBLISHED, asked_at__lte=asked_before))
 
     def escalation_due(self, now: dt.datetime) -> Self:
         """Drafts that nobody has reviewed by the time of their clock."""
@@ -256,6 +263,7 @@ class Offer(Post):
                 fields=["match_requested_at"], condition=Q(match_requested_at__isnull=False), name="offer_match_queue"
             ),
             models.Index(fields=["confirmed_at"], condition=Q(state=OfferState.PUBLISHED), name="offer_fresh_clock"),
+            models.Index(fields=["confirmed_at", "id"], condition=_ASKED_OR_STALE, name="offer_unanswered"),
             models.Index(fields=["review_requested_at"], condition=awaits_review(_REVIEWED), name="offer_review_queue"),
             models.Index(fields=["escalates_at"], condition=awaits_review(_REVIEWED), name="offer_review_clock"),
             GinIndex(fields=["ships_to"], name="offer_by_destination"),

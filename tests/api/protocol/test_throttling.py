@@ -5,18 +5,14 @@ import pytest
 from django.core.cache import cache
 
 from apps.accounts.models import User
-from apps.api.protocol.throttling import PerMinuteThrottle
 from tests.api.conftest import Caller
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _clean() -> Any:
+def _clean() -> None:
     cache.clear()
-    PerMinuteThrottle.resting_until = 0.0
-    yield
-    PerMinuteThrottle.resting_until = 0.0
 
 
 def test_who_asks_too_much_is_told_when_to_come_back(

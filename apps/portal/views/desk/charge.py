@@ -18,11 +18,12 @@ def coordinator(request: HttpRequest) -> User:
 
 def in_charge_of(user: User, lookup: str) -> Q:
     """Rows whose region, at `lookup`, lies in one that the user coordinates."""
-    # True of no row: whoever coordinates nothing sees nothing.
+    # True of no region: whoever coordinates nothing sees nothing.
     mine = Q(pk__in=[])
-    for organisation in user.organisations_with(Permission.COORDINATE):
-        mine |= Q(**{f"{lookup}__path__startswith": organisation.region.path})
-    return mine
+    for region in regions_of(user):
+        mine |= Q(path__startswith=region.path)
+    # A subquery of region codes, and no join: see `User.visibility`.
+    return Q(**{f"{lookup}__in": Region.objects.filter(mine).values("pk")})
 
 
 def regions_of(user: User) -> list[Region]:

@@ -2,10 +2,9 @@
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -22,15 +21,16 @@ from apps.matching.models import Escalation
 from apps.notifications import services as outbox
 from apps.notifications.models import Message
 from apps.notifications.tasks import wake_senders
+from apps.portal import paging
 from apps.portal.forms.desk import SearchForm
+from apps.portal.navigation import MOST_COUNTED, as_badge, capped
 from apps.portal.views.desk.charge import coordinator, in_charge_of, regions_of
 from apps.portal.views.desk.duplicates import propose_form
 from apps.portal.web import done, refused
 from apps.reports.models import AbuseReport
-from apps.supply.models import Offer, OfferState
+from apps.supply.models import Offer
 
 _SHOWN: Final = 6
-_A_PAGE: Final = 25
 # Time enough to make two telephone calls before the next coordinator is told.
 _SOON: Final = dt.timedelta(minutes=60)
 _FOUND: Final = 25
@@ -47,29 +47,17 @@ def to_verify(user: User, _now: dt.datetime) -> QuerySet[Any]:
 
 
 def to_review(user: User, _now: dt.datetime) -> QuerySet[Any]:
-    return Demand.objects.awaiting_review().filter(in_charge_of(user, "region")).shown().most_pressing_first()
+    return Demand.objects.awaiting_review().filter(in_charge_of(user, "region")).most_pressing_first()
 
 
 def escalated(user: User, _now: dt.datetime) -> QuerySet[Any]:
     """Put before any coordinator of the region: what a city could not solve concerns its province and the nation."""
-    latest = Escalation.objects.of_the_uncovered().select_related("organisation").order_by("-pk")
-    return (
-        Demand.objects.open()
-        .filter(in_charge_of(user, "region"), pk__in=Escalation.objects.of_the_uncovered().values("demand"))
-        .shown()
-        .prefetch_related(Prefetch("escalations", latest, to_attr="latest"))
-        .order_by("opened_at", "pk")
-    )
+    return Demand.objects.escalated().filter(in_charge_of(user, "region")).order_by("opened_at", "pk")
 
 
 def running_out(user: User, now: dt.datetime) -> QuerySet[Any]:
-    return (
-        Demand.objects.open()
-        .filter(in_charge_of(user, "region"), escalates_at__lte=now + _SOON)
-        .exclude(pk__in=Escalation.objects.of_the_uncovered().values("demand"))
-        .shown()
-        .order_by("escalates_at", "pk")
-    )
+    soon = Demand.objects.open().filter(escalates_at__lte=now + _SOON, escalation_level=0)
+    return soon.filter(in_charge_of(user, "region")).order_by("escalates_at", "pk")
 
 
 def duplicates(user: User, _now: dt.datetime) -> QuerySet[Any]:
@@ -88,7 +76,7 @@ def failed(user: User, _now: dt.datetime) -> QuerySet[Any]:
 
 def doubted(user: User, _now: dt.datetime) -> QuerySet[Any]:
     rows = Offer.objects.awaiting_review().filter(in_charge_of(user, "origin_region"))
-    return rows.shown().order_by("review_requested_at", "pk")
+    return rows.order_by("review_requested_at", "pk")
 
 
 def reported(user: User, _now: dt.datetime) -> QuerySet[Any]:
@@ -97,26 +85,57 @@ def reported(user: User, _now: dt.datetime) -> QuerySet[Any]:
 
 def unconfirmed(user: User, now: dt.datetime) -> QuerySet[Any]:
     # A day after the question: before, the supplier may still answer by itself.
-    asked = Q(state=OfferState.PUBLISHED, asked_at__isnull=False, asked_at__lte=now - dt.timedelta(days=1))
-    return (
-        Offer.objects.filter(in_charge_of(user, "origin_region"))
-        .filter(asked | Q(state=OfferState.STALE))
-        .shown()
-        .order_by("confirmed_at", "pk")
-    )
+    rows = Offer.objects.unanswered(now - dt.timedelta(days=1)).filter(in_charge_of(user, "origin_region"))
+    return rows.order_by("confirmed_at", "pk")
 
 
-Queue = tuple[str | Promise, str | Promise, Callable[[User, dt.datetime], QuerySet[Any]]]
+def _needs() -> QuerySet[Any]:
+    latest = Escalation.objects.of_the_uncovered().select_related("organisation").order_by("-pk")
+    return Demand.objects.shown().prefetch_related(Prefetch("escalations", latest, to_attr="latest"))
+
+
+class Queue(NamedTuple):
+    """What waits for a coordinator: its rows in order, and how they are shown where `rows` only finds them."""
+
+    title: str | Promise
+    nothing: str | Promise
+    rows: Callable[[User, dt.datetime], QuerySet[Any]]
+    shown: Callable[[], QuerySet[Any]] | None = None
+
+    def first(self, user: User, now: dt.datetime) -> dict[str, Any]:
+        """The first rows and how many there are, as far as they are counted."""
+        rows = self.rows(user, now)
+        keys = list(rows.values_list("pk", flat=True)[: MOST_COUNTED + 1])
+        return {
+            "title": self.title,
+            "nothing": self.nothing,
+            "rows": paging.with_keys(self.shown() if self.shown else rows, keys[:_SHOWN]),
+            "count": as_badge(len(keys)),
+            "has_more": len(keys) > _SHOWN,
+        }
+
+
 QUEUES: Final[dict[str, Queue]] = {
-    "escalated": (_("Stuck needs"), _("No need is stuck."), escalated),
-    "review": (_("Needs waiting for review"), _("No need is waiting for review."), to_review),
-    "doubted": (_("Offers waiting for review"), _("No offer is waiting for review."), doubted),
-    "reports": (_("Reports of abuse"), _("No report is waiting."), reported),
-    "verify": (_("Organisations to verify"), _("No organisation is waiting."), to_verify),
-    "duplicates": (_("Organisations that may be one"), _("No two organisations look like one."), duplicates),
-    "clock": (_("Needs that will be escalated within the hour"), _("No need is about to be escalated."), running_out),
-    "failed": (_("Messages that failed"), _("No message has failed."), failed),
-    "offers": (_("Offers that nobody confirmed"), _("All offers are confirmed."), unconfirmed),
+    "escalated": Queue(_("Stuck needs"), _("No need is stuck."), escalated, _needs),
+    "review": Queue(
+        _("Needs waiting for review"), _("No need is waiting for review."), to_review, Demand.objects.shown
+    ),
+    "doubted": Queue(
+        _("Offers waiting for review"), _("No offer is waiting for review."), doubted, Offer.objects.shown
+    ),
+    "reports": Queue(_("Reports of abuse"), _("No report is waiting."), reported),
+    "verify": Queue(_("Organisations to verify"), _("No organisation is waiting."), to_verify),
+    "duplicates": Queue(_("Organisations that may be one"), _("No two organisations look like one."), duplicates),
+    "clock": Queue(
+        _("Needs that will be escalated within the hour"),
+        _("No need is about to be escalated."),
+        running_out,
+        Demand.objects.shown,
+    ),
+    "failed": Queue(_("Messages that failed"), _("No message has failed."), failed),
+    "offers": Queue(
+        _("Offers that nobody confirmed"), _("All offers are confirmed."), unconfirmed, Offer.objects.shown
+    ),
 }
 
 
@@ -124,15 +143,7 @@ QUEUES: Final[dict[str, Queue]] = {
 @require_GET
 def desk(request: HttpRequest) -> HttpResponse:
     user, now = coordinator(request), timezone.now()
-    waiting = []
-    for name, (title, nothing, rows) in QUEUES.items():
-        first = list(rows(user, now)[: _SHOWN + 1])
-        # Counted only where the first page does not show all.
-        count = rows(user, now).order_by().count() if len(first) > _SHOWN else len(first)
-        waiting.append(
-            {"name": name, "title": title, "nothing": nothing, "rows": first[:_SHOWN], "count": count,
-             "more": count - len(first[:_SHOWN])}
-        )  # fmt: skip
+    waiting = [queue.first(user, now) | {"name": name} for name, queue in QUEUES.items()]
     context = {"waiting": waiting, "search": SearchForm(), "now": now, "regions": regions_of(user)}
     return render(request, "portal/desk/desk.html", context)
 
@@ -144,10 +155,14 @@ def waiting(request: HttpRequest, name: str) -> HttpResponse:
     user, now = coordinator(request), timezone.now()
     if name not in QUEUES:
         raise Http404
-    title, nothing, rows = QUEUES[name]
-    page = Paginator(rows(user, now), _A_PAGE).get_page(request.GET.get("page"))
-    queue = {"name": name, "title": title, "nothing": nothing, "rows": page.object_list, "count": page.paginator.count}
-    context: dict[str, Any] = {"queue": queue, "page": page, "now": now}
+    queue = QUEUES[name]
+    rows = queue.rows(user, now)
+    page = paging.in_order(request, rows, shown=queue.shown and queue.shown())
+    context: dict[str, Any] = {
+        "queue": {"name": name, "title": queue.title, "nothing": queue.nothing, "count": as_badge(capped(rows))},
+        "page": page,
+        "now": now,
+    }
     if name == "duplicates":
         context["propose_form"] = propose_form(user)
     return render(request, "portal/desk/waiting.html", context)
