@@ -6,6 +6,7 @@ ended in the room `holds`.
 """
 
 import datetime as dt
+import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -79,20 +80,28 @@ GIFTS_EVERY: Final = dt.timedelta(days=1)
 
 
 def sweep(*, now: dt.datetime | None = None, limit: int = 1000) -> Done:
-    """Do everything that matching has to do now, for about `limit` needs. Returns what was done, in numbers.
+    """Do everything that matching has to do now: what time does to holds and needs, and `match_waiting`.
+
+    Returns what was done, in numbers.
+    """
+    return _all(expire_holds, now) + match_waiting(now=now, limit=limit) + _all(escalation.escalate_due, now)
+
+
+def match_waiting(*, now: dt.datetime | None = None, limit: int = 1000) -> Done:
+    """Match what waits, for about `limit` needs. Returns what was done, in numbers.
 
     Changed offers and needs take turns until neither has work, because a hold that yields sets stock free for others.
-    So one sweep makes up for everything that happened before it, and a second one would change nothing.
+    So one run makes up for everything that happened before it, and a second one would change nothing.
     """
     notices.announce_verifications(now=now)
-    done = _all(expire_holds, now)
+    done = Done()
     while done.demands < limit:
         step = recheck_changed_offers(now=now) + match_due(now=now)
         done += step
         if not (step.offers or step.demands):
             break
     notices.notify_withdrawn()
-    return done + escalation.escalate_due(now=now)
+    return done
 
 
 def _all(step: Callable[..., Done], now: dt.datetime | None) -> Done:
@@ -232,8 +241,11 @@ def expire_holds(*, now: dt.datetime | None = None) -> Done:
 def _end(due: MatchQuerySet, limit: int, act: Callable[[Sequence[Match]], None]) -> int:
     """Lock the needs and offers of due holds in batches, and act on the holds that are still due. Returns how many."""
     found = list(due.values_list("pk", "demand_id", "offer_id")[:limit])
+    starts = list(range(0, len(found), BATCH))
+    # Two workers that find the same holds would wait for each other's locks at every batch.
+    random.shuffle(starts)
     ended = 0
-    for start in range(0, len(found), BATCH):
+    for start in starts:
         # The first query only finds candidates. What is acted on is read again under the locks.
         keys, demands, offers = zip(*found[start : start + BATCH], strict=True)
         with transaction.atomic():
