@@ -196,9 +196,10 @@ MIDDLEWARE = [
     "apps.api.protocol.encryption.encryption_middleware",
     "apps.ops.middleware.body_limit_middleware",
     "apps.ops.middleware.charset_middleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "apps.ops.copies.copies_middleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -256,7 +257,7 @@ DATABASE_POOL_SIZE = whole("DATABASE_POOL_SIZE", 8, least=0, most=200)
 
 
 # Seconds that a statement may take, that it may wait for a lock, and that a transaction may do nothing; 0 is no limit.
-# A page must not hold a thread, and a task ends by itself before `CELERY_TASK_TIME_LIMIT`. Commands migrate and load.
+# A page must not hold a thread, and a task ends by itself before its time limit. Commands migrate and load.
 STATEMENT_SECONDS, LOCK_SECONDS, IDLE_SECONDS = {
     "web": (20, 5, 30),
     # No task computes while its transaction has locks. One that is frozen is ended soon, and others get its rows.
@@ -379,9 +380,7 @@ CELERY_TASK_PUBLISH_RETRY = False
 # A task of a worker that dies runs once more. Every task may run twice, because it only looks for work in rows.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-# In seconds, and less than `visibility_timeout`: after that another worker would run the same task beside this one.
-CELERY_TASK_TIME_LIMIT = 240
-CELERY_TASK_SOFT_TIME_LIMIT = 210
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 600_000  # kB; a process that took more ends after its task
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_SERIALIZER = "json"

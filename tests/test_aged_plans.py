@@ -1,6 +1,7 @@
 """What is asked in a market with history costs what is to be done, and not what was done: rows read, never time."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -14,6 +15,9 @@ from apps.accounts.permissions import OrganisationKind
 from apps.fulfilment.models import Order
 from apps.matching import services as matching
 from apps.matching.models import Match
+from apps.notifications import services as notifications
+from apps.notifications.models import Message, Notification
+from apps.notifications.services import KEEP_NOTIFICATIONS, KEEP_SENT
 from apps.portal import navigation
 from apps.portal.views.desk.queues import QUEUES
 from tests.benchmarks import aged_world
@@ -35,6 +39,17 @@ def world(reference_data: None, django_db_blocker: DjangoDbBlocker) -> Iterator[
 def test_a_sweep_with_nothing_to_do_reads_next_to_nothing() -> None:
     # So few organisations are read as a whole. Their queue is a partial index.
     assert rows_read(matching.sweep) < Organisation.objects.count() + 10
+
+
+def test_a_purge_reads_what_it_deletes_and_little_else() -> None:
+    sent = Message.objects.filter(state="sent").order_by("sent_at")
+    seen = Notification.objects.order_by("pk")
+    assert min(sent.count(), seen.count()) > 3_000
+
+    assert rows_read(notifications.purge) < Message.objects.failed().count() + 10
+    for row, over in ((sent[99].sent_at, KEEP_SENT), (seen[99].created_at, KEEP_NOTIFICATIONS)):
+        assert row
+        assert rows_read(partial(notifications.purge, now=row + over)) < 1_000
 
 
 def person(kind: str) -> User:

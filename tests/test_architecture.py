@@ -72,6 +72,7 @@ def test_core_is_closed() -> None:
         "plausibility.py",
         "posts.py",
         "quantities.py",
+        "retention.py",
         "sql.py",
         "states.py",
         "triggers.py",

@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 def until_it_waits_for_us(pool: ThreadPoolExecutor, work: Callable[[], T]) -> "Future[T]":
     """Begin `work` on a connection of its own; return when it waits for a row that our transaction has locked."""
-    future = pool.submit(_on_its_own_connection, work)
+    future = pool.submit(on_its_own_connection, work)
     while not (future.done() or _somebody_waits_for_us()):
         time.sleep(0.01)
     return future
 
 
-def _on_its_own_connection(work: Callable[[], T]) -> T:
+def on_its_own_connection(work: Callable[[], T]) -> T:
     try:
         return work()
     finally:

@@ -18,6 +18,7 @@ from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.models import AuditEntry
+from apps.core.retention import delete_in_batches
 
 # Their owner reads so long that a token has ended, and why a program is refused.
 KEEP_ENDED_TOKENS: Final = dt.timedelta(days=30)
@@ -74,10 +75,10 @@ def revoke_token(token: ApiToken, *, by: User) -> None:
 
 
 @transaction.atomic
-def forget_ended_tokens(*, now: dt.datetime | None = None, limit: int = 1_000) -> int:
-    """Delete up to `limit` tokens that ended longer ago than `KEEP_ENDED_TOKENS`. Returns how many."""
-    ended = ApiToken.objects.filter(expiry__lt=(now or timezone.now()) - KEEP_ENDED_TOKENS).order_by("pk")
-    return ApiToken.objects.filter(pk__in=list(ended.values_list("pk", flat=True)[:limit])).delete()[0]
+def forget_ended_tokens(*, now: dt.datetime | None = None) -> int:
+    """Delete tokens that ended longer ago than `KEEP_ENDED_TOKENS`. Returns how many."""
+    ended = ApiToken.objects.filter(expiry__lt=(now or timezone.now()) - KEEP_ENDED_TOKENS)
+    return delete_in_batches(ended.order_by("pk"))
 
 
 @transaction.atomic

@@ -20,6 +20,7 @@ from apps.accounts.permissions import Permission, Role, can, check_manages
 from apps.accounts.verification import check_not_merged
 from apps.core import audit
 from apps.core.errors import RuleViolation
+from apps.core.retention import delete_in_batches
 from apps.core.states import move
 
 LASTS: Final = dt.timedelta(days=14)
@@ -163,10 +164,10 @@ def decline_invitation(invitation: Invitation, *, by: User, now: dt.datetime | N
 
 
 @transaction.atomic
-def forget_old(*, now: dt.datetime | None = None, limit: int = 1_000) -> int:
-    """Delete up to `limit` invitations, answered or not, that ran out longer ago than `KEEP`. Returns how many."""
-    old = Invitation.objects.filter(expires_at__lt=(now or timezone.now()) - KEEP).order_by("pk")
-    return Invitation.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:limit])).delete()[0]
+def forget_old(*, now: dt.datetime | None = None) -> int:
+    """Delete invitations, answered or not, that ran out longer ago than `KEEP`. Returns how many."""
+    old = Invitation.objects.filter(expires_at__lt=(now or timezone.now()) - KEEP)
+    return delete_in_batches(old.order_by("pk"))
 
 
 def check_answerable(invitation: Invitation, *, by: User | None, now: dt.datetime | None = None) -> None:

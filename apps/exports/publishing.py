@@ -6,34 +6,82 @@ Each number of the cells (needs, quantity needed, …) is told and renewed by it
 import datetime as dt
 from typing import Any, Final
 
+from django.db import connection, transaction
+from django.db.models import Count, Q
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from apps.core.disclosure import LEAST_ORGANISATIONS
+from apps.demands.models import Demand, DemandState
 from apps.exports.models import Publication
 from apps.exports.renewal import ToldNumbers, renewed
 from apps.exports.stats import NUMBERS, ByItem, PublicStats, StatsCell, contributions
+from apps.exports.waits import Wait, waits
+from apps.fulfilment.models import Order
+from apps.supply.models import Offer
 
 DIGITS: Final = 2
+
+# Seconds for which anybody may keep what shows the sums, and show it while it is asked for anew.
+KEPT: Final = {"max_age": 60, "stale_while_revalidate": 600}
+
+# The number of an advisory lock: "sums" in ASCII.
+_LOCK: Final = 0x73756D73
 
 # What was told, by number and item.
 _Told = dict[str, dict[str, ToldNumbers]]
 
 
-def published_stats(*, now: dt.datetime | None = None) -> PublicStats:
-    """The public sums of this hour. Whoever asks first has them counted."""
+def published(*, now: dt.datetime | None = None) -> dict[str, Any]:
+    """What everybody reads: `cells` and `totals` as of `as_of`, and what the board shows beside them.
+
+    A task publishes them. Readers count only where it has not run for an hour, or never, and one at a time.
+    """
+    now = now or timezone.now()
+    newest = Publication.objects.order_by("-hour").values("hour", "sums")
+    shown = newest.first()
+    if shown is None or shown["hour"] < now - dt.timedelta(hours=2):
+        publish(now=now, wait=shown is None)
+        shown = newest[0]
+    sums: dict[str, Any] = shown["sums"]
+    return sums
+
+
+def publish(*, now: dt.datetime | None = None, wait: bool = False) -> bool:
+    """Count the public sums of this hour, unless they are there. Returns whether they were counted.
+
+    One process counts at a time, by a lock that ends with its transaction. Others leave it to that one, or `wait` for
+    it: they must when there is nothing yet that could be shown meanwhile.
+    """
     now = now or timezone.now()
     hour = now.replace(minute=0, second=0, microsecond=0)
-    newest_first = Publication.objects.order_by("-hour")
-    shown = newest_first.values("hour", "sums").first()
-    if shown is None or shown["hour"] < hour:
-        # Several may count at once. The first to write decides what everybody reads.
-        Publication.objects.bulk_create([_next(newest_first.first(), hour, now)], ignore_conflicts=True)
+    lock = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SELECT {lock}(%s)", [_LOCK])
+        if cursor.fetchone()[0] is False or Publication.objects.filter(hour__gte=hour).exists():
+            return False
+        _next(Publication.objects.order_by("-hour").first(), hour, now).save()
         Publication.objects.filter(hour__lt=hour).delete()
-        shown = newest_first.values("hour", "sums")[0]
-    sums = shown["sums"]
+    return True
+
+
+def published_stats(*, now: dt.datetime | None = None) -> PublicStats:
+    return stats_of(published(now=now))
+
+
+def stats_of(sums: dict[str, Any]) -> PublicStats:
+    """The sums of a publication by item and province."""
     as_of = parse_datetime(sums["as_of"])
     assert as_of is not None
     return PublicStats(as_of, *([StatsCell(**cell) for cell in sums[part]] for part in ("cells", "totals")))
+
+
+def waits_of(sums: dict[str, Any]) -> dict[str, Wait]:
+    """How long needs waited, by province, as it was published."""
+    return {
+        place: Wait(dt.timedelta(seconds=seconds), needs, organisations)
+        for place, (seconds, needs, organisations) in sums.get("waits", {}).items()
+    }
 
 
 def rounded(number: int | None) -> int | None:
@@ -58,13 +106,29 @@ def _next(last: Publication | None, hour: dt.datetime, now: dt.datetime) -> Publ
 
     if last:
         units = {cell["item"]: cell["unit"] for part in ("cells", "totals") for cell in last.sums[part]} | units
+    open_now = Demand.objects.open().filter(organisation__state="verified")
     cells = [cell for item in sorted(units) for cell in _cells(item, units[item], told, counted)]
     sums = {
         "as_of": now.isoformat(),
         "cells": [vars(cell) for cell in cells if cell.region],
         "totals": [vars(cell) for cell in cells if not cell.region],
+        "headline": _headline(),
+        "needed": list(open_now.order_by("item__key").values_list("item__key", flat=True).distinct()),
+        "waits": {
+            place: (wait.median.total_seconds(), wait.needs, wait.organisations)
+            for place, wait in waits().items()
+            if wait.organisations >= LEAST_ORGANISATIONS
+        },
     }
     return Publication(hour=hour, sums=sums, behind=_written(told))
+
+
+def _headline() -> dict[str, int]:
+    needs = Demand.objects.aggregate(
+        open=Count("pk", filter=Q(state=DemandState.OPEN)), met=Count("pk", filter=Q(state=DemandState.FULFILLED))
+    )
+    exact = {**needs, "offers": Offer.objects.published().count(), "orders": Order.objects.count()}
+    return {name: rounded(number) or 0 for name, number in exact.items()}
 
 
 def _cells(item: str, unit: str, told: _Told, counted: dict[str, ByItem]) -> list[StatsCell]:

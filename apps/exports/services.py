@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Exists, OuterRef, QuerySet, TextField, Value
+from django.db.models import QuerySet, Subquery, TextField, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -26,9 +26,10 @@ from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.models import Restore
 from apps.core.postgresql.connections import waiting_at_most
+from apps.core.retention import SECONDS, delete_in_batches
 from apps.exports import workbook
 from apps.exports.columns import ColumnKind, ExportColumn, for_csv, for_json, for_sheet
-from apps.exports.datasets import ExportDataset
+from apps.exports.datasets import DATASETS, ExportDataset
 from apps.exports.models import Tombstone
 from apps.exports.spool import BLOCK, ReaderLeft, Spool
 
@@ -167,16 +168,18 @@ def _refuse_what_is_forgotten(dataset: ExportDataset, since: dt.datetime) -> Non
         )
 
 
-def forget_tombstones(*, now: dt.datetime | None = None, limit: int = 10_000) -> int:
-    """Delete tombstones that are older than they are kept, at most `limit`; returns how many.
+def forget_tombstones(*, now: dt.datetime | None = None) -> int:
+    """Delete tombstones that are older than they are kept; returns how many.
 
     The newest of these stays in each dataset. It tells whether anything was deleted, so a site where nothing left for
     long refuses nobody.
     """
-    old = Tombstone.objects.filter(updated_at__lt=(now or timezone.now()) - KEEP_TOMBSTONES - _LATER)
-    newer = old.filter(dataset=OuterRef("dataset"), updated_at__gt=OuterRef("updated_at"))
-    keys = list(old.filter(Exists(newer)).order_by("updated_at").values_list("pk", flat=True)[:limit])
-    deleted, _by_table = Tombstone.objects.filter(pk__in=keys).delete()
+    before = (now or timezone.now()) - KEEP_TOMBSTONES - _LATER
+    deleted = 0
+    for dataset in DATASETS:
+        old = Tombstone.objects.filter(dataset=dataset, updated_at__lt=before).order_by("updated_at")
+        newest = old.reverse().values("updated_at")[:1]
+        deleted += delete_in_batches(old.filter(updated_at__lt=Subquery(newest)), seconds=SECONDS / len(DATASETS))
     return deleted
 
 

@@ -178,6 +178,7 @@ class UsedLink(models.Model):
     class Meta:
         verbose_name = _("used link")
         verbose_name_plural = _("used links")
+        indexes: ClassVar = [models.Index(fields=["used_at"], name="used_link_by_time")]  # for `purge`
 
     def __str__(self) -> str:
         return self.digest

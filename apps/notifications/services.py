@@ -14,7 +14,6 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import transaction
-from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -24,6 +23,7 @@ from apps.accounts.models import Language, Membership, Organisation, User
 from apps.accounts.permissions import Role
 from apps.core import audit
 from apps.core.errors import RuleViolation
+from apps.core.retention import delete_in_batches
 from apps.core.states import move
 from apps.notifications import backoff, rendering
 from apps.notifications.models import Channel, Message, MessageState, Notification, UsedLink, WebhookEndpoint
@@ -314,25 +314,21 @@ def test_webhook(endpoint: WebhookEndpoint, *, by: User) -> Message:
     return message
 
 
-def purge(*, now: dt.datetime | None = None, limit: int = 10_000) -> dict[str, int]:
-    """Delete messages, notifications and used links that need not be kept any more, at most `limit` of each."""
+def purge(*, now: dt.datetime | None = None) -> dict[str, int]:
+    """Delete messages, notifications and used links that need not be kept any more. Returns how many of each."""
     now = now or timezone.now()
-    sent = Message.objects.filter(state=MessageState.SENT, sent_at__lt=now - KEEP_SENT).order_by("pk")
-    failed = Message.objects.failed().filter(updated_at__lt=now - KEEP_FAILED).order_by("pk")
+    sent = Message.objects.filter(state=MessageState.SENT, sent_at__lt=now - KEEP_SENT).order_by("sent_at")
+    failed = Message.objects.failed().filter(updated_at__lt=now - KEEP_FAILED).order_by("-pk")
+    # Keys grow with time, so no index by time is needed: all before the first that is young are old.
     seen = Notification.objects.filter(created_at__lt=now - KEEP_NOTIFICATIONS).order_by("pk")
+    if young := Notification.objects.filter(created_at__gte=now - KEEP_NOTIFICATIONS).order_by("pk").first():
+        seen = seen.filter(pk__lt=young.pk)
     used = UsedLink.objects.filter(used_at__lt=now - KEEP_USED_LINKS).order_by("used_at")
     return {
-        "messages": _delete(sent, limit) + _delete(failed, limit),
-        "notifications": _delete(seen, limit),
-        "links": _delete(used, limit),
+        "messages": delete_in_batches(sent) + delete_in_batches(failed),
+        "notifications": delete_in_batches(seen),
+        "links": delete_in_batches(used),
     }
-
-
-def _delete(rows: QuerySet[Any], limit: int) -> int:
-    # Keys first, as a DELETE has no LIMIT. The limit keeps the transaction short; the next run goes on.
-    keys = list(rows.values_list("pk", flat=True)[:limit])
-    deleted, _by_table = rows.model._default_manager.filter(pk__in=keys).delete()
-    return int(deleted)
 
 
 def warn_of_change(user: User, change: str, *, address: str = "", network: str = "") -> None:

@@ -28,10 +28,10 @@ def request_id_middleware(get_response: GetResponse) -> GetResponse:
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get("X-Request-Id", "")
+        # Not by `request.headers`, which is a copy of META that is made when it is first read.
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
         name = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
         request.META["HTTP_X_REQUEST_ID"] = name
-        request.__dict__.pop("headers", None)  # a cached copy of META
         response = get_response(request)
         response.headers["X-Request-Id"] = name
         return response

@@ -11,6 +11,7 @@ from apps.accounts.models import User
 from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation, Text
+from apps.core.retention import delete_in_batches
 from apps.core.states import move
 from apps.policy.faults import InvalidPolicyError
 from apps.policy.models import DraftState, Policy, PolicyDraft
@@ -120,16 +121,13 @@ def discard_draft(draft: PolicyDraft, *, by: User) -> None:
     audit.record(by, "policy.draft_discarded", draft)
 
 
-def forget_discarded(*, before: dt.datetime, limit: int) -> int:
-    """Delete at most `limit` drafts that were discarded before then, with their replays. Returns how many.
+def forget_discarded(*, before: dt.datetime) -> int:
+    """Delete the drafts that were discarded before then, with their replays. Returns how many.
 
     Versions are never deleted, nor are the drafts that became one.
     """
-    # A DELETE has no LIMIT in SQL, so the keys are read first.
-    old = PolicyDraft.objects.filter(state=DraftState.DISCARDED, updated_at__lt=before).order_by("pk")
-    keys = list(old.values_list("pk", flat=True)[:limit])
-    PolicyDraft.objects.filter(pk__in=keys).delete()
-    return len(keys)
+    old = PolicyDraft.objects.filter(state=DraftState.DISCARDED, updated_at__lt=before)
+    return delete_in_batches(old.order_by("pk"), batch=100)
 
 
 def restore_policy(policy: Policy, *, by: User) -> PolicyDraft:

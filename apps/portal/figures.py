@@ -10,25 +10,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
-from django.core.cache import cache
-from django.db import connection
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.utils import timezone
-from redis.exceptions import RedisError
+from django.db.models import F, Q, QuerySet, Sum
 
 from apps.catalogue.models import Item
-from apps.core.disclosure import LEAST_ORGANISATIONS
 from apps.demands.models import Demand, DemandState
-from apps.exports import stats
-from apps.exports.publishing import published_stats, rounded
-from apps.fulfilment.models import Order
+from apps.exports import publishing, stats
+from apps.exports.waits import Wait
 from apps.supply.models import Offer
-
-# Sums change once an hour (exports/publishing.py), and what stands beside them no oftener.
-_REMEMBERED_SECONDS: Final = 3600
-# The number grows with the shape of `PublicBoard`: the cache outlives an upgrade.
-_REMEMBERED_AS: Final = "portal.board:3:%s"
-
 
 # --- For everybody ----------------------------------------------------------------------------------------------------
 
@@ -61,7 +49,7 @@ class PublicBoard:
     places: list[SumByName]
     also_needed: list[str]
     headline: dict[str, int]
-    waits: dict[str, "Wait"]
+    waits: dict[str, Wait]
 
     @property
     def median_wait(self) -> dt.timedelta | None:
@@ -70,31 +58,19 @@ class PublicBoard:
 
 def board() -> PublicBoard:
     """The public board of this hour."""
-    name = _REMEMBERED_AS % timezone.now().strftime("%Y%m%d%H")
-    try:
-        remembered: PublicBoard | None = cache.get(name)
-        if remembered is None:
-            remembered = _board()
-            cache.set(name, remembered, _REMEMBERED_SECONDS)
-    # The board is the first page that people see. Without a cache it is slow, not gone.
-    except (RedisError, OSError):
-        return _board()
-    return remembered
-
-
-def _board() -> PublicBoard:
-    sums = published_stats()
-    enough = LEAST_ORGANISATIONS
+    published = publishing.published()
+    sums = publishing.stats_of(published)
     items = _lines(sums.totals)
     told = {line.item for line in items if line.needed is not None}
-    open_now = Demand.objects.open().filter(organisation__state="verified").order_by()
+    # A version before wrote neither these nor the headline; its sums last an hour at most.
+    also_needed = [item for item in published.get("needed", ()) if item not in told]
     return PublicBoard(
         as_of=sums.as_of,
         items=items,
-        also_needed=sorted(set(open_now.values_list("item__key", flat=True).distinct()) - told),
         places=_lines(sums.cells),
-        headline=_headline(),
-        waits={place: wait for place, wait in waits().items() if wait.organisations >= enough},
+        also_needed=also_needed,
+        headline=published.get("headline", {}),
+        waits=publishing.waits_of(published),
     )
 
 
@@ -111,50 +87,6 @@ def _lines(cells: Iterable[stats.StatsCell]) -> list[SumByName]:
         for cell in cells
     )
     return sorted(lines, key=lambda line: line.weight, reverse=True)
-
-
-def _headline() -> dict[str, int]:
-    needs = Demand.objects.aggregate(
-        open=Count("pk", filter=Q(state=DemandState.OPEN)), met=Count("pk", filter=Q(state=DemandState.FULFILLED))
-    )
-    exact = {**needs, "offers": Offer.objects.published().count(), "orders": Order.objects.count()}
-    return {name: rounded(number) or 0 for name, number in exact.items()}
-
-
-@dataclass(frozen=True)
-class Wait:
-    median: dt.timedelta
-    needs: int
-    organisations: int
-
-
-def waits(within: str = "") -> dict[str, Wait]:
-    """How long needs waited from being posted to the contact, by province; "" is all together.
-
-    The contact is there when the first order is: both come with the acceptance.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH first AS (
-                SELECT d.id, d.organisation_id, split_part(r.path, '/', 2) AS province,
-                       min(o.created_at) - d.opened_at AS wait
-                FROM demands_demand d
-                JOIN catalogue_region r ON r.code = d.region_id
-                JOIN matching_match m ON m.demand_id = d.id
-                JOIN fulfilment_order o ON o.match_id = m.id
-                WHERE d.opened_at IS NOT NULL AND starts_with(r.path, %s)
-                GROUP BY d.id, r.path
-            )
-            SELECT coalesce(province, ''), percentile_cont(0.5) WITHIN GROUP (ORDER BY greatest(wait, interval '0')),
-                   count(*), count(DISTINCT organisation_id)
-            FROM first
-            GROUP BY GROUPING SETS ((province), ())
-            HAVING count(*) > 0
-            """,
-            [within],
-        )
-        return {province: Wait(median, needs, bodies) for province, median, needs, bodies in cursor.fetchall()}
 
 
 # --- For who may see everything of a region ---------------------------------------------------------------------------

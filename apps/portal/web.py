@@ -7,10 +7,12 @@ from django.contrib import messages
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.utils.cache import patch_cache_control
 from django.utils.functional import Promise
 
 from apps.accounts.models import User
 from apps.core.errors import RuleViolation
+from apps.exports.publishing import KEPT
 from apps.matching.tasks import sweep
 from apps.notifications.tasks import wake
 
@@ -24,6 +26,13 @@ def user_of(request: HttpRequest) -> User:
 def network_address(request: HttpRequest) -> str:
     """From where a request came, behind the proxies that are trusted."""
     return get_client_ip(request) or ""
+
+
+def kept_for_all(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Let any cache keep a page that is the same for all strangers, unless it has something for this reader alone."""
+    if not request.user.is_authenticated and not messages.get_messages(request):
+        patch_cache_control(response, public=True, **KEPT)
+    return response
 
 
 def require_password(request: HttpRequest) -> None:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
+from apps.core.retention import delete_in_batches
 from apps.core.states import move
 from apps.supply import services
 from apps.supply.models import ImportState, SheetImport
@@ -255,7 +256,7 @@ def _update(claimed: SheetImport, **facts: Any) -> None:
         raise ClaimLostError
 
 
-def purge(*, now: dt.datetime | None = None, limit: int = 500) -> int:
-    """Delete up to `limit` imports that have been over for longer than `KEEP`. Returns how many."""
-    old = SheetImport.objects.over().filter(updated_at__lt=(now or timezone.now()) - KEEP).order_by("pk")
-    return SheetImport.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:limit])).delete()[0]
+def purge(*, now: dt.datetime | None = None) -> int:
+    """Delete imports that have been over for longer than `KEEP`. Returns how many."""
+    old = SheetImport.objects.over().filter(updated_at__lt=(now or timezone.now()) - KEEP)
+    return delete_in_batches(old.order_by("pk"), batch=100)

@@ -1,15 +1,21 @@
 """Two pulls of the public sums cannot be subtracted. Each test is an attack, or what publishing must still do."""
 
 import datetime as dt
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection, transaction
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.demands.models import Demand
 from apps.exports.models import Publication
-from apps.exports.publishing import published_stats, rounded
+from apps.exports.publishing import publish, published_stats, rounded
+from apps.exports.stats import PublicStats
 from tests.factories import DemandFactory, OrganisationFactory, region
+from tests.waiting import on_its_own_connection
 
 pytestmark = pytest.mark.django_db
 
@@ -18,7 +24,9 @@ START = timezone.now().replace(minute=0, second=0, microsecond=0) + dt.timedelta
 
 def pull(hours: float) -> dict[str, int | None]:
     """What everybody reads so many hours after the start, by region; "" is everywhere."""
-    sums = published_stats(now=START + dt.timedelta(hours=hours))
+    now = START + dt.timedelta(hours=hours)
+    publish(now=now)
+    sums = published_stats(now=now)
     return {cell.region: cell.quantity_needed for cell in [*sums.cells, *sums.totals]}
 
 
@@ -166,3 +174,40 @@ def test_of_an_hour_there_is_one_publication_and_old_ones_go() -> None:
         pull(hours)
 
     assert Publication.objects.count() == 1
+
+
+def test_readers_count_where_no_task_has_published_for_an_hour() -> None:
+    need()
+    first = published_stats(now=START)
+
+    assert published_stats(now=START + dt.timedelta(hours=1, minutes=59)) == first
+    assert published_stats(now=START + dt.timedelta(hours=2, minutes=1)) != first
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_one_counts_others_read_the_sums_of_before() -> None:
+    first = published_stats(now=START)
+    much_later = START + dt.timedelta(hours=5)
+
+    def read() -> PublicStats:
+        assert not publish(now=much_later)
+        return published_stats(now=much_later)
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        assert publish(now=much_later)
+        assert pool.submit(on_its_own_connection, read).result() == first
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_first_readers_one_counts() -> None:
+    together = threading.Barrier(2, timeout=30)
+
+    def read() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            together.wait()
+            published_stats(now=START)
+        return sum("fulfilment_order" in query["sql"] for query in asked)
+
+    with ThreadPoolExecutor(2) as pool:
+        reading = [pool.submit(on_its_own_connection, read) for _number in range(2)]
+        assert sorted(bool(one.result()) for one in reading) == [False, True]

@@ -22,6 +22,7 @@ from rest_framework.response import Response
 from apps.accounts.models import ApiToken, User
 from apps.api.models import IdempotencyKey
 from apps.core.errors import RuleViolation
+from apps.core.retention import delete_in_batches
 
 # Longer than a client tries again by itself, also over a night without a network.
 KEPT_FOR: Final = dt.timedelta(hours=48)
@@ -88,8 +89,8 @@ def keep(record: IdempotencyKey, response: Response, *, hide: tuple[str, ...] = 
 
 def forget_old(*, now: dt.datetime | None = None) -> int:
     """Delete the keys that are older than `KEPT_FOR`; returns how many."""
-    deleted, _by_model = IdempotencyKey.objects.filter(created_at__lt=(now or timezone.now()) - KEPT_FOR).delete()
-    return deleted
+    old = IdempotencyKey.objects.filter(created_at__lt=(now or timezone.now()) - KEPT_FOR)
+    return delete_in_batches(old.order_by("created_at"))
 
 
 def _fingerprint(request: Request) -> str:

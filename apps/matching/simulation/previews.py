@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.core import audit
+from apps.core.retention import delete_in_batches
 from apps.core.states import move
 from apps.matching.loading import load_rules
 from apps.matching.models import Replay, ReplayedNeed, ReplayState
@@ -165,13 +166,11 @@ def _replay_group(claimed: Replay, rules: Rules, in_force: PolicyValues, draft: 
     return True
 
 
-def purge(*, now: dt.datetime | None = None, limit: int = 500) -> dict[str, int]:
-    """Delete up to `limit` replays and discarded drafts that are older than `KEEP`. Returns how many of each."""
+def purge(*, now: dt.datetime | None = None) -> dict[str, int]:
+    """Delete replays and discarded drafts that are older than `KEEP`. Returns how many of each."""
     before = (now or timezone.now()) - KEEP
-    old = Replay.objects.over().filter(updated_at__lt=before).order_by("pk")
-    keys = list(old.values_list("pk", flat=True)[:limit])
-    Replay.objects.filter(pk__in=keys).delete()
-    return {"replays": len(keys), "drafts": policies.forget_discarded(before=before, limit=limit)}
+    replays = delete_in_batches(Replay.objects.over().filter(updated_at__lt=before).order_by("pk"), batch=100)
+    return {"replays": replays, "drafts": policies.forget_discarded(before=before)}
 
 
 def _kept(parts: Sequence[Allotment]) -> list[list[float]]:

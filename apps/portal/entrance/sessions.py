@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.core.retention import delete_in_batches
 
 # In seconds. A page that loads many others would otherwise write its session for each.
 NOTED_EVERY: Final = 60
@@ -77,15 +78,14 @@ def goes_on(request: HttpRequest) -> bool:
     return True
 
 
-def forget_ended(*, now: dt.datetime | None = None, limit: int = 10_000) -> int:
-    """Delete sessions that have run out, at most `limit`, and what was noted of their browsers. Returns how many."""
+def forget_ended(*, now: dt.datetime | None = None) -> int:
+    """Delete sessions that have run out, and what was noted of their browsers. Returns how many sessions."""
     now = now or timezone.now()
-    ended = Session.objects.filter(expire_date__lt=now).values_list("pk", flat=True)[:limit]
-    deleted, _by_model = Session.objects.filter(pk__in=list(ended)).delete()
+    deleted = delete_in_batches(Session.objects.filter(expire_date__lt=now).order_by("expire_date"))
     # Those who logged out, too: their session is gone at once. A new session may be noted before it is saved.
     noted = UserSession.objects.filter(last_seen_at__lt=now - dt.timedelta(days=1))
-    gone = noted.exclude(session_key__in=Session.objects.values("pk")).values_list("pk", flat=True)[:limit]
-    UserSession.objects.filter(pk__in=list(gone)).delete()
+    # Each batch asks for all sessions, so it is a large one.
+    delete_in_batches(noted.exclude(session_key__in=Session.objects.values("pk")).order_by("pk"), batch=10_000)
     return deleted
 
 

@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts import invitations, services
@@ -40,9 +41,17 @@ def _safe(request: HttpRequest, target: str, otherwise: str) -> str:
     return target if fits else otherwise
 
 
+@csrf_exempt
 @require_POST
 def switch_language(request: HttpRequest) -> HttpResponse:
-    """Kept with the person who is logged in, and in a cookie for when nobody is."""
+    """Kept with the person who is logged in, and in a cookie for when nobody is.
+
+    Strangers send no CSRF token, so that pages for everybody set no cookie and can be kept by proxies.
+    """
+    return csrf_protect(_switch_language)(request) if request.user.is_authenticated else _switch_language(request)
+
+
+def _switch_language(request: HttpRequest) -> HttpResponse:
     response = redirect(_safe(request, request.POST.get("next", "/"), "/"))
     language = request.POST.get("language", "")
     if language not in dict(settings.LANGUAGES):

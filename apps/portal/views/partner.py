@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.permissions import Permission, can
 from apps.demands.models import Demand, DemandState
+from apps.exports.waits import Wait, waits
 from apps.portal import figures, places
 from apps.portal.views.account import own_tokens
 from apps.portal.web import user_of
@@ -46,11 +47,11 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         .annotate(times_escalated=Count("escalations", filter=Q(escalations__for_approval=False)))
         .order_by("opened_at", "pk")
     )
-    waits: dict[str, figures.Wait] = {}
+    by_province: dict[str, Wait] = {}
     for path in figures.outermost(paths):
-        waits |= figures.waits(path)
-    overall = waits.pop("", None)
-    names = places.names_of(waits)
+        by_province |= waits(path)
+    overall = by_province.pop("", None)
+    names = places.names_of(by_province)
     context = {
         "regions": [organisation.region for organisation in user.organisations_with(Permission.WATCH_REGION)],
         "rows": [(items[key], row, figures.bars(row)) for key, row in ordered if key in items],
@@ -62,7 +63,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
             stale=Count("pk", filter=Q(state=DemandState.STALE)),
         ),
         "overall": overall,
-        "waits": [(places.in_words(names.get(code)), wait) for code, wait in sorted(waits.items())],
+        "waits": [(places.in_words(names.get(code)), wait) for code, wait in sorted(by_province.items())],
         "datasets": DATASETS,
         "tokens": own_tokens(request),
         "now": now,

@@ -13,6 +13,7 @@ from apps.policy.models import Policy
 from apps.policy.values import REQUESTERS
 from apps.policy.wording import NAMES
 from apps.portal import figures, places, policies
+from apps.portal.web import kept_for_all
 
 
 @require_GET
@@ -34,7 +35,10 @@ def board(request: HttpRequest) -> HttpResponse:
         "also_needed": [items[key] for key in found.also_needed if key in items],
         "waits": sorted(waits, key=lambda one: one[1].median),
     }
-    return render(request, "portal/public/board.html", context)
+    response = render(request, "portal/public/board.html", context)
+    # Of an address that somebody made up, no copy is worth its place.
+    is_known = request.GET.keys() <= {"item"} and bool(chosen) == bool(request.GET)
+    return kept_for_all(request, response) if is_known else response
 
 
 @require_GET
@@ -59,4 +63,5 @@ def promise(request: HttpRequest) -> HttpResponse:
         "ageing": dt.timedelta(hours=policy.values.ageing_hours_per_tier),
         "clocks": hours,
     }
-    return render(request, "portal/public/promise.html", context)
+    response = render(request, "portal/public/promise.html", context)
+    return response if request.GET else kept_for_all(request, response)
