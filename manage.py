@@ -41,10 +41,13 @@ def main() -> None:
         _ = settings.SECRET_KEY  # reads all settings, so that a bad value is a sentence and not a traceback
     except ImproperlyConfigured as problem:
         sys.exit(str(problem))
-    # `run` starts the servers by itself: it must own them, and it reports each step.
-    starts_here = needs_servers and command != "run"
+    if command == "run":
+        # It starts the servers by itself, and lasts: so it loads no app.
+        from apps.local.management.commands.run import Command
+
+        return Command().run_from_argv(sys.argv)
     try:
-        with embedded.named_servers() if starts_here else contextlib.nullcontext():
+        with embedded.named_servers() if needs_servers else contextlib.nullcontext():
             execute_from_command_line(sys.argv)
     except ServerProblem as problem:
         sys.exit(str(problem))

@@ -1,11 +1,13 @@
-"""The Celery application, and the schedule of periodic tasks.
+"""The Celery application: its queues, and the schedule of periodic tasks.
 
 Rows are the queue (decision 0005): every task here only looks for work in rows. So a run that is lost costs the seconds
 until the next one.
 """
 
 import os
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from celery import Celery
 from celery.signals import setup_logging
@@ -20,49 +22,90 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)  # binds the ids of the request that sent a task
 
-# Each channel of messages has a queue of its own, and so have imports, so that nothing slow delays another or the
-# matching. A worker that is started without `-Q` takes them all.
-app.conf.task_queues = [Queue(name) for name in ("celery", "email", "sms", "webhook", "imports")]
-app.conf.task_routes = {
-    "apps.notifications.tasks.send_emails": {"queue": "email"},
-    "apps.notifications.tasks.send_texts": {"queue": "sms"},
-    "apps.notifications.tasks.send_webhooks": {"queue": "webhook"},
-    "apps.supply.tasks.import_sheets": {"queue": "imports"},
+
+@dataclass(frozen=True)
+class Promise:
+    """A queue: tasks that are promised within the same time, so none of them waits behind longer ones."""
+
+    # A task is asked to end after so many seconds, and killed 30 s later. Less than `visibility_timeout`, after which
+    # another worker would run the same task beside this one.
+    seconds: int
+    # By the name of each task, the seconds between two runs; 0 if it is only woken.
+    tasks: Mapping[str, float]
+
+
+PROMISES: Final = {
+    # Seconds: a need is matched, and both sides are told.
+    "match": Promise(60, {
+        "apps.matching.tasks.sweep": 0,
+        "apps.ops.tasks.heartbeat": 10,
+    }),
+    # Each channel by itself, so that no slow server delays another's.
+    "email": Promise(210, {"apps.notifications.tasks.send_emails": 0}),
+    "sms": Promise(210, {"apps.notifications.tasks.send_texts": 0}),
+    "webhook": Promise(210, {"apps.notifications.tasks.send_webhooks": 0}),
+    # A minute: what time does to rows, batch by batch.
+    "clocks": Promise(90, {
+        "apps.matching.tasks.expire_holds": 0,
+        "apps.matching.tasks.escalate": 0,
+        "apps.matching.tasks.index_offers": 60,
+        "apps.matching.tasks.watch_verifications": 60,
+        "apps.demands.tasks.sweep": 60,
+        "apps.supply.tasks.sweep": 60,
+    }),
+    # Minutes: contested items solved together.
+    "allocation": Promise(210, {
+        "apps.matching.tasks.reallocate": 60,
+        "apps.matching.tasks.allocate_next": 0,
+    }),
+    # As soon as may be: imports, replays, statistics, and what is kept no longer.
+    "heavy": Promise(210, {
+        "apps.supply.tasks.import_sheets": 0,
+        "apps.matching.tasks.replay_drafts": 60,
+        "apps.duplicates.tasks.look": 60,
+        "apps.duplicates.tasks.follow": 60,
+        "apps.exports.tasks.publish": 60,
+        "apps.matching.tasks.check_holds": 3600,
+        "apps.matching.tasks.refresh_supplier_statistics": 3600,
+        "apps.matching.tasks.purge_replays": 3600,
+        "apps.notifications.tasks.purge": 3600,
+        "apps.api.tasks.forget_old_keys": 3600,
+        "apps.exports.tasks.forget_tombstones": 3600,
+        "apps.portal.tasks.forget_ended_sessions": 3600,
+        "apps.accounts.tasks.purge": 3600,
+        "apps.supply.tasks.purge_imports": 3600,
+    }),
+}  # fmt: skip
+
+# Commits wake tasks at once (`notifications.tasks.wake`). For wake-ups that were lost, and for what falls due with
+# time, `poll` looks every so many seconds, in the first of these queues for all of them.
+POLLS: Final[dict[tuple[str, ...], float]] = {
+    ("match",): 5,
+    ("email", "sms", "webhook"): 5,
+    ("clocks",): 5,
+    ("heavy",): 15,
+}
+
+# A worker that is started without `-Q` takes them all.
+app.conf.task_queues = [Queue(name) for name in PROMISES]
+app.conf.task_default_queue = "heavy"
+app.conf.task_routes = {task: {"queue": queue} for queue, promise in PROMISES.items() for task in promise.tasks}
+app.conf.task_annotations = {
+    task: {"soft_time_limit": promise.seconds, "time_limit": promise.seconds + 30}
+    for promise in PROMISES.values()
+    for task in promise.tasks
 }
 
 
-def every(seconds: float, task: str) -> dict[str, Any]:
+def every(seconds: float, task: str, *queues: str) -> dict[str, Any]:
     """A beat entry that expires when the next one is due, so that no runs pile up while there is no worker."""
-    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+    options = {"expires": seconds} | ({"queue": queues[0]} if queues else {})
+    return {"task": task, "schedule": seconds, "args": queues, "options": options}
 
 
-# Seconds between two runs. Wake-ups on commit are faster (`notifications.tasks.wake`); these make up for lost ones.
 app.conf.beat_schedule = {
-    "match what waits": every(5, "apps.matching.tasks.sweep"),
-    "solve together what is contested": every(60, "apps.matching.tasks.reallocate"),
-    "check that no hold is invalid": every(3600, "apps.matching.tasks.check_holds"),
-    "index new and changed offers": every(5, "apps.matching.tasks.index_offers"),
-    "refresh statistics of suppliers": every(3600, "apps.matching.tasks.refresh_supplier_statistics"),
-    "replay drafts of the policy": every(15, "apps.matching.tasks.replay_drafts"),
-    "forget old drafts of the policy and their replays": every(3600, "apps.matching.tasks.purge_replays"),
-    "watch verifications": every(10, "apps.matching.tasks.watch_verifications"),
-    "send e-mails": every(5, "apps.notifications.tasks.send_emails"),
-    "send text messages": every(5, "apps.notifications.tasks.send_texts"),
-    "send webhooks": every(5, "apps.notifications.tasks.send_webhooks"),
-    "forget what was sent long ago": every(3600, "apps.notifications.tasks.purge"),
-    "look for organisations that stand here twice": every(60, "apps.duplicates.tasks.look"),
-    "move what was posted for a merged organisation": every(60, "apps.duplicates.tasks.follow"),
-    "age demands": every(60, "apps.demands.tasks.sweep"),
-    "age offers": every(60, "apps.supply.tasks.sweep"),
-    "forget answers kept for repeats": every(3600, "apps.api.tasks.forget_old_keys"),
-    "publish the sums of the hour": every(60, "apps.exports.tasks.publish"),
-    "forget old tombstones": every(3600, "apps.exports.tasks.forget_tombstones"),
-    "import sheets": every(15, "apps.supply.tasks.import_sheets"),
-    "forget ended sessions": every(3600, "apps.portal.tasks.forget_ended_sessions"),
-    "forget tokens and invitations that ended": every(3600, "apps.accounts.tasks.purge"),
-    "forget old imports": every(3600, "apps.supply.tasks.purge_imports"),
-    "prove that beat and worker live": every(10, "apps.ops.tasks.heartbeat"),
-}
+    task: every(seconds, task) for promise in PROMISES.values() for task, seconds in promise.tasks.items() if seconds
+} | {f"poll {queues[0]}": every(seconds, "apps.notifications.tasks.poll", *queues) for queues, seconds in POLLS.items()}
 
 
 @setup_logging.connect

@@ -256,7 +256,7 @@ DATABASE_POOL_SIZE = whole("DATABASE_POOL_SIZE", 8, least=0, most=200)
 
 
 # Seconds that a statement may take, that it may wait for a lock, and that a transaction may do nothing; 0 is no limit.
-# A page must not hold a thread, and a task ends by itself before `CELERY_TASK_TIME_LIMIT`. Commands migrate and load.
+# A page must not hold a thread, and a task ends by itself before its time limit. Commands migrate and load.
 STATEMENT_SECONDS, LOCK_SECONDS, IDLE_SECONDS = {
     "web": (20, 5, 30),
     # No task computes while its transaction has locks. One that is frozen is ended soon, and others get its rows.
@@ -375,9 +375,7 @@ CELERY_TASK_PUBLISH_RETRY = False
 # A task of a worker that dies runs once more. Every task may run twice, because it only looks for work in rows.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-# In seconds, and less than `visibility_timeout`: after that another worker would run the same task beside this one.
-CELERY_TASK_TIME_LIMIT = 240
-CELERY_TASK_SOFT_TIME_LIMIT = 210
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 600_000  # kB; a process that took more ends after its task
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_SERIALIZER = "json"

@@ -71,7 +71,7 @@ def _strip(found: Any) -> None:
     import pikepdf
 
     if isinstance(found, pikepdf.Array):
-        parts = list(found)
+        parts: list[Any] = list(found)  # numbers and texts come as Python's own
     elif isinstance(found, pikepdf.Dictionary | pikepdf.Stream):
         for name in _HIDDEN:
             if name in found and _is_hidden(name, found[name]):
@@ -79,7 +79,8 @@ def _strip(found: Any) -> None:
         jpeg = pikepdf.Name.DCTDecode
         if isinstance(found, pikepdf.Stream) and found.get("/Filter") in (jpeg, pikepdf.Array([jpeg])):
             photo = _without_notes(found.read_raw_bytes())
-            found.write(photo, filter=found["/Filter"], decode_parms=found.get("/DecodeParms"))
+            how: Any = {"filter": found["/Filter"], "decode_parms": found.get("/DecodeParms")}  # as they were
+            found.write(photo, **how)
         parts = [found[name] for name in found.keys()]  # noqa: SIM118  # a stream is no mapping
     else:
         return

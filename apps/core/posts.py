@@ -18,12 +18,15 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import RuleViolation
 from apps.core.models import AuditEntry, HourStamped, QueuedQuerySet
-from apps.core.states import move
+from apps.core.states import may_move, move
 
 PostRow = TypeVar("PostRow", bound="Post")
 
 # Forms warn of a live post for the same item that the organisation made within this time.
 LIKELY_DUPLICATE_WITHIN: Final = dt.timedelta(days=7)
+
+# Posts whose clock ran out that one transaction deals with: few enough that their locks are short.
+AT_ONCE: Final = 200
 
 
 DRAFT: Final = "draft"
@@ -69,11 +72,22 @@ class PostQuerySet(QueuedQuerySet[PostRow]):
         """With what every page and export shows of a row, in one query."""
         raise NotImplementedError
 
-    def locked(self, limit: int) -> list[PostRow]:
-        """The first rows by key, locked until the transaction ends; rows that somebody else has locked are left out."""
-        # A sweep waits for nobody. The next sweep finds the rows that are left out.
+    def first_locked(self, clock: str, limit: int) -> list[PostRow]:
+        """The first rows by the time of a clock, locked until the transaction ends.
+
+        Rows that somebody else has locked are left out: a sweep waits for nobody, and the next one finds them. The
+        order is that of the index that holds the rows whose clock runs. By key, PostgreSQL might read all rows.
+        """
         rows = self.shown().select_for_update(of=["self"], skip_locked=True, no_key=True)
-        return list(rows.order_by("pk")[:limit])
+        return list(rows.order_by(clock)[:limit])
+
+    def set_escalations(self, times: Mapping[int, dt.datetime | None]) -> None:
+        """Set the time of the next escalation of locked rows, by key: one statement for each time."""
+        by_time: dict[dt.datetime | None, list[int]] = {}
+        for key, at in times.items():
+            by_time.setdefault(at, []).append(key)
+        for at, keys in by_time.items():
+            self.filter(pk__in=keys).update(escalates_at=at)
 
 
 class Post(HourStamped):
@@ -152,6 +166,14 @@ def change_state(
     Matching looks at it next: it may serve the post now, or has to take back what it asked of others for it.
     """
     move(post, to, state_code=code, state_note=note, match_requested_at=now, **(changes or {}))
+
+
+def change_states(posts: Sequence[Post], to: Any, *, now: dt.datetime, code: str) -> None:
+    """Move posts that the transaction has locked, in one statement, and say why by a code. As `change_state` does."""
+    if posts:
+        assert all(may_move(post, to) for post in posts)
+        rows = _rows(posts[0]).filter(pk__in=[post.pk for post in posts])
+        rows.update(state=to, state_code=code, state_note="", match_requested_at=now)
 
 
 def check_not_repeated(post: Post, now: dt.datetime) -> None:

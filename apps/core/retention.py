@@ -21,6 +21,6 @@ def delete_in_batches(rows: QuerySet[Any], *, batch: int = BATCH, seconds: float
         # Keys first, as a DELETE has no LIMIT.
         keys = list(rows.values_list("pk", flat=True)[:batch])
         _all, by_model = rows.model._default_manager.filter(pk__in=keys).delete()
-        deleted += by_model.get(rows.model._meta.label, 0)
+        deleted += int(by_model.get(rows.model._meta.label, 0))
         if len(keys) < batch or time.monotonic() > until:
             return deleted

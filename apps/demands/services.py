@@ -5,7 +5,7 @@ Every change that matters to matching sets `match_requested_at`: the row itself 
 
 import datetime as dt
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -18,13 +18,13 @@ from apps.accounts.models import Organisation, User
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.plausibility import Plausibility
-from apps.core.posts import change_state, check_not_blocked, hold_for_review
+from apps.core.posts import AT_ONCE, change_state, change_states, check_not_blocked, hold_for_review
 from apps.demands.lines import DemandLine, check_lines
 from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode
 from apps.demands.outcomes import LineOutcome, PostOutcome
 from apps.demands.quantities import sync_state
 from apps.demands.review import judge_quantity, question_about, reviews, wants_approval
-from apps.notifications.services import queue
+from apps.notifications.services import News, queue, queue_all
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 
@@ -320,35 +320,48 @@ def cancel_demand(demand: Demand, *, by: User, reason: str = "", now: dt.datetim
 
 
 @transaction.atomic
-def ask_whether_still_needed(*, now: dt.datetime | None = None, limit: int = 200) -> int:
+def ask_whether_still_needed(*, now: dt.datetime | None = None, limit: int = AT_ONCE) -> int:
     """Ask, once, the owners of needs whose freshness is running out. Returns how many were asked."""
     now = now or timezone.now()
-    demands = Demand.objects.to_be_asked(now).locked(limit)
-    for demand in demands:
-        queue(
-            "demand.freshness_asked",
-            demand.organisation,
-            describe(demand),
-            key=f"demand.freshness_asked:{demand.pk}:{demand.confirmed_at:%Y%m%d%H%M%S}",
-        )
+    demands = Demand.objects.to_be_asked(now).first_locked("ask_at", limit)
     Demand.objects.filter(pk__in=[demand.pk for demand in demands]).update(asked_at=now)
+    queue_all(
+        [
+            News(
+                "demand.freshness_asked",
+                demand.organisation,
+                describe(demand),
+                key=f"demand.freshness_asked:{_confirmation(demand)}",
+            )
+            for demand in demands
+        ]
+    )
     return len(demands)
 
 
 @transaction.atomic
-def suspend_stale(*, now: dt.datetime | None = None, limit: int = 200) -> int:
+def suspend_stale(*, now: dt.datetime | None = None, limit: int = AT_ONCE) -> int:
     """Suspend the needs that nobody confirmed in time, and say so. Returns how many."""
     now = now or timezone.now()
-    demands = Demand.objects.gone_stale(now).locked(limit)
-    for demand in demands:
-        change_state(demand, DemandState.STALE, now=now, code=DemandStateCode.NOBODY_CONFIRMED)
-        queue(
-            "demand.suspended",
-            demand.organisation,
-            describe(demand),
-            key=f"demand.suspended:{demand.pk}:{demand.confirmed_at:%Y%m%d%H%M%S}",
-        )
+    demands = Demand.objects.gone_stale(now).first_locked("stale_at", limit)
+    change_states(demands, DemandState.STALE, now=now, code=DemandStateCode.NOBODY_CONFIRMED)
+    queue_all(
+        [
+            News(
+                "demand.suspended",
+                demand.organisation,
+                describe(demand),
+                key=f"demand.suspended:{_confirmation(demand)}",
+            )
+            for demand in demands
+        ]
+    )
     return len(demands)
+
+
+def _confirmation(demand: Demand) -> str:
+    """Part of the key of a notice: after each confirmation it may be asked and suspended again."""
+    return f"{demand.pk}:{demand.confirmed_at:%Y%m%d%H%M%S}"
 
 
 @transaction.atomic
@@ -384,9 +397,9 @@ def request_matching(demand_ids: Collection[int], *, now: dt.datetime) -> int:
     return Demand.objects.open().filter(pk__in=demand_ids).update_in_order(match_requested_at=now)
 
 
-def set_escalation(demand_id: int, at: dt.datetime | None) -> None:
-    """Set the time of the next escalation, or None if there is no coordinator further up."""
-    Demand.objects.filter(pk=demand_id).update(escalates_at=at)
+def set_escalations(times: Mapping[int, dt.datetime | None]) -> None:
+    """Set the time of the next escalation by need, or None if there is no coordinator further up."""
+    Demand.objects.all().set_escalations(times)
 
 
 def describe(demand: Demand) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Process:
     """One of the program's processes, started again when it dies."""
 
     name: str
-    command: Sequence[str]
+    command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[int] = ()
     child: subprocess.Popen[bytes] | None = None
@@ -49,7 +49,11 @@ class Process:
     again_at: float = 0
 
     def start(self, now: float) -> None:
-        self.child = subprocess.Popen(
+        self.child = self.spawn()
+        self.started_at = self.heard_at = now
+
+    def spawn(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
             self.command,
             env={**os.environ, **self.environment},
             pass_fds=self.files,
@@ -57,7 +61,6 @@ class Process:
             process_group=0,  # Ctrl-C is for us: we stop them in order
             preexec_fn=bound_to_us(),  # noqa: PLW1509  one thread
         )
-        self.started_at = self.heard_at = now
 
     def is_silent(self, now: float) -> bool:
         """Whether it has stopped to touch its file. Workers and beat have one, when their loops have begun."""
@@ -110,64 +113,41 @@ class Process:
 
 
 def processes(
-    listener: socket.socket, *, workers: int, mail_port: int | None, var: Path, database_url: str | None = None
+    listener: socket.socket | None, *, workers: int, mail_port: int | None, var: Path, database_url: str | None = None
 ) -> list[Process]:
     """The processes of the program in the order in which they start; they stop in the opposite one.
 
-    They use `database_url`, or the one of the environment.
+    They use `database_url`, or the one of the environment. Without a `listener` there is no web.
     """
     python = sys.executable
+    files = [listener.fileno()] if listener else []
     metrics = var / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)  # counters of processes that are long gone
     metrics.mkdir(parents=True)
     heartbeats = var / "heartbeats"
     shutil.rmtree(heartbeats, ignore_errors=True)  # of processes that are gone
     heartbeats.mkdir()
-    environment = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), "PYTHONUNBUFFERED": "1", "HEARTBEAT_DIR": str(heartbeats)}
+    environment = {
+        "PROCESS": "worker",
+        "HEARTBEAT_DIR": str(heartbeats),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+    }
     if database_url:
         environment["DATABASE_URL"] = database_url
     if mail_port:
         environment["EMAIL_PORT"] = str(mail_port)
 
-    celery = [python, "-m", "celery", "-A", "cosmomatch", "--quiet"]
-    worker = [*celery, "worker", "--without-gossip", "--without-mingle"]
-    of_worker = {
-        **environment,
-        "PROCESS": "worker",
-        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
-    }
     return [
         # First in the list, because the others may send mail as soon as they run.
         *([Process("mail", [python, "-m", "apps.local.mail", str(mail_port), str(var / "mail")])] if mail_port else []),
         Process(
-            "worker",
-            [*worker, "-Q", "celery", f"--concurrency={workers}", "-n", "worker@%h"],
-            of_worker,
-        ),
-        # Messages wait for other people's servers, so they have a process of their own: a thread for each channel, one
-        # for imports, which may take a while too, and one to answer a second run at once.
-        Process(
-            "sender",
-            [*worker, "-Q", "email,sms,webhook,imports", "--pool=threads", "--concurrency=5", "-n", "sender@%h"],
-            of_worker | {"PROCESS": "sender"},
-        ),
-        Process(
-            "web",
-            [
-                python,
-                "-m",
-                "gunicorn",
-                "-c",
-                "python:apps.ops.web",
-                "-b",
-                f"fd://{listener.fileno()}",
-                "cosmomatch.wsgi",
-            ],
+            "program",
+            [python, "-m", "apps.local.forked", str(workers), *map(str, files)],
             environment,
-            [listener.fileno()],
+            files,
         ),
-        # All intervals are short, so beat need not remember anything on disk.
-        Process("beat", [*celery, "beat", "--scheduler", "celery.beat:Scheduler"], environment),
     ]
 
 
@@ -187,7 +167,7 @@ def supervise(
     try:
         for process in group:
             process.start(time.monotonic())
-        while not stop.wait(0.2):
+        while not stop.wait(1 if announced else 0.2):
             for process in group:
                 process.mend(time.monotonic(), say)
             mend_servers()

@@ -4,16 +4,17 @@ That is a need that is not covered, and a need or an offer that nobody has revie
 """
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 import structlog
 from django.db import transaction
+from django.db.models import Count
 from django.utils import timezone
 
 from apps.accounts.models import Organisation
 from apps.catalogue.models import Region
-from apps.core.posts import PostQuerySet, PostRow
+from apps.core.posts import AT_ONCE, PostQuerySet, PostRow
 from apps.demands import clocks
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
@@ -21,7 +22,7 @@ from apps.matching.explanation import outlook_wording
 from apps.matching.explanation.outlook import outlook
 from apps.matching.holds.plans import Done
 from apps.matching.models import WAS_ASKED, Escalation, EscalationQuerySet, Match
-from apps.notifications.services import queue
+from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 from apps.supply import services as supply_services
@@ -30,22 +31,25 @@ from apps.supply.models import Offer
 log = structlog.get_logger(__name__)
 
 
-def escalate_due(*, now: dt.datetime | None = None, limit: int = 200) -> Done:
+def escalate_due(*, now: dt.datetime | None = None, limit: int = AT_ONCE) -> Done:
     """Escalate up to `limit` needs whose clock ran out to the next coordinator up, with all that was tried.
 
-    The clock also runs for needs and offers that wait for a coordinator's review. Of offers, `limit` counts anew. Safe
-    to run side by side.
+    The clock also runs for needs and offers that wait for a coordinator's review; of each kind, `limit` counts anew.
+    Safe to run side by side.
     """
     now = now or timezone.now()
+    # Each kind has an index of its own. Both kinds of needs together would be sorted again for each batch.
+    needs = Demand.objects.escalation_due(now)
     return Done(
-        escalated=_escalate_each(Demand.objects.escalation_due(now), _escalate_demand, now, limit)
-        + _escalate_each(Offer.objects.escalation_due(now), _escalate_offer, now, limit)
+        escalated=_escalate_each(needs.open(), _escalate_demands, now, limit)
+        + _escalate_each(needs.awaiting_review(), _escalate_demands, now, limit)
+        + _escalate_each(Offer.objects.escalation_due(now), _escalate_offers, now, limit)
     )
 
 
 def _escalate_each(
     due: PostQuerySet[PostRow],
-    escalate: Callable[[PostRow, PolicyValues, dt.datetime], int],
+    escalate: Callable[[Sequence[PostRow], PolicyValues, dt.datetime, bool], int],
     now: dt.datetime,
     limit: int,
 ) -> int:
@@ -53,82 +57,117 @@ def _escalate_each(
     if not pks:
         return 0
     policy = Policy.objects.current().values
+    if len(pks) == limit:
+        # A crowd: all are told soon, and the page of each says why it got nothing.
+        with transaction.atomic():
+            return escalate(due.first_locked("escalates_at", limit), policy, now, False)
     escalated = 0
     for pk in pks:
         with transaction.atomic():
             # The clock is looked at again under the lock, because another worker may have been first.
-            rows = due.select_for_update(of=["self"], skip_locked=True, no_key=True).shown()
-            post = rows.filter(pk=pk).first()
-            if post is not None:
-                escalated += escalate(post, policy, now)
+            escalated += escalate(due.filter(pk=pk).first_locked("escalates_at", 1), policy, now, True)
     return escalated
 
 
-def _left(region: Region, before: EscalationQuerySet, *, in_review: bool) -> tuple[list[Organisation], int]:
-    """The coordinators who are still to be told, nearest first, and the level of the first of them.
+class _Before:
+    """Who is to be told of some posts, and who was told in this run of the clock."""
 
-    `before` is who was told in this run of the clock: a post that waits again starts from the nearest coordinator.
+    def __init__(self, regions: Sequence[Region], escalations: EscalationQuerySet) -> None:
+        self.coordinators = list(Organisation.objects.coordinating(*regions))
+        self.told: dict[tuple[int, bool, dt.datetime], set[int]] = defaultdict(set)
+        for row in escalations:
+            self.told[row.demand_id or row.offer_id or 0, row.for_approval, row.since].add(row.organisation_id)
+
+    def left(self, key: int, region: Region, since: dt.datetime, *, in_review: bool) -> tuple[list[Organisation], int]:
+        """The coordinators who are still to be told, nearest first, and the level of the first of them.
+
+        A post that waits again starts from the nearest coordinator.
+        """
+        told = self.told[key, in_review, since]
+        here = {*region.ancestor_codes, region.code}
+        # The nearest coordinator was told of a post in review when the review began.
+        chain = [each for each in self.coordinators if each.region_id in here][1 if in_review else 0 :]
+        return [coordinator for coordinator in chain if coordinator.pk not in told], len(told) + 1
+
+
+def _escalate_demands(demands: Sequence[Demand], policy: PolicyValues, now: dt.datetime, explained: bool) -> int:
+    """Notify the next coordinators and the requesters, and set the clocks again. Returns how many were escalated.
+
+    The number of queries does not depend on how many there are, unless it is `explained` why suppliers cannot serve
+    them: that counts the offers for each.
     """
-    told = set(before.values_list("organisation_id", flat=True))
-    # The nearest coordinator was told of a post in review when the review began.
-    chain = list(Organisation.objects.coordinating(region))[1 if in_review else 0 :]
-    return [coordinator for coordinator in chain if coordinator.pk not in told], len(told) + 1
+    before = _Before([demand.region for demand in demands], Escalation.objects.filter(demand__in=demands))
+    asked = Match.objects.filter(WAS_ASKED, demand__in=demands).order_by("state").values_list("demand_id", "state")
+    tried: dict[int, dict[str, int]] = defaultdict(dict)
+    for key, state, count in asked.annotate(count=Count("pk")):
+        tried[key][str(state)] = count
+    next_at: dict[int, dt.datetime | None] = {}
+    rows, news = [], []
+    for demand in demands:
+        in_review = demand.awaits_review
+        since = demand.escalating_since
+        assert since is not None, "a clock that rings has begun to run"
+        left, level = before.left(demand.pk, demand.region, since, in_review=in_review)
+        # The last coordinator of the chain ends it: there is nobody further up.
+        next_at[demand.pk] = clocks.escalates_at(demand.urgency, now, policy) if len(left) > 1 else None
+        if not left:
+            log.warning("escalation_without_coordinator", demand=demand.pk, region=demand.region_id)
+            continue
+        coordinator = left[0]
+        rows.append(
+            Escalation(
+                demand=demand,
+                organisation=coordinator,
+                level=level,
+                tried=tried[demand.pk],
+                for_approval=in_review,
+                since=since,
+            )
+        )
+        context = {
+            **demands_services.describe(demand),
+            "coordinator": coordinator.name,
+            "level": level,
+            "tried": tried[demand.pk],
+            "why": why_nothing(demand, policy, now)
+            if explained and demand.quantity_remaining and not in_review
+            else [],
+            "quantity_matched": demand.quantity_matched,
+            "waits": in_review,
+        }
+        # The run of the clock is part of the key, so a later run may notify the same coordinator again.
+        about = f"{demand.pk}:{coordinator.pk}{':look' if in_review else ''}:{since:%Y%m%d%H%M%S%f}"
+        news.append(News("demand.escalated", coordinator, context, key=f"demand.escalated:{about}"))
+        news.append(News("demand.passed_on", demand.organisation, context, key=f"demand.passed_on:{about}"))
+    demands_services.set_escalations(next_at)
+    Escalation.objects.bulk_create(rows)
+    queue_all(news)
+    return len(rows)
 
 
-def _escalate_demand(demand: Demand, policy: PolicyValues, now: dt.datetime) -> int:
-    """Notify the next coordinator and the requester, and set the clock again. Returns 1, or 0 if nobody is left."""
-    in_review = demand.awaits_review
-    since = demand.escalating_since
-    assert since is not None, "a clock that rings has begun to run"
-    before = Escalation.objects.filter(demand=demand, for_approval=in_review, since=since)
-    left, level = _left(demand.region, before, in_review=in_review)
-    # The last coordinator of the chain ends it: there is nobody further up.
-    next_at = clocks.escalates_at(demand.urgency, now, policy) if len(left) > 1 else None
-    demands_services.set_escalation(demand.pk, next_at)
-    if not left:
-        log.warning("escalation_without_coordinator", demand=demand.pk, region=demand.region_id)
-        return 0
-
-    coordinator = left[0]
-    states = Counter(Match.objects.filter(WAS_ASKED, demand=demand).values_list("state", flat=True))
-    tried = {str(state): count for state, count in sorted(states.items())}
-    Escalation.objects.create(
-        demand=demand, organisation=coordinator, level=level, tried=tried, for_approval=in_review, since=since
-    )
-    context = {
-        **demands_services.describe(demand),
-        "coordinator": coordinator.name,
-        "level": level,
-        "tried": tried,
-        "why": why_nothing(demand, policy, now) if demand.quantity_remaining and not in_review else [],
-        "quantity_matched": demand.quantity_matched,
-        "waits": in_review,
-    }
-    # The run of the clock is part of the key, so a later run may notify the same coordinator again.
-    about = f"{demand.pk}:{coordinator.pk}{':look' if in_review else ''}:{since:%Y%m%d%H%M%S%f}"
-    queue("demand.escalated", coordinator, context, key=f"demand.escalated:{about}")
-    queue("demand.passed_on", demand.organisation, context, key=f"demand.passed_on:{about}")
-    return 1
-
-
-def _escalate_offer(offer: Offer, policy: PolicyValues, now: dt.datetime) -> int:
-    """Notify the next coordinator and the supplier, and set the clock again. Returns 1, or 0 if nobody is left."""
-    since = offer.review_requested_at
-    assert since is not None, "a clock that rings has begun to run"
-    before = Escalation.objects.filter(offer=offer, since=since)
-    left, level = _left(offer.origin_region, before, in_review=True)
-    supply_services.set_escalation(offer.pk, now + policy.offer_escalates_after if len(left) > 1 else None)
-    if not left:
-        log.warning("escalation_without_coordinator", offer=offer.pk, region=offer.origin_region_id)
-        return 0
-
-    coordinator = left[0]
-    Escalation.objects.create(offer=offer, organisation=coordinator, level=level, for_approval=True, since=since)
-    context = {**supply_services.describe(offer), "coordinator": coordinator.name, "level": level}
-    about = f"{offer.pk}:{coordinator.pk}:{since:%Y%m%d%H%M%S%f}"
-    queue("offer.escalated", coordinator, context, key=f"offer.escalated:{about}")
-    queue("offer.passed_on", offer.organisation, context, key=f"offer.passed_on:{about}")
-    return 1
+def _escalate_offers(offers: Sequence[Offer], policy: PolicyValues, now: dt.datetime, _explained: bool) -> int:
+    """Notify the next coordinators and the suppliers, and set the clocks again. Returns how many were escalated."""
+    before = _Before([offer.origin_region for offer in offers], Escalation.objects.filter(offer__in=offers))
+    next_at: dict[int, dt.datetime | None] = {}
+    rows, news = [], []
+    for offer in offers:
+        since = offer.review_requested_at
+        assert since is not None, "a clock that rings has begun to run"
+        left, level = before.left(offer.pk, offer.origin_region, since, in_review=True)
+        next_at[offer.pk] = now + policy.offer_escalates_after if len(left) > 1 else None
+        if not left:
+            log.warning("escalation_without_coordinator", offer=offer.pk, region=offer.origin_region_id)
+            continue
+        coordinator = left[0]
+        rows.append(Escalation(offer=offer, organisation=coordinator, level=level, for_approval=True, since=since))
+        context = {**supply_services.describe(offer), "coordinator": coordinator.name, "level": level}
+        about = f"{offer.pk}:{coordinator.pk}:{since:%Y%m%d%H%M%S%f}"
+        news.append(News("offer.escalated", coordinator, context, key=f"offer.escalated:{about}"))
+        news.append(News("offer.passed_on", offer.organisation, context, key=f"offer.passed_on:{about}"))
+    supply_services.set_escalations(next_at)
+    Escalation.objects.bulk_create(rows)
+    queue_all(news)
+    return len(rows)
 
 
 def why_nothing(demand: Demand, policy: PolicyValues, now: dt.datetime) -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """Who is not to be asked for a need: offers that were asked before, and those that a decline rule is about."""
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -7,11 +8,10 @@ from typing import Final
 from django.db.models import F, Q
 
 from apps.catalogue.models import Region
-from apps.demands.models import Demand
-from apps.matching.models import GENERAL_REASONS, DeclineReason, Match, MatchState
+from apps.matching.models import GENERAL_REASONS, DeclineReason, Match, MatchQuerySet, MatchState
 from apps.matching.scoring.decline_rules import DeclineRule, Topic
 from apps.matching.scoring.eligibility import Reason
-from apps.matching.scoring.facts import Location
+from apps.matching.scoring.facts import Location, Need
 from apps.supply.models import OfferState
 
 # The offer was last confirmed before the answer was given. A supplier that edits or confirms an offer makes it new, and
@@ -26,23 +26,40 @@ def location_of(region: Region) -> Location:
     return Location(region.path, region.latitude, region.longitude)
 
 
-def not_to_be_asked(demands: Sequence[Demand]) -> dict[int, dict[str, set[int]]]:
-    """Who must not be asked, by the key of the demand (fetched with `shown()`): keys, by the reason of the check that
-    looks them up.
+# Needs that one query names. A list of all needs of a large item would be parsed longer than it is answered.
+_AT_ONCE: Final = 2000
+
+
+def not_to_be_asked(needs: Sequence[Need], *, since: dt.datetime | None = None) -> dict[int, dict[str, set[int]]]:
+    """Who must not be asked, by the id of the need: keys, by the reason of the check that looks them up.
+
+    With `since`, only what changed from then on. The sets may be shared by several needs.
     """
+    matches = Match.objects.all() if since is None else Match.objects.filter(updated_at__gte=since)
     asked: dict[int, set[int]] = defaultdict(set)
-    for demand_id, offer_id in _asked_before([demand.pk for demand in demands]):
-        asked[demand_id].add(offer_id)
-    for rule in _decline_rules({demand.item_id for demand in demands}):
-        for demand in demands:
-            if rule.is_about(
-                item_id=demand.item_id, standard_id=demand.standard_id, location=location_of(demand.region)
-            ):
-                asked[demand.pk].add(rule.offer_id)
-    return {demand.pk: {Reason.ASKED_BEFORE: asked[demand.pk]} for demand in demands}
+    for start in range(0, len(needs), _AT_ONCE):
+        some = matches.filter(demand__in=[need.id for need in needs[start : start + _AT_ONCE]])
+        for need_id, offer_id in _asked_before(some):
+            asked[need_id].add(offer_id)
+    rules: dict[int, dict[DeclineRule, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for rule, offer_id in _decline_rules(matches, {need.item_id for need in needs}):
+        rules[rule.item_id][rule].add(offer_id)
+    # Needs of one kind are few, however many needs there are: each kind meets each rule once.
+    kinds: dict[tuple[int, int | None, Location], list[int]] = defaultdict(list)
+    for need in needs:
+        kinds[need.item_id, need.standard_id, need.location].append(need.id)
+    found: dict[int, dict[str, set[int]]] = {}
+    for (item_id, standard_id, location), members in kinds.items():
+        barred: set[int] = set()
+        for rule, offers in rules.get(item_id, {}).items():
+            if rule.is_about(item_id=item_id, standard_id=standard_id, location=location):
+                barred |= offers
+        for need_id in members:
+            found[need_id] = {Reason.ASKED_BEFORE: asked[need_id] | barred if need_id in asked else barred}
+    return found
 
 
-def _asked_before(demand_ids: list[int]) -> Iterable[tuple[int, int]]:
+def _asked_before(matches: MatchQuerySet) -> Iterable[tuple[int, int]]:
     """Pairs of demand and offer that must not be asked (again).
 
     An offer is left out while it holds for the demand. It is left out until its supplier touches it if the answer was
@@ -50,7 +67,6 @@ def _asked_before(demand_ids: list[int]) -> Iterable[tuple[int, int]]:
     price, that goes for all offers of the same goods by that supplier. Holds that we took back do not count, because
     the need has changed since.
     """
-    matches = Match.objects.filter(demand__in=demand_ids)
     # Only an answered match that was cancelled is the supplier's doing. An unanswered one was taken back by us.
     called_off = Q(state=MatchState.CANCELLED, responded_at__isnull=False)
     said_no = Q(state__in=[MatchState.DECLINED, MatchState.EXPIRED]) | called_off
@@ -63,8 +79,8 @@ def _asked_before(demand_ids: list[int]) -> Iterable[tuple[int, int]]:
     yield from matches.filter(about_supplier, _OTHERS_UNTOUCHED).values_list("demand_id", _OTHERS)
 
 
-def _decline_rules(item_ids: Iterable[int]) -> Iterable[DeclineRule]:
-    """What suppliers' noes to needs of these items say about their offers that have not been touched since.
+def _decline_rules(matches: MatchQuerySet, item_ids: Iterable[int]) -> Iterable[tuple[DeclineRule, int]]:
+    """What suppliers' noes to needs of these items say, each with the key of an offer that was not touched since.
 
     "Too far" goes for all offers from the same place, "not the right standard" for all offers of that standard.
     """
@@ -74,7 +90,7 @@ def _decline_rules(item_ids: Iterable[int]) -> Iterable[DeclineRule]:
         Q(**{f"{_OTHERS}__standard": F("offer__standard")})
         | Q(**{f"{_OTHERS}__standard": None, "offer__standard": None})
     )
-    noes = Match.objects.filter(
+    noes = matches.filter(
         from_there | of_that_standard,
         _OTHERS_UNTOUCHED,
         state=MatchState.DECLINED,
@@ -86,14 +102,14 @@ def _decline_rules(item_ids: Iterable[int]) -> Iterable[DeclineRule]:
     facts = ("decline_reason", "demand__item", "demand__standard", *_place("demand__region"))
     found = noes.values_list(f"{_OTHERS}__id", *facts, *_place("offer__origin_region"))
     for offer, reason, item, standard, path, latitude, longitude, *origin in found:
-        yield DeclineRule(
-            offer_id=offer,
+        rule = DeclineRule(
             topic=Topic(reason),
             item_id=item,
             standard_id=standard,
             location=Location(path, latitude, longitude),
             origin=Location(*origin),
         )
+        yield rule, offer
 
 
 def _place(region: str) -> Iterable[str]:

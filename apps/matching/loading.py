@@ -4,10 +4,12 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 from django.db import connection
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from apps.accounts.models import OrganisationState
 from apps.catalogue.models import Satisfaction, Substitution
@@ -33,30 +35,31 @@ def load_rules() -> Rules:
 
 
 def load_needs(
-    demands: Sequence[Demand], policy: PolicyValues, *, asked: Mapping[Pair, int] | None = None
+    demands: Iterable[Demand], policy: PolicyValues, *, asked: Mapping[Pair, int] | None = None
 ) -> list[Need]:
     """The needs among `demands` (fetched with `shown()`) that want something, each with those not to be asked.
 
     Quantities in `asked`, by (demand, offer), count as if nobody had been asked: they are wanted again, and the same
     offer may serve them.
     """
-    asked = asked or {}
-    excluded = not_to_be_asked(demands)
-    again: dict[int, int] = defaultdict(int)
-    for (demand_id, offer_id), quantity in asked.items():
-        again[demand_id] += quantity
-        excluded[demand_id][Reason.ASKED_BEFORE].discard(offer_id)
-    return [
-        need_of(demand, policy, remaining=remaining, excluded=excluded[demand.pk])
+    again: dict[int, dict[int, int]] = defaultdict(dict)
+    for (demand_id, offer_id), quantity in (asked or {}).items():
+        again[demand_id][offer_id] = quantity
+    needs = [
+        need_of(demand, policy, remaining=remaining)
         for demand in demands
-        if (remaining := demand.quantity_remaining + again[demand.pk]) > 0
+        if (remaining := demand.quantity_remaining + sum(again.get(demand.pk, {}).values())) > 0
     ]
+    excluded = not_to_be_asked(needs)
+    for need_id in again.keys() & excluded.keys():
+        lists = excluded[need_id]
+        # A new set, because needs of one kind may share it.
+        lists[Reason.ASKED_BEFORE] = lists[Reason.ASKED_BEFORE] - again[need_id].keys()
+    return [replace(need, excluded=excluded[need.id]) for need in needs]
 
 
-def need_of(
-    demand: Demand, policy: PolicyValues, *, remaining: int, excluded: Mapping[str, Collection[int]] | None = None
-) -> Need:
-    """A demand (fetched with `shown()`) as the decision sees it."""
+def need_of(demand: Demand, policy: PolicyValues, *, remaining: int) -> Need:
+    """A demand (fetched with `shown()`) as the decision sees it. Who is not to be asked is not among it."""
     return Need(
         id=demand.pk,
         organisation_id=demand.organisation_id,
@@ -71,7 +74,6 @@ def need_of(
         location=location_of(demand.region),
         standard_id=demand.standard_id,
         accepts_substitutes=demand.accepts_substitutes,
-        excluded=excluded or {},
     )
 
 
@@ -267,20 +269,16 @@ def _holds(rows: Iterable[tuple[Any, ...]], policy: PolicyValues, now: dt.dateti
 class Contest:
     """All open needs of linked items and all that could serve them, as if nothing unanswered had been asked."""
 
-    demands: dict[int, Demand]
+    read_at: dt.datetime  # when reading began
     needs: list[Need]
     sources: list[Source]
     asked: dict[Pair, int]  # what was asked and is not answered, as far as it may be asked of others instead
+    accepted: dict[int, int]  # what suppliers have accepted of each open need, also of those that want nothing more
 
-
-def contested_items(rules: Rules) -> Iterator[set[int]]:
-    """Items linked by substitutes that somebody accepts, where somebody is short while others wait for an answer."""
-    opened = Demand.objects.open().filter(organisation__state=OrganisationState.VERIFIED)
-    short = set(opened.short().values_list("item_id", flat=True))
-    waiting = set(Match.objects.held().values_list("demand__item_id", flat=True))
-    for linked in linked_items(opened, rules):
-        if linked & short and linked & waiting:
-            yield linked
+    @cached_property
+    def need(self) -> dict[int, Need]:
+        """The needs by id."""
+        return {need.id: need for need in self.needs}
 
 
 def linked_items(demands: QuerySet[Demand], rules: Rules) -> list[set[int]]:
@@ -297,21 +295,26 @@ def linked_items(demands: QuerySet[Demand], rules: Rules) -> list[set[int]]:
     return sorted(groups, key=min)
 
 
-def load_contest(item_ids: set[int], now: dt.datetime, policy: PolicyValues) -> Contest:
+# What `need_of` and `quantity_remaining` read. Whole rows of a large item would fill the memory of a worker.
+_OF_DEMANDS: Final = (
+    *("organisation", "item", "standard_id", "quantity", "quantity_held", "quantity_matched", "urgency", "needed_by"),
+    *("days_of_supply", "opened_at", "created_at", "accepts_substitutes", "region"),
+    *("organisation__kind", "item__trial_lot", "region__path", "region__latitude", "region__longitude"),
+)
+
+
+def load_contest(item_ids: Collection[int], now: dt.datetime, policy: PolicyValues) -> Contest:
     """The open needs of these items and all that could serve them, for the micro-batch.
 
     An urgent need that a supplier has accepted keeps its other holds, because people are already dealing with them.
     """
+    read_at = timezone.now()
     rows = Demand.objects.open().filter(item__in=item_ids, organisation__state=OrganisationState.VERIFIED)
-    demands = {demand.pk: demand for demand in rows.shown().order_by("pk")}
-    answered = set(
-        Match.objects.accepted()
-        .filter(demand__in=list(demands), demand__urgency__in=[Urgency.EMERGENCY, Urgency.URGENT])
-        .values_list("demand_id", flat=True)
-    )
+    urgent = rows.filter(urgency__in=[Urgency.EMERGENCY, Urgency.URGENT])
+    answered = set(Match.objects.accepted().filter(demand__in=urgent).values_list("demand_id", flat=True))
     sources = {source.id: source for source in load_sources(item_ids, now, policy)}
     # Overdue holds are left to `expire_holds`: their suppliers have not answered and are not asked again.
-    held = Match.objects.held().filter(demand__in=list(demands), respond_by__gt=now).order_by("pk")
+    held = Match.objects.held().filter(demand__in=rows, respond_by__gt=now).order_by("pk")
     asked = {
         (demand_id, offer_id): quantity
         for demand_id, offer_id, quantity in held.values_list("demand_id", "offer_id", "quantity")
@@ -320,9 +323,19 @@ def load_contest(item_ids: set[int], now: dt.datetime, policy: PolicyValues) -> 
     back: dict[int, int] = defaultdict(int)
     for (_demand_id, offer_id), quantity in asked.items():
         back[offer_id] += quantity
+    accepted: dict[int, int] = {}
+
+    def open_demands() -> Iterator[Demand]:
+        read = rows.select_related("organisation", "item", "region").only(*_OF_DEMANDS)
+        # One after the other, and none is kept.
+        for demand in read.order_by("pk").iterator():
+            accepted[demand.pk] = demand.quantity_matched
+            yield demand
+
     return Contest(
-        demands=demands,
-        needs=load_needs(list(demands.values()), policy, asked=asked),
+        read_at=read_at,
+        needs=load_needs(open_demands(), policy, asked=asked),
         sources=[replace(source, free=source.free + back[source.id], held=()) for source in sources.values()],
         asked=asked,
+        accepted=accepted,
     )

@@ -1,13 +1,13 @@
 """The verbs of matching: sweep, match, reallocate, expire, decline, amend.
 
-Acceptance is `holds.acceptance`, called by fulfilment alone. What coordinators and both sides are notified of stands in
-`escalation.py` and `notices.py`. Plans are carried out and holds ended in the room `holds`.
+The micro-batch stands in the room `contests`. Acceptance is `holds.acceptance`, called by fulfilment alone. What
+coordinators and both sides are notified of stands in `escalation.py` and `notices.py`. Plans are carried out and holds
+ended in the room `holds`.
 """
 
 import datetime as dt
-import time
+import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
 
@@ -29,27 +29,14 @@ from apps.demands.models import Demand
 from apps.matching import escalation, notices
 from apps.matching.allocation.sequential import Plan, decide
 from apps.matching.allocation.shortage import Shortage
+from apps.matching.contests.claims import note_contested
+from apps.matching.contests.reallocation import allocate_next, reallocate
 from apps.matching.explanation import shortfalls
 from apps.matching.holds.acceptance import still_held
-from apps.matching.holds.plans import Done, describe, write_difference, write_plan
+from apps.matching.holds.plans import Done, describe, write_plan
 from apps.matching.holds.release import end_holds, lock, retire_backups, take_back
-from apps.matching.loading import (
-    apart,
-    contested_items,
-    items_for,
-    load_contest,
-    load_needs,
-    load_rules,
-    load_sources,
-    need_of,
-    source_of,
-)
-from apps.matching.models import (
-    DeclineReason,
-    Match,
-    MatchQuerySet,
-    MatchState,
-)
+from apps.matching.loading import apart, items_for, load_needs, load_rules, load_sources, need_of, source_of
+from apps.matching.models import DeclineReason, Match, MatchQuerySet, MatchState
 from apps.matching.scoring.eligibility import Reason, why_not
 from apps.matching.scoring.facts import Need, Rules
 from apps.matching.scoring.ranking import BeyondRanking, Ranked
@@ -63,10 +50,27 @@ from apps.supply import services as supply_services
 from apps.supply.amending import amend_offer as amend_goods
 from apps.supply.models import Offer, OfferState
 
+__all__ = [
+    "allocate_next",
+    "amend_demand",
+    "amend_offer",
+    "check_holds",
+    "count_due",
+    "decline",
+    "expire_holds",
+    "match_due",
+    "note_contested",
+    "reallocate",
+    "recheck_changed_offers",
+    "sweep",
+    "take_back_invalid",
+]
+
 log = structlog.get_logger(__name__)
 
-# A worker that dies loses what it claimed after this long.
-LEASE: Final = dt.timedelta(seconds=60)
+# A worker that dies loses what it claimed after this long. A slow one may lose it, too, and then loses only its work:
+# commits drop what changed meanwhile.
+LEASE: Final = dt.timedelta(seconds=25)
 # Holds that end in one transaction: few enough that their locks are short.
 HOLDS_AT_ONCE = 500
 # Needs, offers or holds that are claimed or locked together. More would keep others waiting for the same locks.
@@ -76,20 +80,28 @@ GIFTS_EVERY: Final = dt.timedelta(days=1)
 
 
 def sweep(*, now: dt.datetime | None = None, limit: int = 1000) -> Done:
-    """Do everything that matching has to do now, for about `limit` needs. Returns what was done, in numbers.
+    """Do everything that matching has to do now: what time does to holds and needs, and `match_waiting`.
+
+    Returns what was done, in numbers.
+    """
+    return _all(expire_holds, now) + match_waiting(now=now, limit=limit) + _all(escalation.escalate_due, now)
+
+
+def match_waiting(*, now: dt.datetime | None = None, limit: int = 1000) -> Done:
+    """Match what waits, for about `limit` needs. Returns what was done, in numbers.
 
     Changed offers and needs take turns until neither has work, because a hold that yields sets stock free for others.
-    So one sweep makes up for everything that happened before it, and a second one would change nothing.
+    So one run makes up for everything that happened before it, and a second one would change nothing.
     """
     notices.announce_verifications(now=now)
-    done = _all(expire_holds, now)
+    done = Done()
     while done.demands < limit:
         step = recheck_changed_offers(now=now) + match_due(now=now)
         done += step
         if not (step.offers or step.demands):
             break
     notices.notify_withdrawn()
-    return done + escalation.escalate_due(now=now)
+    return done
 
 
 def _all(step: Callable[..., Done], now: dt.datetime | None) -> Done:
@@ -178,42 +190,6 @@ def _decide(
         return decide(needs, load_sources(item_ids, now, policy.values), rules, policy=policy.values, now=now)
 
 
-def reallocate(*, now: dt.datetime | None = None, seconds: float = 20) -> Done:
-    """The micro-batch: allocate each contested item as a whole, and change unanswered holds where that is worth it.
-
-    `seconds` limits the time that is spent on improving each group of items. Safe to run twice and side by side.
-    """
-    # The solver is slow to import, and only the worker of the micro-batch needs it.
-    from apps.matching.allocation.contested import Effort, allocate
-
-    now = now or timezone.now()
-    rules, policy = load_rules(), Policy.objects.current()
-    done = Done()
-    for items in contested_items(rules):
-        contest = load_contest(items, now, policy.values)
-        allocation = allocate(
-            contest.needs,
-            contest.sources,
-            rules,
-            policy=policy.values,
-            now=now,
-            held=contest.asked,
-            effort=Effort(_after(seconds)),
-        )
-        changed = write_difference(allocation.plan, contest, policy, now)
-        shortfalls.note(allocation.shortages.values(), contest.demands.values(), policy, now)
-        done += changed
-        log.info("reallocated", items=sorted(items), changed=changed.held, **asdict(allocation.report))
-    notices.notify_withdrawn()
-    return done
-
-
-def _after(seconds: float) -> Callable[[], bool]:
-    """A function that says whether so many seconds have passed from now on."""
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() > end
-
-
 def take_back_invalid(among: MatchQuerySet | None = None, *, now: dt.datetime | None = None) -> Done:
     """End unanswered holds that became invalid: need not open, offer or certificate gone, a side not verified.
 
@@ -265,8 +241,11 @@ def expire_holds(*, now: dt.datetime | None = None) -> Done:
 def _end(due: MatchQuerySet, limit: int, act: Callable[[Sequence[Match]], None]) -> int:
     """Lock the needs and offers of due holds in batches, and act on the holds that are still due. Returns how many."""
     found = list(due.values_list("pk", "demand_id", "offer_id")[:limit])
+    starts = list(range(0, len(found), BATCH))
+    # Two workers that find the same holds would wait for each other's locks at every batch.
+    random.shuffle(starts)
     ended = 0
-    for start in range(0, len(found), BATCH):
+    for start in starts:
         # The first query only finds candidates. What is acted on is read again under the locks.
         keys, demands, offers = zip(*found[start : start + BATCH], strict=True)
         with transaction.atomic():

@@ -6,13 +6,19 @@ from typing import Final
 from celery import shared_task
 
 from apps.accounts import services as accounts_services
-from apps.matching import notices, services
+from apps.accounts.models import Organisation
+from apps.demands.models import Demand
+from apps.matching import escalation, notices, services
+from apps.matching.models import Match
 from apps.matching.search import offer_index
 from apps.matching.simulation import previews
-from apps.notifications.tasks import clear_wake_mark, wake, wake_senders
+from apps.notifications.tasks import clear_wake_mark, wake, wake_senders, wake_while
+from apps.supply.models import Offer, OfferChange
 
 # Needs matched before the sender gets a turn: a crowd of posts must not delay the first notices.
 TURN: Final = 50
+# Seconds between two runs of the micro-batch (`cosmomatch/celery.py`).
+EVERY_MINUTE: Final = 60
 
 
 @shared_task
@@ -23,7 +29,7 @@ def sweep() -> dict[str, int]:
     if services.count_due(up_to=TURN) == TURN:
         clear_wake_mark(sweep)
         wake(sweep)
-    done = services.sweep(limit=TURN)
+    done = services.match_waiting(limit=TURN)
     if done:
         wake_senders()
     # What was committed before the mark is cleared is seen by the look after it, and what comes later wakes by itself.
@@ -35,12 +41,45 @@ def sweep() -> dict[str, int]:
 
 
 @shared_task
-def reallocate() -> dict[str, int]:
-    """Allocate contested items as a whole, once a minute."""
-    done = services.reallocate()
+def expire_holds() -> dict[str, int]:
+    """End holds that were not answered in time, and have their needs matched anew. Goes on until none is due."""
+    clear_wake_mark(expire_holds)
+    done = services.expire_holds()
+    if done:
+        wake(sweep)
+        wake_senders()
+        wake(expire_holds)
+    return asdict(done)
+
+
+@shared_task
+def escalate() -> dict[str, int]:
+    """Escalate what waits too long to the next coordinator. Goes on until none is due."""
+    clear_wake_mark(escalate)
+    done = escalation.escalate_due()
     if done:
         wake_senders()
+        wake(escalate)
     return asdict(done)
+
+
+@shared_task
+def reallocate() -> int:
+    """Look for what is contested, once a minute, and send one task for each group that waits; returns how many."""
+    groups = services.note_contested()
+    for _group in range(groups):
+        # What no worker has begun within the minute is sent again by the next run, and does not pile up.
+        allocate_next.apply_async(expires=EVERY_MINUTE, retry=False, ignore_result=True)
+    return groups
+
+
+@shared_task
+def allocate_next() -> dict[str, int]:
+    """Allocate the contested group that waits longest. As many of these run side by side as there are workers."""
+    done = services.allocate_next()
+    if done:
+        wake_senders()
+    return asdict(done) if done is not None else {}
 
 
 @shared_task
@@ -85,3 +124,20 @@ def watch_verifications() -> int:
     if notified:
         wake_senders()
     return notified
+
+
+wake_while(
+    sweep,
+    Demand.objects.awaiting_match,
+    Offer.objects.awaiting_match,
+    lambda _now: Match.objects.withdrawal_notice_due(),
+)
+wake_while(expire_holds, Match.objects.overdue)
+wake_while(
+    escalate,
+    lambda now: Demand.objects.escalation_due(now).open(),
+    lambda now: Demand.objects.escalation_due(now).awaiting_review(),
+    Offer.objects.escalation_due,
+)
+wake_while(index_offers, lambda _now: OfferChange.objects.all())
+wake_while(watch_verifications, lambda _now: Organisation.objects.unannounced())

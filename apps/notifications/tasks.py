@@ -1,14 +1,18 @@
 """Celery's way into the outbox, and the one way to wake a worker."""
 
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from celery import Task, shared_task
+from celery import Task, current_app, shared_task
+from django.apps import apps
 from django.core.cache import cache
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -48,6 +52,34 @@ def _wake_mark(task: Task[[], object]) -> str:
     return f"wake:{task.name}"
 
 
+Due = Callable[[dt.datetime], QuerySet[Any]]
+_WATCHED: Final[list[tuple[Task[[], object], Due]]] = []
+
+
+def wake_while(task: Task[[], object], *due: Due) -> None:
+    """Have `poll` wake `task` while any of these has rows at that time."""
+    _WATCHED.extend((task, rows) for rows in due)
+
+
+@shared_task
+def poll(*queues: str) -> list[str]:
+    """Wake the tasks of these queues that have something to do: one statement looks for all. Returns their names."""
+    now = timezone.now()
+    routes = current_app.conf.task_routes
+    watched = [(task, rows(now)) for task, rows in _WATCHED if routes[task.name]["queue"] in queues]
+    asked = [rows.order_by().values_list("pk")[:1].query.sql_with_params() for _task, rows in watched]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join(f'EXISTS ({sql})' for sql, _params in asked)}",
+            [value for _sql, params in asked for value in params],
+        )
+        found = cursor.fetchone()
+    due = {task.name: task for (task, _rows), is_due in zip(watched, found, strict=True) if is_due}
+    for task in due.values():
+        wake(task)
+    return list(due)
+
+
 @shared_task
 def send_emails() -> int:
     """Send the e-mails that are due, and first queue what the tables say is to be told."""
@@ -71,6 +103,15 @@ def send_webhooks() -> int:
 # One task for each channel, each with a queue of its own (`cosmomatch/celery.py`): no channel waits for another.
 SENDERS: Final[tuple[Task[[], int], ...]] = (send_emails, send_texts, send_webhooks)
 _UNDER_WAY: Final = {task.name: threading.Lock() for task in SENDERS}
+
+
+def _messages(channel: str) -> Due:
+    return lambda now: apps.get_model("notifications", "Message").objects.due(now).filter(channel=channel)
+
+
+wake_while(send_emails, _messages("email"), lambda _now: apps.get_model("accounts", "PendingNotice").objects.all())
+wake_while(send_texts, _messages("sms"))
+wake_while(send_webhooks, _messages("webhook"))
 
 
 def wake_senders() -> None:

@@ -63,6 +63,12 @@ class WorkCollector(Collector):
         )
         oldest.add_metric([], upkeep.oldest_transaction().total_seconds())
         yield oldest
+        age = GaugeMetricFamily(
+            "cosmomatch_queue_age_seconds", "How long the oldest row of a promise has been due", labels=["queue"]
+        )
+        for queue, waits in upkeep.ages(timezone.now()).items():
+            age.add_metric([queue], waits.total_seconds())
+        yield age
         dead = GaugeMetricFamily(
             "cosmomatch_queue_dead_rows", "Rows of a queue that PostgreSQL has not cleared away yet", labels=["table"]
         )

@@ -4,13 +4,29 @@ Queues change all the time, so dead rows slow them first: claims of messages bec
 minutes of one open transaction.
 """
 
+import datetime as dt
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from django.apps import apps
 from django.db import connection
+from django.db.models import QuerySet
 
 # Tables whose rows are queues of work.
 QUEUES: Final = ("demands_demand", "notifications_message", "supply_offerchange")
+
+
+# What tells how long a promise (cosmomatch/celery.py) has been due: rows of a model at a time, and since when each is.
+# Each is read off an index that holds little else.
+_DUE: Final[dict[str, tuple[str, Callable[[Any, dt.datetime], QuerySet[Any]], str]]] = {
+    "match": ("demands.Demand", lambda rows, now: rows.awaiting_match(now), "match_requested_at"),
+    "clocks": ("demands.Demand", lambda rows, now: rows.open().filter(escalates_at__lte=now), "escalates_at"),
+    "heavy": ("supply.SheetImport", lambda rows, now: rows.due(now), "created_at"),
+} | {
+    channel: ("notifications.Message", lambda rows, now, of=channel: rows.due(now).filter(channel=of), "due_at")
+    for channel in ("email", "sms", "webhook")
+}
 
 
 class QueueRows(NamedTuple):
@@ -41,3 +57,13 @@ def queues() -> dict[str, QueueRows]:
             [list(QUEUES)],
         )
         return {name: QueueRows(live, dead) for name, live, dead in cursor.fetchall()}
+
+
+def ages(now: dt.datetime) -> dict[str, timedelta]:
+    """By queue, how long the row that has been due for longest waits for a worker."""
+    found = {}
+    for queue, (model, rows, since) in _DUE.items():
+        oldest = rows(apps.get_model(model)._default_manager.all(), now).order_by(since)
+        first = oldest.values_list(since, flat=True).first()
+        found[queue] = now - first if first else timedelta()
+    return found

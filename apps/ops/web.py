@@ -13,11 +13,18 @@ from django.conf import settings
 bind = settings.WEB_BIND
 workers = settings.WEB_PROCESSES
 threads = settings.WEB_THREADS
+preload_app = True  # what the program imports is in memory once
 worker_class = "apps.ops.buffering.BufferingWorker"
 graceful_timeout = 20
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  heartbeats; a disk may stall them
 control_socket_disable = True
 logconfig_dict = settings.LOGGING
+
+
+def when_ready(_server: Any) -> None:
+    from apps.ops.preloading import preload
+
+    preload()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -1,23 +1,21 @@
 """Celery's way into supply."""
 
-import threading
-from typing import Final
-
 from celery import shared_task
 
-from apps.notifications.tasks import clear_wake_mark, wake, wake_senders
+from apps.notifications.tasks import clear_wake_mark, wake, wake_senders, wake_while
 from apps.supply import importing, services
-
-_UNDER_WAY: Final = threading.Lock()
+from apps.supply.models import SheetImport
 
 
 @shared_task
 def sweep() -> dict[str, int]:
-    """What time does to offers: ask before they go stale, suspend what nobody confirmed."""
+    """What time does to offers: ask before they go stale, suspend what nobody confirmed. Goes on until none is due."""
+    clear_wake_mark(sweep)
     done = {"asked": services.ask_whether_still_there(), "suspended": services.suspend_stale()}
     # The sweep has queued messages. Their own sweep would find them too, but later.
     if any(done.values()):
         wake_senders()
+        wake(sweep)
     return done
 
 
@@ -25,13 +23,7 @@ def sweep() -> dict[str, int]:
 def import_sheets() -> bool:
     """Read or save one sheet of offers, and go on if more are waiting."""
     clear_wake_mark(import_sheets)
-    # It shares a process with the senders of messages: a second sheet beside it would take a thread of theirs.
-    if not _UNDER_WAY.acquire(blocking=False):
-        return False
-    try:
-        more = importing.import_due()
-    finally:
-        _UNDER_WAY.release()
+    more = importing.import_due()
     if more:
         wake(import_sheets)
     return more
@@ -41,3 +33,6 @@ def import_sheets() -> bool:
 def purge_imports() -> int:
     """Delete sheets whose import was over a week ago."""
     return importing.purge()
+
+
+wake_while(import_sheets, SheetImport.objects.due)

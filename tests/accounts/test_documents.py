@@ -119,7 +119,8 @@ def test_a_pdf_tells_neither_its_author_nor_the_place_of_its_photo(filters: pike
     _name, kept = clean(file.getvalue())
 
     with pikepdf.open(io.BytesIO(kept)) as document:
-        assert pikepdf.PdfImage(document.pages[0].obj["/Resources"]["/XObject"]["/AF"]).as_pil_image().size == (40, 20)
+        left: Any = document.pages[0].obj["/Resources"]["/XObject"]["/AF"]
+        assert pikepdf.PdfImage(left).as_pil_image().size == (40, 20)
         document.save(file := io.BytesIO(), **PLAIN)
     assert b"Unmistakable" not in file.getvalue()
 

@@ -23,6 +23,8 @@ PARTS = (
     "ranking",
     "duplicates",
     "aged",
+    "idle",
+    "due",
 )
 
 
@@ -43,6 +45,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--organisations", type=int, default=20_000, help="among which duplicates are found (20000)")
     parser.add_argument("--twins", type=int, default=150, help="of them those that score every offer (150)")
     parser.add_argument("--aged", type=int, default=300_000, help="needs of the aged market (300000)")
+    parser.add_argument("--due", type=int, default=10_000, help="needs that fall due at once; also try 100000 (10000)")
     parser.add_argument("--seed", type=int, default=2020)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the servers' data stays, and is used again")
     parser.add_argument("--profile", action="store_true", help="print where Python spends the sweep's time")
@@ -98,11 +101,17 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import aged, duplicates, ranking
+    from tests.benchmarks import aged, due, duplicates, idle, ranking
 
-    if "aged" in options.parts:  # first: its worlds are copies of a database that has only reference data
+    if (
+        "aged" in options.parts
+    ):  # first: its worlds, and that of `due`, are copies of a database that has only reference data
         aged.run(needs=options.aged, posts=options.sweep_posts, seed=options.seed, explain=options.profile)
-    if set(options.parts) - {"ranking", "duplicates", "aged"}:
+    if "due" in options.parts:
+        due.run(due=options.due, posts=options.sweep_posts, seed=options.seed)
+    if "idle" in options.parts:
+        idle.run()
+    if set(options.parts) - {"ranking", "duplicates", "aged", "idle", "due"}:
         in_the_market(options, var, mail_port, began)
     if "duplicates" in options.parts:
         duplicates.run(options.organisations, options.seed)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
@@ -31,9 +32,10 @@ from apps.matching import escalation, notices
 from apps.matching import services as matching
 from apps.matching.models import Match
 from apps.notifications.models import Message, Notification
+from apps.notifications.tasks import poll
 from apps.portal.views.desk.queues import QUEUES
 from apps.supply.models import Offer
-from cosmomatch.celery import app
+from cosmomatch.celery import POLLS, app
 from tests.benchmarks import aged_world, databases, sweep
 from tests.benchmarks.figures import Queries, quantile, row, watched
 from tests.benchmarks.world import market
@@ -198,7 +200,8 @@ def pages() -> Table:
 def idle() -> Table:
     """Every task of beat, and the parts of a sweep, when there is nothing to do."""
     app.loader.import_default_modules()
-    tasks = {entry["task"]: app.tasks[entry["task"]].run for entry in app.conf.beat_schedule.values()}
+    tasks = {name: app.tasks[name].run for name in app.conf.task_routes}
+    tasks |= {f"poll {queues[0]}": partial(poll, *queues) for queues in POLLS}
     parts: dict[str, Callable[[], object]] = {
         "sweep: verifications announced": notices.announce_verifications,
         "sweep: invalid holds": matching.take_back_invalid,
@@ -231,7 +234,7 @@ def needs_a_second(seed: int, posts: int) -> float:
         sweep.post(drawn, hospitals)
     done, began = 0, time.perf_counter()
     while done < posts:
-        done += matching.sweep(limit=50).demands
+        done += matching.match_waiting(limit=50).demands
     return done / (time.perf_counter() - began)
 
 

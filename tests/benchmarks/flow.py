@@ -1,7 +1,6 @@
 """From the commit of a need to both sides' mails at a mail server, through a real worker."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -28,13 +27,12 @@ PATIENCE = 600  # seconds
 
 @contextmanager
 def running(var: Path, mail_port: int) -> Iterator[Path]:
-    """Worker and beat by the command lines of `make run`, and a mail server; yields the file of its notes."""
+    """Workers and beat as in `make run`, and a mail server; yields the file of its notes."""
     notes = var / "mails"
     notes.touch()
     mail_server = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.sink", str(mail_port), str(notes)])
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        group = supervisor.processes(listener, workers=settings.WORKER_PROCESSES, mail_port=mail_port, var=var)
-    wanted = [process for process in group if process.name in {"worker", "sender", "beat"}]
+    group = supervisor.processes(None, workers=settings.WORKER_PROCESSES, mail_port=mail_port, var=var)
+    wanted = [process for process in group if process.name == "program"]
     try:
         for process in wanted:
             process.start(time.monotonic())

@@ -1,4 +1,4 @@
-"""A mail server that notes when each mail was handed over: `python -m tests.benchmarks.sink PORT FILE`.
+"""A mail server that notes when each mail was handed over: `python -m tests.benchmarks.sink PORT FILE [HOST]`.
 
 A process of its own, so that it takes no time from what is measured. A line is the time and the message's id.
 """
@@ -26,13 +26,13 @@ class Clock:
         return "250 Noted"
 
 
-async def serve(port: int, path: Path) -> None:
+async def serve(port: int, path: Path, host: str = "127.0.0.1") -> None:
     with path.open("a", encoding="ascii") as file:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: SMTP(Clock(file), enable_SMTPUTF8=True, loop=loop), "127.0.0.1", port)
+        server = await loop.create_server(lambda: SMTP(Clock(file), enable_SMTPUTF8=True, loop=loop), host, port)
         async with server:
             await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2])))
+    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]))

@@ -69,14 +69,9 @@ def test_the_group_runs_survives_kill_9_and_stops_as_one(tmp_path: Path) -> None
         )
 
         # A child that is killed comes back, and its own children do not stay behind.
-        children = {
-            int(line.split()[0]): line
-            for line in subprocess.run(
-                ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-            ).stdout.splitlines()
-            if line.split()[1] == str(group.pid)
-        }
-        [web] = [pid for pid, line in children.items() if "gunicorn" in line]
+        said = subprocess.run(["ps", "-A", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
+        lines = {int(line.split()[0]): line for line in said.splitlines()}
+        [web] = [pid for pid in descendants(group.pid) if "gunicorn: master" in lines.get(pid, "")]
         killed = [web, *descendants(web)]
         subprocess.run(["kill", "-9", str(web)], check=True)
         eventually(lambda: b"web ended (SIGKILL)" in log.read_bytes(), "a word about it")

@@ -14,7 +14,8 @@ from apps.fulfilment import services as fulfilment
 from apps.matching import services as matching
 from apps.matching.allocation.contested import allocate
 from apps.matching.allocation.sequential import Plan
-from apps.matching.holds.plans import Done, write_difference
+from apps.matching.holds.differences import changes, write_change
+from apps.matching.holds.plans import Done
 from apps.matching.loading import load_contest, load_rules
 from apps.matching.models import Match, MatchState
 from apps.notifications.models import Message, Notification
@@ -52,7 +53,8 @@ def read_and_decided(item_id: int) -> tuple[Plan, Callable[[], Done]]:
     plan = allocate(
         contest.needs, contest.sources, load_rules(), policy=policy.values, now=now, held=contest.asked
     ).plan
-    return plan, partial(write_difference, plan, contest, policy, now)
+    [change] = changes({(hold.need_id, hold.candidate.source.id): hold.quantity for hold in plan.holds}, contest)
+    return plan, partial(write_change, change, plan, contest, policy, now)
 
 
 def test_a_need_with_one_supplier_gets_it_from_a_need_with_a_choice() -> None:

@@ -51,7 +51,7 @@ def test_reasons_of_a_worker_that_was_not_restarted_are_read() -> None:
 @pytest.mark.parametrize("reasons", [REASONS, []])
 def test_reasons_of_before_are_packed(reasons: list[dict[str, Any]]) -> None:
     MatchFactory.create()
-    [packing, *_others] = MigrationLoader(None).disk_migrations["matching", "0006_packed_reasons"].operations
+    [packing, *_others] = MigrationLoader(None).disk_migrations["matching", "0007_packed_reasons"].operations
     assert isinstance(packing, RunSQL)
     before = json.dumps(reasons, ensure_ascii=False).replace("'", "''")
 

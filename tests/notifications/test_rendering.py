@@ -45,7 +45,7 @@ def queued_events() -> set[str]:
     found: set[str] = set()
     for file in Path(settings.BASE_DIR, "apps").rglob("*.py"):
         text = file.read_text()
-        found |= set(re.findall(r'\b(?:queue|News|tell)\(\s*"([a-z_.]+)"', text))
+        found |= set(re.findall(r'\b_?(?:queue|News|tell)\(\s*"([a-z_.]+)"', text))
         found |= set(re.findall(r'\bevent(?:, recipient)? = "([a-z_.]+)"', text))
     return found
 

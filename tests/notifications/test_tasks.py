@@ -61,7 +61,7 @@ def test_what_is_rolled_back_wakes_nobody() -> None:
 
 def test_each_channel_has_a_queue_of_its_own() -> None:
     wake_senders()
-    assert [waiting(queue) for queue in ("email", "sms", "webhook", "celery")] == [1, 1, 1, 0]
+    assert [waiting(queue) for queue in ("email", "sms", "webhook", "match")] == [1, 1, 1, 0]
 
 
 def test_a_channel_takes_one_thread_of_the_sender(office: PostOffice) -> None:
@@ -108,12 +108,12 @@ def test_more_than_a_turn_calls_another_worker_for_help() -> None:
     DemandFactory.create(queued=True)
     sweep()
     wake(sweep)
-    assert waiting("celery") == 2, "after a sweep, the next need wakes the next one"
+    assert waiting("match") == 2, "after a sweep, the next need wakes the next one"
 
     DemandFactory.create_batch(TURN + 1, queued=True, organisation=OrganisationFactory.create())
     app.control.purge()
     sweep()
-    assert waiting("celery") == 2, "another worker helps at once, and one goes on with what is left"
+    assert waiting("match") == 2, "another worker helps at once, and one goes on with what is left"
 
 
 def test_a_need_that_somebody_keeps_locked_is_not_swept_for_in_a_loop() -> None:
@@ -121,7 +121,7 @@ def test_a_need_that_somebody_keeps_locked_is_not_swept_for_in_a_loop() -> None:
     with transaction.atomic(), ThreadPoolExecutor(1) as other:
         Demand.objects.select_for_update(no_key=True).get(pk=demand.pk)
         other.submit(_sweep_on_its_own).result()
-    assert waiting("celery") == 0
+    assert waiting("match") == 0
 
 
 def _sweep_on_its_own() -> None:

@@ -180,7 +180,7 @@ def test_metrics_are_for_this_machine_or_for_who_has_the_token(client: Client, s
 
 def test_a_task_carries_the_id_of_the_request_that_sent_it() -> None:
     with celery_app.connection_for_write() as broker:
-        queue = broker.SimpleQueue("celery")
+        queue = broker.SimpleQueue("match")
         queue.clear()
         with structlog.contextvars.bound_contextvars(request_id="0123"):
             heartbeat.delay()

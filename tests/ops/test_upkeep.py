@@ -8,8 +8,10 @@ import psycopg
 import pytest
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from apps.ops import health, upkeep
+from tests.factories import DemandFactory
 
 
 @pytest.fixture
@@ -61,3 +63,13 @@ def test_every_queue_is_tuned_for_vacuum() -> None:
         cursor.execute("SELECT relname, reloptions FROM pg_class WHERE relname = ANY(%s)", [list(upkeep.QUEUES)])
         tuned = {name for name, options in cursor.fetchall() if "autovacuum_vacuum_scale_factor=0" in (options or [])}
     assert tuned == set(upkeep.QUEUES)
+
+
+@pytest.mark.django_db
+def test_the_age_of_each_promise_is_told(client: Client) -> None:
+    now = timezone.now()
+    DemandFactory.create(match_requested_at=now - timedelta(seconds=70), escalates_at=now - timedelta(seconds=700))
+    DemandFactory.create(match_requested_at=now + timedelta(days=1))
+    ages = {queue: round(age.total_seconds()) for queue, age in upkeep.ages(now).items()}
+    assert ages == {"match": 70, "clocks": 700, "heavy": 0, "email": 0, "sms": 0, "webhook": 0}
+    assert 'cosmomatch_queue_age_seconds{queue="clocks"} 70' in client.get("/metrics").content.decode()

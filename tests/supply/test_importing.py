@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
 from apps.core.errors import RuleViolation
+from apps.notifications.tasks import poll
 from apps.supply import importing
 from apps.supply.importing import cancel_import, confirm_import, import_due, purge, request_import
 from apps.supply.models import ImportState, Offer, SheetImport
@@ -227,9 +228,11 @@ class Seen:
         return result
 
 
-def test_imports_have_a_queue_of_their_own() -> None:
-    assert app.conf.task_routes[import_sheets.name] == {"queue": "imports"}
-    assert "apps.supply.tasks.import_sheets" in {entry["task"] for entry in app.conf.beat_schedule.values()}
+def test_a_sheet_whose_wake_up_was_lost_is_found(maker: Organisation, supplier: User) -> None:
+    assert app.conf.task_routes[import_sheets.name] == {"queue": "heavy"}
+    assert import_sheets.name not in poll("heavy")
+    request(maker, supplier)
+    assert poll("heavy") == [import_sheets.name]
 
 
 def test_imports_are_deleted_a_week_after_they_were_over(maker: Organisation, supplier: User) -> None:

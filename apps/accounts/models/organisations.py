@@ -51,11 +51,14 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
     def verification_run_out(self, today: dt.date) -> Self:
         return self.verified().filter(verified_until__lt=today)
 
-    def coordinating(self, region: Region) -> Self:
-        """The verified coordinators in charge of `region`, nearest first: of its city, then province, then nation."""
+    def coordinating(self, *regions: Region) -> Self:
+        """The verified coordinators in charge of any of these regions, nearest first: of a city, a province, the
+        nation.
+        """
+        codes = {code for region in regions for code in (*region.ancestor_codes, region.code)}
         return (
             self.verified()
-            .filter(kind=OrganisationKind.COORDINATOR, region__in=[*region.ancestor_codes, region.code])
+            .filter(kind=OrganisationKind.COORDINATOR, region__in=sorted(codes))
             # A longer path is a smaller region.
             .annotate(depth=models.functions.Length("region__path"))
             .order_by("-depth", "pk")

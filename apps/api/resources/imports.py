@@ -89,10 +89,12 @@ class SheetImportViewSet(ResourceViewSet):
         return found
 
     def complete(self, rows: list[dict[str, Any]]) -> None:
+        # Ids are strings to clients, and the column is an array of numbers.
         for row in rows:
             row["offers"] = [str(pk) for pk in row["offers"]]
 
     def complete_one(self, row: dict[str, Any]) -> None:
+        # A list of imports does not fetch them: a sheet may have 2,000 rows.
         read = self.get_queryset().values_list("rows", flat=True).get(pk=row["id"])
         row["rows"] = [show_row(one) for one in read]
 
@@ -107,6 +109,7 @@ class SheetImportViewSet(ResourceViewSet):
     def create(self, request: Request) -> Response:
         """Have a sheet of offers read in the background, and imported if no row has a fault."""
         taken = self.taken(OfferSheetSerializer)
+        # Before anything is read, because a refusal must cost little.
         organisation = self.organisation_for(Permission.PUBLISH_OFFERS, taken.get("organisation"))
         limits.count_drafts(organisation, self.network, limits.DRAFTS_OF_A_SHEET)
         asked = importing.request_import(

@@ -93,6 +93,7 @@ class WebhookViewSet(ResourceViewSet):
     @extend_schema(request=NewWebhookSerializer, responses={201: WebhookWithSecretSerializer})
     def create(self, request: Request) -> Response:
         """Add a webhook. Only this answer shows its secret."""
+        # An open session or a token alone could send what an organisation is told to somebody else.
         require_password(request)
         wanted = self.taken(NewWebhookSerializer)
         organisation = self.organisation_for(Permission.MANAGE_ORGANISATION, wanted.pop("organisation", None))

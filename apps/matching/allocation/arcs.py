@@ -61,11 +61,20 @@ class Arcs:
 
     def sum_flow(self, row: Ints, column: Ints, units: Ints) -> Ints:
         """Units per arc, shape (n_arcs,), added up from pairs. Pairs that are no arc are left out."""
+        index = self._find(row, column)
+        known = index < len(self)
+        return np.bincount(index[known], units[known], minlength=len(self)).astype(np.int64)
+
+    def units_of(self, quantity: Ints, row: Ints, column: Ints) -> Ints:
+        """Units of each pair, when `quantity` (n_arcs,) are those of the arcs; 0 where there is no arc."""
+        return np.append(quantity, 0)[self._find(row, column)]
+
+    def _find(self, row: Ints, column: Ints) -> Ints:
+        """The index of each pair among the arcs; their number where it is none of them."""
         keys, wanted = _keys_of(self.row, self.column), _keys_of(row, column)
         # A key beyond the last finds the index len(keys), where the appended -1 equals no key.
         index = np.searchsorted(keys, wanted)
-        known = np.append(keys, -1)[index] == wanted
-        return np.bincount(index[known], units[known], minlength=len(keys)).astype(np.int64)
+        return np.where(np.append(keys, -1)[index] == wanted, index, len(keys))
 
 
 def _keys_of(row: Ints, column: Ints) -> Ints:

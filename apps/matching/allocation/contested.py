@@ -6,12 +6,15 @@ the greedy plan. The caller measures the time: `expired` says when to stop impro
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+import numpy as np
 
 from apps.matching.allocation import outcome
 from apps.matching.allocation.aggregation import solve_aggregated
 from apps.matching.allocation.arcs import Arcs, all_arcs, eligible_supply, sample_arcs
+from apps.matching.allocation.cutting import areas_of, parts_of
 from apps.matching.allocation.flow import solve_flow, sum_by_index
 from apps.matching.allocation.greedy import Assignment, greedy, greedy_unless_worse
 from apps.matching.allocation.groups import Ints
@@ -19,11 +22,13 @@ from apps.matching.allocation.market import THOUSAND, Market
 from apps.matching.allocation.outcome import Allocation, Method, Solution
 from apps.matching.allocation.pricing import dual_prices, price_out
 from apps.matching.allocation.priority import PriorityLevels, priority_levels
-from apps.matching.allocation.repair import limit_changes, objective, repair_rounding
+from apps.matching.allocation.repair import held_pairs, limit_changes, objective, repair_rounding, useful_quantity
 from apps.matching.scoring.facts import Need, Rules, Source
 from apps.policy.values import PolicyValues
 
 EXACT_PAIRS: Final = 150_000  # with more compatible pairs than this, column generation is quicker than all of them
+WHOLE_PAIRS: Final = 40_000_000  # with more than this, one look at all of them takes longer than there is time
+AREA_NEEDS: Final = 1_500  # so many of an area are solved in a second or two
 GAP_GOAL: Final = 1e-4  # of the bound
 SCORE_GOAL: Final = 10.0  # thousandths of a score per unit: weights are so large that a share alone would hide scores
 _SAMPLED_PER_NEED: Final = 8
@@ -36,11 +41,14 @@ class Effort:
     """How hard to try.
 
     Up to `exact_pairs` compatible pairs are all solved at once. Beyond that, column generation stops when the certified
-    gap is at most `gap_goal` of the bound and `score_goal` thousandths of a score per unit, or when time is up.
+    gap is at most `gap_goal` of the bound and `score_goal` thousandths of a score per unit, or when time is up. A
+    market of more than `whole_pairs` is cut into areas of at most `area_needs`.
     """
 
     expired: Callable[[], bool] = lambda: False
     exact_pairs: int = EXACT_PAIRS
+    whole_pairs: int = WHOLE_PAIRS
+    area_needs: int = AREA_NEEDS
     gap_goal: float = GAP_GOAL
     score_goal: float = SCORE_GOAL
 
@@ -100,6 +108,14 @@ def solve_market(market: Market, effort: Effort, held: Mapping[tuple[int, int], 
         nothing = Assignment.empty(market)
         return Solution(market, levels, supply, nothing, nothing.arcs(), Method.NONE)
 
+    if market.compatible > effort.whole_pairs:
+        return _solve_areas(market, levels, supply, effort, held)
+    return _solve_whole(market, levels, supply, effort, held)
+
+
+def _solve_whole(
+    market: Market, levels: PriorityLevels, supply: Ints, effort: Effort, held: Mapping[tuple[int, int], int]
+) -> Solution:
     if market.compatible <= effort.exact_pairs:
         method, flow = Method.FLOW, _solve_all_pairs(market, levels)
     else:
@@ -115,6 +131,66 @@ def solve_market(market: Market, effort: Effort, held: Mapping[tuple[int, int], 
     return Solution(
         market, levels, supply, best, flow.arcs, method, other, bound=flow.bound, rounds=flow.rounds, repairs=repairs
     )
+
+
+def _solve_areas(
+    market: Market, levels: PriorityLevels, supply: Ints, effort: Effort, held: Mapping[tuple[int, int], int]
+) -> Solution:
+    """Solve area by area with the goods that the aggregated plan gives to each, then fill up greedily over all areas.
+
+    Areas for which there is no time keep the aggregated plan. Its bound holds for the whole.
+    """
+    row, column, units = held_pairs(market, held)
+    # Without those that are refused now.
+    kept = Arcs.of_pairs(market, row, column)
+    kept_units = kept.sum_flow(row, column, units)
+    asked = np.stack([kept.row, kept.column, kept_units])
+    arcs, quantity, bound, assigned = solve_aggregated(market, levels, held=asked)
+    # An area has no more of a source than the plan gives it, so it can keep no more of its holds.
+    stays = np.minimum(kept_units, arcs.units_of(quantity, kept.row, kept.column)).tolist()
+    keeps = {
+        (market.needs[row].id, market.sources[column].id): units
+        for row, column, units in zip(kept.row.tolist(), kept.column.tolist(), stays, strict=True)
+        if units
+    }
+    areas = areas_of(market, most=effort.area_needs)
+    # Each minute another one is the first, so none is always left out.
+    first = int(market.now.timestamp()) // 60 % len(areas)
+    rest = np.ones(len(market), dtype=bool)
+    solved = [Assignment.empty(market).triples()]
+    looked_at = [arcs]
+    for part in parts_of(market, areas[first:] + areas[:first], arcs, quantity):
+        if effort.expired():
+            break
+        own, seen = _solve_area(part.market, levels.of(part.rows), assigned[part.rows], effort, keeps)
+        row, column, units = own.triples()
+        solved.append(np.stack([part.rows[row], part.columns[column], units]))
+        # Scores depend on what a source has in all.
+        looked_at.append(Arcs.of_pairs(market, part.rows[seen.row], part.columns[seen.column]))
+        rest[part.rows] = False
+    left = rest[arcs.row]
+    solved.append(np.stack([arcs.row, arcs.column, useful_quantity(market, arcs, quantity)])[:, left])
+    row, column, units = np.concatenate(solved, axis=1)
+    arcs = Arcs.union(looked_at)
+    plan = greedy(market, levels.cap, Assignment.of_flow(market, arcs, arcs.sum_flow(row, column, units)))
+    # What is asked for is not given up for a plan that serves an early tier less.
+    unchanged = Assignment.of_flow(market, kept, kept_units)
+    if objective(market, levels, unchanged) > objective(market, levels, plan):
+        plan = greedy(market, levels.cap, unchanged)
+    return Solution(market, levels, supply, plan, arcs, Method.CUT, bound=bound, rounds=len(solved) - 2)
+
+
+def _solve_area(
+    market: Market, levels: PriorityLevels, assigned: Ints, effort: Effort, held: Mapping[tuple[int, int], int]
+) -> tuple[Assignment, Arcs]:
+    """The plan for an area, whose needs get `assigned` units (n_needs,), and the pairs that were looked at."""
+    # Who gets how much is settled, so the flow is about scores alone, and their goal is the only one.
+    settled, effort = levels.settled(assigned), replace(effort, gap_goal=1)
+    is_small = market.compatible <= effort.exact_pairs
+    flow = _solve_all_pairs(market, settled) if is_small else _generate_columns(market, settled, effort)
+    # Without further flows for minimum orders: greedy gives to others what these leave.
+    best, _repairs = repair_rounding(market, levels, flow.arcs, flow.quantity, lambda: True)
+    return limit_changes(market, levels, best, held) if held else best, flow.arcs
 
 
 @dataclass(frozen=True)
@@ -136,7 +212,7 @@ def _solve_all_pairs(market: Market, levels: PriorityLevels) -> _Flow:
 def _generate_columns(market: Market, levels: PriorityLevels, effort: Effort) -> _Flow:
     """Solve over some arcs, add those that the dual prices ask for, and repeat until the gap is certified."""
     # The aggregated plan is there before anything else, so there is a plan even if time is up at once.
-    arcs, quantity, bound = solve_aggregated(market, levels)
+    arcs, quantity, bound, _assigned = solve_aggregated(market, levels)
     if effort.expired():
         return _Flow(arcs, quantity, bound, 0)
     # Greedy's arcs make the first flow no worse than greedy; sampled ones give it ways to exchange.

@@ -72,6 +72,11 @@ class Assignment:
         """The sum of units × score, in thousandths."""
         return sum(load.units * load.score for own in self.loads.values() for load in own.values())
 
+    def triples(self) -> Ints:
+        """All loads, in order of the needs, as three rows: needs, sources, units."""
+        found = sorted((row, column, load.units) for row, own in self.loads.items() for column, load in own.items())
+        return np.array(found, dtype=np.int64).reshape(-1, 3).T
+
     def arcs(self) -> Arcs:
         found = sorted((row, column, load.score) for row, own in self.loads.items() for column, load in own.items())
         return Arcs(*np.array(found, dtype=np.int64).reshape(-1, 3).T)

@@ -58,6 +58,7 @@ class Market:
         self.needs = sorted(needs, key=lambda need: need.id)
         self.sources = sorted(sources, key=lambda source: source.id)
         self.policy, self.now, self.bonus = policy, now, bonus
+        self._rules, self._kept = rules, kept
         self.remaining = _ints(map(attrgetter("remaining"), self.needs))
         self.free = _ints(map(attrgetter("free"), self.sources))
         # A minimum of 0 and of 1 are the same, as nobody sends 0 units. With 1 a source without stock is never enough.
@@ -81,6 +82,10 @@ class Market:
 
     def __len__(self) -> int:
         return len(self.needs)
+
+    def part(self, needs: Iterable[Need], sources: Iterable[Source]) -> "Market":
+        """Some of the needs and sources as a market of their own."""
+        return Market(needs, sources, self._rules, policy=self.policy, now=self.now, kept=self._kept, bonus=self.bonus)
 
     @cached_property
     def compatible(self) -> int:

@@ -1,6 +1,6 @@
 """The result of solving a contested market: the plan, its certified quality, and why each need got no more. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -23,6 +23,7 @@ class Method(StrEnum):
 
     FLOW = "flow"  # min-cost flow over every compatible pair
     COLUMNS = "columns"  # column generation
+    CUT = "cut"  # area by area, with the goods that a plan of the whole gives to each
     GREEDY = "greedy"  # the greedy plan, which was better than the repaired flow
     NONE = "none"  # no need with a compatible source
 
@@ -74,11 +75,21 @@ class Solution:
     def value(self, assignment: Assignment) -> float:
         return self.levels.value(assignment.assigned) + assignment.score
 
+    def planned(self) -> dict[tuple[int, int], int]:
+        """Units by (need id, source id), the need that is served first at the beginning."""
+        needs, sources = self.market.needs, self.market.sources
+        return {
+            (needs[row].id, sources[column].id): load.units
+            for row in self.market.order.tolist()
+            for column, load in sorted(self.assignment.loads.get(row, {}).items())
+        }
+
 
 def explain(solution: Solution, rules: Rules) -> Allocation:
     """The solution as holds and backups with their reasons, its report, and the shortages."""
     shortages = shortages_of(solution)
-    return Allocation(_plan(solution, rules, shortages), report_of(solution), shortages)
+    served = [need.id for need in solution.market.needs]
+    return Allocation(plan_of(solution, rules, shortages, served), report_of(solution), shortages)
 
 
 def report_of(solution: Solution) -> Report:
@@ -101,9 +112,13 @@ def report_of(solution: Solution) -> Report:
     )
 
 
-def _plan(solution: Solution, rules: Rules, shortages: dict[int, Shortage]) -> Plan:
-    """Holds, each with what its need got in all and why not more, and backups among the pairs that were looked at."""
+def plan_of(solution: Solution, rules: Rules, shortages: Mapping[int, Shortage], need_ids: Collection[int]) -> Plan:
+    """The holds of these needs, each with what its need got in all and why not more, and backups.
+
+    Backups are chosen among the pairs that were looked at. Reasons take much memory, so ask for a few needs at a time.
+    """
     market, assignment = solution.market, solution.assignment
+    rows = sorted(row for need_id in need_ids if assignment.loads.get(row := market.row[need_id]))
     plan = Plan()
 
     def candidate(row: int, column: int) -> Candidate:
@@ -112,8 +127,8 @@ def _plan(solution: Solution, rules: Rules, shortages: dict[int, Shortage]) -> P
         assert isinstance(fit, Fit), "only compatible pairs are looked at"
         return score(need, source, fit, rules, policy=market.policy, now=market.now)
 
-    backups = dict(_backups(market, assignment, solution.arcs))
-    for row in sorted(assignment.loads):
+    backups = _backups(solution, rows)
+    for row in rows:
         chosen = sorted(
             ((candidate(row, column), load.units) for column, load in assignment.loads[row].items()),
             key=lambda pair: (-pair[0].score, pair[0].source.id),
@@ -127,15 +142,19 @@ def _plan(solution: Solution, rules: Rules, shortages: dict[int, Shortage]) -> P
     return plan
 
 
-def _backups(market: Market, assignment: Assignment, arcs: Arcs) -> Iterator[tuple[int, list[int]]]:
-    """For each need that got something, the best scored columns among its arcs that it got nothing of."""
-    starts = np.searchsorted(arcs.row, np.arange(len(market) + 1)).tolist()
-    for row, loads in assignment.loads.items():
-        own = slice(starts[row], starts[row + 1])
+def _backups(solution: Solution, rows: list[int]) -> dict[int, list[int]]:
+    """For each of these needs, the best scored columns among its arcs that it got nothing of."""
+    arcs, standbys = solution.arcs, solution.market.policy.standbys
+    starts = np.searchsorted(arcs.row, rows).tolist()
+    ends = np.searchsorted(arcs.row, rows, side="right").tolist()
+    found = {}
+    for row, start, end in zip(rows, starts, ends, strict=True):
+        loads = solution.assignment.loads[row]
         # So many are enough even if all that the need got are among the best.
-        order = np.argsort(-arcs.score[own], kind="stable")[: len(loads) + market.policy.standbys]
-        best = arcs.column[own][order].tolist()
-        yield row, [column for column in best if column not in loads][: market.policy.standbys]
+        order = np.argsort(-arcs.score[start:end], kind="stable")[: len(loads) + standbys]
+        best = arcs.column[start:end][order].tolist()
+        found[row] = [column for column in best if column not in loads][:standbys]
+    return found
 
 
 def shortages_of(solution: Solution) -> dict[int, Shortage]:

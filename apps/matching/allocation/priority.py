@@ -17,6 +17,7 @@ from apps.matching.allocation.groups import Bools, Floats, Ints
 from apps.matching.allocation.market import THOUSAND, Market
 from apps.policy.values import Fairness
 
+_SETTLED = 1 << 14  # far more than a score and a bonus: a unit is not left out for the sake of better scores
 _MAX_COST = 1 << 60  # the solver multiplies costs by the number of nodes; the product must stay below 2 ** 63
 
 
@@ -41,6 +42,38 @@ class PriorityLevels:
         """Units that a need has got before each of its segments begins."""
         before: Ints = np.cumsum(self.capacity) - self.capacity
         return np.asarray(before - before[self.start[:-1]][self.row], dtype=np.int64)
+
+    def of(self, rows: Ints) -> "PriorityLevels":
+        """Those of some needs alone, given in order: the same levels and weights, whoever else is there."""
+        number = np.full(len(self.tier), -1)
+        number[rows] = np.arange(len(rows))
+        chosen = number[self.row] >= 0
+        row = number[self.row[chosen]]
+        return PriorityLevels(
+            row=row,
+            capacity=self.capacity[chosen],
+            level=self.level[chosen],
+            weight=self.weight[chosen],
+            start=np.searchsorted(row, np.arange(len(rows) + 1)),
+            tier=self.tier[rows],
+            cap=self.cap[rows],
+        )
+
+    def settled(self, units: Ints) -> "PriorityLevels":
+        """All needs alike, each with so many units (n_needs,) and no more: then only the scores are left to decide.
+
+        The solver's work grows with the size of its costs, and these are small.
+        """
+        rows = np.arange(len(units))
+        return PriorityLevels(
+            row=rows,
+            capacity=units,
+            level=np.zeros_like(rows),
+            weight=np.full(len(rows), _SETTLED),
+            start=np.arange(len(rows) + 1),
+            tier=self.tier,
+            cap=units,
+        )
 
     def filled(self, assigned: Ints) -> Ints:
         """Units in each segment, when each need is assigned so much (n_needs,)."""

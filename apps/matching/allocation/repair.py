@@ -78,10 +78,7 @@ def _lower_bounds(market: Market, levels: PriorityLevels, arcs: Arcs, quantity: 
 
 def _to_plan(market: Market, levels: PriorityLevels, arcs: Arcs, quantity: Ints, cost: Floats) -> Assignment:
     """Drop loads below a minimum, fill up greedily, and consolidate shipments."""
-    assigned = sum_by_index(arcs.row, quantity, len(market.needs))
-    # Less than the useful minimum is not worth a supplier's time, unless it completes the need.
-    is_little = (quantity < market.minimum_useful[arcs.row]) & (assigned[arcs.row] < market.remaining[arcs.row])
-    kept = np.where((quantity < market.minimum[arcs.column]) | is_little, 0, quantity)
+    kept = useful_quantity(market, arcs, quantity)
     plan = greedy(market, levels.cap, Assignment.of_flow(market, arcs, kept))
     for row in [row for row, loads in plan.loads.items() if len(loads) > 1]:
         use_one_source(row, plan, float(cost[row]))
@@ -89,6 +86,24 @@ def _to_plan(market: Market, levels: PriorityLevels, arcs: Arcs, quantity: Ints,
     if consolidate_shipments(market, levels, arcs, plan, cost):
         return greedy(market, levels.cap, plan)
     return plan
+
+
+def useful_quantity(market: Market, arcs: Arcs, quantity: Ints) -> Ints:
+    """A flow (n_arcs,) without the loads below a minimum order, or below what is useful to their need."""
+    assigned = sum_by_index(arcs.row, quantity, len(market.needs))
+    # Less than the useful minimum is not worth a supplier's time, unless it completes the need.
+    is_little = (quantity < market.minimum_useful[arcs.row]) & (assigned[arcs.row] < market.remaining[arcs.row])
+    return np.where((quantity < market.minimum[arcs.column]) | is_little, 0, quantity)
+
+
+def held_pairs(market: Market, held: Mapping[tuple[int, int], int]) -> Ints:
+    """Units by (need id, source id) as three rows, in the order of the needs: needs, sources, units."""
+    pairs = sorted(
+        (market.row[need], market.column[source], units)
+        for (need, source), units in held.items()
+        if need in market.row and source in market.column
+    )
+    return np.array(pairs, dtype=np.int64).reshape(-1, 3).T
 
 
 def limit_changes(
@@ -100,12 +115,7 @@ def limit_changes(
     be asked, called off and asked again for small gains. Production planning calls this the nervousness of a plan.
     """
     policy = market.policy
-    pairs = sorted(
-        (market.row[need], market.column[source], units)
-        for (need, source), units in held.items()
-        if need in market.row and source in market.column
-    )
-    row, column, units = np.array(pairs, dtype=np.int64).reshape(-1, 3).T
+    row, column, units = held_pairs(market, held)
     arcs = Arcs.of_pairs(market, row, column)
     quantity = dict(zip(zip(row.tolist(), column.tolist(), strict=True), units.tolist(), strict=True))
     # Two plans compete: all holds as they are, and the best plan in which only small changes are undone.

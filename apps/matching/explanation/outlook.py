@@ -76,8 +76,8 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
         return Outlook(demand, now, is_asked=False, survey=Survey(0, {}, ()), ways=())
     policy = policy or Policy.objects.current().values
     rules = load_rules()
-    excluded = not_to_be_asked([demand])[demand.pk]
-    need = need_of(demand, policy, remaining=max(1, demand.quantity_remaining), excluded=excluded)
+    need = need_of(demand, policy, remaining=max(1, demand.quantity_remaining))
+    need = replace(need, excluded=not_to_be_asked([need])[need.id])
     asked = list(Match.objects.held().filter(demand=demand).values_list("offer_id", flat=True))
     offers = _offers(demand, need, rules, policy, now).exclude(pk__in=asked)
     survey = _survey(offers, rules.offered_for(demand.item_id, accepts_substitutes=demand.accepts_substitutes))

@@ -78,12 +78,12 @@ def note_plan(
     Where nothing fits, the outlook of the need says why, and what was kept before stays.
     """
     unfitting = {need_id for need_id, ranked in plan.ranked.items() if not len(ranked.candidates)}
-    judged = [demand for demand in demands if demand.pk not in unfitting]
+    judged = [demand.pk for demand in demands if demand.pk not in unfitting]
     note(verdicts.values(), judged, policy, now)
 
 
 @transaction.atomic
-def note(verdicts: Iterable[Shortage], demands: Collection[Demand], policy: Policy, now: dt.datetime) -> None:
+def note(verdicts: Iterable[Shortage], demand_ids: Collection[int], policy: Policy, now: dt.datetime) -> None:
     """Keep the shortages that were decided for these demands. Only rows that differ are written.
 
     A decision that was not carried out is not kept, because a change was not worth it or something went meanwhile. The
@@ -94,7 +94,7 @@ def note(verdicts: Iterable[Shortage], demands: Collection[Demand], policy: Poli
     # What the need lacks now shows whether the plan was carried out: it must be what the plan left.
     now_lacking = {row.pk: row.quantity_remaining for row in Demand.objects.filter(pk__in=told).select_related("item")}
     carried_out = {pk for pk, verdict in told.items() if now_lacking.get(pk) == verdict.lacking}
-    known = {row.demand_id: row for row in Shortfall.objects.filter(demand__in=[demand.pk for demand in demands])}
+    known = {row.demand_id: row for row in Shortfall.objects.filter(demand__in=demand_ids)}
     forget(pk for pk in known if pk not in told)
     changed = [told[pk] for pk in sorted(carried_out) if pk not in known or known[pk].verdict != told[pk]]
     rows = [

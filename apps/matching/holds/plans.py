@@ -6,7 +6,7 @@ One transaction for a plan. It writes this app's tables, and only `services` cal
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
@@ -14,13 +14,11 @@ from django.db import transaction
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
 from apps.matching.allocation.sequential import Backup, Plan
-from apps.matching.exclusions import not_to_be_asked
 from apps.matching.explanation.wording import explain_in_every_language
 from apps.matching.holds.commit import KEPT, HoldRequest, commit_holds
 from apps.matching.holds.release import lock, take_back
-from apps.matching.loading import Contest, Pair
+from apps.matching.loading import Pair
 from apps.matching.models import Match, MatchState
-from apps.matching.scoring.eligibility import names
 from apps.matching.scoring.precedence import effective_tier
 from apps.matching.scoring.ranking import Candidate
 from apps.notifications.services import News, queue_all
@@ -69,50 +67,12 @@ def write_plan(plan: Plan, demands: Mapping[int, Demand], policy: Policy, now: d
         )
         given_way = list(yielding.shown().order_by("pk"))
         take_back(given_way, MatchState.SUPERSEDED, now)
-        requested = _requested_since(requested, given_way, locked, now)
+        requested = requested_since(requested, given_way, locked, now)
         done.yielded = len(given_way)
-    return done + _carry_out(plan, demands, requested, policy, now)
+    return done + carry_out(plan, demands, requested, policy, now)
 
 
-@transaction.atomic
-def write_difference(plan: Plan, contest: Contest, policy: Policy, now: dt.datetime) -> Done:
-    """Carry out what differs between a plan and what is asked now. A supplier that is asked for another quantity gets
-    one message, which names the quantity that it replaces.
-    """
-    planned = {(hold.need_id, hold.candidate.source.id): hold for hold in plan.holds}
-    gone = {
-        pair for pair, quantity in contest.asked.items() if pair not in planned or planned[pair].quantity != quantity
-    }
-    new = [pair for pair, hold in planned.items() if hold.quantity != contest.asked.get(pair)]
-    # Taking holds back without asking somebody else would help nobody.
-    if not new:
-        return Done()
-
-    touched = gone.union(new)
-    locked = lock({demand for demand, _offer in touched}, {offer for _demand, offer in touched})
-    # A need that was amended while the plan was made is left as it is: its own matching follows.
-    steady = {pk for pk, demand in locked.items() if _asks_the_same(demand, contest.demands[pk])}
-    held = Match.objects.held().filter(demand__in=steady.intersection(demand for demand, _offer in gone))
-    given_way = [
-        match
-        for match in held.shown().order_by("pk")
-        if (pair := (match.demand_id, match.offer_id)) in gone and match.quantity == contest.asked[pair]
-    ]
-    take_back(given_way, MatchState.SUPERSEDED, now)
-    requested = _requested_since(
-        {pk: demand.match_requested_at for pk, demand in locked.items()}, given_way, locked, now
-    )
-    # Who said no while the plan was made must not be asked again. What gave way a moment ago may.
-    lists = not_to_be_asked([locked[pk] for pk in sorted(steady)])
-    needs = {need.id: replace(need, excluded=lists[need.id]) for need in contest.needs if need.id in steady}
-    holds = [planned[pair] for pair in new if pair[0] in needs]
-    part = Plan(
-        holds=[hold for hold in holds if not names(needs[hold.need_id], hold.candidate.source)], backups=plan.backups
-    )
-    return Done(yielded=len(given_way)) + _carry_out(part, locked, requested, policy, now)
-
-
-def _requested_since(
+def requested_since(
     requested: Mapping[int, dt.datetime | None],
     given_way: Iterable[Match],
     locked: Mapping[int, Demand],
@@ -129,7 +89,7 @@ def _requested_since(
     return since
 
 
-def _carry_out(
+def carry_out(
     plan: Plan,
     demands: Mapping[int, Demand],
     requested: Mapping[int, dt.datetime | None],
@@ -189,12 +149,6 @@ def _match(pk: int, request: HoldRequest, demand: Demand, offer: Offer) -> Match
     """The match as the database wrote it, with both sides, made without another query."""
     facts = {name: getattr(request, name) for name in KEPT}
     return Match(pk=pk, demand=demand, offer=offer, state=MatchState.HELD, quantity_asked=request.quantity, **facts)
-
-
-def _asks_the_same(demand: Demand, before: Demand) -> bool:
-    # What a requester can change and what suppliers have answered. Holds may differ, as the plan is about them.
-    facts = ("state", "target", "standard_id", "accepts_substitutes", "region_id", "needed_by", "quantity_matched")
-    return all(getattr(demand, name) == getattr(before, name) for name in facts)
 
 
 def _facts(candidate: Candidate, demand: Demand, policy: Policy, now: dt.datetime) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""The tables of this app: matches, needs not covered, replays, records of suppliers, the offer index."""
+"""The tables of this app: matches, contested items, needs not covered, replays, records of suppliers, offer index."""
 
 # No module knows another.
+from apps.matching.models.contested import ContestedItem, ContestedItemQuerySet
 from apps.matching.models.matches import (
     BROKEN,
     CALLED_OFF,
@@ -27,6 +28,8 @@ __all__ = [
     "KEPT",
     "PENDING",
     "WAS_ASKED",
+    "ContestedItem",
+    "ContestedItemQuerySet",
     "DeclineReason",
     "Escalation",
     "EscalationQuerySet",

@@ -21,9 +21,8 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeclineRule:
-    """An offer will not do for needs like the one that was declined: of this item and standard, at this location."""
+    """Offers that will not do for needs like the one that was declined: of this item and standard, at this location."""
 
-    offer_id: int
     topic: Topic
     item_id: int
     standard_id: int | None

@@ -264,6 +264,11 @@ class Offer(Post):
             ),
             models.Index(fields=["confirmed_at"], condition=Q(state=OfferState.PUBLISHED), name="offer_fresh_clock"),
             models.Index(fields=["confirmed_at", "id"], condition=_ASKED_OR_STALE, name="offer_unanswered"),
+            models.Index(
+                fields=["confirmed_at"],
+                condition=Q(state=OfferState.PUBLISHED, asked_at=None),
+                name="offer_question_clock",
+            ),
             models.Index(fields=["review_requested_at"], condition=awaits_review(_REVIEWED), name="offer_review_queue"),
             models.Index(fields=["escalates_at"], condition=awaits_review(_REVIEWED), name="offer_review_clock"),
             GinIndex(fields=["ships_to"], name="offer_by_destination"),

@@ -43,6 +43,8 @@ SOURCE = Source(
 )  # fmt: skip
 
 Case = tuple[list[Need], list[Source]]
+# By all pairs, by column generation, and cut into areas of two needs.
+EFFORTS = st.sampled_from([Effort(), Effort(exact_pairs=0), Effort(whole_pairs=-1, area_needs=2)])
 
 
 @st.composite
@@ -180,7 +182,7 @@ def test_the_aggregated_flow_bounds_the_value_of_any_plan(case: Case, fairness: 
     quantity = solve_flow(market, arcs, levels)
     got = np.bincount(arcs.row, quantity, minlength=len(market)).astype(np.int64)
 
-    pairs, _units, bound = solve_aggregated(market, levels)
+    pairs, _units, bound, _assigned = solve_aggregated(market, levels)
 
     assert bound >= levels.value(got) + float(arcs.score @ quantity)
     assert set(zip(pairs.row, pairs.column, pairs.score, strict=True)) <= set(
@@ -195,7 +197,7 @@ def test_the_aggregated_flow_is_optimal_where_no_pair_is_refused(case: Case) -> 
     market = Market(demand, case[1], RULES, policy=policy, now=NOW)
     levels = priority_levels(market, eligible_supply(market))
 
-    pairs, units, _bound = solve_aggregated(market, levels)
+    pairs, units, _bound, _assigned = solve_aggregated(market, levels)
     all_ = all_arcs(market)
 
     def served(arcs: Arcs, quantity: Ints) -> list[int]:
@@ -205,12 +207,12 @@ def test_the_aggregated_flow_is_optimal_where_no_pair_is_refused(case: Case) -> 
     assert (np.bincount(pairs.column, units, minlength=len(market.sources)) <= market.free).all()
 
 
-@given(contests(), st.sampled_from(Fairness), st.sampled_from([0, 10**6]))
+@given(contests(), st.sampled_from(Fairness), EFFORTS)
 def test_nothing_is_oversold_or_overserved_and_minimum_orders_are_kept(
-    case: Case, fairness: Fairness, small: int
+    case: Case, fairness: Fairness, effort: Effort
 ) -> None:
     demand, supply = case
-    plan = solved(case, replace(POLICY, fairness=fairness), effort=Effort(exact_pairs=small)).plan
+    plan = solved(case, replace(POLICY, fairness=fairness), effort=effort).plan
     books = Books(plan, supply)
 
     assert all(left >= 0 for left in books.left.values())
@@ -222,10 +224,10 @@ def test_nothing_is_oversold_or_overserved_and_minimum_orders_are_kept(
         assert fits(wanted[hold.need_id], hold.candidate.source)
 
 
-@given(contests(), st.sampled_from([0, 10**6]))
-def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(case: Case, small: int) -> None:
+@given(contests(), EFFORTS)
+def test_no_need_is_left_wanting_while_a_source_that_would_help_is_left(case: Case, effort: Effort) -> None:
     demand, supply = case
-    books = Books(solved(case, effort=Effort(exact_pairs=small)).plan, supply)
+    books = Books(solved(case, effort=effort).plan, supply)
     for need in demand:
         short = need.remaining - books.got(need)
         for source in supply:
@@ -287,16 +289,16 @@ def test_no_tier_gets_less_than_sequentially_without_minimum_orders(case: Case) 
     assert by_tier(solved(case, PLAIN).plan, demand) >= by_tier(at_once, demand)
 
 
-@given(contests(), st.randoms(use_true_random=False), st.sampled_from([0, 10**6]))
+@given(contests(), st.randoms(use_true_random=False), EFFORTS)
 def test_the_answer_is_the_same_again_and_in_any_order_of_the_input(
-    case: Case, shuffler: random.Random, small: int
+    case: Case, shuffler: random.Random, effort: Effort
 ) -> None:
     demand, supply = list(case[0]), list(case[1])
-    first = solved(case, effort=Effort(exact_pairs=small))
+    first = solved(case, effort=effort)
     shuffler.shuffle(demand)
     shuffler.shuffle(supply)
 
-    assert solved((demand, supply), effort=Effort(exact_pairs=small)) == first
+    assert solved((demand, supply), effort=effort) == first
 
 
 amounts = st.integers(min_value=1, max_value=2)
@@ -422,14 +424,14 @@ def test_a_small_change_stays_out_and_a_higher_tier_is_worth_a_change() -> None:
     assert given_to(low, replace(high, remaining=300, target=300)) == {1: 700, 2: 300}
 
 
-@given(contests(), st.sampled_from([0, 10**6]))
-def test_limiting_changes_of_holds_breaks_no_promise(case: Case, small: int) -> None:
+@given(contests(), EFFORTS)
+def test_limiting_changes_of_holds_breaks_no_promise(case: Case, effort: Effort) -> None:
     """Half of the needs were served by another decision; the rest come in now."""
     demand, supply = case
     before = solved((demand[::2], supply)).plan
     present = {(hold.need_id, hold.candidate.source.id): hold.quantity for hold in before.holds}
 
-    plan = solved(case, effort=Effort(exact_pairs=small), held=present).plan
+    plan = solved(case, effort=effort, held=present).plan
     books = Books(plan, supply)
 
     assert all(left >= 0 for left in books.left.values())

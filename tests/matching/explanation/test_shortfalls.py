@@ -108,8 +108,8 @@ def test_of_what_was_decided_and_not_carried_out_nothing_is_kept(mask: Item) -> 
     MatchFactory.create(demand=demand, offer=OfferFactory.create(item=mask), quantity=300)
     policy, now = Policy.objects.current(), timezone.now()
 
-    shortfalls.note([Shortage(demand.pk, 300, 1000, Reason.SHARED, 2)], [demand], policy, now)
-    shortfalls.note([Shortage(demand.pk, 0, 1000, Reason.HIGHER, 0, 5)], [demand], policy, now)
+    shortfalls.note([Shortage(demand.pk, 300, 1000, Reason.SHARED, 2)], [demand.pk], policy, now)
+    shortfalls.note([Shortage(demand.pk, 0, 1000, Reason.HIGHER, 0, 5)], [demand.pk], policy, now)
 
     assert told_of(demand) == (300, 1000, "shared", 2, 0)
 
@@ -123,7 +123,7 @@ def test_of_two_writers_of_shortfalls_one_comes_after_the_other() -> None:
     def note(short: Sequence[Demand], given: int) -> None:
         told = [Shortage(demand.pk, given, 100 + given, Reason.EXHAUSTED) for demand in short]
         with transaction.atomic():
-            shortfalls.note(told, demands, policy, timezone.now())
+            shortfalls.note(told, [demand.pk for demand in demands], policy, timezone.now())
 
     def write(kept: Sequence[Demand], is_first: bool) -> None:
         try:

@@ -12,6 +12,7 @@ from apps.matching.allocation.arcs import eligible_supply
 from apps.matching.allocation.market import REFUSED, Market
 from apps.matching.allocation.sequential import decide
 from apps.matching.exclusions import not_to_be_asked
+from apps.matching.loading import need_of
 from apps.matching.scoring.either import Either
 from apps.matching.scoring.eligibility import OF_SHORTAGES, Check, Reason, added, checks, counted, why_not
 from apps.matching.scoring.facts import Need, Source
@@ -103,7 +104,8 @@ def test_every_list_of_a_check_is_read_from_the_database() -> None:
     """Otherwise its check would look into an empty list and refuse nobody. Whose need it is, the need itself says."""
     demand = DemandFactory.create()
 
-    read = not_to_be_asked([Demand.objects.shown().get(pk=demand.pk)])[demand.pk].keys()
+    need = need_of(Demand.objects.shown().get(pk=demand.pk), POLICY, remaining=1)
+    read = not_to_be_asked([need])[demand.pk].keys()
 
     missing = {check.reason for check in checks() if check.listed} - {Reason.OWN} - read
     assert not missing, f"{missing}: add their ids to `not_to_be_asked`, apps/matching/exclusions.py"

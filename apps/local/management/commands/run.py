@@ -3,16 +3,20 @@
 import contextlib
 import io
 import json
+import multiprocessing
+import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import django
 from django.conf import settings
 from django.core.cache import cache
 from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, connection
 from redis.exceptions import RedisError
 
 from apps.local import embedded, supervisor
@@ -20,6 +24,33 @@ from apps.local.processes import ServerProblem
 from apps.ops.tasks import BEAT_KEY, WORKER_KEY
 
 FIRST_COMMANDS = (("load_reference", "Loading the reference data"), ("demo", "Making an emergency to try it on"))
+
+
+def apart(work: Callable[[], str]) -> str:
+    """The answer of this work, done in a process of its own, so what it loads does not stay in memory."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+
+    def answer() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        try:
+            sender.send(work())
+        except (supervisor.CannotRun, ServerProblem) as problem:
+            sender.send(problem)
+
+    child = multiprocessing.get_context("fork").Process(target=answer)
+    child.start()
+    sender.close()
+    try:
+        found: str | Exception = receiver.recv()
+    except EOFError:
+        raise supervisor.CannotRun("The tables could not be prepared: see above.") from None
+    finally:
+        child.terminate()
+        child.join()
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 class Command(BaseCommand):
@@ -47,7 +78,7 @@ class Command(BaseCommand):
                     say=self.say,
                 ) as servers,
             ):
-                log_ins = self.prepare()
+                log_ins = apart(self.prepare)
                 self.say("Starting web, worker, beat" + (" and a mail catcher" if settings.EMAIL_IS_CAUGHT else ""))
                 supervisor.supervise(
                     supervisor.processes(
@@ -72,6 +103,7 @@ class Command(BaseCommand):
 
     def prepare(self) -> str:
         """Tables, then reference and demo data, once per database. Returns how to log in."""
+        django.setup()
         try:
             self.say("Bringing the tables up to date")
             call_command("migrate", verbosity=0, interactive=False)
@@ -81,9 +113,6 @@ class Command(BaseCommand):
             raise supervisor.CannotRun(f"The database cannot be used: {str(error).strip()}") from error
         except RedisError as error:
             raise supervisor.CannotRun(f"Redis does not answer: {error}") from error
-        # From here on this process only supervises, and needs no connection.
-        connections.close_all()
-        connection.close_pool()  # type: ignore[attr-defined]  # of PostgreSQL alone; it would keep what was closed
         return log_ins
 
     def load_once(self) -> str:

@@ -27,13 +27,15 @@ class Command(migrate.Command):
     def _until_locks_are_free(self, *args: Any, **options: Any) -> None:
         for pause in PAUSES:
             try:
-                return super().handle(*args, **options)
+                super().handle(*args, **options)
             except OperationalError as error:
                 if not isinstance(error.__cause__, LockNotAvailable):
                     raise
                 self.stderr.write(f"A table is in use; trying again in {pause} s.")
                 time.sleep(pause)
-        return super().handle(*args, **options)
+            else:
+                return
+        super().handle(*args, **options)
 
     def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
         if action in {"apply_start", "unapply_start"}:

@@ -19,7 +19,7 @@ PACK = """
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('matching', '0005_level_of_escalation'),
+        ('matching', '0006_contested_items'),
     ]
 
     operations = [

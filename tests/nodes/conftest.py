@@ -1,0 +1,5 @@
+"""The servers of the nodes."""
+
+from tests.faults.conftest import deployment
+
+__all__ = ["deployment"]
