@@ -10,7 +10,7 @@ from django.db import connection
 from psycopg import connect
 from pytest_django import Settings
 
-pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
