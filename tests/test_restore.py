@@ -25,7 +25,7 @@ from apps.notifications.links import make_link
 from tests.databases import another_database, connected_by, dump, restore
 from tests.factories import DemandFactory, MatchFactory, OfferFactory
 
-pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 
 class People(threading.Thread):

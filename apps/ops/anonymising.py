@@ -125,10 +125,10 @@ Column = models.Field[Any, Any]
 
 
 def anonymise(password: str, *, say: Callable[[str], object]) -> None:
-    """Replace and empty, in a transaction for each table; then delete all documents. Who can log in gets `password`.
+    """Replace and empty, in a transaction for each table; then delete all documents and mails.
 
-    Safe to repeat: a run that was stopped is begun again. PostgreSQL works within its tables, so no row is in memory.
-    Raises what the database raises if the role may not pass over triggers.
+    Who can log in gets `password`. Safe to repeat: a run that was stopped is begun again. PostgreSQL works within its
+    tables, so no row is in memory. Raises what the database raises if the role may not pass over triggers.
     """
     emptied = [apps.get_model(label) for label in EMPTIED]
     pointing = [field for model in emptied for field in _pointing_at(model, but=emptied)]
@@ -152,8 +152,10 @@ def anonymise(password: str, *, say: Callable[[str], object]) -> None:
             rows = _execute(f"UPDATE {_quoted(model._meta.db_table)} SET {changes}", values)  # noqa: S608  # ours
             say(f"{model._meta.label}: {rows} rows")
 
-    if settings.MEDIA_ROOT.exists():
-        shutil.rmtree(settings.MEDIA_ROOT)
+    # Documents, and mails that were caught instead of sent.
+    for folder in (settings.MEDIA_ROOT, settings.VAR_DIR / "mail"):
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def _pointing_at(

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from tests.databases import connected_by
 
-pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
