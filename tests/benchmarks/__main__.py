@@ -103,9 +103,8 @@ def main() -> None:
 def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
     from tests.benchmarks import aged, due, duplicates, idle, ranking
 
-    if (
-        "aged" in options.parts
-    ):  # first: its worlds, and that of `due`, are copies of a database that has only reference data
+    # First, because the worlds of these two are copies of a database that has only reference data.
+    if "aged" in options.parts:
         aged.run(needs=options.aged, posts=options.sweep_posts, seed=options.seed, explain=options.profile)
     if "due" in options.parts:
         due.run(due=options.due, posts=options.sweep_posts, seed=options.seed)
