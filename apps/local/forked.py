@@ -62,7 +62,7 @@ class Child(multiprocessing.get_context("fork").Process):  # type: ignore[misc] 
 class Forked(Process):
     """A process that is forked and executes no command."""
 
-    work: Callable[[], int | None] = int
+    work: Callable[[], int | None] = lambda: None
 
     def spawn(self) -> Any:
         child = Child(self.name, self.work, self.environment)
