@@ -88,7 +88,8 @@ def address(name: str, default: str, schemes: tuple[str, ...], read: Callable[[s
         return value
     try:
         parts = urlsplit(value)
-        _port = parts.port  # raises if it is not a port
+        for host in parts.netloc.rpartition("@")[2].split(","):
+            _port = urlsplit(f"//{host}").port  # raises if it is not a port
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} is not a URL: {error}.") from error
     if parts.scheme not in schemes or not (parts.netloc or parts.path.strip("/")):
@@ -286,12 +287,16 @@ ALIVE = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count"
 def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any]:
     """Django's form of a `postgresql://` URL. Parameters after `?` go to libpq; `host` may be a socket's directory.
 
+    There may be several hosts, as in `a:5432,b:5432`: libpq tries one after the other.
+
     `session` are settings of PostgreSQL. They go with the start of each connection, so they cost no query.
     """
     parts = urlsplit(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     if not parts.path.strip("/"):
         raise ImproperlyConfigured("DATABASE_URL names no database.")
+    hosts = [urlsplit(f"//{host}") for host in parts.netloc.rpartition("@")[2].split(",")]
+    ports = [str(host.port or "") for host in hosts]
     said = [options.get("options", ""), *(f"-c {name}={value}" for name, value in session.items())]
     if any(said):
         options["options"] = " ".join(filter(None, said))
@@ -300,8 +305,8 @@ def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": options.pop("host", parts.hostname or ""),
-        "PORT": str(parts.port or ""),
+        "HOST": options.pop("host", ",".join(host.hostname or "" for host in hosts)),
+        "PORT": ",".join(ports) if any(ports) else "",
         "CONN_MAX_AGE": 0,  # the pool keeps connections; keeping them twice would leak them
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"connect_timeout": "5", **ALIVE, **options},
@@ -385,6 +390,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 2000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "apps.ops.beat:LeasedScheduler"
 
 
 # --- People -----------------------------------------------------------------------------------------------------------

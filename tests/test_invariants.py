@@ -11,6 +11,7 @@ from apps.demands.models import Demand
 from apps.fulfilment import services as fulfilment
 from apps.matching import services as matching
 from apps.matching.models import Match
+from apps.ops.invariants import INVARIANTS, broken_invariants, untold, upside_down
 from tests.factories import (
     DemandFactory,
     MatchFactory,
@@ -20,7 +21,6 @@ from tests.factories import (
     member,
     region,
 )
-from tests.invariants import INVARIANTS, broken_invariants, untold, upside_down
 
 pytestmark = pytest.mark.django_db
 

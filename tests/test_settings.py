@@ -145,6 +145,13 @@ def test_a_database_url_is_taken_apart(read: Any) -> None:
     assert database["OPTIONS"]["pool"]["timeout"] == 5
 
 
+def test_a_database_may_have_several_hosts(read: Any) -> None:
+    url = "postgresql://me:p%40ss@one:5432,two:5433/name?target_session_attrs=read-write"
+    database = read(DATABASE_URL=url)["DATABASES"]["default"]
+    assert (database["HOST"], database["PORT"], database["USER"]) == ("one,two", "5432,5433", "me")
+    assert database["OPTIONS"]["target_session_attrs"] == "read-write"
+
+
 def test_a_connection_notices_that_the_other_machine_is_gone(read: Any) -> None:
     options = read(DATABASE_URL="postgresql://me@host/name?tcp_user_timeout=9000")["DATABASES"]["default"]["OPTIONS"]
     assert (options["keepalives_idle"], options["tcp_user_timeout"]) == ("10", "9000")

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
-from psycopg import connect
 from pytest_django import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -17,35 +15,18 @@ from apps.demands.models import Demand
 from apps.fulfilment.models import Order
 from apps.matching.models import Match
 from apps.matching.search import offer_index
+from apps.ops.invariants import broken_invariants
 from apps.supply.models import OfferChange
 from tests import releases
-from tests.invariants import broken_invariants
-
-NAME = "cosmomatch_upgraded"
+from tests.databases import another_database
 
 
 @pytest.fixture
 def empty_database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
-    """A database of its own, which Django's connection goes to meanwhile. Gives what psycopg connects by."""
-    settings = connection.settings_dict
-    ours = settings["NAME"]
-    with django_db_blocker.unblock():
-        parameters = connection.get_connection_params()
-        connected = {key: parameters[key] for key in ("host", "port", "user", "password") if parameters.get(key)}
-        connection.close()
-        with connect(**connected, dbname=ours, autocommit=True) as server:
-            server.execute(f"DROP DATABASE IF EXISTS {NAME}")
-            server.execute(f"CREATE DATABASE {NAME}")
-            settings["NAME"] = NAME
-            try:
-                yield connected | {"dbname": NAME}
-            finally:
-                connection.close()
-                settings["NAME"] = ours
-                server.execute(f"DROP DATABASE {NAME}")
+    with django_db_blocker.unblock(), another_database() as connected:
+        yield connected
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("version", releases.all_versions())
 def test_a_released_version_comes_up_to_date(
     version: str, empty_database: dict[str, Any], settings: Settings, tmp_path: Path

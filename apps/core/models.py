@@ -192,3 +192,24 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} {self.target_type} {self.target_id}"
+
+
+class Restore(models.Model):
+    """A time at which the database was put back to an earlier state (`manage.py after_restore`).
+
+    What was told before it may be about rows that are gone, and whose keys were given again to others.
+    """
+
+    restored_at = models.DateTimeField(_("restored"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("restore")
+        verbose_name_plural = _("restores")
+
+    def __str__(self) -> str:
+        return self.restored_at.isoformat()
+
+    @classmethod
+    def since(cls, moment: dt.datetime) -> bool:
+        """Whether the database was restored after this moment."""
+        return cls.objects.filter(restored_at__gt=moment).exists()

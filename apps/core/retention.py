@@ -16,7 +16,7 @@ def delete_in_batches(rows: QuerySet[Any], *, batch: int = BATCH, seconds: float
     transaction of its own: nobody waits long for it, and it keeps no dead rows of others.
     """
     until = time.monotonic() + seconds
-    deleted = 0
+    deleted: int = 0
     while True:
         # Keys first, as a DELETE has no LIMIT.
         keys = list(rows.values_list("pk", flat=True)[:batch])

@@ -24,6 +24,7 @@ from apps.accounts.models import User
 from apps.catalogue.models import Item, Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
+from apps.core.models import Restore
 from apps.core.postgresql.connections import waiting_at_most
 from apps.core.retention import SECONDS, delete_in_batches
 from apps.exports import workbook
@@ -156,10 +157,10 @@ def _first_and_rest(dataset: ExportDataset, rows: QuerySet[Any]) -> list[QuerySe
 
 
 def _refuse_what_is_forgotten(dataset: ExportDataset, since: dt.datetime) -> None:
-    """Raise `delta_too_old` where a tombstone since then may be deleted: the copy would keep a row that left."""
+    """Raise `delta_too_old` where a copy would keep what left: a tombstone is deleted, or the data was restored."""
     kept_from = timezone.now() - KEEP_TOMBSTONES
     old = Tombstone.objects.filter(dataset=dataset.name, updated_at__gte=since, updated_at__lt=kept_from)
-    if since < kept_from and old.exists():
+    if (since < kept_from and old.exists()) or Restore.since(since):
         raise RuleViolation(
             "delta_too_old",
             _("It is not known any more what left since then. Pull everything anew, without updated_since."),

@@ -31,10 +31,10 @@ IMPORTED = (
 )
 
 
-class Child(multiprocessing.get_context("fork").Process):  # type: ignore[name-defined,misc]  # made at run time
+class Child(multiprocessing.get_context("fork").Process):  # type: ignore[misc]  # made at run time
     """One of the program's processes. To its supervisor it looks like a `Popen`."""
 
-    def __init__(self, name: str, work: Callable[[], object], environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str, work: Callable[[], int | None], environment: Mapping[str, str]) -> None:
         super().__init__(name=name)
         self.work = work
         self.environment = environment
@@ -62,7 +62,7 @@ class Child(multiprocessing.get_context("fork").Process):  # type: ignore[name-d
 class Forked(Process):
     """A process that is forked and executes no command."""
 
-    work: Callable[[], object] = sys.exit
+    work: Callable[[], int | None] = lambda: None
 
     def spawn(self) -> Any:
         child = Child(self.name, self.work, self.environment)
@@ -86,7 +86,7 @@ def adopt(environment: Mapping[str, str]) -> None:
                 del connections[alias]
 
 
-def work_on(name: str, *queues: str, **options: Any) -> object:
+def work_on(name: str, *queues: str, **options: Any) -> int | None:
     from celery import current_app as app
 
     worker = app.Worker(
@@ -99,21 +99,25 @@ def work_on(name: str, *queues: str, **options: Any) -> object:
         **options,
     )
     worker.start()
-    return worker.exitcode
+    code: int | None = worker.exitcode
+    return code
 
 
-def beat() -> object:
+def beat() -> None:
     from celery import current_app as app
 
-    # All intervals are short, so beat need not remember anything on disk.
-    return app.Beat(scheduler_cls="celery.beat:Scheduler", quiet=True).run()
+    app.Beat(quiet=True).run()
 
 
-def serve(listener: int) -> object:
+def serve(listener: int) -> None:
     from gunicorn.app.wsgiapp import WSGIApplication
 
     sys.argv = ["gunicorn", "-c", "python:apps.ops.web", "-b", f"fd://{listener}", "cosmomatch.wsgi"]
-    return WSGIApplication(prog="gunicorn").run()
+    WSGIApplication(prog="gunicorn").run()
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
 
 
 def main(workers: int, listener: int | None = None) -> None:
@@ -154,7 +158,7 @@ def main(workers: int, listener: int | None = None) -> None:
             is_ready=lambda: True,
             when_ready=lambda: None,
             mend_servers=lambda: None,
-            say=lambda text: sys.stdout.write(f"{text}\n"),
+            say=say,
             stop=stop,
         )
 

@@ -3,10 +3,14 @@
 A link acts as the user it was made for, without a log-in. Its page shows what will happen (GET). On POST it calls
 `use_link` and the service of the action, in one transaction. The edge knows which service that is and checks that the
 user may still do it, because this app knows neither needs nor offers.
+
+A link bears the moment of its message. A row that is younger is not the one that the message told of: its key was given
+again after the database was restored. The edge asks `link.is_about`.
 """
 
 import datetime as dt
 import hashlib
+import math
 import secrets
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.core.errors import RuleViolation
+from apps.core.models import Restore, TimeStamped
 from apps.notifications.models import UsedLink
 
 _SALT: Final = "apps.notifications.links"
@@ -53,11 +58,24 @@ class OneClickLink:
     target_id: int
     user: User
     expires_at: dt.datetime
+    told_at: dt.datetime
     digest: str
 
+    def is_about(self, row: TimeStamped) -> bool:
+        """Whether the message could tell of this row."""
+        return row.created_at <= self.told_at
 
-def make_link(action: str, target_id: int, user: User, expires_at: dt.datetime, *, nonce: str = "") -> str:
-    """The absolute URL of a one-click answer.
+
+def make_link(
+    action: str,
+    target_id: int,
+    user: User,
+    expires_at: dt.datetime,
+    *,
+    nonce: str = "",
+    told_at: dt.datetime | None = None,
+) -> str:
+    """The absolute URL of a one-click answer, for a message that was written at `told_at`, or now.
 
     A message that is sent again passes the same `nonce` and gets the same link, which still works only once.
     """
@@ -68,6 +86,8 @@ def make_link(action: str, target_id: int, user: User, expires_at: dt.datetime, 
         # Whole seconds keep the link short.
         int(expires_at.timestamp()),
         nonce or secrets.token_urlsafe(9),
+        # Upwards: the row and its message may be of the same second.
+        math.ceil((told_at or timezone.now()).timestamp()),
     ]
     return f"{settings.SITE_URL}/a/{_signer().sign_object(payload)}/"
 
@@ -79,12 +99,14 @@ def read_link(signed: str, *, now: dt.datetime | None = None) -> OneClickLink:
     if len(signed) > _LONGEST:
         raise invalid
     try:
-        action, target_id, user_id, expires, nonce = _signer().unsign_object(signed)
+        action, target_id, user_id, expires, nonce, *told = _signer().unsign_object(signed)
         link = OneClickLink(
             action=OneClickAction(action),
             target_id=int(target_id),
             user=User.objects.get(pk=user_id, is_active=True),
             expires_at=dt.datetime.fromtimestamp(expires, dt.UTC),
+            # Links of version 0.2.0 do not say it.
+            told_at=dt.datetime.fromtimestamp(told[0] if told else expires, dt.UTC),
             # The expiry is not in it: two links that differ only in their expiry are one answer.
             digest=hashlib.sha256(f"{action}:{target_id}:{user_id}:{nonce}".encode()).hexdigest(),
         )
@@ -94,6 +116,9 @@ def read_link(signed: str, *, now: dt.datetime | None = None) -> OneClickLink:
     # First whether it was used: a person who has answered learns that, and not that the time is over.
     if UsedLink.objects.filter(digest=link.digest).exists():
         raise _used()
+    if Restore.since(link.told_at):
+        text = _("The data of this site was restored since this link was sent. Log in to see how things stand now.")
+        raise RuleViolation("link_expired", text, status=410)
     if link.expires_at <= now:
         raise RuleViolation("link_expired", _("This link has expired. Log in to see how things stand now."), status=410)
     return link

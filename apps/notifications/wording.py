@@ -79,7 +79,7 @@ def one_click(context: Context, action: str, target_id: int, until: dt.datetime 
         return ""
     expires_at = until or message.created_at + links.LASTS
     # The nonce comes from the message, so a mail that is sent twice holds the same link, which works once.
-    url = links.make_link(action, target_id, user, expires_at, nonce=message.uid.hex[:16])
+    url = links.make_link(action, target_id, user, expires_at, nonce=message.uid.hex[:16], told_at=message.created_at)
     return button(context, url, str(links.OneClickAction(action).label))
 
 

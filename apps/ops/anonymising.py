@@ -34,7 +34,7 @@ KEPT: Final = {
     "core.AuditEntry": "event target_type target_id",
     "demands.Demand": "reference",
     "duplicates.DuplicateProposal": "findings",
-    "duplicates.OrganisationMerge": "moved",
+    "duplicates.OrganisationMerge": "moved suspended",
     "exports.Publication": "sums behind",
     "exports.RegionSums": "sums",
     "exports.Tombstone": "dataset region",
@@ -126,15 +126,22 @@ Column = models.Field[Any, Any]
 
 
 def anonymise(password: str, *, say: Callable[[str], object]) -> None:
-    """Replace and empty, in a transaction for each table; then delete all documents. Who can log in gets `password`.
+    """Replace and empty, in a transaction for each table; then delete all documents and mails.
 
-    Safe to repeat: a run that was stopped is begun again. PostgreSQL works within its tables, so no row is in memory.
-    Raises what the database raises if the role may not pass over triggers.
+    Who can log in gets `password`. Safe to repeat: a run that was stopped is begun again. PostgreSQL works within its
+    tables, so no row is in memory. Raises what the database raises if the role may not pass over triggers.
     """
     emptied = [apps.get_model(label) for label in EMPTIED]
-    # In one statement: with TRUNCATE, tables that point at each other go together.
-    tables = ", ".join(_quoted(model._meta.db_table) for model in emptied)
+    pointing = [field for model in emptied for field in _pointing_at(model, but=emptied)]
+    for field in pointing:
+        _execute(f"UPDATE {_quoted(field.model._meta.db_table)} SET {_quoted(field.column)} = NULL")  # noqa: S608  # ours
+    # In one statement: with TRUNCATE, tables that point at each other go together, and nothing may point at them.
+    pointed_at = {field.related_model for field in pointing}
+    tables = ", ".join(_quoted(model._meta.db_table) for model in emptied if model not in pointed_at)
     _execute(f"TRUNCATE {tables}")
+    for model in emptied:
+        if model in pointed_at:
+            _execute(f"DELETE FROM {_quoted(model._meta.db_table)}")  # noqa: S608  # ours
     say(f"{len(emptied)} tables were emptied.")
 
     values = {"password": make_password(password)}
@@ -146,8 +153,19 @@ def anonymise(password: str, *, say: Callable[[str], object]) -> None:
             rows = _execute(f"UPDATE {_quoted(model._meta.db_table)} SET {changes}", values)  # noqa: S608  # ours
             say(f"{model._meta.label}: {rows} rows")
 
-    if settings.MEDIA_ROOT.exists():
-        shutil.rmtree(settings.MEDIA_ROOT)
+    # Documents, and mails that were caught instead of sent.
+    for folder in (settings.MEDIA_ROOT, settings.VAR_DIR / "mail"):
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def _pointing_at(
+    model: type[models.Model], *, but: list[type[models.Model]]
+) -> Iterator["models.ForeignKey[Any, Any]"]:
+    """The columns of other tables that hold keys of this one."""
+    for relation in model._meta.get_fields(include_hidden=True):
+        if isinstance(relation, models.ManyToOneRel) and relation.related_model not in but:
+            yield relation.field
 
 
 def _execute(statement: str, values: dict[str, str] | None = None) -> int:

@@ -81,8 +81,13 @@ def _locked(report: AbuseReport, seen: dt.datetime | None) -> AbuseReport:
     """The report as it is now, for the rest of the transaction. Raises `state_changed` if that is not as `seen`."""
     current = AbuseReport.objects.select_for_update(of=["self"]).select_related("accused__region").get(pk=report.pk)
     if seen is not None and current.updated_at != seen:
-        raise RuleViolation("state_changed", _("This report has just changed. Read it and try again."))
+        raise changed()
     return current
+
+
+def changed() -> RuleViolation:
+    """What somebody is told who decides on what is not so any more."""
+    return RuleViolation("state_changed", _("This report has just changed. Read it and try again."))
 
 
 def _check_reason(decision: str) -> None:

@@ -46,6 +46,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--twins", type=int, default=150, help="of them those that score every offer (150)")
     parser.add_argument("--aged", type=int, default=300_000, help="needs of the aged market (300000)")
     parser.add_argument("--due", type=int, default=10_000, help="needs that fall due at once; also try 100000 (10000)")
+    parser.add_argument("--groups", type=int, default=200, help="contested groups of the allocation (200)")
+    parser.add_argument("--group-needs", type=int, default=200, help="needs, and offers, of each (200)")
+    parser.add_argument("--huge", type=int, nargs=2, default=(43_000, 113_000), help="of one huge group (43000 113000)")
+    parser.add_argument("--budget", type=float, default=20, help="seconds that a group may take (20)")
+    parser.add_argument("--one", type=int, default=10_000, help="needs of one item, method beside method (10000)")
+    parser.add_argument("--many", type=int, default=100_000, help="needs of many items, method beside method (100000)")
     parser.add_argument("--seed", type=int, default=2020)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the servers' data stays, and is used again")
     parser.add_argument("--profile", action="store_true", help="print where Python spends the sweep's time")
@@ -103,9 +109,8 @@ def main() -> None:
 def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
     from tests.benchmarks import aged, due, duplicates, idle, ranking
 
-    if (
-        "aged" in options.parts
-    ):  # first: its worlds, and that of `due`, are copies of a database that has only reference data
+    # First, because the worlds of these two are copies of a database that has only reference data.
+    if "aged" in options.parts:
         aged.run(needs=options.aged, posts=options.sweep_posts, seed=options.seed, explain=options.profile)
     if "due" in options.parts:
         due.run(due=options.due, posts=options.sweep_posts, seed=options.seed)
@@ -120,7 +125,7 @@ def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) ->
 
 
 def in_the_market(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import allocation, backtest, board, commits, exports, flow, rough, sweep, world
+    from tests.benchmarks import allocation, backtest, board, commits, exports, flow, groups, rough, sweep, world
 
     size = world.Size(options.offers, options.suppliers, options.hospitals)
     market, hospitals = world.build(size, options.seed)
@@ -138,7 +143,8 @@ def in_the_market(options: argparse.Namespace, var: Path, mail_port: int, began:
             if "burst" in options.parts:
                 flow.run(market, hospitals, mails, posts=options.posts, every=0)
     if "allocation" in options.parts:
-        allocation.run()
+        allocation.run(one=options.one, many=options.many, part=3_000 if options.one else 0)
+        groups.run(groups=options.groups, needs=options.group_needs, huge=options.huge, seconds=options.budget)
     if "backtest" in options.parts:
         backtest.run()
     if "export" in options.parts:

@@ -1,6 +1,5 @@
 """Fills a database with an aged market (`aged.sql`), and does what the tasks would have done since."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from psycopg import sql
 
 from apps.accounts.models import Organisation
 from apps.duplicates import search
+from apps.matching.models.reasons import packed
 from apps.matching.scoring import terms
 from apps.matching.search import offer_index
 from tests.benchmarks.world import market
@@ -57,7 +57,7 @@ def _list_wares(seed: int) -> None:
             {"name": term.name, "value": _VALUES.get(term.name), "score": 0.6, "weight": term.default_weight}
             for term in terms.registered()
         ]
-        cursor.execute("CREATE TEMP TABLE reasons AS SELECT %s::jsonb AS terms", [json.dumps(known)])
+        cursor.execute("CREATE TEMP TABLE reasons AS SELECT %s::text AS terms", [packed(known)])
 
 
 @contextmanager

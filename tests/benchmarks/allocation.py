@@ -47,7 +47,7 @@ def _rounds(count: int) -> Callable[[], bool]:
     return lambda: next(left, True)
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The most memory that this process had. What `getrusage` says goes on from the process that started it."""
     status = Path("/proc/self/status")
     if not status.exists():
@@ -121,7 +121,7 @@ def child(options: argparse.Namespace) -> None:
         total["cpu"] += time.process_time() - cpu
         total["wall"] += time.perf_counter() - wall
         figures = _figures(solution)
-        total["memory"] = _peak_mb()
+        total["memory"] = peak_mb()
         cpu = time.process_time()
         outcome.explain(solution, contested.RULES)
         total["told"] += time.process_time() - cpu

@@ -14,7 +14,7 @@ from apps.accounts.models import User
 from apps.accounts.services import issue_token
 from apps.local import supervisor
 from tests.benchmarks.figures import row
-from tests.benchmarks.rough import ask, measured
+from tests.benchmarks.rough import ask, measured, web_server
 from tests.factories import DemandFactory, member
 
 GOAL: Final = 1_000  # answers a second
@@ -53,11 +53,10 @@ def run(var: Path, mail_port: int) -> None:
 
 @contextmanager
 def serving(var: Path, mail_port: int) -> Iterator[tuple[int, Callable[[], float]]]:
-    """The web server by the command line of `make run`; yields its port, and how long its processes have worked."""
+    """The web server by the command line of a deployment; yields its port, and how long its processes have worked."""
     listener = supervisor.take_port(supervisor.free_port())
     port = int(listener.getsockname()[1])
-    group = supervisor.processes(listener, workers=1, mail_port=mail_port, var=var)
-    [web] = [process for process in group if process.name == "web"]
+    web = web_server(listener, var, mail_port)
     web.start(time.monotonic())
     try:
         while ask(port, "GET", "/healthz", {}) != 200:

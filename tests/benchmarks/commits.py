@@ -28,6 +28,7 @@ from django.utils import timezone
 from apps.demands.models import Demand
 from apps.matching.holds.commit import COMMIT, COMMIT_ONE, KEPT, HoldRequest, commit_holds
 from apps.matching.models import Match
+from apps.matching.models.reasons import packed
 from apps.supply.models import Offer
 from tests.benchmarks.allocation import against
 from tests.benchmarks.figures import median_time, milliseconds, quantile, row
@@ -71,7 +72,7 @@ STATEMENTS: Final = {
         RETURNING id""",  # noqa: S608  our own names
     "bare_together": f"""
         INSERT INTO matching_match {_ROW}
-        SELECT need_id, offer_id, quantity, {_NAMES.replace("terms", "terms::jsonb")}, 'held', '', ''
+        SELECT need_id, offer_id, quantity, {_NAMES}, 'held', '', ''
         FROM jsonb_populate_recordset(NULL::matching_hold_request, %(requests)s::jsonb)
         RETURNING id""",  # noqa: S608  our own names
     "lock_need": """
@@ -220,7 +221,7 @@ def stage(market: Market, hospitals: Hospitals, hot: int) -> Stage:
         "quantity": 1,
         "rank": 1,
         "score": 0.712345,
-        "terms": json.dumps(TERMS),
+        "terms": packed(TERMS),
         "policy_version": 1,
         "is_substitute": False,
         "tier": 1,

@@ -3,6 +3,7 @@
 import os
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,13 +27,15 @@ def run(seconds: int = 120) -> None:
             time.sleep(SETTLES)
             pids = [group.pid, *descendants(group.pid)]
             with psycopg.connect(embedded.database_url(var), autocommit=True) as own:
-                spent, committed, began = _processor_seconds(pids), _commits(own), time.monotonic()
+                before, committed, began = _processor_seconds(pids), _commits(own), time.monotonic()
                 time.sleep(seconds)
                 took = time.monotonic() - began
-                of_a_core = (_processor_seconds(pids) - spent) / took
+                # Servants of PostgreSQL come and go. Those that are gone had next to nothing to do.
+                after = _processor_seconds(list(before))
+                of_a_core = sum(after[pid] - before[pid] for pid in after) / took
                 transactions = (_commits(own) - committed) / took
-            megabytes = sum(map(_megabytes, pids))
-    print(f"\nNothing to do, for {took:.0f} s: {len(pids)} processes, load {os.getloadavg()[0]:.1f}")
+            megabytes = sum(map(_megabytes, after))
+    print(f"\nNothing to do, for {took:.0f} s: {len(after)} processes, load {os.getloadavg()[0]:.1f}")
     for what, value, most in (
         ("of a core, in per cent", of_a_core * 100, MOST_OF_A_CORE * 100),
         ("transactions a second", transactions, MOST_TRANSACTIONS),
@@ -41,10 +44,15 @@ def run(seconds: int = 120) -> None:
         row(what, f"{value:,.1f}", f"at most {most:.0f}{'' if value <= most else ': MISSED'}")
 
 
-def _processor_seconds(pids: list[int]) -> float:
-    # User and system time are the 14th and 15th field; the second one is a name that may hold spaces.
-    fields = [Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split() for pid in pids]
-    return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
+def _processor_seconds(pids: list[int]) -> dict[int, float]:
+    """By process; those that have ended are left out."""
+    found = {}
+    for pid in pids:
+        with suppress(OSError):
+            # User and system time are the 14th and 15th field; the second one is a name that may hold spaces.
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            found[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def _megabytes(pid: int) -> float:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +26,25 @@ PATIENCE = 10.0  # seconds
 LONG = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 
 
+def web_server(listener: socket.socket, var: Path, mail_port: int) -> supervisor.Process:
+    """The web server by the command line of a deployment."""
+    metrics = var / "metrics"
+    metrics.mkdir(exist_ok=True)
+    return supervisor.Process(
+        "web",
+        [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            *("-c", "python:apps.ops.web"),
+            f"-bfd://{listener.fileno()}",
+            "cosmomatch.wsgi",
+        ],
+        {"EMAIL_PORT": str(mail_port), "PROMETHEUS_MULTIPROC_DIR": str(metrics)},
+        [listener.fileno()],
+    )
+
+
 def run(var: Path, mail_port: int) -> None:
     print(f"\n200 slow senders, 50 slow readers, 8 full exports, load {os.getloadavg()[0]:.1f}")
     need = DemandFactory.create()
@@ -40,8 +60,7 @@ def run(var: Path, mail_port: int) -> None:
 
     listener = supervisor.take_port(supervisor.free_port())
     port = int(listener.getsockname()[1])
-    group = supervisor.processes(listener, workers=1, mail_port=mail_port, var=var)
-    [web] = [process for process in group if process.name == "web"]
+    web = web_server(listener, var, mail_port)
     web.start(time.monotonic())
     asked: dict[str, Callable[[], int]] = {
         "/healthz": lambda: ask(port, "GET", "/healthz", {}),

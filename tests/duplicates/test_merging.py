@@ -23,6 +23,7 @@ from apps.fulfilment import services as fulfilment
 from apps.matching.services import sweep
 from apps.notifications.models import Message, WebhookEndpoint
 from apps.notifications.services import add_webhook, queue_pending_notices
+from apps.ops.invariants import INVARIANTS
 from apps.supply.models import Offer
 from tests.factories import (
     DemandFactory,
@@ -36,7 +37,6 @@ from tests.factories import (
     member,
     region,
 )
-from tests.invariants import INVARIANTS
 
 pytestmark = pytest.mark.django_db
 

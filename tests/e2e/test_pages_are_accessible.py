@@ -111,6 +111,7 @@ def test_pages_of_a_hospital(
     pages_for(
         browser, live_server, width, buyer,
         ["/account/", "/notifications/", "/account/tokens/", "/account/sessions/", "/account/email/"],
+        with_axe=IN_FULL,
     )  # fmt: skip
     pages_for(
         browser, live_server, width, buyer,

@@ -20,7 +20,6 @@ import psycopg
 from redis import Redis
 
 from apps.local import embedded
-from apps.local.binaries import postgres_binaries
 from tests.local.processes import descendants, eventually, program
 
 CELERY = ("-m", "celery", "-A", "cosmomatch", "--quiet")
@@ -175,22 +174,3 @@ class Deployment:
             yield
         finally:
             self.redis.config_set("maxmemory", 0)
-
-
-def copy_of_tables(**connected: Any) -> bytes:
-    """The test database as `pg_dump` writes it: a hundred migrations would take a minute."""
-    return subprocess.run(
-        [
-            postgres_binaries(None).path / "pg_dump",
-            "--format=custom",
-            "--no-owner",
-            psycopg.conninfo.make_conninfo(**connected),
-        ],
-        stdout=subprocess.PIPE,
-        check=True,
-    ).stdout
-
-
-def restore(dump: bytes, url: str) -> None:
-    command = [str(postgres_binaries(None).path / "pg_restore"), "--no-owner", "--exit-on-error", f"--dbname={url}"]
-    subprocess.run(command, input=dump, check=True)

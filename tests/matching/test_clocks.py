@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from celery import Task
@@ -88,7 +89,7 @@ def test_a_batch_reads_as_many_rows_however_many_wait_behind_it() -> None:
     )
 
     def read() -> list[int]:
-        return [rows_read(lambda look=look, clock=clock: list(look().order_by(clock)[:5])) for clock, look in looks]
+        return [rows_read(partial(list, look().order_by(clock)[:5])) for clock, look in looks]
 
     crowd(10)
     few = read()

@@ -19,6 +19,7 @@ from apps.matching.holds.plans import Done
 from apps.matching.loading import load_contest, load_rules
 from apps.matching.models import Match, MatchState
 from apps.notifications.models import Message, Notification
+from apps.ops.invariants import broken_invariants
 from apps.policy.models import Policy
 from tests.factories import (
     DemandFactory,
@@ -30,7 +31,6 @@ from tests.factories import (
     member,
     region,
 )
-from tests.invariants import broken_invariants
 
 pytestmark = pytest.mark.django_db
 

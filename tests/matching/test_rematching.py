@@ -18,6 +18,7 @@ from apps.demands import services as demands
 from apps.demands.models import Demand, QuantityKind
 from apps.matching import services as matching
 from apps.matching.models import Escalation, Match, MatchState
+from apps.ops.invariants import broken_invariants, untold
 from apps.supply.models import Offer
 from tests.factories import (
     CALL_BACK,
@@ -26,7 +27,6 @@ from tests.factories import (
     region,
     standard_of,
 )
-from tests.invariants import broken_invariants, untold
 from tests.matching.rematching import (
     SHENZHEN,
     WUHAN,

@@ -69,7 +69,7 @@ class Nodes:
             command: tuple[str, ...] = ("-m", "gunicorn", "-c", "python:apps.ops.web", "cosmomatch.wsgi")
             environment |= {"WEB_BIND": f"{address}:8000", "WEB_PROCESSES": "1", "WEB_THREADS": "2"}
         elif name in BEATS:
-            command = (*CELERY, "beat", "--schedule", str(var / "schedule"))
+            command = (*CELERY, "beat")
         else:
             command = (*CELERY, "worker", "--without-gossip", "--without-mingle", "-P", "solo", "-n", f"{name}@%h")
             environment["PROCESS"] = "worker"

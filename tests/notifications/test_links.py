@@ -6,14 +6,16 @@ from threading import Barrier
 
 import pytest
 from django.conf import settings
+from django.core import signing
 from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.core.errors import RuleViolation
+from apps.core.models import Restore
 from apps.notifications.links import OneClickAction, make_link, read_link, use_link
 from apps.notifications.models import UsedLink
-from tests.factories import UserFactory
+from tests.factories import DemandFactory, UserFactory
 
 
 def signed(url: str) -> str:
@@ -134,3 +136,33 @@ def test_of_eight_clicks_at_once_one_counts() -> None:
 
     assert sorted(results) == ["done", *["link_used"] * 7]
     assert UsedLink.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_link_is_about_no_row_that_is_younger_than_its_message(buyer: User) -> None:
+    demand = DemandFactory.create()
+    before = demand.created_at - dt.timedelta(seconds=2)
+
+    assert read_link(signed(make_link("demand.confirm", demand.pk, buyer, soon()))).is_about(demand)
+    assert not read_link(signed(make_link("demand.confirm", demand.pk, buyer, soon(), told_at=before))).is_about(demand)
+
+
+@pytest.mark.django_db
+def test_a_link_from_before_a_restore_is_over(buyer: User) -> None:
+    text = signed(make_link("demand.confirm", 1, buyer, soon(), told_at=timezone.now() - dt.timedelta(seconds=2)))
+    Restore.objects.create()
+
+    with pytest.raises(RuleViolation) as caught:
+        read_link(text)
+
+    assert (caught.value.code, caught.value.status) == ("link_expired", 410)
+
+
+@pytest.mark.django_db
+def test_a_link_of_the_first_release_still_works(buyer: User) -> None:
+    until = soon().replace(microsecond=0)
+    payload = ["demand.confirm", 42, buyer.pk, int(until.timestamp()), "nonce"]
+
+    link = read_link(signing.Signer(sep=".", salt="apps.notifications.links").sign_object(payload))
+
+    assert (link.target_id, link.told_at) == (42, until)

@@ -10,7 +10,9 @@ from django.db import connection
 from psycopg import connect
 from pytest_django import Settings
 
-pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
+from tests.databases import connected_by
+
+pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
@@ -22,8 +24,7 @@ def migration(settings: Settings) -> Iterator[None]:
 
 
 def test_a_change_of_a_table_behind_a_long_reader_stops_nobody(migration: None) -> None:
-    parameters = connection.get_connection_params()
-    to = {key: parameters[key] for key in ("dbname", "host", "port", "user", "password") if parameters.get(key)}
+    to = connected_by()
     stop, waits = threading.Event(), [0.0]
 
     def read_long() -> None:

@@ -230,6 +230,16 @@ def test_a_request_that_is_over_says_what_became_of_it(
     assert not Order.objects.exists()
 
 
+def test_a_link_answers_for_no_row_that_got_its_key_later(client: Client, supplier: User, match: Match) -> None:
+    """After a restore the keys of rows that were lost are given again."""
+    before = match.created_at - dt.timedelta(seconds=2)
+    soon = timezone.now() + dt.timedelta(hours=1)
+    url = urlsplit(make_link("match.accept", match.pk, supplier, soon, told_at=before)).path
+
+    assert (client.get(url).status_code, client.post(url).status_code) == (410, 410)
+    assert not Order.objects.exists()
+
+
 def test_a_target_that_is_gone_is_no_error(client: Client, supplier: User) -> None:
     url = urlsplit(make_link("match.accept", 10**9, supplier, timezone.now() + dt.timedelta(hours=1))).path
 

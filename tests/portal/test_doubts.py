@@ -1,13 +1,16 @@
 """A doubtful offer on its way: the question on its page, the list of the desk, approval and return, on every edge."""
 
+import datetime as dt
+
 import pytest
 from django.test import Client
 
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Item
+from apps.matching.escalation import escalate_due
 from apps.supply.models import Offer, OfferState
 from apps.supply.services import create_offer, publish_offer
-from tests.factories import OfferFactory
+from tests.factories import OfferFactory, OrganisationFactory
 from tests.portal.conftest import Login, queries
 
 pytestmark = pytest.mark.django_db
@@ -52,6 +55,21 @@ def test_the_writer_is_asked_and_a_coordinator_looks(
     desk.post(f"/desk/offers/{offer.pk}/publish/")
     offer.refresh_from_db()
     assert offer.state == OfferState.PUBLISHED
+
+
+def test_the_desk_reads_to_whom_an_offer_was_escalated(
+    supplier: User, maker: Organisation, desk: Client, mask: Item
+) -> None:
+    office = OrganisationFactory.create(kind="coordinator", region=maker.region, name="Office of the city")
+    offer = held(maker, mask, supplier)
+    assert "Not escalated." in desk.get(f"/desk/offers/{offer.pk}/").text
+    assert offer.escalates_at
+    escalate_due(now=offer.escalates_at + dt.timedelta(hours=1))
+    [escalation] = offer.escalations.all()
+    assert escalation.organisation != office
+    page = desk.get(f"/desk/offers/{offer.pk}/").text
+    assert f"Escalated to {escalation.organisation.name}" in page
+    assert "Will be escalated" in page
 
 
 def test_an_amendment_is_asked_about_on_its_page(

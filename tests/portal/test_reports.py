@@ -51,6 +51,29 @@ def test_a_report_goes_to_the_desk_and_its_decision_to_both_sides(
     assert "Read why, and object" in theirs.get(f"/supply/{match.offer_id}/").text
 
 
+def test_the_second_of_two_desks_is_told_that_the_first_has_decided(
+    log_in: Login, buyer: User, desk: Client, match: Match
+) -> None:
+    filed = report(log_in(buyer), match)
+    page = f"/desk/reports/{filed.pk}/"
+    office = OrganisationFactory.create(kind="coordinator", region=region("CN"))
+    other = log_in(member(office, email="other@example.org"))
+    before = other.get(page).context["form"]["seen"].value()
+    shown = desk.get(page).context["form"]["seen"].value()
+
+    # It changed under both: somebody noted more, or decided and the accused objected.
+    AbuseReport.objects.filter(pk=filed.pk).update(note=f"{NOTE} And twigs.")
+    late = desk.post(page, {"measure": "dismiss", "decision": "Nothing.", "seen": shown}, follow=True)
+    assert "has just changed" in late.text
+    assert AbuseReport.objects.get().state == ReportState.OPEN
+
+    shown = desk.get(page).context["form"]["seen"].value()
+    desk.post(page, {"measure": "post", "decision": "Fake.", "seen": shown})
+    late = other.post(page, {"measure": "dismiss", "decision": "Nothing.", "seen": before}, follow=True)
+    assert "has just changed" in late.text
+    assert AbuseReport.objects.get().decision == "Fake."
+
+
 def test_a_manager_objects_and_another_coordinator_lifts_it(
     log_in: Login, buyer: User, supplier: User, maker: Organisation, desk: Client, match: Match
 ) -> None:

@@ -38,11 +38,15 @@ class StatsSerializer(serializers.Serializer[Any]):
 class StatsView(ApiView):
     """Public sums by item and province."""
 
+    # Newspapers and programs of others show the sums, and need no account for it.
     permission_classes = (AllowAny,)
 
     @extend_schema(operation_id="stats_show", responses=StatsSerializer)
     def get(self, _request: Request) -> Response:
         """Show what is needed, offered and received, with the time of counting. Rounded, and renewed once an hour."""
+        # One row: what costs seconds was done when it was published.
         response = Response(published_stats().as_json())
+        # Proxies keep it, and so does each process (apps/ops/copies.py), which then asks neither who calls nor how
+        # often. Every caller gets the same, whatever the token: no row has a number of fewer than three organisations.
         patch_cache_control(response, public=True, **KEPT)
         return response

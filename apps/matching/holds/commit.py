@@ -16,6 +16,8 @@ from typing import Any, Final
 
 from django.db import connection
 
+from apps.matching.models.reasons import packed
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HoldRequest:
@@ -89,8 +91,8 @@ def parameters_of_one(request: HoldRequest) -> dict[str, Any]:
 
 def _row(request: HoldRequest) -> dict[str, Any]:
     """A request as a row of `matching_hold_request`, by the names of its columns."""
-    # `terms` stay text within the document, so PostgreSQL parses them once: when it writes the row.
-    return {name: getattr(request, name) for name in _FACTS} | {"terms": _json(request.terms)}
+    # `terms` are text within the document, as they are in the row.
+    return {name: getattr(request, name) for name in _FACTS} | {"terms": packed(request.terms)}
 
 
 def _json(value: Any) -> str:

@@ -316,8 +316,6 @@ class Migration(migrations.Migration):
             "matching",
             "holds/sql/matching_hold_request.sql",
             "holds/sql/matching_take_back.sql",
-            "holds/sql/matching_hold.sql",
-            "holds/sql/matching_hold_one.sql",
             "search/sql/matching_search.sql",
             "search/sql/matching_best.sql",
         ),

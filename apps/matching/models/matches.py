@@ -1,7 +1,7 @@
 """Matches: an offer put together with a demand."""
 
 import datetime as dt
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.core.models import OrderedUpdateQuerySet, TimeStamped, found_by_either
 from apps.demands.models import Demand
+from apps.matching.models.reasons import ReasonsField
 from apps.supply.models import Offer
 
 
@@ -151,7 +152,7 @@ class Match(TimeStamped):
     quantity_asked = models.BigIntegerField(_("quantity asked for"))
     rank = models.PositiveSmallIntegerField(_("rank"))
     score = models.FloatField(_("score"))
-    terms: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(_("reasons"), default=list)
+    terms = ReasonsField(_("reasons"), default=list)
     policy_version = models.PositiveIntegerField(_("policy version"))
     is_substitute = models.BooleanField(_("substitute"), default=False)
     tier = models.PositiveSmallIntegerField(_("tier"), help_text=_("Of the need, after ageing, when this was decided."))

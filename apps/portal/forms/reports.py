@@ -5,6 +5,7 @@ from typing import Final
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from apps.portal.forms.seen import SeenForm
 from apps.reports.models import Measure, ReportReason
 
 _DISMISS: Final = "dismiss"
@@ -31,7 +32,7 @@ class AppealForm(forms.Form):
     )
 
 
-class _DecisionForm(forms.Form):
+class _DecisionForm(SeenForm):
     decision = forms.CharField(
         label=_("Reason"),
         max_length=500,

@@ -171,7 +171,7 @@ def _answer(request: HttpRequest, link: OneClickLink) -> HttpResponse:
     kind = KINDS[link.action]
     row = kind.rows().filter(pk=link.target_id).first()
     # Rights are looked up now: the link outlives a membership.
-    if row is None or not can(link.user, kind.permission, kind.organisation(row)):
+    if row is None or not link.is_about(row) or not can(link.user, kind.permission, kind.organisation(row)):
         text = _(
             "This link is not valid any more: you may not answer for this organisation. Log in to see what you may do."
         )
@@ -199,7 +199,7 @@ def _answer(request: HttpRequest, link: OneClickLink) -> HttpResponse:
 def _take_back(request: HttpRequest, link: OneClickLink) -> HttpResponse:
     """The page of “This was not me”: the owner of the address that was warned takes the account back."""
     warning = Message.objects.filter(pk=link.target_id, user=link.user, channel=Channel.EMAIL).first()
-    if warning is None or accounts.was_frozen_before(link.user, warning.created_at):
+    if warning is None or not link.is_about(warning) or accounts.was_frozen_before(link.user, warning.created_at):
         text = _("This account was taken back since. Reset the password by the address that it has now.")
         return _page(request, "over", status=410, text=text)
     if request.method != "POST":

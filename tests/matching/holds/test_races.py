@@ -26,6 +26,7 @@ from apps.matching import services as matching
 from apps.matching.allocation.sequential import decide
 from apps.matching.holds.plans import write_plan
 from apps.matching.models import Match, MatchState
+from apps.ops.invariants import broken_invariants, untold
 from apps.supply import quantities
 from apps.supply.amending import amend_offer
 from apps.supply.models import Offer
@@ -38,7 +39,6 @@ from tests.factories import (
     member,
     region,
 )
-from tests.invariants import broken_invariants, untold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

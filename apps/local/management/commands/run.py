@@ -107,6 +107,9 @@ class Command(BaseCommand):
         try:
             self.say("Bringing the tables up to date")
             call_command("migrate", verbosity=0, interactive=False)
+            if settings.PRODUCTION:
+                # There every page, also that of an error, looks for its styles in the list that this makes.
+                call_command("collectstatic", verbosity=0, interactive=False)
             cache.delete_many([BEAT_KEY, WORKER_KEY])  # the marks of an earlier run prove nothing
             log_ins = self.load_once()
         except DatabaseError as error:

@@ -58,7 +58,7 @@ BEGIN
             respond_by, state, decline_reason, decline_note
         )
         SELECT
-            need_id, offer_id, quantity, quantity, rank, score, terms::jsonb, policy_version, is_substitute, tier,
+            need_id, offer_id, quantity, quantity, rank, score, terms, policy_version, is_substitute, tier,
             respond_by, 'held', '', ''
         FROM admissible
         WHERE of_need <= remaining AND of_offer <= free

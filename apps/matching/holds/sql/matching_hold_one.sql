@@ -33,7 +33,7 @@ BEGIN
     )
     VALUES (
         request.need_id, request.offer_id, request.quantity, request.quantity, request.rank, request.score,
-        request.terms::jsonb, request.policy_version, request.is_substitute, request.tier, request.respond_by,
+        request.terms, request.policy_version, request.is_substitute, request.tier, request.respond_by,
         'held', '', ''
     )
     ON CONFLICT (demand_id, offer_id) WHERE state IN ('held', 'standby') DO UPDATE SET

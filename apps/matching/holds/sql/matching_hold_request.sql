@@ -10,7 +10,7 @@ CREATE TYPE matching_hold_request AS (
     quantity bigint,                     -- in base units
     rank smallint,                       -- within the need, from 1
     score double precision,              -- from 0 to 1
-    terms text,                          -- JSON, not parsed before the row is written
+    terms text,                          -- `packed` (models/reasons.py)
     policy_version integer,
     is_substitute boolean,
     tier smallint,                       -- of the need, after ageing; 1 is served first

@@ -41,6 +41,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "returned": last_return(subject),
         "ships_to": destinations(subject.ships_to),
         "today": timezone.localdate(),
+        "escalations": subject.escalations.select_related("organisation").order_by("pk"),
     }
     return render(request, "portal/desk/offer.html", context)
 
