@@ -55,10 +55,10 @@ def test_a_need_that_was_looked_at_late_is_not_stuck_once_it_is_out(desk: Client
     demand = DemandFactory.create()
     office = coordinator.grants[0].organisation
     EscalationFactory.create(demand=demand, organisation=office, for_approval=True)
-    assert desk.get("/desk/").context["waiting"][0]["count"] == 0
+    assert desk.get("/desk/").context["waiting"][0]["count"] == "0"
 
     EscalationFactory.create(demand=demand, organisation=office)
-    assert desk.get("/desk/").context["waiting"][0]["count"] == 1
+    assert desk.get("/desk/").context["waiting"][0]["count"] == "1"
 
 
 def test_the_place_of_delivery_decides_and_is_named(log_in: Login, coordinator: User, province: User) -> None:
