@@ -36,7 +36,7 @@ KEPT: Final = {
     "duplicates.DuplicateProposal": "findings",
     "duplicates.OrganisationMerge": "moved suspended",
     "exports.Publication": "sums behind",
-    "exports.RegionSums": "sums",
+    "exports.RegionSums": "path sums",
     "exports.Tombstone": "dataset region",
     "fulfilment.Order": "currency",
     "matching.Escalation": "tried",

@@ -20,6 +20,7 @@ from apps.demands.decisions import return_demand
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, QuantityKind
 from apps.duplicates.merging import merge_organisations, undo_merge
+from apps.fulfilment import destinations
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, Side
 from apps.matching import escalation, notices
@@ -74,6 +75,7 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
 
     first = Match.objects.held().filter(demand=posted[0]).order_by("pk")[0]
     order = fulfilment.accept_match(first, by=supplier)
+    destinations.amend_demand(first.demand, by=buyer, address="Gate <b>5</b>")
     again = fulfilment.repeat_order(order, by=buyer, quantity=20_000)
     fulfilment.ship_order(again, by=supplier, carrier="SF <Express>", tracking_number="SF1", expected_on=now.date())
     fulfilment.deliver_order(again, by=buyer, quantity_accepted=19_000, quantity_rejected=10, reason="Torn <b>open</b>")
