@@ -70,7 +70,7 @@ log = structlog.get_logger(__name__)
 
 # A worker that dies loses what it claimed after this long. A slow one may lose it, too, and then loses only its work:
 # commits drop what changed meanwhile.
-LEASE: Final = dt.timedelta(seconds=25)
+LEASE: Final = dt.timedelta(seconds=20)
 # Holds that end in one transaction: few enough that their locks are short.
 HOLDS_AT_ONCE = 500
 # Needs, offers or holds that are claimed or locked together. More would keep others waiting for the same locks.

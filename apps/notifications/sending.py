@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 # Messages that are claimed at once and sent through one connection.
 BATCH: Final = 50
 # Longer than one message takes; a batch that takes longer renews it after a third of it.
-LEASE: Final = dt.timedelta(seconds=25)
+LEASE: Final = dt.timedelta(seconds=15)
 # One task takes up messages no longer than this; the next wake-up or beat goes on.
 RUN_SECONDS: Final = 60
 # How soon a batch is tried again when its server is down. The server is asked by one message of each batch.

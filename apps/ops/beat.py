@@ -14,8 +14,8 @@ log = structlog.get_logger(__name__)
 
 KEY: Final = "ops:beat-lease"
 # Seconds. Longer than a few looks, so that a beat that is slow for a moment keeps it.
-LEASE: Final = 15
-LOOKS_EVERY: Final = 5
+LEASE: Final = 10
+LOOKS_EVERY: Final = 3
 
 
 class LeasedScheduler(Scheduler):
