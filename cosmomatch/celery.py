@@ -24,8 +24,8 @@ app.steps["worker"].add(DjangoStructLogInitStep)  # binds the ids of the request
 
 
 @dataclass(frozen=True)
-class Promise:
-    """A queue: tasks that are promised within the same time, so none of them waits behind longer ones."""
+class TaskQueue:
+    """Tasks that are promised within the same time, so that none of them waits behind longer ones."""
 
     # A task is asked to end after so many seconds, and killed 30 s later. Less than `visibility_timeout`, after which
     # another worker would run the same task beside this one.
@@ -36,16 +36,16 @@ class Promise:
 
 PROMISES: Final = {
     # Seconds: a need is matched, and both sides are told.
-    "match": Promise(60, {
+    "match": TaskQueue(60, {
         "apps.matching.tasks.sweep": 0,
         "apps.ops.tasks.heartbeat": 10,
     }),
     # Each channel by itself, so that no slow server delays another's.
-    "email": Promise(210, {"apps.notifications.tasks.send_emails": 0}),
-    "sms": Promise(210, {"apps.notifications.tasks.send_texts": 0}),
-    "webhook": Promise(210, {"apps.notifications.tasks.send_webhooks": 0}),
+    "email": TaskQueue(210, {"apps.notifications.tasks.send_emails": 0}),
+    "sms": TaskQueue(210, {"apps.notifications.tasks.send_texts": 0}),
+    "webhook": TaskQueue(210, {"apps.notifications.tasks.send_webhooks": 0}),
     # A minute: what time does to rows, batch by batch.
-    "clocks": Promise(90, {
+    "clocks": TaskQueue(90, {
         "apps.matching.tasks.expire_holds": 0,
         "apps.matching.tasks.escalate": 0,
         "apps.matching.tasks.index_offers": 60,
@@ -54,12 +54,12 @@ PROMISES: Final = {
         "apps.supply.tasks.sweep": 60,
     }),
     # Minutes: contested items solved together.
-    "allocation": Promise(210, {
+    "allocation": TaskQueue(210, {
         "apps.matching.tasks.reallocate": 60,
         "apps.matching.tasks.allocate_next": 0,
     }),
     # As soon as may be: imports, replays, statistics, and what is kept no longer.
-    "heavy": Promise(210, {
+    "heavy": TaskQueue(210, {
         "apps.supply.tasks.import_sheets": 0,
         "apps.matching.tasks.replay_drafts": 60,
         "apps.duplicates.tasks.look": 60,
@@ -90,11 +90,11 @@ POLLS: Final[dict[tuple[str, ...], float]] = {
 # A worker that is started without `-Q` takes them all.
 app.conf.task_queues = [Queue(name) for name in PROMISES]
 app.conf.task_default_queue = "heavy"
-app.conf.task_routes = {task: {"queue": queue} for queue, promise in PROMISES.items() for task in promise.tasks}
+app.conf.task_routes = {task: {"queue": name} for name, queue in PROMISES.items() for task in queue.tasks}
 app.conf.task_annotations = {
-    task: {"soft_time_limit": promise.seconds, "time_limit": promise.seconds + 30}
-    for promise in PROMISES.values()
-    for task in promise.tasks
+    task: {"soft_time_limit": queue.seconds, "time_limit": queue.seconds + 30}
+    for queue in PROMISES.values()
+    for task in queue.tasks
 }
 
 
@@ -105,7 +105,7 @@ def every(seconds: float, task: str, *queues: str) -> dict[str, Any]:
 
 
 app.conf.beat_schedule = {
-    task: every(seconds, task) for promise in PROMISES.values() for task, seconds in promise.tasks.items() if seconds
+    task: every(seconds, task) for queue in PROMISES.values() for task, seconds in queue.tasks.items() if seconds
 } | {f"poll {queues[0]}": every(seconds, "apps.notifications.tasks.poll", *queues) for queues, seconds in POLLS.items()}
 
 

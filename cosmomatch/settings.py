@@ -187,23 +187,23 @@ INSTALLED_APPS = [
 # From outside to inside. Metrics enclose everything; a body that is too large is refused before anything reads it.
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
-    "apps.ops.middleware.request_id_middleware",
-    "apps.ops.middleware.CompressionMiddleware",
-    "apps.ops.middleware.safety_headers_middleware",
+    "apps.ops.serving.middleware.request_id_middleware",
+    "apps.ops.serving.middleware.CompressionMiddleware",
+    "apps.ops.serving.middleware.safety_headers_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "apps.ops.middleware.no_store_middleware",
+    "apps.ops.serving.middleware.no_store_middleware",
     "apps.api.protocol.encryption.encryption_middleware",
-    "apps.ops.middleware.body_limit_middleware",
-    "apps.ops.middleware.charset_middleware",
+    "apps.ops.serving.middleware.body_limit_middleware",
+    "apps.ops.serving.middleware.charset_middleware",
     "django.middleware.locale.LocaleMiddleware",
-    "apps.ops.copies.copies_middleware",
+    "apps.ops.serving.copies.copies_middleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "apps.ops.middleware.actor_middleware",
+    "apps.ops.serving.middleware.actor_middleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -557,7 +557,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# A larger body is a 400; one with files (CSV, XLSX, evidence) may have UPLOAD_MAX_BYTES: apps/ops/middleware.py.
+# A larger body is a 400; one with files (CSV, XLSX, evidence) may have UPLOAD_MAX_BYTES (apps/ops/serving).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
@@ -620,7 +620,7 @@ PROMETHEUS_EXPORT_MIGRATIONS = False
 LOG_FORMAT = one_of("LOG_FORMAT", *(("json", "console") if PRODUCTION else ("console", "json")))
 LOG_LEVEL = one_of("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
-DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # apps/ops/middleware.py has looked at it
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # apps/ops/serving/middleware.py has looked at it
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # each request is one line, when it ends
 
 

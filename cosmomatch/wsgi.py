@@ -4,7 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from apps.ops.charsets import understands_charset
+from apps.ops.serving.charsets import understands_charset
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cosmomatch.settings")
 

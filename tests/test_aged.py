@@ -7,7 +7,7 @@ from django.db import connection, models
 from apps.demands.models import Demand, DemandState
 from apps.matching import services as matching
 from apps.matching.models import Match, MatchState
-from apps.ops.invariants import broken_invariants
+from apps.ops.data.invariants import broken_invariants
 from apps.supply.models import Offer, OfferState
 from tests.benchmarks import aged_world
 

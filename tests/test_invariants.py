@@ -11,7 +11,7 @@ from apps.demands.models import Demand
 from apps.fulfilment import services as fulfilment
 from apps.matching import services as matching
 from apps.matching.models import Match
-from apps.ops.invariants import INVARIANTS, broken_invariants, untold, upside_down
+from apps.ops.data.invariants import INVARIANTS, broken_invariants, untold, upside_down
 from tests.factories import (
     DemandFactory,
     MatchFactory,

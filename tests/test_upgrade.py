@@ -15,7 +15,7 @@ from apps.demands.models import Demand
 from apps.fulfilment.models import Order
 from apps.matching.models import Match
 from apps.matching.search import offer_index
-from apps.ops.invariants import broken_invariants
+from apps.ops.data.invariants import broken_invariants
 from apps.supply.models import OfferChange
 from tests import releases
 from tests.databases import another_database

@@ -74,7 +74,6 @@ def revoke_token(token: ApiToken, *, by: User) -> None:
     token.delete()
 
 
-@transaction.atomic
 def forget_ended_tokens(*, now: dt.datetime | None = None) -> int:
     """Delete tokens that ended longer ago than `KEEP_ENDED_TOKENS`. Returns how many."""
     ended = ApiToken.objects.filter(expiry__lt=(now or timezone.now()) - KEEP_ENDED_TOKENS)

@@ -163,7 +163,6 @@ def decline_invitation(invitation: Invitation, *, by: User, now: dt.datetime | N
     audit.record(by, "invitation.declined", invitation.organisation, invitation=invitation.pk)
 
 
-@transaction.atomic
 def forget_old(*, now: dt.datetime | None = None) -> int:
     """Delete invitations, answered or not, that ran out longer ago than `KEEP`. Returns how many."""
     old = Invitation.objects.filter(expires_at__lt=(now or timezone.now()) - KEEP)

@@ -1,4 +1,4 @@
-"""The verbs of need: with `quantities.py` and `amending.py` the only writer of this app's tables.
+"""The verbs of need: with `quantities.py`, `amending.py` and `freshness.py` the only writer of this app's tables.
 
 Every change that matters to matching sets `match_requested_at`: the row itself is the queue.
 """
@@ -18,13 +18,13 @@ from apps.accounts.models import Organisation, User
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.plausibility import Plausibility
-from apps.core.posts import AT_ONCE, change_state, change_states, check_not_blocked, hold_for_review
+from apps.core.posts import change_state, check_not_blocked, hold_for_review
 from apps.demands.lines import DemandLine, check_lines
 from apps.demands.models import AWAITS_REVIEW, Demand, DemandState, DemandStateCode
 from apps.demands.outcomes import LineOutcome, PostOutcome
 from apps.demands.quantities import sync_state
 from apps.demands.review import judge_quantity, question_about, reviews, wants_approval
-from apps.notifications.services import News, queue, queue_all
+from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.policy.values import PolicyValues
 
@@ -317,51 +317,6 @@ def cancel_demand(demand: Demand, *, by: User, reason: str = "", now: dt.datetim
 
 
 # Sweeps: what time does to a demand.
-
-
-@transaction.atomic
-def ask_whether_still_needed(*, now: dt.datetime | None = None, limit: int = AT_ONCE) -> int:
-    """Ask, once, the owners of needs whose freshness is running out. Returns how many were asked."""
-    now = now or timezone.now()
-    demands = Demand.objects.to_be_asked(now).first_locked("ask_at", limit)
-    Demand.objects.filter(pk__in=[demand.pk for demand in demands]).update(asked_at=now)
-    queue_all(
-        [
-            News(
-                "demand.freshness_asked",
-                demand.organisation,
-                describe(demand),
-                key=f"demand.freshness_asked:{_confirmation(demand)}",
-            )
-            for demand in demands
-        ]
-    )
-    return len(demands)
-
-
-@transaction.atomic
-def suspend_stale(*, now: dt.datetime | None = None, limit: int = AT_ONCE) -> int:
-    """Suspend the needs that nobody confirmed in time, and say so. Returns how many."""
-    now = now or timezone.now()
-    demands = Demand.objects.gone_stale(now).first_locked("stale_at", limit)
-    change_states(demands, DemandState.STALE, now=now, code=DemandStateCode.NOBODY_CONFIRMED)
-    queue_all(
-        [
-            News(
-                "demand.suspended",
-                demand.organisation,
-                describe(demand),
-                key=f"demand.suspended:{_confirmation(demand)}",
-            )
-            for demand in demands
-        ]
-    )
-    return len(demands)
-
-
-def _confirmation(demand: Demand) -> str:
-    """Part of the key of a notice: after each confirmation it may be asked and suspended again."""
-    return f"{demand.pk}:{demand.confirmed_at:%Y%m%d%H%M%S}"
 
 
 @transaction.atomic

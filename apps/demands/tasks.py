@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from apps.demands import services
+from apps.demands import freshness
 from apps.notifications.tasks import clear_wake_mark, wake, wake_senders
 
 
@@ -10,7 +10,7 @@ from apps.notifications.tasks import clear_wake_mark, wake, wake_senders
 def sweep() -> dict[str, int]:
     """What time does to needs: ask before they go stale, suspend what nobody confirmed. Goes on until none is due."""
     clear_wake_mark(sweep)
-    done = {"asked": services.ask_whether_still_needed(), "suspended": services.suspend_stale()}
+    done = {"asked": freshness.ask_whether_still_needed(), "suspended": freshness.suspend_stale()}
     # The sweep has queued messages. Their own sweep would find them too, but later.
     if any(done.values()):
         wake_senders()

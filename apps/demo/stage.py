@@ -13,6 +13,7 @@ from apps.accounts import services as accounts
 from apps.accounts.models import IdentifierKind, Organisation, User
 from apps.accounts.permissions import OrganisationKind, Role
 from apps.catalogue.models import Item, Region, Standard
+from apps.demands import freshness as demand_freshness
 from apps.demands import services as demands
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, QuantityKind
@@ -23,6 +24,7 @@ from apps.matching import services as matching
 from apps.matching.models import Escalation, Match
 from apps.notifications.models import Message, MessageState, Notification
 from apps.policy.models import Policy, PolicyDraft
+from apps.supply import freshness as offer_freshness
 from apps.supply import services as supply
 from apps.supply.models import Offer
 
@@ -117,10 +119,10 @@ class Stage:
 
     def work(self) -> None:
         """What the worker does until nothing is left to do."""
-        demands.ask_whether_still_needed(now=self.now)
-        demands.suspend_stale(now=self.now)
-        supply.ask_whether_still_there(now=self.now)
-        supply.suspend_stale(now=self.now)
+        demand_freshness.ask_whether_still_needed(now=self.now)
+        demand_freshness.suspend_stale(now=self.now)
+        offer_freshness.ask_whether_still_there(now=self.now)
+        offer_freshness.suspend_stale(now=self.now)
         # A bound, so that a fault in matching ends the demo instead of hanging it.
         for _round in range(10):
             if not matching.sweep(now=self.now):

@@ -20,7 +20,7 @@ from apps.accounts.permissions import KINDS, Role
 from apps.accounts.verification import NO_VERIFICATION, clear_verification
 from apps.core import audit
 from apps.core.errors import RuleViolation
-from apps.core.posts import STALE, Post
+from apps.core.posts import STALE, Post, change_states
 from apps.core.states import move
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState, DemandStateCode
@@ -269,17 +269,17 @@ def _leave_to_survivor(merge: OrganisationMerge, moved: dict[str, list[int]], no
     drafts = Demand.objects.filter(pk__in=moved["demands"], state=DemandState.DRAFT)
     drafts.filter(state_code=DemandStateCode.ORGANISATION_UNVERIFIED).update(state_code="")
     for name, model, state in _OPEN:
-        posts = model._default_manager.filter(pk__in=moved[name], state=state)
-        merge.suspended.setdefault(name, []).extend(posts.order_by("pk").values_list("pk", flat=True))
-        posts.update(state=STALE, state_code=_UNCONFIRMED, state_note="", match_requested_at=now)
+        posts: list[Post] = list(model._default_manager.filter(pk__in=moved[name], state=state).order_by("pk"))
+        merge.suspended.setdefault(name, []).extend(post.pk for post in posts)
+        change_states(posts, STALE, now=now, code=_UNCONFIRMED)
 
 
 def _go_on(merge: OrganisationMerge, now: dt.datetime) -> None:
     """Open again what the merge suspended and nobody has confirmed, or ended, since."""
     for name, model, state in _OPEN:
         suspended = model._default_manager.filter(pk__in=merge.suspended.get(name, ()), organisation=merge.merged)
-        waiting = suspended.filter(state=STALE, state_code=_UNCONFIRMED)
-        waiting.update(state=state, state_code="", match_requested_at=now)
+        waiting: list[Post] = list(suspended.filter(state=STALE, state_code=_UNCONFIRMED))
+        change_states(waiting, state, now=now, code="")
 
 
 def _is_managed(organisation: Organisation) -> bool:

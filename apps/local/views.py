@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from apps.ops.callers import is_from_this_machine
+from apps.ops.serving.callers import is_from_this_machine
 
 
 def _mail_directory(request: HttpRequest) -> Path:

@@ -129,15 +129,15 @@ def _claim(due: MessageQuerySet, now: dt.datetime, *, most: int) -> list[Message
     batch = list(free.select_for_update(of=["self"], skip_locked=True, no_key=True))
     # What was tried before is claimed last and alone. So a message that kills its sender takes no others with it again.
     batch.sort(key=lambda message: (message.attempts, places[message.pk]))
-    alone = [message for message in batch if message.attempts == 0] or batch[:1]
+    claimed = [message for message in batch if message.attempts == 0] or batch[:1]
     lease_ends = now + LEASE
-    Message.objects.filter(pk__in=[message.pk for message in alone]).update(
+    Message.objects.filter(pk__in=[message.pk for message in claimed]).update(
         due_at=lease_ends, attempts=F("attempts") + 1
     )
-    for message in alone:
+    for message in claimed:
         message.due_at = lease_ends
         message.attempts += 1
-    return alone
+    return claimed
 
 
 def _send_batch(batch: Sequence[Message], channel: Sender, until: float, now: dt.datetime | None) -> tuple[int, bool]:

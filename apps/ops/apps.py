@@ -15,7 +15,8 @@ class OpsConfig(AppConfig):
     def ready(self) -> None:
         from django_structlog.signals import bind_extra_request_metadata
 
-        from apps.ops import callers, checks  # noqa: F401  importing the checks registers them
+        from apps.ops import checks  # noqa: F401  importing the checks registers them
+        from apps.ops.serving import callers
 
         bind_extra_request_metadata.connect(callers.note_address)
         # Sent once for each app with tables, when all tables are there. This app has none.

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import multiprocess
 
 from apps.ops import health, metrics
-from apps.ops.callers import is_from_this_machine
+from apps.ops.serving.callers import is_from_this_machine
 
 EXPIRES: Final = dt.timedelta(days=90)
 

@@ -24,16 +24,9 @@ class Slice(Generic[Row]):
         return bool(self.rows)
 
 
-def newest_first(
-    request: HttpRequest,
-    rows: QuerySet[Row],
-    *,
-    size: int = SIZE,
-    parameter: str = PARAMETER,
-    shown: QuerySet[Row] | None = None,
-) -> Slice[Row]:
+def newest_first(request: HttpRequest, rows: QuerySet[Row], *, shown: QuerySet[Row] | None = None) -> Slice[Row]:
     """A page by descending key (`in_order`)."""
-    return in_order(request, rows.order_by("-pk"), size=size, parameter=parameter, shown=shown)
+    return in_order(request, rows.order_by("-pk"), shown=shown)
 
 
 def in_order(

@@ -1,4 +1,4 @@
-"""The verbs of supply: with `quantities.py` and `amending.py` the only writer of this app's tables."""
+"""The verbs of supply: with `quantities.py`, `amending.py` and `freshness.py` the only writer of this app's tables."""
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -15,14 +15,12 @@ from apps.catalogue.units import MAX_QUANTITY
 from apps.core import audit
 from apps.core.errors import RuleViolation, Text
 from apps.core.posts import (
-    AT_ONCE,
     change_state,
-    change_states,
     check_not_blocked,
     hold_for_review,
     return_to_owner,
 )
-from apps.notifications.services import News, queue, queue_all
+from apps.notifications.services import queue
 from apps.policy.models import Policy
 from apps.supply.models import Offer, OfferState, OfferStateCode
 from apps.supply.review import OfferDoubt, Usual, doubts_about, question_about, reviews
@@ -353,46 +351,6 @@ def suspend_gone(offer_id: int, *, withdrawn: int, now: dt.datetime) -> bool:
         key=f"offer.gone:{offer.pk}:{offer.confirmed_at:%Y%m%d%H%M%S%f}",
     )
     return True
-
-
-@transaction.atomic
-def ask_whether_still_there(*, now: dt.datetime | None = None, limit: int = AT_ONCE) -> int:
-    """Ask, once, the suppliers whose offers are about to go stale. Returns how many were asked."""
-    now = now or timezone.now()
-    offers = Offer.objects.to_be_asked(now, Policy.objects.current().values).first_locked("confirmed_at", limit)
-    Offer.objects.filter(pk__in=[offer.pk for offer in offers]).update(asked_at=now)
-    queue_all(
-        [
-            News(
-                "offer.freshness_asked",
-                offer.organisation,
-                describe(offer),
-                key=f"offer.freshness_asked:{_confirmation(offer)}",
-            )
-            for offer in offers
-        ]
-    )
-    return len(offers)
-
-
-@transaction.atomic
-def suspend_stale(*, now: dt.datetime | None = None, limit: int = AT_ONCE) -> int:
-    """Suspend the offers that nobody confirmed in time, and say so. Returns how many."""
-    now = now or timezone.now()
-    offers = Offer.objects.gone_stale(now, Policy.objects.current().values).first_locked("confirmed_at", limit)
-    change_states(offers, OfferState.STALE, now=now, code=OfferStateCode.NOBODY_CONFIRMED)
-    queue_all(
-        [
-            News("offer.suspended", offer.organisation, describe(offer), key=f"offer.suspended:{_confirmation(offer)}")
-            for offer in offers
-        ]
-    )
-    return len(offers)
-
-
-def _confirmation(offer: Offer) -> str:
-    """Part of the key of a notice: after each confirmation it may be asked and suspended again."""
-    return f"{offer.pk}:{offer.confirmed_at:%Y%m%d%H%M%S}"
 
 
 @transaction.atomic

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from apps.notifications.tasks import clear_wake_mark, wake, wake_senders, wake_while
-from apps.supply import importing, services
+from apps.supply import freshness, importing
 from apps.supply.models import SheetImport
 
 
@@ -11,7 +11,7 @@ from apps.supply.models import SheetImport
 def sweep() -> dict[str, int]:
     """What time does to offers: ask before they go stale, suspend what nobody confirmed. Goes on until none is due."""
     clear_wake_mark(sweep)
-    done = {"asked": services.ask_whether_still_there(), "suspended": services.suspend_stale()}
+    done = {"asked": freshness.ask_whether_still_there(), "suspended": freshness.suspend_stale()}
     # The sweep has queued messages. Their own sweep would find them too, but later.
     if any(done.values()):
         wake_senders()

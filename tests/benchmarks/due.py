@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from apps.demands import services as demands
+from apps.demands import freshness as demand_freshness
 from apps.demands.models import Demand
 from apps.matching import escalation
 from apps.matching import services as matching
@@ -46,10 +46,10 @@ def _go_stale() -> int:
 
 # How all are made due at once, and the batch that deals with some.
 KINDS: Final[dict[str, tuple[Callable[[], int], Callable[[], object]]]] = {
-    "owners asked whether they still need it": (_ask, demands.ask_whether_still_needed),
+    "owners asked whether they still need it": (_ask, demand_freshness.ask_whether_still_needed),
     "needs escalated": (_escalate, lambda: escalation.escalate_due().escalated),
     "requests expired": (_expire, matching.expire_holds),
-    "needs suspended": (_go_stale, demands.suspend_stale),
+    "needs suspended": (_go_stale, demand_freshness.suspend_stale),
 }
 
 

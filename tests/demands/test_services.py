@@ -15,7 +15,7 @@ from apps.core.errors import RuleViolation
 from apps.core.plausibility import Plausibility, judge
 from apps.core.posts import LIKELY_DUPLICATE_WITHIN
 from apps.core.states import may_move
-from apps.demands import review, services
+from apps.demands import freshness, review, services
 from apps.demands.amending import amend_demand
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, DemandState, QuantityKind
@@ -215,10 +215,10 @@ def test_a_need_is_asked_about_then_suspended_and_back_when_confirmed(hospital: 
     demand = services.open_demand(draft, by=buyer, now=start)
 
     asked = start + dt.timedelta(days=6)
-    assert services.ask_whether_still_needed(now=asked) == 1
-    assert services.ask_whether_still_needed(now=asked) == 0
+    assert freshness.ask_whether_still_needed(now=asked) == 1
+    assert freshness.ask_whether_still_needed(now=asked) == 0
     late = start + dt.timedelta(days=8)
-    assert services.suspend_stale(now=late) == 1
+    assert freshness.suspend_stale(now=late) == 1
     demand.refresh_from_db()
     assert demand.state == DemandState.STALE
     assert list(Notification.objects.filter(user=buyer).order_by("pk").values_list("event", flat=True)) == [
@@ -228,21 +228,21 @@ def test_a_need_is_asked_about_then_suspended_and_back_when_confirmed(hospital: 
 
     confirmed = services.confirm_demand(demand, by=buyer, now=late)
     assert (confirmed.state, confirmed.confirmed_at, confirmed.asked_at) == (DemandState.OPEN, late, None)
-    assert services.suspend_stale(now=late + dt.timedelta(days=6)) == 0
+    assert freshness.suspend_stale(now=late + dt.timedelta(days=6)) == 0
 
 
 def test_a_confirmed_need_is_not_suspended(hospital: Organisation, buyer: User) -> None:
     demand = DemandFactory.create(organisation=hospital)
     later = timezone.now() + dt.timedelta(days=6)
     services.confirm_demand(demand, by=buyer, now=later)
-    assert services.suspend_stale(now=later + dt.timedelta(days=2)) == 0
+    assert freshness.suspend_stale(now=later + dt.timedelta(days=2)) == 0
 
 
 def test_a_paused_need_waits_for_its_owner_and_never_goes_stale(hospital: Organisation, buyer: User) -> None:
     demand = DemandFactory.create(organisation=hospital)
     services.pause_demand(demand, by=buyer)
     late = timezone.now() + dt.timedelta(days=365)
-    assert (services.ask_whether_still_needed(now=late), services.suspend_stale(now=late)) == (0, 0)
+    assert (freshness.ask_whether_still_needed(now=late), freshness.suspend_stale(now=late)) == (0, 0)
     assert not may_move(demand, DemandState.STALE)
 
 
@@ -319,7 +319,7 @@ def test_more_urgency_suspends_nothing_and_counts_as_a_confirmation(hospital: Or
     amended = amend_demand(demand, by=buyer, urgency="urgent", now=now)
 
     assert amended.confirmed_at == now
-    assert (services.ask_whether_still_needed(now=now), services.suspend_stale(now=now)) == (0, 0)
+    assert (freshness.ask_whether_still_needed(now=now), freshness.suspend_stale(now=now)) == (0, 0)
 
 
 def test_nobody_is_suspended_who_was_not_asked_and_had_the_time_to_answer(hospital: Organisation) -> None:
@@ -331,10 +331,10 @@ def test_nobody_is_suspended_who_was_not_asked_and_had_the_time_to_answer(hospit
     assert demand.stale_at
     assert demand.stale_at < now
 
-    assert (services.ask_whether_still_needed(now=now), services.suspend_stale(now=now)) == (1, 0)
+    assert (freshness.ask_whether_still_needed(now=now), freshness.suspend_stale(now=now)) == (1, 0)
     time_to_answer = demand.stale_at - demand.ask_at
-    assert services.suspend_stale(now=now + time_to_answer - dt.timedelta(seconds=1)) == 0
-    assert services.suspend_stale(now=now + time_to_answer) == 1
+    assert freshness.suspend_stale(now=now + time_to_answer - dt.timedelta(seconds=1)) == 0
+    assert freshness.suspend_stale(now=now + time_to_answer) == 1
 
 
 def test_what_would_not_go_out_by_itself_does_not_come_in_by_an_amendment(

@@ -18,7 +18,7 @@ from apps.fulfilment.models import Order, OrderState
 from apps.matching import services as matching
 from apps.matching.models import Escalation, Match, MatchState, Replay, ReplayState
 from apps.notifications.models import Message
-from apps.ops.invariants import broken_invariants, untold
+from apps.ops.data.invariants import broken_invariants, untold
 from apps.policy.models import DraftState, Policy
 from apps.supply.models import Offer, OfferState
 from tests.emergency import have

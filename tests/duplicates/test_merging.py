@@ -23,7 +23,7 @@ from apps.fulfilment import services as fulfilment
 from apps.matching.services import sweep
 from apps.notifications.models import Message, WebhookEndpoint
 from apps.notifications.services import add_webhook, queue_pending_notices
-from apps.ops.invariants import INVARIANTS
+from apps.ops.data.invariants import INVARIANTS
 from apps.supply.models import Offer
 from tests.factories import (
     DemandFactory,

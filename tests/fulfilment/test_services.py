@@ -14,7 +14,7 @@ from apps.fulfilment import services
 from apps.fulfilment.models import ContactReveal, Order, OrderState, Side
 from apps.matching import services as matching
 from apps.matching.models import MatchState
-from apps.ops.invariants import broken_invariants
+from apps.ops.data.invariants import broken_invariants
 from apps.supply import services as supply
 from apps.supply.models import Offer
 from tests.factories import DemandFactory, MatchFactory, OfferFactory

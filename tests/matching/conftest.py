@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from apps.matching import services as matching
-from apps.ops.invariants import broken_invariants, untold
+from apps.ops.data.invariants import broken_invariants, untold
 from tests.matching.rematching import Sweep, asked, told
 
 

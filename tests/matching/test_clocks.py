@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.core.posts import AT_ONCE
-from apps.demands import services as demands
+from apps.demands import freshness as demand_freshness
 from apps.demands import tasks as demand_tasks
 from apps.demands.models import Demand, DemandState
 from apps.matching import escalation, services
@@ -22,7 +22,7 @@ from apps.matching.tasks import escalate, expire_holds, index_offers
 from apps.notifications.models import Message, Notification
 from apps.notifications.tasks import poll
 from apps.policy.models import Policy
-from apps.supply import services as supply
+from apps.supply import freshness as offer_freshness
 from apps.supply import tasks as supply_tasks
 from apps.supply.models import Offer, OfferState
 from cosmomatch.celery import app
@@ -32,10 +32,10 @@ from tests.plans import rows_read
 
 LONG_AGO = timezone.now() - dt.timedelta(days=99)
 CLOCKS: tuple[Callable[..., object], ...] = (
-    demands.ask_whether_still_needed,
-    demands.suspend_stale,
-    supply.ask_whether_still_there,
-    supply.suspend_stale,
+    demand_freshness.ask_whether_still_needed,
+    demand_freshness.suspend_stale,
+    offer_freshness.ask_whether_still_there,
+    offer_freshness.suspend_stale,
     escalation.escalate_due,
 )
 

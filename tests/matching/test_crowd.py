@@ -26,7 +26,7 @@ from apps.matching import services as matching
 from apps.matching.models import PENDING, Match, MatchState
 from apps.notifications import sending
 from apps.notifications.models import Message, MessageState
-from apps.ops.invariants import broken_invariants, untold, upside_down
+from apps.ops.data.invariants import broken_invariants, untold, upside_down
 from tests.factories import ItemFactory, OfferFactory, OrganisationFactory, SupplierFactory, UserFactory, member, region
 from tests.matching.crowd import ROLES, Role, play, sender
 from tests.notifications.receivers import free_port

@@ -19,7 +19,7 @@ from apps.matching.holds.plans import Done
 from apps.matching.loading import load_contest, load_rules
 from apps.matching.models import Match, MatchState
 from apps.notifications.models import Message, Notification
-from apps.ops.invariants import broken_invariants
+from apps.ops.data.invariants import broken_invariants
 from apps.policy.models import Policy
 from tests.factories import (
     DemandFactory,

@@ -14,11 +14,12 @@ from django.utils import timezone
 from apps.accounts import services as accounts
 from apps.accounts.models import Organisation, User
 from apps.catalogue.models import Satisfaction, Substitution
+from apps.demands import freshness as demand_freshness
 from apps.demands import services as demands
 from apps.demands.models import Demand, QuantityKind
 from apps.matching import services as matching
 from apps.matching.models import Escalation, Match, MatchState
-from apps.ops.invariants import broken_invariants, untold
+from apps.ops.data.invariants import broken_invariants, untold
 from apps.supply.models import Offer
 from tests.factories import (
     CALL_BACK,
@@ -63,7 +64,7 @@ def test_a_need_that_ends_frees_its_stock_and_notifies_once(sweep: Sweep, verb: 
     if verb == "stale":
         long_ago = timezone.now() - dt.timedelta(days=30)
         Demand.objects.filter(pk=first.pk).update(asked_at=long_ago, stale_at=timezone.now())
-        demands.suspend_stale()
+        demand_freshness.suspend_stale()
     else:
         getattr(demands, f"{verb}_demand")(first, by=person_of(first))
     news = sweep()

@@ -15,6 +15,7 @@ from apps.matching import services as matching
 from apps.matching.models import Match, MatchState
 from apps.notifications.models import Message
 from apps.notifications.rendering import render_mail
+from apps.supply import freshness as offer_freshness
 from apps.supply import services as supply
 from apps.supply.amending import amend_offer
 from apps.supply.models import Offer
@@ -85,7 +86,7 @@ def test_an_enlarged_offer_helps_others_before_its_first_answer(sweep: Sweep) ->
 def test_an_offer_confirmed_again_after_it_went_stale_is_used_again(sweep: Sweep) -> None:
     long_ago = timezone.now() - dt.timedelta(days=60)
     offer = offer_in(WUHAN, confirmed_at=long_ago, asked_at=long_ago)
-    supply.suspend_stale()
+    offer_freshness.suspend_stale()
     demand = need()
     assert sweep() == [("offer.suspended", offer.organisation.contact_email)]
 
@@ -276,7 +277,7 @@ def test_an_offer_that_ends_hands_its_hold_to_a_backup_and_notifies_once(sweep: 
     if verb == "stale":
         long_ago = timezone.now() - dt.timedelta(days=60)
         Offer.objects.filter(pk=near.pk).update(confirmed_at=long_ago, asked_at=long_ago)
-        supply.suspend_stale()
+        offer_freshness.suspend_stale()
     else:
         getattr(supply, f"{verb}_offer")(near, by=person_of(demand))
 

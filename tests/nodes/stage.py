@@ -35,7 +35,7 @@ def faults() -> dict[str, object]:
 
     from apps.demands.models import Demand
     from apps.notifications.models import Message
-    from apps.ops.invariants import broken_invariants, untold
+    from apps.ops.data.invariants import broken_invariants, untold
 
     asked = Message.objects.filter(event="match.proposed")
     waited = asked.aggregate(longest=Max(F("sent_at") - F("created_at")))["longest"]

@@ -20,12 +20,7 @@ from tests.faults.deployment import CELERY, Deployment
 from tests.local.processes import eventually, kill_all, program
 from tests.nodes.network import HUB, Network, can_be_made, network
 
-pytestmark = [
-    pytest.mark.servers,
-    pytest.mark.long,
-    pytest.mark.django_db,
-    pytest.mark.skipif(not can_be_made(), reason="this user may not make network namespaces"),
-]
+pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.django_db]
 
 WEB, WORKERS, BEATS = ("web1", "web2"), ("worker1", "worker2", "worker3", "worker4"), ("beat1", "beat2")
 PAUSE = 6  # seconds between a kill and the next one
@@ -99,6 +94,8 @@ def staged(site: Deployment, folder: Path, *arguments: str) -> Any:
 
 
 def test_nodes_die_one_after_the_other_and_nothing_is_lost(deployment: Deployment, tmp_path: Path) -> None:
+    if not can_be_made():
+        pytest.skip("Only root may make network namespaces, with Debian's iproute2.")
     tokens = tmp_path / "tokens"
     tokens.write_text(json.dumps(staged(deployment, tmp_path)))
     with running(deployment, tmp_path) as nodes:

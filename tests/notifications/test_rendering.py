@@ -15,6 +15,7 @@ from apps.accounts import services as accounts
 from apps.accounts.models import Organisation, OrganisationState, User
 from apps.accounts.permissions import OrganisationKind, Role
 from apps.core.errors import RuleViolation
+from apps.demands import freshness as demand_freshness
 from apps.demands import services as demands
 from apps.demands.decisions import return_demand
 from apps.demands.lines import DemandLine
@@ -33,6 +34,7 @@ from apps.notifications.services import queue, queue_pending_notices, warn_of_ch
 from apps.policy.services import make_policy
 from apps.reports import services as reports
 from apps.reports.subjects import subject_for
+from apps.supply import freshness as offer_freshness
 from apps.supply import services as supply
 from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, UserFactory, member, region
 
@@ -90,10 +92,10 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
 
     DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="gown"), escalates_at=now)
     escalation.escalate_due(now=now + dt.timedelta(hours=1))
-    demands.ask_whether_still_needed(now=now + dt.timedelta(days=6))
-    demands.suspend_stale(now=now + dt.timedelta(days=20))
-    supply.ask_whether_still_there(now=now + dt.timedelta(days=11))
-    supply.suspend_stale(now=now + dt.timedelta(days=20))
+    demand_freshness.ask_whether_still_needed(now=now + dt.timedelta(days=6))
+    demand_freshness.suspend_stale(now=now + dt.timedelta(days=20))
+    offer_freshness.ask_whether_still_there(now=now + dt.timedelta(days=11))
+    offer_freshness.suspend_stale(now=now + dt.timedelta(days=20))
 
     [absurd] = demands.post_demands(hospital, [DemandLine(item=ItemFactory.create(), quantity=10**11)], by=buyer)
     demands.open_demand(absurd, by=buyer, quantity_confirmed=True)

@@ -22,7 +22,7 @@ from apps.matching.services import sweep
 from apps.notifications.models import Message
 from apps.notifications.services import queue
 from apps.ops import roles
-from apps.ops.anonymising import EMPTIED, KEPT, REPLACED
+from apps.ops.data.anonymising import EMPTIED, KEPT, REPLACED
 from tests.factories import DemandFactory, MatchFactory, OfferFactory
 
 pytestmark = pytest.mark.django_db

@@ -29,7 +29,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000_000.0
-        monkeypatch.setattr("apps.ops.copies.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("apps.ops.serving.copies.time.monotonic", lambda: self.now)
 
     def __call__(self, seconds: float) -> None:
         self.now += seconds

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from apps.ops.charsets import understands_charset
+from apps.ops.serving.charsets import understands_charset
 from cosmomatch.wsgi import application
 from tests.factories import ItemFactory
 

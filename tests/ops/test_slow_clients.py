@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from apps.ops.buffering import HEADER_SECONDS
+from apps.ops.serving.buffering import HEADER_SECONDS
 from tests.local.processes import ROOT, eventually, free_port, kill_all
 
 pytestmark = pytest.mark.servers

@@ -20,7 +20,7 @@ from apps.matching import services as matching
 from apps.matching.models import Escalation, Match
 from apps.notifications.models import Notification
 from apps.policy.services import make_policy
-from apps.supply import services as supply
+from apps.supply import freshness as offer_freshness
 from apps.supply.models import Offer, OfferState
 from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory, OrganisationFactory, member, region
 
@@ -65,10 +65,10 @@ def test_a_shorter_clock_suspends_no_offer_before_its_supplier_is_asked(coordina
     offer = OfferFactory.create(confirmed_at=now - dt.timedelta(days=5), published_at=now - dt.timedelta(days=5))
     make_policy({"offer_ask_hours": 24, "offer_stale_hours": 72}, note="Fresher", by=coordinator)
 
-    assert supply.suspend_stale(now=now) == 0
-    assert supply.ask_whether_still_there(now=now) == 1
-    assert supply.suspend_stale(now=now + dt.timedelta(hours=47)) == 0
-    assert supply.suspend_stale(now=now + dt.timedelta(hours=48)) == 1
+    assert offer_freshness.suspend_stale(now=now) == 0
+    assert offer_freshness.ask_whether_still_there(now=now) == 1
+    assert offer_freshness.suspend_stale(now=now + dt.timedelta(hours=47)) == 0
+    assert offer_freshness.suspend_stale(now=now + dt.timedelta(hours=48)) == 1
     offer.refresh_from_db()
     assert offer.state == OfferState.STALE
 
@@ -249,7 +249,7 @@ def test_a_sweep_reads_the_policy_once(
         DemandFactory.create(queued=True)
         OfferFactory.create(confirmed_at=now - dt.timedelta(days=11))
     with django_assert_max_num_queries(2000) as captured:
-        supply.ask_whether_still_there(now=now)
+        offer_freshness.ask_whether_still_there(now=now)
         escalation.escalate_due(now=now)
         assert matching.match_due(now=timezone.now()).demands == size
     reads = [one for one in captured.captured_queries if 'FROM "policy_policy"' in one["sql"]]

@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
 from apps.notifications.models import Notification
-from apps.supply import quantities, services
+from apps.supply import freshness, quantities, services
 from apps.supply.amending import amend_offer
 from apps.supply.models import Offer, OfferState
 from tests.factories import ItemFactory, OfferFactory, SupplierFactory, standard_of
@@ -121,16 +121,16 @@ def test_many_rows_are_all_or_nothing(maker: Organisation, supplier: User) -> No
 def test_an_offer_is_asked_about_then_suspended_and_back_when_confirmed(maker: Organisation, supplier: User) -> None:
     offer = OfferFactory.create(organisation=maker)
     start = timezone.now()
-    assert services.ask_whether_still_there(now=start + dt.timedelta(days=11)) == 1
-    assert services.ask_whether_still_there(now=start + dt.timedelta(days=11)) == 0
+    assert freshness.ask_whether_still_there(now=start + dt.timedelta(days=11)) == 1
+    assert freshness.ask_whether_still_there(now=start + dt.timedelta(days=11)) == 0
     late = start + dt.timedelta(days=15)
-    assert services.suspend_stale(now=late) == 1
+    assert freshness.suspend_stale(now=late) == 1
     offer.refresh_from_db()
     assert offer.state == OfferState.STALE
     assert Notification.objects.filter(user=supplier).count() == 2
 
     assert services.confirm_offer(offer, by=supplier, now=late).state == OfferState.PUBLISHED
-    assert services.suspend_stale(now=late + dt.timedelta(days=13)) == 0
+    assert freshness.suspend_stale(now=late + dt.timedelta(days=13)) == 0
 
 
 def test_stock_is_reserved_only_while_it_is_there() -> None:

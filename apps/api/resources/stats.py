@@ -46,7 +46,7 @@ class StatsView(ApiView):
         """Show what is needed, offered and received, with the time of counting. Rounded, and renewed once an hour."""
         # One row: what costs seconds was done when it was published.
         response = Response(published_stats().as_json())
-        # Proxies keep it, and so does each process (apps/ops/copies.py), which then asks neither who calls nor how
-        # often. Every caller gets the same, whatever the token: no row has a number of fewer than three organisations.
+        # Proxies keep it, and so does each process (apps/ops/serving/copies.py), which then asks neither who calls nor
+        # how often. Every caller gets the same, whatever the token: no row tells of fewer than three organisations.
         patch_cache_control(response, public=True, **KEPT)
         return response

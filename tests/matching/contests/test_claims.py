@@ -19,7 +19,7 @@ from apps.demands.models import Demand
 from apps.matching import services as matching
 from apps.matching.contests.claims import LEASE, ClaimLost, claim_next, note_contested
 from apps.matching.models import ContestedItem, Match
-from apps.ops.invariants import broken_invariants
+from apps.ops.data.invariants import broken_invariants
 from cosmomatch.celery import app
 from tests.factories import DemandFactory, ItemFactory, MatchFactory, OfferFactory
 from tests.waiting import until_it_waits_for_us

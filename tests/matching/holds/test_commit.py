@@ -17,7 +17,7 @@ from apps.demands.models import Demand
 from apps.matching.holds.commit import HoldRequest, commit_holds
 from apps.matching.holds.release import lock, retire_backups
 from apps.matching.models import Match, MatchState
-from apps.ops.invariants import broken_invariants
+from apps.ops.data.invariants import broken_invariants
 from apps.supply.models import Offer
 from tests.factories import DemandFactory, MatchFactory, OfferFactory, OrganisationFactory, SupplierFactory
 from tests.waiting import until_it_waits_for_us

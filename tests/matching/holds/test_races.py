@@ -26,7 +26,7 @@ from apps.matching import services as matching
 from apps.matching.allocation.sequential import decide
 from apps.matching.holds.plans import write_plan
 from apps.matching.models import Match, MatchState
-from apps.ops.invariants import broken_invariants, untold
+from apps.ops.data.invariants import broken_invariants, untold
 from apps.supply import quantities
 from apps.supply.amending import amend_offer
 from apps.supply.models import Offer

@@ -7,8 +7,8 @@ from django.core.cache import cache
 from django.core.management.base import BaseCommand
 from redis.exceptions import RedisError
 
-from apps.ops import restoring
-from apps.ops.invariants import broken_invariants
+from apps.ops.data import restoring
+from apps.ops.data.invariants import broken_invariants
 
 
 class Command(BaseCommand):

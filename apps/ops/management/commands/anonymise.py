@@ -8,7 +8,7 @@ from django.db import ProgrammingError, connection
 from django.utils.crypto import get_random_string
 from psycopg.errors import InsufficientPrivilege
 
-from apps.ops.anonymising import DOMAIN, anonymise
+from apps.ops.data.anonymising import DOMAIN, anonymise
 
 
 class Command(BaseCommand):

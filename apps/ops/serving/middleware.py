@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 
 from apps.core import audit
-from apps.ops.charsets import NOT_UNDERSTOOD
+from apps.ops.serving.charsets import NOT_UNDERSTOOD
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
