@@ -1,4 +1,4 @@
-"""Orders in the back office."""
+"""Orders in the back office, and organisations whose suppliers are told of a new contact."""
 
 from typing import ClassVar
 
@@ -8,8 +8,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.admin import ReasonActionForm, WatchedAdmin, WatchedInline, acting, do_each
-from apps.accounts.models import User
-from apps.fulfilment import services
+from apps.accounts.admin.organisations import OrganisationAdmin
+from apps.accounts.models import Organisation, User
+from apps.fulfilment import destinations, services
 from apps.fulfilment.models import ContactReveal, Delivery, Order, Shipment, Side
 
 
@@ -60,3 +61,13 @@ class ContactRevealAdmin(WatchedAdmin[ContactReveal]):
     list_select_related = ("user", "match__demand__item", "match__offer__item", "match__offer__organisation")
     search_fields = ("user__email", "=match__demand__reference")
     ordering: ClassVar = ("-pk",)
+
+
+admin.site.unregister(Organisation)
+
+
+@admin.register(Organisation)
+class OrderingOrganisationAdmin(OrganisationAdmin):
+    """The page of `accounts`. Whoever has promised goods hears of a changed contact, as after a change on the pages."""
+
+    amend = staticmethod(destinations.amend_organisation)

@@ -13,8 +13,9 @@ from apps.fulfilment.models import Order
 from apps.fulfilment.services import accept_match
 from apps.notifications.models import Message
 from apps.notifications.rendering import render_mail
-from tests.factories import DemandFactory, MatchFactory, OfferFactory
-from tests.portal.conftest import Login
+from tests.factories import DemandFactory, MatchFactory, OfferFactory, UserFactory
+from tests.portal.conftest import Login, give_password
+from tests.test_admin import decide
 
 pytestmark = pytest.mark.django_db
 
@@ -76,6 +77,21 @@ def test_a_new_telephone_of_the_requester_is_told_too(
     message = told()[0]
     message.language = "zh-hans"
     assert "收货地址或联系方式" in render_mail(message).text
+
+
+def test_staff_lead_goods_elsewhere_by_the_password_and_it_is_told(
+    order: Order, hospital: Organisation, supplier: User, client: Client
+) -> None:
+    client.force_login(UserFactory.create(is_staff=True, is_superuser=True))
+    decide(client, hospital, "", contact_phone="13800000000")
+    hospital.refresh_from_db()
+    assert hospital.contact_phone != "13800000000"
+
+    give_password(client)
+    decide(client, hospital, "", contact_phone="13800000000")
+    hospital.refresh_from_db()
+    assert hospital.contact_phone == "13800000000"
+    assert [message.address for message in told()] == [supplier.email]
 
 
 def test_nobody_is_told_of_what_leads_nowhere_else(change: Callable[..., int], order: Order) -> None:

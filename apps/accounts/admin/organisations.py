@@ -6,11 +6,12 @@ from typing import Any, Final
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts import services
 from apps.accounts.admin.membership import MembershipInline
-from apps.accounts.admin.pages import KeptAdmin, WatchedInline, acting
+from apps.accounts.admin.pages import KeptAdmin, WatchedInline, acting, asks_password
 from apps.accounts.models import Evidence, IdentifierKind, Organisation, User
 from apps.core import audit
 from apps.core.errors import RuleViolation
@@ -78,8 +79,12 @@ class EvidenceInline(WatchedInline):
 
 
 @admin.register(Organisation)
+@method_decorator(asks_password, name="changeform_view")
 class OrganisationAdmin(KeptAdmin[Organisation]):
     """Coordinators are set up here. Editing facts that were verified clears the verification, as everywhere."""
+
+    # Fulfilment, which is above this app, tells suppliers besides.
+    amend = staticmethod(services.amend_organisation)
 
     form = OrganisationAdminForm
     shows_contact = True
@@ -118,7 +123,7 @@ class OrganisationAdmin(KeptAdmin[Organisation]):
             }
             kept = Organisation.objects.get(pk=obj.pk)
             if not form.cleaned_data["decision"]:
-                services.amend_organisation(kept, by=acting(request), **given)
+                self.amend(kept, by=acting(request), **given)
             elif given:
                 raise RuleViolation("needs_other_eyes", _("Save the changes first. Somebody else then decides."))
             else:
