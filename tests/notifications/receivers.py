@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.arrivals.append(time.monotonic())
         self.server.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
         if self.server.drips:
@@ -143,6 +143,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Location", f"{self.server.url}/elsewhere")
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def do_GET(self) -> None:
+        """Of whoever follows a redirect."""
+        self.do_POST()
 
     def _drip(self) -> None:
         """A header, a byte at a time, that never ends."""

@@ -77,6 +77,8 @@ def test_a_repeat_has_the_same_id_and_a_signature_of_its_own_time(
         (200, MessageState.SENT),
         (202, MessageState.SENT),
         (302, MessageState.QUEUED),
+        (303, MessageState.QUEUED),
+        (307, MessageState.QUEUED),
         (400, MessageState.QUEUED),
         (404, MessageState.QUEUED),
         (410, MessageState.FAILED),
@@ -95,7 +97,7 @@ def test_what_each_answer_means(
     sending.send_due()
 
     assert Message.objects.get(channel="webhook").state == state
-    assert len(partner_system.requests) == 1, "a redirect is not followed"
+    assert len(partner_system.requests) == 1, "a redirect, here to a private host, is not followed"
     endpoint.refresh_from_db()
     assert endpoint.is_active == (status != 410)
 
@@ -142,7 +144,11 @@ def test_an_answer_that_drips_for_ever_is_cut_off(
     assert "ReadTimeout" in Message.objects.get().error
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "169.254.169.254"])
+@pytest.mark.parametrize("host", [
+        "127.0.0.1", "localhost", "[::1]", "10.0.0.1", "169.254.169.254",
+        # Other ways to write the first: in hexadecimal, as one number, inside IPv6, through gateways (NAT64, 6to4).
+        "0x7f.1", "2130706433", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]",
+    ])  # fmt: skip
 def test_in_production_no_address_of_our_own_network_is_connected_to(
     host: str, partner_system: Receiver, endpoint: WebhookEndpoint, hospital: Organisation, settings: Settings
 ) -> None:
@@ -156,6 +162,45 @@ def test_in_production_no_address_of_our_own_network_is_connected_to(
     message = Message.objects.get()
     assert (message.state, partner_system.requests) == (MessageState.FAILED, [])
     assert "not public" in message.error
+
+
+def test_the_address_that_was_judged_is_the_one_connected_to(
+    partner_system: Receiver,
+    endpoint: WebhookEndpoint,
+    hospital: Organisation,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """DNS rebinding: a name that is public when it is looked at, and loopback when it is looked up again."""
+    settings.WEBHOOKS_MAY_BE_PRIVATE = False
+    port = partner_system.server_address[1]
+    answers, connected = ["8.8.8.8"], []
+    real_look_up, real_connect = socket.getaddrinfo, socket.create_connection
+
+    def look_up(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "rebinding.example":
+            host = answers.pop() if answers else "127.0.0.1"
+        return real_look_up(host, *args, **kwargs)
+
+    def connect(address: tuple[str, int], *args: Any, **kwargs: Any) -> socket.socket:
+        connected.append(address)
+        # No test goes out into the internet.
+        if address[0] == "8.8.8.8":
+            raise ConnectionRefusedError
+        return real_connect(address, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    WebhookEndpoint.objects.update(url=f"http://rebinding.example:{port}/hook")
+    tell(hospital)
+
+    assert sending.send_due() == 0
+
+    assert connected == [("8.8.8.8", port)]
+    # Later the name leads to loopback: it is judged anew.
+    assert sending.send_due(now=timezone.now() + dt.timedelta(minutes=1)) == 0
+    assert "not public" in Message.objects.get().error
+    assert (connected, partner_system.requests) == ([("8.8.8.8", port)], [])
 
 
 @pytest.mark.parametrize(
@@ -180,6 +225,7 @@ def test_in_production_no_address_of_our_own_network_is_connected_to(
         ("::ffff:8.8.8.8", True),
         ("64:ff9b::7f00:1", False),
         ("64:ff9b::808:808", True),
+        ("64:ff9b:1::7f00:1", False),  # NAT64 of a network of its own
         ("2002:7f00:1::", False),  # 6to4
         ("2002:808:808::1", False),
         ("2001:0:7f00:1::", False),  # Teredo
