@@ -1,11 +1,14 @@
 """Sheets, and what was shipped and received: read back with the library that others use."""
 
 import datetime as dt
+import html
 import io
+import re
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from openpyxl import load_workbook
 
@@ -144,3 +147,32 @@ def test_shipments_are_narrowed_like_orders_and_have_no_states(
     assert pulled("region=420000") == (200, 1)
     assert pulled("updated_since=2099-01-01T00:00:00Z") == (200, 0)
     assert pulled("state=shipped")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("who", "page", "datasets"),
+    [
+        ("buyer", "/needs/", ["demands"]),
+        ("supplier", "/supply/", ["offers"]),
+        ("supplier", "/orders/", ["orders"]),
+        ("partner", "/partner/", [name for name in DATASETS if name != "organisations"]),
+    ],
+)
+def test_buttons_below_a_list_download_both_forms_for_sheets(
+    client: Client,
+    request: pytest.FixtureRequest,
+    hospital: Organisation,
+    maker: Organisation,
+    who: str,
+    page: str,
+    datasets: list[str],
+) -> None:
+    need, offer = DemandFactory.create(organisation=hospital), OfferFactory.create(organisation=maker)
+    fulfilment.accept_match(MatchFactory.create(demand=need, offer=offer), by=None)
+    client.force_login(request.getfixturevalue(who))
+    found = [html.unescape(one) for one in re.findall(r'href="(/api/v1/exports/[^"]+)"', client.get(page).text)]
+
+    assert found == [f"/api/v1/exports/{name}?format={form}" for name in datasets for form in ("xlsx", "csv&excel=1")]
+    for address in found:
+        answer = client.get(address)
+        assert (answer.status_code, b"".join(answer)[:2]) == (200, b"PK" if "xlsx" in address else b"\xef\xbb")
