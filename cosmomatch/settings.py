@@ -451,6 +451,8 @@ MFA_TOTP_ISSUER = "CosmoMatch"
 MFA_ADAPTER = "apps.accounts.sealing.SealingAdapter"
 MFA_FORMS = {
     "authenticate": "apps.portal.forms.account.AuthenticateForm",
+    "authenticate_webauthn": "apps.portal.forms.account.PasskeyForm",
+    "reauthenticate_webauthn": "apps.portal.forms.account.ReauthenticatePasskeyForm",
     "add_webauthn": "apps.portal.forms.account.AddPasskeyForm",
     "edit_webauthn": "apps.portal.forms.account.EditPasskeyForm",
 }

@@ -84,6 +84,20 @@ def test_a_wrong_code_is_noted_and_nobody_came_in(visitor: Client, buyer: User) 
     assert told("session.begun") == []
 
 
+@pytest.mark.parametrize("answer", ['{"id": "x"}', '"x"', "[1]", '{"id": "x", "rawId": "eA", "type": "public-key"}'])
+def test_a_passkey_that_is_refused_is_noted(visitor: Client, buyer: User, answer: str) -> None:
+    Authenticator.objects.create(user=buyer, type="totp", data={"secret": "JBSWY3DPEHPK3PXP"})
+    visitor.post("/login/", {"login": buyer.email, "password": PASSWORD})
+    assert visitor.post(reverse("mfa_authenticate"), {"credential": answer}).status_code == 200
+    assert told("factor.refused") == [(None, str(buyer.pk), {"type": "webauthn", **HERE})]
+    assert told("session.begun") == []
+
+    # No device is added by it either.
+    visitor.force_login(buyer)
+    visitor.post("/account/reauthenticate/", {"password": PASSWORD})
+    assert visitor.post(reverse("mfa_add_webauthn"), {"credential": answer}).status_code == 200
+
+
 def test_evidence_that_is_opened_is_noted(
     log_in: Login, coordinator: User, hospital: Organisation, buyer: User
 ) -> None:

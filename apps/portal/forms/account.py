@@ -1,6 +1,8 @@
 """What people say about themselves."""
 
 import zoneinfo
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -11,8 +13,11 @@ from allauth.account.forms import SignupForm as AllauthSignupForm
 from allauth.core import context
 from allauth.core.internal import ratelimit
 from allauth.core.internal.httpkit import get_client_ip
+from allauth.mfa.adapter import get_adapter as get_mfa_adapter
 from allauth.mfa.base.forms import AuthenticateForm as AllauthAuthenticateForm
-from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authentication_failed
+from allauth.mfa.webauthn.forms import AddWebAuthnForm, AuthenticateWebAuthnForm, EditWebAuthnForm
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language, gettext
@@ -98,6 +103,40 @@ class AuthenticateForm(AllauthAuthenticateForm):
     )
 
 
+@contextmanager
+def refusing_what_no_device_sends() -> Iterator[None]:
+    """Allauth stumbles over an answer that lacks a part: it is refused as a wrong one is."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise get_mfa_adapter().validation_error("incorrect_code") from error
+
+
+class PasskeyForm(AuthenticateWebAuthnForm):
+    """One that is refused is told by the signal by which allauth tells of a wrong code."""
+
+    def clean_credential(self) -> Authenticator:
+        try:
+            with refusing_what_no_device_sends():
+                factor: Authenticator = super().clean_credential()
+        except forms.ValidationError as error:
+            # What is refused unread, because there were too many, is no answer to the question.
+            if error.code == "incorrect_code":
+                authentication_failed.send(
+                    sender=Authenticator,
+                    request=context.request,
+                    user=self.user,
+                    authenticator=Authenticator(user=self.user, type=Authenticator.Type.WEBAUTHN),  # of some device
+                    reauthentication=self.reauthenticated,
+                )
+            raise
+        return factor
+
+
+class ReauthenticatePasskeyForm(PasskeyForm):
+    reauthenticated = True
+
+
 class AddPasskeyForm(AddWebAuthnForm):
     """The device has answered before this is sent, so a name that is missing refuses nothing."""
 
@@ -108,6 +147,11 @@ class AddPasskeyForm(AddWebAuthnForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["name"] = browser_of(context.request.headers.get("User-Agent", ""))
+
+    def clean(self) -> dict[str, Any]:
+        with refusing_what_no_device_sends():
+            found: dict[str, Any] = super().clean()
+        return found
 
 
 class EditPasskeyForm(EditWebAuthnForm):
