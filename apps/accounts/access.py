@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.membership import take_out_invited
 from apps.accounts.models import ApiToken, Invitation, InvitationState, Membership, User
 from apps.accounts.organisations import seen_name
+from apps.accounts.restoring import restore_people
 from apps.catalogue.models import Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
@@ -102,9 +103,9 @@ def remove_factor(factor: Authenticator, *, by: User) -> None:
 def freeze_account(user: User, *, address: str, since: dt.datetime, now: dt.datetime | None = None) -> bool:
     """Give the account back to the owner of `address`, who says that a change after `since` was not theirs.
 
-    All access ends, factors that were made after `since` go, as do invitations with whoever joined by them, and the
-    password opens nothing until it is reset by mail to `address`. Returns False if another account has the address by
-    now; then nobody may log in to this one.
+    All access ends. Factors that were made after `since` go, as do invitations with whoever joined by them, and roles
+    are as before. The password opens nothing until it is reset by mail to `address`. Returns False if another account
+    has the address by now; then nobody may log in to this one.
     """
     end_access(user, by=None, now=now)
     user.set_unusable_password()
@@ -112,6 +113,8 @@ def freeze_account(user: User, *, address: str, since: dt.datetime, now: dt.date
     Authenticator.objects.filter(user=user, created_at__gte=since).delete()
     invited = Invitation.objects.filter(invited_by=user, sent_at__gte=since, state=InvitationState.OPEN)
     invited.update(state=InvitationState.WITHDRAWN)
+    # Before it takes people out itself.
+    restore_people(user, since=since)
     take_out_invited(user, since=since, owner=user)
     user.is_active = is_free = not User.objects.with_address(address).exclude(pk=user.pk).exists()
     if is_free:

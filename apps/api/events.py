@@ -50,6 +50,7 @@ SUBJECTS: Final = {
 # What an organisation is told, for programmers; other events are told to persons only. What people read of an event
 # stands in `templates/notifications`.
 EVENTS: Final = {
+    "account.frozen": "Somebody else had an account of an organisation of your region: this was done by it.",
     "demand.awaits_approval": "A need waits for your review, as every need of its region does.",
     "demand.escalated": "A need is stuck, and it is your turn to help.",
     "demand.freshness_asked": "Your need must be confirmed, or it will be suspended.",

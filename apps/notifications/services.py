@@ -5,7 +5,7 @@ import datetime as dt
 import random
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -241,6 +241,21 @@ def remove_webhook(endpoint: WebhookEndpoint, *, by: User) -> None:
 
 
 @transaction.atomic
+def pause_webhooks(keys: Collection[int], *, by: User) -> None:
+    """Send nothing more to these endpoints, until somebody resumes them."""
+    for endpoint in WebhookEndpoint.objects.filter(pk__in=keys, is_active=True).select_related("organisation"):
+        WebhookEndpoint.objects.filter(pk=endpoint.pk).update(is_active=False)
+        _give_up(endpoint, "somebody else had the account that added it.")
+        audit.record(by, "webhook.paused", endpoint.organisation, endpoint=endpoint.pk)
+
+
+def _give_up(endpoint: WebhookEndpoint, reason: str) -> None:
+    endpoint.messages.filter(state=MessageState.QUEUED).update(
+        state=MessageState.FAILED, error=f"The endpoint was paused: {reason}"[:500]
+    )
+
+
+@transaction.atomic
 def note_webhook_failure(endpoint: WebhookEndpoint, reason: str, *, is_gone: bool, now: dt.datetime) -> None:
     """Let an endpoint that failed rest. Pause it if it wants no more (`is_gone`) or has failed for a day.
 
@@ -261,9 +276,7 @@ def note_webhook_failure(endpoint: WebhookEndpoint, reason: str, *, is_gone: boo
 
 def _announce_pause(endpoint: WebhookEndpoint, reason: str, now: dt.datetime) -> None:
     """Give up what waits for a paused endpoint, and tell its organisation."""
-    endpoint.messages.filter(state=MessageState.QUEUED).update(
-        state=MessageState.FAILED, error=f"The endpoint was paused: {reason}"[:500]
-    )
+    _give_up(endpoint, reason)
     audit.record(None, "webhook.paused", endpoint.organisation, endpoint=endpoint.pk, reason=reason)
     queue(
         "webhook.paused",

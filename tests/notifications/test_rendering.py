@@ -32,6 +32,7 @@ from apps.notifications import services as notifications
 from apps.notifications.models import Channel, Message, Notification
 from apps.notifications.services import queue, queue_pending_notices, warn_of_change
 from apps.policy.services import make_policy
+from apps.portal.takeover import take_back
 from apps.reports import services as reports
 from apps.reports.subjects import subject_for
 from apps.supply import freshness as offer_freshness
@@ -161,6 +162,7 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     member(twin, email="twin@example.org")
     undo_merge(merge_organisations(twin, hospital, by=desk, with_people=False), by=desk)
     merge_organisations(twin, hospital, by=desk, with_people=True)
+    take_back(buyer, address=buyer.email, since=now)
     queue_pending_notices()
 
 

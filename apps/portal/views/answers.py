@@ -36,6 +36,7 @@ from apps.notifications.links import OneClickAction, OneClickLink, read_link, us
 from apps.notifications.models import Channel, Message
 from apps.notifications.tasks import wake
 from apps.portal.forms.orders import DeclineForm
+from apps.portal.takeover import take_back
 from apps.portal.wording import quantity
 from apps.supply import services as supply_services
 from apps.supply.models import Offer
@@ -167,7 +168,7 @@ def zone_of(user: User) -> dt.tzinfo:
 
 def _answer(request: HttpRequest, link: OneClickLink) -> HttpResponse:
     if link.action == OneClickAction.ACCOUNT_FREEZE:
-        return _take_back(request, link)
+        return _freeze(request, link)
     kind = KINDS[link.action]
     row = kind.rows().filter(pk=link.target_id).first()
     # Rights are looked up now: the link outlives a membership.
@@ -196,7 +197,7 @@ def _answer(request: HttpRequest, link: OneClickLink) -> HttpResponse:
     return _page(request, "ask", form=form, **context)
 
 
-def _take_back(request: HttpRequest, link: OneClickLink) -> HttpResponse:
+def _freeze(request: HttpRequest, link: OneClickLink) -> HttpResponse:
     """The page of “This was not me”: the owner of the address that was warned takes the account back."""
     warning = Message.objects.filter(pk=link.target_id, user=link.user, channel=Channel.EMAIL).first()
     if warning is None or not link.is_about(warning) or accounts.was_frozen_before(link.user, warning.created_at):
@@ -208,7 +209,7 @@ def _take_back(request: HttpRequest, link: OneClickLink) -> HttpResponse:
         with transaction.atomic():
             use_link(link)
             since = warning.created_at - _WRITTEN_WITHIN
-            is_open = accounts.freeze_account(link.user, address=warning.address, since=since)
+            is_open = take_back(link.user, address=warning.address, since=since)
     except RuleViolation as violation:
         return _page(request, "over", status=violation.status, text=str(violation.message))
     return _page(request, "frozen", address=warning.address, is_open=is_open)
