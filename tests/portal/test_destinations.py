@@ -79,6 +79,26 @@ def test_a_new_telephone_of_the_requester_is_told_too(
     assert "收货地址或联系方式" in render_mail(message).text
 
 
+def test_suppliers_call_nobody_else_without_the_password(client: Client, buyer: User, hospital: Organisation) -> None:
+    client.force_login(buyer)
+    page, thief = f"/organisation/{hospital.pk}/edit/", {"contact_phone": "13800000000"}
+    form = client.get(page).context["form"]
+    typed = {name: form[name].value() or "" for name in form.fields} | thief
+
+    client.post(page, typed)
+    through_api = client.patch(
+        f"/api/v1/organisations/{hospital.pk}/", json.dumps(thief), content_type="application/json"
+    )
+
+    assert (through_api.status_code, through_api.json()["code"]) == (403, "reauthentication_required")
+    hospital.refresh_from_db()
+    assert hospital.contact_phone != "13800000000"
+    give_password(client)
+    client.post(page, typed)
+    hospital.refresh_from_db()
+    assert hospital.contact_phone == "13800000000"
+
+
 def test_staff_lead_goods_elsewhere_by_the_password_and_it_is_told(
     order: Order, hospital: Organisation, supplier: User, client: Client
 ) -> None:

@@ -116,6 +116,7 @@ def test_changing_what_was_verified_clears_the_verification(client: Client, page
         "contact_email": "",
     }
 
+    give_password(client)
     client.post(f"{page}edit/", form)
     hospital.refresh_from_db()
     assert (hospital.name, hospital.state) == ("Another name", OrganisationState.UNVERIFIED)

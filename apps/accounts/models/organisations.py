@@ -1,5 +1,6 @@
 import datetime as dt
-from typing import ClassVar, Final, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Self
 
 import pgtrigger
 from django.contrib.auth.models import AnonymousUser
@@ -260,6 +261,11 @@ class Organisation(TimeStamped):
     def contact(self) -> dict[str, str]:
         """What the other side of an accepted match gets to see."""
         return {"name": self.contact_name, "phone": self.contact_phone, "email": self.contact_email}
+
+    def changes_contact(self, changes: Mapping[str, Any]) -> bool:
+        """Whether by these changes others would call somebody else."""
+        where = ("contact_name", "contact_phone", "contact_email")
+        return any(name in changes and changes[name] != getattr(self, name) for name in where)
 
 
 def evidence_path(evidence: "Evidence", filename: str) -> str:

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from apps.accounts import limits, services
 from apps.accounts.models import IdentifierKind, Organisation, OrganisationState, TokenScope
 from apps.accounts.permissions import OrganisationKind, Permission
-from apps.api.protocol.authentication import has_scope
+from apps.api.protocol.authentication import has_scope, require_password
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.representation.answers import FilledByViewSet, IdField, Rows, RowSerializer
 from apps.api.representation.filters import ChangedSinceFilter, RegionCodeFilter
@@ -150,6 +150,8 @@ class OrganisationViewSet(ResourceViewSet):
         organisation = self.get_object()
         self.require(Permission.MANAGE_ORGANISATION, organisation)
         changes = self.taken(OrganisationInputSerializer, partial=True)
+        if organisation.changes_contact(changes):
+            require_password(self.request)
         destinations.amend_organisation(organisation, by=self.user, **changes)
         self.user.__dict__.pop("grants", None)  # cached, with the organisation as it was before
         return self.answer(organisation.pk)

@@ -124,6 +124,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     note_look(user_of(request), organisation)
     form = OrganisationForm(request.POST or None, organisation=organisation)
     if request.method == "POST" and form.is_valid():
+        if organisation.changes_contact(form.cleaned_data):
+            require_password(request)
         try:
             destinations.amend_organisation(organisation, by=user_of(request), **form.cleaned_data)
         except RuleViolation as violation:
