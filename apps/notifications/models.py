@@ -2,8 +2,9 @@
 
 import datetime as dt
 import uuid
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
+import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -13,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
 from apps.core.models import TimeStamped
+from apps.core.triggers import Trigger
 
 
 class Channel(models.TextChoices):
@@ -25,6 +27,14 @@ class MessageState(models.TextChoices):
     QUEUED = "queued", _("Waiting to be sent")
     SENT = "sent", _("Sent")
     FAILED = "failed", _("Failed permanently")
+
+
+class MessageUrgency(models.IntegerChoices):
+    """What is told first: by the urgency of the need behind it."""
+
+    EMERGENCY = 0, _("Emergency")
+    URGENT = 1, _("Urgent")
+    ROUTINE = 2, _("Routine")
 
 
 class NotificationQuerySet(models.QuerySet["Notification"]):
@@ -104,14 +114,32 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def failed(self) -> Self:
         return self.filter(state=MessageState.FAILED)
 
-    def in_turns(self, each: int = 1_000) -> Self:
-        """The oldest message of each recipient, then the second one of each, and so on; at most `each` of one.
+    def in_order(self) -> Self:
+        """What is urgent first, then by turn: as the index of the queue has them."""
+        return self.order_by("urgency", "turn_at", "pk")
 
-        A recipient is an organisation, or a person to whom a message belongs by itself.
-        """
-        recipient = Coalesce(F("organisation"), -F("user"), 0)
-        turn = Window(RowNumber(), partition_by=recipient, order_by=["due_at", "pk"])
-        return self.annotate(turn=turn).filter(turn__lte=each).order_by("turn", "due_at", "pk")
+    def first_of_each(self) -> Self:
+        """The first message of each recipient, in the order of the queue. Reads all rows."""
+        place = Window(RowNumber(), partition_by=RECIPIENT, order_by=["urgency", "turn_at", "pk"])
+        return self.annotate(place=place).filter(place=1).in_order()
+
+
+# An organisation, or a person to whom a message belongs by itself.
+RECIPIENT: Final = Coalesce(F("organisation"), -F("user"), 0)
+# What waits for one recipient and is as urgent, as one number: with two columns the planner could take the index of the
+# queue, and walk it from the end to a message of this recipient.
+LINE: Final = RECIPIENT * 4 + F("urgency")
+# Run when a message is queued. The expression is `LINE`, as PostgreSQL has to find it in the index.
+TAKES_TURNS: Final = """
+    NEW.turn_at = greatest(clock_timestamp(), (
+        SELECT turn_at + interval '1 second' FROM notifications_message
+        WHERE state = 'queued' AND channel = NEW.channel
+            AND coalesce(organisation_id, user_id * -1, 0) * 4 + urgency
+                = coalesce(NEW.organisation_id, NEW.user_id * -1, 0) * 4 + NEW.urgency
+        ORDER BY turn_at DESC LIMIT 1
+    ));
+    RETURN NEW;
+"""
 
 
 class Message(TimeStamped):
@@ -132,7 +160,12 @@ class Message(TimeStamped):
 
     state = models.CharField(max_length=10, choices=MessageState.choices, default=MessageState.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
+    urgency = models.SmallIntegerField(db_default=MessageUrgency.ROUTINE, choices=MessageUrgency.choices)
+    # Its place among those that are as urgent: when it was queued, or a second after the last one that waits for the
+    # same recipient, if that is later. So a crowd of messages to one recipient delays no other.
+    turn_at = models.DateTimeField(db_default=models.functions.Now(), editable=False)
     # No worker touches the message before this time. It is the lease while one sends, and the back-off after a failure.
+    # No index holds it, so that a claim moves no row in any index.
     due_at = models.DateTimeField(db_default=models.functions.Now())
     sent_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=500, blank=True)
@@ -148,6 +181,16 @@ class Message(TimeStamped):
     class Meta(TimeStamped.Meta):
         verbose_name = _("message")
         verbose_name_plural = _("messages")
+        triggers: ClassVar = [
+            *TimeStamped.Meta.triggers,
+            Trigger(
+                name="take_turns",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("state"),  # type: ignore[no-untyped-call]  # no types
+                condition=pgtrigger.Q(new__state="queued"),
+                func=TAKES_TURNS,
+            ),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(state__in=MessageState.values), name="message_state_known"),
             models.CheckConstraint(
@@ -159,7 +202,18 @@ class Message(TimeStamped):
         # Partial, because nearly all messages are sent: the queue and the failed ones stay small. The last one is for
         # `purge`.
         indexes: ClassVar = [
-            models.Index(fields=["channel", "due_at"], condition=Q(state=MessageState.QUEUED), name="message_queue"),
+            models.Index(
+                fields=["channel", "urgency", "turn_at", "id"],
+                condition=Q(state=MessageState.QUEUED),
+                name="message_queue_in_order",
+            ),
+            models.Index(
+                LINE,
+                "channel",
+                "turn_at",
+                condition=Q(state=MessageState.QUEUED),
+                name="message_last_of_recipient",
+            ),
             models.Index(fields=["-id"], condition=Q(state=MessageState.FAILED), name="message_failed"),
             models.Index(fields=["sent_at"], condition=Q(state=MessageState.SENT), name="message_sent"),
         ]

@@ -7,8 +7,9 @@ messages wait no longer than half a minute, and are renewed while a batch goes o
 
 A claim counts an attempt before it is made. So a message that kills each sender is given up in the end.
 
-Recipients take turns, so a crowd of messages to one organisation delays no other. Webhooks are sent by a few threads.
-An organisation has at most one of them at a time, so its slow endpoints cost only its own messages time.
+What is told of urgent needs goes first. Among messages that are as urgent recipients take turns, so a crowd of messages
+to one organisation delays no other. Webhooks are sent by a few threads. An organisation has at most one of them at a
+time, so its slow endpoints cost only its own messages time.
 """
 
 import datetime as dt
@@ -38,8 +39,11 @@ BATCH: Final = 50
 LEASE: Final = dt.timedelta(seconds=15)
 # One task takes up messages no longer than this; the next wake-up or beat goes on.
 RUN_SECONDS: Final = 60
-# How soon a batch is tried again when its server is down. The server is asked by one message of each batch.
+# How soon a batch is tried again when its server is down. The server is asked by one message of each batch, and the
+# first that is handed over releases all others.
 ROUTE_DOWN: Final = dt.timedelta(seconds=20)
+# Channels whose server this process found down, and not up again since.
+_ROUTES_DOWN: Final[set[str]] = set()
 # What is promised within seconds: that a supplier is asked, and that the other side hears of an answer.
 PROMISED: Final = {"match.proposed": Promise.ASKED_TO_TOLD, "match.accepted": Promise.ANSWER_TO_TOLD}
 # Webhooks under way at once, each to another organisation.
@@ -73,14 +77,25 @@ def _send_one_by_one(channel: str, sender: Callable[[], Sender], now: dt.datetim
         connection: Sender | None = None
         while is_up and time.monotonic() < until:
             moment = now or timezone.now()
-            batch = _claim(Message.objects.due(moment).filter(channel=channel).in_turns(), moment, most=BATCH)
+            batch = _claim(Message.objects.due(moment).filter(channel=channel).in_order(), moment, most=BATCH)
             if not batch:
                 break
             connection = connection or stack.enter_context(sender())
             handed_over, is_up = _send_batch(batch, connection, until, now)
             _count_promises(batch)
             sent += handed_over
+            if not is_up:
+                _ROUTES_DOWN.add(channel)
+            elif handed_over and channel in _ROUTES_DOWN:
+                _ROUTES_DOWN.discard(channel)
+                _release(channel, moment)
     return sent
+
+
+def _release(channel: str, now: dt.datetime) -> None:
+    """Let the messages for which there was no way to the other side wait no longer: the server is back."""
+    waiting = Message.objects.filter(channel=channel, state=MessageState.QUEUED, attempts=0, due_at__gt=now)
+    waiting.update(due_at=now)
 
 
 def _send_webhooks(now: dt.datetime | None) -> int:
@@ -116,7 +131,7 @@ def _claim_webhooks(others: set[int], now: dt.datetime | None, most: int) -> lis
     moment = now or timezone.now()
     due = Message.objects.due(moment).filter(channel=Channel.WEBHOOK).exclude(organisation__in=others)
     awake = due.exclude(endpoint__rests_until__gt=moment)
-    return _claim(awake.in_turns(each=1), moment, most=most)
+    return _claim(awake.first_of_each(), moment, most=most)
 
 
 @transaction.atomic
@@ -259,7 +274,8 @@ def _mark_failure(message: Message, error: DeliveryError, now: dt.datetime) -> N
         _own([message], state=MessageState.FAILED, error=_reason(error))
     else:
         due_at = now + backoff.wait(message.attempts, random.random())  # noqa: S311  # jitter is no secret
-        _own([message], due_at=due_at, error=_reason(error))
+        # It takes a new place, so that claims need not pass over it until then.
+        _own([message], due_at=due_at, turn_at=due_at, error=_reason(error))
 
 
 def _reason(error: DeliveryError) -> str:

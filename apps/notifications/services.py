@@ -26,7 +26,15 @@ from apps.core.errors import RuleViolation
 from apps.core.retention import delete_in_batches
 from apps.core.states import move
 from apps.notifications import backoff, rendering
-from apps.notifications.models import Channel, Message, MessageState, Notification, UsedLink, WebhookEndpoint
+from apps.notifications.models import (
+    Channel,
+    Message,
+    MessageState,
+    MessageUrgency,
+    Notification,
+    UsedLink,
+    WebhookEndpoint,
+)
 
 # How long sent messages are kept, for questions such as "I got no mail".
 KEEP_SENT: Final = dt.timedelta(days=90)
@@ -43,6 +51,10 @@ LONGEST_REST: Final = dt.timedelta(minutes=15)
 KEEP_MISSED: Final = dt.timedelta(days=7)
 # Longer than any link lasts: a used one could otherwise be used again.
 KEEP_USED_LINKS: Final = dt.timedelta(days=60)
+
+
+# By the fact `urgency` of the need that an event is about. What is about no need is routine.
+_URGENCIES: Final = {"emergency": MessageUrgency.EMERGENCY, "urgent": MessageUrgency.URGENT}
 
 
 @dataclass(frozen=True)
@@ -71,9 +83,9 @@ def queue(
 
     A person is told in the portal and by e-mail, and by text message if a gateway and a phone number are known. An
     organisation is told through its people (without viewers) and its webhooks. While it has no people, its contact
-    address is used. `context` must be JSON; a dict whose keys are languages is a text in several languages. The same
-    `key` is never sent twice to the same recipient, so callers may repeat themselves. `address` is where the mail to a
-    person goes instead of their own address.
+    address is used. `context` must be JSON; a dict whose keys are languages is a text in several languages. Its fact
+    `urgency`, that of the need, says what is sent first. The same `key` is never sent twice to the same recipient, so
+    callers may repeat themselves. `address` is where the mail to a person goes instead of their own address.
     """
     queue_all([News(event, recipient, context, key, address)])
 
@@ -91,6 +103,7 @@ def queue_all(news: Sequence[News]) -> None:
         elif isinstance(one.recipient, Organisation):
             told = people[one.recipient.pk]
         facts = dict(one.context)
+        urgency = _URGENCIES.get(facts.get("urgency", ""), MessageUrgency.ROUTINE)
         notifications += (Notification(user=user, event=one.event, key=one.key, context=facts) for user in told)
         about = [message for user in told for message in _messages_to(user, one.address)]
         if isinstance(one.recipient, Address):
@@ -102,7 +115,7 @@ def queue_all(news: Sequence[News]) -> None:
             for message in about:
                 message.organisation = one.recipient
         for message in about:
-            message.event, message.key, message.context = one.event, one.key, facts
+            message.event, message.key, message.context, message.urgency = one.event, one.key, facts, urgency
         messages += about
     # Conflicts are repeats of a key, which the unique constraints drop.
     Notification.objects.bulk_create(notifications, ignore_conflicts=True)

@@ -54,9 +54,8 @@ def test_slow_endpoints_of_one_organisation_hold_back_no_other(
 def test_a_flood_to_one_organisation_lets_the_next_mail_of_another_through(
     office: PostOffice, hospital: Organisation, maker: Organisation
 ) -> None:
-    letters(60)
-    Message.objects.update(organisation=maker)
-    Message.objects.filter(key="order.cancelled:59").update(organisation=hospital)
+    letters(59, organisation=maker)
+    letters(1, first=59, organisation=hospital)
 
     sending.send_due(Channel.EMAIL)
 

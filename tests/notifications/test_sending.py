@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def letters(number: int, *, first: int = 0) -> list[Message]:
+def letters(number: int, *, first: int = 0, organisation: Organisation | None = None) -> list[Message]:
     facts = ORDER | {"reason": "Fire"}
     return Message.objects.bulk_create(
         Message(
@@ -38,6 +38,7 @@ def letters(number: int, *, first: int = 0) -> list[Message]:
             context=facts,
             channel=Channel.EMAIL,
             address=f"person{index}@example.org",
+            organisation=organisation,
         )
         for index in range(first, first + number)
     )
