@@ -36,10 +36,17 @@ from apps.exports.spool import BLOCK, ReaderLeft, Spool
 EXPORT_SECONDS: Final = 600  # the most that the database may take for one
 
 # PostgreSQL weighs plans by when the last row comes, and would sort all before the first. So a large pull has two
-# parts. The first rows come by the index of changes, with these settings: nothing is compiled and no process started
-# before the first row. All others are sorted, which takes less time than to fetch them one by one.
+# parts. The first rows come by the index of changes, with these settings: no process is started before the first row.
+# All others are sorted, which takes less time than to fetch them one by one, and less with memory than with the usual
+# 4 MB. Nothing is compiled: that took longer than it saved.
 FIRST_ROWS: Final = 2_000
-FIRST_ROWS_AT_ONCE: Final = {"enable_sort": "off", "jit": "off", "max_parallel_workers_per_gather": "0"}
+FIRST_ROWS_AT_ONCE: Final = {"enable_sort": "off", "max_parallel_workers_per_gather": "0", "jit": "off"}
+ALL_OTHERS: Final = {
+    "enable_sort": "DEFAULT",
+    "max_parallel_workers_per_gather": "DEFAULT",
+    "jit": "off",
+    "work_mem": "'64MB'",
+}
 
 # A transaction that begins between reading the clock and reading the running transactions does not show yet.
 MARGIN: Final = dt.timedelta(milliseconds=100)
@@ -301,8 +308,8 @@ def _copy(database: BaseDatabaseWrapper, statements: list[Statement], spool: Spo
             session.execute(f"SET LOCAL statement_timeout = '{EXPORT_SECONDS}s'")
             rows, rest = 0, bytearray()
             for index, (statement, parameters) in enumerate(statements):
-                for name, value in FIRST_ROWS_AT_ONCE.items():
-                    session.execute(f"SET LOCAL {name} TO {'DEFAULT' if index else value}")
+                for name, value in (ALL_OTHERS if index else FIRST_ROWS_AT_ONCE).items():
+                    session.execute(f"SET LOCAL {name} TO {value}")
                 with session.cursor() as cursor:
                     with cursor.copy(statement, parameters) as copy:
                         _write_blocks(copy, spool, rest)
