@@ -45,6 +45,7 @@ bench:  ## the benchmarks
 
 lock:  ## the newest packages that requirements/*.in allow
 	$(COMPILE) --upgrade requirements/base.in -o requirements/base.txt
+	$(COMPILE) --upgrade requirements/s3.in -o requirements/s3.txt
 	$(COMPILE) --upgrade requirements/dev.in -o requirements/dev.txt
 
 messages:  ## collect what people read into locale/, and compile the translations

@@ -567,6 +567,32 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 UPLOAD_MAX_BYTES = 10_000_000
 FILE_UPLOAD_PERMISSIONS = 0o640
 MEDIA_ROOT = VAR_DIR / "media"
+# A private bucket for documents, which every node sees: s3://key:secret@host/bucket. Empty: they lie in MEDIA_ROOT.
+FILES_URL = address("FILES_URL", "", ("s3", "s3+http"), read=secret)
+
+
+def files(url: str) -> dict[str, Any]:
+    """Django's form of a `FILES_URL`. `s3+http` is without TLS. Without a key, boto3 looks for one."""
+    if not url:
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    parts = urlsplit(url)
+    bucket = parts.path.strip("/")
+    query = dict(parse_qsl(parts.query))
+    if not parts.hostname or not bucket or "/" in bucket or not {"region"}.issuperset(query):
+        raise ImproperlyConfigured("FILES_URL must be like s3://key:secret@host/bucket?region=name.")
+    host = parts.netloc.rpartition("@")[2]
+    return {
+        "BACKEND": "apps.accounts.bucket.BucketStorage",
+        "OPTIONS": {
+            "endpoint_url": f"{'https' if parts.scheme == 's3' else 'http'}://{host}",
+            "bucket_name": bucket,
+            "region_name": query.get("region", "us-east-1"),
+            "access_key": unquote(parts.username or "") or None,
+            "secret_key": unquote(parts.password or "") or None,
+        },
+    }
+
+
 # ClamAV's daemon, which looks at each document: tcp://host:3310 or unix:///run/clamd.sock. Empty: none does.
 CLAMAV_URL = address("CLAMAV_URL", "", ("tcp", "unix"))
 # Where somebody tells of a hole in this site: an address that begins with mailto: or https://. It is published.
@@ -606,7 +632,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None  # development serves from where the files are
 WHITENOISE_USE_FINDERS = not PRODUCTION  # collecting and compressing them is for the image
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": files(FILES_URL),
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if PRODUCTION

@@ -33,25 +33,36 @@ _DIGITS_OF_A_PHONE: Final = 5
 def add_evidence(organisation: Organisation, document: UploadedFile[bytes], *, by: User, note: str = "") -> Evidence:
     """Keep a document that proves facts of the organisation, cleaned.
 
-    Raises what `documents.cleaned` raises, `too_many_documents`, and `busy` (503).
+    Raises what `documents.cleaned` raises, `too_many_documents`, `busy` (503), and `OSError` where it cannot be kept.
     """
-    # Before the transaction, because it may take seconds.
+    # Before the transaction, because it may take seconds and the store may be on another machine.
     with confined.place(organisation.pk):
+        _check_room(organisation)
         kept = documents.cleaned(document)
-    with transaction.atomic():
-        # The lock makes two uploads at once count one after the other.
-        Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
-        if organisation.evidence.count() >= MAX_DOCUMENTS:
-            raise RuleViolation(
-                "too_many_documents",
-                _("An organisation keeps at most %(most)s documents.") % {"most": MAX_DOCUMENTS},
-                field="document",
-            )
-        evidence = Evidence(organisation=organisation, document=kept, note=note, uploaded_by=by)
-        evidence.full_clean()
-        evidence.save()
-        audit.record(by, "evidence.added", organisation, evidence=evidence.pk)
+    evidence = Evidence(organisation=organisation, document=kept, note=note, uploaded_by=by)
+    evidence.full_clean()
+    evidence.document.save(str(kept.name), kept, save=False)
+    try:
+        with transaction.atomic():
+            # The lock makes two uploads at once count one after the other.
+            Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
+            _check_room(organisation)
+            evidence.save()
+            audit.record(by, "evidence.added", organisation, evidence=evidence.pk)
+    except RuleViolation:
+        # After any other error the row may be there all the same, and must have its file.
+        evidence.document.delete(save=False)
+        raise
     return evidence
+
+
+def _check_room(organisation: Organisation) -> None:
+    if organisation.evidence.count() >= MAX_DOCUMENTS:
+        raise RuleViolation(
+            "too_many_documents",
+            _("An organisation keeps at most %(most)s documents.") % {"most": MAX_DOCUMENTS},
+            field="document",
+        )
 
 
 @transaction.atomic

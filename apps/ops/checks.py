@@ -4,6 +4,7 @@ A bad value of one variable is refused when it is read (cosmomatch/settings.py).
 """
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -83,6 +84,15 @@ def _connections() -> Iterator[CheckMessage]:
     if redis.scheme == "redis" and _is_elsewhere(redis.hostname):
         yield Warning(
             "The connection to Redis is not encrypted.", hint="Let REDIS_URL begin with rediss://.", id="ops.W003"
+        )
+    files = urlsplit(settings.FILES_URL)
+    if files.scheme == "s3+http" and _is_elsewhere(files.hostname):
+        yield Warning("Documents go to their store unencrypted.", hint="Let FILES_URL begin with s3://.", id="ops.W004")
+    if files.scheme and find_spec("storages") is None:
+        yield Error(
+            "FILES_URL names a bucket, and the packages to reach one are not there.",
+            hint="pip install --require-hashes -r requirements/s3.txt",
+            id="ops.E014",
         )
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from django.apps import apps
 from django.conf import settings
 from django.core.cache import cache
+from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
@@ -137,6 +138,14 @@ def dead_rows() -> str:
     return f"{', '.join(full)}: look for an old transaction, and whether autovacuum is on." if full else ""
 
 
+def documents() -> str:
+    try:
+        default_storage.exists("health")
+    except OSError as error:
+        return f"Documents can be neither kept nor shown: {error.strerror}."
+    return ""
+
+
 def static_files() -> str:
     if settings.STATIC_ROOT and not (settings.STATIC_ROOT / "staticfiles.json").exists():
         return "The static files are not there: run manage.py collectstatic."
@@ -165,6 +174,7 @@ HEALTH: Mapping[str, Probe] = {
     "offer index": offer_index,
     "transactions": transactions,
     "dead rows": dead_rows,
+    "documents": documents,
     "static files": static_files,
 }
 

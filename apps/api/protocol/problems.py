@@ -151,7 +151,7 @@ def passes(error: BaseException | None) -> bool:
     if isinstance(error, InternalError):
         found = isinstance(error.__cause__, postgres.ReadOnlySqlTransaction | postgres.IdleInTransactionSessionTimeout)
     elif isinstance(error, OSError):
-        found = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+        found = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
     else:
         found = isinstance(error, OperationalError | InterfaceError | RedisError)
     if found:

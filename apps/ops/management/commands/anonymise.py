@@ -20,6 +20,8 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, yes: bool, **_options: Any) -> None:
         if settings.PRODUCTION:
             raise CommandError("This is production (ENVIRONMENT). Restore a dump into a database of its own first.")
+        if settings.FILES_URL:
+            raise CommandError("FILES_URL names a bucket, maybe that of production. A test system has its own VAR_DIR.")
         database = f"{connection.settings_dict['NAME']} on {connection.settings_dict['HOST'] or 'this machine'}"
         if not yes:
             raise CommandError(
