@@ -90,7 +90,7 @@ class Order(TimeStamped):
     unit_price: models.DecimalField[Decimal | None, Decimal | None] = models.DecimalField(
         _("price per unit"), max_digits=14, decimal_places=4, null=True, blank=True, editable=False
     )
-    currency = models.CharField(_("currency"), max_length=3, blank=True, editable=False)
+    currency = models.CharField(_("currency"), max_length=3, blank=True, default="", db_default="", editable=False)
     # When the requester last changed where the goods go or whom to call; empty if it is as the supplier accepted it.
     redirected_at = models.DateTimeField(_("goes elsewhere since"), null=True, blank=True, editable=False)
     state = models.CharField(_("state"), max_length=10, choices=OrderState.choices, default=OrderState.CONFIRMED)

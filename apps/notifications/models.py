@@ -94,7 +94,7 @@ class WebhookEndpoint(TimeStamped):
     is_active = models.BooleanField(_("in use"), default=True)
     # The circuit breaker: since when each attempt has failed, how many did, and until when nothing is tried.
     failing_since = models.DateTimeField(_("failing since"), null=True, blank=True, editable=False)
-    failures = models.PositiveIntegerField(default=0, editable=False)
+    failures = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     rests_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = WebhookEndpointQuerySet.as_manager()

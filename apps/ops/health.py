@@ -1,5 +1,6 @@
 """What is wrong with this deployment. Each probe answers with nothing, or with a sentence for the operator."""
 
+import functools
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -11,6 +12,7 @@ from django.core.cache import cache
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -32,11 +34,26 @@ DEAD_ROWS = 50_000
 
 
 def database() -> str:
-    """Whether it can be written to: a node that was told to be a replica answers, and takes nothing."""
+    """Whether it can be written to, and has the tables of this version.
+
+    A database that was told to be a replica answers, and takes nothing.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'")
         (read_only,) = cursor.fetchone()
-    return "The database can only be read." if read_only else ""
+        if read_only:
+            return "The database can only be read."
+        cursor.execute("SELECT app, name FROM django_migrations")
+        behind = _own_migrations().difference(cursor.fetchall())
+    return "The tables are behind this version: run manage.py migrate." if behind else ""
+
+
+@functools.cache
+def _own_migrations() -> frozenset[tuple[str, str]]:
+    """Of the apps of this program, as they stand on the disk. To look there takes too long for a probe."""
+    found = MigrationLoader(None, load=False)
+    found.load_disk()
+    return frozenset(key for key, one in found.disk_migrations.items() if type(one).__module__.startswith("apps."))
 
 
 def disk() -> str:

@@ -264,7 +264,7 @@ INSERT INTO supply_offerchange (offer_id, item_id, changed_at)
 SELECT id, item_id, now() FROM supply_offer WHERE state = 'published';
 
 -- Matches. A backup and what replaced one were never asked, so they have no time to answer.
-INSERT INTO matching_match (id, demand_id, offer_id, quantity, quantity_asked, rank, score, terms, policy_version, tier,
+INSERT INTO matching_match (id, demand_id, offer_id, quantity, quantity_asked, rank, score, packed_terms, policy_version, tier,
     state, respond_by, responded_at, responded_by_id, decline_reason, lead_time_days, quantity_lost, created_at,
     updated_at)
 SELECT id, demand_id, offer_id, quantity, quantity, 1 + n, 0.5 + 0.4 * luck, reasons.terms, 1, 1, state,

@@ -98,6 +98,18 @@ def test_a_database_that_can_only_be_read_is_not_ready(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("app", sorted({app for app, _name in health._own_migrations()}))
+def test_a_node_whose_tables_are_behind_is_not_ready(client: Client, app: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM django_migrations WHERE id = (SELECT max(id) FROM django_migrations WHERE app = %s)", [app]
+        )
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["database"] == "The tables are behind this version: run manage.py migrate."
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_full_disk_is_not_ready(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "LEAST_FREE_BYTES", 10**18)
     answer = client.get("/readyz")

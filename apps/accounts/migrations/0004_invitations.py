@@ -7,6 +7,7 @@ import django.db.models.functions.text
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.conf import settings
+from django.contrib.postgres.operations import ValidateConstraint
 from django.db import migrations, models
 
 
@@ -70,4 +71,5 @@ class Migration(migrations.Migration):
             model_name='pendingnotice',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('email', ''), ('organisation__isnull', False), ('user__isnull', True)), models.Q(('email', ''), ('organisation__isnull', True), ('user__isnull', False)), models.Q(('organisation__isnull', True), ('user__isnull', True), models.Q(('email', ''), _negated=True)), _connector='OR'), name='pending_notice_for_one'),
         ),
+        ValidateConstraint(model_name='apitoken', name='token_scopes_known'),
     ]

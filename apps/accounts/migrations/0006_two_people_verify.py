@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='organisation',
             name='call_back',
-            field=models.CharField(blank=True, help_text='Which number of which public register was called, and who answered.', max_length=300, verbose_name='call-back'),
+            field=models.CharField(blank=True, db_default='', default='', help_text='Which number of which public register was called, and who answered.', max_length=300, verbose_name='call-back'),
         ),
         install('accounts', 'sql/accounts_acted_for.sql'),
         pgtrigger.migrations.AddTrigger(

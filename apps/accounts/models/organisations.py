@@ -100,6 +100,8 @@ class Organisation(TimeStamped):
         _("call-back"),
         max_length=300,
         blank=True,
+        default="",
+        db_default="",
         help_text=_("Which number of which public register was called, and who answered."),
     )
     # The state that its people were told last. A row in which the two differ is a notice to be sent, whichever way the

@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='item',
             name='device_categories',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=2), blank=True, default=list, help_text='Of its registration number, such as 14; empty means any.', size=None, verbose_name='categories of medical device'),
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=2), blank=True, db_default=[], default=list, help_text='Of its registration number, such as 14; empty means any.', size=None, verbose_name='categories of medical device'),
         ),
         migrations.AddField(
             model_name='item',

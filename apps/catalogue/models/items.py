@@ -108,6 +108,7 @@ class Item(Named):
     device_categories = ArrayField(
         models.CharField(max_length=2),
         default=list,
+        db_default=[],
         blank=True,
         verbose_name=_("categories of medical device"),
         help_text=_("Of its registration number, such as 14; empty means any."),

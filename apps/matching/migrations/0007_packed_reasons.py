@@ -1,19 +1,12 @@
-"""Reasons without the names of their parts: rows of matches shrink to less than half.
+"""Reasons without the names of their parts, in a column beside the old one: new rows of matches take less than half.
 
-PostgreSQL writes the table and its indexes anew, and nobody reads or writes a match meanwhile (docs/operations.md).
+The old column stays for the version before, which reads and writes it. No row is written anew.
 """
 
-from django.db import migrations
+from django.db import migrations, models
 
 from apps.core.sql import install
 from apps.matching.models.reasons import ReasonsField
-
-PACK = """
-    ALTER TABLE matching_match ALTER COLUMN terms TYPE text USING concat(
-        '[', jsonb_path_query_array(terms, '$[*].name'), ',', jsonb_path_query_array(terms, '$[*].value'),
-        ',', jsonb_path_query_array(terms, '$[*].score'), ',', jsonb_path_query_array(terms, '$[*].weight'), ']'
-    );
-"""
 
 
 class Migration(migrations.Migration):
@@ -23,15 +16,25 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunSQL(
-            PACK,
+        migrations.SeparateDatabaseAndState(
             state_operations=[
+                migrations.RenameField(model_name='match', old_name='terms', new_name='terms_before'),
                 migrations.AlterField(
                     model_name='match',
-                    name='terms',
-                    field=ReasonsField(default=list, verbose_name='reasons'),
+                    name='terms_before',
+                    field=models.JSONField(db_column='terms', default=list, editable=False),
                 ),
             ],
+        ),
+        migrations.AlterField(
+            model_name='match',
+            name='terms_before',
+            field=models.JSONField(db_column='terms', db_default=[], default=list, editable=False),
+        ),
+        migrations.AddField(
+            model_name='match',
+            name='packed_terms',
+            field=ReasonsField(null=True, verbose_name='reasons'),
         ),
         install("matching", "holds/sql/matching_hold.sql", "holds/sql/matching_hold_one.sql"),
     ]

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Organisation, User
 from apps.core.models import OrderedUpdateQuerySet, TimeStamped, found_by_either
 from apps.demands.models import Demand
-from apps.matching.models.reasons import ReasonsField
+from apps.matching.models.reasons import Reasons, ReasonsField
 from apps.supply.models import Offer
 
 
@@ -152,7 +152,9 @@ class Match(TimeStamped):
     quantity_asked = models.BigIntegerField(_("quantity asked for"))
     rank = models.PositiveSmallIntegerField(_("rank"))
     score = models.FloatField(_("score"))
-    terms = ReasonsField(_("reasons"), default=list)
+    packed_terms = ReasonsField(_("reasons"), null=True)
+    # As 0.2.0 writes and reads it, so that both versions run at once. It can go in the version after the next.
+    terms_before = models.JSONField(default=list, db_default=[], db_column="terms", editable=False)
     policy_version = models.PositiveIntegerField(_("policy version"))
     is_substitute = models.BooleanField(_("substitute"), default=False)
     tier = models.PositiveSmallIntegerField(_("tier"), help_text=_("Of the need, after ageing, when this was decided."))
@@ -230,6 +232,14 @@ class Match(TimeStamped):
 
     def __str__(self) -> str:
         return f"{self.demand} ← {self.offer}"
+
+    @property
+    def terms(self) -> Reasons:
+        return self.terms_before if self.packed_terms is None else self.packed_terms
+
+    @terms.setter
+    def terms(self, reasons: Reasons) -> None:
+        self.packed_terms = reasons
 
     @property
     def is_contact_revealed(self) -> bool:

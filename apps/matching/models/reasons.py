@@ -28,7 +28,7 @@ def unpacked(text: str) -> Reasons:
     return [dict(zip(NAMES, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-class ReasonsField(models.Field["Reasons", "Reasons"]):
+class ReasonsField(models.Field["Reasons | None", "Reasons | None"]):
     """A list of `{name, value, score, weight}`, as `TermScore` has them."""
 
     def get_internal_type(self) -> str:

@@ -42,7 +42,7 @@ KEPT: Final = {
     "matching.Escalation": "tried",
     "matching.IndexCell": "city",
     "matching.IndexedOffer": "city",
-    "matching.Match": "terms",
+    "matching.Match": "packed_terms terms_before",
     "matching.ReferencePrice": "currency",
     "matching.Replay": "settings groups totals",
     "matching.ReplayedNeed": "before after",

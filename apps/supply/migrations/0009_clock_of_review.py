@@ -23,8 +23,4 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
         migrations.RunSQL(START_CLOCKS, migrations.RunSQL.noop),
-        migrations.AddIndex(
-            model_name='offer',
-            index=models.Index(condition=models.Q(('state', 'draft'), ('state_code__in', ['quantity_unusual', 'price_unusual', 'certificate_doubtful'])), fields=['escalates_at'], name='offer_review_clock'),
-        ),
     ]

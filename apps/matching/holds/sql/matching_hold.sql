@@ -54,7 +54,7 @@ BEGIN
     -- A pair that is a backup is promoted; one that is held already is left alone.
     written AS (
         INSERT INTO matching_match AS match (
-            demand_id, offer_id, quantity, quantity_asked, rank, score, terms, policy_version, is_substitute, tier,
+            demand_id, offer_id, quantity, quantity_asked, rank, score, packed_terms, policy_version, is_substitute, tier,
             respond_by, state, decline_reason, decline_note
         )
         SELECT
@@ -65,7 +65,7 @@ BEGIN
         ORDER BY position
         ON CONFLICT (demand_id, offer_id) WHERE state IN ('held', 'standby') DO UPDATE SET
             state = excluded.state, quantity = excluded.quantity, quantity_asked = excluded.quantity_asked,
-            rank = excluded.rank, score = excluded.score, terms = excluded.terms,
+            rank = excluded.rank, score = excluded.score, packed_terms = excluded.packed_terms,
             policy_version = excluded.policy_version, is_substitute = excluded.is_substitute, tier = excluded.tier,
             respond_by = excluded.respond_by
         WHERE match.state = 'standby'
