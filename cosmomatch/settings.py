@@ -197,7 +197,6 @@ MIDDLEWARE = [
     "apps.ops.serving.middleware.body_limit_middleware",
     "apps.ops.serving.middleware.charset_middleware",
     "django.middleware.locale.LocaleMiddleware",
-    "apps.ops.serving.copies.copies_middleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

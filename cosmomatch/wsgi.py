@@ -5,7 +5,8 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 from apps.ops.serving.charsets import understands_charset
+from apps.ops.serving.copies import AnswersFromCopies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cosmomatch.settings")
 
-application = understands_charset(get_wsgi_application())
+application = AnswersFromCopies(understands_charset(get_wsgi_application()))

@@ -1,24 +1,30 @@
-"""The public board from copies, as many as the web server can give, and a hospital's post beside its readers."""
+"""The public board from copies, as many as the web server can give, and what hospitals wait for beside others."""
 
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from django.conf import settings
+from django.test import Client
+
 from apps.accounts.models import User
 from apps.accounts.services import issue_token
 from apps.local import supervisor
-from tests.benchmarks.figures import row
+from tests.benchmarks.figures import quantile, row
 from tests.benchmarks.rough import ask, measured, web_server
 from tests.factories import DemandFactory, member
 
 GOAL: Final = 1_000  # answers a second
 SECONDS: Final = 10
+CLIENTS: Final = 64  # on needs' pages, at once
+LONGEST: Final = 2.0  # seconds, p95 of their waits
 PAGES: Final = {"the board": "/", "the public sums": "/api/v1/stats/", "the log-in, which nobody keeps": "/login/"}
 
 
@@ -49,6 +55,35 @@ def run(var: Path, mail_port: int) -> None:
         row(
             "a POST of a need, p95", f"{beside * 1000:,.0f} ms", f"{beside / quiet:.1f} times, beside {rate:,.0f}{note}"
         )
+        session = Client()
+        session.force_login(buyer)
+        cookie = f"{settings.SESSION_COOKIE_NAME}={session.cookies[settings.SESSION_COOKIE_NAME].value}"
+        before = used()
+        waits = _waits(port, f"/needs/{need.pk}/", {"Cookie": cookie})
+        together = [wait for each in waits for wait in each]
+        p95 = quantile(together, 0.95)
+        row(
+            f"a need's page, {CLIENTS} clients at once, p95",
+            f"{p95:.2f} s",
+            f"longest {max(together):.2f} s, {len(together)} answers, of a client {min(map(len, waits))} to"
+            f" {max(map(len, waits))}, {(used() - before) / len(together) * 1000:.0f} ms of the web server's cores each"
+            + (", MISSED" if p95 > LONGEST else ""),
+        )
+
+
+def _waits(port: int, path: str, headers: Mapping[str, str]) -> list[list[float]]:
+    """How long each of many clients waited for each of its answers; each asks again as soon as it has one."""
+    end, patience = time.perf_counter() + 2 * SECONDS, 60.0
+
+    def client(_number: int) -> list[float]:
+        waits = []
+        while (began := time.perf_counter()) < end:
+            status = ask(port, "GET", path, dict(headers), patience=patience)
+            waits.append(time.perf_counter() - began if status == 200 else patience)
+        return waits
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        return list(clients.map(client, range(CLIENTS)))
 
 
 @contextmanager

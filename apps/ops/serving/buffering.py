@@ -1,16 +1,18 @@
 """A gunicorn worker that lets waitress speak HTTP, so that a slow client holds a socket and never a thread.
 
-One thread per process sends and receives for all connections. A thread of the pool gets a request when its body is
-complete, and leaves when the answer is written down: in memory, or in a temporary file when it is long. gunicorn
-starts, watches and stops the processes. Why: docs/decisions/0032-waitress-inside-gunicorn.md.
+One thread per process sends and receives for all connections, and answers from copies (`copies.py`). A thread of the
+pool gets any other request when its body is complete, and leaves when the answer is written down: in memory, or in a
+temporary file when it is long. gunicorn starts, watches and stops the processes.
+Why: docs/decisions/0032-waitress-inside-gunicorn.md.
 """
 
 import os
 import resource
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.conf import settings
 from gunicorn.workers.base import Worker
@@ -22,6 +24,7 @@ from waitress.server import BaseWSGIServer, TcpWSGIServer, UnixWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
 from apps.exports.capacity import KEEP_UNTIL_SENT
+from apps.ops.serving.copies import AT_HAND, Copy
 
 HEADER_SECONDS: Final = 10  # until the header of a request is complete; also how long an idle connection is kept
 BODY_SECONDS: Final = 30  # until its body is complete, and a second more for every PACE bytes of it
@@ -40,6 +43,8 @@ class Parser(HTTPRequestParser):
     RFC 9112, section 6.3, wants it handled as an error. waitress alone goes by the chunks and keeps the connection.
     """
 
+    copy: Copy | None = None  # what answers it without a thread of the pool
+
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
         if self.chunked and "CONTENT_LENGTH" in self.headers:
@@ -54,6 +59,7 @@ class Task(WSGITask):
     def get_environment(self) -> dict[str, Any]:
         environment = super().get_environment()
         environment[KEEP_UNTIL_SENT] = self.channel.until_sent.append
+        environment[AT_HAND] = cast(Parser, self.request).copy
         return environment
 
 
@@ -77,6 +83,8 @@ class BufferedChannel(HTTPChannel):
     def received(self, data: bytes) -> bool:
         before = self.request
         done = super().received(data)
+        while any(request.copy for request in cast(list[Parser], self.requests)[:1]):
+            self.service()
         if self.request is not before:
             self.asking_since = time.time()
         if len(self.requests) > AHEAD:
@@ -136,11 +144,17 @@ class Listener(BaseWSGIServer):
     channel_class = BufferedChannel
     active_channels: dict[int, BufferedChannel]  # type: ignore[assignment]  # the stubs have the type of one channel
     probes: Mapping[str, ThreadedTaskDispatcher]
+    at_hand: Callable[[dict[str, Any]], Copy | None]
     _map: dict[int, Any]
 
     def add_task(self, task: Any) -> None:
-        # All threads of pages may wait for a database that hangs. The process lives, and says so.
-        self.probes.get(task.requests[0].path, self.task_dispatcher).add_task(task)
+        request = task.requests[0]
+        # A thread of the pool comes here for what was sent ahead, and may not have the channel answer at once.
+        if threading.current_thread() is threading.main_thread() and not request.error:
+            request.copy = self.at_hand(Task(task, request).get_environment())
+        if request.copy is None:
+            # All threads of pages may wait for a database that hangs. The process lives, and says so.
+            self.probes.get(request.path, self.task_dispatcher).add_task(task)
 
     def maintenance(self, now: float) -> None:
         for channel in list(self.active_channels.values()):
@@ -234,4 +248,5 @@ class BufferingWorker(Worker):
             bind_socket=False,
         )
         listener.probes = probes
+        listener.at_hand = getattr(self.wsgi, "at_hand", lambda _environ: None)
         return listener

@@ -1,7 +1,5 @@
 """What holds for every request: an id, a limit of the body, an answer that nobody keeps, and who acts."""
 
-import re
-import uuid
 from collections.abc import Callable
 from typing import Final
 
@@ -14,24 +12,20 @@ from django.middleware.gzip import GZipMiddleware
 
 from apps.core import audit
 from apps.ops.serving.charsets import NOT_UNDERSTOOD
+from apps.ops.serving.request_ids import request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-# An id of a caller's own that can stand in a log: no spaces, no line breaks, not long.
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")
-
 
 def request_id_middleware(get_response: GetResponse) -> GetResponse:
-    """Give each request an id, the caller's `X-Request-Id` if it can be one, and answer with it.
+    """Give each request an id and answer with it.
 
     django_structlog reads it from the request and writes it into each line of the log.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         # Not by `request.headers`, which is a copy of META that is made when it is first read.
-        given = request.META.get("HTTP_X_REQUEST_ID", "")
-        name = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
-        request.META["HTTP_X_REQUEST_ID"] = name
+        name = request.META["HTTP_X_REQUEST_ID"] = request_id(request.META)
         response = get_response(request)
         response.headers["X-Request-Id"] = name
         return response

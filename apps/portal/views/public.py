@@ -6,7 +6,7 @@ from operator import itemgetter
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from apps.demands.models import Urgency
 from apps.policy.models import Policy
@@ -16,7 +16,7 @@ from apps.portal import figures, places, policies
 from apps.portal.web import kept_for_all
 
 
-@require_GET
+@require_safe
 def board(request: HttpRequest) -> HttpResponse:
     """What is needed, offered and delivered: by item, and for one item by province."""
     found = figures.board()
@@ -41,7 +41,7 @@ def board(request: HttpRequest) -> HttpResponse:
     return kept_for_all(request, response) if is_known else response
 
 
-@require_GET
+@require_safe
 def promise(request: HttpRequest) -> HttpResponse:
     """How it works, who is served first, and the numbers that are promised: those of the policy in force."""
     policy = Policy.objects.current()
