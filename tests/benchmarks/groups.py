@@ -105,7 +105,7 @@ def _build(groups: int, needs: int, offers: int, seed: int = 2020) -> None:
         for number, (need, offer) in enumerate(holds.items(), first_match):
             yield Match(
                 id=number, demand_id=need, offer_id=offer, quantity=quantity[need], quantity_asked=quantity[need],
-                rank=1, score=0.5, terms=[], policy_version=1, tier=1, state="held",
+                rank=1, score=0.5, packed_terms=[], policy_version=1, tier=1, state="held",
                 respond_by=now + dt.timedelta(days=1),
             )  # fmt: skip
 

@@ -41,7 +41,7 @@ class ReasonsField(models.Field["Reasons | None", "Reasons | None"]):
         return packed(value) if isinstance(value, list) else value
 
     def value_to_string(self, obj: models.Model) -> str:
-        return packed(self.value_from_object(obj))
+        return packed(self.value_from_object(obj) or [])
 
     def to_python(self, value: Any) -> Any:
         return unpacked(value) if isinstance(value, str) else value
