@@ -133,12 +133,14 @@ class Gazetteer:
     """All regions of China by name, to find the one that is meant."""
 
     def __init__(self, places: Iterable[GazetteerEntry]) -> None:
-        # Three indexes: by the full name, by the name without its class, and by every region above.
+        # Four indexes: by the level, by the full name, by the name without its class, and by every region above.
         self.places = {place.code: place for place in places if is_gbt(place.code)}
+        self._by_level: defaultdict[str, list[GazetteerEntry]] = defaultdict(list)
         self._by_name: defaultdict[str, list[GazetteerEntry]] = defaultdict(list)
         self._by_stem: defaultdict[str, list[GazetteerEntry]] = defaultdict(list)
         self._inside: defaultdict[str, list[GazetteerEntry]] = defaultdict(list)
         for place in self.places.values():
+            self._by_level[place.level].append(place)
             self._by_name[place.name].append(place)
             self._by_stem[stem(place.name)].append(place)
             for above in place.path.split("/")[:-2]:
@@ -252,11 +254,9 @@ class Gazetteer:
         if not address or (known and known.level == "county"):
             return None
         if known is None:
-            provinces = [place for place in self.places.values() if place.level == "province"]
-            known = self._first_named(address, provinces, by_stem=True)
+            known = self._first_named(address, self._by_level["province"], by_stem=True)
             if known is None:
-                cities = [place for place in self.places.values() if place.level == "prefecture"]
-                known = self._first_named(address, cities, by_stem=False)
+                known = self._first_named(address, self._by_level["prefecture"], by_stem=False)
                 if known is None:
                     return None
         if known.level == "province":
