@@ -10,8 +10,8 @@ TEMPLATES = git ls-files templates | grep 'html$$'
 run:  ## everything, on http://127.0.0.1:8000
 	$(BASE) manage.py run
 
-test:  ## every test, with few random cases
-	$(DEV) -m pytest -n 2 --dist worksteal -m "not long"
+test:  ## every test, with few random cases; three at once, because some wait
+	$(DEV) -m pytest -n 3 --dist worksteal -m "not long"
 
 long check: export HYPOTHESIS_PROFILE ?= ci
 

@@ -7,7 +7,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 
 Rows = dict[str, bytes]
-"""By table, the output of COPY. Generated columns are not in it. Sequences stay as they are, so no key comes twice."""
+"""By table, the output of COPY. Generated columns are not in it. Sequences are never set back: no key comes twice."""
 
 
 def can_put_back() -> bool:
@@ -17,10 +17,11 @@ def can_put_back() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def take() -> Rows:
+def take(prefix: str = "") -> Rows:
+    """The rows of all tables, or of those whose names begin so."""
     with connection.cursor() as cursor:
         kept = {}
-        for table in _tables():
+        for table in filter(lambda name: name.startswith(prefix), _tables()):
             with cursor.copy(f'COPY "{table}" TO STDOUT') as copy:
                 kept[table] = b"".join(bytes(part) for part in copy)
         return kept
@@ -28,12 +29,34 @@ def take() -> Rows:
 
 def put_back(rows: Rows) -> None:
     """Whatever is there now goes."""
-    with transaction.atomic(), connection.cursor() as cursor, _as_replica():
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("TRUNCATE " + ", ".join(f'"{table}"' for table in rows))
+        put(rows)
+    ContentType.objects.clear_cache()
+
+
+def put(rows: Rows) -> None:
+    """Into empty tables."""
+    with transaction.atomic(), connection.cursor() as cursor, _as_replica():
         for table, lines in rows.items():
             with cursor.copy(f'COPY "{table}" FROM STDIN') as copy:
                 copy.write(lines)
-    ContentType.objects.clear_cache()
+
+
+def sequences() -> dict[str, int]:
+    """By name, the last number that each gave."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sequencename, last_value FROM pg_sequences WHERE last_value IS NOT NULL")
+        return dict(cursor.fetchall())
+
+
+def advance(to: dict[str, int]) -> None:
+    """Have each sequence go on behind this number, for rows that come from another database."""
+    reached = sequences()
+    with connection.cursor() as cursor:
+        for name, number in to.items():
+            if number > reached.get(name, 0):
+                cursor.execute("SELECT setval(%s::regclass, %s)", [name, number])
 
 
 @contextmanager

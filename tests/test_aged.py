@@ -27,6 +27,7 @@ def dangling() -> list[str]:
     return found
 
 
+@pytest.mark.long
 def test_an_aged_market_keeps_every_promise_and_is_at_rest() -> None:
     aged_world.build(needs=1_500, offers=1_500, seed=7)
 

@@ -13,8 +13,6 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
-from schemathesis import openapi
-from schemathesis.checks import CHECKS, load_all_checks
 
 from apps.accounts.models import IdentifierKind, Organisation, OrganisationState, User
 from apps.accounts.services import issue_token
@@ -112,6 +110,10 @@ def headers_of(*users: User) -> list[dict[str, str]]:
 def test_it_behaves_as_described(
     buyer: User, colleague: User, supplier: User, coordinator: User, partner: User, stranger: User
 ) -> None:
+    # Here, because each process of the tests imports this module, and most of them only to collect it.
+    from schemathesis import openapi
+    from schemathesis.checks import CHECKS, load_all_checks
+
     roles = headers_of(buyer, colleague, supplier, coordinator, partner, stranger)
     schema = openapi.from_wsgi("/api/v1/schema/?format=json", application)
     # The token is always sent: making up others, and cookies, takes a quarter of the time and tries nothing.

@@ -6,11 +6,10 @@ from django.core.management import call_command
 from apps.catalogue.models import Item, ItemAlias, Region, Satisfaction, Standard
 from apps.catalogue.services import catalogue_version, load_reference
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("reference_data")]
 
 
 def test_loading_twice_changes_nothing_and_says_so() -> None:
-    load_reference()
     version = catalogue_version()
 
     again = load_reference()
@@ -23,7 +22,6 @@ def test_loading_twice_changes_nothing_and_says_so() -> None:
 
 
 def test_loading_fills_every_table_and_mends_only_what_it_brought() -> None:
-    load_reference()
     assert Region.objects.filter(path__startswith="CN/").exclude(code__contains="-").count() == 3512  # and the country
     assert Region.objects.get(pk="429004").parent_id == "420000"
     assert Standard.objects.get(code="YY 0469-2004").succeeded_by == Standard.objects.get(code="YY 0469-2011")

@@ -16,6 +16,8 @@ from tests import emergency, snapshots
 from tests.e2e.stage import DOMAIN, work
 from tests.notifications.receivers import PostOffice, post_office
 
+# Root has no sandbox. Drawing with a made-up graphics card costs more than drawing without one.
+CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -75,7 +77,7 @@ def site(
 def browser(site: str) -> Iterator[Browser]:
     """Started after the database and closed before it: its loop runs in this thread."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # root has no sandbox
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         yield browser
         browser.close()
         connections.close_all()  # those of this loop: nobody else can close them, and they would keep the database

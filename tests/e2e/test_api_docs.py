@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from tests.e2e.conftest import CHROMIUM
+from tests.e2e.conftest import CHROMIUM, CHROMIUM_ARGS
 
 
 @pytest.mark.django_db(transaction=True)
@@ -18,7 +18,7 @@ def test_the_documentation_shows_every_resource_and_nothing_is_blocked(live_serv
 
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         page = browser.new_page()
         page.on("console", note)
         page.goto(f"{live_server.url}/api/v1/docs/")

@@ -11,11 +11,12 @@ from pytest_django.live_server_helper import LiveServer
 from apps.accounts.invitations import path_of
 from apps.accounts.models import Invitation, Organisation, OrganisationState, User
 from apps.accounts.permissions import Role
-from tests.e2e.conftest import CHROMIUM
+from tests.e2e.conftest import CHROMIUM, CHROMIUM_ARGS
 from tests.e2e.stage import look
 from tests.factories import PASSWORD, MembershipFactory, SupplierFactory, UserFactory
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# `make test` shows the same steps without a browser: tests/portal/test_invitations.py and test_organisation.py.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 
 @pytest.fixture
@@ -23,8 +24,7 @@ def page(live_server: LiveServer, settings: Settings, monkeypatch: pytest.Monkey
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     settings.CSRF_TRUSTED_ORIGINS = [live_server.url]
     with sync_playwright() as playwright:
-        args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser: Browser = playwright.chromium.launch(executable_path=CHROMIUM, args=args)
+        browser: Browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         yield browser.new_context(base_url=live_server.url, locale="en-GB").new_page()
         browser.close()
         connections.close_all()  # as in conftest.py

@@ -12,7 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 from apps.accounts.models import Organisation, User
 from apps.matching.simulation import previews
 from apps.policy.services import draft_policy, make_policy
-from tests.e2e.conftest import CHROMIUM
+from tests.e2e.conftest import CHROMIUM, CHROMIUM_ARGS
 from tests.e2e.stage import IN_FULL, VIOLATIONS
 from tests.factories import PASSWORD, DemandFactory, EscalationFactory, MatchFactory, OfferFactory, OrganisationFactory
 
@@ -25,7 +25,7 @@ def browser() -> Iterator[Browser]:
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright keeps an event loop in this thread; the tests' own queries do not run in it.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         yield chromium
         chromium.close()
 

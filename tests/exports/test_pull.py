@@ -294,8 +294,10 @@ def rows_and_since(user: User, **filters: Any) -> dt.datetime:
     return begun.next_since
 
 
-COPYING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%%' AND state <> 'idle'"
-OPEN = "SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid()"
+# Other processes of the tests are at work in databases of their own.
+HERE = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+COPYING = f"{HERE} AND query LIKE 'COPY%%' AND state <> 'idle'"
+OPEN = f"{HERE} AND xact_start IS NOT NULL"
 
 
 def soon(session: Any, query: str) -> bool:

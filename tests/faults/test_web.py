@@ -43,7 +43,7 @@ def test_a_database_that_hangs_is_a_503_and_the_process_lives(site: Deployment) 
         time.sleep(0.5)
         began = time.monotonic()
         assert site.ask("/healthz").status == 200
-        assert time.monotonic() - began < 1
+        assert not any(each.done() for each in asked), "it waited for none of the fifteen"
         assert site.ask("/readyz").status == 503
         tell_to_come_again(*(each.result() for each in asked))
         # Two threads answered fifteen that would each have waited for seconds.

@@ -8,8 +8,8 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -118,9 +118,9 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[Request] = []
-        self.arrivals: list[float] = []  # of the requests, by the monotonic clock
         self.answers: list[int] = []
-        self.drips = False
+        # If set, an answer drips, byte by byte, until this is true.
+        self.drips_until: Callable[[], bool] | None = None
 
     @property
     def url(self) -> str:
@@ -132,10 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.arrivals.append(time.monotonic())
         self.server.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-        if self.server.drips:
-            self._drip()
+        if self.server.drips_until:
+            self._drip(self.server.drips_until)
             return
         status = self.server.answers.pop(0) if self.server.answers else 204
         self.send_response(status)
@@ -148,16 +147,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Of whoever follows a redirect."""
         self.do_POST()
 
-    def _drip(self) -> None:
-        """A header, a byte at a time, that never ends."""
-        try:
+    def _drip(self, until: Callable[[], bool]) -> None:
+        """A header, a byte at a time, whose end never comes: the connection is closed in the middle of it."""
+        self.close_connection = True
+        with suppress(OSError):
             self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-            while True:
+            while not until():
                 self.wfile.write(b"x")
                 self.wfile.flush()
                 time.sleep(0.05)
-        except OSError:
-            self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 – the name that http.server gives
         pass

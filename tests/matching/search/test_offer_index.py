@@ -46,7 +46,7 @@ def wrong() -> list[int]:
 def test_an_offer_that_changes_while_it_is_indexed_stays_noted() -> None:
     item = ItemFactory.create()
     ReferencePrice.objects.create(item=item, price=5, taken_at=timezone.now())
-    offers = offers_of(item, 3000)
+    offers = offers_of(item, 1000)
     over = threading.Event()
 
     def change_prices() -> None:
@@ -62,12 +62,12 @@ def test_an_offer_that_changes_while_it_is_indexed_stays_noted() -> None:
     supplier.start()
     try:
         for _round in range(8):
-            offer_index.index_offers(batch=500)
+            offer_index.index_offers(batch=150)
     finally:
         over.set()
         supplier.join()
 
-    assert IndexedOffer.objects.count() == 3000
+    assert IndexedOffer.objects.count() == 1000
     assert wrong() == []
     offer_index.index_offers()
     assert not OfferChange.objects.exists()
