@@ -253,6 +253,8 @@ DATABASE_URL = address(
     "DATABASE_URL", "postgresql://database-url-is-not-set.invalid/none", ("postgres", "postgresql"), read=secret
 )
 DATABASE_POOL_SIZE = whole("DATABASE_POOL_SIZE", 8, least=0, most=200)
+# DATABASE_URL names a pooler in transaction mode: nothing of ours may outlive a transaction on a connection.
+DATABASE_IS_POOLED = flag("DATABASE_IS_POOLED", default=False)
 
 
 # Seconds that a statement may take, that it may wait for a lock, and that a transaction may do nothing; 0 is no limit.
@@ -288,7 +290,8 @@ def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any
 
     There may be several hosts, as in `a:5432,b:5432`: libpq tries one after the other.
 
-    `session` are settings of PostgreSQL. They go with the start of each connection, so they cost no query.
+    `session` are settings of PostgreSQL. They go with the start of each connection, so they cost no query. A pooler
+    sets them itself (docker/pgbouncer.ini).
     """
     parts = urlsplit(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
@@ -296,7 +299,8 @@ def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any
         raise ImproperlyConfigured("DATABASE_URL names no database.")
     hosts = [urlsplit(f"//{host}") for host in parts.netloc.rpartition("@")[2].split(",")]
     ports = [str(host.port or "") for host in hosts]
-    said = [options.get("options", ""), *(f"-c {name}={value}" for name, value in session.items())]
+    sent = {} if DATABASE_IS_POOLED else session
+    said = [options.get("options", ""), *(f"-c {name}={value}" for name, value in sent.items())]
     if any(said):
         options["options"] = " ".join(filter(None, said))
     settings: dict[str, Any] = {
@@ -308,6 +312,7 @@ def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any
         "PORT": ",".join(ports) if any(ports) else "",
         "CONN_MAX_AGE": 0,  # the pool keeps connections; keeping them twice would leak them
         "CONN_HEALTH_CHECKS": True,
+        "DISABLE_SERVER_SIDE_CURSORS": DATABASE_IS_POOLED,
         "OPTIONS": {"connect_timeout": "5", **ALIVE, **options},
     }
     if pool_size:

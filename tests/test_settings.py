@@ -183,6 +183,12 @@ def test_each_kind_of_process_has_limits_of_its_own(read: Any, environment: dict
     assert read(**environment)["DATABASES"]["default"]["OPTIONS"].get("options") == options
 
 
+def test_a_pooler_is_sent_no_limits(read: Any) -> None:
+    database = read(PROCESS="web", DATABASE_IS_POOLED="true")["DATABASES"]["default"]
+    assert "options" not in database["OPTIONS"]
+    assert database["DISABLE_SERVER_SIDE_CURSORS"]
+
+
 @pytest.mark.parametrize(
     ("url", "queue", "cache"),
     [

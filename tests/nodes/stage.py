@@ -14,19 +14,22 @@ SUPPLIERS = 40
 
 
 def fill() -> list[str]:
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # nobody logs in
     from apps.accounts.services import issue_token
     from tests.factories import ItemFactory, OfferFactory, OrganisationFactory, SupplierFactory, member, region
 
     item = ItemFactory.create()
-    for number in range(SUPPLIERS):
+    for _number in range(SUPPLIERS):
         supplier = SupplierFactory.create()
-        member(supplier, email=f"supplier{number}@example.org")
+        member(supplier, email=f"supplier{supplier.pk}@example.org")
         OfferFactory.create(organisation=supplier, item=item, quantity=1_000_000, queued=True)
     tokens = []
-    for number in range(HOSPITALS):
+    for _number in range(HOSPITALS):
         hospital = OrganisationFactory.create(region=region("420100"))
-        buyer = member(hospital, email=f"buyer{number}@example.org")
-        tokens.append(issue_token(buyer, name="nodes", scopes=["write"])[1])
+        buyer = member(hospital, email=f"buyer{hospital.pk}@example.org")
+        tokens.append(issue_token(buyer, name="nodes", scopes=["read", "write", "exports"])[1])
     return tokens
 
 

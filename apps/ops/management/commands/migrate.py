@@ -3,6 +3,8 @@
 import time
 from typing import Any, Final
 
+from django.conf import settings
+from django.core.management import CommandError
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 from psycopg.errors import LockNotAvailable
@@ -15,6 +17,11 @@ PAUSES: Final = (1, 2, 4, 8, 15, 30, 60, 60, 120, 120, 120, 120)
 
 class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
+        if settings.DATABASE_IS_POOLED:
+            raise CommandError(
+                "The pooler lends a connection for one transaction, and to migrate takes one for longer: "
+                "let DATABASE_URL name PostgreSQL itself, without DATABASE_IS_POOLED."
+            )
         self.database = options["database"]
         database = connections[self.database]
         try:
