@@ -25,6 +25,7 @@ PARTS = (
     "aged",
     "idle",
     "due",
+    "mix",
 )
 
 
@@ -38,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sweep-posts", type=int, default=200, help="needs in the queue of the measured sweep (200)")
     parser.add_argument("--rate", type=int, default=100, help="needs a minute of the paced run (100)")
     parser.add_argument("--seconds", type=int, default=90, help="how long the paced run posts (90)")
+    parser.add_argument("--mixed", type=int, default=600, help="seconds that the mix posts (600)")
     parser.add_argument("--rows", type=int, default=200_000, help="rows to export (200000)")
     parser.add_argument("--hot", type=int, default=20, help="offers that commits are after (20; also try 1 and 1000)")
     parser.add_argument("--ranked", type=int, default=1_000_000, help="offers among which the best are found (1000000)")
@@ -107,16 +109,18 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import aged, due, duplicates, idle, ranking
+    from tests.benchmarks import aged, due, duplicates, idle, mix, ranking
 
-    # First, because the worlds of these two are copies of a database that has only reference data.
+    # First, because the worlds of these three are copies of a database that has only reference data.
     if "aged" in options.parts:
         aged.run(needs=options.aged, posts=options.sweep_posts, seed=options.seed, explain=options.profile)
     if "due" in options.parts:
         due.run(due=options.due, posts=options.sweep_posts, seed=options.seed)
+    if "mix" in options.parts:
+        mix.run(var, mail_port, needs=options.aged, seed=options.seed, rate=options.rate, seconds=options.mixed)
     if "idle" in options.parts:
         idle.run()
-    if set(options.parts) - {"ranking", "duplicates", "aged", "idle", "due"}:
+    if set(options.parts) - {"ranking", "duplicates", "aged", "idle", "due", "mix"}:
         in_the_market(options, var, mail_port, began)
     if "duplicates" in options.parts:
         duplicates.run(options.organisations, options.seed)

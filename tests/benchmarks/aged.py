@@ -221,17 +221,18 @@ def _publish_anew() -> object:
     return publishing.publish()
 
 
+def hospitals() -> sweep.Hospitals:
+    managers = Membership.objects.filter(
+        organisation__kind="hospital", organisation__state="verified", role="manager"
+    ).select_related("organisation__region", "user")[:500]
+    return [(membership.organisation, membership.user) for membership in managers]
+
+
 def needs_a_second(seed: int, posts: int) -> float:
     """Post some needs, and match them one sweep after the other."""
-    drawn = market(seed)
-    hospitals = [
-        (membership.organisation, membership.user)
-        for membership in Membership.objects.filter(
-            organisation__kind="hospital", organisation__state="verified", role="manager"
-        ).select_related("organisation__region", "user")[:500]
-    ]
+    drawn, posters = market(seed), hospitals()
     for _ in range(posts):
-        sweep.post(drawn, hospitals)
+        sweep.post(drawn, posters)
     done, began = 0, time.perf_counter()
     while done < posts:
         done += matching.match_waiting(limit=50).demands

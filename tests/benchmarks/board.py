@@ -111,8 +111,8 @@ def _worked(pid: str) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def readers(port: int, path: str, rate: int) -> "subprocess.Popen[str]":
-    arguments = [str(port), path, "16", str(SECONDS), str(rate)]
+def readers(port: int, path: str, rate: int, seconds: int = SECONDS) -> "subprocess.Popen[str]":
+    arguments = [str(port), path, "16", str(seconds), str(rate)]
     command = [sys.executable, "-m", "tests.benchmarks.readers", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 

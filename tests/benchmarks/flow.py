@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
@@ -23,6 +24,7 @@ from tests.benchmarks.sweep import Hospitals, post
 from tests.benchmarks.world import Market
 
 PATIENCE = 600  # seconds
+EVENTS = ("match.proposed", "demand.suppliers_asked")  # what tells the two sides
 
 
 @contextmanager
@@ -59,7 +61,15 @@ def _wait_for_worker() -> None:
         time.sleep(0.2)
 
 
-def run(market: Market, hospitals: Hospitals, notes: Path, *, posts: int, every: float) -> None:
+@dataclass(frozen=True)
+class Told:
+    """A need of which both sides were told: when it was committed, and the seconds until the last of their mails."""
+
+    committed: float
+    took: float
+
+
+def run(market: Market, hospitals: Hospitals, notes: Path, *, posts: int, every: float) -> list[Told]:
     """Post, one every so many seconds (0: as fast as possible), and wait until nothing is left to be sent."""
     pace = f"{60 / every:.0f} a minute" if every else "as fast as possible"
     print(f"\n{posts} needs posted {pace}, {settings.WORKER_PROCESSES} worker processes, load {os.getloadavg()[0]:.1f}")
@@ -68,21 +78,24 @@ def run(market: Market, hospitals: Hospitals, notes: Path, *, posts: int, every:
     _wait_until_quiet(list(committed))
 
     asked, told = _arrivals(notes, list(committed))
-    both = [max(*asked[pk], told[pk]) - committed[pk] for pk in committed if asked[pk] and pk in told]
+    both = [
+        Told(committed[pk], max(*asked[pk], told[pk]) - committed[pk]) for pk in committed if asked[pk] and pk in told
+    ]
     first = [min(asked[pk]) - committed[pk] for pk in committed if asked[pk]]
     served = Match.objects.filter(demand__in=list(committed)).values("demand").distinct().count()
     if not both:
         raise SystemExit("No mail arrived.")
-    end = max(committed[pk] + max(*asked[pk], told[pk]) - committed[pk] for pk in committed if asked[pk] and pk in told)
+    end = max(one.committed + one.took for one in both)
     row("posted per second", f"{posts / max(posted - began, 1e-6):,.1f}")
     row("matched, and both sides told, per second", f"{len(both) / (end - began):,.1f}", "from the first commit")
     row("needs that some offer fits", f"{served}", f"both mails arrived for {len(both)}")
     for name, values in (
         ("commit to the first supplier's mail", first),
-        ("commit to the last of both sides' mails", both),
+        ("commit to the last of both sides' mails", [one.took for one in both]),
     ):
         for share in (0.5, 0.95, 1):
             row(f"{name}, {'slowest' if share == 1 else f'p{share * 100:.0f}'}", f"{quantile(values, share):,.2f} s")
+    return both
 
 
 def _post_all(market: Market, hospitals: Hospitals, posts: int, every: float) -> dict[int, float]:
@@ -100,11 +113,11 @@ def _post_all(market: Market, hospitals: Hospitals, posts: int, every: float) ->
 
 
 def _wait_until_quiet(ids: Sequence[int]) -> None:
-    """Until the queue is empty, and what was said about these needs is sent."""
+    """Until these needs have left the queue, and everything of what they are told by is sent."""
     deadline = time.monotonic() + PATIENCE
     while (
         Demand.objects.filter(pk__in=ids, match_requested_at__isnull=False).exists()
-        or Message.objects.filter(state=MessageState.QUEUED).exists()
+        or Message.objects.filter(state=MessageState.QUEUED, event__in=EVENTS).exists()
     ):
         if time.monotonic() > deadline:
             print("  (gave up waiting)")
@@ -121,7 +134,7 @@ def _arrivals(notes: Path, ids: Sequence[int]) -> tuple[dict[int, list[float]], 
     asked: dict[int, list[float]] = defaultdict(list)
     told: dict[int, float] = {}
     wanted = set(ids)
-    messages = Message.objects.filter(event__in=["match.proposed", "demand.suppliers_asked"]).order_by("pk")
+    messages = Message.objects.filter(event__in=EVENTS, context__demand_id__gte=min(ids)).order_by("pk")
     for uid, event, context in messages.values_list("uid", "event", "context"):
         demand, at = context["demand_id"], arrived.get(str(uid))
         if demand not in wanted or at is None:
