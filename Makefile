@@ -10,6 +10,9 @@ TEMPLATES = git ls-files templates | grep 'html$$'
 run:  ## everything, on http://127.0.0.1:8000
 	$(BASE) manage.py run
 
+# Else each of the processes compiles the program and pytest's own form of the tests anew.
+test long check: export PYTHONDONTWRITEBYTECODE :=
+
 test:  ## every test, with few random cases; three at once, because some wait
 	$(DEV) -m pytest -n 3 --dist worksteal -m "not long"
 
