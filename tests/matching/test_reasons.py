@@ -52,3 +52,4 @@ def test_reasons_that_the_version_before_wrote_are_read() -> None:
     Match.objects.update(packed_terms=None, terms_before=REASONS)
 
     assert Match.objects.get().terms == REASONS
+    assert Match.objects.values_list(Match.terms_expression(), flat=True).get() == REASONS

@@ -44,6 +44,7 @@ class ExplanationField(serializers.ListField):
     """The terms that are stored with a match, in the language of the request."""
 
     child = ExplanationTermSerializer()
+    expression = staticmethod(Match.terms_expression)
     # Only facts are stored, so each reader gets the sentences in a language of their own.
     shown = staticmethod(wording.explain)
 
