@@ -331,6 +331,10 @@ def database(url: str, pool_size: int, session: dict[str, str]) -> dict[str, Any
 
 
 DATABASES = {"default": database(DATABASE_URL, DATABASE_POOL_SIZE, DATABASE_SESSION)}
+# Exports and figures are read from this one, which follows the other: apps/core/postgresql/replica.py.
+if DATABASE_REPLICA_URL := address("DATABASE_REPLICA_URL", "", ("postgres", "postgresql"), read=secret):
+    DATABASES["replica"] = database(DATABASE_REPLICA_URL, DATABASE_POOL_SIZE, DATABASE_SESSION)
+    DATABASE_ROUTERS = ["apps.core.postgresql.replica.ReplicaRouter"]
 
 REDIS_IS_NAMED = bool(secret("REDIS_URL"))
 REDIS_URL = address("REDIS_URL", "redis://redis-url-is-not-set.invalid", ("redis", "rediss", "unix"), read=secret)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from apps.core.disclosure import LEAST_ORGANISATIONS
+from apps.core.postgresql import replica
 from apps.demands.models import Demand, DemandState
 from apps.exports.models import Publication
 from apps.exports.renewal import ToldNumbers, renewed
@@ -60,7 +61,12 @@ def publish(*, now: dt.datetime | None = None, wait: bool = False) -> bool:
         cursor.execute(f"SELECT {lock}(%s)", [_LOCK])
         if cursor.fetchone()[0] is False or Publication.objects.filter(hour__gte=hour).exists():
             return False
-        _next(Publication.objects.order_by("-hour").first(), hour, now).save()
+        # The replica may count for longer than a transaction may be idle, and this one waits for it.
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '200s'")
+        last = Publication.objects.order_by("-hour").first()
+        with replica.reading():
+            counted = _next(last, hour, now)
+        counted.save()
         Publication.objects.filter(hour__lt=hour).delete()
     return True
 

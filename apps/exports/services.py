@@ -14,7 +14,7 @@ from enum import StrEnum
 from threading import Thread
 from typing import Any, Final
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet, Subquery, TextField, Value
 from django.utils import timezone
@@ -25,6 +25,7 @@ from apps.catalogue.models import Item, Region
 from apps.core import audit
 from apps.core.errors import RuleViolation
 from apps.core.models import Restore
+from apps.core.postgresql import replica
 from apps.core.postgresql.connections import waiting_at_most
 from apps.core.retention import SECONDS, delete_in_batches
 from apps.exports import workbook
@@ -125,21 +126,25 @@ def pull(
     if item is not None and dataset.item is None:
         raise RuleViolation("item_not_possible", _("This dataset cannot be narrowed to an item."), field="item")
 
-    rows = dataset.rows(user, region=region, item=item, states=states, updated_since=updated_since)
-    if form == ExportFormat.XLSX and rows.order_by()[workbook.MOST_ROWS :].exists():
-        raise RuleViolation(
-            "too_many_rows",
-            _("A sheet has at most %(most)s rows. Narrow it, or take csv.") % {"most": workbook.MOST_ROWS},
-            field="format",
-        )
-    parts = [(part, (*dataset.columns, _removed(is_removed=False))) for part in _first_and_rest(dataset, rows)]
-    if updated_since is not None:
-        _refuse_what_is_forgotten(dataset, updated_since)
-        left = dataset.tombstones(user, region=region, item=item, states=states, updated_since=updated_since)
-        parts += [(rows, tombstone_columns(dataset, lookup)) for lookup, rows in left]
-    statements = [copy_statement(rows, columns, form, first=not index) for index, (rows, columns) in enumerate(parts)]
-    # Before the query runs: a moment taken later could pass over rows that the query does not show yet.
+    # Before anything is read: a moment taken later could pass over rows that the query does not show yet. The primary
+    # alone knows who still writes; what has ended by now, a replica shows as well.
     since = next_since()
+    with replica.reading() as alias:
+        rows = dataset.rows(user, region=region, item=item, states=states, updated_since=updated_since)
+        if form == ExportFormat.XLSX and rows.order_by()[workbook.MOST_ROWS :].exists():
+            raise RuleViolation(
+                "too_many_rows",
+                _("A sheet has at most %(most)s rows. Narrow it, or take csv.") % {"most": workbook.MOST_ROWS},
+                field="format",
+            )
+        parts = [(part, (*dataset.columns, _removed(is_removed=False))) for part in _first_and_rest(dataset, rows)]
+        if updated_since is not None:
+            _refuse_what_is_forgotten(dataset, updated_since)
+            left = dataset.tombstones(user, region=region, item=item, states=states, updated_since=updated_since)
+            parts += [(rows, tombstone_columns(dataset, lookup)) for lookup, rows in left]
+        statements = [
+            copy_statement(rows, columns, form, first=not index) for index, (rows, columns) in enumerate(parts)
+        ]
     start = codecs.BOM_UTF8 if excel and form == ExportFormat.CSV else b""
     narrowed = {
         "region": region and region.code,
@@ -148,7 +153,7 @@ def pull(
         "updated_since": updated_since and updated_since.isoformat(),
     }
     asked = {"dataset": dataset.name, "format": str(form), **{name: value for name, value in narrowed.items() if value}}
-    blocks = _blocks(statements, start, user, asked)
+    blocks = _blocks(alias, statements, start, user, asked)
     if form == ExportFormat.XLSX:
         blocks = workbook.packed(dataset.name, [column.name for column in parts[0][1]], blocks, BLOCK)
     return ExportPull(blocks, since)
@@ -271,7 +276,7 @@ def _select(rows: QuerySet[Any], columns: tuple[ExportColumn, ...], write: Calla
 
 
 def _blocks(
-    statements: list[Statement], start: bytes, user: User, asked: dict[str, Any]
+    alias: str, statements: list[Statement], start: bytes, user: User, asked: dict[str, Any]
 ) -> Generator[bytes, None, None]:
     """`start` and the output of COPYs, in blocks. Closing the generator cancels the query and ends its transaction.
 
@@ -280,7 +285,7 @@ def _blocks(
     """
     spool = Spool()
     spool.write(start)
-    database = connections[DEFAULT_DB_ALIAS]
+    database = connections[alias]
     database.ensure_connection()
     # The writer has the connection of this thread, which does not touch it before the writer has ended.
     database.inc_thread_sharing()

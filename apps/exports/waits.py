@@ -3,7 +3,9 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from django.db import connection
+from django.db import connections, router
+
+from apps.fulfilment.models import Order
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ def waits(within: str = "") -> dict[str, Wait]:
 
     The contact is there when the first order is: both come with the acceptance.
     """
-    with connection.cursor() as cursor:
+    with connections[router.db_for_read(Order)].cursor() as cursor:
         cursor.execute(
             """
             WITH first AS (

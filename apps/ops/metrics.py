@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Met
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
+from apps.core.postgresql import replica
 from apps.notifications import promises
 from apps.ops import upkeep
 
@@ -32,7 +33,9 @@ class WorkCollector(Collector):
         up = GaugeMetricFamily("cosmomatch_database_up", "Whether the database answers")
         try:
             # Asked before the first family is given out, so that a scrape shows all figures or none.
-            families = [*self._by_state(), self._overdue(), *self._upkeep()]
+            with replica.reading():
+                families = list(self._by_state())
+            families += [self._overdue(), *self._upkeep()]
         except DatabaseError:
             up.add_metric([], 0)
             yield up
