@@ -11,6 +11,7 @@ from django.db import connection, models
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts import invitations
 from apps.accounts import services as accounts
@@ -22,7 +23,7 @@ from apps.core.models import AuditEntry
 from apps.demands.models import Demand, DemandState
 from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, OrderState
-from apps.matching.models import Match, MatchState
+from apps.matching.models import ContestedItem, Match, MatchState
 from apps.matching.simulation.previews import request_replay
 from apps.notifications.models import Channel, Message, MessageState, Notification, WebhookEndpoint
 from apps.notifications.services import add_webhook, queue
@@ -34,6 +35,7 @@ from tests.factories import (
     PASSWORD,
     DemandFactory,
     EscalationFactory,
+    ItemFactory,
     MatchFactory,
     OfferFactory,
     OrganisationFactory,
@@ -96,6 +98,8 @@ def fill(hospital: Organisation, buyer: User, number: int) -> None:
         organisation = OrganisationFactory.create()
         invitations.invite(organisation, f"p{number}{index}@example.org", role=Role.MEMBER, by=buyer)
         queue("order.closed", UserFactory.create(), {}, key="1")
+        item = ItemFactory.create(key=f"contested.{number}.{index}", category=match.demand.item.category)
+        ContestedItem.objects.create(item=item, group=item.pk, waiting_since=timezone.now())
 
 
 def queries_of(office: Client, model: type[models.Model], **search: str) -> int:

@@ -1,11 +1,11 @@
-"""Matches and escalations in the back office."""
+"""Matches, escalations and contested items in the back office."""
 
 from typing import ClassVar
 
 from django.contrib import admin
 
 from apps.accounts.admin import WatchedAdmin
-from apps.matching.models import Escalation, Match, Replay, Shortfall
+from apps.matching.models import ContestedItem, Escalation, Match, Replay, Shortfall
 
 
 @admin.register(Match)
@@ -41,3 +41,11 @@ class ReplayAdmin(WatchedAdmin[Replay]):
     list_filter = ("state",)
     list_select_related = ("draft", "requested_by")
     ordering: ClassVar = ("-pk",)
+
+
+@admin.register(ContestedItem)
+class ContestedItemAdmin(WatchedAdmin[ContestedItem]):
+    list_display = ("item", "group", "waiting_since", "claimed_until", "slice", "last_turn_at", "gap", "holds_left")
+    list_select_related = ("item",)
+    search_fields = ("item__key",)
+    ordering: ClassVar = ("waiting_since", "group")

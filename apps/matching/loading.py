@@ -8,18 +8,18 @@ from functools import cached_property
 from typing import Any, Final
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Case, Prefetch, QuerySet, When
 from django.utils import timezone
 
-from apps.accounts.models import OrganisationState
-from apps.catalogue.models import Satisfaction, Substitution
-from apps.demands.models import Demand, Urgency
+from apps.accounts.models import Organisation, OrganisationState
+from apps.catalogue.models import Item, Region, Satisfaction, Substitution
+from apps.demands.models import URGENCY_RANK, Demand, DemandQuerySet, Urgency
 from apps.matching.exclusions import location_of, not_to_be_asked
 from apps.matching.models import Match
 from apps.matching.scoring.eligibility import Reason
 from apps.matching.scoring.facts import HeldFor, Location, Need, Rules, Source
 from apps.matching.scoring.precedence import effective_tier
-from apps.policy.values import PolicyValues
+from apps.policy.values import LAST_TIER, PolicyValues
 from apps.supply.models import Offer
 
 Pair = tuple[int, int]  # a demand and an offer
@@ -55,7 +55,8 @@ def load_needs(
         lists = excluded[need_id]
         # A new set, because needs of one kind may share it.
         lists[Reason.ASKED_BEFORE] = lists[Reason.ASKED_BEFORE] - again[need_id].keys()
-    return [replace(need, excluded=excluded[need.id]) for need in needs]
+    # A copy costs as much as a new one, and most needs have nobody to leave out.
+    return [replace(need, excluded=lists) if any((lists := excluded[need.id]).values()) else need for need in needs]
 
 
 def need_of(demand: Demand, policy: PolicyValues, *, remaining: int) -> Need:
@@ -299,20 +300,26 @@ def linked_items(demands: QuerySet[Demand], rules: Rules) -> list[set[int]]:
 _OF_DEMANDS: Final = (
     *("organisation", "item", "standard_id", "quantity", "quantity_held", "quantity_matched", "urgency", "needed_by"),
     *("days_of_supply", "opened_at", "created_at", "accepts_substitutes", "region"),
-    *("organisation__kind", "item__trial_lot", "region__path", "region__latitude", "region__longitude"),
 )
+_READ_AT_ONCE: Final = 5000  # needs whose organisations, items and regions are read together
+# What one turn reads of a group, so that time and memory have a bound: about as much as was measured.
+MOST_NEEDS: Final = 50_000
+MOST_OFFERS: Final = 150_000
 
 
-def load_contest(item_ids: Collection[int], now: dt.datetime, policy: PolicyValues) -> Contest:
+def load_contest(item_ids: Collection[int], now: dt.datetime, policy: PolicyValues, *, slice_: int = 0) -> Contest:
     """The open needs of these items and all that could serve them, for the micro-batch.
 
     An urgent need that a supplier has accepted keeps its other holds, because people are already dealing with them.
+    Where needs or offers are too many, some of them are read: see `_slice_of` and `_largest_offers`.
     """
     read_at = timezone.now()
     rows = Demand.objects.open().filter(item__in=item_ids, organisation__state=OrganisationState.VERIFIED)
+    rows = _slice_of(rows, slice_, policy)
     urgent = rows.filter(urgency__in=[Urgency.EMERGENCY, Urgency.URGENT])
     answered = set(Match.objects.accepted().filter(demand__in=urgent).values_list("demand_id", flat=True))
-    sources = {source.id: source for source in load_sources(item_ids, now, policy)}
+    only = _largest_offers(item_ids, rows)
+    sources = {source.id: source for source in load_sources(item_ids, now, policy, only=only)}
     # Overdue holds are left to `expire_holds`: their suppliers have not answered and are not asked again.
     held = Match.objects.held().filter(demand__in=rows, respond_by__gt=now).order_by("pk")
     asked = {
@@ -326,16 +333,53 @@ def load_contest(item_ids: Collection[int], now: dt.datetime, policy: PolicyValu
     accepted: dict[int, int] = {}
 
     def open_demands() -> Iterator[Demand]:
-        read = rows.select_related("organisation", "item", "region").only(*_OF_DEMANDS)
+        # Needs are many, and what they refer to is little: joined, each need would bring three objects of its own.
+        read = rows.only(*_OF_DEMANDS).prefetch_related(
+            Prefetch("organisation", Organisation.objects.only("kind")),
+            Prefetch("item", Item.objects.only("trial_lot")),
+            Prefetch("region", Region.objects.only("path", "latitude", "longitude")),
+        )
         # One after the other, and none is kept.
-        for demand in read.order_by("pk").iterator():
+        for demand in read.order_by("pk").iterator(_READ_AT_ONCE):
             accepted[demand.pk] = demand.quantity_matched
             yield demand
 
     return Contest(
         read_at=read_at,
         needs=load_needs(open_demands(), policy, asked=asked),
-        sources=[replace(source, free=source.free + back[source.id], held=()) for source in sources.values()],
+        # As above: most offers hold nothing.
+        sources=[
+            replace(source, free=source.free + back.get(source.id, 0), held=()) if source.held else source
+            for source in sources.values()
+        ],
         asked=asked,
         accepted=accepted,
     )
+
+
+def _slice_of(rows: DemandQuerySet, number: int, policy: PolicyValues) -> DemandQuerySet:
+    """All needs, or so many: slice 0 has the first in precedence, slice 1 those behind them, after the last comes 0.
+
+    A slice has what is free and what it holds itself. So nothing that an earlier slice was given is taken away.
+    """
+    slices = -(-rows.count() // MOST_NEEDS)
+    if slices <= 1:
+        return rows
+    tiers = (When(organisation__kind=kind, then=tier) for kind, tier in policy.tiers.items())
+    ranks = (When(urgency=urgency, then=rank) for urgency, rank in URGENCY_RANK.items())
+    ordered = rows.order_by(Case(*tiers, default=LAST_TIER), Case(*ranks), "opened_at", "pk")
+    first = number % slices * MOST_NEEDS
+    return Demand.objects.filter(pk__in=ordered.values("pk")[first : first + MOST_NEEDS])
+
+
+def _largest_offers(item_ids: Collection[int], rows: DemandQuerySet) -> set[int] | None:
+    """Where offers are too many, those with the most free, and those that these needs hold; None for all.
+
+    What is given out has less free, so others come up at the next turn.
+    """
+    offers = Offer.objects.published().filter(item__in=item_ids)
+    if offers.count() <= MOST_OFFERS:
+        return None
+    largest = offers.annotate(free=Offer.quantity_free.expression()).order_by("-free", "pk")[:MOST_OFFERS]
+    held = Match.objects.held().filter(demand__in=rows).values_list("offer_id", flat=True)
+    return {*largest.values_list("pk", flat=True), *held}

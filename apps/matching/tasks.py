@@ -9,7 +9,7 @@ from apps.accounts import services as accounts_services
 from apps.accounts.models import Organisation
 from apps.demands.models import Demand
 from apps.matching import escalation, notices, services
-from apps.matching.models import Match
+from apps.matching.models import ContestedItem, Match
 from apps.matching.search import offer_index
 from apps.matching.simulation import previews
 from apps.notifications.tasks import clear_wake_mark, wake, wake_senders, wake_while
@@ -75,10 +75,15 @@ def reallocate() -> int:
 
 @shared_task
 def allocate_next() -> dict[str, int]:
-    """Allocate the contested group that waits longest. As many of these run side by side as there are workers."""
+    """Allocate the contested group that waits longest. As many of these run side by side as there are workers.
+
+    What a turn had no time to write is gone on with at once, after the groups that wait already.
+    """
     done = services.allocate_next()
     if done:
         wake_senders()
+        if ContestedItem.objects.unfinished().exists():
+            allocate_next.apply_async(expires=EVERY_MINUTE, retry=False, ignore_result=True)
     return asdict(done) if done is not None else {}
 
 

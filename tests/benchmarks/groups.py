@@ -1,4 +1,4 @@
-"""Contested groups in the database: many shared by one process and by two, and one that is huge, within its budget.
+"""Contested groups in the database: many shared by 1, 2 and 4 processes, and a huge one, turn after turn.
 
 Each world is a copy of the market's database with goods, needs and holds of its own. The processes do what Celery's
 workers do: they take one task after the other, and each claims a group.
@@ -173,14 +173,14 @@ def _show(name: str, found: dict[str, Any]) -> None:
 def run(*, groups: int, needs: int, huge: tuple[int, int], seconds: float) -> None:
     print(f"\nContested groups in the database; load {os.getloadavg()[0]:.1f}")
     took = {}
-    for processes in (1, 2) if groups else ():
+    for processes in (1, 2, 4) if groups else ():
         with databases.use("contested", anew=True):
             _build(groups, needs, needs)
             found = _work(processes, seconds=seconds)
             took[processes] = found["wall"]
             _show(f"{groups} groups of {needs} needs and offers, {processes} processes", found)
-    if took:
-        row("  as fast with two processes as with one", f"{took[1] / took[2]:.2f} ×")
+    for processes in list(took)[1:]:
+        row(f"  as fast with {processes} processes as with one", f"{took[1] / took[processes]:.2f} ×")
     if huge[0]:
         with databases.use("contested", anew=True):
             _build(1, *huge)

@@ -16,7 +16,7 @@ from apps.matching.allocation.aggregation import solve_aggregated
 from apps.matching.allocation.arcs import Arcs, all_arcs, eligible_supply, sample_arcs
 from apps.matching.allocation.cutting import areas_of, parts_of
 from apps.matching.allocation.flow import solve_flow, sum_by_index
-from apps.matching.allocation.greedy import Assignment, greedy, greedy_unless_worse
+from apps.matching.allocation.greedy import Assignment, greedy, greedy_unless_worse, never
 from apps.matching.allocation.groups import Ints
 from apps.matching.allocation.market import THOUSAND, Market
 from apps.matching.allocation.outcome import Allocation, Method, Solution
@@ -42,10 +42,12 @@ class Effort:
 
     Up to `exact_pairs` compatible pairs are all solved at once. Beyond that, column generation stops when the certified
     gap is at most `gap_goal` of the bound and `score_goal` thousandths of a score per unit, or when time is up. A
-    market of more than `whole_pairs` is cut into areas of at most `area_needs`.
+    market of more than `whole_pairs` is cut into areas of at most `area_needs`. The joined areas are filled up until
+    that time is up, too.
     """
 
-    expired: Callable[[], bool] = lambda: False
+    expired: Callable[[], bool] = never  # nothing is improved any more
+    must_end: Callable[[], bool] = never  # and nothing is filled up
     exact_pairs: int = EXACT_PAIRS
     whole_pairs: int = WHOLE_PAIRS
     area_needs: int = AREA_NEEDS
@@ -172,12 +174,15 @@ def _solve_areas(
     solved.append(np.stack([arcs.row, arcs.column, useful_quantity(market, arcs, quantity)])[:, left])
     row, column, units = np.concatenate(solved, axis=1)
     arcs = Arcs.union(looked_at)
-    plan = greedy(market, levels.cap, Assignment.of_flow(market, arcs, arcs.sum_flow(row, column, units)))
+    joined = Assignment.of_flow(market, arcs, arcs.sum_flow(row, column, units))
+    plan = greedy(market, levels.cap, joined, effort.must_end)
     # What is asked for is not given up for a plan that serves an early tier less.
     unchanged = Assignment.of_flow(market, kept, kept_units)
     if objective(market, levels, unchanged) > objective(market, levels, plan):
-        plan = greedy(market, levels.cap, unchanged)
-    return Solution(market, levels, supply, plan, arcs, Method.CUT, bound=bound, rounds=len(solved) - 2)
+        plan = greedy(market, levels.cap, unchanged, effort.must_end)
+    is_filled = not effort.must_end()
+    rounds = len(solved) - 2
+    return Solution(market, levels, supply, plan, arcs, Method.CUT, bound=bound, rounds=rounds, is_filled=is_filled)
 
 
 def _solve_area(

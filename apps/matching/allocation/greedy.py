@@ -1,6 +1,6 @@
 """The greedy plan on arrays: one need after the other takes from its best sources. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +11,11 @@ from apps.matching.allocation.groups import Ints
 from apps.matching.allocation.market import REFUSED, Market, Scores
 
 _TOGETHER = 1024  # needs whose scores are computed in one go
+
+
+def never() -> bool:
+    """There is time."""
+    return False
 
 
 class Load(NamedTuple):
@@ -82,14 +87,17 @@ class Assignment:
         return Arcs(*np.array(found, dtype=np.int64).reshape(-1, 3).T)
 
 
-def greedy(market: Market, cap: Ints, start: Assignment | None = None) -> Assignment:
+def greedy(
+    market: Market, cap: Ints, start: Assignment | None = None, expired: Callable[[], bool] = never
+) -> Assignment:
     """Serve the needs in order of precedence, each from its best sources, first up to `cap` (n_needs,), then in full.
 
     This is `sequential.decide` on arrays, without holds that yield. It fills up `start` in place, if that is given.
+    When time is up, nobody else is served: what is left stays for those whose turn it was.
     """
     assignment = start or Assignment.empty(market)
     for members in _tiers(market):
-        for _row in _serve(market, members, cap, assignment):
+        for _row in _serve(market, members, cap, assignment, expired):
             pass
     return assignment
 
@@ -119,13 +127,17 @@ def _tiers(market: Market) -> Iterator[Ints]:
     yield from np.split(market.order, np.flatnonzero(np.diff(tier)) + 1)
 
 
-def _serve(market: Market, members: Ints, cap: Ints, assignment: Assignment) -> Iterator[int]:
+def _serve(
+    market: Market, members: Ints, cap: Ints, assignment: Assignment, expired: Callable[[], bool] = never
+) -> Iterator[int]:
     """Serve the needs of a tier, first up to the cap, then in full. Yields each need that was short when it is done."""
     # A need whose cap equals its remaining quantity gets one turn, because a later turn could only give it less.
     for limit, turn in ((cap, members), (market.remaining, members[cap[members] < market.remaining[members]])):
         # Stock only shrinks within a turn, and `_take` looks at what is left, so options may be computed in batches.
         short = turn[assignment.assigned[turn] < limit[turn]]
         for start in range(0, len(short), _TOGETHER):
+            if expired():
+                return
             rows = short[start : start + _TOGETHER]
             options = _options(market, rows, assignment)
             for row in rows.tolist():

@@ -71,6 +71,7 @@ class Solution:
     bound: float = 0.0  # minimum orders aside, no plan is worth more
     rounds: int = 0
     repairs: int = 0
+    is_filled: bool = True  # nothing is left that a need could use; False where there was no time to see to it
 
     def value(self, assignment: Assignment) -> float:
         return self.levels.value(assignment.assigned) + assignment.score
@@ -162,7 +163,8 @@ def shortages_of(solution: Solution) -> dict[int, Shortage]:
     market, levels, assignment = solution.market, solution.levels, solution.assignment
     tier_of, assigned = levels.tier, assignment.assigned
     served = {tier: int((assigned[tier_of == tier] > 0).sum()) for tier in np.unique(tier_of).tolist()}
-    below_minimum = _with_sources_left(market, assignment, np.flatnonzero(assigned < market.remaining))
+    short = np.flatnonzero(assigned < market.remaining)
+    below_minimum = _with_sources_left(market, assignment, short) if solution.is_filled else set()
 
     def why(row: int, others: int, above: int) -> Reason:
         # Several reasons may hold. The first says most about what this need could do.

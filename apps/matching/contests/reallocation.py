@@ -1,7 +1,10 @@
 """The micro-batch: allocate contested items as a whole, and change unanswered holds where that is worth it."""
 
 import datetime as dt
+import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +15,7 @@ from django.utils import timezone
 from apps.matching import notices
 from apps.matching.contests.claims import Claim, ClaimLost, claim_next, note_contested
 from apps.matching.explanation import shortfalls
-from apps.matching.holds.differences import changes, write_change
+from apps.matching.holds.differences import BatchSize, changes, differing, write_change
 from apps.matching.holds.plans import Done
 from apps.matching.loading import Contest, load_contest, load_rules
 from apps.matching.scoring.facts import Rules
@@ -24,8 +27,10 @@ if TYPE_CHECKING:  # numpy stays out of processes that allocate nothing
 log = structlog.get_logger(__name__)
 
 SECONDS: Final = 20.0
-# The share of the budget after which the plan is not improved any more. Rounding and writing need the rest.
+# The shares of the budget after which the plan is not improved, and not filled up any more. Writing needs the rest.
 _SOLVE_UNTIL: Final = 0.4
+_FILL_UNTIL: Final = 0.5
+_WRITING: Final = 0.2  # the share of it that is always left for writing, so that a slow machine makes progress, too
 _JUDGED_AT_ONCE: Final = 500  # needs whose shortfalls are noted in one transaction
 
 
@@ -37,6 +42,10 @@ class _Budget:
 
     def is_spent(self, share: float = 1) -> bool:
         return self.used > self._seconds * share
+
+    def leave(self, share: float) -> None:
+        """Have at least this share of it left from now on."""
+        self._seconds = max(self._seconds, self.used + self._seconds * share)
 
     @property
     def used(self) -> float:
@@ -74,24 +83,41 @@ def allocate_next(*, now: dt.datetime | None = None, seconds: float = SECONDS) -
         claim.release()
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Needs and sources are a million objects without cycles: the collector would look at them for a quarter of the
+    time, and find nothing.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _allocate(claim: Claim, now: dt.datetime, budget: _Budget) -> Done:
     # The solver is slow to import, and only the workers of the micro-batch need it.
     from apps.matching.allocation.contested import Effort, market_of, solve_market
     from apps.matching.allocation.outcome import report_of
 
     rules, policy = load_rules(), Policy.objects.current()
-    contest = load_contest(claim.items, now, policy.values)
-    claim.renew()
-    market = market_of(contest.needs, contest.sources, rules, policy=policy.values, now=now, held=contest.asked)
-    solution = solve_market(market, Effort(lambda: budget.is_spent(_SOLVE_UNTIL)), contest.asked)
+    effort = Effort(lambda: budget.is_spent(_SOLVE_UNTIL), lambda: budget.is_spent(_FILL_UNTIL))
+    with _without_collector():
+        contest = load_contest(claim.items, now, policy.values, slice_=claim.slice)
+        claim.renew()
+        market = market_of(contest.needs, contest.sources, rules, policy=policy.values, now=now, held=contest.asked)
+        solution = solve_market(market, effort, contest.asked)
     claim.renew()
     report, solved = report_of(solution), budget.used
     done, left = _write(solution, contest, claim, rules, policy, now, budget)
+    is_settled = solution.is_filled and not (left or done)
+    claim.note_turn(gap=report.gap, holds_left=left, is_settled=is_settled)
     log.info(
         "reallocated",
         items=sorted(claim.items),
         changed=done.held,
         left=left,
+        filled=solution.is_filled,
         solved_seconds=round(solved, 1),
         seconds=round(budget.used, 1),
         **asdict(report),
@@ -109,20 +135,27 @@ def _write(
     now: dt.datetime,
     budget: _Budget,
 ) -> tuple[Done, int]:
-    """Write the plan, the first needs first, until the budget is spent. Also returns how many changes were left."""
+    """Write the plan, the first needs first, until the budget is spent. Also returns how many holds were left."""
     from apps.matching.allocation.outcome import plan_of, shortages_of
 
-    shortages = shortages_of(solution)
-    todo = list(changes(solution.planned(), contest))
-    done = Done()
-    for number, change in enumerate(todo):
+    shortages, planned = shortages_of(solution), solution.planned()
+    left = len(differing(planned, contest))
+    done, size = Done(), BatchSize()
+    budget.leave(_WRITING)
+    for change in changes(planned, contest, size):
         if budget.is_spent():
-            return done, len(todo) - number
+            return done, left
         plan = plan_of(solution, rules, shortages, change.needs)
+        began = time.monotonic()
         with transaction.atomic():
             # The claim is renewed and the plan is written together, so only the owner of the group writes.
             claim.renew()
             done += write_change(change, plan, contest, policy, now)
+        size.adapt(time.monotonic() - began)
+        left -= len(change.new)
+    # Why a need got no more is known only where all that was free was looked at.
+    if not solution.is_filled:
+        return done, left
     open_needs = sorted(contest.accepted)
     for start in range(0, len(open_needs), _JUDGED_AT_ONCE):
         if budget.is_spent():

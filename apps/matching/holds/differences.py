@@ -20,10 +20,26 @@ from apps.matching.scoring.eligibility import names
 from apps.matching.scoring.facts import Need
 from apps.policy.models import Policy
 
-# Holds that are changed in one transaction. Answers and sweeps wait for its locks.
-BATCH: Final = 25
+# Holds that are changed in the first transaction. Answers and sweeps wait for its locks.
+BATCH: Final = 10
+_MOST: Final = 40  # with more, a hold takes no less time
+_LONG: Final = 0.5  # seconds
 # An answer counts from the clock of its transaction, which may have begun before we read and ended after it.
 LONGEST_TRANSACTION: Final = dt.timedelta(minutes=5)
+
+
+class BatchSize:
+    """How many holds the next transaction changes: half as many after a long one, twice as many after a short one."""
+
+    def __init__(self) -> None:
+        self.holds = BATCH
+
+    def adapt(self, seconds: float) -> None:
+        """Learn how long the last transaction took."""
+        if seconds > _LONG:
+            self.holds = max(1, self.holds // 2)
+        elif seconds < _LONG / 2:
+            self.holds = min(_MOST, self.holds * 2)
 
 
 @dataclass
@@ -42,15 +58,18 @@ class HoldChange:
         return {need_id for need_id, _source_id in self.new}
 
 
-def changes(planned: Mapping[Pair, int], contest: Contest) -> Iterator[HoldChange]:
+def changes(planned: Mapping[Pair, int], contest: Contest, size: BatchSize | None = None) -> Iterator[HoldChange]:
     """What differs between a plan and what is asked now, in the order of the plan: quantities by (need, source).
+
+    `size` may change from one of them to the next.
 
     What a need gets comes with what must end first: its own holds, and others on the same sources as far as these have
     too little left. So time may run out after any of these changes, and nobody lost goods that nobody else was given.
     """
+    size = size or BatchSize()
     change = HoldChange()
-    for step in _steps(planned, contest):
-        if change and len(change) + len(step) > BATCH:
+    for step in _steps(planned, contest, size):
+        if change and len(change) + len(step) > size.holds:
             yield change
             change = HoldChange()
         change.gone += step.gone
@@ -59,9 +78,14 @@ def changes(planned: Mapping[Pair, int], contest: Contest) -> Iterator[HoldChang
         yield change
 
 
-def _steps(planned: Mapping[Pair, int], contest: Contest) -> Iterator[HoldChange]:
+def differing(planned: Mapping[Pair, int], contest: Contest) -> list[Pair]:
+    """What a plan asks for that is not asked now."""
+    return [pair for pair, quantity in planned.items() if quantity != contest.asked.get(pair)]
+
+
+def _steps(planned: Mapping[Pair, int], contest: Contest, size: BatchSize) -> Iterator[HoldChange]:
     """The changes need by need. What is too much for a transaction ends in several, before the need gets anything."""
-    new = [pair for pair, quantity in planned.items() if quantity != contest.asked.get(pair)]
+    new = differing(planned, contest)
     # Taking holds back without asking somebody else would help nobody.
     if not new:
         return
@@ -71,7 +95,8 @@ def _steps(planned: Mapping[Pair, int], contest: Contest) -> Iterator[HoldChange
         ends = holds.end_own(need_id)
         for pair in wanted:
             ends += holds.make_room(pair[1], planned[pair])
-        *before, last = [ends[start : start + BATCH] for start in range(0, len(ends), BATCH)] or [[]]
+        most = size.holds
+        *before, last = [ends[start : start + most] for start in range(0, len(ends), most)] or [[]]
         yield from map(HoldChange, before)
         yield HoldChange(last, wanted)
     # Holds that the plan ends although nobody needs their goods now.

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.matching.allocation import outcome
 from apps.matching.allocation.aggregation import solve_aggregated
 from apps.matching.allocation.arcs import eligible_supply
 from apps.matching.allocation.contested import Effort, allocate, market_of, solve_market
@@ -78,6 +79,21 @@ def test_when_the_time_is_up_at_once_the_plan_of_the_whole_stands(case: Case) ->
     assert 0 <= outcome.report.gap <= 1
     assert all(left >= 0 for left in books.left.values())
     assert all(books.got(need) <= need.remaining for need in demand)
+
+
+@given(cases)
+def test_what_there_is_no_time_to_fill_up_stays_for_the_next_turn(case: Case) -> None:
+    """The first turn has no time for it; the second keeps what the first gave, and has."""
+    first = _solved(case, replace(CUT, must_end=lambda: True), {})
+    books = Books(outcome.explain(first, contested.RULES).plan, case[1])
+    assert all(left >= 0 for left in books.left.values())
+    assert all(books.got(need) <= need.remaining for need in case[0])
+
+    second = _solved(case, CUT, first.planned())
+
+    before, after = (list(report_of(one).tiers.values()) for one in (first, second))
+    assert after >= before
+    assert second.is_filled or not second.supply.any()
 
 
 def _solved(case: Case, effort: Effort, held: dict[tuple[int, int], int]) -> Solution:
