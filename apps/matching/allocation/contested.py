@@ -44,6 +44,9 @@ class Effort:
     gap is at most `gap_goal` of the bound and `score_goal` thousandths of a score per unit, or when time is up. A
     market of more than `whole_pairs` is cut into areas of at most `area_needs`. The joined areas are filled up until
     that time is up, too.
+
+    With `fill_first` nobody gives up what is asked for while others can be given what is free. Plans of the same worth
+    differ, so turns that each write a part of another plan would never end.
     """
 
     expired: Callable[[], bool] = never  # nothing is improved any more
@@ -51,6 +54,7 @@ class Effort:
     exact_pairs: int = EXACT_PAIRS
     whole_pairs: int = WHOLE_PAIRS
     area_needs: int = AREA_NEEDS
+    fill_first: bool = False
     gap_goal: float = GAP_GOAL
     score_goal: float = SCORE_GOAL
 
@@ -110,7 +114,15 @@ def solve_market(market: Market, effort: Effort, held: Mapping[tuple[int, int], 
         nothing = Assignment.empty(market)
         return Solution(market, levels, supply, nothing, nothing.arcs(), Method.NONE)
 
-    if market.compatible > effort.whole_pairs:
+    is_huge = market.compatible > effort.whole_pairs
+    if effort.fill_first:
+        start = _unchanged(market, held)
+        before = int(start.assigned.sum())
+        # Only huge markets take so long that the time must be looked at.
+        plan, is_filled = _fill_up(market, levels, start, effort if is_huge else Effort())
+        if plan.assigned.sum() > before:
+            return Solution(market, levels, supply, plan, plan.arcs(), Method.FILL, is_filled=is_filled)
+    if is_huge:
         return _solve_areas(market, levels, supply, effort, held)
     return _solve_whole(market, levels, supply, effort, held)
 
@@ -175,14 +187,25 @@ def _solve_areas(
     row, column, units = np.concatenate(solved, axis=1)
     arcs = Arcs.union(looked_at)
     joined = Assignment.of_flow(market, arcs, arcs.sum_flow(row, column, units))
-    plan = greedy(market, levels.cap, joined, effort.must_end)
+    plan, is_filled = _fill_up(market, levels, joined, effort)
     # What is asked for is not given up for a plan that serves an early tier less.
-    unchanged = Assignment.of_flow(market, kept, kept_units)
+    unchanged = _unchanged(market, held)
     if objective(market, levels, unchanged) > objective(market, levels, plan):
-        plan = greedy(market, levels.cap, unchanged, effort.must_end)
-    is_filled = not effort.must_end()
+        plan, is_filled = _fill_up(market, levels, unchanged, effort)
     rounds = len(solved) - 2
     return Solution(market, levels, supply, plan, arcs, Method.CUT, bound=bound, rounds=rounds, is_filled=is_filled)
+
+
+def _unchanged(market: Market, held: Mapping[tuple[int, int], int]) -> Assignment:
+    """What is asked for, without what is refused now."""
+    row, column, units = held_pairs(market, held)
+    kept = Arcs.of_pairs(market, row, column)
+    return Assignment.of_flow(market, kept, kept.sum_flow(row, column, units))
+
+
+def _fill_up(market: Market, levels: PriorityLevels, start: Assignment, effort: Effort) -> tuple[Assignment, bool]:
+    """Give out what is left, in the order of precedence; also whether there was time for all of it."""
+    return greedy(market, levels.cap, start, effort.must_end), not effort.must_end()
 
 
 def _solve_area(

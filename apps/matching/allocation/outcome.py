@@ -24,6 +24,7 @@ class Method(StrEnum):
     FLOW = "flow"  # min-cost flow over every compatible pair
     COLUMNS = "columns"  # column generation
     CUT = "cut"  # area by area, with the goods that a plan of the whole gives to each
+    FILL = "fill"  # what was free, given to whoever lacks it, and nothing taken from anybody
     GREEDY = "greedy"  # the greedy plan, which was better than the repaired flow
     NONE = "none"  # no need with a compatible source
 

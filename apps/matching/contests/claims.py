@@ -29,6 +29,7 @@ class Claim:
     items: frozenset[int]
     until: dt.datetime
     slice: int  # which needs a turn reads, where they are too many for one
+    goes_on: bool  # the turn before had no time to write all that it had decided
 
     @transaction.atomic
     def renew(self) -> None:
@@ -44,14 +45,16 @@ class Claim:
         ContestedItem.objects.filter(pk__in=ours).update(claimed_until=until)
         self.until = until
 
-    def note_turn(self, *, gap: float, holds_left: int, is_settled: bool) -> None:
+    def note_turn(self, *, gap: float | None, holds_left: int, is_settled: bool) -> None:
         """Keep what a turn came to, for the back office and for whoever goes on with what it left.
 
         The next slice comes once this one is settled. Else later needs would get what earlier ones still lack.
         """
         ours = ContestedItem.objects.filter(pk__in=self.items, claimed_until=self.until)
         following = self.slice + 1 if is_settled else self.slice
-        ours.update(last_turn_at=timezone.now(), gap=gap, holds_left=holds_left, slice=following)
+        ours.update(last_turn_at=timezone.now(), holds_left=holds_left, slice=following)
+        if gap is not None:
+            ours.update(gap=gap)
 
     def release(self) -> None:
         """Let others have the group, if it is still ours."""
@@ -91,13 +94,14 @@ def _claim(group: int, now: dt.datetime) -> Claim | None:
     """All items of a group, or None where somebody else has or takes one of them."""
     rows = ContestedItem.objects.filter(group=group)
     free = rows.unclaimed(now).select_for_update(skip_locked=True, no_key=True)
-    slices = dict(free.order_by("pk").values_list("pk", "slice"))
-    if not slices or rows.exclude(pk__in=slices).exists():
+    claimed = {item.pk: item for item in free.order_by("pk")}
+    if not claimed or rows.exclude(pk__in=claimed).exists():
         return None
     until = timezone.now() + LEASE
-    rows.filter(pk__in=slices).update(claimed_until=until, waiting_since=now)
+    rows.filter(pk__in=claimed).update(claimed_until=until, waiting_since=now)
     # An item that has just joined the group begins with the first needs.
-    return Claim(frozenset(slices), until, min(slices.values()))
+    first = min(item.slice for item in claimed.values())
+    return Claim(frozenset(claimed), until, first, any(item.holds_left for item in claimed.values()))
 
 
 def _contested(rules: Rules) -> Iterator[set[int]]:

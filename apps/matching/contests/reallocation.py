@@ -98,10 +98,12 @@ def _without_collector() -> Iterator[None]:
 def _allocate(claim: Claim, now: dt.datetime, budget: _Budget) -> Done:
     # The solver is slow to import, and only the workers of the micro-batch need it.
     from apps.matching.allocation.contested import Effort, market_of, solve_market
-    from apps.matching.allocation.outcome import report_of
+    from apps.matching.allocation.outcome import Method, report_of
 
     rules, policy = load_rules(), Policy.objects.current()
-    effort = Effort(lambda: budget.is_spent(_SOLVE_UNTIL), lambda: budget.is_spent(_FILL_UNTIL))
+    effort = Effort(
+        lambda: budget.is_spent(_SOLVE_UNTIL), lambda: budget.is_spent(_FILL_UNTIL), fill_first=claim.goes_on
+    )
     with _without_collector():
         contest = load_contest(claim.items, now, policy.values, slice_=claim.slice)
         claim.renew()
@@ -111,7 +113,7 @@ def _allocate(claim: Claim, now: dt.datetime, budget: _Budget) -> Done:
     report, solved = report_of(solution), budget.used
     done, left = _write(solution, contest, claim, rules, policy, now, budget)
     is_settled = solution.is_filled and not (left or done)
-    claim.note_turn(gap=report.gap, holds_left=left, is_settled=is_settled)
+    claim.note_turn(gap=None if solution.method is Method.FILL else report.gap, holds_left=left, is_settled=is_settled)
     log.info(
         "reallocated",
         items=sorted(claim.items),
