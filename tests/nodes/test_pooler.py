@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psycopg
@@ -95,6 +95,15 @@ class TestPooler:
                 else:
                     row = session.execute("SELECT current_setting(%s) = %s", [name, value]).fetchone()
                 assert row == (True,), name
+
+    def test_who_gets_no_connection_of_it_is_told_503(self, deployment: Deployment, pooler: Pooler) -> None:
+        with deployment.web(**pooler.environment("web")), ExitStack() as held:
+            for _connection in range(2):
+                held.enter_context(psycopg.connect(pooler.url("web"))).execute("SELECT 1")
+            refused = deployment.ask("/api/v1/items/")
+            held.close()
+            eventually(lambda: deployment.ask("/api/v1/items/").status == 200, "a connection")
+        assert (refused.status, bool(refused.headers["Retry-After"])) == (503, True)
 
     def test_posts_through_it_are_matched_told_and_exported(
         self, deployment: Deployment, pooler: Pooler, tmp_path: Path
