@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
+from django.contrib import admin
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import Count
@@ -26,6 +27,7 @@ from apps.accounts.models import Membership, Organisation, TokenScope, User
 from apps.accounts.services import issue_token
 from apps.demands.models import Demand
 from apps.exports import publishing
+from apps.exports.datasets import DATASETS, ExportDataset
 from apps.exports.models import Publication
 from apps.fulfilment.models import Order
 from apps.matching import escalation, notices
@@ -47,12 +49,13 @@ PATIENCE: Final = 3.0  # seconds, after which the same is not asked again
 MOST_GROWTH: Final = 2.0
 MOST_MILLISECONDS: Final = 300
 LEAST_OF_YOUNG: Final = 0.8
+EXPORTED: Final = 300  # rows of a narrow export
 
 # Never idle in a market that lacks goods: the allocation has a part of its own.
 NEVER_IDLE: Final = {"apps.matching.tasks.reallocate"}
-# What has no page of its own, changes something, or shows the same to everybody.
+# What has no page, changes something, or shows the same to everybody. Whole exports have a part of their own.
 _LEFT_OUT: Final = re.compile(
-    r"^(admin|account|a|invitation|dev|login|logout|register|static|media|api/v1/(docs|schema))/?"
+    r"^(admin|account|a|invitation|dev|login|logout|register|static|media|api/v1/(docs|schema|exports/{))/?"
 )
 # Lists as people narrow them, and exports that take little: after the roles that ask for them.
 _NARROWED: Final = {
@@ -61,11 +64,12 @@ _NARROWED: Final = {
     "supplier": ("orders/?state=shipped", "orders/?q=mask", "inbox/?after={match}", "api/v1/matches?state=held",
                  "api/v1/orders?state=shipped"),
     "coordinator": ("desk/search/?q={reference}", "desk/search/?q=人民医院", "desk/search/?q=13900000012",
-                    *(f"desk/waiting/{name}/" for name in QUEUES), "desk/waiting/escalated/?page=9999"),
-    "partner": ("api/v1/demands?state=open&page_size=500", "api/v1/exports/orders?updated_since={since}",
-                "api/v1/exports/matches?updated_since={since}", "api/v1/exports/demands?region=420106&state=open",
-                "api/v1/exports/orders?region=420106&updated_since={since}", "partner/?page=9999"),
-    "official": ("api/v1/exports/demands?region=420106&updated_since={since}",),
+                    *(f"desk/waiting/{name}/" for name in QUEUES), "desk/waiting/escalated/?after={almost_last}"),
+    "partner": ("api/v1/demands?state=open&page_size=500", "api/v1/exports/orders?updated_since={since_orders}",
+                "api/v1/exports/matches?updated_since={since_matches}",
+                "api/v1/exports/demands?region=420106&updated_since={since_demands}",
+                "api/v1/exports/orders?region=420106&updated_since={since_orders}", "partner/?after={almost_last}"),
+    "official": ("api/v1/exports/demands?region=420106&updated_since={since_demands}",),
     "stranger": ("", "api/v1/stats"),
 }  # fmt: skip
 
@@ -130,6 +134,8 @@ def people() -> dict[str, User]:
         role: Membership.objects.filter(organisation=body, role="manager").get().user for role, body in bodies.items()
     }
     found["stranger"], _made = User.objects.get_or_create(email="stranger@aged.example", defaults={"name": "Stranger"})
+    staff = {"name": "Staff", "is_staff": True, "is_superuser": True}
+    found["staff"], _made = User.objects.get_or_create(email="staff@aged.example", defaults=staff)
     return found
 
 
@@ -140,6 +146,7 @@ def things(user: User) -> dict[str, Any]:
         return rows.order_by("-pk").values_list("pk", flat=True).first()
 
     demand = newest(Demand.objects.visible_to(user).open().filter(quantity_held__gt=0))
+    latest_stuck = Demand.objects.visible_to(user).escalated().order_by("-opened_at").values_list("pk", flat=True)
     own = [grant.organisation_id for grant in user.grants]
     return {
         "demand": demand,
@@ -150,8 +157,16 @@ def things(user: User) -> dict[str, Any]:
         "organisation": newest(Organisation.objects.filter(pk__in=own)),
         "notification": newest(Notification.objects.visible_to(user)),
         "message": newest(Message.objects.failed()),
-        "since": "2026-01-01T00:00:00Z",
+        # The last page of what is stuck begins somewhere behind it.
+        "almost_last": next(iter(latest_stuck[9:10]), None),
+        **{f"since_{name}": _since(DATASETS[name], user) for name in ("demands", "matches", "orders")},
     }
+
+
+def _since(dataset: ExportDataset, user: User) -> str:
+    """Since when so many rows of it changed: an export that takes as much of a small market as of a large one."""
+    changed = dataset.rows(user).reverse().values_list("updated_at", flat=True)[EXPORTED : EXPORTED + 1]
+    return changed[0].isoformat().replace("+00:00", "Z") if changed else "2026-01-01T00:00:00Z"
 
 
 def addresses(role: str, of: Mapping[str, Any]) -> list[str]:
@@ -166,8 +181,18 @@ def addresses(role: str, of: Mapping[str, Any]) -> list[str]:
             path = path.replace(argument, str(value), 1) if value else ""
         if path or not template:
             found.append(path)
-    found += (narrowed.format(**of) for narrowed in _NARROWED[role])
+    found += back_office() if role == "staff" else (narrowed.format(**of) for narrowed in _NARROWED[role])
     return list(dict.fromkeys(found))
+
+
+def back_office() -> Iterator[str]:
+    """The list of each table, a search in it, and its newest row."""
+    for model, page in admin.site._registry.items():
+        address = f"admin/{model._meta.app_label}/{model._meta.model_name}/"
+        yield address
+        if page.search_fields:
+            yield f"{address}?q=第8人民医院"
+        yield f"{address}{model._default_manager.order_by('-pk').values_list('pk', flat=True).first()}/change/"
 
 
 def pages() -> Table:
