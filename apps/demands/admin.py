@@ -28,7 +28,7 @@ class DemandAdmin(WatchedAdmin[Demand]):
         "state",
         "opened_at",
     )
-    list_filter = ("state", "urgency", "source")
+    list_filter = ("state", "urgency", ("source", admin.EmptyFieldListFilter))
     list_select_related = ("organisation", "item")
     search_fields = ("=reference", "organisation__name", "item__name_en", "item__name_zh")
     ordering: ClassVar = ("-pk",)

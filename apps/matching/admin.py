@@ -11,7 +11,7 @@ from apps.matching.models import ContestedItem, Escalation, Match, Replay, Short
 @admin.register(Match)
 class MatchAdmin(WatchedAdmin[Match]):
     list_display = ("pk", "demand", "offer", "quantity", "rank", "score", "state", "respond_by", "created_at")
-    list_filter = ("state", "is_substitute", "policy_version")
+    list_filter = ("state", "is_substitute")
     list_select_related = ("demand__item", "offer__item", "offer__organisation")
     search_fields = ("=demand__reference", "offer__organisation__name", "demand__organisation__name")
     ordering: ClassVar = ("-pk",)

@@ -17,7 +17,7 @@ class MessageAdmin(WatchedAdmin[Message]):
     actions = ("retry",)
     list_display = ("event", "channel", "address", "state", "attempts", "due_at", "sent_at", "error")
     list_filter = ("state", "channel")
-    search_fields = ("=address", "=event", "=uid")
+    search_fields = ("=user__email", "endpoint__url", "uid__exact")
     ordering: ClassVar = ("-pk",)
 
     @admin.action(description=_("Send again what has failed"), permissions=["operate"])
@@ -44,5 +44,5 @@ class WebhookEndpointAdmin(WatchedAdmin[WebhookEndpoint]):
 class NotificationAdmin(WatchedAdmin[Notification]):
     list_display = ("created_at", "user", "event", "read_at")
     list_select_related = ("user",)
-    search_fields = ("=user__email", "=event")
+    search_fields = ("=user__email",)
     ordering: ClassVar = ("-pk",)

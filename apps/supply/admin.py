@@ -26,7 +26,7 @@ class OfferAdmin(WatchedAdmin[Offer]):
         "state",
         "confirmed_at",
     )
-    list_filter = ("state", "is_donation", "source")
+    list_filter = ("state", "is_donation", ("source", admin.EmptyFieldListFilter))
     list_select_related = ("organisation", "item", "standard", "origin_region")
     search_fields = ("organisation__name", "item__name_en", "item__name_zh", "certificate_number")
     ordering: ClassVar = ("-pk",)
