@@ -1,5 +1,6 @@
 """What is asked in a market with history costs what is to be done, and not what was done: rows read, never time."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -10,8 +11,10 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
+from apps.accounts.admin import pages
 from apps.accounts.models import Membership, Organisation, User
 from apps.accounts.permissions import OrganisationKind
+from apps.core.models import AuditEntry, first_keys
 from apps.demands.models import Demand
 from apps.fulfilment.models import Order
 from apps.matching import services as matching
@@ -19,6 +22,7 @@ from apps.matching.models import Match
 from apps.notifications import services as notifications
 from apps.notifications.models import Message, Notification
 from apps.notifications.services import KEEP_NOTIFICATIONS, KEEP_SENT
+from apps.ops import metrics
 from apps.portal import navigation
 from apps.portal.views.desk.queues import QUEUES
 from tests.benchmarks import aged_world
@@ -68,8 +72,9 @@ def test_lists_of_ones_own_show_what_may_be_seen_and_read_little_else(
     seen = set(model.objects.visible_to(user))
     assert 0 < len(seen) < model.objects.count() / 10
 
-    assert set(model.objects.listed_for(user)) == seen
-    assert rows_read(lambda: list(model.objects.listed_for(user).order_by("-pk")[:26])) < 10 * len(seen) + 100
+    listed = model.objects.listed_for(user).order_by("-pk")
+    assert first_keys(listed, len(seen) + 1) == sorted((row.pk for row in seen), reverse=True)
+    assert rows_read(lambda: first_keys(listed, 26)) < 10 * len(seen) + 100
 
 
 @pytest.mark.parametrize("kind", [OrganisationKind.HOSPITAL, OrganisationKind.SUPPLIER])
@@ -120,3 +125,59 @@ def test_a_partners_page_reads_kept_sums_and_the_first_that_are_stuck(client: Cl
 
     # What is counted is every need with its matches and orders.
     assert rows_read(lambda: client.get("/partner/")) < Demand.objects.count()
+
+
+def test_the_last_page_of_messages_reads_as_little_as_the_first(client: Client) -> None:
+    told = Notification.objects.values("user").annotate(number=Count("pk")).order_by("-number")[0]
+    assert told["number"] > 200
+    user = User.objects.get(pk=told["user"])
+    client.force_login(user)
+    almost_last = Notification.objects.filter(user=user).order_by("pk")[3].pk
+
+    first = rows_read(lambda: client.get("/notifications/"))
+    assert rows_read(lambda: client.get(f"/notifications/?after={almost_last}")) <= first
+    assert len(client.get(f"/notifications/?after={almost_last}").context["lines"]) == 3
+
+
+def test_metrics_of_a_large_market_read_no_history(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def counts() -> list[str]:
+        counted = r"^cosmomatch_(?:demands|offers|matches|orders|messages){.* [1-9].*$"
+        return sorted(re.findall(counted, client.get("/metrics").text, re.MULTILINE))
+
+    counted = counts()
+    monkeypatch.setattr(metrics, "MOST_COUNTED", 1_000)
+    # The statistics of so few rows are of all of them.
+    assert counts() == counted
+    assert rows_read(lambda: client.get("/metrics")) < Message.objects.count() / 2
+
+
+def test_the_trail_of_a_need_reads_its_own_entries_and_not_the_whole_trail(client: Client) -> None:
+    seen = AuditEntry.objects.filter(event="contact.seen").order_by("pk")[0]
+    match = Match.objects.select_related("demand").get(pk=seen.target_id)
+    client.force_login(Membership.objects.get(organisation=match.demand.organisation_id, role="manager").user)
+
+    def look() -> int:
+        return len(client.get(f"/needs/{match.demand_id}/trail/").context["lines"])
+
+    assert look() > 0
+    assert rows_read(look) < AuditEntry.objects.count() / 4
+
+
+@pytest.mark.parametrize("path", ["matching/match", "core/auditentry", "notifications/message"])
+def test_the_back_office_counts_and_reads_the_first_of_a_list(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(pages, "MOST_LISTED", 200)
+    found = admin_client.get(f"/admin/{path}/").context["cl"]
+    assert (found.result_count, len(found.result_list)) == (200, 100)
+
+    assert rows_read(lambda: admin_client.get(f"/admin/{path}/")) < 2_000
+
+
+def test_a_search_in_the_back_office_looks_through_one_field_after_the_other(admin_client: Client) -> None:
+    one = Match.objects.select_related("demand__organisation").order_by("pk")[0]
+    address = f"/admin/matching/match/?q={one.demand.organisation.name}"
+
+    found = admin_client.get(address).context["cl"].queryset
+    assert set(found) == set(Match.objects.filter(demand__organisation=one.demand.organisation))
+    assert rows_read(lambda: admin_client.get(address)) < 3 * Match.objects.count()

@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.triggers import Protect, Trigger
 
 Row = TypeVar("Row", bound=models.Model)
-Rows = TypeVar("Rows", bound=models.QuerySet[Any])
 
 
 class HourOf(Func):
@@ -56,14 +55,44 @@ class OrderedUpdateQuerySet(models.QuerySet[Row]):
         return self.model._default_manager.filter(pk__in=rows).update(**changes)
 
 
-def found_by_either(rows: Rows, one: Q, other: Q) -> Rows:
-    """The rows that meet one condition or the other, each looked for by itself.
+class EitherQuerySet(models.QuerySet[Row]):
+    """Rows that meet one of some conditions across different joins, such as those of either side of an order.
 
-    PostgreSQL answers an OR across two joins by reading the whole table. Two lists of keys cost what they find. Not for
-    a condition that most rows meet, nor beside one that names few rows.
+    PostgreSQL answers an OR across two joins by reading the whole table, and each side by itself from an index. So the
+    rows are kept without the OR beside it (`apart`), for `first_keys`.
     """
-    every = rows.model._default_manager.order_by()
-    return rows.filter(pk__in=every.filter(one).values("pk").union(every.filter(other).values("pk")))
+
+    either: tuple[Q, ...] = ()
+    apart: Self | None = None
+
+    def _clone(self) -> Self:
+        clone: Self = super()._clone()  # type: ignore[misc]  # Django's own way to carry more
+        clone.either, clone.apart = self.either, self.apart
+        return clone
+
+    def that_meet(self, *conditions: Q) -> Self:
+        rows = self.filter(reduce(or_, conditions))
+        rows.either, rows.apart = conditions, self
+        return rows
+
+    def filter(self, *args: Any, **kwargs: Any) -> Self:
+        rows = super().filter(*args, **kwargs)
+        rows.apart = None if self.apart is None else self.apart.filter(*args, **kwargs)
+        return rows
+
+    def exclude(self, *args: Any, **kwargs: Any) -> Self:
+        rows = super().exclude(*args, **kwargs)
+        rows.apart = None if self.apart is None else self.apart.exclude(*args, **kwargs)
+        return rows
+
+
+def first_keys(rows: models.QuerySet[Any], number: int) -> list[Any]:
+    """The keys of the first rows. Those of `that_meet` must be ordered by key."""
+    if not isinstance(rows, EitherQuerySet) or rows.apart is None:
+        return list(rows.values_list("pk", flat=True)[:number])
+    apart = rows.apart.order_by(*rows.query.order_by)
+    first, *others = [apart.filter(one).values_list("pk", flat=True)[:number] for one in rows.either]
+    return sorted(first.union(*others), reverse=rows.query.order_by == ("-pk",))[:number]
 
 
 class QueuedQuerySet(OrderedUpdateQuerySet[Row]):
@@ -165,6 +194,10 @@ class HourStamped(TimeStamped):
         return super().changed_since(moment) & Q(updated_hour__gte=HourOf(Value(moment)))
 
 
+class AuditEntryQuerySet(EitherQuerySet["AuditEntry"]):
+    pass
+
+
 class AuditEntry(models.Model):
     """One act that somebody is accountable for: who did what to which row, and when.
 
@@ -181,11 +214,13 @@ class AuditEntry(models.Model):
     target_id = models.CharField(_("target"), max_length=40)
     data: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(_("details"), default=dict)
 
+    objects = AuditEntryQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit entries")
-        # Pages show the history of one row.
-        indexes: ClassVar = [models.Index(fields=["target_type", "target_id", "at"], name="audit_by_target")]
+        # Pages show the history of one row. The back office looks for a number, whatever it is the number of.
+        indexes: ClassVar = [models.Index(fields=["target_id", "target_type", "at"], name="audit_by_row")]
         triggers: ClassVar = [
             Protect(name="never_changed", operation=pgtrigger.Update | pgtrigger.Delete),
         ]

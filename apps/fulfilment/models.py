@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
-from apps.core.models import TimeStamped, found_by_either
+from apps.core.models import EitherQuerySet, TimeStamped
 from apps.core.quantities import DerivedQuantity
 from apps.matching.models import Match
 
@@ -39,7 +39,7 @@ def _sight(user: User) -> tuple[Q, Q]:
     )
 
 
-class OrderQuerySet(models.QuerySet["Order"]):
+class OrderQuerySet(EitherQuerySet["Order"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Both sides see an order, and who watches the region of either."""
         if not user.is_authenticated:
@@ -51,12 +51,12 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """All that `visible_to` gives, for lists: whoever watches no region has few of all orders."""
         if not user.is_authenticated or user.watched_regions:
             return self.visible_to(user)
-        return found_by_either(self, *_sight(user))
+        return self.that_meet(*_sight(user))
 
     def of(self, organisations: Iterable[int]) -> Self:
         """Orders of which one side is among these, by key."""
         own = list(organisations)
-        return found_by_either(self, Q(match__demand__organisation__in=own), Q(match__offer__organisation__in=own))
+        return self.that_meet(Q(match__demand__organisation__in=own), Q(match__offer__organisation__in=own))
 
     def shown(self) -> Self:
         """Fetch what every page and export shows of an order, in two queries."""

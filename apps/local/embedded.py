@@ -305,7 +305,9 @@ class Servers:
             "timezone": "UTC",
             "log_timezone": "UTC",
         }
-        if not self.durable:
+        if self.durable:
+            options["random_page_cost"] = "1.1"  # of a disk that does not turn: else large tables are read as a whole
+        else:
             # Much faster, and a crash may leave the data unreadable: for tests only.
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
             options["jit"] = "off"  # compiling a statement costs more than it saves where tables have a few rows

@@ -5,14 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from django.db.models import F, Q
+from django.db.models import F, Q, Subquery
 
 from apps.catalogue.models import Region
 from apps.matching.models import GENERAL_REASONS, DeclineReason, Match, MatchQuerySet, MatchState
 from apps.matching.scoring.decline_rules import DeclineRule, Topic
 from apps.matching.scoring.eligibility import Reason
 from apps.matching.scoring.facts import Location, Need
-from apps.supply.models import OfferState
+from apps.supply.models import Offer, OfferState
 
 # The offer was last confirmed before the answer was given. A supplier that edits or confirms an offer makes it new, and
 # may be asked again.
@@ -90,11 +90,14 @@ def _decline_rules(matches: MatchQuerySet, item_ids: Iterable[int]) -> Iterable[
         Q(**{f"{_OTHERS}__standard": F("offer__standard")})
         | Q(**{f"{_OTHERS}__standard": None, "offer__standard": None})
     )
+    # An offer that was touched since is not meant, so no answer counts that is older than all published offers.
+    longest_untouched = Offer.objects.published().order_by("confirmed_at").values("confirmed_at")[:1]
     noes = matches.filter(
         from_there | of_that_standard,
         _OTHERS_UNTOUCHED,
         state=MatchState.DECLINED,
         decline_reason__in=GENERAL_REASONS,
+        updated_at__gte=Subquery(longest_untouched),
         demand__item__in=list(item_ids),
         **{f"{_OTHERS}__state": OfferState.PUBLISHED},
     )

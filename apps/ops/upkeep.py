@@ -59,6 +59,22 @@ def queues() -> dict[str, QueueRows]:
         return {name: QueueRows(live, dead) for name, live, dead in cursor.fetchall()}
 
 
+def estimated(table: str, column: str, *, above: int) -> dict[str, int] | None:
+    """How many rows have which value, as of the last ANALYZE; None for a table that has not so many rows.
+
+    Of a column with few values. One that next to no row has may be missing.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT value, round(share * reltuples)::bigint "
+            "FROM pg_class JOIN pg_stats ON schemaname = current_schema() AND tablename = relname AND attname = %s, "
+            "unnest(most_common_vals::text::text[], most_common_freqs) AS common (value, share) "
+            "WHERE pg_class.oid = to_regclass(%s) AND reltuples > %s",
+            [column, table, above],
+        )
+        return dict(cursor.fetchall()) or None
+
+
 def ages(now: dt.datetime) -> dict[str, timedelta]:
     """By queue, how long the row that has been due for longest waits for a worker."""
     found = {}

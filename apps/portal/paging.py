@@ -6,6 +6,8 @@ from typing import Any, Final, Generic, TypeVar
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
+from apps.core.models import first_keys
+
 SIZE: Final = 25
 PARAMETER: Final = "after"
 
@@ -60,9 +62,9 @@ def first_of(rows: QuerySet[Row], number: int, shown: QuerySet[Row] | None = Non
     """The first rows. With `shown`, `rows` only gives their keys, and they come from there: what is joined to show a
     row is not joined to find it.
     """
-    if shown is None:
+    if shown is None and not getattr(rows, "either", ()):
         return list(rows[:number])
-    return with_keys(shown, list(rows.values_list("pk", flat=True)[:number]))
+    return with_keys(rows if shown is None else shown, first_keys(rows, number))
 
 
 def with_keys(shown: QuerySet[Row], keys: list[Any]) -> list[Row]:

@@ -1,7 +1,7 @@
 """The audit trail in words: who did what to a row, for those whom it concerns."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -190,23 +190,22 @@ def about(*rows: Any) -> QuerySet[AuditEntry]:
     return AuditEntry.objects.filter(wanted)
 
 
-def about_each(*sets: QuerySet[Any]) -> Q:
-    """The condition that an entry is about a row of one of these sets."""
-    wanted = Q(pk__in=[])
+def about_each(*sets: QuerySet[Any]) -> Iterator[Q]:
+    """For each of these sets, the condition that an entry is about a row of it."""
     for rows in sets:
         keys = rows.order_by().values_list(Cast("pk", TextField()))
-        wanted |= Q(target_type=rows.model._meta.label_lower, target_id__in=keys)
-    return wanted
+        yield Q(target_type=rows.model._meta.label_lower, target_id__in=keys)
 
 
-def about_organisations(organisations: Iterable[Organisation]) -> Q:
-    """The condition that an entry is about one of these, or about a need, an offer, a match or an order of theirs."""
+def about_organisations(organisations: Iterable[Organisation]) -> Iterator[Q]:
+    """The conditions that an entry is about one of these, or about a need, an offer, a match or an order of theirs."""
     keys = [one.pk for one in organisations]
-    matches = Match.objects.filter(Q(demand__organisation__in=keys) | Q(offer__organisation__in=keys))
     return about_each(
         Organisation.objects.filter(pk__in=keys),
         Demand.objects.filter(organisation__in=keys),
         Offer.objects.filter(organisation__in=keys),
-        matches,
-        Order.objects.filter(match__in=matches.values("pk")),
+        Match.objects.filter(demand__organisation__in=keys),
+        Match.objects.filter(offer__organisation__in=keys),
+        Order.objects.filter(match__demand__organisation__in=keys),
+        Order.objects.filter(match__offer__organisation__in=keys),
     )

@@ -289,7 +289,7 @@ def test_the_list_of_notifications_takes_as_many_queries_whatever_its_size(
         Notification.objects.create(user=buyer, event="x.happened", key=str(number), context={})
     client.force_login(buyer)
 
-    with django_assert_num_queries(7):  # session, user, count, page, unread; memberships, unread of the navigation
+    with django_assert_num_queries(6):  # session, user, page, unread; memberships, unread of the navigation
         assert client.get("/notifications/").status_code == 200
 
 

@@ -357,7 +357,7 @@ def test_a_form_without_its_token_is_asked_for_again(stranger: User) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/?item=%00", "/?item=%ED%A0%80", "/notifications/?page=9" + "9" * 5000, "/desk/search/?q=%00"]
+    "path", ["/?item=%00", "/?item=%ED%A0%80", "/notifications/?after=9" + "9" * 5000, "/desk/search/?q=%00"]
 )
 def test_a_broken_query_is_never_an_error_of_ours(client: Client, coordinator: User, path: str) -> None:
     client.force_login(coordinator)

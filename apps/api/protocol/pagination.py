@@ -18,6 +18,8 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
 
+from apps.core.models import first_keys
+
 M = TypeVar("M", bound=Model)
 
 DEFAULT_SIZE: Final = 100
@@ -46,7 +48,9 @@ class CursorPage(BasePagination):
         if position is not None:
             queryset = queryset.filter(**{f"{self.column}__{'lt' if descending else 'gt'}": position})
         # One row more than the page has tells whether another page follows.
-        rows = read(queryset.order_by(f"{'-' if descending else ''}{self.column}")[: size + 1])
+        queryset = queryset.order_by(f"{'-' if descending else ''}{self.column}")
+        keys = first_keys(queryset, size + 1) if getattr(queryset, "either", ()) else None
+        rows = read(queryset[: size + 1] if keys is None else queryset.filter(pk__in=keys))
 
         more, rows = len(rows) > size, rows[:size]
         if backwards:

@@ -25,6 +25,7 @@ from apps.api.protocol.schema import one_or_many
 from apps.api.protocol.view import takes
 from apps.api.representation.answers import ModelRowSerializer, Rows, StateReasonField
 from apps.api.representation.filters import (
+    AnyOfFilter,
     ChangedSinceFilter,
     ItemKeyFilter,
     RegionCodeFilter,
@@ -125,8 +126,8 @@ class DemandSerializer(ModelRowSerializer):
 
 
 class DemandFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=DemandState.choices, label="In one of these states.")
-    urgency = filters.MultipleChoiceFilter(choices=Urgency.choices, label="As urgent as one of these.")
+    state = AnyOfFilter(choices=DemandState.choices, label="In one of these states.")
+    urgency = AnyOfFilter(choices=Urgency.choices, label="As urgent as one of these.")
     item = ItemKeyFilter()
     region = RegionCodeFilter(field_name="region")
     organisation = RelatedIdFilter(field_name="organisation")

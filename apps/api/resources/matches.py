@@ -15,7 +15,13 @@ from apps.accounts.permissions import Permission
 from apps.api.protocol.authentication import has_scope
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.representation.answers import BaseUnitsField, FilledByViewSet, IdField, Rows, RowSerializer
-from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.representation.filters import (
+    AnyOfFilter,
+    ChangedSinceFilter,
+    ItemKeyFilter,
+    RegionCodeFilter,
+    RelatedIdFilter,
+)
 from apps.api.representation.requests import InputSerializer
 from apps.api.representation.values import MAX_DAYS, QuantityField, StrictCharField, StrictIntegerField
 from apps.demands.models import Urgency
@@ -122,7 +128,7 @@ class DeclineSerializer(InputSerializer):
 
 
 class MatchFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=MatchState.choices, label="In one of these states.")
+    state = AnyOfFilter(choices=MatchState.choices, label="In one of these states.")
     item = ItemKeyFilter(field_name="demand__item")
     region = RegionCodeFilter(field_name="demand__region")
     demand = RelatedIdFilter(field_name="demand")

@@ -20,7 +20,13 @@ from apps.accounts.permissions import Permission
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.protocol.view import takes
 from apps.api.representation.answers import ModelRowSerializer, StateReasonField
-from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.representation.filters import (
+    AnyOfFilter,
+    ChangedSinceFilter,
+    ItemKeyFilter,
+    RegionCodeFilter,
+    RelatedIdFilter,
+)
 from apps.api.representation.references import OrganisationField, RegionCodeField
 from apps.api.representation.requests import (
     EmptyInputSerializer,
@@ -132,7 +138,7 @@ class OfferSerializer(ModelRowSerializer):
 
 
 class OfferFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=OfferState.choices, label="In one of these states.")
+    state = AnyOfFilter(choices=OfferState.choices, label="In one of these states.")
     item = ItemKeyFilter()
     region = RegionCodeFilter(field_name="origin_region")
     organisation = RelatedIdFilter(field_name="organisation")

@@ -14,7 +14,13 @@ from apps.accounts.permissions import Permission
 from apps.api.protocol.problems import NotAllowedError
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.representation.answers import BaseUnitsField, FilledByViewSet, IdField, Rows, RowSerializer
-from apps.api.representation.filters import ChangedSinceFilter, ItemKeyFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.representation.filters import (
+    AnyOfFilter,
+    ChangedSinceFilter,
+    ItemKeyFilter,
+    RegionCodeFilter,
+    RelatedIdFilter,
+)
 from apps.api.representation.requests import InputSerializer, ReasonInputSerializer
 from apps.api.representation.values import QuantityField, StrictCharField, StrictDateField
 from apps.fulfilment import services
@@ -113,7 +119,7 @@ class RepeatOrderSerializer(InputSerializer):
 
 
 class OrderFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=OrderState.choices, label="In one of these states.")
+    state = AnyOfFilter(choices=OrderState.choices, label="In one of these states.")
     item = ItemKeyFilter(field_name="match__offer__item")
     region = RegionCodeFilter(field_name="match__demand__region")
     match = RelatedIdFilter(field_name="match")

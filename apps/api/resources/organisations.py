@@ -18,7 +18,7 @@ from apps.accounts.permissions import OrganisationKind, Permission
 from apps.api.protocol.authentication import has_scope, require_password
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.representation.answers import FilledByViewSet, IdField, Rows, RowSerializer
-from apps.api.representation.filters import ChangedSinceFilter, RegionCodeFilter
+from apps.api.representation.filters import AnyOfFilter, ChangedSinceFilter, RegionCodeFilter
 from apps.api.representation.references import PermittedRegionField
 from apps.api.representation.requests import DecisionInputSerializer, EmptyInputSerializer, InputSerializer
 from apps.api.representation.values import StrictCharField, StrictDateField
@@ -101,8 +101,8 @@ class RejectionSerializer(DecisionInputSerializer):
 
 
 class OrganisationFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=OrganisationState.choices, label="In one of these states.")
-    kind = filters.MultipleChoiceFilter(choices=OrganisationKind.choices, label="Of one of these kinds.")
+    state = AnyOfFilter(choices=OrganisationState.choices, label="In one of these states.")
+    kind = AnyOfFilter(choices=OrganisationKind.choices, label="Of one of these kinds.")
     region = RegionCodeFilter(field_name="region")
     updated_since = ChangedSinceFilter()
 

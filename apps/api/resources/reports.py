@@ -16,7 +16,7 @@ from apps.accounts.permissions import Permission
 from apps.api.protocol.problems import NotAllowedError
 from apps.api.protocol.resource import ResourceViewSet
 from apps.api.representation.answers import FilledByViewSet, IdField, Rows, RowSerializer
-from apps.api.representation.filters import ChangedSinceFilter, RegionCodeFilter, RelatedIdFilter
+from apps.api.representation.filters import AnyOfFilter, ChangedSinceFilter, RegionCodeFilter, RelatedIdFilter
 from apps.api.representation.references import as_id
 from apps.api.representation.requests import DecisionInputSerializer, InputSerializer
 from apps.api.representation.values import StrictBooleanField, StrictCharField
@@ -121,9 +121,9 @@ class AppealDecisionSerializer(DecisionInputSerializer):
 
 
 class ReportFilterSet(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(choices=ReportState.choices, label="In one of these states.")
-    kind = filters.MultipleChoiceFilter(choices=SubjectKind.choices, label="About one of these kinds of things.")
-    reason = filters.MultipleChoiceFilter(choices=ReportReason.choices, label="For one of these reasons.")
+    state = AnyOfFilter(choices=ReportState.choices, label="In one of these states.")
+    kind = AnyOfFilter(choices=SubjectKind.choices, label="About one of these kinds of things.")
+    reason = AnyOfFilter(choices=ReportReason.choices, label="For one of these reasons.")
     organisation = RelatedIdFilter(field_name="accused")
     region = RegionCodeFilter(field_name="accused__region")
     updated_since = ChangedSinceFilter()

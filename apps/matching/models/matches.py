@@ -10,7 +10,7 @@ from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
-from apps.core.models import OrderedUpdateQuerySet, TimeStamped, found_by_either
+from apps.core.models import EitherQuerySet, OrderedUpdateQuerySet, TimeStamped
 from apps.demands.models import Demand
 from apps.matching.models.reasons import Reasons, ReasonsField
 from apps.supply.models import Offer
@@ -83,7 +83,7 @@ def _sight(user: User) -> tuple[Q, Q]:
     return user.visibility("demand__organisation", "demand__region"), asked
 
 
-class MatchQuerySet(OrderedUpdateQuerySet["Match"]):
+class MatchQuerySet(OrderedUpdateQuerySet["Match"], EitherQuerySet["Match"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Both sides see a match, and so does who watches the region of the need.
 
@@ -98,7 +98,7 @@ class MatchQuerySet(OrderedUpdateQuerySet["Match"]):
         """All that `visible_to` gives, for lists: whoever watches no region has few of all matches."""
         if not user.is_authenticated or user.watched_regions:
             return self.visible_to(user)
-        return found_by_either(self, *_sight(user))
+        return self.that_meet(*_sight(user))
 
     def held(self) -> Self:
         return self.filter(state=MatchState.HELD)
@@ -224,10 +224,11 @@ class Match(TimeStamped):
             # Partners pull changes in this order.
             models.Index(fields=["updated_at", "id"], name="match_by_change"),
             models.Index(fields=["id"], condition=Q(withdrawal_notice_pending=True), name="match_withdrawal_queue"),
+            # What suppliers said of a kind of need, from the latest back: older noes count for nothing.
             models.Index(
-                fields=["offer"],
+                fields=["updated_at"],
                 condition=Q(state=MatchState.DECLINED, decline_reason__in=GENERAL_REASONS),
-                name="match_lessons",
+                name="match_recent_noes",
             ),
         ]
 

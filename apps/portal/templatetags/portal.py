@@ -160,14 +160,6 @@ def need_progress(demand: Any) -> dict[str, Any]:
     }
 
 
-@register.simple_tag(takes_context=True)
-def page_url(context: Context, number: int) -> str:
-    """This page's address with another page number."""
-    query = context["request"].GET.copy()
-    query["page"] = str(number)
-    return f"?{query.urlencode()}"
-
-
 @register.simple_tag
 def form_faults(*forms: Any) -> list[dict[str, str]]:
     """Every error of the forms (formsets are flattened, None is skipped) as text and the id of the field to jump to.

@@ -6,7 +6,6 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
@@ -30,9 +29,9 @@ from apps.portal.access import number_or_404
 from apps.portal.entrance.adapter import warn
 from apps.portal.entrance.sessions import browser_of
 from apps.portal.forms.account import ProfileForm, TokenForm
+from apps.portal.navigation import as_badge, capped
+from apps.portal.paging import newest_first
 from apps.portal.web import done, require_password, status_of, user_of
-
-_NOTIFICATIONS_A_PAGE = 20
 
 
 def _safe(request: HttpRequest, target: str, otherwise: str) -> str:
@@ -91,17 +90,19 @@ def profile(request: HttpRequest) -> HttpResponse:
 @require_GET
 def notifications(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
-    rows = Notification.objects.visible_to(user).order_by("-pk")
+    rows = Notification.objects.visible_to(user)
     unread_only = request.GET.get("show") == "unread"
     if unread_only:
         rows = rows.unread()
-    page = Paginator(rows, _NOTIFICATIONS_A_PAGE).get_page(request.GET.get("page"))
-    for one in page:
+    page = newest_first(request, rows)
+    for one in page.rows:
         one.user = user  # or each line would ask the database whose it is
+    unread = capped(Notification.objects.visible_to(user).unread())
     context = {
         "page": page,
-        "lines": [(one, *_line(one, user.language)) for one in page],
-        "unread": Notification.objects.visible_to(user).unread().count(),
+        "lines": [(one, *_line(one, user.language)) for one in page.rows],
+        "unread": as_badge(unread),
+        "has_unread": unread > 0,
         "unread_only": unread_only,
     }
     return render(request, "portal/account/notifications.html", context)

@@ -16,7 +16,7 @@ from apps.core.errors import RuleViolation
 from apps.fulfilment.services import accept_match
 from apps.matching import services as matching_services
 from apps.matching.explanation.wording import why_not_to_answer
-from apps.matching.models import Match, MatchState
+from apps.matching.models import WAS_ASKED, Match, MatchState
 from apps.portal.access import suppliers_of
 from apps.portal.forms.orders import AcceptForm, DeclineForm
 from apps.portal.paging import in_order, newest_first
@@ -36,15 +36,22 @@ def match_for(user: User, pk: int, permission: Permission = Permission.VIEW) -> 
 def listing(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
     suppliers, organisation = suppliers_of(request, user)
-    mine = Match.objects.visible_to(user).for_suppliers(suppliers)
+    # Suppliers see what they were asked. Whoever watches a named one need not see all of that.
+    mine = Match.objects.visible_to(user) if organisation else Match.objects.filter(WAS_ASKED)
+    mine = mine.for_suppliers(suppliers)
     waiting = mine.awaiting_answer(timezone.now())
     answered = mine.exclude(state__in=[MatchState.HELD, MatchState.STANDBY])
     return render(
         request,
         "portal/supplier/inbox.html",
         {
-            "waiting": in_order(request, waiting.shown().order_by("respond_by", "pk"), parameter="waiting_after"),
-            "answered": newest_first(request, answered.shown()),
+            "waiting": in_order(
+                request,
+                waiting.order_by("respond_by", "pk"),
+                parameter="waiting_after",
+                shown=Match.objects.shown(),
+            ),
+            "answered": newest_first(request, answered, shown=Match.objects.shown()),
             "of_organisation": organisation,
             "is_supplier": bool(suppliers),
             "may_answer": {one.pk for one in suppliers if can(user, Permission.PUBLISH_OFFERS, one)},

@@ -29,6 +29,7 @@ from apps.portal.forms.items import ItemChoices
 from apps.portal.forms.needs import ReasonForm, page_token
 from apps.portal.forms.regions import RegionWidget
 from apps.portal.forms.supply import OfferForm, OffersFilter, destinations
+from apps.portal.navigation import as_badge, capped
 from apps.portal.paging import newest_first
 from apps.portal.web import blame, done, network_address, refused, user_of
 from apps.supply import services
@@ -64,9 +65,9 @@ def listing(request: HttpRequest) -> HttpResponse:
             named = Item.objects.order_by().search(text).order_by().values("pk")
             # Offers have no reference that people would type.
             rows, is_filtered = rows.filter(item__in=named), True
-    page = newest_first(request, rows.shown())
+    page = newest_first(request, rows, shown=Offer.objects.shown())
     first_page = not is_filtered and not page.first_url
-    requests = Match.objects.awaiting_answer(timezone.now()).for_suppliers(suppliers)
+    requests = capped(Match.objects.awaiting_answer(timezone.now()).for_suppliers(suppliers)) if first_page else 0
     return render(
         request,
         "portal/supplier/offers.html",
@@ -77,7 +78,8 @@ def listing(request: HttpRequest) -> HttpResponse:
             "of_organisation": organisation,
             "can_publish": any(can(user, Permission.PUBLISH_OFFERS, one) for one in suppliers),
             "waiting": waiting_for(everything) if first_page else [],
-            "requests": requests.count() if first_page else 0,
+            "requests": requests,
+            "requests_shown": as_badge(requests),
         },
     )
 

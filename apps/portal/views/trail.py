@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Collection
+from itertools import chain
 from typing import Any, Final
 
 from django import forms
@@ -22,7 +23,7 @@ from apps.demands.models import Demand
 from apps.fulfilment.models import Order
 from apps.matching.models import Match
 from apps.portal import trail
-from apps.portal.paging import newest_first
+from apps.portal.paging import first_of, newest_first
 from apps.portal.views.desk.charge import coordinator, in_charge_of
 from apps.portal.views.needs import need_for
 from apps.portal.views.orders import order_for
@@ -77,8 +78,9 @@ def of_need(request: HttpRequest, pk: int) -> HttpResponse:
     if not can(user, Permission.VIEW, need.organisation):
         raise Http404
     # Answers of suppliers stand on the need's own page, with what may be told of them.
-    looks = Q(trail.about_each(Match.objects.filter(demand=need)), event="contact.seen")
-    entries = AuditEntry.objects.filter(looks | Q(target_type="demands.demand", target_id=str(need.pk)))
+    [of_matches] = trail.about_each(Match.objects.filter(demand=need))
+    looks = Q(of_matches, event="contact.seen")
+    entries = AuditEntry.objects.that_meet(looks, Q(target_type="demands.demand", target_id=str(need.pk)))
     return _page(request, entries, need.reference, reverse("need", args=[pk]), _insiders(user, need.organisation))
 
 
@@ -88,8 +90,9 @@ def of_offer(request: HttpRequest, pk: int) -> HttpResponse:
     user, offer = user_of(request), offer_for(user_of(request), pk)
     if not can(user, Permission.VIEW, offer.organisation):
         raise Http404
-    looks = Q(trail.about_each(Match.objects.filter(offer=offer)), event="contact.seen")
-    entries = AuditEntry.objects.filter(looks | Q(target_type="supply.offer", target_id=str(offer.pk)))
+    [of_matches] = trail.about_each(Match.objects.filter(offer=offer))
+    looks = Q(of_matches, event="contact.seen")
+    entries = AuditEntry.objects.that_meet(looks, Q(target_type="supply.offer", target_id=str(offer.pk)))
     return _page(request, entries, str(offer.item), reverse("offer", args=[pk]), _insiders(user, offer.organisation))
 
 
@@ -155,7 +158,8 @@ def _found(user: User, asked: dict[str, Any]) -> QuerySet[AuditEntry]:
         Q(match__demand__in=needs.values("pk")) | Q(in_charge_of(user, "match__demand__region"), pk=number)
     )
     matches = Match.objects.filter(demand__in=needs.values("pk"))
-    entries = AuditEntry.objects.filter(trail.about_organisations(named) | trail.about_each(needs, orders, matches))
+    about = trail.about_organisations(named), trail.about_each(needs, orders, matches)
+    entries = AuditEntry.objects.that_meet(*chain(*about))
     if asked["event"]:
         entries = entries.filter(event=asked["event"])
     if asked["who"]:
@@ -167,7 +171,7 @@ def _found(user: User, asked: dict[str, Any]) -> QuerySet[AuditEntry]:
 
 def _file(user: User, entries: QuerySet[AuditEntry], text: str) -> HttpResponse:
     """The newest entries as CSV with everything that was noted. Taking them out is noted too."""
-    found = list(entries.select_related("actor").order_by("-pk")[:_IN_A_FILE])
+    found = first_of(entries.order_by("-pk"), _IN_A_FILE, AuditEntry.objects.select_related("actor"))
     audit.record(user, "trail.searched", user, note=text[:80], rows=len(found))
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="trail.csv"'
