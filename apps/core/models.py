@@ -55,7 +55,7 @@ class OrderedUpdateQuerySet(models.QuerySet[Row]):
         return self.model._default_manager.filter(pk__in=rows).update(**changes)
 
 
-class EitherQuerySet(models.QuerySet[Row]):
+class EitherQuerySet(OrderedUpdateQuerySet[Row]):
     """Rows that meet one of some conditions across different joins, such as those of either side of an order.
 
     PostgreSQL answers an OR across two joins by reading the whole table, and each side by itself from an index. So the

@@ -36,7 +36,8 @@ class ShortPaginator(Paginator[Any]):
 
     @cached_property
     def count(self) -> int:
-        return self.object_list.order_by()[:MOST_LISTED].count()
+        rows: Any = self.object_list
+        return int(rows.order_by()[:MOST_LISTED].count())
 
 
 class KeptAdmin(admin.ModelAdmin[M]):

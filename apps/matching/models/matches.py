@@ -10,7 +10,7 @@ from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
-from apps.core.models import EitherQuerySet, OrderedUpdateQuerySet, TimeStamped
+from apps.core.models import EitherQuerySet, TimeStamped
 from apps.demands.models import Demand
 from apps.matching.models.reasons import Reasons, ReasonsField
 from apps.supply.models import Offer
@@ -83,7 +83,7 @@ def _sight(user: User) -> tuple[Q, Q]:
     return user.visibility("demand__organisation", "demand__region"), asked
 
 
-class MatchQuerySet(OrderedUpdateQuerySet["Match"], EitherQuerySet["Match"]):
+class MatchQuerySet(EitherQuerySet["Match"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Both sides see a match, and so does who watches the region of the need.
 
