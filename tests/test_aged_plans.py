@@ -174,7 +174,7 @@ def test_the_back_office_counts_and_reads_the_first_of_a_list(
     assert rows_read(lambda: admin_client.get(f"/admin/{path}/")) < 2_000
 
 
-def test_a_search_in_the_back_office_looks_through_one_field_after_the_other(admin_client: Client) -> None:
+def test_a_search_in_the_back_office_reads_one_field_after_the_other(admin_client: Client) -> None:
     one = Match.objects.select_related("demand__organisation").order_by("pk")[0]
     address = f"/admin/matching/match/?q={one.demand.organisation.name}"
 

@@ -16,7 +16,7 @@ from django.utils import timezone, translation
 from apps.accounts import services as accounts
 from apps.accounts.models import Membership, Organisation, User
 from apps.accounts.permissions import Role, is_office
-from apps.core.models import AuditEntry
+from apps.core.models import AuditEntry, AuditEntryQuerySet
 from apps.notifications.services import News, pause_webhooks, queue_all
 from apps.portal import trail
 
@@ -73,9 +73,9 @@ def _concerned(user: User, done: QuerySet[AuditEntry]) -> list[Organisation]:
     return list(Organisation.objects.filter(pk__in=keys).select_related("region").order_by("pk"))
 
 
-def _about(organisation: Organisation, done: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+def _about(organisation: Organisation, done: AuditEntryQuerySet) -> AuditEntryQuerySet:
     # An office acts on what belongs to others.
-    return done if is_office(organisation) else done.filter(trail.about_organisations([organisation]))
+    return done if is_office(organisation) else done.that_meet(*trail.about_organisations([organisation]))
 
 
 def _judges(organisation: Organisation, owner: User) -> Iterable[User | Organisation]:

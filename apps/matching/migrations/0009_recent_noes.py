@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     atomic = False  # indexes are built beside the work
 
     dependencies = [
-        ("matching", "0007_packed_reasons"),
+        ("matching", "0008_turns_of_contested_items"),
     ]
 
     operations = [
