@@ -83,7 +83,7 @@ class BufferedChannel(HTTPChannel):
     def received(self, data: bytes) -> bool:
         before = self.request
         done = super().received(data)
-        while any(request.copy for request in cast(list[Parser], self.requests)[:1]):
+        while self.requests and cast(Parser, self.requests[0]).copy:
             self.service()
         if self.request is not before:
             self.asking_since = time.time()
