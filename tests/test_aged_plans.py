@@ -18,11 +18,14 @@ from apps.core.models import AuditEntry, first_keys
 from apps.demands.models import Demand
 from apps.fulfilment.models import Order
 from apps.matching import services as matching
-from apps.matching.models import Match
+from apps.matching.exclusions import not_to_be_asked
+from apps.matching.loading import need_of
+from apps.matching.models import GENERAL_REASONS, Match
 from apps.notifications import services as notifications
 from apps.notifications.models import Message, Notification
 from apps.notifications.services import KEEP_NOTIFICATIONS, KEEP_SENT
 from apps.ops import metrics
+from apps.policy.models import Policy
 from apps.portal import navigation
 from apps.portal.views.desk.queues import QUEUES
 from tests.benchmarks import aged_world
@@ -44,6 +47,17 @@ def world(reference_data: None, django_db_blocker: DjangoDbBlocker) -> Iterator[
 def test_a_sweep_with_nothing_to_do_reads_next_to_nothing() -> None:
     # So few organisations are read as a whole. Their queue is a partial index.
     assert rows_read(matching.sweep) < Organisation.objects.count() + 10
+
+
+def test_what_noes_say_is_read_without_all_that_their_suppliers_offer() -> None:
+    noes = Match.objects.filter(state="declined", decline_reason__in=GENERAL_REASONS)
+    wanted = noes.values("demand__item").annotate(number=Count("pk")).order_by("-number")[0]
+    policy = Policy.objects.current().values
+    demand = Demand.objects.open().filter(item=wanted["demand__item"]).shown()[0]
+    need = need_of(demand, policy, remaining=demand.quantity)
+
+    # Each no with its need, its offer and that one's supplier, and the places and goods of those about this item.
+    assert rows_read(partial(not_to_be_asked, [need])) < 3 * noes.count() + 10 * wanted["number"]
 
 
 def test_a_purge_reads_what_it_deletes_and_little_else() -> None:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import F, Q, Subquery
 
 from apps.catalogue.models import Region
@@ -42,8 +43,8 @@ def not_to_be_asked(needs: Sequence[Need], *, since: dt.datetime | None = None) 
         for need_id, offer_id in _asked_before(some):
             asked[need_id].add(offer_id)
     rules: dict[int, dict[DeclineRule, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for rule, offer_id in _decline_rules(matches, {need.item_id for need in needs}):
-        rules[rule.item_id][rule].add(offer_id)
+    for rule, offers in _decline_rules(matches, {need.item_id for need in needs}):
+        rules[rule.item_id][rule].update(offers)
     # Needs of one kind are few, however many needs there are: each kind meets each rule once.
     kinds: dict[tuple[int, int | None, Location], list[int]] = defaultdict(list)
     for need in needs:
@@ -79,8 +80,8 @@ def _asked_before(matches: MatchQuerySet) -> Iterable[tuple[int, int]]:
     yield from matches.filter(about_supplier, _OTHERS_UNTOUCHED).values_list("demand_id", _OTHERS)
 
 
-def _decline_rules(matches: MatchQuerySet, item_ids: Iterable[int]) -> Iterable[tuple[DeclineRule, int]]:
-    """What suppliers' noes to needs of these items say, each with the key of an offer that was not touched since.
+def _decline_rules(matches: MatchQuerySet, item_ids: Iterable[int]) -> Iterable[tuple[DeclineRule, list[int]]]:
+    """What suppliers' noes to needs of these items say, each with the keys of the offers that were not touched since.
 
     "Too far" goes for all offers from the same place, "not the right standard" for all offers of that standard.
     """
@@ -101,20 +102,18 @@ def _decline_rules(matches: MatchQuerySet, item_ids: Iterable[int]) -> Iterable[
         demand__item__in=list(item_ids),
         **{f"{_OTHERS}__state": OfferState.PUBLISHED},
     )
-    # Only what a rule reads: whole rows of five tables would cost three times as much to ask for.
-    facts = ("decline_reason", "demand__item", "demand__standard", *_place("demand__region"))
-    found = noes.values_list(f"{_OTHERS}__id", *facts, *_place("offer__origin_region"))
-    for offer, reason, item, standard, path, latitude, longitude, *origin in found:
+    # A rule once: large suppliers repeat it, and have many offers of the same goods.
+    facts = ("decline_reason", "demand__item", "demand__standard", "demand__region", "offer__origin_region")
+    found = noes.values_list(*facts).annotate(offers=ArrayAgg(f"{_OTHERS}__id"))
+    # Regions are read apart, because a place of many noes would be joined to each of them.
+    codes = {code for *_other, place, origin, _offers in found for code in (place, origin)}
+    places = {region.code: location_of(region) for region in Region.objects.filter(code__in=codes)}
+    for reason, item, standard, place, origin, offers in found:
         rule = DeclineRule(
             topic=Topic(reason),
             item_id=item,
             standard_id=standard,
-            location=Location(path, latitude, longitude),
-            origin=Location(*origin),
+            location=places[place],
+            origin=places[origin],
         )
-        yield rule, offer
-
-
-def _place(region: str) -> Iterable[str]:
-    """The columns of a `Location`, by the path to its region."""
-    return (f"{region}__path", f"{region}__latitude", f"{region}__longitude")
+        yield rule, offers

@@ -8,6 +8,7 @@ ended in the room `holds`.
 import datetime as dt
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -40,7 +41,7 @@ from apps.matching.models import DeclineReason, Match, MatchQuerySet, MatchState
 from apps.matching.scoring.eligibility import Reason, why_not
 from apps.matching.scoring.facts import Need, Rules
 from apps.matching.scoring.ranking import BeyondRanking, Ranked
-from apps.matching.search.best import load_shortlists
+from apps.matching.search.best import LONGER, load_shortlists
 from apps.notifications.promises import Promise, observe
 from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
@@ -182,11 +183,17 @@ def _decide(
     policy: Policy,
     now: dt.datetime,
 ) -> Plan:
-    few = {source.id: source for one in shortlists.values() for source in one.candidates.known_sources()}
-    try:
-        return decide(needs, list(few.values()), rules, policy=policy.values, now=now, shortlists=shortlists)
-    except BeyondRanking:
-        return decide(needs, load_sources(item_ids, now, policy.values), rules, policy=policy.values, now=now)
+    """From the shortlists; where these do not suffice from longer ones, then from all offers: the plan is the same."""
+
+    def decide_from(lists: Mapping[int, Ranked]) -> Plan:
+        few = {source.id: source for one in lists.values() for source in one.candidates.known_sources()}
+        return decide(needs, list(few.values()), rules, policy=policy.values, now=now, shortlists=lists)
+
+    with suppress(BeyondRanking):
+        return decide_from(shortlists)
+    with suppress(BeyondRanking):
+        return decide_from(load_shortlists(needs, rules, policy, now, best=LONGER))
+    return decide(needs, load_sources(item_ids, now, policy.values), rules, policy=policy.values, now=now)
 
 
 def take_back_invalid(among: MatchQuerySet | None = None, *, now: dt.datetime | None = None) -> Done:

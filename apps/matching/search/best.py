@@ -23,9 +23,11 @@ from apps.matching.scoring.facts import Fit, Location, Need, Rules, Source
 from apps.matching.scoring.ranking import Ranked, rank
 from apps.policy.models import Policy
 
-BEST: Final = 20  # what one need is decided by; more are seldom asked, and each costs time to load and score
-# Beyond the best, for offers that turn out not to serve the need.
-SPARE: Final = 20
+# What one need is decided by; more are seldom asked, and each costs time to load and score. Then `LONGER` lists are.
+BEST: Final = 10
+LONGER: Final = 80
+# Beyond the best, for offers that turn out not to serve the need: in an old market most have little left.
+SPARE: Final = 30
 # How many times as many are asked for when they do not suffice. All steps together cost a third more than the last.
 _MORE: Final = 4
 # The lead times whose scores are handed over one by one. A longer one is bounded by the last.

@@ -258,6 +258,12 @@ class Offer(Post):
             models.Index(fields=["organisation", "-id"], name="offer_by_organisation"),
             models.Index(fields=["origin_region"], name="offer_by_origin"),
             models.Index(fields=["item"], condition=Q(state=OfferState.PUBLISHED), name="offer_published_by_item"),
+            # The same goods of one supplier: what its no to one of them says of the others.
+            models.Index(
+                fields=["organisation", "item"],
+                condition=Q(state=OfferState.PUBLISHED),
+                name="offer_published_by_goods",
+            ),
             models.Index(fields=["updated_hour"], name="offer_by_change"),
             models.Index(
                 fields=["match_requested_at"], condition=Q(match_requested_at__isnull=False), name="offer_match_queue"

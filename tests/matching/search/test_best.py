@@ -277,27 +277,37 @@ def _facts(plan: Plan) -> tuple[object, ...]:
     return plan.holds, plan.backups, plan.yielding
 
 
-def test_what_the_few_do_not_decide_is_decided_by_all() -> None:
-    """Thirty small offers for one large need: more than the best twenty."""
-    offers = [OfferFactory.create(quantity=100) for _ in range(30)]
-    demand = DemandFactory.create(quantity=2900, queued=True)
+@pytest.mark.parametrize("number", [30, 95])
+def test_what_few_do_not_decide_is_decided_by_more_and_then_by_all(number: int) -> None:
+    """Small offers for one large need: more than a shortlist has, and more than a longer one."""
+    first = OfferFactory.create(quantity=100)
+    publish(first, number - 1, quantity=100)
+    demand = DemandFactory.create(quantity=100 * number - 100, queued=True)
 
-    matching.sweep()
+    with CaptureQueriesContext(connection) as queries:
+        matching.sweep()
 
-    assert sum(match.quantity for match in Match.objects.held().filter(demand=demand)) == 2900
-    assert len(offers) > Match.objects.held().count() > 20
+    assert sum(match.quantity for match in Match.objects.held().filter(demand=demand)) == demand.quantity
+    # With none to spare the longer list is asked for once more, and is then as long as all.
+    all_are_read = any("offer.item_id = ANY" in query["sql"] for query in queries)
+    assert all_are_read == (best.SPARE > 0 and number > best.LONGER + best.SPARE)
+
+
+def publish(like: Offer, number: int, *, quantity: int) -> None:
+    """So many more offers of the same goods by the same supplier, each an hour older."""
+    Offer.objects.bulk_create(
+        Offer(
+            organisation=like.organisation, item=like.item, origin_region=like.origin_region, quantity=quantity,
+            state=OfferState.PUBLISHED, published_at=NOW, confirmed_at=NOW - dt.timedelta(hours=hours),
+        )
+        for hours in range(number)
+    )  # fmt: skip
+    offer_index.index_offers()
 
 
 def test_a_need_that_a_few_offers_serve_does_not_read_the_others() -> None:
     first = OfferFactory.create(quantity=5000)
-    Offer.objects.bulk_create(
-        Offer(
-            organisation=first.organisation, item=first.item, origin_region=first.origin_region, quantity=5000,
-            state=OfferState.PUBLISHED, published_at=NOW, confirmed_at=NOW - dt.timedelta(hours=hours),
-        )
-        for hours in range(200)
-    )  # fmt: skip
-    offer_index.index_offers()
+    publish(first, 200, quantity=5000)
     DemandFactory.create(quantity=1000, queued=True)
 
     with CaptureQueriesContext(connection) as queries:
