@@ -8,6 +8,7 @@ from allauth.account.decorators import reauthentication_required
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db import models
@@ -38,6 +39,23 @@ class ShortPaginator(Paginator[Any]):
     def count(self) -> int:
         rows: Any = self.object_list
         return int(rows.order_by()[:MOST_LISTED].count())
+
+
+def _having(rows: models.QuerySet[M], field: str, word: str) -> models.QuerySet[M]:
+    """The rows where the word stands in this one of the `search_fields`.
+
+    What stands in another table is looked for there first. In one query PostgreSQL reads all rows, the newest first,
+    until so many have it.
+    """
+    path, how = (field[1:], "iexact") if field[0] == "=" else (field, "icontains")
+    if path.endswith("__exact"):
+        path, how = path.removesuffix("__exact"), "exact"
+    way, _of, column = path.rpartition("__")
+    if not way:
+        return rows.filter(**{f"{column}__{how}": word})
+    other = get_fields_from_path(rows.model, way)[-1].related_model
+    named = other._default_manager.filter(**{f"{column}__{how}": word}).values_list("pk", flat=True)
+    return rows.filter(**{f"{way}__in": list(named[:MOST_LISTED])})
 
 
 class KeptAdmin(admin.ModelAdmin[M]):
@@ -73,14 +91,12 @@ class KeptAdmin(admin.ModelAdmin[M]):
         """
         rows = queryset
         for word in smart_split(search_term) if self.search_fields else ():
-            found = []
+            found: set[Any] = set()
             for field in self.search_fields:
-                lookup = f"{field[1:]}__iexact" if field[0] == "=" else field
-                lookup = lookup if lookup.endswith("exact") else f"{field}__icontains"
                 # What is no value of a field stands in none of its rows.
                 with suppress(ValueError, ValidationError):
-                    found.append(queryset.filter(**{lookup: word.strip("\"'")}).values("pk")[:MOST_LISTED])
-            rows = rows.filter(pk__in=found[0].union(*found[1:])) if found else rows.none()
+                    found.update(_having(queryset, field, word.strip("\"'")).values_list("pk", flat=True)[:MOST_LISTED])
+            rows = rows.filter(pk__in=found)
         return rows, False
 
     def changeform_view(
