@@ -6,6 +6,7 @@ That is a need that is not covered, and a need or an offer that nobody has revie
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import structlog
 from django.db import transaction
@@ -29,6 +30,10 @@ from apps.supply import services as supply_services
 from apps.supply.models import Offer
 
 log = structlog.get_logger(__name__)
+
+
+# Fewer are escalated one by one, each with why it got nothing: a second each in a large and busy market.
+_CROWD: Final = 20
 
 
 def escalate_due(*, now: dt.datetime | None = None, limit: int = AT_ONCE) -> Done:
@@ -57,8 +62,8 @@ def _escalate_each(
     if not pks:
         return 0
     policy = Policy.objects.current().values
-    if len(pks) == limit:
-        # A crowd: all are told soon, and the page of each says why it got nothing.
+    if len(pks) >= min(limit, _CROWD):
+        # All are told soon, and the page of each says why it got nothing.
         with transaction.atomic():
             return escalate(due.first_locked("escalates_at", limit), policy, now, False)
     escalated = 0

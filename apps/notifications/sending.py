@@ -139,7 +139,7 @@ def _claim(due: MessageQuerySet, now: dt.datetime, *, most: int) -> list[Message
     """Take the first messages of `due` for the time of the lease."""
     # Two steps, because a query with a window takes no locks.
     places = {pk: place for place, pk in enumerate(due.values_list("pk", flat=True)[:most])}
-    free = Message.objects.due(now).filter(pk__in=places).select_related("user", "endpoint__organisation")
+    free = Message.objects.these(places).filter(due_at__lte=now).select_related("user", "endpoint__organisation")
     # Several workers claim side by side: each skips the rows that another one has locked.
     batch = list(free.select_for_update(of=["self"], skip_locked=True, no_key=True))
     # What was tried before is claimed last and alone. So a message that kills its sender takes no others with it again.
@@ -217,7 +217,7 @@ def _own(messages: Sequence[Message], **changes: object) -> int:
     """Change messages of one claim if their lease is still ours."""
     # A message is claimed again only after its lease, so the end of the lease names the claim.
     keys, lease_ends = [message.pk for message in messages], messages[0].due_at
-    return Message.objects.filter(pk__in=keys, state=MessageState.QUEUED, due_at=lease_ends).update(**changes)
+    return Message.objects.these(keys).filter(due_at=lease_ends).update(**changes)
 
 
 def _renew(batch: Sequence[Message], now: dt.datetime) -> bool:

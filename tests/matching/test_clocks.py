@@ -79,6 +79,18 @@ def test_a_batch_takes_as_many_statements_however_many_are_due() -> None:
 
 
 @pytest.mark.django_db
+def test_twenty_escalations_are_no_longer_each_explained() -> None:
+    def statements(size: int) -> int:
+        crowd(size)
+        with CaptureQueriesContext(connection) as captured:
+            escalation.escalate_due(limit=AT_ONCE)
+        return len(captured)
+
+    statements(1)  # what is remembered from now on
+    assert statements(20) == statements(40) < statements(10), "ten are explained: their suppliers are counted"
+
+
+@pytest.mark.django_db
 def test_a_batch_reads_as_many_rows_however_many_wait_behind_it() -> None:
     now, policy = timezone.now(), Policy.objects.current().values
     looks: tuple[tuple[str, Callable[[], QuerySet[Demand] | QuerySet[Offer]]], ...] = (

@@ -97,3 +97,23 @@ def test_a_claim_among_a_hundred_thousand_reads_what_it_takes() -> None:
     batch = sending._claim(due.in_order(), now, most=sending.BATCH)
     assert {message.urgency for message in batch} == {MessageUrgency.EMERGENCY}
     assert rows_read(lambda: list(due.in_order()[: sending.BATCH])) == 2 * sending.BATCH, "those that are claimed too"
+
+
+def test_in_a_backlog_that_began_after_a_quiet_time_messages_are_found_by_key() -> None:
+    """Statistics say that nothing waits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for state in ("sent", "queued"):
+            cursor.execute(
+                "INSERT INTO notifications_message (uid, event, key, context, channel, address, language, state, "
+                "sent_at, attempts, error, urgency) SELECT gen_random_uuid(), 'order.cancelled', %s || number, '{}', "
+                "'email', number, 'en', %s, now(), 0, '', 2 FROM generate_series(1, 3000) AS number",
+                [state, state],
+            )
+            if state == "sent":
+                cursor.execute("ANALYZE notifications_message")
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    waiting = list(Message.objects.filter(state=MessageState.QUEUED).order_by("-pk").values_list("pk", flat=True)[:10])
+
+    assert rows_read(lambda: list(Message.objects.these(waiting))) == 10
+    assert not Message.objects.these([waiting[0] - 3000]), "that one was sent"
