@@ -54,7 +54,7 @@ def test_what_noes_say_is_read_without_all_that_their_suppliers_offer() -> None:
     wanted = noes.values("demand__item").annotate(number=Count("pk")).order_by("-number")[0]
     policy = Policy.objects.current().values
     demand = Demand.objects.open().filter(item=wanted["demand__item"]).shown()[0]
-    need = need_of(demand, policy, remaining=demand.quantity)
+    need = need_of(demand, policy, remaining=demand.target)
 
     # Each no with its need, its offer and that one's supplier, and the places and goods of those about this item.
     assert rows_read(partial(not_to_be_asked, [need])) < 3 * noes.count() + 10 * wanted["number"]

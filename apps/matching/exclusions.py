@@ -43,8 +43,8 @@ def not_to_be_asked(needs: Sequence[Need], *, since: dt.datetime | None = None) 
         for need_id, offer_id in _asked_before(some):
             asked[need_id].add(offer_id)
     rules: dict[int, dict[DeclineRule, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for rule, offers in _decline_rules(matches, {need.item_id for need in needs}):
-        rules[rule.item_id][rule].update(offers)
+    for rule, offer_ids in _decline_rules(matches, {need.item_id for need in needs}):
+        rules[rule.item_id][rule].update(offer_ids)
     # Needs of one kind are few, however many needs there are: each kind meets each rule once.
     kinds: dict[tuple[int, int | None, Location], list[int]] = defaultdict(list)
     for need in needs:

@@ -54,6 +54,7 @@ def _having(rows: models.QuerySet[M], field: str, word: str) -> models.QuerySet[
     if not way:
         return rows.filter(**{f"{column}__{how}": word})
     other = get_fields_from_path(rows.model, way)[-1].related_model
+    assert other is not None, "a way leads over relations"
     named = other._default_manager.filter(**{f"{column}__{how}": word}).values_list("pk", flat=True)
     return rows.filter(**{f"{way}__in": list(named[:MOST_LISTED])})
 
