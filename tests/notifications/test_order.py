@@ -99,7 +99,7 @@ def test_a_claim_among_a_hundred_thousand_reads_what_it_takes() -> None:
     assert rows_read(lambda: list(due.in_order()[: sending.BATCH])) == 2 * sending.BATCH, "those that are claimed too"
 
 
-def test_in_a_backlog_that_began_after_a_quiet_time_messages_are_found_by_key() -> None:
+def test_in_a_sudden_backlog_messages_are_found_by_their_keys() -> None:
     """Statistics say that nothing waits."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
