@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from django.db import connection
 from django.db.models import Count
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
@@ -26,7 +26,7 @@ from apps.notifications.models import Message, Notification
 from apps.notifications.services import KEEP_NOTIFICATIONS, KEEP_SENT
 from apps.ops import metrics
 from apps.policy.models import Policy
-from apps.portal import navigation
+from apps.portal import navigation, paging
 from apps.portal.views.desk.queues import QUEUES
 from tests.benchmarks import aged_world
 from tests.plans import rows_read
@@ -112,14 +112,25 @@ def test_what_waits_is_counted_on_every_page_only_so_far(monkeypatch: pytest.Mon
     assert navigation.Link("To answer", "/inbox/", waiting).badge == "3+"
 
 
+def everything_is_stuck() -> None:
+    Demand.objects.open().update(escalation_level=1)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE demands_demand")
+
+
 @pytest.mark.parametrize(
-    ("name", "place", "index"), [("escalated", "420000", "demand_escalated"), ("offers", "CN", "offer_unanswered")]
+    ("name", "place", "index"),
+    [
+        ("escalated", "CN", "demand_most_pressing"),
+        ("offers", "CN", "offer_unanswered"),
+    ],
 )
 def test_a_queue_of_the_desk_is_read_by_its_index(name: str, place: str, index: str) -> None:
     user = (
         Membership.objects.filter(organisation__kind="coordinator", organisation__region=place).order_by("pk")[0].user
     )
     rows = QUEUES[name].rows(user, timezone.now())
+    everything_is_stuck()
 
     def read() -> int:
         return rows_read(lambda: list(rows.values_list("pk")[:26]))
@@ -129,6 +140,21 @@ def test_a_queue_of_the_desk_is_read_by_its_index(name: str, place: str, index: 
     with connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {index}")
     assert by_index * 2 < read()
+
+
+def test_the_last_page_of_stuck_needs_reads_as_little_as_the_first() -> None:
+    user = Membership.objects.filter(organisation__kind="coordinator", organisation__region="CN").order_by("pk")[0].user
+    rows = QUEUES["escalated"].rows(user, timezone.now())
+    everything_is_stuck()
+    keys = list(rows.values_list("pk", flat=True))
+    assert len(keys) > 100
+
+    def read(after: int | None) -> int:
+        request = RequestFactory().get("/", {} if after is None else {"after": after})
+        return rows_read(lambda: paging.in_order(request, rows))
+
+    assert paging.in_order(RequestFactory().get("/", {"after": keys[-4]}), rows).rows == list(rows[len(keys) - 3 :])
+    assert read(keys[-4]) <= read(None) + 1
 
 
 def test_a_partners_page_reads_kept_sums_and_the_first_that_are_stuck(client: Client) -> None:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Final, Self
 import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Case, F, Q, When
-from django.db.models.functions import Upper
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Coalesce, Upper
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
@@ -48,6 +48,16 @@ class Urgency(models.TextChoices):
 URGENCY_RANK: Final = {Urgency.EMERGENCY: 0, Urgency.URGENT: 1, Urgency.ROUTINE: 2}
 
 
+# Days of supply of a need whose requester did not say: more than the column holds, so unknown ones come last.
+SUPPLY_UNKNOWN: Final = 32_767
+# Of needs whose clock began to run before the tier was kept. Nobody is put back for that.
+TIER_UNKNOWN: Final = 1
+
+_URGENCY: Final = Case(*(When(urgency=urgency, then=rank) for urgency, rank in URGENCY_RANK.items()))
+_TIER: Final = Coalesce("tier", Value(TIER_UNKNOWN))
+_SUPPLY: Final = Coalesce("days_of_supply", Value(SUPPLY_UNKNOWN))
+
+
 class DemandStateCode(models.TextChoices):
     """Why a need is in its state.
 
@@ -84,10 +94,13 @@ class DemandQuerySet(PostQuerySet["Demand"]):
         """Needs of which something remains: asked for, not held and not accepted."""
         return self.alias(still_remaining=Demand.quantity_remaining.expression()).filter(still_remaining__gt=0)
 
-    def most_pressing_first(self) -> Self:
-        """By urgency, then by how long they have waited for review."""
-        rank = Case(*(When(urgency=urgency, then=rank) for urgency, rank in URGENCY_RANK.items()))
-        return self.alias(urgency_rank=rank).order_by("urgency_rank", "review_requested_at", "pk")
+    def most_pressing_first(self, since: str = "review_requested_at") -> Self:
+        """By urgency, tier, days of supply and how long they have waited `since` a time: the order of the desk.
+
+        The index `demand_most_pressing` is in this order.
+        """
+        ranked = self.alias(urgency_rank=_URGENCY, tier_rank=_TIER, supply_left=_SUPPLY)
+        return ranked.order_by("urgency_rank", "tier_rank", "supply_left", since, "pk")
 
     def escalated(self) -> Self:
         """Open needs that suppliers did not cover in time, and of which a coordinator was told."""
@@ -160,6 +173,9 @@ class Demand(Post):
     escalating_since = models.DateTimeField(null=True, blank=True, editable=False)
     # How many coordinators were told since then that suppliers did not cover it. A trigger of matching counts them.
     escalation_level = models.PositiveSmallIntegerField(_("coordinators told"), db_default=0, editable=False)
+    # The tier of its requester, by the policy, when the clock of escalation started. Waiting does not lift it, because
+    # the desk orders by waiting anyway.
+    tier = models.PositiveSmallIntegerField(_("tier"), null=True, blank=True, editable=False)
     ask_at = models.DateTimeField(null=True, blank=True, editable=False)
     stale_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -277,11 +293,15 @@ class Demand(Post):
             # Two partial indexes, because `escalation_due` asks for open needs or for drafts that wait for review.
             models.Index(fields=["escalates_at"], condition=Q(state=DemandState.OPEN), name="demand_escalation_clock"),
             models.Index(fields=["escalates_at"], condition=AWAITS_REVIEW, name="demand_review_clock"),
-            # The longest open first: of one region those that were escalated, and of all regions every one.
+            # The most pressing of all regions first. Those of a city are few, and `demand_by_region` finds them.
             models.Index(
-                fields=["region", "opened_at", "id"],
+                _URGENCY,
+                _TIER,
+                _SUPPLY,
+                "opened_at",
+                "id",
                 condition=Q(state=DemandState.OPEN, escalation_level__gt=0),
-                name="demand_escalated",
+                name="demand_most_pressing",
             ),
             models.Index(fields=["opened_at", "id"], condition=Q(state=DemandState.OPEN), name="demand_by_age"),
             models.Index(fields=["stale_at"], condition=Q(state=DemandState.OPEN), name="demand_stale_clock"),
@@ -297,6 +317,15 @@ class Demand(Post):
     def urgency_rank(self) -> int:
         """0 is the most urgent."""
         return URGENCY_RANK[Urgency(self.urgency)]
+
+    @property
+    def tier_rank(self) -> int:
+        return TIER_UNKNOWN if self.tier is None else self.tier
+
+    @property
+    def supply_left(self) -> int:
+        """Days of supply, a great number where they are not known."""
+        return SUPPLY_UNKNOWN if self.days_of_supply is None else self.days_of_supply
 
     @property
     def awaits_verification(self) -> bool:
@@ -342,9 +371,13 @@ class Demand(Post):
         changed = any(name in changes and changes[name] != getattr(self, name) for name in where)
         return changed and self.quantity_outstanding > 0
 
-    def escalation_from(self, now: dt.datetime, policy: PolicyValues) -> dict[str, dt.datetime]:
+    def escalation_from(self, now: dt.datetime, policy: PolicyValues) -> dict[str, dt.datetime | int]:
         """The fields of the escalation clock, if it starts at `now`."""
-        return {"escalating_since": now, "escalates_at": clocks.escalates_at(self.urgency, now, policy)}
+        return {
+            "escalating_since": now,
+            "escalates_at": clocks.escalates_at(self.urgency, now, policy),
+            "tier": policy.tier(self.organisation.kind),
+        }
 
     def clocks_from(self, now: dt.datetime, policy: PolicyValues) -> dict[str, dt.datetime | None]:
         """The fields of the freshness clocks, if the need is confirmed at `now`."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import F, Model, Q, QuerySet
+from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan
 from django.http import HttpRequest
 
 from apps.core.models import first_keys
@@ -78,12 +79,15 @@ def _beyond(rows: QuerySet[Any], after: int) -> Q:
     order = [str(name) for name in rows.query.order_by]
     # Of the key alone nothing has to be looked up.
     last = rows.model(pk=after) if len(order) == 1 else rows.model._default_manager.filter(pk=after).first()
+    values = [getattr(last, name.removeprefix("-"), None) for name in order]
+    if None in values:
+        return Q()
+    if len(order) > 2 and not any(name.startswith("-") for name in order):
+        # A comparison of rows: the index begins at the very row, however many have the same first values.
+        return Q(TupleGreaterThan(Tuple(*(F(name) for name in order)), tuple(values)))
     later = Q()
-    for name in reversed(order):
+    for name, value in zip(reversed(order), reversed(values), strict=True):
         field = name.removeprefix("-")
-        value = getattr(last, field, None)
-        if value is None:
-            return Q()
         further = f"{field}__{'lt' if name.startswith('-') else 'gt'}"
         # In this form the index begins at the value: `further` alone, OR the same value, would read all before it.
         later = Q(**{f"{further}e": value}) & (Q(**{further: value}) | later) if later else Q(**{further: value})

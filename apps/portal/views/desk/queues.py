@@ -23,6 +23,7 @@ from apps.notifications.models import Message
 from apps.notifications.tasks import wake_senders
 from apps.portal import paging
 from apps.portal.forms.desk import SearchForm
+from apps.portal.forms.queues import QueueFilter
 from apps.portal.navigation import MOST_COUNTED, as_badge, capped
 from apps.portal.views.desk.charge import coordinator, in_charge_of, regions_of
 from apps.portal.views.desk.duplicates import propose_form
@@ -52,12 +53,13 @@ def to_review(user: User, _now: dt.datetime) -> QuerySet[Any]:
 
 def escalated(user: User, _now: dt.datetime) -> QuerySet[Any]:
     """Put before any coordinator of the region: what a city could not solve concerns its province and the nation."""
-    return Demand.objects.escalated().filter(in_charge_of(user, "region")).order_by("opened_at", "pk")
+    return Demand.objects.escalated().filter(in_charge_of(user, "region")).most_pressing_first("opened_at")
 
 
 def running_out(user: User, now: dt.datetime) -> QuerySet[Any]:
-    soon = Demand.objects.open().filter(escalates_at__lte=now + _SOON, escalation_level=0)
-    return soon.filter(in_charge_of(user, "region")).order_by("escalates_at", "pk")
+    # A clock that has run out is for the next sweep to escalate, and no coordinator comes before it any more.
+    soon = Demand.objects.open().filter(escalates_at__gt=now, escalates_at__lte=now + _SOON, escalation_level=0)
+    return soon.filter(in_charge_of(user, "region")).most_pressing_first("escalates_at")
 
 
 def duplicates(user: User, _now: dt.datetime) -> QuerySet[Any]:
@@ -95,12 +97,27 @@ def _needs() -> QuerySet[Any]:
 
 
 class Queue(NamedTuple):
-    """What waits for a coordinator: its rows in order, and how they are shown where `rows` only finds them."""
+    """What waits for a coordinator: its rows in order, and how they are shown where `rows` only finds them.
+
+    `region` is the column of their place, by which the queue can be narrowed; none of it where that is empty.
+    """
 
     title: str | Promise
     nothing: str | Promise
     rows: Callable[[User, dt.datetime], QuerySet[Any]]
     shown: Callable[[], QuerySet[Any]] | None = None
+    region: str = ""
+    has_items: bool = True
+    has_causes: bool = False
+    has_posts: bool = False  # its rows are needs, shown post by post
+
+    def filter_of(self, request: HttpRequest, rows: QuerySet[Any]) -> QueueFilter | None:
+        """The form that narrows these rows down, as the address fills it in."""
+        if not self.region:
+            return None
+        return QueueFilter(
+            request.GET, rows=rows, region=self.region, has_items=self.has_items, has_causes=self.has_causes
+        )
 
     def first(self, user: User, now: dt.datetime) -> dict[str, Any]:
         """The first rows and how many there are, as far as they are counted."""
@@ -109,6 +126,7 @@ class Queue(NamedTuple):
         return {
             "title": self.title,
             "nothing": self.nothing,
+            "has_posts": self.has_posts,
             "rows": paging.with_keys(self.shown() if self.shown else rows, keys[:_SHOWN]),
             "count": as_badge(len(keys)),
             "has_more": len(keys) > _SHOWN,
@@ -116,25 +134,45 @@ class Queue(NamedTuple):
 
 
 QUEUES: Final[dict[str, Queue]] = {
-    "escalated": Queue(_("Stuck needs"), _("No need is stuck."), escalated, _needs),
+    "escalated": Queue(
+        _("Stuck needs"), _("No need is stuck."), escalated, _needs, region="region", has_causes=True, has_posts=True
+    ),
     "review": Queue(
-        _("Needs waiting for review"), _("No need is waiting for review."), to_review, Demand.objects.shown
+        _("Needs waiting for review"),
+        _("No need is waiting for review."),
+        to_review,
+        Demand.objects.shown,
+        region="region",
+        has_posts=True,
     ),
     "doubted": Queue(
-        _("Offers waiting for review"), _("No offer is waiting for review."), doubted, Offer.objects.shown
+        _("Offers waiting for review"),
+        _("No offer is waiting for review."),
+        doubted,
+        Offer.objects.shown,
+        region="origin_region",
     ),
     "reports": Queue(_("Reports of abuse"), _("No report is waiting."), reported),
-    "verify": Queue(_("Organisations to verify"), _("No organisation is waiting."), to_verify),
+    "verify": Queue(
+        _("Organisations to verify"), _("No organisation is waiting."), to_verify, region="region", has_items=False
+    ),
     "duplicates": Queue(_("Organisations that may be one"), _("No two organisations look like one."), duplicates),
     "clock": Queue(
         _("Needs that will be escalated within the hour"),
         _("No need is about to be escalated."),
         running_out,
         Demand.objects.shown,
+        region="region",
+        has_posts=True,
+        has_causes=True,
     ),
     "failed": Queue(_("Messages that failed"), _("No message has failed."), failed),
     "offers": Queue(
-        _("Offers that nobody confirmed"), _("All offers are confirmed."), unconfirmed, Offer.objects.shown
+        _("Offers that nobody confirmed"),
+        _("All offers are confirmed."),
+        unconfirmed,
+        Offer.objects.shown,
+        region="origin_region",
     ),
 }
 
@@ -157,9 +195,19 @@ def waiting(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404
     queue = QUEUES[name]
     rows = queue.rows(user, now)
+    narrow = queue.filter_of(request, rows)
+    if narrow is not None:
+        rows = narrow.narrowed(rows)
     page = paging.in_order(request, rows, shown=queue.shown and queue.shown())
     context: dict[str, Any] = {
-        "queue": {"name": name, "title": queue.title, "nothing": queue.nothing, "count": as_badge(capped(rows))},
+        "filter": narrow,
+        "queue": {
+            "name": name,
+            "title": queue.title,
+            "nothing": queue.nothing,
+            "has_posts": queue.has_posts,
+            "count": as_badge(capped(rows)),
+        },
         "page": page,
         "now": now,
     }
