@@ -127,4 +127,6 @@ def _burden(demand: Demand) -> dict[str, float]:
     """What an approval limits: how much a need takes, and what puts it before others. A larger number is more."""
     # An unknown number of days ranks last (`precedence`), so it is the lightest.
     days = math.inf if demand.days_of_supply is None else demand.days_of_supply
-    return {"quantity": demand.target, "urgency": -URGENCY_RANK[Urgency(demand.urgency)], "days_of_supply": -days}
+    # Matching may try more than a trial lot, which nobody has reviewed.
+    quantity = demand.quantity or demand.item.trial_lot
+    return {"quantity": quantity, "urgency": -URGENCY_RANK[Urgency(demand.urgency)], "days_of_supply": -days}

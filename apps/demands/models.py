@@ -145,6 +145,8 @@ class Demand(Post):
     quantity_held = models.BigIntegerField(_("asked of suppliers"), default=0, editable=False)
     quantity_matched = models.BigIntegerField(_("accepted by suppliers"), default=0, editable=False)
     quantity_received = models.BigIntegerField(_("received"), default=0, editable=False)
+    # Sought of an unknown quantity where the trial lot is below every minimum order; null: the trial lot is sought.
+    trial_quantity = models.BigIntegerField(_("trial quantity"), null=True, editable=False)
     standard = models.ForeignKey(
         Standard, models.PROTECT, db_index=False, null=True, blank=True, related_name="+", verbose_name=_("standard")
     )
@@ -181,14 +183,16 @@ class Demand(Post):
 
     objects = DemandQuerySet.as_manager()
 
-    # What matching aims at: what is requested, or a trial lot where that is not known yet.
-    target = DerivedQuantity(lambda of: of.first_known("quantity", "item__trial_lot"))
+    # What matching aims at: what is requested, or where that is not known yet a trial quantity, or a trial lot.
+    target = DerivedQuantity(lambda of: of.first_known("quantity", "trial_quantity", "item__trial_lot"))
     # Held or accepted: nobody else is asked for it.
     quantity_covered = DerivedQuantity(lambda of: of("quantity_held") + of("quantity_matched"))
     # Neither held nor accepted: others are asked for it.
     quantity_remaining = DerivedQuantity(
         lambda of: of.at_least_zero(
-            of.first_known("quantity", "item__trial_lot") - of("quantity_held") - of("quantity_matched")
+            of.first_known("quantity", "trial_quantity", "item__trial_lot")
+            - of("quantity_held")
+            - of("quantity_matched")
         )
     )
     # Accepted, and still to come.

@@ -31,6 +31,13 @@ def release(quantities: Mapping[int, int], *, now: dt.datetime) -> None:
         )
 
 
+def try_quantities(quantities: Mapping[int, int]) -> None:
+    """Seek these trial quantities, by key of the demand, where the quantity is unknown and nobody was asked yet."""
+    untouched = Demand.objects.open().filter(quantity=None, quantity_held=0, quantity_matched=0)
+    for demand_id, quantity in sorted(quantities.items()):
+        untouched.filter(pk=demand_id).update(trial_quantity=quantity)
+
+
 def record_acceptance(demand_id: int, *, held: int, accepted: int, now: dt.datetime) -> bool:
     """Note that a supplier accepts `accepted` of `held` (accepted ≤ held). False if the demand is not open any more."""
     won = (

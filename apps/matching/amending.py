@@ -85,7 +85,7 @@ def _outdated(held: MatchQuerySet, demand: Demand, changed: set[str], changes: M
         wrong |= Q(is_substitute=True)
     if "quantity" in changed:
         # A need that becomes smaller than what is held or accepted asks everybody anew, with quantities that fit.
-        wanted = changes["quantity"] if changes["quantity"] is not None else demand.item.trial_lot
+        wanted = changes["quantity"] or demand.trial_quantity or demand.item.trial_lot
         if wanted < demand.quantity_covered:
             return held
         if wanted > demand.target:

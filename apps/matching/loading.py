@@ -298,8 +298,8 @@ def linked_items(demands: QuerySet[Demand], rules: Rules) -> list[set[int]]:
 
 # What `need_of` and `quantity_remaining` read. Whole rows of a large item would fill the memory of a worker.
 _OF_DEMANDS: Final = (
-    *("organisation", "item", "standard_id", "quantity", "quantity_held", "quantity_matched", "urgency", "needed_by"),
-    *("days_of_supply", "opened_at", "created_at", "accepts_substitutes", "region"),
+    *("organisation", "item", "standard_id", "quantity", "trial_quantity", "quantity_held", "quantity_matched"),
+    *("urgency", "needed_by", "days_of_supply", "opened_at", "created_at", "accepts_substitutes", "region"),
 )
 _READ_AT_ONCE: Final = 5000  # needs whose organisations, items and regions are read together
 # What one turn reads of a group, so that time and memory have a bound: about as much as was measured.

@@ -42,6 +42,7 @@ from apps.matching.scoring.eligibility import Reason, why_not
 from apps.matching.scoring.facts import Need, Rules
 from apps.matching.scoring.ranking import BeyondRanking, Ranked
 from apps.matching.search.best import LONGER, load_shortlists
+from apps.matching.trials import raise_trials
 from apps.notifications.promises import Promise, observe
 from apps.notifications.services import News, queue_all
 from apps.policy.models import Policy
@@ -152,6 +153,9 @@ def _match(
     needs = load_needs(demands, policy.values)
     # The best few offers of each need. Where these do not suffice, all offers are read: the plan is the same.
     shortlists = load_shortlists(needs, rules, policy, now)
+    if raised := raise_trials(demands, needs, shortlists, rules, policy, now):
+        needs = load_needs(demands, policy.values)
+        shortlists |= load_shortlists([need for need in needs if need.id in raised], rules, policy, now)
     plan = Plan()
     shortages: dict[int, Shortage] = {}
     for item_id, offered in items.items():

@@ -73,6 +73,11 @@ class PolicyValues:
     tiers: Mapping[str, int] = by_key(
         {"hospital": 1, "health_facility": 2, "community": 3, "enterprise": 4, "supplier": 4}, least=1, most=LAST_TIER
     )
+    # What a need of unknown quantity may take to reach a minimum order, in trial lots of the item: plausible for such a
+    # body. 1: never more than the trial lot.
+    trial_lots: Mapping[str, int] = by_key(
+        {"hospital": 10, "health_facility": 5, "community": 3, "enterprise": 2, "supplier": 2}, least=1, most=100
+    )
     # How long a supplier has to answer.
     hold_minutes: Mapping[str, int] = by_key({"emergency": 15, "urgent": 120, "routine": 1440}, least=1, most=43_200)
     # The time after which a need that is not covered is escalated to a coordinator.
@@ -247,6 +252,10 @@ class PolicyValues:
     def tier(self, kind: str) -> int:
         """The tier of an organisation's needs by its kind, 1 first. A kind that posts no needs is last."""
         return self.tiers.get(kind, LAST_TIER)
+
+    def most_plausible(self, kind: str, trial_lot: int) -> int:
+        """The largest quantity that a body of this kind may be asked to take while it has named none."""
+        return self.trial_lots.get(kind, 1) * trial_lot
 
     def phase_of(self, path: str) -> tuple[str | None, Phase]:
         """What applies in the region of this path ("CN/420000/420100/"), and the code of the region that sets it.

@@ -103,6 +103,12 @@ WORDS: Final[dict[str, SettingWords]] = {
         SettingUnit.NONE,
         Section.FIRST,
     ),
+    "trial_lots": SettingWords(
+        gettext_lazy("Most trial lots"),
+        gettext_lazy("A need of unknown quantity takes a minimum order of at most so many trial lots of the item."),
+        SettingUnit.NONE,
+        Section.FIRST,
+    ),
     "ageing_hours_per_tier": SettingWords(
         gettext_lazy("Waiting that lifts a need by one tier"),
         gettext_lazy("Each time a need has waited this long, it moves up one tier."),

@@ -9,7 +9,8 @@ from apps.portal.forms.needs import AmendForm
 NAMES: Final = (*DEMAND_FIELDS, *CONTACT_FIELDS)
 # Set by the program, or said about the post and not about the goods.
 OF_THE_PROGRAM = """
-    id reference organisation posted_by quantity_held quantity_matched quantity_received state state_code state_note
+    id reference organisation posted_by quantity_held quantity_matched quantity_received trial_quantity state state_code
+    state_note
     opened_at confirmed_at review_requested_at escalates_at escalating_since escalation_level ask_at asked_at stale_at
     match_requested_at match_claimed_until source source_key created_at updated_at updated_hour
 """

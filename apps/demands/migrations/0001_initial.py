@@ -10,8 +10,6 @@ import pgtrigger.migrations
 from django.conf import settings
 from django.db import migrations, models
 
-from apps.core.sql import install
-
 
 class Migration(migrations.Migration):
 
@@ -80,5 +78,4 @@ class Migration(migrations.Migration):
         ),
         # Counters change all the time: room on the page for the next version of a row.
         migrations.RunSQL("ALTER TABLE demands_demand SET (fillfactor = 80)", migrations.RunSQL.noop),
-        install("demands", "sql/demands_open.sql"),
     ]

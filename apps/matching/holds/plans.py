@@ -252,6 +252,7 @@ def describe(match: Match) -> dict[str, Any]:
         "offered_item": match.offer.item.names,
         "is_substitute": match.is_substitute,
         "asked": match.quantity,
+        "less": match.less_would_do,
         "respond_by": match.respond_by.isoformat() if match.respond_by else None,
         "reasons": explain_in_every_language(match.terms),
     }

@@ -315,7 +315,6 @@ class Migration(migrations.Migration):
         install(
             "matching",
             "holds/sql/matching_hold_request.sql",
-            "holds/sql/matching_take_back.sql",
             "search/sql/matching_search.sql",
             "search/sql/matching_best.sql",
         ),

@@ -249,5 +249,11 @@ class Match(TimeStamped):
         return Coalesce("packed_terms", Cast("terms_before", ReasonsField()))
 
     @property
+    def less_would_do(self) -> int | None:
+        """The trial lot, where a need of unknown quantity takes more to reach the supplier's minimum order."""
+        lot = self.demand.item.trial_lot
+        return lot if self.demand.quantity is None and lot < self.quantity <= self.offer.minimum_order else None
+
+    @property
     def is_contact_revealed(self) -> bool:
         return self.state == MatchState.ACCEPTED

@@ -110,7 +110,7 @@ UPSIDE_DOWN = """
     WITH need AS (
         SELECT d.*, g.state AS side, r.path, CASE g.kind
                    WHEN 'hospital' THEN 1 WHEN 'health_facility' THEN 2 WHEN 'community' THEN 3 ELSE 4 END AS tier,
-               coalesce(d.quantity, i.trial_lot) - d.quantity_held - d.quantity_matched AS lacks
+               coalesce(d.quantity, d.trial_quantity, i.trial_lot) - d.quantity_held - d.quantity_matched AS lacks
         FROM demands_demand d JOIN accounts_organisation g ON g.id = d.organisation_id
         JOIN catalogue_region r ON r.code = d.region_id JOIN catalogue_item i ON i.id = d.item_id
     )
