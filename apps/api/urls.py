@@ -46,6 +46,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # Both forms of the address work, and the description has the one of the contract: the one without the slash.
     path("exports/<str:dataset>/", exports.ExportView.as_view(schema=None)),
     re_path(f"^stats{SLASH}$", stats.StatsView.as_view(), name="stats"),
+    re_path(f"^figures{SLASH}$", stats.FiguresView.as_view(), name="figures"),
     re_path(f"^schema{SLASH}$", description.SchemaView.as_view(), name="schema"),
     re_path(f"^docs{SLASH}$", description.DocumentationView.as_view(), name="docs"),
 ]

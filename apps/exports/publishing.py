@@ -79,7 +79,15 @@ def stats_of(sums: dict[str, Any]) -> PublicStats:
     """The sums of a publication by item and province."""
     as_of = parse_datetime(sums["as_of"])
     assert as_of is not None
-    return PublicStats(as_of, *([StatsCell(**cell) for cell in sums[part]] for part in ("cells", "totals")))
+    waiting = sums.get("waiting", {})
+    cells, totals = (
+        [
+            StatsCell(**cell, organisations_waiting=waiting.get(f"{cell['item']} {cell['region']}"))
+            for cell in sums[part]
+        ]
+        for part in ("cells", "totals")
+    )
+    return PublicStats(as_of, cells, totals)
 
 
 def waits_of(sums: dict[str, Any]) -> dict[str, Wait]:
@@ -116,8 +124,9 @@ def _next(last: Publication | None, hour: dt.datetime, now: dt.datetime) -> Publ
     cells = [cell for item in sorted(units) for cell in _cells(item, units[item], told, counted)]
     sums = {
         "as_of": now.isoformat(),
-        "cells": [vars(cell) for cell in cells if cell.region],
-        "totals": [vars(cell) for cell in cells if not cell.region],
+        "cells": [_written_cell(cell) for cell in cells if cell.region],
+        "totals": [_written_cell(cell) for cell in cells if not cell.region],
+        "waiting": {f"{cell.item} {cell.region}": cell.organisations_waiting for cell in cells},
         "headline": _headline(),
         "needed": list(open_now.order_by("item__key").values_list("item__key", flat=True).distinct()),
         "waits": {
@@ -130,10 +139,11 @@ def _next(last: Publication | None, hour: dt.datetime, now: dt.datetime) -> Publ
 
 
 def _headline() -> dict[str, int]:
-    needs = Demand.objects.aggregate(
+    verified = Q(organisation__state="verified")
+    needs = Demand.objects.filter(verified).aggregate(
         open=Count("pk", filter=Q(state=DemandState.OPEN)), met=Count("pk", filter=Q(state=DemandState.FULFILLED))
     )
-    exact = {**needs, "offers": Offer.objects.published().count(), "orders": Order.objects.count()}
+    exact = {**needs, "offers": Offer.objects.published().filter(verified).count(), "orders": Order.objects.count()}
     return {name: rounded(number) or 0 for name, number in exact.items()}
 
 
@@ -151,6 +161,11 @@ def _cells(item: str, unit: str, told: _Told, counted: dict[str, ByItem]) -> lis
         if numbers:
             found.append(StatsCell(item, region, unit, **{name: rounded(number) for name, number in numbers.items()}))
     return found
+
+
+def _written_cell(cell: StatsCell) -> dict[str, Any]:
+    # The version before, which may still run beside this one, reads no cell with a number that it does not know.
+    return {name: number for name, number in vars(cell).items() if name != "organisations_waiting"}
 
 
 def _quantity(item: str, region: str, told: dict[str, ToldNumbers], counted: ByItem) -> int | None:

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
-from apps.demands.models import Demand, DemandState
+from apps.demands.models import Demand, DemandState, Urgency
 from apps.exports.models import RegionSums
 from apps.exports.waits import Wait, waits
 from apps.supply.models import Offer
@@ -22,23 +22,34 @@ from apps.supply.models import Offer
 # What is older is counted anew, and shown until that is done.
 FRESH: Final = dt.timedelta(minutes=10)
 COUNTED: Final = (DemandState.OPEN, DemandState.MATCHED, DemandState.FULFILLED, DemandState.STALE)
-MEASURES: Final = ("needed", "offered", "matched", "delivered")
+# Counts of open needs and of their organisations, then base units. `wanting` is what nobody has accepted yet.
+MEASURES: Final = (
+    *("organisations", "emergencies", "needs", "unknown"),
+    *("needed", "wanting", "offered", "matched", "delivered"),
+)
 Row = dict[str, int]
-"""Base units by measure."""
+"""Counts and base units by measure."""
 
 
 def in_region(paths: Sequence[str]) -> dict[str, Row]:
-    """By item key: still needed, of that promised, delivered so far; and what is free of the region's own offers.
+    """By item key: who waits, what is still needed, promised and delivered; and what is free of the region's offers.
 
+    Needs of unknown quantity are counted, and add to no quantity that is needed: a trial lot was asked for by nobody.
     Two queries for each path. An item of which there is nothing at all is left out.
     """
     rows: defaultdict[str, Row] = defaultdict(lambda: dict.fromkeys(MEASURES, 0))
     for path in outermost(paths):
         needs = Demand.objects.filter(region__path__startswith=path).alias(
-            to_come=Demand.target.expression() - F("quantity_received")
+            to_come=F("quantity") - F("quantity_received"), not_accepted=F("quantity") - F("quantity_matched")
         )
+        is_open, is_due = Q(state=DemandState.OPEN), Q(state__in=[DemandState.OPEN, DemandState.MATCHED])
         of_needs = {
-            "needed": Sum("to_come", filter=Q(state__in=[DemandState.OPEN, DemandState.MATCHED], to_come__gt=0)),
+            "organisations": Count("organisation", distinct=True, filter=is_open),
+            "emergencies": Count("pk", filter=is_open & Q(urgency=Urgency.EMERGENCY)),
+            "needs": Count("pk", filter=is_open),
+            "unknown": Count("pk", filter=is_open & Q(quantity=None)),
+            "needed": Sum("to_come", filter=is_due),
+            "wanting": Sum("not_accepted", filter=is_due),
             "matched": Sum(Demand.quantity_outstanding.expression()),
             "delivered": Sum("quantity_received"),
         }
@@ -119,7 +130,8 @@ def _together(rows: Sequence[RegionSums], now: dt.datetime) -> WatchedSums:
         for key, of_item in row.sums["items"].items():
             sums = found.items.setdefault(key, dict.fromkeys(MEASURES, 0))
             for measure in MEASURES:
-                sums[measure] += of_item[measure]
+                # A version before counted fewer measures.
+                sums[measure] += of_item.get(measure, 0)
         for state in COUNTED:
             found.needs[state] += row.sums["needs"][state]
         for place, (seconds, needs, organisations) in row.sums["waits"].items():

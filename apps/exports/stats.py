@@ -5,8 +5,7 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from django.db.models import Count, Func, IntegerField, QuerySet, Sum, TextField, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Case, Count, Func, Max, Q, QuerySet, Sum, TextField, When
 
 from apps.demands.models import Demand, DemandState
 from apps.supply.models import Offer
@@ -16,6 +15,7 @@ from apps.supply.models import Offer
 class StatsCell:
     """One item in one province, or in a country where no more is known; the region "" means everywhere.
 
+    `definitions.FIGURES` has the meaning of each number.
     None stands for a number that too few organisations stand behind. Quantities are in the item's base unit.
     """
 
@@ -23,11 +23,12 @@ class StatsCell:
     region: str
     unit: str
     needs: int | None = None
-    quantity_needed: int | None = None  # of the needs that state a quantity
+    quantity_needed: int | None = None
     quantity_matched: int | None = None
     quantity_received: int | None = None
     offers: int | None = None
-    quantity_offered: int | None = None  # not promised yet
+    quantity_offered: int | None = None
+    organisations_waiting: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class PublicStats:
 
 # The numbers of a cell that come from the same rows. The first one counts these.
 NUMBERS: Final = (
-    ("needs", "quantity_needed", "quantity_matched", "quantity_received"),
+    ("needs", "organisations_waiting", "quantity_needed", "quantity_matched", "quantity_received"),
     ("offers", "quantity_offered"),
 )
 
@@ -63,13 +64,16 @@ ByItem = dict[str, dict[str, dict[str, int]]]
 def contributions() -> tuple[dict[str, ByItem], dict[str, str]]:
     """What each verified organisation contributes to each number, and the units by item. Noughts are left out.
 
-    Live rows count. Two queries.
+    Two queries.
     """
-    demands = Demand.objects.filter(state__in=[*Demand.LIVE, DemandState.FULFILLED], organisation__state="verified")
+    counts = Q(state__in=[*Demand.LIVE, DemandState.FULFILLED])
+    # What a cancelled need had received stays received.
+    demands = Demand.objects.filter(counts | Q(quantity_received__gt=0), organisation__state="verified")
     needed = {
-        "needs": Count("pk"),
-        "quantity_needed": Coalesce(Sum("quantity"), Value(0), output_field=IntegerField()),
-        "quantity_matched": Sum("quantity_matched"),
+        "needs": Count("pk", filter=counts),
+        "organisations_waiting": Max(Case(When(state=DemandState.OPEN, then=1), default=0)),
+        "quantity_needed": Sum("quantity", filter=counts),
+        "quantity_matched": Sum("quantity_matched", filter=counts),
         "quantity_received": Sum("quantity_received"),
     }
     offers = Offer.objects.published().filter(organisation__state="verified")

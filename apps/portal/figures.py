@@ -17,17 +17,24 @@ from apps.exports.waits import Wait
 
 @dataclass(frozen=True)
 class SumByName:
-    """One item, everywhere or in one place, in base units. None: nothing, or too few organisations to show it."""
+    """One item, everywhere or in one place. None: nothing, or too few organisations to show it.
+
+    Counts first, then base units. `is_unknown`: none of the needs states a quantity.
+    """
 
     item: str
     place: str
+    organisations: int | None
+    needs: int | None
+    is_unknown: bool
     needed: int | None
     offered: int | None
     delivered: int | None
 
     @property
     def weight(self) -> tuple[int, int]:
-        return self.needed or 0, self.offered or 0
+        """Whoever has most organisations waiting comes first: base units of two items cannot be compared."""
+        return self.organisations or 0, self.needs or 0
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ def board() -> PublicBoard:
     published = publishing.published()
     sums = publishing.stats_of(published)
     items = _lines(sums.totals)
-    told = {line.item for line in items if line.needed is not None}
+    told = {line.item for line in items if line.needs is not None}
     # A version before wrote neither these nor the headline; its sums last an hour at most.
     also_needed = [item for item in published.get("needed", ()) if item not in told]
     return PublicBoard(
@@ -73,8 +80,10 @@ def _lines(cells: Iterable[stats.StatsCell]) -> list[SumByName]:
         SumByName(
             cell.item,
             cell.region,
-            # What has been received is not needed any more.
-            None if cell.quantity_needed is None else max(0, cell.quantity_needed - (cell.quantity_received or 0)),
+            cell.organisations_waiting,
+            cell.needs,
+            bool(cell.needs) and cell.quantity_needed == 0,
+            cell.quantity_needed,
             cell.quantity_offered,
             cell.quantity_received,
         )
@@ -90,6 +99,12 @@ def items_of(keys: Iterable[str]) -> dict[str, Item]:
     return {item.key: item for item in Item.objects.filter(key__in=list(keys)).select_related("unit")}
 
 
+def most_pressing_first(item: tuple[str, Row]) -> tuple[int, int, int, str]:
+    """Return the key by which items of a dashboard are ordered. Base units of two items cannot be compared."""
+    key, row = item
+    return -row["emergencies"], -row["organisations"], -row["needs"], key
+
+
 @dataclass(frozen=True)
 class Bar:
     """One piece of a bar of 100."""
@@ -100,10 +115,8 @@ class Bar:
 
 
 def bars(row: Row) -> list[Bar]:
-    """Delivered, promised and still needed of one item, as shares of the three together."""
-    delivered, matched, needed = (row[name] for name in ("delivered", "matched", "needed"))
-    # Needed is all that has not arrived; a part of it is on its way.
-    wanting = max(0, needed - matched)
+    """Delivered, promised and not accepted yet of one item, as shares of the three together."""
+    delivered, matched, wanting = (row[name] for name in ("delivered", "matched", "wanting"))
     whole = max(1, delivered + matched + wanting)
     pieces, start = [], 0.0
     for name, quantity in (("received", delivered), ("promised", matched), ("wanting", wanting)):

@@ -30,6 +30,7 @@ from apps.portal.views.desk import reports as desk_reports
 
 everybody = [
     path("", public.board, name="board"),
+    path("figures/", public.definitions, name="figures"),
     path("promise/", public.promise, name="promise"),
     path("privacy/", own_data.privacy, name="privacy"),
     path("language/", account.switch_language, name="language"),

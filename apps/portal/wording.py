@@ -9,6 +9,10 @@ from apps.catalogue.models import Item
 from apps.core.errors import Text
 from apps.demands.models import Demand, DemandStateCode, QuantityKind
 
+# What people say from a thousand of a base unit on.
+_LARGER: Final = 1_000
+_LARGER_UNITS: Final[dict[str, Text]] = {"ml": gettext_lazy("L"), "g": gettext_lazy("kg"), "m": gettext_lazy("km")}
+
 
 def grouped(value: int | None) -> str:
     """12,345"""
@@ -24,7 +28,11 @@ def quantity(value: int | None, item: Item) -> str:
 
 def sum_of(value: int, item: Item) -> str:
     """A sum in a table: a dash where there is nothing."""
-    return quantity(value, item) if value else "–"
+    if not value:
+        return "–"
+    if value >= _LARGER and (larger := _LARGER_UNITS.get(item.unit_id)):
+        return f"{value / _LARGER:,.3f}".rstrip("0").rstrip(".") + f" {larger}"
+    return quantity(value, item)
 
 
 def asked(demand: Demand) -> str:

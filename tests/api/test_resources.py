@@ -95,6 +95,7 @@ def test_sums_show_no_single_organisation(call: Call) -> None:
             "quantity_needed": 300,
             "quantity_matched": 0,
             "quantity_received": 0,
+            "organisations_waiting": 3,
             "offers": None,
             "quantity_offered": None,
         }

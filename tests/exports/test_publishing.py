@@ -154,6 +154,34 @@ def test_a_need_that_ends_is_not_told_by_subtracting() -> None:
     assert pull(1) == first
 
 
+def test_who_stops_waiting_is_not_told_by_subtracting() -> None:
+    needs = [need() for _number in range(4)]
+
+    def waiting(hours: int) -> list[tuple[str, int | None, int | None]]:
+        pull(hours)
+        sums = published_stats(now=START + dt.timedelta(hours=hours))
+        return [(cell.region, cell.needs, cell.organisations_waiting) for cell in [*sums.cells, *sums.totals]]
+
+    first = waiting(0)
+    assert first == [("420000", 4, 4), ("", 4, 4)]
+    for hours, one in enumerate(needs[:2], 1):
+        Demand.objects.filter(pk=one.pk).update(state="paused")
+        assert waiting(hours) == first, "one or two stopped"
+
+    Demand.objects.filter(pk=needs[2].pk).update(state="paused")
+    assert waiting(3) == first, "three stopped, and the one who still waits may not be told"
+    for one in needs[:2]:
+        Demand.objects.filter(pk=one.pk).update(state="open")
+    assert waiting(4) == first
+
+
+def test_two_of_three_who_wait_are_not_told() -> None:
+    needs = [need() for _number in range(3)]
+    Demand.objects.filter(pk=needs[0].pk).update(state="paused")
+
+    assert [(cell.needs, cell.organisations_waiting) for cell in published_stats(now=START).cells] == [(3, None)]
+
+
 def test_a_verification_that_ends_is_not_told_by_subtracting() -> None:
     needs = [need() for _number in range(4)]
     first = pull(0)

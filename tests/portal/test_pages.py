@@ -28,7 +28,7 @@ from tests.factories import (
     member,
 )
 
-PUBLIC = ["/", "/promise/", "/privacy/", "/login/", "/register/", "/account/password/reset/"]
+PUBLIC = ["/", "/promise/", "/figures/", "/privacy/", "/login/", "/register/", "/account/password/reset/"]
 PERSONAL = [
     "/account/",
     "/account/tokens/",

@@ -1,8 +1,9 @@
-"""`/stats/`: public sums, published once an hour."""
+"""`/stats/`: public sums, published once an hour. `/figures/`: what each number means."""
 
 from typing import Any
 
 from django.utils.cache import patch_cache_control
+from django.utils.text import format_lazy
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
@@ -10,7 +11,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.protocol.view import ApiView
+from apps.exports.definitions import FIGURES
 from apps.exports.publishing import KEPT, published_stats
+
+
+def _number(key: str) -> serializers.IntegerField:
+    """A number of the cell, described by its definition."""
+    figure = FIGURES[key]
+    return serializers.IntegerField(allow_null=True, help_text=format_lazy("{}: {}", figure.formula, figure.population))
 
 
 class StatsCellSerializer(serializers.Serializer[Any]):
@@ -19,12 +27,13 @@ class StatsCellSerializer(serializers.Serializer[Any]):
     item = serializers.CharField()
     region = serializers.CharField(help_text="A province, or a country where that is all that is known.")
     unit = serializers.CharField()
-    needs = serializers.IntegerField(allow_null=True)
-    quantity_needed = serializers.IntegerField(allow_null=True, help_text="Of the needs that state a quantity.")
-    quantity_matched = serializers.IntegerField(allow_null=True)
-    quantity_received = serializers.IntegerField(allow_null=True)
-    offers = serializers.IntegerField(allow_null=True)
-    quantity_offered = serializers.IntegerField(allow_null=True, help_text="Not promised yet.")
+    needs = _number("needs")
+    organisations_waiting = _number("organisations_waiting")
+    quantity_needed = _number("quantity_needed")
+    quantity_matched = _number("quantity_matched")
+    quantity_received = _number("quantity_received")
+    offers = _number("offers")
+    quantity_offered = _number("quantity_offered")
 
 
 class StatsSerializer(serializers.Serializer[Any]):
@@ -50,3 +59,25 @@ class StatsView(ApiView):
         # how often. Every caller gets the same, whatever the token: no row tells of fewer than three organisations.
         patch_cache_control(response, public=True, **KEPT)
         return response
+
+
+class FigureSerializer(serializers.Serializer[Any]):
+    """What a figure means. A figure whose meaning changes gets a new key."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+    formula = serializers.CharField()
+    population = serializers.CharField()
+    unit = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # an option of the base class has this name
+
+
+class FiguresView(ApiView):
+    """The definitions of all figures."""
+
+    permission_classes = (AllowAny,)
+
+    @extend_schema(operation_id="figures_list", responses=FigureSerializer(many=True))
+    def get(self, _request: Request) -> Response:
+        """List what each figure on pages, in exports and in `stats` counts, of what, in which unit, and from where."""
+        return Response(FigureSerializer(FIGURES.values(), many=True).data)

@@ -8,14 +8,18 @@ from django import template
 from django.forms import BaseForm
 from django.http import HttpRequest
 from django.template import Context
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.catalogue import units
 from apps.catalogue.models import Item, Region
 from apps.demands.models import DemandState
+from apps.exports.definitions import FIGURES
 from apps.matching.models import MatchState
 from apps.portal import likeness, navigation, places, wording
 
@@ -125,6 +129,17 @@ def lasting(span: dt.timedelta | None) -> str:
         return word % {"count": number_format(count)}
     days = round(hours / 24)
     return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
+
+
+@register.simple_tag
+def figure(key: str) -> SafeString:
+    """The name of a figure, as a link to its definition."""
+    return format_html('<a href="{}#{}">{}</a>', reverse("figures"), key, FIGURES[key].name)
+
+
+@register.simple_tag
+def figure_name(key: str) -> str:
+    return str(FIGURES[key].name)
 
 
 @register.filter

@@ -36,7 +36,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     if is_old:
         wake(count_regions)
     items = figures.items_of(watched.items)
-    ordered = sorted(watched.items.items(), key=lambda one: (one[1]["needed"], one[1]["offered"]), reverse=True)
+    ordered = sorted(watched.items.items(), key=figures.most_pressing_first)
 
     within = Region.objects.filter(reduce(or_, (Q(path__startswith=path) for path in user.watched_regions)))
     stuck = (

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from apps.demands.models import Urgency
+from apps.exports.definitions import FIGURES
 from apps.policy.models import Policy
 from apps.policy.values import REQUESTERS
 from apps.policy.wording import NAMES
@@ -39,6 +40,13 @@ def board(request: HttpRequest) -> HttpResponse:
     # Of an address that somebody made up, no copy is worth its place.
     is_known = request.GET.keys() <= {"item"} and bool(chosen) == bool(request.GET)
     return kept_for_all(request, response) if is_known else response
+
+
+@require_safe
+def definitions(request: HttpRequest) -> HttpResponse:
+    """What each figure on the pages, in exports and in the API means."""
+    response = render(request, "portal/public/figures.html", {"figures": FIGURES.values()})
+    return response if request.GET else kept_for_all(request, response)
 
 
 @require_safe
