@@ -60,6 +60,7 @@ EVENTS: Final = {
     "demand.returned": "A coordinator returned your need.",
     "demand.suppliers_asked": "Suppliers were asked for your need.",
     "demand.suspended": "Your need was suspended, because nobody confirmed it.",
+    "escalations.gathered": "Many needs are stuck. Webhooks get `demand.escalated` of each need instead.",
     "match.accepted": "A supplier accepted your request.",
     "match.expired": "You did not answer a request in time.",
     "match.proposed": "You are asked to supply.",

@@ -1,12 +1,14 @@
 """Escalation: what waits too long goes to the coordinator of the city, then the province, then the nation.
 
-That is a need that is not covered, and a need or an offer that nobody has reviewed.
+That is a need that is not covered, and a need or an offer that nobody has reviewed. Its owner is told at once. The desk
+is told by `desks.notices`, one message for many.
 """
 
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 import structlog
 from django.db import transaction
@@ -19,8 +21,8 @@ from apps.core.posts import AT_ONCE, PostQuerySet, PostRow
 from apps.demands import clocks
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
-from apps.matching.explanation import outlook_wording
-from apps.matching.explanation.outlook import outlook
+from apps.matching.desks import notices as desk_notices
+from apps.matching.desks.notices import facts_of_need, facts_of_offer, why_nothing
 from apps.matching.holds.plans import Done
 from apps.matching.models import WAS_ASKED, Escalation, EscalationQuerySet, Match
 from apps.notifications.services import News, queue_all
@@ -43,34 +45,39 @@ def escalate_due(*, now: dt.datetime | None = None, limit: int = AT_ONCE) -> Don
     Safe to run side by side.
     """
     now = now or timezone.now()
+    policy = cache(lambda: Policy.objects.current().values)  # read if anything is due, and once
     # Each kind has an index of its own. Both kinds of needs together would be sorted again for each batch.
     needs = Demand.objects.escalation_due(now)
-    return Done(
-        escalated=_escalate_each(needs.open(), _escalate_demands, now, limit)
-        + _escalate_each(needs.awaiting_review(), _escalate_demands, now, limit)
-        + _escalate_each(Offer.objects.escalation_due(now), _escalate_offers, now, limit)
-    )
+    kinds: list[tuple[PostQuerySet[Any], Any]] = [
+        (needs.open(), _escalate_demands),
+        (needs.awaiting_review(), _escalate_demands),
+        (Offer.objects.escalation_due(now), _escalate_offers),
+    ]
+    done = Done(escalated=sum(_escalate_each(due, escalate, policy, now, limit) for due, escalate in kinds))
+    # While more is due, also by another worker that has not committed yet, one message will tell of all of it.
+    is_over = not any(due.exists() for due, _escalate in kinds)
+    return done + Done(told=desk_notices.tell_desks(now=now, policy=policy, is_over=is_over))
 
 
 def _escalate_each(
     due: PostQuerySet[PostRow],
     escalate: Callable[[Sequence[PostRow], PolicyValues, dt.datetime, bool], int],
+    policy: Callable[[], PolicyValues],
     now: dt.datetime,
     limit: int,
 ) -> int:
     pks = list(due.order_by("escalates_at").values_list("pk", flat=True)[:limit])
     if not pks:
         return 0
-    policy = Policy.objects.current().values
     if len(pks) >= min(limit, _CROWD):
         # All are told soon, and the page of each says why it got nothing.
         with transaction.atomic():
-            return escalate(due.first_locked("escalates_at", limit), policy, now, False)
+            return escalate(due.first_locked("escalates_at", limit), policy(), now, False)
     escalated = 0
     for pk in pks:
         with transaction.atomic():
             # The clock is looked at again under the lock, because another worker may have been first.
-            escalated += escalate(due.filter(pk=pk).first_locked("escalates_at", 1), policy, now, True)
+            escalated += escalate(due.filter(pk=pk).first_locked("escalates_at", 1), policy(), now, True)
     return escalated
 
 
@@ -96,7 +103,7 @@ class _Before:
 
 
 def _escalate_demands(demands: Sequence[Demand], policy: PolicyValues, now: dt.datetime, explained: bool) -> int:
-    """Notify the next coordinators and the requesters, and set the clocks again. Returns how many were escalated.
+    """Put needs before the next coordinators, notify the requesters, and set the clocks again. Returns how many.
 
     The number of queries does not depend on how many there are, unless it is `explained` why suppliers cannot serve
     them: that counts the offers for each.
@@ -127,23 +134,11 @@ def _escalate_demands(demands: Sequence[Demand], policy: PolicyValues, now: dt.d
                 tried=tried[demand.pk],
                 for_approval=in_review,
                 since=since,
+                notice_pending=True,
             )
         )
-        context = {
-            **demands_services.describe(demand),
-            "coordinator": coordinator.name,
-            "level": level,
-            "tried": tried[demand.pk],
-            "why": why_nothing(demand, policy, now)
-            if explained and demand.quantity_remaining and not in_review
-            else [],
-            "quantity_matched": demand.quantity_matched,
-            "waits": in_review,
-        }
-        # The run of the clock is part of the key, so a later run may notify the same coordinator again.
-        about = f"{demand.pk}:{coordinator.pk}{':look' if in_review else ''}:{since:%Y%m%d%H%M%S%f}"
-        news.append(News("demand.escalated", coordinator, context, key=f"demand.escalated:{about}"))
-        news.append(News("demand.passed_on", demand.organisation, context, key=f"demand.passed_on:{about}"))
+        context = facts_of_need(rows[-1], why_nothing(demand, policy, now) if explained else [])
+        news.append(News("demand.passed_on", demand.organisation, context, key=f"demand.passed_on:{rows[-1].run}"))
     demands_services.set_escalations(next_at)
     Escalation.objects.bulk_create(rows)
     queue_all(news)
@@ -151,7 +146,7 @@ def _escalate_demands(demands: Sequence[Demand], policy: PolicyValues, now: dt.d
 
 
 def _escalate_offers(offers: Sequence[Offer], policy: PolicyValues, now: dt.datetime, _explained: bool) -> int:
-    """Notify the next coordinators and the suppliers, and set the clocks again. Returns how many were escalated."""
+    """Put offers before the next coordinators, notify the suppliers, and set the clocks again. Returns how many."""
     before = _Before([offer.origin_region for offer in offers], Escalation.objects.filter(offer__in=offers))
     next_at: dict[int, dt.datetime | None] = {}
     rows, news = [], []
@@ -164,22 +159,19 @@ def _escalate_offers(offers: Sequence[Offer], policy: PolicyValues, now: dt.date
             log.warning("escalation_without_coordinator", offer=offer.pk, region=offer.origin_region_id)
             continue
         coordinator = left[0]
-        rows.append(Escalation(offer=offer, organisation=coordinator, level=level, for_approval=True, since=since))
-        context = {**supply_services.describe(offer), "coordinator": coordinator.name, "level": level}
-        about = f"{offer.pk}:{coordinator.pk}:{since:%Y%m%d%H%M%S%f}"
-        news.append(News("offer.escalated", coordinator, context, key=f"offer.escalated:{about}"))
-        news.append(News("offer.passed_on", offer.organisation, context, key=f"offer.passed_on:{about}"))
+        rows.append(
+            Escalation(
+                offer=offer,
+                organisation=coordinator,
+                level=level,
+                for_approval=True,
+                since=since,
+                notice_pending=True,
+            )
+        )
+        context = facts_of_offer(rows[-1])
+        news.append(News("offer.passed_on", offer.organisation, context, key=f"offer.passed_on:{rows[-1].run}"))
     supply_services.set_escalations(next_at)
     Escalation.objects.bulk_create(rows)
     queue_all(news)
     return len(rows)
-
-
-def why_nothing(demand: Demand, policy: PolicyValues, now: dt.datetime) -> list[dict[str, str]]:
-    """Why suppliers that were not asked cannot serve the need, and what would help, as sentences in every language."""
-    seen = outlook(demand, now=now, policy=policy)
-
-    def write() -> list[str]:
-        return [*outlook_wording.why(seen), *(outlook_wording.help_of(seen, way) for way in seen.ways)]
-
-    return outlook_wording.in_every_language(write)

@@ -9,7 +9,7 @@ from apps.accounts import services as accounts_services
 from apps.accounts.models import Organisation
 from apps.demands.models import Demand
 from apps.matching import escalation, notices, services
-from apps.matching.models import ContestedItem, Match
+from apps.matching.models import ContestedItem, Escalation, Match
 from apps.matching.search import offer_index
 from apps.matching.simulation import previews
 from apps.notifications.tasks import clear_wake_mark, wake, wake_senders, wake_while
@@ -143,6 +143,7 @@ wake_while(
     lambda now: Demand.objects.escalation_due(now).open(),
     lambda now: Demand.objects.escalation_due(now).awaiting_review(),
     Offer.objects.escalation_due,
+    Escalation.objects.notice_due,
 )
 wake_while(index_offers, lambda _now: OfferChange.objects.all())
 wake_while(watch_verifications, lambda _now: Organisation.objects.unannounced())

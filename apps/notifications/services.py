@@ -74,6 +74,9 @@ class News:
     context: Mapping[str, Any]
     key: str
     address: str = ""
+    # Whom of an organisation it is for: its people, or its own systems behind webhooks.
+    to_people: bool = True
+    to_systems: bool = True
 
 
 def queue(
@@ -100,7 +103,7 @@ def queue_all(news: Sequence[News]) -> None:
         told: list[User] = []
         if isinstance(one.recipient, User):
             told = [one.recipient]
-        elif isinstance(one.recipient, Organisation):
+        elif isinstance(one.recipient, Organisation) and one.to_people:
             told = people[one.recipient.pk]
         facts = dict(one.context)
         urgency = _URGENCIES.get(facts.get("urgency", ""), MessageUrgency.ROUTINE)
@@ -109,9 +112,10 @@ def queue_all(news: Sequence[News]) -> None:
         if isinstance(one.recipient, Address):
             about.append(Message(channel=Channel.EMAIL, address=one.recipient.email, language=one.recipient.language))
         if isinstance(one.recipient, Organisation):
-            if not told and one.recipient.contact_email:
+            if one.to_people and not told and one.recipient.contact_email:
                 about.append(_message_to_contact(one.recipient))
-            about += _messages_to_webhooks(one.event, endpoints[one.recipient.pk])
+            if one.to_systems:
+                about += _messages_to_webhooks(one.event, endpoints[one.recipient.pk])
             for message in about:
                 message.organisation = one.recipient
         for message in about:

@@ -93,6 +93,8 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
 
     DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="gown"), escalates_at=now)
     escalation.escalate_due(now=now + dt.timedelta(hours=1))
+    DemandFactory.create_batch(2, organisation=hospital, item=ItemFactory.create(key="gown"), escalates_at=now)
+    escalation.escalate_due(now=now + dt.timedelta(hours=2))
     demand_freshness.ask_whether_still_needed(now=now + dt.timedelta(days=6))
     demand_freshness.suspend_stale(now=now + dt.timedelta(days=20))
     offer_freshness.ask_whether_still_there(now=now + dt.timedelta(days=11))

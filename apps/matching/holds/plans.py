@@ -38,6 +38,7 @@ class Done:
     taken_back: int = 0
     expired: int = 0
     escalated: int = 0
+    told: int = 0  # messages to desks
 
     def __add__(self, other: "Done") -> "Done":
         return Done(**{name: value + getattr(other, name) for name, value in asdict(self).items()})

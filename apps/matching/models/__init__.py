@@ -18,11 +18,12 @@ from apps.matching.models.matches import (
 from apps.matching.models.offer_index import IndexCell, IndexedOffer
 from apps.matching.models.replays import Replay, ReplayedNeed, ReplayedNeedQuerySet, ReplayQuerySet, ReplayState
 from apps.matching.models.statistics import ReferencePrice, SupplierRecord
-from apps.matching.models.uncovered import Escalation, EscalationQuerySet, Shortfall
+from apps.matching.models.uncovered import DESKS_TOLD_EVERY, Escalation, EscalationQuerySet, Shortfall
 
 __all__ = [
     "BROKEN",
     "CALLED_OFF",
+    "DESKS_TOLD_EVERY",
     "FAILED",
     "GENERAL_REASONS",
     "KEPT",

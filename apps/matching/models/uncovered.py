@@ -1,11 +1,12 @@
 """Needs that were not covered: who was told, and why nobody served them. Who was told of an offer stands here too."""
 
-from typing import ClassVar, Self
+import datetime as dt
+from typing import ClassVar, Final, Self
 
 import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Organisation, User
@@ -15,6 +16,9 @@ from apps.demands.models import Demand
 from apps.matching.allocation.shortage import Shortage
 from apps.matching.scoring.eligibility import OF_SHORTAGES, Reason
 from apps.supply.models import Offer
+
+# A desk gets one message of all that was put before it in this time. Of emergencies it hears at once.
+DESKS_TOLD_EVERY: Final = dt.timedelta(hours=1)
 
 
 class EscalationQuerySet(models.QuerySet["Escalation"]):
@@ -28,6 +32,15 @@ class EscalationQuerySet(models.QuerySet["Escalation"]):
         need began to run.
         """
         return self.filter(for_approval=False, since=F("demand__escalating_since"))
+
+    def notice_pending(self) -> Self:
+        """Of which the desk was not told yet."""
+        return self.filter(notice_pending=True)
+
+    def notice_due(self, now: dt.datetime) -> Self:
+        """Of which the desk is to be told now: an emergency, or anything if the last message is an hour old."""
+        lately = Escalation.objects.filter(organisation=OuterRef("organisation"), told_at__gt=now - DESKS_TOLD_EVERY)
+        return self.notice_pending().filter(Q(demand__urgency="emergency") | ~Exists(lately))
 
 
 class Escalation(TimeStamped):
@@ -47,6 +60,9 @@ class Escalation(TimeStamped):
     for_approval = models.BooleanField(_("awaits review"), default=False)
     # Which run of the clock this belongs to: `Demand.escalating_since`, or `Offer.review_requested_at`, at the time.
     since = models.DateTimeField(editable=False)
+    # Whether the desk is still to be told, and when it was told of this together with others.
+    notice_pending = models.BooleanField(db_default=False, editable=False)
+    told_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = EscalationQuerySet.as_manager()
 
@@ -75,9 +91,24 @@ class Escalation(TimeStamped):
                 name="escalation_of_one",
             ),
         ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["organisation", "id"], condition=Q(notice_pending=True), name="escalation_notice_queue"
+            ),
+            models.Index(
+                fields=["organisation", "told_at"], condition=Q(told_at__isnull=False), name="escalation_last_told"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.demand or self.offer} → {self.organisation}"
+
+    @property
+    def run(self) -> str:
+        """What it is about, as part of the keys of its messages."""
+        # The run of the clock is part of it, so a later run may notify the same coordinator again.
+        look = ":look" if self.for_approval and self.demand_id else ""
+        return f"{self.demand_id or self.offer_id}:{self.organisation_id}{look}:{self.since:%Y%m%d%H%M%S%f}"
 
 
 class Shortfall(models.Model):

@@ -109,7 +109,7 @@ UNTOLD = """
 UPSIDE_DOWN = """
     WITH need AS (
         SELECT d.*, g.state AS side, r.path, CASE g.kind
-                   WHEN 'hospital' THEN 1 WHEN 'health_facility' THEN 2 WHEN 'community' THEN 3 ELSE 4 END AS tier,
+                   WHEN 'hospital' THEN 1 WHEN 'health_facility' THEN 2 WHEN 'community' THEN 3 ELSE 4 END AS rank,
                coalesce(d.quantity, d.trial_quantity, i.trial_lot) - d.quantity_held - d.quantity_matched AS lacks
         FROM demands_demand d JOIN accounts_organisation g ON g.id = d.organisation_id
         JOIN catalogue_region r ON r.code = d.region_id JOIN catalogue_item i ON i.id = d.item_id
@@ -120,7 +120,7 @@ UPSIDE_DOWN = """
     JOIN accounts_organisation s ON s.id = o.organisation_id AND s.state = 'verified'
     JOIN need low ON low.id = m.demand_id
     JOIN need high ON high.item_id = low.item_id AND high.region_id = low.region_id
-        AND high.tier < least(low.tier, m.tier)
+        AND high.rank < least(low.rank, m.tier)
     WHERE m.state = 'held'
       AND high.state = 'open' AND high.side = 'verified' AND high.organisation_id <> o.organisation_id
       AND o.item_id = high.item_id
