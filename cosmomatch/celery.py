@@ -62,6 +62,7 @@ PROMISES: Final = {
     "heavy": TaskQueue(210, {
         "apps.supply.tasks.import_sheets": 0,
         "apps.matching.tasks.replay_drafts": 60,
+        "apps.matching.tasks.count_levers": 60,
         "apps.duplicates.tasks.look": 60,
         "apps.duplicates.tasks.follow": 60,
         "apps.exports.tasks.publish": 60,

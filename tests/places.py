@@ -64,6 +64,7 @@ PLACES: Final = [
     Place("organisation/{pk}/members/{member_pk}", "membership", "manager desk", "manager desk"),
     Place("organisation/{pk}/invitations/{invitation_pk}", "invitation", "manager desk", "manager desk"),
     Place("organisation/{pk}/webhooks/{endpoint_pk}", "webhook", "manager desk", "manager desk"),
+    Place("levers/{pk}", "lever", "desk", "desk"),
     Place("desk/organisations/{pk}", "organisation", "desk", "desk"),
     Place("desk/duplicates/{pk}", "duplicate", "desk", "desk"),
     Place("desk/merges/{pk}", "merge", "desk", "desk"),

@@ -15,6 +15,7 @@ from apps.accounts.services import issue_token
 from apps.core import audit
 from apps.duplicates.models import DuplicateProposal, OrganisationMerge
 from apps.fulfilment.models import Delivery, Order, Shipment
+from apps.matching.models import Lever, LeverEffect
 from apps.notifications.models import Message, Notification
 from apps.notifications.services import add_webhook, queue
 from apps.policy.services import draft_policy
@@ -100,6 +101,11 @@ def things(whose: str, hospital: Organisation, maker: Organisation, buyer: User,
     merged = OrganisationMerge.objects.create(
         survivor=hospital, merged=maker, with_people=False, merged_by=buyer, undone_at=timezone.now()
     )
+    lever = Lever.objects.create(
+        cause="minimum", item=offer.item, offer=offer, minimum=1, offers=[offer.pk], suppliers=1
+    )
+    for code in hospital.region.path.strip("/").split("/"):
+        LeverEffect.objects.create(lever=lever, region_id=code, needs=1, organisations=1, quantity=1, tier=1)
     return {
         "demand": held.demand_id,
         "offer": offer.pk,
@@ -117,6 +123,7 @@ def things(whose: str, hospital: Organisation, maker: Organisation, buyer: User,
         "report": report.pk,
         "duplicate": pair.pk,
         "merge": merged.pk,
+        "lever": lever.pk,
     }
 
 

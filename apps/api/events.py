@@ -52,6 +52,7 @@ SUBJECTS: Final = {
 EVENTS: Final = {
     "account.frozen": "Somebody else had an account of an organisation of your region: this was done by it.",
     "demand.awaits_approval": "A need waits for your review, as every need of its region does.",
+    "demand.change_asked": "You are asked whether goods of another standard would do for your need.",
     "demand.escalated": "A need is stuck, and it is your turn to help.",
     "demand.freshness_asked": "Your need must be confirmed, or it will be suspended.",
     "demand.held_for_review": "A need of an unusual quantity waits for your review.",
@@ -65,6 +66,7 @@ EVENTS: Final = {
     "match.expired": "You did not answer a request in time.",
     "match.proposed": "You are asked to supply.",
     "match.withdrawn": "You are no longer asked.",
+    "offer.change_asked": "You are asked to change your offer, as needs wait that it would help then.",
     "offer.escalated": "An offer waits for review, and it is your turn to look.",
     "offer.freshness_asked": "Your offer must be confirmed, or it will be suspended.",
     "offer.held_for_review": "An offer of an unusual quantity, price or certificate waits for your review.",

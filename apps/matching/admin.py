@@ -1,11 +1,11 @@
-"""Matches, escalations and contested items in the back office."""
+"""Matches, escalations, contested items and levers in the back office."""
 
 from typing import ClassVar
 
 from django.contrib import admin
 
 from apps.accounts.admin import WatchedAdmin
-from apps.matching.models import ContestedItem, Escalation, Match, Replay, Shortfall
+from apps.matching.models import ContestedItem, Escalation, Lever, LeverPull, Match, Replay, Shortfall
 
 
 @admin.register(Match)
@@ -49,3 +49,20 @@ class ContestedItemAdmin(WatchedAdmin[ContestedItem]):
     list_select_related = ("item",)
     search_fields = ("item__key",)
     ordering: ClassVar = ("waiting_since", "group")
+
+
+@admin.register(Lever)
+class LeverAdmin(WatchedAdmin[Lever]):
+    list_display = ("pk", "cause", "item", "offer", "asked_standard", "offered_standard", "minimum", "suppliers")
+    list_filter = ("cause",)
+    list_select_related = ("item", "offer__item", "offer__organisation", "asked_standard", "offered_standard")
+    search_fields = ("item__key",)
+    ordering: ClassVar = ("-pk",)
+
+
+@admin.register(LeverPull)
+class LeverPullAdmin(WatchedAdmin[LeverPull]):
+    list_display = ("pulled_at", "lever", "region", "by", "asked", "needs", "organisations", "quantity")
+    list_select_related = ("lever__item", "region", "by")
+    search_fields = ("by__email",)
+    ordering: ClassVar = ("-pk",)

@@ -138,11 +138,13 @@ JOIN catalogue_region region ON region.code = offer.origin_region_id
 LEFT JOIN matching_supplierrecord record ON record.organisation_id = offer.organisation_id
 LEFT JOIN matching_referenceprice reference
     ON reference.item_id = offer.item_id AND reference.currency = offer.currency
-WHERE {wanted} AND offer.state = 'published' {able}
+WHERE {wanted} {able}
 ORDER BY offer.id
 """
 # Who may be asked at all. These conditions concern the offer alone, so the database drops such rows for every need.
+_PUBLISHED = "AND offer.state = 'published'"
 _ABLE = """
+    AND offer.state = 'published'
     AND organisation.state = 'verified'
     AND (offer.certificate_valid_until IS NULL OR offer.certificate_valid_until >= %(today)s)
     -- What has nothing free can still serve through a hold that yields.
@@ -196,8 +198,18 @@ def load_published(offer_ids: Collection[int]) -> list[Source]:
     `load_sources` to say.
     """
     with connection.cursor() as cursor:
-        everything = _SOURCES.format(quantity="offer.quantity", wanted="offer.id = ANY (%(wanted)s)", able="")
+        everything = _SOURCES.format(quantity="offer.quantity", wanted="offer.id = ANY (%(wanted)s)", able=_PUBLISHED)
         cursor.execute(everything, {"wanted": list(offer_ids)})
+        return _sources(cursor.fetchall(), {})
+
+
+def load_offers(offer_ids: Collection[int]) -> list[Source]:
+    """These offers, whatever keeps them from being asked, with what is free of them."""
+    free = _SOURCES.format(
+        quantity="offer.quantity - offer.quantity_reserved", wanted="offer.id = ANY (%(wanted)s)", able=""
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(free, {"wanted": list(offer_ids)})
         return _sources(cursor.fetchall(), {})
 
 
@@ -333,14 +345,7 @@ def load_contest(item_ids: Collection[int], now: dt.datetime, policy: PolicyValu
     accepted: dict[int, int] = {}
 
     def open_demands() -> Iterator[Demand]:
-        # Needs are many, and what they refer to is little: joined, each need would bring three objects of its own.
-        read = rows.only(*_OF_DEMANDS).prefetch_related(
-            Prefetch("organisation", Organisation.objects.only("kind")),
-            Prefetch("item", Item.objects.only("trial_lot")),
-            Prefetch("region", Region.objects.only("path", "latitude", "longitude")),
-        )
-        # One after the other, and none is kept.
-        for demand in read.order_by("pk").iterator(_READ_AT_ONCE):
+        for demand in slim(rows):
             accepted[demand.pk] = demand.quantity_matched
             yield demand
 
@@ -355,6 +360,17 @@ def load_contest(item_ids: Collection[int], now: dt.datetime, policy: PolicyValu
         asked=asked,
         accepted=accepted,
     )
+
+
+def slim(rows: DemandQuerySet) -> Iterator[Demand]:
+    """Many demands with what `load_needs` reads of them and no more. One after the other, and none is kept."""
+    # Needs are many, and what they refer to is little: joined, each need would bring three objects of its own.
+    read = rows.only(*_OF_DEMANDS).prefetch_related(
+        Prefetch("organisation", Organisation.objects.only("kind")),
+        Prefetch("item", Item.objects.only("trial_lot")),
+        Prefetch("region", Region.objects.only("path", "latitude", "longitude")),
+    )
+    yield from read.order_by("pk").iterator(_READ_AT_ONCE)
 
 
 def _slice_of(rows: DemandQuerySet, number: int, policy: PolicyValues) -> DemandQuerySet:

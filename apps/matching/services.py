@@ -36,6 +36,8 @@ from apps.matching.explanation import shortfalls
 from apps.matching.holds.acceptance import still_held
 from apps.matching.holds.plans import Done, describe, write_plan
 from apps.matching.holds.release import end_holds, lock, retire_backups, take_back
+from apps.matching.levers.counting import count_levers, last_count_of_levers
+from apps.matching.levers.pulling import pull_lever
 from apps.matching.loading import apart, items_for, load_needs, load_rules, load_sources, need_of, source_of
 from apps.matching.models import DeclineReason, Match, MatchQuerySet, MatchState
 from apps.matching.scoring.eligibility import Reason, why_not
@@ -57,10 +59,13 @@ __all__ = [
     "amend_offer",
     "check_holds",
     "count_due",
+    "count_levers",
     "decline",
     "expire_holds",
+    "last_count_of_levers",
     "match_due",
     "note_contested",
+    "pull_lever",
     "reallocate",
     "recheck_changed_offers",
     "sweep",

@@ -106,6 +106,12 @@ def refresh_supplier_statistics() -> int:
 
 
 @shared_task
+def count_levers() -> int:
+    """Count what single acts would do for the open needs; returns how many levers there are."""
+    return services.count_levers() or 0
+
+
+@shared_task
 def replay_drafts() -> bool:
     """Replay the last days under drafts of the policy, for a while, and go on if there is more."""
     clear_wake_mark(replay_drafts)

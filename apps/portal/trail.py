@@ -50,6 +50,7 @@ WORDS: Final[dict[str, str | Promise]] = {
     "factor.removed": _("Second factor removed"),
     "invitation.declined": _("Invitation declined"),
     "invitation.withdrawn": _("Invitation withdrawn"),
+    "lever.pulled": _("Asked for a change that would help many needs"),
     "match.accepted": _("Request accepted"),
     "match.called_off": _("Acceptance taken back"),
     "match.declined": _("Request declined"),

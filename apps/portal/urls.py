@@ -7,6 +7,7 @@ from apps.portal.views import (
     account,
     answers,
     inbox,
+    levers,
     needs,
     orders,
     organisation,
@@ -74,6 +75,8 @@ organisations = [
 
 coordinators = [
     path("desk/", queues.desk, name="desk"),
+    path("levers/", levers.listed, name="levers"),
+    path("levers/<int:pk>/", levers.pull, name="lever"),
     path("desk/search/", queues.search, name="desk-search"),
     path("desk/waiting/<slug:name>/", queues.waiting, name="desk-waiting"),
     path("desk/caller/", desk_organisations.register_caller, name="desk-caller"),

@@ -6,7 +6,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -19,6 +19,7 @@ PARTS = (
     "backtest",
     "rough",
     "board",
+    "levers",
     "commits",
     "ranking",
     "duplicates",
@@ -129,7 +130,19 @@ def run(options: argparse.Namespace, var: Path, mail_port: int, began: float) ->
 
 
 def in_the_market(options: argparse.Namespace, var: Path, mail_port: int, began: float) -> None:
-    from tests.benchmarks import allocation, backtest, board, commits, exports, flow, groups, rough, sweep, world
+    from tests.benchmarks import (
+        allocation,
+        backtest,
+        board,
+        commits,
+        exports,
+        flow,
+        groups,
+        levers,
+        rough,
+        sweep,
+        world,
+    )
 
     size = world.Size(options.offers, options.suppliers, options.hospitals)
     market, hospitals = world.build(size, options.seed)
@@ -153,8 +166,13 @@ def in_the_market(options: argparse.Namespace, var: Path, mail_port: int, began:
         backtest.run()
     if "export" in options.parts:
         exports.run(market, options.rows)
-    for part in (one for name, one in {"rough": rough, "board": board}.items() if name in options.parts):
-        part.run(var, mail_port)
+    parts: dict[str, Callable[[], None]] = {
+        "rough": lambda: rough.run(var, mail_port),
+        "board": lambda: board.run(var, mail_port),
+        "levers": lambda: levers.run(market, hospitals),
+    }
+    for part in (part for name, part in parts.items() if name in options.parts):
+        part()
     if "commits" in options.parts:  # last: it empties the matches
         commits.run(market, hospitals, hot=options.hot)
 

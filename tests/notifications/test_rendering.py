@@ -26,7 +26,8 @@ from apps.fulfilment import services as fulfilment
 from apps.fulfilment.models import Order, Side
 from apps.matching import escalation, notices
 from apps.matching import services as matching
-from apps.matching.models import Match
+from apps.matching.models import Lever, LeverEffect, Match
+from apps.matching.scoring.causes import Cause
 from apps.notifications import rendering
 from apps.notifications import services as notifications
 from apps.notifications.models import Channel, Message, Notification
@@ -37,7 +38,16 @@ from apps.reports import services as reports
 from apps.reports.subjects import subject_for
 from apps.supply import freshness as offer_freshness
 from apps.supply import services as supply
-from tests.factories import DemandFactory, ItemFactory, OfferFactory, OrganisationFactory, UserFactory, member, region
+from tests.factories import (
+    DemandFactory,
+    ItemFactory,
+    OfferFactory,
+    OrganisationFactory,
+    StandardFactory,
+    UserFactory,
+    member,
+    region,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -99,6 +109,17 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     demand_freshness.suspend_stale(now=now + dt.timedelta(days=20))
     offer_freshness.ask_whether_still_there(now=now + dt.timedelta(days=11))
     offer_freshness.suspend_stale(now=now + dt.timedelta(days=20))
+
+    asked_for, other = StandardFactory.create(code="asked for"), StandardFactory.create(code="other")
+    waiting = DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="suit"), standard=asked_for)
+    idle = OfferFactory.create(organisation=maker, item=waiting.item, minimum_order=9_000, state="paused")
+    for cause in Cause:
+        of = {"minimum": 500, "offer": idle} if cause == Cause.MINIMUM else {"asked_standard": asked_for}
+        if cause == Cause.STANDARD:
+            of["offered_standard"] = other
+        lever = Lever.objects.create(cause=cause, item=waiting.item, offers=[idle.pk], suppliers=1, **of)
+        LeverEffect.objects.create(lever=lever, region=region("CN"), needs=1, organisations=1, quantity=5, tier=1)
+        matching.pull_lever(lever, by=coordinator, region=region("CN"))
 
     [absurd] = demands.post_demands(hospital, [DemandLine(item=ItemFactory.create(), quantity=10**11)], by=buyer)
     demands.open_demand(absurd, by=buyer, quantity_confirmed=True)

@@ -229,7 +229,8 @@ def test_the_desk_takes_as_many_queries_whatever_waits(
         DuplicateProposal.objects.create(first=first, second=second, score=9, findings={"name": "same"})
     desk.get("/desk/")  # the names of places are remembered
 
-    with django_assert_num_queries(23):  # session, user, memberships; keys and rows of nine queues; escalations; unread
+    # session, user, memberships; levers; keys and rows of nine queues; escalations; unread
+    with django_assert_num_queries(24):
         page = desk.get("/desk/").text
     assert page.count("<article") == 9 * size
 

@@ -1,7 +1,8 @@
-"""The tables of this app: matches, contested items, needs not covered, replays, records of suppliers, offer index."""
+"""The tables of this app: matches, contested items, needs not covered, levers, replays, records, offer index."""
 
 # No module knows another.
 from apps.matching.models.contested import ContestedItem, ContestedItemQuerySet
+from apps.matching.models.levers import Lever, LeverCount, LeverEffect, LeverPull, LeverQuerySet
 from apps.matching.models.matches import (
     BROKEN,
     CALLED_OFF,
@@ -36,6 +37,11 @@ __all__ = [
     "EscalationQuerySet",
     "IndexCell",
     "IndexedOffer",
+    "Lever",
+    "LeverCount",
+    "LeverEffect",
+    "LeverPull",
+    "LeverQuerySet",
     "Match",
     "MatchQuerySet",
     "MatchState",

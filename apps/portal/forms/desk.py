@@ -55,6 +55,16 @@ class OptionalReasonForm(forms.Form):
     )
 
 
+class LeverForm(forms.Form):
+    note = forms.CharField(
+        label=_("Note"),
+        max_length=500,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("For colleagues. Whoever is asked does not read it."),
+    )
+
+
 class SearchForm(forms.Form):
     q = forms.CharField(
         label=_("Reference, name or phone"),
