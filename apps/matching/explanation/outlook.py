@@ -1,11 +1,13 @@
 """What there is for a need right now, what keeps the rest from serving it, and what would help.
 
-An item may have twenty thousand offers, and the page of a need must open at once: the database counts, none is loaded.
-It counts by the SQL of the checks in `scoring.eligibility`. A test compares it with their formulas on random data.
+An item may have fifty thousand offers, and the page of a need must open at once: the database counts, none is loaded,
+and of each item those that were confirmed last, `MOST_OFFERS` of them. It counts by the SQL of the checks in
+`scoring.eligibility`. A test compares it with their formulas on random data.
 """
 
 import datetime as dt
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -30,6 +32,8 @@ from apps.policy.values import PolicyValues
 from apps.supply.models import Offer, OfferState
 
 _NEAREST: Final = 2
+MOST_OFFERS: Final = 2_000
+_COUNTED: Final = (OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED)
 # Each reason is a bit in the mask of an offer.
 _BIT: Final = {check.reason: 1 << index for index, check in enumerate(counted())}
 
@@ -50,6 +54,7 @@ class Outlook:
     demand: Demand
     as_of: dt.datetime
     is_asked: bool  # whether suppliers have not answered yet; their offers are not among those counted
+    is_partial: bool  # whether an item has more offers than are counted
     survey: Survey
     ways: tuple[Way, ...]
     rivals: Rivals = Rivals(0, 0, 0)
@@ -73,13 +78,14 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
     `policy` is the current one unless it is given. Nothing is counted for a need for which nobody is asked.
     """
     if not _may_ask(demand):
-        return Outlook(demand, now, is_asked=False, survey=Survey(0, {}, ()), ways=())
+        return Outlook(demand, now, is_asked=False, is_partial=False, survey=Survey(0, {}, ()), ways=())
     policy = policy or Policy.objects.current().values
     rules = load_rules()
     need = need_of(demand, policy, remaining=max(1, demand.quantity_remaining))
+    latest = _latest(rules.offered_for(demand.item_id, accepts_substitutes=True))
     need = replace(need, excluded=not_to_be_asked([need])[need.id])
     asked = list(Match.objects.held().filter(demand=demand).values_list("offer_id", flat=True))
-    offers = _offers(demand, need, rules, policy, now).exclude(pk__in=asked)
+    offers = _offers(latest, demand, need, rules, policy, now).exclude(pk__in=asked)
     survey = _survey(offers, rules.offered_for(demand.item_id, accepts_substitutes=demand.accepts_substitutes))
     places = _nearest(survey.places, demand.region)
     ways = ways_out(
@@ -93,6 +99,7 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
         demand=demand,
         as_of=now,
         is_asked=bool(asked),
+        is_partial=MOST_OFFERS in Counter(latest.values()).values(),
         survey=survey,
         ways=ways,
         rivals=_rivals(offers, demand, policy, now) if is_promised else Rivals(0, 0, 0),
@@ -102,13 +109,23 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
     )
 
 
-def _offers(demand: Demand, need: Need, rules: Rules, policy: PolicyValues, now: dt.datetime) -> QuerySet[Any]:
-    """Every offer of the goods or of a substitute but the requester's own, with a `mask` of the reasons against it."""
+def _latest(items: Collection[int]) -> dict[int, int]:
+    """The offers of each item that their suppliers confirmed last: the item of each, by the key of the offer."""
+    of_each = [
+        Offer.objects.filter(item=item, state__in=_COUNTED)
+        .order_by("-confirmed_at")
+        .values_list("pk", "item_id")[:MOST_OFFERS]
+        for item in items
+    ]
+    return dict(of_each[0].union(*of_each[1:], all=True))
+
+
+def _offers(
+    keys: Collection[int], demand: Demand, need: Need, rules: Rules, policy: PolicyValues, now: dt.datetime
+) -> QuerySet[Any]:
+    """Those of these offers that are not the requester's own, with a `mask` of the reasons against each."""
     offers = (
-        Offer.objects.filter(
-            item__in=rules.offered_for(demand.item_id, accepts_substitutes=True),
-            state__in=[OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED],
-        )
+        Offer.objects.filter(pk__in=keys or [0])  # of an empty list Django makes no SQL
         .exclude(organisation=demand.organisation_id)
         .annotate(free=Offer.quantity_free.expression(), beyond_km=_beyond_reach(demand.region, policy, now))
     )

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, ngettext_lazy, pgettext
 
 from apps.demands.models import Demand, DemandState, QuantityKind, Urgency
-from apps.matching.explanation.outlook import Outlook
+from apps.matching.explanation.outlook import MOST_OFFERS, Outlook
 from apps.matching.explanation.survey import Way
 from apps.matching.scoring.eligibility import Action, Reason, check_of, counted
 
@@ -85,6 +85,9 @@ def reasons(outlook: Outlook) -> list[tuple[Reason | None, str]]:
                 "%(number)s other supplier has %(item)s.", "%(number)s other suppliers have %(item)s.", total
             )
         found = [(None, head % {**facts, "number": _number(total)})]
+    if outlook.is_partial:
+        text = _("There are more offers: only the %(number)s that were confirmed last are counted here.")
+        found.append((None, text % {"number": _number(MOST_OFFERS)}))
     if survey.candidates:
         text = ngettext(
             "%(number)s of them fits and is asked at the next round.",

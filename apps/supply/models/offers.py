@@ -258,6 +258,12 @@ class Offer(Post):
             models.Index(fields=["organisation", "-id"], name="offer_by_organisation"),
             models.Index(fields=["origin_region"], name="offer_by_origin"),
             models.Index(fields=["item"], condition=Q(state=OfferState.PUBLISHED), name="offer_published_by_item"),
+            # Those of an item that were confirmed last: what the page of a need counts.
+            models.Index(
+                fields=["item", "confirmed_at"],
+                condition=Q(state__in=["published", "stale", "paused"]),
+                name="offer_by_confirmation",
+            ),
             # The same goods of one supplier: what its no to one of them says of the others.
             models.Index(
                 fields=["organisation", "item"],

@@ -103,6 +103,19 @@ def test_it_speaks_the_language_of_the_reader(mask: Item) -> None:
         assert mask.name_zh in why(demand)[0]
 
 
+def test_of_many_offers_those_that_were_confirmed_last_are_counted(mask: Item, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.matching.explanation.outlook.MOST_OFFERS", 2)
+    for days, minimum in ((9, 1), (3, 5_000), (1, 5_000)):
+        confirmed_at = timezone.now() - dt.timedelta(days=days)
+        OfferFactory.create(item=mask, quantity=50_000, minimum_order=minimum, confirmed_at=confirmed_at)
+
+    seen = outlook(DemandFactory.create(item=mask, quantity=100))
+
+    assert (seen.is_partial, seen.survey.suppliers, seen.survey.candidates) == (True, 2, 0)
+    said = "There are more offers: only the 2,000 that were confirmed last are counted here."
+    assert outlook_wording.why(seen)[:2] == ["2 suppliers have Surgical mask.", said]
+
+
 def test_where_nobody_has_it_that_is_all_it_says(mask: Item) -> None:
     OfferFactory.create(item=mask, draft=True)
     OfferFactory.create(item=ItemFactory.create(key="gown"))
