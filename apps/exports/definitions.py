@@ -38,6 +38,13 @@ _OPEN: Final = _("open needs")
 _NOT_CANCELLED: Final = _("needs that are open, accepted, paused, suspended or received")
 _PUBLISHED: Final = _("published offers")
 
+_SENT_OUT: Final = _("all needs that were ever sent out; a cancelled one until it was cancelled")
+_ESTIMATE: Final = _(
+    "Kaplan–Meier estimate of the time within which half, or nine in ten, of the needs get there. A need that waits "
+    "counts with the time it has waited so far. It is told where it is known of at least half of the needs."
+)
+_TIME: Final = _("time")
+
 _ALL: Final = (
     Figure(
         "organisations_waiting",
@@ -144,6 +151,49 @@ _ALL: Final = (
         _("count of orders"),
         _("all orders, also those that were cancelled later"),
         _ORDERS,
+        _BY_ACCEPTANCES,
+    ),
+    Figure(
+        "needs_waiting",
+        _("Still waiting"),
+        _("count of needs that did not get there and were not cancelled, beside the count of all"),
+        _("all needs that were ever sent out"),
+        _NEEDS,
+        _BY_REQUESTERS,
+    ),
+    Figure(
+        "time_to_asked",
+        _("From posted to asked"),
+        _ESTIMATE,
+        _SENT_OUT,
+        _TIME,
+        _("when the first supplier was asked for the need"),
+    ),
+    Figure(
+        "time_to_contact",
+        _("From posted to contact"),
+        _ESTIMATE,
+        _SENT_OUT,
+        _TIME,
+        _("when the first supplier accepted, and both sides saw each other’s contact"),
+    ),
+    Figure(
+        "time_to_receipt",
+        _("From posted to received"),
+        _ESTIMATE,
+        _SENT_OUT,
+        _TIME,
+        _("when the requester first received goods and found them good"),
+    ),
+    Figure(
+        "promise_kept",
+        _("Within the promise"),
+        _(
+            "the share, by the same estimate, that has a contact before a coordinator must step in, as the policy in "
+            "force sets it for the urgency"
+        ),
+        _SENT_OUT,
+        _("per cent"),
         _BY_ACCEPTANCES,
     ),
 )

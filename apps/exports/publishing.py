@@ -4,6 +4,7 @@ Each number of the cells (needs, quantity needed, …) is told and renewed by it
 """
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -14,11 +15,12 @@ from django.utils.dateparse import parse_datetime
 from apps.core.disclosure import LEAST_ORGANISATIONS
 from apps.core.postgresql import replica
 from apps.demands.models import Demand, DemandState
+from apps.exports import waits
 from apps.exports.models import Publication
-from apps.exports.renewal import ToldNumbers, renewed
+from apps.exports.renewal import ToldNumbers, renewed, too_few
 from apps.exports.stats import NUMBERS, ByItem, PublicStats, StatsCell, contributions
-from apps.exports.waits import Wait, waits
 from apps.fulfilment.models import Order
+from apps.policy.models import Policy
 from apps.supply.models import Offer
 
 DIGITS: Final = 2
@@ -90,12 +92,9 @@ def stats_of(sums: dict[str, Any]) -> PublicStats:
     return PublicStats(as_of, cells, totals)
 
 
-def waits_of(sums: dict[str, Any]) -> dict[str, Wait]:
-    """How long needs waited, by province, as it was published."""
-    return {
-        place: Wait(dt.timedelta(seconds=seconds), needs, organisations)
-        for place, (seconds, needs, organisations) in sums.get("waits", {}).items()
-    }
+def waits_of(sums: dict[str, Any]) -> waits.Waits:
+    """How long needs wait, by urgency and by province, as it was published."""
+    return waits.read(sums.get("times", {}))
 
 
 def rounded(number: int | None) -> int | None:
@@ -108,6 +107,8 @@ def rounded(number: int | None) -> int | None:
 
 def _next(last: Publication | None, hour: dt.datetime, now: dt.datetime) -> Publication:
     counted, units = contributions()
+    behind_waits = waits.behind()
+    counted |= {f"needs {name}": {"": numbers} for name, numbers in behind_waits.numbers.items()}
     before = _read(last.behind) if last else {}
     told: _Told = {}
     for name, items in counted.items():
@@ -129,11 +130,7 @@ def _next(last: Publication | None, hour: dt.datetime, now: dt.datetime) -> Publ
         "waiting": {f"{cell.item} {cell.region}": cell.organisations_waiting for cell in cells},
         "headline": _headline(),
         "needed": list(open_now.order_by("item__key").values_list("item__key", flat=True).distinct()),
-        "waits": {
-            place: (wait.median.total_seconds(), wait.needs, wait.organisations)
-            for place, wait in waits().items()
-            if wait.organisations >= LEAST_ORGANISATIONS
-        },
+        "times": waits.written(_waits(told, counted, behind_waits, now)),
     }
     return Publication(hour=hour, sums=sums, behind=_written(told))
 
@@ -161,6 +158,38 @@ def _cells(item: str, unit: str, told: _Told, counted: dict[str, ByItem]) -> lis
         if numbers:
             found.append(StatsCell(item, region, unit, **{name: rounded(number) for name, number in numbers.items()}))
     return found
+
+
+def _waits(told: _Told, counted: dict[str, ByItem], behind: waits.Behind, now: dt.datetime) -> waits.Waits:
+    """What is told of how long needs wait: with counts by urgency and over all, and without counts by province."""
+    exact = waits.waits(Policy.objects.current().values, now, verified=True)
+    posted = told[f"needs {waits.POSTED}"].get("")
+    few = too_few(behind.numbers[waits.POSTED])
+    if len({body for those in behind.numbers[waits.POSTED].values() for body in those}) < LEAST_ORGANISATIONS:
+        few.add("")
+    found: waits.Waits = {waits.ALL: {}, waits.URGENCY: {}, waits.PLACE: {}}
+    for by, urgency in ((waits.ALL, ""), *((waits.URGENCY, one) for one in exact[waits.URGENCY])):
+        needs = posted.number(urgency) if posted else None
+        if not needs or urgency in few:
+            continue
+        found[by][urgency] = {
+            milestone: replace(
+                _with_rounded_share(wait),
+                needs=rounded(needs),
+                waiting=rounded(_quantity("", urgency, told[f"needs {milestone}"], counted[f"needs {milestone}"])),
+            )
+            for milestone, wait in exact[by].get(urgency, {}).items()
+        }
+    for place in sorted({*behind.places} - too_few(behind.places)):
+        found[waits.PLACE][place] = {
+            milestone: replace(_with_rounded_share(wait), needs=None, waiting=None)
+            for milestone, wait in exact[waits.PLACE].get(place, {}).items()
+        }
+    return found
+
+
+def _with_rounded_share(wait: waits.Wait) -> waits.Wait:
+    return replace(wait, kept=None if wait.kept is None else round(wait.kept, DIGITS))
 
 
 def _written_cell(cell: StatsCell) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from apps.demands.models import Demand, DemandState, Urgency
 from apps.exports.models import RegionSums
-from apps.exports.waits import Wait, waits
+from apps.exports.waits import Waits, read, waits, written
+from apps.policy.models import Policy
 from apps.supply.models import Offer
 
 # What is older is counted anew, and shown until that is done.
@@ -73,12 +74,12 @@ def outermost(paths: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class WatchedSums:
-    """Sums over some regions as of the oldest count: items (`in_region`), needs by state, waits by province."""
+    """Sums over some regions as of the oldest count: items (`in_region`) and needs by state; waits by region's path."""
 
     as_of: dt.datetime
     items: dict[str, Row]
     needs: dict[str, int]
-    waits: dict[str, Wait]
+    waits: dict[str, Waits]
 
 
 def sums_of(paths: Sequence[str], *, now: dt.datetime | None = None) -> tuple[WatchedSums, bool]:
@@ -90,7 +91,7 @@ def sums_of(paths: Sequence[str], *, now: dt.datetime | None = None) -> tuple[Wa
     wanted = outermost(paths)
     kept = {row.path: row for row in RegionSums.objects.filter(pk__in=wanted)}
     if missing := [path for path in wanted if path not in kept]:
-        made = [RegionSums(path=path, counted_at=now, sums=_count(path)) for path in missing]
+        made = [RegionSums(path=path, counted_at=now, sums=_count(path, now)) for path in missing]
         # Two may be first at once: they count the same.
         RegionSums.objects.bulk_create(made, ignore_conflicts=True)
         kept |= {row.path: row for row in made}
@@ -108,19 +109,19 @@ def count_asked() -> int:
             row = asked.select_for_update(skip_locked=True).first()
             if row is None:
                 return counted
-            row.counted_at, row.asked_at, row.sums = timezone.now(), None, _count(row.path)
+            now = timezone.now()
+            row.counted_at, row.asked_at, row.sums = now, None, _count(row.path, now)
             row.save()
             counted += 1
 
 
-def _count(path: str) -> dict[str, Any]:
+def _count(path: str, now: dt.datetime) -> dict[str, Any]:
     by_state = {state.value: Count("pk", filter=Q(state=state)) for state in COUNTED}
     return {
         "items": in_region([path]),
         "needs": Demand.objects.filter(region__path__startswith=path).aggregate(**by_state),
-        "waits": {
-            place: [wait.median.total_seconds(), wait.needs, wait.organisations] for place, wait in waits(path).items()
-        },
+        "times": written(waits(Policy.objects.current().values, now, within=path)),
+        "waits": {},  # The version before, which may still run beside this one, reads it.
     }
 
 
@@ -134,6 +135,5 @@ def _together(rows: Sequence[RegionSums], now: dt.datetime) -> WatchedSums:
                 sums[measure] += of_item.get(measure, 0)
         for state in COUNTED:
             found.needs[state] += row.sums["needs"][state]
-        for place, (seconds, needs, organisations) in row.sums["waits"].items():
-            found.waits[place] = Wait(dt.timedelta(seconds=seconds), needs, organisations)
+        found.waits[row.path] = read(row.sums.get("times", {}))
     return found

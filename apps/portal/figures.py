@@ -4,13 +4,18 @@ Nothing here names an organisation. The public sums, and what of them is shown, 
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.catalogue.models import Item
-from apps.exports import publishing, stats
+from apps.core.errors import Text
+from apps.demands.models import Urgency
+from apps.exports import publishing, stats, waits
 from apps.exports.region_sums import Row
-from apps.exports.waits import Wait
 
 # --- For everybody ----------------------------------------------------------------------------------------------------
 
@@ -39,7 +44,7 @@ class SumByName:
 
 @dataclass(frozen=True)
 class PublicBoard:
-    """What everybody may see. `waits` by province code, and "" for all together.
+    """What everybody may see.
 
     `also_needed` are the items of which no number is shown: a supplier wants to know of them all the same, and the bare
     name tells nothing of who and where.
@@ -50,11 +55,7 @@ class PublicBoard:
     places: list[SumByName]
     also_needed: list[str]
     headline: dict[str, int]
-    waits: dict[str, Wait]
-
-    @property
-    def median_wait(self) -> dt.timedelta | None:
-        return self.waits[""].median if "" in self.waits else None
+    waits: waits.Waits
 
 
 def board() -> PublicBoard:
@@ -90,6 +91,52 @@ def _lines(cells: Iterable[stats.StatsCell]) -> list[SumByName]:
         for cell in cells
     )
     return sorted(lines, key=lambda line: line.weight, reverse=True)
+
+
+# --- How long needs wait, for both ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WaitLine:
+    """How long one group of needs waits for each milestone. One that may not be told is None."""
+
+    name: str
+    asked: waits.Wait | None
+    contact: waits.Wait | None
+    receipt: waits.Wait | None
+
+    @property
+    def milestones(self) -> list[tuple[Text, str, waits.Wait]]:
+        """The name of each milestone, the key of its figure, and the wait."""
+        found = (getattr(self, milestone) for milestone in waits.MILESTONES)
+        return [
+            (_MILESTONES[milestone], f"time_to_{milestone}", wait)
+            for milestone, wait in zip(waits.MILESTONES, found, strict=True)
+            if wait
+        ]
+
+
+_MILESTONES: Final[dict[str, Text]] = {
+    waits.ASKED: _("a supplier is asked"),
+    waits.CONTACT: _("contact"),
+    waits.RECEIPT: _("first receipt"),
+}
+
+
+def wait_lines(groups: Mapping[str, Mapping[str, waits.Wait]], names: Mapping[str, str]) -> list[WaitLine]:
+    """The groups that have a name, in the order of the names."""
+    return [
+        WaitLine(name, *(groups[key].get(milestone) for milestone in waits.MILESTONES))
+        for key, name in names.items()
+        if key in groups
+    ]
+
+
+def waits_by_urgency(found: waits.Waits) -> list[WaitLine]:
+    """The most urgent first, and all together at the end."""
+    urgencies = {urgency.value: str(urgency.label) for urgency in Urgency}
+    everything = wait_lines(found.get(waits.ALL, {}), {"": gettext("All needs")})
+    return wait_lines(found.get(waits.URGENCY, {}), urgencies) + everything
 
 
 # --- For who may see everything of a region ---------------------------------------------------------------------------

@@ -1,7 +1,10 @@
 """Each figure on the dashboard, the board and in `stats/`, recomputed from the tables by SQL of this test alone."""
 
+import datetime as dt
+import math
 import random
 import re
+from fractions import Fraction
 from typing import Any, Final
 
 import pytest
@@ -13,10 +16,13 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.demands.models import DemandState, QuantityKind, Urgency
 from apps.exports.definitions import FIGURES
+from apps.exports.models import RegionSums
 from apps.exports.publishing import rounded
 from apps.exports.stats import NUMBERS, StatsCell
-from apps.fulfilment.models import Order
-from apps.matching.models import MatchState
+from apps.exports.survival import Observed
+from apps.fulfilment.models import Delivery, Order
+from apps.matching.models import Match, MatchState
+from tests.exports.test_survival import redistributed
 from tests.factories import (
     DemandFactory,
     ItemFactory,
@@ -128,6 +134,129 @@ def market() -> list[str]:
             match=MatchFactory.create(state=MatchState.ACCEPTED, responded_at=timezone.now()), quantity=400, state=state
         )
     return [*(item.key for item in items), "unknown"]
+
+
+WAITS: Final = """
+    SELECT n.*, n.state = 'cancelled' AS is_cancelled FROM (
+        SELECT d.opened_at, d.updated_at, d.state, d.urgency, i.key AS item, o.kind, r.path,
+               (SELECT min(m.created_at) FROM matching_match m WHERE m.demand_id = d.id) AS asked,
+               (SELECT min(p.created_at) FROM fulfilment_order p JOIN matching_match m ON m.id = p.match_id
+                WHERE m.demand_id = d.id) AS contact,
+               (SELECT min(t.received_at) FROM fulfilment_delivery t JOIN fulfilment_order p ON p.id = t.order_id
+                JOIN matching_match m ON m.id = p.match_id WHERE m.demand_id = d.id AND t.quantity_accepted > 0
+               ) AS receipt
+        FROM demands_demand d JOIN catalogue_item i ON i.id = d.item_id JOIN catalogue_region r ON r.code = d.region_id
+        JOIN accounts_organisation o ON o.id = d.organisation_id
+        WHERE d.opened_at IS NOT NULL AND (o.state = 'verified' OR NOT %s)
+    ) n
+"""
+
+
+def three_digits(span: dt.timedelta) -> int:
+    """Seconds, rounded up to three digits."""
+    seconds = math.ceil(max(0.0, span.total_seconds()))
+    step = int(10 ** max(0, len(str(seconds)) - 3))
+    return -(-seconds // step) * step
+
+
+def waited(now: dt.datetime, *, verified: bool, milestone: str, **where: str) -> dict[str, int | None]:
+    """Who waits for a milestone, and the times within which half and nine in ten get there."""
+    with connection.cursor() as cursor:
+        cursor.execute(WAITS, [verified])
+        names = [column.name for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    rows = [row for row in rows if all(row[name].startswith(value) for name, value in where.items())]
+    seen = [
+        Observed(
+            three_digits((row[milestone] or (row["updated_at"] if row["is_cancelled"] else now)) - row["opened_at"]),
+            row[milestone] is not None,
+        )
+        for row in rows
+    ]
+    reached = redistributed(seen)
+    found: dict[str, int | None] = {
+        "needs": len(rows),
+        "waiting": sum(row[milestone] is None and not row["is_cancelled"] for row in rows),
+    }
+    for name, share in (("median", Fraction(1, 2)), ("ninetieth", Fraction(9, 10))):
+        at = next((time for time, part in reached.items() if part >= share), None)
+        known = sum(one.is_reached or (at is not None and one.time >= at) for one in seen)
+        found[name] = at if at is not None and 2 * known >= len(seen) else None
+    return found
+
+
+@pytest.fixture
+def served() -> None:
+    """Needs of all urgencies of which some were asked for, some accepted, some received, and some cancelled."""
+    chance = random.Random(12)
+    now = timezone.now()
+    bodies = [OrganisationFactory.create(region=region(chance.choice(PLACES))) for _number in range(12)]
+    bodies += [OrganisationFactory.create(unverified=True)]
+    offers = OfferFactory.create_batch(5, quantity=1_000_000)
+    for number in range(90):
+        opened = now - dt.timedelta(hours=chance.uniform(20, 60))
+        demand = DemandFactory.create(
+            organisation=chance.choice(bodies),
+            item=ItemFactory.create(key=f"item.{number % 2}", name_en=f"thing {number % 2}"),
+            urgency=chance.choice(Urgency.values),
+            state=chance.choice(["open", "open", "open", "paused", "cancelled"]),
+            opened_at=opened,
+        )
+        if number % 10:
+            moment = opened + dt.timedelta(hours=chance.expovariate(1))
+            match = MatchFactory.create(
+                demand=demand, offer=chance.choice(offers), state=MatchState.ACCEPTED, responded_at=moment
+            )
+            Match.objects.filter(pk=match.pk).update(created_at=moment)
+            if number % 3:
+                order = Order.objects.create(match=match, quantity=400)
+                moment += dt.timedelta(hours=chance.expovariate(0.2))
+                Order.objects.filter(pk=order.pk).update(created_at=moment)
+                if number % 2:
+                    Delivery.objects.create(
+                        order=order, quantity_accepted=400, received_at=moment + dt.timedelta(hours=number / 9)
+                    )
+
+
+def test_the_waits_of_the_dashboard_are_what_the_tables_say(client: Client, partner: User, served: None) -> None:
+    client.force_login(partner)
+    [shown] = client.get("/partner/").context["waits"]
+    counted_at = RegionSums.objects.get().counted_at
+
+    compared = told = 0
+    groups = {title: lines for title, _head, lines in shown["groups"]}
+    for lines, by, keys in (
+        (shown["by_urgency"], "urgency", [*Urgency.values, ""]),
+        (groups["By item"], "item", [f"item.{line.name[-1]}" for line in groups["By item"]]),
+        (groups["By tier"], "kind", ["hospital"]),
+    ):
+        assert len(lines) == len(keys)
+        for line, key in zip(lines, keys, strict=True):
+            for milestone in ("asked", "contact", "receipt"):
+                wait = getattr(line, milestone)
+                where = {by: key, "path": "CN/420000/"}
+                expected = waited(counted_at, verified=False, milestone=milestone, **where)
+                assert {name: getattr(wait, name) for name in expected} == expected
+                compared += 1
+                told += wait.median is not None
+    assert compared > 15
+    assert told > 5
+
+
+def test_the_waits_of_the_board_are_what_the_tables_say(client: Client, served: None) -> None:
+    board = client.get("/").context
+    now = board["board"].as_of
+
+    compared = 0
+    for line, urgency in zip(board["by_urgency"], [*Urgency.values, ""], strict=True):
+        for milestone in ("asked", "contact", "receipt"):
+            wait = getattr(line, milestone)
+            expected = waited(now, verified=True, milestone=milestone, urgency=urgency)
+            assert wait.needs == expected["needs"]
+            assert wait.waiting in {expected["waiting"], None}
+            assert (wait.median, wait.ninetieth) == (expected["median"], expected["ninetieth"])
+            compared += wait.median is not None
+    assert compared > 3
 
 
 def words(html: str) -> str:
@@ -260,7 +389,8 @@ def test_each_number_has_a_definition_on_the_page_and_in_the_api(client: Client)
     page = client.get(reverse("figures")).text
 
     assert [one["key"] for one in api] == list(FIGURES)
-    assert set(OF_NEEDS) | set(OF_OFFERS) | set(OF_ORDERS) == set(FIGURES), "each is recomputed above"
+    of_waits = {"needs_waiting", "time_to_asked", "time_to_contact", "time_to_receipt", "promise_kept"}
+    assert {*OF_NEEDS, *OF_OFFERS, *OF_ORDERS, *of_waits} == set(FIGURES), "each is recomputed above"
     assert {*vars(StatsCell("", "", ""))} - {"item", "region", "unit"} <= set(FIGURES)
     assert all(f'id="{key}"' in page for key in FIGURES)
     chinese = client.get("/api/v1/figures/", headers={"accept-language": "zh-hans"}).json()

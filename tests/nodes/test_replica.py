@@ -93,7 +93,7 @@ def test_figures_come_from_it_until_it_is_promoted(site: Pair, tmp_path: Path) -
         assert site.ask("/metrics").status == 200
         said = (site.standby / "log" / "standby.log").read_text()
         assert 'FROM "matching_match" GROUP BY' in said, "the counts by state"
-        assert "WITH first AS" in said, "the waits of the board's sums"
+        assert "WITH needs AS" in said, "the waits of the board's sums"
 
         site.sql("ALTER SYSTEM RESET synchronous_standby_names")
         site.sql("SELECT pg_reload_conf()")

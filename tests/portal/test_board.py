@@ -10,7 +10,6 @@ from pytest_django import DjangoAssertNumQueries
 from apps.demands.models import DemandState
 from apps.exports.models import Publication
 from apps.exports.publishing import publish
-from apps.exports.waits import Wait
 from apps.fulfilment.models import Order
 from apps.matching.models import MatchState
 from apps.portal import figures
@@ -89,25 +88,62 @@ def test_what_is_needed_is_named_even_where_no_number_may_be_shown(client: Clien
     assert "987" not in page
 
 
-def test_the_promise_is_measured_from_posting_to_the_first_order() -> None:
+def _contact_after(hours: int, opened: dt.datetime) -> None:
+    match = MatchFactory.create(
+        demand=DemandFactory.create(opened_at=opened), state=MatchState.ACCEPTED, responded_at=timezone.now()
+    )
+    order = Order.objects.create(match=match, quantity=400)
+    Order.objects.filter(pk=order.pk).update(created_at=opened + dt.timedelta(hours=hours))
+
+
+def test_the_promise_is_measured_from_posting_to_the_first_order(client: Client) -> None:
     opened = timezone.now() - dt.timedelta(hours=30)
     for hours in (1, 3, 26):
-        demand = DemandFactory.create(opened_at=opened)
-        match = MatchFactory.create(demand=demand, state=MatchState.ACCEPTED, responded_at=timezone.now())
-        order = Order.objects.create(match=match, quantity=400)
-        Order.objects.filter(pk=order.pk).update(created_at=opened + dt.timedelta(hours=hours))
+        _contact_after(hours, opened)
+    DemandFactory.create(opened_at=opened)
 
-    board = figures.board()
+    found = figures.board().waits
 
-    assert board.median_wait == dt.timedelta(hours=3)
-    assert board.waits["420000"] == Wait(dt.timedelta(hours=3), 3, 3)
+    contact = found["all"][""]["contact"]
+    assert (contact.needs, contact.median) == (4, 3 * 3600)
+    assert contact.waiting is None, "of one organisation it is not told that it waits"
+    assert contact.ninetieth is None, "one in four still waits"
+    urgent = found["urgency"]["urgent"]["contact"]
+    assert (urgent.promise, urgent.kept) == (10 * 3600, 0.5)
+    province = found["place"]["420000"]["contact"]
+    assert (province.needs, province.median) == (None, 3 * 3600)
+    page = " ".join(client.get("/").text.split())
+    assert "within <strong>3 hours</strong> of being posted" in page
+    assert "Still waiting for one" not in page
 
 
-def test_the_wait_of_a_province_with_too_few_organisations_is_not_shown() -> None:
-    match = MatchFactory.create(state=MatchState.ACCEPTED, responded_at=timezone.now())
-    Order.objects.create(match=match, quantity=400)
+def test_of_few_served_needs_nothing_is_said_about_all_others(client: Client) -> None:
+    opened = timezone.now() - dt.timedelta(days=1)
+    for _number in range(3):
+        _contact_after(1, opened)
+    DemandFactory.create_batch(40, opened_at=opened)
 
-    assert figures.board().waits == {}
+    page = " ".join(client.get("/").text.split())
+
+    assert "Half of all needs have" not in page
+    assert "Fewer than half of all needs have had a supplier’s contact so far." in page
+    assert "Still waiting for one: <strong>40 of 43</strong>" in page
+
+
+def test_the_waits_of_too_few_organisations_are_not_shown() -> None:
+    _contact_after(1, timezone.now() - dt.timedelta(hours=30))
+
+    assert figures.board().waits == {"all": {}, "urgency": {}, "place": {}}
+
+
+def test_one_hidden_urgency_takes_a_second_one_with_it() -> None:
+    for urgency, bodies in (("emergency", 1), ("urgent", 3), ("routine", 4)):
+        DemandFactory.create_batch(bodies, urgency=urgency)
+
+    found = figures.board().waits
+
+    assert set(found["urgency"]) == {"routine"}
+    assert found["all"][""]["contact"].needs == 8
 
 
 def _rows(count: int) -> None:
@@ -127,7 +163,7 @@ def test_the_board_takes_as_many_queries_whatever_its_size(
     _rows(size)
 
     publish()
-    with django_assert_num_queries(2):  # the publication, and items
+    with django_assert_num_queries(3):  # the publication, items, and the names of provinces
         assert client.get("/").status_code == 200
 
 

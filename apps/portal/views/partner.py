@@ -3,19 +3,22 @@
 import datetime as dt
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from apps.accounts.permissions import Permission, can
-from apps.catalogue.models import Region
+from apps.catalogue.models import Item, Region
 from apps.demands.models import Demand
-from apps.exports import region_sums
+from apps.exports import region_sums, waits
 from apps.exports.tasks import count_regions
+from apps.exports.waits import Waits
 from apps.notifications.tasks import wake
 from apps.portal import figures, places
 from apps.portal.paging import in_order
@@ -45,19 +48,53 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         .filter(Q(escalation_level__gt=0) | Q(opened_at__lte=now - dt.timedelta(days=1)))
         .order_by("opened_at", "pk")
     )
-    waits = dict(watched.waits)
-    overall = waits.pop("", None)
-    names = places.names_of(waits)
+    watched_places = [organisation.region for organisation in user.organisations_with(Permission.WATCH_REGION)]
     context = {
-        "regions": [organisation.region for organisation in user.organisations_with(Permission.WATCH_REGION)],
+        "regions": watched_places,
         "rows": [(items[key], row, figures.bars(row)) for key, row in ordered if key in items],
         "stuck": in_order(request, stuck, size=_STUCK_A_PAGE, shown=Demand.objects.shown()),
         "counts": watched.needs,
         "as_of": watched.as_of,
-        "overall": overall,
-        "waits": [(places.in_words(names.get(code)), wait) for code, wait in sorted(waits.items())],
+        "waits": _waits(watched.waits, items),
         "datasets": DATASETS,
         "tokens": own_tokens(request),
         "now": now,
     }
     return render(request, "portal/partner/dashboard.html", context)
+
+
+def _waits(by_region: dict[str, Waits], items: dict[str, Item]) -> list[dict[str, Any]]:
+    """How long the needs of each watched region wait: by urgency, place, item and tier."""
+    codes = {path.split("/")[-2]: path for path in by_region}
+    names = places.names_of([*codes, *(place for found in by_region.values() for place in found.get(waits.PLACE, ()))])
+    return [
+        {
+            "name": places.in_words(names.get(code)),
+            "contact": by_region[path].get(waits.ALL, {}).get("", {}).get(waits.CONTACT),
+            "by_urgency": figures.waits_by_urgency(by_region[path]),
+            "groups": [
+                (title, head, figures.wait_lines(by_region[path].get(by, {}), called))
+                for title, head, by, called in (
+                    (gettext("By region"), gettext("Region"), waits.PLACE, _places(by_region[path], code, names)),
+                    (gettext("By item"), gettext("Item"), waits.ITEM, _items(by_region[path], items)),
+                    (gettext("By tier"), gettext("Tier"), waits.TIER, _tiers(by_region[path])),
+                )
+            ],
+        }
+        for code, path in codes.items()
+    ]
+
+
+def _places(found: Waits, region: str, names: dict[str, tuple[str, str]]) -> dict[str, str]:
+    """The places below a region. Of a need that names no more than the region, the place is the region."""
+    return {place: places.in_words(names.get(place or region)) for place in sorted(found.get(waits.PLACE, ()))}
+
+
+def _items(found: Waits, items: dict[str, Item]) -> dict[str, str]:
+    """The items of which most needs have no contact first."""
+    waiting = {key: group[waits.CONTACT].waiting or 0 for key, group in found.get(waits.ITEM, {}).items()}
+    return {key: items[key].label for key in sorted(waiting, key=lambda key: (-waiting[key], key)) if key in items}
+
+
+def _tiers(found: Waits) -> dict[str, str]:
+    return {tier: gettext("tier %(number)s") % {"number": tier} for tier in sorted(found.get(waits.TIER, ()))}

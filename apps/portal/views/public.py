@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from apps.demands.models import Urgency
+from apps.exports import waits
 from apps.exports.definitions import FIGURES
 from apps.policy.models import Policy
 from apps.policy.values import REQUESTERS
@@ -24,8 +25,10 @@ def board(request: HttpRequest) -> HttpResponse:
     items = figures.items_of([line.item for line in found.items] + found.also_needed)
     chosen = items.get(request.GET.get("item", ""))
     lines = [line for line in found.places if chosen and line.item == chosen.key]
-    names = places.names_of([line.place for line in lines] + [place for place in found.waits if place])
-    waits = [(places.in_words(names.get(place)), wait) for place, wait in found.waits.items() if place]
+    waiting = found.waits.get(waits.PLACE, {})
+    names = places.names_of([line.place for line in lines] + [place for place in waiting if place])
+    called = {place: places.in_words(names.get(place)) for place in sorted(waiting)}
+    everything = found.waits.get(waits.ALL, {}).get("", {})
     context = {
         "board": found,
         "chosen": chosen,
@@ -34,7 +37,9 @@ def board(request: HttpRequest) -> HttpResponse:
         if chosen
         else [(items[line.item].label, items[line.item], line) for line in found.items if line.item in items],
         "also_needed": [items[key] for key in found.also_needed if key in items],
-        "waits": sorted(waits, key=lambda one: one[1].median),
+        "contact": everything.get(waits.CONTACT),
+        "by_urgency": figures.waits_by_urgency(found.waits),
+        "by_place": figures.wait_lines(waiting, called),
     }
     response = render(request, "portal/public/board.html", context)
     # Of an address that somebody made up, no copy is worth its place.
