@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.accounts.models import Organisation, User
+from apps.catalogue.models import Region
 from apps.demands.models import Demand
 from apps.matching import services as matching
 from apps.matching.models import Lever, LeverCount, LeverEffect
@@ -41,6 +42,7 @@ def run(market: Market, hospitals: Sequence[tuple[Organisation, User]]) -> None:
         # Other parts use the same market.
         with transaction.atomic():
             _build(market, hospitals, size)
+            _offices()
             began = time.perf_counter()
             found = matching.count_levers()
             first = time.perf_counter() - began
@@ -54,6 +56,17 @@ def run(market: Market, hospitals: Sequence[tuple[Organisation, User]]) -> None:
                 against("  seconds of a count", again, 60, most=True)
             row("  the ten biggest of the country", milliseconds(median_time(_ten, 5)))
             transaction.set_rollback(True)
+
+
+def _offices() -> None:
+    """A desk of each province, and of the country."""
+    provinces = Region.objects.filter(path__startswith="CN/", level__in=["country", "province"]).order_by("pk")
+    Organisation.objects.bulk_create(
+        [
+            Organisation(name=f"Desk {region.pk}", kind="coordinator", region=region, state="verified")
+            for region in provinces
+        ]
+    )
 
 
 def _again() -> float:

@@ -17,13 +17,20 @@ from apps.matching.models import Lever, LeverCount, LeverEffect, LeverPull
 from apps.matching.scoring.causes import Cause
 from apps.notifications.models import Message
 from apps.supply.models import Offer
-from tests.factories import StandardFactory, region
+from tests.factories import OrganisationFactory, StandardFactory, region
 from tests.matching.rematching import WUHAN, asked, need, offer_in
 
 pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
 YESTERDAY = (NOW - dt.timedelta(days=1)).date()
+
+
+@pytest.fixture(autouse=True)
+def offices() -> None:
+    """Levers are counted for the regions of desks and departments."""
+    for code, kind in (("CN", "coordinator"), ("420000", "government"), ("420100", "coordinator")):
+        OrganisationFactory.create(kind=kind, region=region(code))
 
 
 def count() -> list[Lever]:
@@ -109,6 +116,15 @@ def test_unknown_quantities_take_a_plausible_minimum_in_it() -> None:
 
     assert lever.cause == Cause.UNSTATED
     assert effect_in("CN") == (1, 1, 600, 1)
+
+
+def test_nothing_is_kept_for_regions_without_an_office() -> None:
+    need(500)
+    offer_in(WUHAN, 9000, minimum_order=600)
+
+    count()
+
+    assert set(LeverEffect.objects.values_list("region_id", flat=True)) == {"CN", "420000", "420100"}
 
 
 def test_what_is_counted_again_stays_the_same_row() -> None:

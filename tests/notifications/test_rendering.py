@@ -110,17 +110,6 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     offer_freshness.ask_whether_still_there(now=now + dt.timedelta(days=11))
     offer_freshness.suspend_stale(now=now + dt.timedelta(days=20))
 
-    asked_for, other = StandardFactory.create(code="asked for"), StandardFactory.create(code="other")
-    waiting = DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="suit"), standard=asked_for)
-    idle = OfferFactory.create(organisation=maker, item=waiting.item, minimum_order=9_000, state="paused")
-    for cause in Cause:
-        of = {"minimum": 500, "offer": idle} if cause == Cause.MINIMUM else {"asked_standard": asked_for}
-        if cause == Cause.STANDARD:
-            of["offered_standard"] = other
-        lever = Lever.objects.create(cause=cause, item=waiting.item, offers=[idle.pk], suppliers=1, **of)
-        LeverEffect.objects.create(lever=lever, region=region("CN"), needs=1, organisations=1, quantity=5, tier=1)
-        matching.pull_lever(lever, by=coordinator, region=region("CN"))
-
     [absurd] = demands.post_demands(hospital, [DemandLine(item=ItemFactory.create(), quantity=10**11)], by=buyer)
     demands.open_demand(absurd, by=buyer, quantity_confirmed=True)
 
@@ -137,6 +126,17 @@ def everything(hospital: Organisation, buyer: User, maker: Organisation, supplie
     supply.publish_offer(rich, by=supplier, confirmed=True)
     escalation.escalate_due(now=now + dt.timedelta(hours=11))
     supply.return_offer(rich, by=coordinator, reason="How <b>many</b>?")
+
+    asked_for, other = StandardFactory.create(code="asked for"), StandardFactory.create(code="other")
+    waiting = DemandFactory.create(organisation=hospital, item=ItemFactory.create(key="suit"), standard=asked_for)
+    idle = OfferFactory.create(organisation=maker, item=waiting.item, minimum_order=9_000, state="paused")
+    for cause in Cause:
+        of = {"minimum": 500, "offer": idle} if cause == Cause.MINIMUM else {"asked_standard": asked_for}
+        if cause == Cause.STANDARD:
+            of["offered_standard"] = other
+        lever = Lever.objects.create(cause=cause, item=waiting.item, offers=[idle.pk], suppliers=1, **of)
+        LeverEffect.objects.create(lever=lever, region=region("CN"), needs=1, organisations=1, quantity=5, tier=1)
+        matching.pull_lever(lever, by=coordinator, region=region("CN"))
 
     province = OrganisationFactory.create(kind=OrganisationKind.COORDINATOR, region=region("420000"))
     member(province, email="province@example.org")

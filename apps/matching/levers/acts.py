@@ -12,7 +12,7 @@ from apps.matching.scoring.eligibility import fit_of
 from apps.matching.scoring.facts import Fit, Need, Rules, Source
 
 # So many offers of an item are tried one by one with a lower minimum order: those that could give the most.
-MOST_MINIMUMS: Final = 20
+MOST_MINIMUMS: Final = 5
 # A minimum order is to be lowered so far that nine of ten of the needs below it reach it. The last one may ask for one
 # piece, for which nobody opens a box.
 _LEFT_BELOW: Final = 0.1

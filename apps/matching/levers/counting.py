@@ -11,7 +11,8 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from apps.accounts.models import OrganisationState
+from apps.accounts.models import Organisation, OrganisationState
+from apps.accounts.permissions import OFFICES
 from apps.demands.models import Demand, DemandQuerySet
 from apps.matching.levers.acts import Act, acts
 from apps.matching.levers.effects import Effect, Outcome, outcome
@@ -51,11 +52,13 @@ def count_levers(*, now: dt.datetime | None = None) -> int | None:
     if not _claim(now):
         return None
     rules, policy = load_rules(), Policy.objects.current().values
+    # Nobody else sees levers. Of all counties and cities there would be a hundred times as many effects.
+    regions = set(Organisation.objects.filter(kind__in=OFFICES).values_list("region_id", flat=True))
     rows = Demand.objects.open().short().filter(organisation__state=OrganisationState.VERIFIED)
     found: list[_Counted] = []
     needs = 0
     for item_ids in linked_items(rows, rules):
-        number, counted = _count_group(rows.filter(item__in=item_ids), item_ids, rules, policy, now)
+        number, counted = _count_group(rows.filter(item__in=item_ids), item_ids, regions, rules, policy, now)
         needs += number
         found += counted
     _keep(found)
@@ -82,9 +85,14 @@ def _claim(now: dt.datetime) -> bool:
 
 
 def _count_group(
-    rows: DemandQuerySet, item_ids: Iterable[int], rules: Rules, policy: PolicyValues, now: dt.datetime
+    rows: DemandQuerySet,
+    item_ids: Iterable[int],
+    regions: set[str],
+    rules: Rules,
+    policy: PolicyValues,
+    now: dt.datetime,
 ) -> tuple[int, list[_Counted]]:
-    """How many needs of linked items are short, and the acts that would bring them something."""
+    """How many needs of linked items are short, and the acts that would bring them something in these regions."""
     items = list(item_ids)
     sources = load_sources(items, now, policy)
     idle = {cause: load_offers(_kept_back_by(cause, items, now)) for cause in _IDLE}
@@ -92,7 +100,10 @@ def _count_group(
         return rows.count(), []
     most: dict[int, int] = {}
     needs = load_needs(_noting(slim(rows), policy, most), policy)
-    outcomes = ((act, outcome(act, most, rules, policy=policy, now=now)) for act in acts(needs, sources, idle, rules))
+    outcomes = (
+        (act, outcome(act, most, rules, regions=regions, policy=policy, now=now))
+        for act in acts(needs, sources, idle, rules)
+    )
     # Needs and sources are let go of with their group.
     return len(needs), [_Counted(replace(act, sources=(), needs=()), brought) for act, brought in outcomes if brought]
 

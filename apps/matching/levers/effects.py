@@ -7,6 +7,7 @@ need is left short while an offer is left that would help (`allocation.sequentia
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -15,7 +16,7 @@ from apps.matching.allocation.contested import market_of
 from apps.matching.allocation.greedy import greedy
 from apps.matching.allocation.priority import priority_levels
 from apps.matching.levers.acts import Act
-from apps.matching.scoring.facts import Need, Rules, Source
+from apps.matching.scoring.facts import Need, Rules, Source, region_codes
 from apps.matching.scoring.precedence import effective_tier
 from apps.policy.values import PolicyValues
 
@@ -50,9 +51,18 @@ class _Tally:
 
 
 def outcome(
-    act: Act, most: Mapping[int, int], rules: Rules, *, policy: PolicyValues, now: dt.datetime
+    act: Act,
+    most: Mapping[int, int],
+    rules: Rules,
+    *,
+    regions: AbstractSet[str],
+    policy: PolicyValues,
+    now: dt.datetime,
 ) -> Outcome | None:
-    """What the act would bring; None if nothing. `most` is what needs of unknown quantity may take, by their ids."""
+    """What the act would bring to these regions, given by code; None if nothing.
+
+    `most` is what needs of unknown quantity may take, by their ids.
+    """
     rules = act.rules(rules)
     given: dict[int, int] = {}
     drawn: dict[int, int] = defaultdict(int)
@@ -65,7 +75,8 @@ def outcome(
 
     hand_out(act.needs)
     # As matching does: where a trial lot reaches no minimum order, the least one that is plausible is taken.
-    for minimum in sorted({source.minimum_order for source in act.sources})[:_MOST_MINIMUMS]:
+    minimums = sorted({source.minimum_order for source in act.sources})[:_MOST_MINIMUMS] if most else ()
+    for minimum in minimums:
         raised = [
             replace(need, target=minimum, remaining=minimum)
             for need in act.needs
@@ -73,10 +84,11 @@ def outcome(
         ]
         if raised:
             hand_out(raised)
-    if not given:
+    effects = _by_region(act.needs, given, regions, policy, now)
+    if not effects:
         return None
     offers = sorted((pk for pk, units in drawn.items() if units), key=lambda pk: (-drawn[pk], pk))
-    return Outcome(_by_region(act.needs, given, policy, now), tuple(offers))
+    return Outcome(effects, tuple(offers))
 
 
 def _decide(
@@ -95,14 +107,14 @@ def _decide(
 
 
 def _by_region(
-    needs: Iterable[Need], given: Mapping[int, int], policy: PolicyValues, now: dt.datetime
+    needs: Iterable[Need], given: Mapping[int, int], regions: AbstractSet[str], policy: PolicyValues, now: dt.datetime
 ) -> dict[str, Effect]:
     tallies: dict[str, _Tally] = defaultdict(_Tally)
     for need in needs:
         if need.id not in given:
             continue
         tier = effective_tier(need.tier, need.waiting_since, now, policy)
-        for code in need.location.path.strip("/").split("/"):
+        for code in regions & region_codes(need.location):
             tally = tallies[code]
             tally.needs += 1
             tally.organisations.add(need.organisation_id)
