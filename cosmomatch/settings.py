@@ -152,6 +152,7 @@ INSTALLED_APPS = [
     "apps.fulfilment",
     "apps.duplicates",
     "apps.reports",
+    "apps.desk",
     "apps.exports",
     "apps.api",
     "apps.portal",

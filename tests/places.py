@@ -70,6 +70,7 @@ PLACES: Final = [
     Place("desk/merges/{pk}", "merge", "desk", "desk"),
     Place("desk/needs/{pk}", "demand", "desk", "desk"),
     Place("desk/needs/{pk}/{step}", "=pause", "desk", "desk"),
+    Place("desk/needs/{pk}/offers/{offer_pk}", "offer", "desk", "desk"),
     Place("desk/offers/{pk}", "offer", "desk", "desk"),
     Place("desk/offers/{pk}/{step}", "=publish", "desk", "desk"),
     Place("desk/reports/{pk}", "report", "desk", "desk"),

@@ -1,8 +1,11 @@
-"""What coordinators decide about a draft that waits for them: it goes out, or back to its owner."""
+"""What coordinators decide: a draft that waits for them goes out, or back to its owner; a clock gets more time."""
 
 import datetime as dt
+from typing import Final
 
 from django.db import transaction
+from django.db.models import F, Value
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -14,6 +17,9 @@ from apps.demands.models import Demand
 from apps.demands.review import reviews
 from apps.demands.services import describe, open_demand
 from apps.notifications.services import queue
+
+# What a coordinator who is at it adds to the clock.
+MORE_TIME: Final = dt.timedelta(hours=2)
 
 
 @transaction.atomic
@@ -44,3 +50,14 @@ def return_demand(demand: Demand, *, by: User, reason: str, now: dt.datetime | N
     context = {**describe(demand), "reason": demand.state_note}
     queue("demand.returned", demand.organisation, context, key=f"demand.returned:{demand.pk}:{now:%Y%m%d%H%M%S}")
     return demand
+
+
+@transaction.atomic
+def give_more_time(demand: Demand, *, by: User, now: dt.datetime | None = None) -> None:
+    """Two hours more before the next coordinator up is told: somebody is at it. Raises `no_clock` where none runs."""
+    now = now or timezone.now()
+    running = Demand.objects.open().filter(pk=demand.pk, escalates_at__isnull=False)
+    if not running.update(escalates_at=Greatest(F("escalates_at"), Value(now)) + Value(MORE_TIME)):
+        raise RuleViolation("no_clock", _("No clock runs: nobody further up is to be told."))
+    audit.record(by, "demand.given_time", demand)
+    demand.refresh_from_db()

@@ -22,6 +22,8 @@ from apps.portal.views import (
     supply,
     trail,
 )
+from apps.portal.views.desk import bulk as desk_bulk
+from apps.portal.views.desk import calls as desk_calls
 from apps.portal.views.desk import duplicates as desk_duplicates
 from apps.portal.views.desk import needs as desk_needs
 from apps.portal.views.desk import offers as desk_offers
@@ -79,6 +81,7 @@ coordinators = [
     path("levers/<int:pk>/", levers.pull, name="lever"),
     path("desk/search/", queues.search, name="desk-search"),
     path("desk/waiting/<slug:name>/", queues.waiting, name="desk-waiting"),
+    path("desk/bulk/", desk_bulk.act, name="desk-bulk"),
     path("desk/caller/", desk_organisations.register_caller, name="desk-caller"),
     path("desk/organisations/<int:pk>/", desk_organisations.detail, name="desk-organisation"),
     path("desk/organisations/<int:pk>/contact/", desk_organisations.contact, name="desk-contact"),
@@ -90,6 +93,9 @@ coordinators = [
     path("desk/duplicates/<int:pk>/dismiss/", desk_duplicates.dismiss, name="desk-dismiss"),
     path("desk/merges/<int:pk>/undo/", desk_duplicates.undo, name="desk-merge-undo"),
     path("desk/needs/<int:pk>/", desk_needs.detail, name="desk-need"),
+    path("desk/needs/<int:pk>/offers/<int:offer_pk>/call/", desk_calls.call, name="desk-call"),
+    path("desk/needs/<int:pk>/offers/<int:offer_pk>/answer/", desk_calls.answer, name="desk-answer"),
+    path("desk/needs/<int:pk>/offers/<int:offer_pk>/ask/", desk_calls.ask, name="desk-ask"),
     path("desk/needs/<int:pk>/<slug:step>/", desk_needs.step_in, name="desk-step"),
     path("desk/offers/<int:pk>/", desk_offers.detail, name="desk-offer"),
     path("desk/offers/<int:pk>/<slug:step>/", desk_offers.step_in, name="desk-offer-step"),

@@ -112,4 +112,4 @@ def test_lines_of_one_post_stand_together(desk: Client, stuck: Any) -> None:
     page = desk.get("/desk/waiting/escalated/").text
 
     assert page.count("<article") == 2
-    assert page.count("N-TOGETHER") == 1
+    assert page.count(">N-TOGETHER<") == 1

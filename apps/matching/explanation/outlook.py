@@ -35,7 +35,7 @@ _NEAREST: Final = 2
 MOST_OFFERS: Final = 2_000
 _COUNTED: Final = (OfferState.PUBLISHED, OfferState.STALE, OfferState.PAUSED)
 # Each reason is a bit in the mask of an offer.
-_BIT: Final = {check.reason: 1 << index for index, check in enumerate(counted())}
+BIT: Final = {check.reason: 1 << index for index, check in enumerate(counted())}
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
     policy = policy or Policy.objects.current().values
     rules = load_rules()
     need = need_of(demand, policy, remaining=max(1, demand.quantity_remaining))
-    latest = _latest(rules.offered_for(demand.item_id, accepts_substitutes=True))
+    latest = latest_of(rules.offered_for(demand.item_id, accepts_substitutes=True))
     need = replace(need, excluded=not_to_be_asked([need])[need.id])
     asked = list(Match.objects.held().filter(demand=demand).values_list("offer_id", flat=True))
-    offers = _offers(latest, demand, need, rules, policy, now).exclude(pk__in=asked)
+    offers = offers_among(latest, demand, need, rules, policy, now).exclude(pk__in=asked)
     survey = _survey(offers, rules.offered_for(demand.item_id, accepts_substitutes=demand.accepts_substitutes))
     places = _nearest(survey.places, demand.region)
     ways = ways_out(
@@ -109,7 +109,7 @@ def outlook(demand: Demand, *, now: dt.datetime, policy: PolicyValues | None = N
     )
 
 
-def _latest(items: Collection[int]) -> dict[int, int]:
+def latest_of(items: Collection[int]) -> dict[int, int]:
     """The offers of each item that their suppliers confirmed last: the item of each, by the key of the offer."""
     of_each = [
         Offer.objects.filter(item=item, state__in=_COUNTED)
@@ -120,7 +120,7 @@ def _latest(items: Collection[int]) -> dict[int, int]:
     return dict(of_each[0].union(*of_each[1:], all=True))
 
 
-def _offers(
+def offers_among(
     keys: Collection[int], demand: Demand, need: Need, rules: Rules, policy: PolicyValues, now: dt.datetime
 ) -> QuerySet[Any]:
     """Those of these offers that are not the requester's own, with a `mask` of the reasons against each."""
@@ -131,7 +131,7 @@ def _offers(
     )
     mask: Combinable = Value(0, output_field=IntegerField())
     for check in counted():
-        condition, bit = check.condition(need, rules, policy, now), Value(_BIT[check.reason])
+        condition, bit = check.condition(need, rules, policy, now), Value(BIT[check.reason])
         # Each condition sets its own bit, so one number says all the reasons against an offer.
         mask = mask + Case(When(condition, then=bit), default=Value(0), output_field=IntegerField())
     return offers.annotate(mask=mask).order_by()
@@ -190,9 +190,9 @@ def _survey(offers: QuerySet[Any], welcome: Collection[int]) -> Survey:
     """`welcome` are the items that will do."""
     columns = ("organisation_id", "item_id", "standard_id", "minimum_order", "free", "ships_to", "mask")
     query, params = offers.values_list(*columns).query.sql_with_params()
-    detailed = [_BIT[Reason.SUBSTITUTE], _BIT[Reason.STANDARD]]
+    detailed = [BIT[Reason.SUBSTITUTE], BIT[Reason.STANDARD]]
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT.format(offers=query), (*params, list(welcome), detailed, _BIT[Reason.REGION]))
+        cursor.execute(_COUNT.format(offers=query), (*params, list(welcome), detailed, BIT[Reason.REGION]))
         rows = cursor.fetchall()
 
     suppliers = {_reasons_in(mask): count for kind, mask, count, *_rest in rows if kind == "supplier"}
@@ -204,7 +204,7 @@ def _survey(offers: QuerySet[Any], welcome: Collection[int]) -> Survey:
         )
         for kind in ("group", "item")
     }
-    blocked = {one: sum(count for reasons, count in suppliers.items() if one in reasons) for one in _BIT}
+    blocked = {one: sum(count for reasons, count in suppliers.items() if one in reasons) for one in BIT}
     survey = Survey(
         suppliers=sum(suppliers.values()),
         blocked={reason: count for reason, count in blocked.items() if count},
@@ -217,7 +217,7 @@ def _survey(offers: QuerySet[Any], welcome: Collection[int]) -> Survey:
 
 
 def _reasons_in(mask: int) -> Reasons:
-    return frozenset(reason for reason, bit in _BIT.items() if mask & bit)
+    return frozenset(reason for reason, bit in BIT.items() if mask & bit)
 
 
 def _nearest(codes: Sequence[str], region: Region) -> list[Region]:
@@ -237,7 +237,7 @@ def _nearest(codes: Sequence[str], region: Region) -> list[Region]:
 def _rivals(offers: QuerySet[Any], demand: Demand, policy: PolicyValues, now: dt.datetime) -> Rivals:
     own = effective_tier(policy.tier(demand.organisation.kind), demand.opened_at or demand.created_at, now, policy)
     holding = Match.objects.filter(
-        offer__in=offers.filter(mask=_BIT[Reason.STOCK]).values("pk"),
+        offer__in=offers.filter(mask=BIT[Reason.STOCK]).values("pk"),
         state__in=[MatchState.HELD, MatchState.ACCEPTED],
         # A need that was received in full is no rival any more.
         demand__state__in=[DemandState.OPEN, DemandState.MATCHED],

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from apps.demands import services as demands_services
 from apps.demands.models import Demand
-from apps.matching.allocation.sequential import Backup, Plan
+from apps.matching.allocation.sequential import Backup, Hold, Plan
 from apps.matching.explanation.wording import explain_in_every_language
 from apps.matching.holds.commit import KEPT, HoldRequest, commit_holds
 from apps.matching.holds.release import lock, take_back
@@ -100,16 +100,7 @@ def carry_out(
     """Hold what the plan says, write its backups, and notify both sides."""
     offers = Offer.objects.shown().in_bulk([hold.candidate.source.id for hold in plan.holds])
     requests = [
-        HoldRequest(
-            need_id=hold.need_id,
-            offer_id=hold.candidate.source.id,
-            requested_at=requested[hold.need_id],
-            confirmed_at=hold.candidate.source.confirmed_at,
-            quantity=hold.quantity,
-            rank=hold.rank,
-            respond_by=_respond_by(demands[hold.need_id], offers[hold.candidate.source.id], policy, now),
-            **_facts(hold.candidate, demands[hold.need_id], policy, now),
-        )
+        _request(hold, demands[hold.need_id], offers[hold.candidate.source.id], requested[hold.need_id], policy, now)
         for hold in plan.holds
     ]
     # What went meanwhile is not among them, and its need asks again.
@@ -135,6 +126,47 @@ def carry_out(
         ]
     )
     return Done(held=len(made), standby=len(backups))
+
+
+def hold_one(
+    candidate: Candidate,
+    quantity: int,
+    demand: Demand,
+    offer: Offer,
+    policy: Policy,
+    now: dt.datetime,
+    *,
+    rank: int,
+    tells_supplier: bool,
+) -> Match | None:
+    """Hold so much of one offer, under the locks of both sides, and notify them; None if that cannot be any more.
+
+    What is asked of others for the need, and its backups, stay as they are.
+    """
+    hold = Hold(demand.pk, candidate, quantity, rank)
+    request = _request(hold, demand, offer, demand.match_requested_at, policy, now)
+    made = commit_holds([request])
+    if (demand.pk, offer.pk) not in made:
+        return None
+    match = _match(made[demand.pk, offer.pk], request, demand, offer)
+    news = list(_news_for_suppliers([match], _replaced([match]))) if tells_supplier else []
+    queue_all([*news, _news_for_requester(demand, [match])])
+    return match
+
+
+def _request(
+    hold: Hold, demand: Demand, offer: Offer, requested_at: dt.datetime | None, policy: Policy, now: dt.datetime
+) -> HoldRequest:
+    return HoldRequest(
+        need_id=demand.pk,
+        offer_id=offer.pk,
+        requested_at=requested_at,
+        confirmed_at=hold.candidate.source.confirmed_at,
+        quantity=hold.quantity,
+        rank=hold.rank,
+        respond_by=_respond_by(demand, offer, policy, now),
+        **_facts(hold.candidate, demand, policy, now),
+    )
 
 
 def _respond_by(demand: Demand, offer: Offer, policy: Policy, now: dt.datetime) -> dt.datetime:

@@ -62,6 +62,7 @@ REPLACED: Final = {
     "accounts.User": "password email name phone",
     "auth.Group": "name",
     "core.AuditEntry": "data",
+    "desk.DeskNote": "text",
     "demands.Demand": "state_note source source_key address contact_name contact_phone note",
     "duplicates.DuplicateProposal": "note reason",
     "duplicates.OrganisationMerge": "note before",

@@ -70,6 +70,8 @@ UNTOLD = """
         SELECT 'match.proposed:' || m.id, o.organisation_id
         FROM matching_match m JOIN supply_offer o ON o.id = m.offer_id
         WHERE m.state <> 'standby' AND m.respond_by IS NOT NULL
+            -- Who said yes by phone was asked by phone.
+            AND NOT EXISTS (SELECT FROM desk_desknote n WHERE n.match_id = m.id AND n.kind = 'yes')
       UNION ALL
         SELECT 'match.accepted:' || m.id, d.organisation_id
         FROM matching_match m JOIN demands_demand d ON d.id = m.demand_id WHERE m.state = 'accepted'

@@ -65,6 +65,16 @@ class LeverForm(forms.Form):
     )
 
 
+class NoteForm(forms.Form):
+    text = forms.CharField(label=_("Note for colleagues"), max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class TakeForm(forms.Form):
+    """Whom one saw as the owner when one took a need over."""
+
+    instead_of = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+
 class SearchForm(forms.Form):
     q = forms.CharField(
         label=_("Reference, name or phone"),

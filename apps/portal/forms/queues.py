@@ -7,7 +7,10 @@ from django import forms
 from django.db.models import Count, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts.models import User
 from apps.catalogue.models import Item, Region
+from apps.desk.services import BulkAct
+from apps.matching.models import DeclineReason
 from apps.matching.scoring.eligibility import Reason
 from apps.portal import places
 
@@ -21,6 +24,8 @@ CAUSES: Final = {
 }
 # Of the path of a region: country, province, city. Districts of one city are one place at the desk.
 _CITY: Final = 3
+_MINE: Final = "me"
+_NOBODY: Final = "nobody"
 
 
 class QueueFilter(forms.Form):
@@ -34,8 +39,17 @@ class QueueFilter(forms.Form):
         choices=[("", _("all")), *((reason.value, words) for reason, words in CAUSES.items())],
     )
 
-    def __init__(self, typed: Any, *, rows: QuerySet[Any], region: str, has_items: bool, has_causes: bool) -> None:
+    owner = forms.ChoiceField(
+        label=_("Who sees to it"),
+        required=False,
+        choices=[("", _("all")), (_MINE, _("I do")), (_NOBODY, _("nobody"))],
+    )
+
+    def __init__(
+        self, typed: Any, *, user: User, rows: QuerySet[Any], region: str, has_items: bool, has_causes: bool
+    ) -> None:
         super().__init__(typed)
+        self.user = user
         self.rows, self.at = rows.order_by(), region
         self._offer("region", self._places())
         if has_items:
@@ -44,6 +58,7 @@ class QueueFilter(forms.Form):
             del self.fields["item"]
         if not has_causes:
             del self.fields["cause"]
+            del self.fields["owner"]
 
     def _offer(self, name: str, choices: Iterable[tuple[str, str]]) -> None:
         field = self.fields[name]
@@ -79,4 +94,42 @@ class QueueFilter(forms.Form):
             rows = rows.filter(item=item)
         if cause := chosen.get("cause"):
             rows = rows.filter(shortfall__because=cause)
+        if owner := chosen.get("owner"):
+            rows = rows.filter(handling=None) if owner == _NOBODY else rows.filter(handling__owner=self.user)
         return rows
+
+
+class BulkForm(forms.Form):
+    """What to do with the needs that are ticked in a queue. The keys of the needs are read by the view."""
+
+    act = forms.ChoiceField(choices=BulkAct.choices)
+    note = forms.CharField(
+        label=_("Note"),
+        max_length=500,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("Colleagues read it; of a pause the requester does, too."),
+    )
+
+
+class CallForm(forms.Form):
+    """What a supplier said by phone about one need."""
+
+    answer = forms.ChoiceField(
+        label=_("They said"),
+        choices=[("yes", _("Yes")), ("no", _("No")), ("no_answer", _("Nobody answered"))],
+        widget=forms.RadioSelect,
+    )
+    quantity = forms.IntegerField(
+        label=_("How much do they promise?"), required=False, min_value=1, help_text=_("Of a yes, in base units.")
+    )
+    reason = forms.ChoiceField(label=_("Why not?"), required=False, choices=[("", "–"), *DeclineReason.choices])
+    text = forms.CharField(label=_("Note for colleagues"), required=False, max_length=400)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("answer") == "yes" and not cleaned.get("quantity") and "quantity" not in self.errors:
+            self.add_error("quantity", _("Say how much they promise."))
+        if cleaned.get("answer") == "no" and not cleaned.get("reason"):
+            self.add_error("reason", _("Choose one of the reasons."))
+        return cleaned

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.demands.models import Demand, DemandState
+from apps.desk.services import taken_by_phone
 from apps.fulfilment.models import Order
 from apps.matching.explanation import outlook_wording
 from apps.matching.explanation.outlook import Outlook
@@ -93,6 +94,12 @@ def waits_for(demand: Demand) -> str:
     if demand.asked_at is not None and demand.state == DemandState.OPEN:
         return _("Is it still needed? Please confirm")
     return ""
+
+
+@register.inclusion_tag("portal/by_phone.html")
+def by_phone(match: Match) -> dict[str, Any]:
+    """That a match was accepted by phone, and who took the call; nothing of others."""
+    return {"call": taken_by_phone(match) if match.state == MatchState.ACCEPTED else None}
 
 
 @register.inclusion_tag("portal/reports/link.html", takes_context=True)

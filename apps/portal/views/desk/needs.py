@@ -1,7 +1,8 @@
 """A need at the desk, with all that was tried, and what a coordinator does in place of its owner."""
 
 import datetime as dt
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -18,15 +19,21 @@ from apps.core.posts import last_return
 from apps.demands import decisions, review
 from apps.demands import services as demands
 from apps.demands.models import Demand, DemandState
+from apps.desk import services as desk
+from apps.desk.models import Handling
+from apps.matching.desks.asking import who_could_help
 from apps.matching.explanation.outlook import outlook
 from apps.matching.explanation.shortfalls import shortfall_of
 from apps.matching.models import Match
 from apps.portal.asked import asked_for
-from apps.portal.forms.desk import OptionalReasonForm, RequiredReasonForm
+from apps.portal.forms.desk import NoteForm, OptionalReasonForm, RequiredReasonForm, TakeForm
 from apps.portal.forms.seen import SeenForm, seeing
 from apps.portal.views.desk.charge import coordinator, in_charge_of
 from apps.portal.web import done, refused, status_of
 from apps.portal.wording import asked
+
+# Notes and calls that a page shows, the latest first.
+_NOTES: Final = 50
 
 
 def _demand(user: User, pk: int) -> Demand:
@@ -50,6 +57,12 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "outlook": outlook(subject, now=now) if is_short and not is_searching else None,
         "shortfall": None if is_searching else shortfall_of(subject),
         "returned": last_return(subject),
+        "helpers": who_could_help(subject, now=now) if is_short and not is_searching else [],
+        "handling": Handling.objects.filter(demand=subject).select_related("owner").first(),
+        "notes": subject.desk_notes.select_related("by", "offer__organisation", "offer__item__unit").order_by("-pk")[
+            :_NOTES
+        ],
+        "note_form": NoteForm(),
         "judgement": review.judge_quantity(subject) if subject.state == DemandState.DRAFT else None,
     }
     return render(request, "portal/desk/need.html", context)
@@ -63,6 +76,14 @@ _STEPS: Final[dict[str, tuple[str | Promise, str | Promise, str | Promise]]] = {
         _("Return the need"),
     ),
     "resume": (_("Resume this need?"), _("Suppliers are asked at once."), _("Resume")),
+    "take": (_("See to this need?"), _("Colleagues see that you have it."), _("I see to it")),
+    "leave": (_("Leave this need to colleagues?"), _("Nobody has it then."), _("I do not see to it any more")),
+    "extend": (
+        _("Two hours more?"),
+        _("The next coordinators are told two hours later."),
+        _("Two hours more"),
+    ),
+    "note": (_("Write a note"), _("Colleagues read it, the requester does not."), _("Add the note")),
     "confirm": (_("Is this still needed?"), _("It counts as confirmed today."), _("Still needed")),
     "pause": (
         _("Pause this need?"),
@@ -77,6 +98,14 @@ _STEPS: Final[dict[str, tuple[str | Promise, str | Promise, str | Promise]]] = {
 }
 
 
+_OF_COLLEAGUES: Final[dict[str, Callable[..., object]]] = {
+    "take": desk.take_need,
+    "leave": desk.leave_need,
+    "note": desk.write_note,
+    "extend": decisions.give_more_time,
+}
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
@@ -87,7 +116,14 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
         raise Http404
     title, text, submit = _STEPS[step]
     # Opening asks for no reason, but for what was seen: the draft may have been amended meanwhile.
-    forms = {"open": SeenForm, "pause": OptionalReasonForm, "cancel": RequiredReasonForm, "return": RequiredReasonForm}
+    forms = {
+        "note": NoteForm,
+        "take": TakeForm,
+        "open": SeenForm,
+        "pause": OptionalReasonForm,
+        "cancel": RequiredReasonForm,
+        "return": RequiredReasonForm,
+    }
     typed, shown = request.POST if request.method == "POST" else None, {"seen": seeing(subject.updated_at)}
     form = forms[step](typed, initial=shown) if step in forms else None
     if request.method == "POST" and (form is None or form.is_valid()):
@@ -113,8 +149,12 @@ def step_in(request: HttpRequest, pk: int, step: str) -> HttpResponse:
     return render(request, "partials/confirm.html", context, status=status_of(form))
 
 
-def _take(step: str, subject: Demand, user: User, *, reason: str = "", seen: dt.datetime | None = None) -> None:
-    if step == "open":
+def _take(
+    step: str, subject: Demand, user: User, *, reason: str = "", seen: dt.datetime | None = None, **more: Any
+) -> None:
+    if step in _OF_COLLEAGUES:
+        _OF_COLLEAGUES[step](subject, by=user, **more)
+    elif step == "open":
         decisions.approve_demand(subject, by=user, seen=seen)
     elif step == "return":
         decisions.return_demand(subject, by=user, reason=reason)

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.models import Organisation, User
 from apps.core.errors import RuleViolation
 from apps.demands.models import Demand
+from apps.desk.models import DeskNote
 from apps.duplicates.models import DuplicateProposal
 from apps.matching.models import Escalation
 from apps.notifications import services as outbox
@@ -23,11 +24,11 @@ from apps.notifications.models import Message
 from apps.notifications.tasks import wake_senders
 from apps.portal import paging
 from apps.portal.forms.desk import SearchForm
-from apps.portal.forms.queues import QueueFilter
+from apps.portal.forms.queues import BulkForm, QueueFilter
 from apps.portal.navigation import MOST_COUNTED, as_badge, capped
 from apps.portal.views.desk.charge import coordinator, in_charge_of, regions_of
 from apps.portal.views.desk.duplicates import propose_form
-from apps.portal.web import done, refused
+from apps.portal.web import done, refused, user_of
 from apps.reports.models import AbuseReport
 from apps.supply.models import Offer
 
@@ -93,7 +94,14 @@ def unconfirmed(user: User, now: dt.datetime) -> QuerySet[Any]:
 
 def _needs() -> QuerySet[Any]:
     latest = Escalation.objects.of_the_uncovered().select_related("organisation").order_by("-pk")
-    return Demand.objects.shown().prefetch_related(Prefetch("escalations", latest, to_attr="latest"))
+    notes = DeskNote.objects.select_related("by").order_by("-pk")
+    return (
+        Demand.objects.shown()
+        .select_related("handling__owner")
+        .prefetch_related(
+            Prefetch("escalations", latest, to_attr="latest"), Prefetch("desk_notes", notes, to_attr="noted")
+        )
+    )
 
 
 class Queue(NamedTuple):
@@ -116,7 +124,12 @@ class Queue(NamedTuple):
         if not self.region:
             return None
         return QueueFilter(
-            request.GET, rows=rows, region=self.region, has_items=self.has_items, has_causes=self.has_causes
+            request.GET,
+            user=user_of(request),
+            rows=rows,
+            region=self.region,
+            has_items=self.has_items,
+            has_causes=self.has_causes,
         )
 
     def first(self, user: User, now: dt.datetime) -> dict[str, Any]:
@@ -161,7 +174,7 @@ QUEUES: Final[dict[str, Queue]] = {
         _("Needs that will be escalated within the hour"),
         _("No need is about to be escalated."),
         running_out,
-        Demand.objects.shown,
+        _needs,
         region="region",
         has_posts=True,
         has_causes=True,
@@ -211,6 +224,8 @@ def waiting(request: HttpRequest, name: str) -> HttpResponse:
         "page": page,
         "now": now,
     }
+    if queue.has_causes:  # open needs, which can be acted on together
+        context["bulk"] = BulkForm()
     if name == "duplicates":
         context["propose_form"] = propose_form(user)
     return render(request, "portal/desk/waiting.html", context)
