@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -137,7 +138,7 @@ def says(lever: Lever) -> str:
 def _facts(lever: Lever) -> dict[str, Any]:
     offer = lever.offer
     return {
-        "item": lever.item.label,
+        "item": capfirst(lever.item.label),
         "supplier": offer.organisation.name if offer else "",
         "before": quantity(offer.minimum_order, lever.item) if offer else "",
         "minimum": quantity(lever.minimum, lever.item),
