@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, F, Func, Q, QuerySet, Sum, TextField, Value
 from django.utils import timezone
 
 from apps.demands.models import Demand, DemandState, Urgency
@@ -67,6 +67,21 @@ def in_region(paths: Sequence[str]) -> dict[str, Row]:
     return dict(rows)
 
 
+def by_place(path: str) -> dict[str, Row]:
+    """Who waits in each place just below a region; "" stands for needs that name no more than the region. One query."""
+    needs = Demand.objects.open().filter(region__path__startswith=path)
+    parts = (F("region__path"), Value("/"), Value(path.count("/") + 1))
+    counts = {
+        "organisations": Count("organisation", distinct=True),
+        "needs": Count("pk"),
+        "emergencies": Count("pk", filter=Q(urgency=Urgency.EMERGENCY)),
+        "unknown": Count("pk", filter=Q(quantity=None)),
+    }
+    place = Func(*parts, function="split_part", output_field=TextField())
+    rows: QuerySet[Any, Any] = needs.order_by().values(place=place).annotate(**counts)
+    return {row["place"]: {name: row[name] for name in counts} for row in rows}
+
+
 def outermost(paths: Sequence[str]) -> list[str]:
     """Without those that lie in another of them: nothing is counted twice."""
     return sorted({path for path in paths if not any(path != other and path.startswith(other) for other in paths)})
@@ -74,11 +89,12 @@ def outermost(paths: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class WatchedSums:
-    """Sums over some regions as of the oldest count: items (`in_region`) and needs by state; waits by region's path."""
+    """Sums over some regions as of the oldest count: items (`in_region`), needs by state; by path, places and waits."""
 
     as_of: dt.datetime
     items: dict[str, Row]
     needs: dict[str, int]
+    places: dict[str, dict[str, Row]]
     waits: dict[str, Waits]
 
 
@@ -120,13 +136,14 @@ def _count(path: str, now: dt.datetime) -> dict[str, Any]:
     return {
         "items": in_region([path]),
         "needs": Demand.objects.filter(region__path__startswith=path).aggregate(**by_state),
+        "places": by_place(path),
         "times": written(waits(Policy.objects.current().values, now, within=path)),
         "waits": {},  # The version before, which may still run beside this one, reads it.
     }
 
 
 def _together(rows: Sequence[RegionSums], now: dt.datetime) -> WatchedSums:
-    found = WatchedSums(min([now, *(row.counted_at for row in rows)]), {}, dict.fromkeys(COUNTED, 0), {})
+    found = WatchedSums(min([now, *(row.counted_at for row in rows)]), {}, dict.fromkeys(COUNTED, 0), {}, {})
     for row in rows:
         for key, of_item in row.sums["items"].items():
             sums = found.items.setdefault(key, dict.fromkeys(MEASURES, 0))
@@ -135,5 +152,6 @@ def _together(rows: Sequence[RegionSums], now: dt.datetime) -> WatchedSums:
                 sums[measure] += of_item.get(measure, 0)
         for state in COUNTED:
             found.needs[state] += row.sums["needs"][state]
+        found.places[row.path] = row.sums.get("places", {})
         found.waits[row.path] = read(row.sums.get("times", {}))
     return found

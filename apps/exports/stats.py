@@ -50,6 +50,9 @@ NUMBERS: Final = (
 )
 
 
+CELL_NUMBERS: Final = tuple(name for names in NUMBERS for name in names)
+
+
 class Province(Func):
     """The province in a region's path: its second code, or the country where there is no second."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.catalogue.models import Item
@@ -16,6 +16,7 @@ from apps.core.errors import Text
 from apps.demands.models import Urgency
 from apps.exports import publishing, stats, waits
 from apps.exports.region_sums import Row
+from apps.portal import places, tilemap
 
 # --- For everybody ----------------------------------------------------------------------------------------------------
 
@@ -91,6 +92,30 @@ def _lines(cells: Iterable[stats.StatsCell]) -> list[SumByName]:
         for cell in cells
     )
     return sorted(lines, key=lambda line: line.weight, reverse=True)
+
+
+# --- Maps, for both ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ShownMap:
+    """A map of provinces with the words that stand on it: of each tile its name, and what fits into the square."""
+
+    picture: tilemap.TileMap
+    tiles: list[tuple[tilemap.Tile, str, str]]
+    side: int = tilemap.SIDE
+
+
+def map_of(values: Mapping[str, int | None], names: Mapping[str, tuple[str, str]]) -> ShownMap:
+    """The map of a number by code of province, in the reader's language. `names` are those of all provinces."""
+    picture = tilemap.tile_map(values)
+    is_chinese = (get_language() or "").startswith("zh")
+    shown = []
+    for tile in picture.tiles:
+        known = names.get(tile.code)
+        short = tilemap.short_name(known[0]) if known and is_chinese else tile.letters
+        shown.append((tile, places.in_words(known) if known else tile.letters, short))
+    return ShownMap(picture, shown)
 
 
 # --- How long needs wait, for both ------------------------------------------------------------------------------------

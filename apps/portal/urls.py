@@ -34,6 +34,7 @@ from apps.portal.views.desk import reports as desk_reports
 everybody = [
     path("", public.board, name="board"),
     path("figures/", public.definitions, name="figures"),
+    path("figures/by-province.csv", public.by_province, name="by-province"),
     path("promise/", public.promise, name="promise"),
     path("privacy/", own_data.privacy, name="privacy"),
     path("language/", account.switch_language, name="language"),
@@ -103,7 +104,10 @@ coordinators = [
     path("desk/messages/<int:pk>/retry/", queues.retry, name="desk-retry"),
 ]
 
-partners = [path("partner/", partner.dashboard, name="partner")]
+partners = [
+    path("partner/", partner.dashboard, name="partner"),
+    path("partner/places.csv", partner.places_csv, name="partner-places"),
+]
 
 # Who needs and who supplies: names in use by the navigation are needs, supply, inbox, orders.
 work: list[URLPattern | URLResolver] = [

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.utils.functional import Promise
 
@@ -32,6 +33,14 @@ def kept_for_all(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """Let any cache keep a page that is the same for all strangers, unless it has something for this reader alone."""
     if not request.user.is_authenticated and not messages.get_messages(request):
         patch_cache_control(response, public=True, **KEPT)
+    return response
+
+
+def csv_response(name: str) -> HttpResponse:
+    """An empty file of figures, which says where they are defined. An empty field is “not known, or not shown”."""
+    response = HttpResponse(content_type="text/csv; charset=utf-8; header=present")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Link"] = f'<{reverse("figures")}>; rel="describedby"'
     return response
 
 

@@ -14,7 +14,7 @@ from tests.factories import DemandFactory, MatchFactory, OfferFactory
 pytestmark = pytest.mark.django_db
 
 # What everybody may know. All other answers are kept by nobody.
-PAGES = {"/", "/promise/", "/figures/"}
+PAGES = {"/", "/promise/", "/figures/", "/figures/by-province.csv"}
 PUBLIC = {"/api/v1/stats", "/api/v1/items", "/api/v1/regions", "/api/v1/standards", "/api/v1/units"}
 
 

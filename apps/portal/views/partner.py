@@ -1,5 +1,6 @@
 """What a government department sees of its region: everything but contacts."""
 
+import csv
 import datetime as dt
 from functools import reduce
 from operator import or_
@@ -20,10 +21,10 @@ from apps.exports import region_sums, waits
 from apps.exports.tasks import count_regions
 from apps.exports.waits import Waits
 from apps.notifications.tasks import wake
-from apps.portal import figures, places
+from apps.portal import figures, places, tilemap
 from apps.portal.paging import in_order
 from apps.portal.views.account import own_tokens
-from apps.portal.web import user_of
+from apps.portal.web import csv_response, user_of
 
 _STUCK_A_PAGE = 20
 DATASETS = ("demands", "offers", "matches", "orders", "shipments", "deliveries")
@@ -55,12 +56,56 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "stuck": in_order(request, stuck, size=_STUCK_A_PAGE, shown=Demand.objects.shown()),
         "counts": watched.needs,
         "as_of": watched.as_of,
+        "places": _by_place(watched.places),
         "waits": _waits(watched.waits, items),
         "datasets": DATASETS,
         "tokens": own_tokens(request),
         "now": now,
     }
     return render(request, "portal/partner/dashboard.html", context)
+
+
+@login_required
+@require_GET
+def places_csv(request: HttpRequest) -> HttpResponse:
+    """Who waits in each place of the watched regions, as CSV. The address does not change."""
+    user = user_of(request)
+    if not can(user, Permission.WATCH_REGION):
+        raise Http404
+    watched, is_old = region_sums.sums_of(user.watched_regions)
+    if is_old:
+        wake(count_regions)
+    response = csv_response("places.csv")
+    writer = csv.writer(response)
+    figures_of = ("organisations_waiting", "needs_open", "needs_emergency", "needs_unknown")
+    writer.writerow(["as_of", "watched_region", "region", "region_zh", "region_en", *figures_of])
+    for path, rows in watched.places.items():
+        region = path.split("/")[-2]
+        names = places.names_of([region, *rows])
+        for code, row in sorted(rows.items()):
+            zh, en = names.get(code or region, ("", ""))
+            numbers = [row[name] for name in ("organisations", "needs", "emergencies", "unknown")]
+            writer.writerow([watched.as_of.isoformat(), region, code or region, zh, en, *numbers])
+    return response
+
+
+def _by_place(by_region: dict[str, dict[str, region_sums.Row]]) -> list[dict[str, Any]]:
+    """Who waits in each place just below a watched region, most first; where these are provinces, also as a map."""
+    shown = []
+    for path, rows in by_region.items():
+        region = path.split("/")[-2]
+        is_nation = region == "CN"
+        names = places.names_of([region, *rows, *(tilemap.PROVINCES if is_nation else ())])
+        ordered = sorted(rows, key=lambda code: figures.most_pressing_first((code, rows[code])))
+        waiting: dict[str, int | None] = {code: row["organisations"] for code, row in rows.items()}
+        shown.append(
+            {
+                "name": places.in_words(names.get(region)),
+                "rows": [(places.in_words(names.get(code or region)), rows[code]) for code in ordered],
+                "map": figures.map_of(waiting, names) if is_nation else None,
+            }
+        )
+    return shown
 
 
 def _waits(by_region: dict[str, Waits], items: dict[str, Item]) -> list[dict[str, Any]]:
