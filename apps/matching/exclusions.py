@@ -13,6 +13,7 @@ from apps.matching.models import GENERAL_REASONS, DeclineReason, Match, MatchQue
 from apps.matching.scoring.decline_rules import DeclineRule, Topic
 from apps.matching.scoring.eligibility import Reason
 from apps.matching.scoring.facts import Location, Need
+from apps.matching.scoring.offer_sets import OfferBits, OfferSet
 from apps.supply.models import Offer, OfferState
 
 # The offer was last confirmed before the answer was given. A supplier that edits or confirms an offer makes it new, and
@@ -31,10 +32,10 @@ def location_of(region: Region) -> Location:
 _AT_ONCE: Final = 2000
 
 
-def not_to_be_asked(needs: Sequence[Need], *, since: dt.datetime | None = None) -> dict[int, dict[str, set[int]]]:
-    """Who must not be asked, by the id of the need: keys, by the reason of the check that looks them up.
+def not_to_be_asked(needs: Sequence[Need], *, since: dt.datetime | None = None) -> dict[int, dict[str, OfferSet]]:
+    """Who must not be asked, by the id of the need: offers, by the reason of the check that looks them up.
 
-    With `since`, only what changed from then on. The sets may be shared by several needs.
+    With `since`, only what changed from then on.
     """
     matches = Match.objects.all() if since is None else Match.objects.filter(updated_at__gte=since)
     asked: dict[int, set[int]] = defaultdict(set)
@@ -42,21 +43,22 @@ def not_to_be_asked(needs: Sequence[Need], *, since: dt.datetime | None = None) 
         some = matches.filter(demand__in=[need.id for need in needs[start : start + _AT_ONCE]])
         for need_id, offer_id in _asked_before(some):
             asked[need_id].add(offer_id)
-    rules: dict[int, dict[DeclineRule, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for rule, offer_ids in _decline_rules(matches, {need.item_id for need in needs}):
-        rules[rule.item_id][rule].update(offer_ids)
+    shared = OfferBits()
+    rules: dict[int, dict[DeclineRule, int]] = defaultdict(lambda: defaultdict(int))
+    for rule, offers in _decline_rules(matches, {need.item_id for need in needs}):
+        rules[rule.item_id][rule] |= shared.of(offers)
     # Needs of one kind are few, however many needs there are: each kind meets each rule once.
     kinds: dict[tuple[int, int | None, Location], list[int]] = defaultdict(list)
     for need in needs:
         kinds[need.item_id, need.standard_id, need.location].append(need.id)
-    found: dict[int, dict[str, set[int]]] = {}
+    found: dict[int, dict[str, OfferSet]] = {}
     for (item_id, standard_id, location), members in kinds.items():
-        barred: set[int] = set()
-        for rule, offers in rules.get(item_id, {}).items():
+        barred = 0
+        for rule, bits in rules.get(item_id, {}).items():
             if rule.is_about(item_id=item_id, standard_id=standard_id, location=location):
-                barred |= offers
+                barred |= bits
         for need_id in members:
-            found[need_id] = {Reason.ASKED_BEFORE: asked[need_id] | barred if need_id in asked else barred}
+            found[need_id] = {Reason.ASKED_BEFORE: OfferSet(asked.get(need_id, ()), barred, shared)}
     return found
 
 

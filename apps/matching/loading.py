@@ -53,8 +53,7 @@ def load_needs(
     excluded = not_to_be_asked(needs)
     for need_id in again.keys() & excluded.keys():
         lists = excluded[need_id]
-        # A new set, because needs of one kind may share it.
-        lists[Reason.ASKED_BEFORE] = lists[Reason.ASKED_BEFORE] - again[need_id].keys()
+        lists[Reason.ASKED_BEFORE] = lists[Reason.ASKED_BEFORE].without(again[need_id])
     # A copy costs as much as a new one, and most needs have nobody to leave out.
     return [replace(need, excluded=lists) if any((lists := excluded[need.id]).values()) else need for need in needs]
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import TypeVar
@@ -11,11 +11,13 @@ from typing import TypeVar
 import numpy as np
 from hypothesis import strategies as st
 
+from apps.matching.allocation.exceptions import REFUSED
 from apps.matching.allocation.groups import Ints
-from apps.matching.allocation.market import REFUSED, Market
+from apps.matching.allocation.market import Market
 from apps.matching.allocation.sequential import Plan
 from apps.matching.scoring.eligibility import asked_before, checks
 from apps.matching.scoring.facts import HeldFor, Location, Need, Rules, Source
+from apps.matching.scoring.offer_sets import OfferBits, OfferSet
 from apps.matching.scoring.precedence import effective_tier
 from apps.policy.values import PolicyValues
 
@@ -62,6 +64,7 @@ class Dice:
 
 
 dice = st.integers(min_value=0, max_value=2**32 - 1).map(Dice)
+SHARED = OfferBits()
 
 
 def needs(id_: int = 1) -> st.SearchStrategy[Need]:
@@ -88,10 +91,17 @@ def _need(chance: Dice, id_: int) -> Need:
         location=chance.pick(PLACES),
         standard_id=chance.pick([None, 1, 2]),
         accepts_substitutes=chance.yes(),
-        excluded={
-            check.reason: frozenset(chance.some(NAMED[check.listed[0]], most=2)) for check in checks() if check.listed
-        },
+        excluded={check.reason: _named(chance, check.listed[0]) for check in checks() if check.listed},
     )
+
+
+def _named(chance: Dice, attribute: str) -> Collection[int]:
+    """At most two by name; or of offers also some in a list that needs share."""
+    keys = NAMED[attribute]
+    few = frozenset(chance.some(keys, most=2))
+    if attribute != "id" or chance.yes():
+        return few
+    return OfferSet(few, SHARED.of(chance.some(keys, most=2)), SHARED)
 
 
 def _source(chance: Dice, id_: int) -> Source:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from apps.matching.allocation.exceptions import REFUSED, Scores
 from apps.matching.allocation.groups import Bools, Ints
-from apps.matching.allocation.market import REFUSED, Market, Scores
+from apps.matching.allocation.market import Market
 
 _INFINITE = 1 << 62
 _GOLDEN = 0.6180339887498949  # the golden ratio less 1: its multiples modulo 1 spread evenly (a Weyl sequence)
@@ -138,12 +139,12 @@ def eligible_supply(market: Market) -> Ints:
         too_much = _sum_below(-market.minimum[columns], free, -market.remaining[rows], group)
         supply[rows] = free.sum(axis=1)[group] - too_little - too_much
     # Pairs that a need has ruled out were counted above, if nothing else had left them out: take those off again.
-    row, column = market.barred
-    fits = market.groups.fits[market.groups.need[row], market.groups.source[column]]
-    fits &= market.usable[column] & ~market.pairwise[column]
-    fits &= (market.minimum[column] <= market.remaining[row]) & (market.minimum_useful[row] <= market.free[column])
-    # `subtract.at`, because a need may have ruled out several sources.
-    np.subtract.at(supply, row[fits], market.free[column[fits]])
+    for row, column in market.exceptions.barred(market.usable):
+        fits = market.groups.fits[market.groups.need[row], market.groups.source[column]]
+        fits &= ~market.pairwise[column]
+        fits &= (market.minimum[column] <= market.remaining[row]) & (market.minimum_useful[row] <= market.free[column])
+        # `subtract.at`, because a need may have ruled out several sources.
+        np.subtract.at(supply, row[fits], market.free[column[fits]])
 
     # The reach of a gift differs from pair to pair, so those sources are looked at one by one.
     for rows, columns, scores in (

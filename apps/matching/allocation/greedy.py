@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from apps.matching.allocation.arcs import Arcs
+from apps.matching.allocation.exceptions import REFUSED, Scores
 from apps.matching.allocation.groups import Ints
-from apps.matching.allocation.market import REFUSED, Market, Scores
+from apps.matching.allocation.market import Market
 
 _TOGETHER = 1024  # needs whose scores are computed in one go
 

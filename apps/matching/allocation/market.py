@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.matching.allocation.distances import GreatCircleTable, Singles
+from apps.matching.allocation.exceptions import REFUSED, Exceptions, Scores
 from apps.matching.allocation.groups import Bools, Floats, Goods, Ints, goods_of, groups_of
 from apps.matching.scoring import facts, terms
 from apps.matching.scoring.eligibility import Check, Reason, checks
@@ -23,9 +24,6 @@ from apps.matching.scoring.facts import Location, Need, Rules, Source, classify
 from apps.matching.scoring.precedence import aged_tier, days_of_supply
 from apps.policy.values import PolicyValues
 
-Scores = npt.NDArray[np.int16]
-
-REFUSED: Final = -1
 THOUSAND: Final = 1000  # a score of 1
 _BLOCK: Final = 1 << 17  # pairs that are looked at together: small enough for the processor's cache
 _LOCATIONS: Final = 128  # locations whose ways are measured together
@@ -77,7 +75,8 @@ class Market:
             else rules.distances.table(locations, origins)
         )
         self._lay_out_checks()
-        self._lay_out_exceptions(kept)
+        self.exceptions = Exceptions(self.needs, self.sources, kept, bonus)
+        self.row, self.column = self.exceptions.row, self.exceptions.column
         self._blocks: list[tuple[Ints, Ints, Scores]] | None = None
 
     def __len__(self) -> int:
@@ -211,7 +210,7 @@ class Market:
         self.pairwise = np.zeros(len(self.sources), dtype=bool)
         self._checks: list[Check] = []
         for check in checks():
-            # Listed checks name single pairs (`_lay_out_exceptions`), and groups know the others.
+            # Listed checks name single pairs (`exceptions`), and groups know the others.
             if check.listed or set(check.reads) <= _OF_GROUPS:
                 continue
             # A check of the source alone is answered once for all needs.
@@ -237,40 +236,6 @@ class Market:
         refused = check.refuses({**elsewhere, **self._of_sources, **dict(zip(named, kinds, strict=True))})
         return np.asarray(np.broadcast_to(refused, (kinds.shape[1], len(self.sources))).any(axis=0))
 
-    def _lay_out_exceptions(self, kept: Collection[tuple[int, int]]) -> None:
-        """Pairs that are refused for who they are, and pairs that were asked already: as numbers, in order."""
-        self.row = {need.id: index for index, need in enumerate(self.needs)}
-        self.column = column = {source.id: index for index, source in enumerate(self.sources)}
-        barred: set[tuple[int, int]] = set()
-        for check in checks():
-            if check.listed:
-                barred |= self._listed(check)
-        asked = {(self.row[need], column[source]) for need, source in kept if need in self.row and source in column}
-        self.barred = np.array(sorted(barred), dtype=np.int64).reshape(-1, 2).T
-        # One number for a pair lets `np.isin` find pairs.
-        self._barred = self._numbers(*self.barred)
-        self._asked = np.sort(self._numbers(*np.array(sorted(asked), dtype=np.int64).reshape(-1, 2).T))
-        self._exceptional = np.zeros(len(self.needs), dtype=bool)
-        self._exceptional[[row for row, _column in barred | asked]] = True
-
-    def _listed(self, check: Check) -> set[tuple[int, int]]:
-        """The pairs that a check refuses because the need names the source."""
-        columns: dict[str, dict[int, list[int]]] = {}
-        found: set[tuple[int, int]] = set()
-        for row, need in enumerate(self.needs):
-            attribute, values = check.lists(need)
-            # Sources by this attribute, made once, so the loop costs the length of the lists and not needs × sources.
-            if attribute not in columns:
-                known = columns.setdefault(attribute, {})
-                for column, source in enumerate(self.sources):
-                    known.setdefault(getattr(source, attribute), []).append(column)
-            known = columns[attribute]
-            found.update((row, column) for value in values if value in known for column in known[value])
-        return found
-
-    def _numbers(self, rows: Ints, columns: Ints) -> Ints:
-        return rows * len(self.sources) + columns
-
     def _score(self, rows: Ints, columns: Ints) -> Scores:
         """The scores of pairs whose goods and regions fit. `rows` and `columns` are broadcast against each other."""
         total = self._near(rows, columns)
@@ -286,18 +251,8 @@ class Market:
             # Other checks refuse only where a source is marked, so most blocks skip them.
             if check.reason in _BY_QUANTITY or self.pairwise[columns].any():
                 np.copyto(scores, REFUSED, where=check.refuses(given))
-        if self._exceptional[rows].any():
-            self._make_exceptions(rows, columns, scores)
+        self.exceptions.apply(rows, columns, scores)
         return scores
-
-    def _make_exceptions(self, rows: Ints, columns: Ints, scores: Scores) -> None:
-        lines = np.flatnonzero(self._exceptional[rows])
-        numbers = self._numbers(rows[lines], columns if rows.ndim > 1 else columns[lines])
-        some = scores[lines]
-        # Refusals last: a pair that was asked and is ruled out now stays refused.
-        some[np.isin(numbers, self._asked) & (some != REFUSED)] += np.int16(self.bonus)
-        some[np.isin(numbers, self._barred)] = REFUSED
-        scores[lines] = some
 
     def _near(self, rows: Ints, columns: Ints) -> Singles:
         """The weighted distance term, of single pairs or of a block.

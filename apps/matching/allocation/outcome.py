@@ -7,9 +7,10 @@ from enum import StrEnum
 import numpy as np
 
 from apps.matching.allocation.arcs import Arcs
+from apps.matching.allocation.exceptions import REFUSED
 from apps.matching.allocation.greedy import Assignment
 from apps.matching.allocation.groups import Ints
-from apps.matching.allocation.market import REFUSED, THOUSAND, Market
+from apps.matching.allocation.market import THOUSAND, Market
 from apps.matching.allocation.priority import PriorityLevels, jain_index
 from apps.matching.allocation.sequential import Backup, Hold, Plan
 from apps.matching.allocation.shortage import Shortage

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.matching.allocation.arcs import Arcs
+from apps.matching.allocation.exceptions import REFUSED, Scores
 from apps.matching.allocation.flow import sum_by_index
 from apps.matching.allocation.groups import Ints
-from apps.matching.allocation.market import REFUSED, Market, Scores
+from apps.matching.allocation.market import Market
 from apps.matching.allocation.priority import PriorityLevels
 
 _MINUS_INFINITY = -(1 << 62)  # far enough from the end of 64 bits that adding a score cannot overflow

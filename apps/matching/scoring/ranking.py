@@ -112,7 +112,9 @@ class SourceTable:
                 found.setdefault(getattr(source, attribute), []).append(row)
             self._rows[attribute] = found
         known = self._rows[attribute]
-        return [row for value in values if value in known for row in known[value]]
+        # The shorter of both is gone through.
+        named = (value for value in known if value in values) if len(known) < len(values) else values
+        return [row for value in named if value in known for row in known[value]]
 
     def km(self, need: Need, rules: Rules) -> "Floats":
         """Kilometres from the need to each source, shape (n_sources,); NaN where that is not known."""

@@ -16,10 +16,11 @@ from apps.matching.allocation import priority
 from apps.matching.allocation.aggregation import solve_aggregated
 from apps.matching.allocation.arcs import Arcs, all_arcs, eligible_supply
 from apps.matching.allocation.contested import Effort, allocate
+from apps.matching.allocation.exceptions import REFUSED
 from apps.matching.allocation.flow import solve_flow
 from apps.matching.allocation.greedy import greedy, greedy_unless_worse
 from apps.matching.allocation.groups import Ints
-from apps.matching.allocation.market import REFUSED, Market
+from apps.matching.allocation.market import Market
 from apps.matching.allocation.outcome import Allocation, Method
 from apps.matching.allocation.priority import priority_levels
 from apps.matching.allocation.sequential import Plan, decide

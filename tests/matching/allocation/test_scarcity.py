@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from apps.demands.models import URGENCY_RANK, Urgency
 from apps.matching.allocation.arcs import eligible_supply
 from apps.matching.allocation.contested import Effort, allocate
-from apps.matching.allocation.market import REFUSED, Market
+from apps.matching.allocation.exceptions import REFUSED
+from apps.matching.allocation.market import Market
 from apps.matching.allocation.priority import priority_levels
 from apps.matching.allocation.sequential import decide
 from apps.matching.scoring.eligibility import Reason

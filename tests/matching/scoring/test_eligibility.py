@@ -9,7 +9,8 @@ from hypothesis import given, settings
 
 from apps.demands.models import Demand
 from apps.matching.allocation.arcs import eligible_supply
-from apps.matching.allocation.market import REFUSED, Market
+from apps.matching.allocation.exceptions import REFUSED
+from apps.matching.allocation.market import Market
 from apps.matching.allocation.sequential import decide
 from apps.matching.exclusions import not_to_be_asked
 from apps.matching.loading import need_of

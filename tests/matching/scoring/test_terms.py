@@ -12,7 +12,8 @@ from django.utils import translation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.matching.allocation.market import REFUSED, Market
+from apps.matching.allocation.exceptions import REFUSED
+from apps.matching.allocation.market import Market
 from apps.matching.scoring import facts, terms
 from apps.matching.scoring.either import Either, rounded
 from apps.matching.scoring.eligibility import fit_of
