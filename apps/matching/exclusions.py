@@ -10,7 +10,7 @@ from django.db.models import F, Q, Subquery
 
 from apps.catalogue.models import Region
 from apps.matching.models import GENERAL_REASONS, DeclineReason, Match, MatchQuerySet, MatchState
-from apps.matching.scoring.decline_rules import DeclineRule, Topic
+from apps.matching.scoring.decline_rules import DeclineRule, DeclineRules, Topic
 from apps.matching.scoring.eligibility import Reason
 from apps.matching.scoring.facts import Location, Need
 from apps.matching.scoring.offer_sets import OfferBits, OfferSet
@@ -47,16 +47,15 @@ def not_to_be_asked(needs: Sequence[Need], *, since: dt.datetime | None = None) 
     rules: dict[int, dict[DeclineRule, int]] = defaultdict(lambda: defaultdict(int))
     for rule, offers in _decline_rules(matches, {need.item_id for need in needs}):
         rules[rule.item_id][rule] |= shared.of(offers)
-    # Needs of one kind are few, however many needs there are: each kind meets each rule once.
+    of_items = {item_id: DeclineRules(of_item) for item_id, of_item in rules.items()}
+    # Needs of one kind are few, however many needs there are: each kind meets the rules once.
     kinds: dict[tuple[int, int | None, Location], list[int]] = defaultdict(list)
     for need in needs:
         kinds[need.item_id, need.standard_id, need.location].append(need.id)
     found: dict[int, dict[str, OfferSet]] = {}
     for (item_id, standard_id, location), members in kinds.items():
-        barred = 0
-        for rule, bits in rules.get(item_id, {}).items():
-            if rule.is_about(item_id=item_id, standard_id=standard_id, location=location):
-                barred |= bits
+        known = of_items.get(item_id)
+        barred = known.offers_for(standard_id=standard_id, location=location) if known else 0
         for need_id in members:
             found[need_id] = {Reason.ASKED_BEFORE: OfferSet(asked.get(need_id, ()), barred, shared)}
     return found
