@@ -122,8 +122,9 @@ READS: Final = {
     "supplier": "(own|colleague)-supplier-.*|(own|colleague)-requester-(name|address|contact|note)",
     "rival": "rival-requester-.*|rival-supplier-(name|address|contact|note)",
     "rival_supplier": "rival-supplier-.*|rival-requester-(name|address|contact|note)",
-    "coordinator": "(own|colleague|rival)-.*",
-    "far_coordinator": "far-.*",
+    # Who could help a need comes from anywhere, so its page names suppliers of other regions, too.
+    "coordinator": "(own|colleague|rival)-.*|far-supplier-name",
+    "far_coordinator": "far-.*|(own|colleague|rival)-supplier-name",
     "partner": "(own|colleague|rival)-(requester|supplier)-(name|address|note)",
     "far_partner": "far-(requester|supplier)-(name|address|note)",
     "staff": "",

@@ -21,7 +21,7 @@ from apps.catalogue.recognition import Names
 from apps.core.errors import RuleViolation
 from apps.demands.lines import DemandLine
 from apps.demands.models import Demand, DemandState, QuantityKind
-from apps.demands.services import open_demand, post_demands
+from apps.demands.services import await_verifications, open_demand, post_demands
 from apps.policy.models import Policy
 from apps.supply.models import Offer, OfferState, OfferStateCode
 from apps.supply.services import create_offers, publish_offer
@@ -46,6 +46,7 @@ class ImportOutcome:
     verified: int = 0
     opened: int = 0
     published: int = 0
+    awaiting: int = 0  # of the new demands, those that go out with the verification of their organisation
 
     def refuse(self, party: Party, violation: RuleViolation, line: BoardLine | None = None) -> None:
         """Record that a service refused a party or a line."""
@@ -174,7 +175,16 @@ def _bring_in(party: Party, existing: _Existing, outcome: ImportOutcome) -> Orga
     # `dict.fromkeys` keeps the order of the board and drops repeats.
     for row in dict.fromkeys(line.row for line in new):
         lines = [_demand_line(line, existing) for line in new if line.row == row]
-        outcome.demands += len(post_demands(organisation, lines, by=None))
+        demands = post_demands(organisation, lines, by=None)
+        outcome.demands += len(demands)
+        if organisation.is_verified:
+            continue
+        # They go out with the verification, for which the organisation waits at the desk. What repeats another line or
+        # names no item stays a draft that somebody has to look at.
+        ready = {line.key for line in new if line.item and not line.is_repeated}
+        awaiting = [demand for demand in demands if demand.source_key in ready]
+        await_verifications(awaiting, by=None)
+        outcome.awaiting += len(awaiting)
     return organisation
 
 

@@ -23,7 +23,9 @@ def record(actor: AbstractBaseUser | None, event: str, target: models.Model, **d
     return entry
 
 
-def record_each(actor: AbstractBaseUser, event: str, targets: Iterable[tuple[models.Model, dict[str, Any]]]) -> None:
+def record_each(
+    actor: AbstractBaseUser | None, event: str, targets: Iterable[tuple[models.Model, dict[str, Any]]]
+) -> None:
     """The same for many targets, each with its data, in one statement."""
     AuditEntry.objects.bulk_create([_entry(actor, event, target, data) for target, data in targets])
 

@@ -235,12 +235,18 @@ def _hold_back(
     return demand
 
 
-@transaction.atomic
 def await_verification(demand: Demand, *, by: User | None) -> None:
     """Have a draft go out by itself as soon as its organisation is verified. A draft that waits for review stays so."""
-    drafts = Demand.objects.filter(pk=demand.pk, state=DemandState.DRAFT).exclude(AWAITS_REVIEW)
+    await_verifications([demand], by=by)
+
+
+@transaction.atomic
+def await_verifications(demands: Sequence[Demand], *, by: User | None) -> None:
+    """The same for many."""
+    keys = [demand.pk for demand in demands]
+    drafts = Demand.objects.filter(pk__in=keys, state=DemandState.DRAFT).exclude(AWAITS_REVIEW)
     drafts.update(state_code=DemandStateCode.ORGANISATION_UNVERIFIED, state_note="")
-    audit.record(by, "demand.opening_asked", demand)
+    audit.record_each(by, "demand.opening_asked", [(demand, {}) for demand in demands])
 
 
 def open_awaiting(organisations: Sequence[Organisation], *, now: dt.datetime) -> int:

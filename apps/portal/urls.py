@@ -83,6 +83,7 @@ coordinators = [
     path("desk/search/", queues.search, name="desk-search"),
     path("desk/waiting/<slug:name>/", queues.waiting, name="desk-waiting"),
     path("desk/bulk/", desk_bulk.act, name="desk-bulk"),
+    path("desk/verify/", desk_bulk.verify, name="desk-verify-many"),
     path("desk/caller/", desk_organisations.register_caller, name="desk-caller"),
     path("desk/organisations/<int:pk>/", desk_organisations.detail, name="desk-organisation"),
     path("desk/organisations/<int:pk>/contact/", desk_organisations.contact, name="desk-contact"),

@@ -3,11 +3,12 @@
 import pytest
 from django.test import Client
 
-from apps.accounts.models import User
+from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import OrganisationKind
 from apps.demands.models import Demand, DemandState
 from apps.desk import services
 from apps.desk.models import DeskNote, Handling
+from apps.matching.notices import announce_verifications
 from tests.factories import DemandFactory, EscalationFactory, OrganisationFactory, UserFactory, member, region
 from tests.portal.conftest import Login
 
@@ -81,3 +82,29 @@ def test_colleagues_see_who_has_a_need_and_what_was_noted(desk: Client, coordina
     assert "Called the head nurse." in desk.get(f"/desk/needs/{demand.pk}/").text
     desk.post(f"/desk/needs/{demand.pk}/leave/")
     assert not Handling.objects.exists()
+
+
+def test_organisations_of_a_board_are_verified_together(desk: Client, coordinator: User) -> None:
+    facts = {"unverified": True, "source": "board", "kind": OrganisationKind.HOSPITAL}
+    clinic = OrganisationFactory.create(**facts | {"kind": OrganisationKind.HEALTH_FACILITY}, source_key="1")
+    hospital, changed = (OrganisationFactory.create(**facts, source_key=key) for key in "23")
+    draft = DemandFactory.create(draft=True, organisation=clinic, state_code="organisation_unverified")
+    page = desk.get("/desk/waiting/imported/").text
+    assert page.count('name="body"') == 3
+    seen = {
+        f"seen-{body.pk}": page.split(f'name="seen-{body.pk}" value="')[1].split('"')[0]
+        for body in (clinic, hospital, changed)
+    }
+    Organisation.objects.filter(pk=changed.pk).update(name="Another name")
+    ticked = {"body": [clinic.pk, hospital.pk, changed.pk], "queue": "imported", **seen}
+
+    answer = desk.post("/desk/verify/", ticked, follow=True)
+    assert "1 organisation verified." in answer.text
+    assert "has just changed" in answer.text
+    assert Organisation.objects.get(pk=hospital.pk).state == "unverified", "nobody called it"
+
+    desk.post("/desk/verify/", ticked | {"call_back": "027-12320 of the register of Hubei, Dr Wang"})
+    assert Organisation.objects.get(pk=hospital.pk).state == "verified"
+    announce_verifications()
+    draft.refresh_from_db()
+    assert draft.state == DemandState.OPEN

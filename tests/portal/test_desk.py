@@ -229,8 +229,8 @@ def test_the_desk_takes_as_many_queries_whatever_waits(
         DuplicateProposal.objects.create(first=first, second=second, score=9, findings={"name": "same"})
     desk.get("/desk/")  # the names of places are remembered
 
-    # session, user, memberships; levers; keys and rows of nine queues; escalations, notes; unread
-    with django_assert_num_queries(27):
+    # session, user, memberships; levers; keys of ten and rows of nine queues; escalations, notes; unread
+    with django_assert_num_queries(28):
         page = desk.get("/desk/").text
     assert page.count("<article") == 9 * size
 

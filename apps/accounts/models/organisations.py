@@ -45,6 +45,10 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
     def awaiting_verification(self) -> Self:
         return self.filter(state=OrganisationState.PENDING)
 
+    def of_boards_to_verify(self) -> Self:
+        """Imported ones that nobody has judged and that have not asked for it: a coordinator has to begin."""
+        return self.exclude(source="").filter(state=OrganisationState.UNVERIFIED, merged_into=None)
+
     def unannounced(self) -> Self:
         """Organisations whose people have not been told yet that the verification has changed."""
         return self.exclude(state=models.F("announced_state"))

@@ -112,6 +112,19 @@ class BulkForm(forms.Form):
     )
 
 
+class VerifyManyForm(forms.Form):
+    """How one knows that the organisations that are ticked are what they say. Their keys are read by the view."""
+
+    call_back = forms.CharField(
+        label=_("Call-back"),
+        max_length=300,
+        required=False,
+        help_text=_(
+            "Hospitals without a document: which numbers of which public register were called, and who answered."
+        ),
+    )
+
+
 class CallForm(forms.Form):
     """What a supplier said by phone about one need."""
 

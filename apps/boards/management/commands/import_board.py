@@ -5,16 +5,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.accounts.models import User
+from apps.accounts.models import Organisation, User
 from apps.accounts.permissions import Permission, can
 from apps.boards.board import FACTORIES, FILES, HOSPITALS, BoardRemark, RemarkCode
-from apps.boards.importing import ImportOutcome, import_board
+from apps.boards.importing import SOURCE, ImportOutcome, import_board
 from apps.catalogue.models import Item
 from apps.catalogue.regions import RegionRemark
+from apps.demands.models import Demand, DemandState, DemandStateCode
 
 REMARK_WORDS: Final = {
     RemarkCode.FILE_MISSING: gettext_lazy("The file is missing"),
@@ -99,6 +101,23 @@ class Command(BaseCommand):
         self.report_mapping(outcome)
         self.report_remarks(outcome.remarks, all_positions=verbosity > 1)
         self.report_changes(outcome)
+        self.report_next(outcome)
+
+    def report_next(self, outcome: ImportOutcome) -> None:
+        """What somebody has to do now, and where."""
+        waiting = Organisation.objects.of_boards_to_verify().count()
+        if not waiting:
+            return
+        self.stdout.write(
+            _("Next: %(count)s organisations wait for verification at %(address)s.")
+            % {"count": waiting, "address": f"{settings.SITE_URL}/desk/waiting/imported/"}
+        )
+        drafts = Demand.objects.filter(source=SOURCE, state=DemandState.DRAFT)
+        ready = drafts.filter(state_code=DemandStateCode.ORGANISATION_UNVERIFIED).count()
+        self.stdout.write(
+            _("%(ready)s of their needs go out with it. %(left)s drafts wait for an item or an answer.")
+            % {"ready": ready, "left": drafts.count() - ready}
+        )
 
     def report_mapping(self, outcome: ImportOutcome) -> None:
         """A table of what was mapped, per file."""

@@ -24,7 +24,7 @@ from apps.notifications.models import Message
 from apps.notifications.tasks import wake_senders
 from apps.portal import paging
 from apps.portal.forms.desk import SearchForm
-from apps.portal.forms.queues import BulkForm, QueueFilter
+from apps.portal.forms.queues import BulkForm, QueueFilter, VerifyManyForm
 from apps.portal.navigation import MOST_COUNTED, as_badge, capped
 from apps.portal.views.desk.charge import coordinator, in_charge_of, regions_of
 from apps.portal.views.desk.duplicates import propose_form
@@ -45,6 +45,17 @@ def to_verify(user: User, _now: dt.datetime) -> QuerySet[Any]:
         .select_related("region")
         .annotate(documents=Count("evidence"))
         .order_by("updated_at", "pk")
+    )
+
+
+def of_boards(user: User, _now: dt.datetime) -> QuerySet[Any]:
+    return Organisation.objects.of_boards_to_verify().filter(in_charge_of(user, "region")).order_by("pk")
+
+
+def _bodies() -> QuerySet[Any]:
+    # What there is to judge by, side by side.
+    return Organisation.objects.select_related("region").annotate(
+        documents=Count("evidence", distinct=True), needs=Count("demands", distinct=True)
     )
 
 
@@ -169,6 +180,14 @@ QUEUES: Final[dict[str, Queue]] = {
     "verify": Queue(
         _("Organisations to verify"), _("No organisation is waiting."), to_verify, region="region", has_items=False
     ),
+    "imported": Queue(
+        _("Organisations of a board to verify"),
+        _("No organisation of a board is waiting."),
+        of_boards,
+        _bodies,
+        region="region",
+        has_items=False,
+    ),
     "duplicates": Queue(_("Organisations that may be one"), _("No two organisations look like one."), duplicates),
     "clock": Queue(
         _("Needs that will be escalated within the hour"),
@@ -226,6 +245,8 @@ def waiting(request: HttpRequest, name: str) -> HttpResponse:
     }
     if queue.has_causes:  # open needs, which can be acted on together
         context["bulk"] = BulkForm()
+    if name in {"verify", "imported"}:
+        context["verify_many"] = VerifyManyForm()
     if name == "duplicates":
         context["propose_form"] = propose_form(user)
     return render(request, "portal/desk/waiting.html", context)
