@@ -12,7 +12,7 @@ OF_THE_PROGRAM = """
     id reference organisation posted_by quantity_held quantity_matched quantity_received trial_quantity state state_code
     state_note
     opened_at confirmed_at review_requested_at escalates_at escalating_since escalation_level ask_at asked_at stale_at
-    match_requested_at match_claimed_until source source_key created_at updated_at updated_hour
+    tier match_requested_at match_claimed_until source source_key created_at updated_at updated_hour
 """
 
 
