@@ -142,8 +142,8 @@ def test_what_is_counted_again_stays_the_same_row() -> None:
 def test_a_count_rests_as_long_as_it_took() -> None:
     assert matching.count_levers(now=NOW) == 0
     LeverCount.objects.update(seconds=40)
-    assert matching.count_levers(now=NOW + dt.timedelta(seconds=39)) is None
-    assert matching.count_levers(now=NOW + dt.timedelta(seconds=41)) == 0
+    assert matching.count_levers(now=NOW + dt.timedelta(seconds=79)) is None, "it ended after 40"
+    assert matching.count_levers(now=NOW + dt.timedelta(seconds=81)) == 0
 
 
 def test_pulling_asks_the_supplier_and_says_who_did(coordinator: User) -> None:

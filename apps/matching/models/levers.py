@@ -145,4 +145,5 @@ class LeverCount(models.Model):
 
     def is_due(self, now: dt.datetime) -> bool:
         """Whether to count anew. It rests as long as it took, so that it never takes more than half of a worker."""
-        return self.counted_at is None or now - self.counted_at >= dt.timedelta(seconds=self.seconds)
+        # `counted_at` is when the count began.
+        return self.counted_at is None or now - self.counted_at >= 2 * dt.timedelta(seconds=self.seconds)
