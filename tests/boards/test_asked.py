@@ -36,6 +36,7 @@ def needs_and_asked() -> tuple[int, int]:
     return needs.count(), needs.filter(pk__in=Match.objects.held().values("demand")).count()
 
 
+@pytest.mark.long
 def test_more_of_a_board_is_asked_where_makers_ask_for_two_lots(tmp_path: Path, coordinator: User) -> None:
     kinds = PolicyValues().trial_lots
     make_policy({"trial_lots": dict.fromkeys(kinds, 1)}, note="As before", by=coordinator)
