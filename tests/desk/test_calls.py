@@ -10,9 +10,9 @@ from apps.core.errors import RuleViolation
 from apps.demands.models import Demand
 from apps.desk import services
 from apps.desk.models import DeskNote, NoteKind
-from apps.matching.desks.asking import ask_offer, who_could_help
+from apps.matching.desks.asking import WORDS, ask_offer, who_could_help
 from apps.matching.models import Match, MatchState
-from apps.matching.scoring.eligibility import Reason
+from apps.matching.scoring.eligibility import Reason, counted
 from apps.notifications.models import Notification
 from apps.ops.data.invariants import untold
 from apps.supply.models import Offer
@@ -23,6 +23,10 @@ pytestmark = pytest.mark.django_db
 
 def events(user: User) -> list[str]:
     return list(Notification.objects.filter(user=user).order_by("pk").values_list("event", flat=True))
+
+
+def test_each_reason_against_an_offer_has_words() -> None:
+    assert {check.reason for check in counted()} <= WORDS.keys()
 
 
 def test_a_yes_by_phone_is_an_accepted_match_and_an_order(
